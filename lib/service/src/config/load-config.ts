@@ -1,0 +1,73 @@
+import { nearest } from '../nearest.ts'
+import type { Setting } from './values.ts'
+import { connectionPrefix, ownPrefixes, variables } from './variables.ts'
+
+/** The environment does not say what the process needs. `problems` has one line for each fault. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'config_invalid'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'))
+    this.problems = problems
+  }
+}
+
+type Settings = Record<string, Setting<unknown>>
+type Config<S extends Settings> = { [Key in keyof S]: S[Key] extends Setting<infer T> ? T : never }
+
+/**
+ * Reads a process's settings from its environment.
+ *
+ * @throws ConfigError with every problem at once: what is missing, what is not as expected, and unknown `ESTEIRA_` or
+ * `RDSTATION_` variables with the nearest known name.
+ */
+export const loadConfig = <S extends Settings>(env: NodeJS.ProcessEnv, settings: S): Config<S> => {
+  const problems = unknownVariables(env)
+  const config: Record<string, unknown> = {}
+  for (const [key, setting] of Object.entries(settings)) {
+    const text = env[setting.variable]
+    if (text === undefined) {
+      if (setting.fallback === undefined) {
+        problems.push(`${setting.variable} is not set: it is the ${variables[setting.variable]}`)
+      } else {
+        config[key] = setting.fallback
+      }
+      continue
+    }
+    const parsed = setting.parse(text)
+    if (parsed.ok) {
+      config[key] = parsed.value
+    } else {
+      const came = setting.secret ? 'its value' : JSON.stringify(text)
+      problems.push(`${setting.variable} (${variables[setting.variable]}): expected ${parsed.expected}, ${came} is not`)
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return config as Config<S>
+}
+
+/** The connections that `ESTEIRA_CONNECTION_<NAME>` variables give, by their name in lower case. */
+export const loadConnections = (env: NodeJS.ProcessEnv): Map<string, string> => {
+  const connections = new Map<string, string>()
+  const problems: string[] = []
+  for (const [variable, url] of Object.entries(env)) {
+    if (!variable.startsWith(connectionPrefix) || url === undefined) continue
+    if (URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)) {
+      connections.set(variable.slice(connectionPrefix.length).toLowerCase(), url)
+    } else {
+      problems.push(`${variable}: expected an address such as postgres://user:password@host:port/name, its value is not`)
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return connections
+}
+
+const unknownVariables = (env: NodeJS.ProcessEnv): string[] => {
+  const known = Object.keys(variables)
+  return Object.keys(env)
+    .filter((name) => ownPrefixes.some((prefix) => name.startsWith(prefix)))
+    .filter((name) => !known.includes(name) && !name.startsWith(connectionPrefix))
+    .map((name) => `${name} is not a variable of Esteira, did you mean ${nearest(name, known)}?`)
+}

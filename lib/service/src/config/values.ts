@@ -1,0 +1,94 @@
+import type { VariableName } from './variables.ts'
+
+/** How the text of one variable becomes a value: the value, or what was expected instead of the text. */
+export type Parsed<T> = { ok: true; value: T } | { ok: false; expected: string }
+
+/** One variable of a process: its name, how it is read, and what holds when it is not set. */
+export type Setting<T> = {
+  variable: VariableName
+  parse: (text: string) => Parsed<T>
+  /** A missing variable without a fallback is a problem. */
+  fallback?: T
+  /** The value never appears in a message. */
+  secret: boolean
+}
+
+/** Any text that is not empty. */
+export const text = (variable: VariableName, options: { fallback?: string; secret?: boolean } = {}): Setting<string> =>
+  setting(variable, (value) => (value === '' ? expected('some text') : found(value)), options)
+
+/** A whole number within a range, both ends included. */
+export const integer = (
+  variable: VariableName,
+  options: { min: number; max: number; fallback?: number },
+): Setting<number> =>
+  setting(
+    variable,
+    (value) => {
+      const number = Number(value)
+      return /^-?\d+$/.test(value) && number >= options.min && number <= options.max
+        ? found(number)
+        : expected(`a whole number from ${options.min} to ${options.max}`)
+    },
+    options,
+  )
+
+/** One of a few words. */
+export const oneOf = <const Word extends string>(
+  variable: VariableName,
+  words: readonly Word[],
+  options: { fallback?: NoInfer<Word> } = {},
+): Setting<Word> =>
+  setting(
+    variable,
+    (value) => {
+      const word = words.find((candidate) => candidate === value)
+      return word === undefined ? expected(`one of ${words.join(', ')}`) : found(word)
+    },
+    options,
+  )
+
+/** The address of a service, with its password; `withoutPassword` makes it fit to be shown. */
+export const serviceUrl = (
+  variable: VariableName,
+  protocols: readonly string[],
+  options: { fallback?: string } = {},
+): Setting<string> =>
+  setting(
+    variable,
+    (value) =>
+      URL.canParse(value) && protocols.includes(new URL(value).protocol)
+        ? found(value)
+        : expected(`an address such as ${protocols[0]}//user:password@host:port/name`),
+    { ...options, secret: true },
+  )
+
+export const postgresUrl = (variable: VariableName): Setting<string> =>
+  serviceUrl(variable, ['postgres:', 'postgresql:'])
+
+export const rabbitmqUrl = (variable: VariableName): Setting<string> => serviceUrl(variable, ['amqp:', 'amqps:'])
+
+export const httpUrl = (variable: VariableName, options: { fallback?: string } = {}): Setting<string> =>
+  serviceUrl(variable, ['https:', 'http:'], options)
+
+/** The address as it may be logged: user, host, port and path, never the password or the query. */
+export const withoutPassword = (address: string): string => {
+  const url = new URL(address)
+  const user = url.username === '' ? '' : `${url.username}@`
+  return `${url.protocol}//${user}${url.host}${url.pathname}`
+}
+
+const found = <T>(value: T): Parsed<T> => ({ ok: true, value })
+
+const expected = (what: string): Parsed<never> => ({ ok: false, expected: what })
+
+const setting = <T>(
+  variable: VariableName,
+  parse: (text: string) => Parsed<T>,
+  options: { fallback?: T; secret?: boolean },
+): Setting<T> => ({
+  variable,
+  parse,
+  secret: options.secret ?? false,
+  ...(options.fallback === undefined ? {} : { fallback: options.fallback }),
+})

@@ -1,0 +1,38 @@
+/**
+ * Every environment variable that a process of Esteira reads, with what it holds. One list for all processes, so that a
+ * misspelt name is told apart from one that is meant for a neighbour.
+ */
+export const variables = {
+  DATABASE_URL: 'Postgres that holds workflows, jobs and the outbox',
+  RABBITMQ_URL: 'RabbitMQ, with the virtual host as the path',
+  ESTEIRA_LANE: 'outbox lane that this process writes to or relays',
+  ESTEIRA_LOG_LEVEL: 'least level that is logged',
+  ESTEIRA_PREFETCH: 'deliveries that a worker holds at a time',
+  ESTEIRA_GRACE_MS: 'how long running work may take to end after SIGTERM',
+  ESTEIRA_RELAY_POLL_MS: 'how often a relay looks without being rung',
+  ESTEIRA_RELAY_WINDOW: 'messages that a relay has in flight at a time',
+  ESTEIRA_HTTP_HOST: 'address that the control plane listens on',
+  ESTEIRA_HTTP_PORT: 'port that the control plane listens on',
+  ESTEIRA_ADMIN_TOKEN: 'bearer token of the API',
+  ESTEIRA_CRON: 'who fires the ticks of CronJob steps',
+  ESTEIRA_CRON_PROGRAM: 'path of the cron-job program that the local scheduler starts',
+  ESTEIRA_CRON_LANE: 'outbox lane of the cron-job program that the local scheduler starts',
+  ESTEIRA_STEP_ID: 'id of the CronJob step whose tick this is',
+  ESTEIRA_TICK_KEY: 'key of the tick; the same key never starts a second run',
+  RDSTATION_BASE_URL: 'address of the RD Station API',
+  RDSTATION_CLIENT_ID: 'OAuth client id',
+  RDSTATION_CLIENT_SECRET: 'OAuth client secret',
+  RDSTATION_REFRESH_TOKEN: 'OAuth refresh token of the account',
+  RDSTATION_PORT: 'port of the RD Station stand-in',
+  RDSTATION_LEADS: 'leads that the stand-in holds',
+  RDSTATION_RATE_LIMIT: 'requests a minute that the stand-in allows, 0 for no limit',
+} as const
+
+/** A variable from the list. */
+export type VariableName = keyof typeof variables
+
+/** Variables with a name of the user's own: `ESTEIRA_CONNECTION_CRM` is the connection `crm` of Database.query. */
+export const connectionPrefix = 'ESTEIRA_CONNECTION_'
+
+/** Only names that begin like this are ours; the rest of the environment is nobody's business here. */
+export const ownPrefixes = ['ESTEIRA_', 'RDSTATION_'] as const

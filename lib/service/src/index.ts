@@ -1,0 +1,17 @@
+export { reasonOf, untilAvailable } from './availability.ts'
+export { ConfigError, loadConfig, loadConnections } from './config/load-config.ts'
+export {
+  httpUrl,
+  integer,
+  oneOf,
+  postgresUrl,
+  rabbitmqUrl,
+  serviceUrl,
+  text,
+  withoutPassword,
+  type Setting,
+} from './config/values.ts'
+export { connectionPrefix, variables, type VariableName } from './config/variables.ts'
+export { createLog, logLevels, type Log } from './log.ts'
+export { nearest } from './nearest.ts'
+export { exitCodes, runMain, type Running } from './run-main.ts'

@@ -8,6 +8,7 @@ export {
   rabbitmqUrl,
   serviceUrl,
   text,
+  uuid,
   withoutPassword,
   type Setting,
 } from './config/values.ts'

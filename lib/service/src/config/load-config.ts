@@ -44,9 +44,12 @@ export const loadConfig = <S extends Settings>(env: NodeJS.ProcessEnv, settings:
       problems.push(`${setting.variable} (${variables[setting.variable]}): expected ${parsed.expected}, ${came} is not`)
     }
   }
-  if (problems.length > 0) throw new ConfigError(problems)
-  return config as Config<S>
+  if (problems.length > 0 || !isComplete(config, settings)) throw new ConfigError(problems)
+  return config
 }
+
+const isComplete = <S extends Settings>(config: Record<string, unknown>, settings: S): config is Config<S> =>
+  Object.keys(settings).every((key) => key in config)
 
 /** The connections that `ESTEIRA_CONNECTION_<NAME>` variables give, by their name in lower case. */
 export const loadConnections = (env: NodeJS.ProcessEnv): Map<string, string> => {
@@ -57,7 +60,9 @@ export const loadConnections = (env: NodeJS.ProcessEnv): Map<string, string> => 
     if (URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)) {
       connections.set(variable.slice(connectionPrefix.length).toLowerCase(), url)
     } else {
-      problems.push(`${variable}: expected an address such as postgres://user:password@host:port/name, its value is not`)
+      problems.push(
+        `${variable}: expected an address such as postgres://user:password@host:port/name, its value is not`,
+      )
     }
   }
   if (problems.length > 0) throw new ConfigError(problems)

@@ -33,6 +33,14 @@ export const integer = (
     options,
   )
 
+/** A UUID in its usual form. */
+export const uuid = (variable: VariableName): Setting<string> =>
+  setting(
+    variable,
+    (value) => (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(value) ? found(value) : expected('a UUID')),
+    {},
+  )
+
 /** One of a few words. */
 export const oneOf = <const Word extends string>(
   variable: VariableName,

@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest'
+import { parseTemplate, type Scope } from './expression.ts'
+
+const scope: Scope = {
+  payload: { email: 'ana@example.com', age: 31, tags: [{ id: 1 }, { id: 2 }], company: { name: 'Acme' }, none: null },
+  run: { id: 'run-1', workflowId: 'workflow-1' },
+  step: { id: 'step-1', name: 'fetch' },
+}
+const evaluate = (text: string) => parseTemplate(text).evaluate(scope)
+
+test.each([
+  ['{{ payload.age }}', 31],
+  ['{{payload.company}}', { name: 'Acme' }],
+  ['{{ payload.none }}', null],
+  ['{{ run.id }}', 'run-1'],
+  ['{{ step.name }}', 'fetch'],
+  ['{{ payload }}', scope.payload],
+  ['{{ payload.age > 30 ? "old" : "young" }}', 'old'],
+  ['{{ {"a": {"b": payload.age}} }}', { a: { b: 31 } }],
+])('%s as a whole text keeps its type', async (text, expected) => {
+  expect(await evaluate(text)).toEqual(expected)
+})
+
+test('a path that leads nowhere gives nothing', async () => {
+  expect(await evaluate('{{ payload.missing.deeper }}')).toBeUndefined()
+  expect(await evaluate('{{ payload.constructor }}')).toBeUndefined()
+})
+
+test('a path over an array maps, as JSONata has it', async () => {
+  expect(Array.from(await asList(evaluate('{{ payload.tags.id }}')))).toEqual([1, 2])
+})
+
+test('expressions inside a longer text become part of it', async () => {
+  expect(await evaluate('Hello {{ payload.company.name }}, you are {{ payload.age }}')).toBe('Hello Acme, you are 31')
+  expect(await evaluate('{{ payload.age }}/{{ payload.company }}')).toBe('31/{"name":"Acme"}')
+})
+
+test('an expression inside a text that gives nothing fails the job', async () => {
+  await expect(evaluate('Hello {{ payload.missing }}')).rejects.toThrow(
+    expect.objectContaining({
+      code: 'expression_failed',
+      message: '"{{ payload.missing }}" inside a text gave nothing',
+    }),
+  )
+})
+
+test('a faulty expression is told when it is read, with its place', () => {
+  expect(() => parseTemplate('{{ payload.( }}')).toThrow(
+    expect.objectContaining({ code: 'expression_invalid', message: expect.stringMatching(/at character \d+/) }),
+  )
+  expect(() => parseTemplate('a {{ payload.age')).toThrow('"{{" at character 2 has no "}}"')
+})
+
+test('an expression that fails says where, and shows no value of the payload', async () => {
+  const failure = await evaluate('{{ payload.email + 1 }}').then(
+    () => 'no failure',
+    (error: unknown) => String(error),
+  )
+  expect(failure).toContain('JSONata T2001 at character')
+  expect(failure).not.toContain('ana@example.com')
+})
+
+const asList = async (value: Promise<unknown>): Promise<unknown[]> => {
+  const list = await value
+  if (!Array.isArray(list)) throw new Error('expected an array')
+  return list
+}

@@ -1,0 +1,106 @@
+import jsonata from 'jsonata'
+import { WorkflowError } from '../errors.ts'
+
+/** What an expression may look at. */
+export type Scope = { payload: unknown; run: { id: string; workflowId: string }; step: { id: string; name: string } }
+
+/** A text that may hold expressions, ready to be evaluated. */
+export type Template = { evaluate: (scope: Scope) => Promise<unknown> }
+
+const wholeText = /^\s*\{\{([\s\S]+)\}\}\s*$/
+const embedded = /\{\{([\s\S]*?)\}\}/g
+const plainPath = /^\s*(payload|run|step)((?:\.[A-Za-z_$][\w$]*)*)\s*$/
+
+/** Whether a text holds an expression at all; most texts do not, and cost nothing. */
+export const hasExpression = (text: string): boolean => text.includes('{{')
+
+/**
+ * Reads a text with JSONata in `{{ }}`. An expression that is the whole text keeps the type of its result; one inside a
+ * longer text becomes part of the text.
+ *
+ * @throws WorkflowError `expression_invalid` with the place of the fault.
+ */
+export const parseTemplate = (text: string): Template => {
+  const whole = wholeText.exec(text)?.[1]
+  if (whole !== undefined && !/\}\}[\s\S]*\{\{/.test(whole)) return { evaluate: compile(whole) }
+  const parts: ((scope: Scope) => Promise<unknown>)[] = []
+  let end = 0
+  for (const match of text.matchAll(embedded)) {
+    const before = text.slice(end, match.index)
+    parts.push(async () => before, asText(match[1] ?? ''))
+    end = match.index + match[0].length
+  }
+  const rest = text.slice(end)
+  if (rest.includes('{{')) {
+    throw new WorkflowError('expression_invalid', `"{{" at character ${end + rest.indexOf('{{')} has no "}}"`)
+  }
+  return {
+    evaluate: async (scope) => {
+      const texts: unknown[] = []
+      for (const part of parts) texts.push(await part(scope))
+      return texts.join('') + rest
+    },
+  }
+}
+
+const asText = (source: string) => {
+  const evaluate = compile(source)
+  return async (scope: Scope): Promise<string> => {
+    const value = await evaluate(scope)
+    if (value === undefined || value === null) {
+      throw new WorkflowError('expression_failed', `"{{${source}}}" inside a text gave nothing`)
+    }
+    return typeof value === 'string' ? value : JSON.stringify(value)
+  }
+}
+
+const compile = (source: string): ((scope: Scope) => Promise<unknown>) => {
+  const path = plainPath.exec(source)
+  const evaluate = compileJsonata(source)
+  if (path === null) return evaluate
+  const names = `${path[1]}${path[2]}`.split('.')
+  return async (scope) => {
+    const found = walk(scope, names)
+    // JSONata maps a path over the items of an array; that stays its business.
+    return found.kind === 'value' ? found.value : evaluate(scope)
+  }
+}
+
+const compileJsonata = (source: string): ((scope: Scope) => Promise<unknown>) => {
+  let expression: jsonata.Expression
+  try {
+    expression = jsonata(source)
+  } catch (cause) {
+    throw new WorkflowError('expression_invalid', `"{{${source}}}": ${describeFault(cause)}`, { cause })
+  }
+  return async (scope) => {
+    try {
+      return await expression.evaluate(scope)
+    } catch (cause) {
+      throw new WorkflowError('expression_failed', `"{{${source}}}": ${describeFault(cause)}`, { cause })
+    }
+  }
+}
+
+type Walked = { kind: 'value'; value: unknown } | { kind: 'array' }
+
+const walk = (scope: Scope, names: readonly string[]): Walked => {
+  let value: unknown = scope
+  for (const name of names) {
+    if (Array.isArray(value)) return { kind: 'array' }
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) {
+      return { kind: 'value', value: undefined }
+    }
+    value = Reflect.get(value, name)
+  }
+  return { kind: 'value', value }
+}
+
+/** JSONata throws plain objects: a code, a message that may quote values, and the place. Only code and place go on. */
+const describeFault = (cause: unknown): string => {
+  if (typeof cause !== 'object' || cause === null) return 'it cannot be evaluated'
+  const code = 'code' in cause ? `JSONata ${String(cause.code)}` : 'JSONata'
+  const place = 'position' in cause ? ` at character ${String(cause.position)}` : ''
+  const token = 'token' in cause ? ` near "${String(cause.token)}"` : ''
+  return `${code}${place}${token}`
+}

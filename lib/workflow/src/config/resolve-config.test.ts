@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest'
+import { compileConfig, faultsOfExpressions } from './resolve-config.ts'
+
+const scope = {
+  payload: { email: 'ana@example.com', segment: 7 },
+  run: { id: 'run-1', workflowId: 'workflow-1' },
+  step: { id: 'step-1', name: 'save' },
+}
+
+test('expressions anywhere in a config are evaluated, everything else stays', async () => {
+  const config = compileConfig(
+    { id: '{{ payload.segment }}', fixed: 3, deep: { list: ['{{ payload.email }}', true, null] } },
+    new Set(),
+  )
+  expect(await config(scope)).toEqual({ id: 7, fixed: 3, deep: { list: ['ana@example.com', true, null] } })
+})
+
+test('what gives nothing is left out of an object and is null in a list, so that parameters do not shift', async () => {
+  const config = compileConfig({ gone: '{{ payload.missing }}', list: ['{{ payload.missing }}', 1] }, new Set())
+  expect(await config(scope)).toEqual({ list: [null, 1] })
+})
+
+test('a literal field is never evaluated', async () => {
+  const sql = "select '{{ payload.email }}'"
+  expect(await compileConfig({ sql }, new Set(['sql']))(scope)).toEqual({ sql })
+})
+
+test('all faults are told at once, each with its pointer', () => {
+  expect(faultsOfExpressions({ a: '{{ ( }}', 'b/c': ['fine', '{{ payload. }}'], d: '{{ payload.x }}' })).toEqual([
+    { pointer: '/a', message: expect.stringContaining('JSONata') },
+    { pointer: '/b~1c/1', message: expect.stringContaining('JSONata') },
+  ])
+})

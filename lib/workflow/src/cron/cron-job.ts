@@ -1,0 +1,36 @@
+import { Cron } from 'croner'
+import * as z from 'zod'
+import { configJsonSchema } from '../function/json-schema.ts'
+
+/** The function whose steps Kubernetes (or the local scheduler) fires. It has no queue: its ticks begin runs. */
+export const cronJobFunctionName = 'CronJob'
+
+/** The config of a CronJob step. */
+export const cronJobConfig = z.strictObject({
+  /** Five fields or a macro such as `@daily`. */
+  schedule: z.string().min(1),
+  /** An IANA zone such as `America/Sao_Paulo`. */
+  timeZone: z.string().min(1).default('UTC'),
+  /** The first payload of each run; an array where the step's `outputType` is `multiple`. */
+  payload: z.unknown().optional(),
+  /** How late a missed tick may still be fired, in seconds. */
+  startingDeadlineSeconds: z.int().min(10).max(86_400).default(120),
+  suspend: z.boolean().default(false),
+})
+export type CronJobConfig = z.infer<typeof cronJobConfig>
+
+/** What the control plane publishes for CronJob, as the workers do for their functions. */
+export const cronJobFunction = {
+  name: cronJobFunctionName,
+  configSchema: configJsonSchema(cronJobConfig),
+  inputSchema: null,
+  outputSchema: null,
+}
+
+/**
+ * The ticks of a config. Five fields only: Kubernetes knows no seconds, and a schedule must mean the same there.
+ *
+ * @throws Error (croner's) that says which part of the schedule or the zone is wrong.
+ */
+export const cronOf = (config: Pick<CronJobConfig, 'schedule' | 'timeZone'>): Cron =>
+  new Cron(config.schedule, { paused: true, timezone: config.timeZone, mode: '5-part' })

@@ -1,0 +1,27 @@
+/** What can be wrong, for programs to tell apart. Codes are never reused. */
+export type WorkflowErrorCode =
+  | 'step_unknown'
+  | 'step_deleted'
+  | 'workflow_disabled'
+  | 'function_invalid'
+  | 'expression_invalid'
+  | 'expression_failed'
+  | 'config_invalid'
+  | 'payload_invalid'
+  | 'output_invalid'
+  | 'output_rejected'
+  | 'timed_out'
+  | 'attempt_failed'
+
+/** The one error of this package. `final` says that trying again cannot help. */
+export class WorkflowError extends Error {
+  override readonly name = 'WorkflowError'
+  readonly code: WorkflowErrorCode
+  readonly final: boolean
+
+  constructor(code: WorkflowErrorCode, message: string, options: { cause?: unknown; final?: boolean } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.final = options.final ?? true
+  }
+}

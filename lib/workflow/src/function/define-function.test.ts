@@ -1,0 +1,55 @@
+import { createLog } from '@esteira/service'
+import { expect, expectTypeOf, test } from 'vitest'
+import * as z from 'zod'
+import { defineFunction } from './define-function.ts'
+import { literalText } from './json-schema.ts'
+
+const context = {
+  config: {},
+  payload: {},
+  step: { id: 'step-1', name: 'double', outputType: null, hasNext: false },
+  run: { id: 'run-1', workflowId: 'workflow-1' },
+  job: { id: 'job-1' },
+  attempt: 1,
+  signal: new AbortController().signal,
+  log: createLog('test'),
+}
+
+const double = defineFunction({
+  name: 'Numbers.double',
+  config: z.strictObject({ by: z.int().default(2), note: literalText().optional() }),
+  input: z.object({ value: z.number() }),
+  run: ({ config, payload }) => {
+    expectTypeOf(config.by).toEqualTypeOf<number>()
+    expectTypeOf(payload.value).toEqualTypeOf<number>()
+    return payload.value * config.by
+  },
+})
+
+test('a function is called with its config and payload, defaults filled in', () => {
+  expect(double.call({ ...context, payload: { value: 21 } })).toBe(42)
+})
+
+test('a config that does not fit is a final error that names the field and not the value', () => {
+  expect(() => double.call({ ...context, config: { by: 'secret' }, payload: { value: 1 } })).toThrow(
+    expect.objectContaining({ code: 'config_invalid', final: true, message: expect.stringMatching(/^config\.by: /) }),
+  )
+  expect(() => double.call({ ...context, config: { by: 'secret' } })).not.toThrow(/secret/)
+})
+
+test('a payload that does not fit is told with its path', () => {
+  expect(() => double.call({ ...context, payload: { value: 'x' } })).toThrow(
+    expect.objectContaining({ code: 'payload_invalid', message: expect.stringMatching(/^payload\.value: /) }),
+  )
+})
+
+test('the published config schema takes an expression wherever it takes a value, but not in a literal', () => {
+  expect(double.configSchema).toMatchObject({
+    type: 'object',
+    properties: {
+      by: { if: { type: 'string', pattern: expect.any(String) }, else: { type: 'integer' } },
+      note: { type: 'string', 'x-esteira-literal': true },
+    },
+  })
+  expect([...double.literals]).toEqual(['note'])
+})

@@ -1,0 +1,65 @@
+import * as z from 'zod'
+
+type JsonSchema = Record<string, unknown>
+
+/** Text with an expression in it: `"{{ payload.email }}"`. */
+export const expressionPattern = '\\{\\{[\\s\\S]*\\}\\}'
+
+/** Marks a config field whose text is taken as it is: an expression in it is refused, never evaluated. */
+export const literalMark = 'x-esteira-literal'
+
+/** A text field of a config that takes no expression, such as SQL, which must never contain data. */
+export const literalText = () =>
+  z
+    .string()
+    .min(1)
+    .regex(/^(?![\s\S]*\{\{)/, 'takes no {{ expression }}')
+    .meta({ [literalMark]: true })
+
+/** The JSON Schema (2020-12) that a payload or an output is described by. */
+export const plainJsonSchema = (schema: z.ZodType): JsonSchema => ({
+  ...z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }),
+})
+
+/**
+ * The JSON Schema that a config is checked against when its step is saved. Any value may be an expression instead, since
+ * what it gives is known only when the job runs; it is checked again then.
+ */
+export const configJsonSchema = (schema: z.ZodType): JsonSchema => {
+  const { properties, ...rest } = plainJsonSchema(schema)
+  return isRecord(properties) ? { ...rest, properties: mapValues(properties, orExpression) } : rest
+}
+
+/** The names of the config's fields that are taken as they are. */
+export const literalFields = (configSchema: JsonSchema): Set<string> => {
+  const { properties } = configSchema
+  if (!isRecord(properties)) return new Set()
+  return new Set(Object.keys(properties).filter((name) => isLiteral(properties[name])))
+}
+
+const orExpression = (schema: unknown): unknown => {
+  if (!isRecord(schema) || isLiteral(schema)) return schema
+  return { if: { type: 'string', pattern: expressionPattern }, else: withinExpression(schema) }
+}
+
+/** The schema with the same leave given to everything inside it. */
+const withinExpression = (schema: JsonSchema): JsonSchema =>
+  mapValues(schema, (value, keyword) => {
+    if (keyword === 'properties' || keyword === 'patternProperties') {
+      return isRecord(value) ? mapValues(value, orExpression) : value
+    }
+    if (keyword === 'items' || keyword === 'additionalProperties') return orExpression(value)
+    if (keyword === 'prefixItems') return Array.isArray(value) ? value.map(orExpression) : value
+    if (keyword === 'anyOf' || keyword === 'oneOf' || keyword === 'allOf') {
+      return Array.isArray(value) ? value.map((part) => (isRecord(part) ? withinExpression(part) : part)) : value
+    }
+    return value
+  })
+
+const isLiteral = (schema: unknown): boolean => isRecord(schema) && schema[literalMark] === true
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const mapValues = (record: JsonSchema, map: (value: unknown, key: string) => unknown): JsonSchema =>
+  Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]))

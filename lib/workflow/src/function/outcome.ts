@@ -1,0 +1,27 @@
+/** What a function may return instead of a result. */
+export type Outcome =
+  | { [outcomeMark]: 'retry'; reason: string }
+  | { [outcomeMark]: 'snooze'; delayMs: number; reason: string | null }
+  | { [outcomeMark]: 'fail'; reason: string }
+
+/** A symbol, so that no result of a function can be taken for an outcome. */
+export const outcomeMark = Symbol('esteira.outcome')
+
+/** Try again later, by the step's retry policy; burns an attempt. */
+export const retry = (reason: string): Outcome => ({ [outcomeMark]: 'retry', reason })
+
+/**
+ * Come back in `delayMs` milliseconds; burns no attempt. For a service that is away, or that said when it will answer
+ * again; `reason` is shown on the job meanwhile.
+ */
+export const snooze = (delayMs: number, reason?: string): Outcome => ({
+  [outcomeMark]: 'snooze',
+  delayMs,
+  reason: reason ?? null,
+})
+
+/** The job has failed and trying again cannot help. */
+export const fail = (reason: string): Outcome => ({ [outcomeMark]: 'fail', reason })
+
+export const isOutcome = (value: unknown): value is Outcome =>
+  typeof value === 'object' && value !== null && outcomeMark in value

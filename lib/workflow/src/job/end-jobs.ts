@@ -1,0 +1,74 @@
+import type { Queryable } from '@esteira/outbox'
+import * as z from 'zod'
+import type { Ending, FinishedJob } from './held-job.ts'
+import { type JobEvent, statusesBefore, transitions } from './transitions.ts'
+
+/**
+ * Writes the end of attempts, each by compare-and-set on `(id, seq, claim)` and the statuses that the event may come
+ * from; returns the ids of those that were still ours. It is the first statement of its transaction, so whatever else
+ * the transaction writes belongs to the winners.
+ *
+ * Locks: the jobs, in the order of their ids, before anything else of the unit of work. Two groups that share jobs
+ * (a redelivery) take them in the same order, so they cannot deadlock here.
+ */
+export const endJobs = async (
+  tx: Queryable,
+  finished: readonly FinishedJob[],
+  worker: string,
+): Promise<Set<string>> => {
+  const { rows } = await tx.query(endJobsSql, [JSON.stringify(finished.map(endRow)), worker])
+  return new Set(endedRows.parse(rows).map((row) => row.id))
+}
+
+const endJobsSql = `
+  with finished as (
+    select * from jsonb_to_recordset($1::jsonb) as finished(
+      id uuid, seq int, claim uuid, "from" jsonb, status text, next_seq int, attempt int,
+      output jsonb, error jsonb, delay_ms float8, elapsed_ms float8)
+  ), held as (
+    select job.id from workflow_job job join finished using (id)
+    where job.seq = finished.seq
+      and job.claim is not distinct from finished.claim
+      and finished."from" ? job.status
+    order by job.id
+    for no key update of job
+  )
+  update workflow_job job set
+    status = finished.status,
+    seq = finished.next_seq,
+    attempt = finished.attempt,
+    claim = null,
+    output = finished.output,
+    error = finished.error,
+    worker = $2,
+    started_at = coalesce(job.started_at, clock_timestamp() - finished.elapsed_ms * interval '1 ms'),
+    run_after = now() + finished.delay_ms * interval '1 ms',
+    enqueued_at = case when finished.status = 'queued' then now() else job.enqueued_at end,
+    finished_at = case when finished.status = 'queued' then null else clock_timestamp() end
+  from finished join held using (id)
+  where job.id = finished.id
+  returning job.id`
+
+const endedRows = z.array(z.object({ id: z.string() }))
+
+const endRow = ({ job, ending, elapsedMs }: FinishedJob) => {
+  const event = events[ending.kind]
+  return {
+    id: job.id,
+    seq: job.seq,
+    claim: job.claim,
+    from: statusesBefore(event),
+    status: transitions.running[event],
+    next_seq: ending.kind === 'requeued' ? job.seq + 1 : job.seq,
+    attempt: ending.kind === 'requeued' ? ending.attempt : job.attempt + 1,
+    output: ending.kind === 'succeeded' && 'output' in ending.placed ? ending.placed.output : null,
+    error: ending.kind === 'succeeded' ? null : ending.error,
+    delay_ms: ending.kind === 'requeued' ? ending.delayMs : null,
+    elapsed_ms: elapsedMs,
+  }
+}
+
+const events = { succeeded: 'succeed', failed: 'fail', requeued: 'requeue' } as const satisfies Record<
+  Ending['kind'],
+  JobEvent
+>

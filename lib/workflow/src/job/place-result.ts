@@ -1,0 +1,33 @@
+import { WorkflowError } from '../errors.ts'
+
+/** What of a step decides where a result goes. */
+type Outlet = { name: string; outputType: 'single' | 'multiple' | null; next: object | null }
+
+/** Where a result goes: to the next step, one job an item, or onto the job itself. */
+export type Placed = { items: unknown[] } | { output: unknown }
+
+/**
+ * Places a function's result by the step's `outputType`: `multiple` gives one job an item, `single` one job with the
+ * whole, null nothing, so the next step gets the input. Without a next step the output stays on the job.
+ *
+ * @throws WorkflowError `output_invalid` when the result of a `multiple` step is not an array.
+ */
+export const placeResult = (step: Outlet, result: unknown, input: unknown): Placed => {
+  if (step.outputType === 'multiple' && !Array.isArray(result)) {
+    throw new WorkflowError(
+      'output_invalid',
+      `step "${step.name}" has outputType "multiple": its result must be an array, but ${describeKind(result)} came`,
+    )
+  }
+  if (step.next === null) return { output: step.outputType ? (result ?? null) : null }
+  if (step.outputType === 'multiple') return { items: Array.isArray(result) ? result : [] }
+  return { items: [step.outputType === 'single' ? (result ?? null) : input] }
+}
+
+/** What a value is, for a message that must not show it. */
+export const describeKind = (value: unknown): string => {
+  if (value === null) return 'null'
+  if (value === undefined) return 'nothing'
+  if (Array.isArray(value)) return 'an array'
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}

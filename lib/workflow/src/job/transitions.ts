@@ -1,0 +1,30 @@
+/** Where a job stands. `hidden` and `staged` wait inside Postgres, `queued` and `running` are on the belt. */
+export const jobStatuses = ['hidden', 'staged', 'queued', 'running', 'succeeded', 'failed', 'cancelled'] as const
+export type JobStatus = (typeof jobStatuses)[number]
+
+export type JobEvent = 'accept' | 'release' | 'start' | 'succeed' | 'requeue' | 'fail' | 'cancel' | 'sendAgain'
+
+/** All that can happen to a job. Whatever is not here is refused by the compare-and-set of the write. */
+export const transitions = {
+  hidden: { accept: 'staged' },
+  staged: { release: 'queued', cancel: 'cancelled' },
+  queued: { start: 'running', succeed: 'succeeded', requeue: 'queued', fail: 'failed', cancel: 'cancelled' },
+  running: {
+    start: 'running',
+    succeed: 'succeeded',
+    requeue: 'queued',
+    fail: 'failed',
+    cancel: 'cancelled',
+  },
+  succeeded: {},
+  failed: { sendAgain: 'staged' },
+  cancelled: {},
+} as const satisfies Record<JobStatus, Partial<Record<JobEvent, JobStatus>>>
+
+/** The statuses that an event may find a job in. */
+export const statusesBefore = (event: JobEvent): JobStatus[] =>
+  jobStatuses.filter((status) => event in transitions[status])
+
+/** A job that is over takes no more messages. */
+export const isOver = (status: JobStatus): boolean =>
+  status === 'succeeded' || status === 'failed' || status === 'cancelled'

@@ -1,0 +1,24 @@
+import { type InferEntity, defineEntity, p } from '@mikro-orm/postgresql'
+import type { RetryPolicy } from '../job/retry-policy.ts'
+
+/** One station of a workflow in one version of it; a row never changes. */
+export const WorkflowStep = defineEntity({
+  name: 'WorkflowStep',
+  tableName: 'workflow_step',
+  properties: {
+    id: p.uuid().primary(),
+    version: p.integer().primary(),
+    workflowId: p.uuid(),
+    /** Its place in the document that was saved, from 0. */
+    position: p.integer(),
+    name: p.text(),
+    functionName: p.text(),
+    config: p.json<Record<string, unknown>>(),
+    nextStepId: p.uuid().nullable(),
+    outputType: p.enum(['single', 'multiple']).nullable(),
+    retry: p.json<Partial<RetryPolicy>>(),
+    timeoutMs: p.integer().nullable(),
+  },
+})
+
+export type WorkflowStep = InferEntity<typeof WorkflowStep>

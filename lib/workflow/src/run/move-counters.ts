@@ -1,0 +1,53 @@
+import type { Queryable } from '@esteira/outbox'
+import * as z from 'zod'
+
+/** By how much the counters of one step of one run move. */
+export type CounterMove = { runId: string; stepId: string; belt: number; succeeded: number; failed: number }
+
+/** Moves of one transaction, gathered so that each run-step row is written once. */
+export const gatherMoves = () => {
+  const moves = new Map<string, CounterMove>()
+  return {
+    add: (runId: string, stepId: string, by: Partial<Omit<CounterMove, 'runId' | 'stepId'>>): void => {
+      const key = `${runId} ${stepId}`
+      const move = moves.get(key) ?? { runId, stepId, belt: 0, succeeded: 0, failed: 0 }
+      move.belt += by.belt ?? 0
+      move.succeeded += by.succeeded ?? 0
+      move.failed += by.failed ?? 0
+      moves.set(key, move)
+    },
+    all: (): CounterMove[] => [...moves.values()],
+  }
+}
+
+/**
+ * Applies the moves and returns the runs of which a step has nothing open any more: those may be over, and settling
+ * them is worth a look.
+ *
+ * Locks: the run-step rows in the order of run and step, always after the jobs, so units of work cannot deadlock.
+ */
+export const moveCounters = async (tx: Queryable, moves: readonly CounterMove[]): Promise<string[]> => {
+  const { rows } = await tx.query(moveCountersSql, [JSON.stringify(moves)])
+  const idle = movedRows.parse(rows).filter((row) => row.open === '0')
+  return [...new Set(idle.map((row) => row.run_id))]
+}
+
+const moveCountersSql = `
+  with move as (
+    select * from jsonb_to_recordset($1::jsonb)
+      as move("runId" uuid, "stepId" uuid, belt bigint, succeeded bigint, failed bigint)
+  ), held as (
+    select counted.run_id, counted.step_id from workflow_run_step counted
+    join move on counted.run_id = move."runId" and counted.step_id = move."stepId"
+    order by counted.run_id, counted.step_id
+    for no key update of counted
+  )
+  update workflow_run_step counted set
+    belt = counted.belt + move.belt,
+    succeeded = counted.succeeded + move.succeeded,
+    failed = counted.failed + move.failed
+  from held join move on held.run_id = move."runId" and held.step_id = move."stepId"
+  where counted.run_id = held.run_id and counted.step_id = held.step_id
+  returning counted.run_id, (counted.staged + counted.belt)::text as open`
+
+const movedRows = z.array(z.object({ run_id: z.string(), open: z.string() }))

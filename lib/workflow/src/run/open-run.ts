@@ -1,0 +1,106 @@
+import { enqueue, queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { v7 as uuidv7 } from 'uuid'
+import * as z from 'zod'
+import { cronJobFunctionName } from '../cron/cron-job.ts'
+import { WorkflowError } from '../errors.ts'
+import { writeEnds } from '../job/commit-jobs.ts'
+import type { Ending, StepOfRun } from '../job/held-job.ts'
+import { createJob, jobMessage, newJob } from '../job/new-job.ts'
+import { placeResult } from '../job/place-result.ts'
+import type { JobError } from '../model/workflow-job.ts'
+import { loadSteps } from './load-steps.ts'
+import { settleRun } from './settle-run.ts'
+
+/** What begins a run. `lane` is the outbox lane of the process that begins it. */
+export type RunStart = {
+  workflow: { id: string; version: number }
+  stepId: string
+  trigger: 'cron' | 'manual'
+  idempotencyKey: string
+  payload: unknown
+  lane: number
+  worker: string
+}
+
+/** The run of a key. `created` is false when the key had begun it before; `error` is why its first job failed at once. */
+export type OpenedRun = { runId: string; created: boolean; error: JobError | null }
+
+/**
+ * Begins a run at a step, in one unit of work: the run, its counters, its first job, and the message for it. A CronJob
+ * step has nothing to wait for: its job is over at once and the next step's jobs are written in the same commit. The
+ * same key never begins a second run.
+ *
+ * @throws WorkflowError `step_unknown` when the version has no such step.
+ */
+export const openRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
+  const opened = await em.transactional((em) => writeRun(em, start))
+  // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.
+  if (opened.created) await settleRun(em, opened.runId)
+  return opened
+}
+
+const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
+  const steps = await loadSteps(em, start.workflow.id, start.workflow.version)
+  const step = steps.find(({ id }) => id === start.stepId)
+  if (step === undefined) {
+    throw new WorkflowError(
+      'step_unknown',
+      `version ${start.workflow.version} of workflow ${start.workflow.id} has no step ${start.stepId}`,
+    )
+  }
+  const run = await insertRun(em, start)
+  if (!run.created) return { runId: run.id, created: false, error: null }
+  await insertCounters(em, run.id, steps, step)
+  const job = newJob({ runId: run.id, stepId: step.id, parentId: null, itemIndex: null, payload: start.payload })
+  createJob(em, job)
+  await em.flush()
+  if (step.functionName !== cronJobFunctionName) {
+    await enqueue(em, jobMessage(step.functionName, { ...job, seq: 1 }), { lane: start.lane })
+    return { runId: run.id, created: true, error: null }
+  }
+  const ending = produce(step, start.payload)
+  await writeEnds(em, [{ job: { ...job, seq: 1, claim: null, attempt: 0, step }, ending, elapsedMs: 0 }], start)
+  return { runId: run.id, created: true, error: ending.kind === 'failed' ? ending.error : null }
+}
+
+/** A producer's result is its payload. */
+const produce = (step: StepOfRun, payload: unknown): Exclude<Ending, { kind: 'requeued' }> => {
+  try {
+    return { kind: 'succeeded', placed: placeResult(step, payload, payload) }
+  } catch (error) {
+    if (!(error instanceof WorkflowError)) throw error
+    return { kind: 'failed', error: { code: error.code, message: error.message } }
+  }
+}
+
+const insertRun = async (em: EntityManager, start: RunStart): Promise<{ id: string; created: boolean }> => {
+  const tx = queryable(em)
+  const id = uuidv7()
+  const inserted = await tx.query(
+    `insert into workflow_run (id, workflow_id, version, trigger, idempotency_key, status)
+     values ($1, $2, $3, $4, $5, 'running')
+     on conflict (workflow_id, idempotency_key) do nothing
+     returning id`,
+    [id, start.workflow.id, start.workflow.version, start.trigger, start.idempotencyKey],
+  )
+  if (inserted.rows.length === 1) return { id, created: true }
+  const seen = await tx.query(`select id from workflow_run where workflow_id = $1 and idempotency_key = $2`, [
+    start.workflow.id,
+    start.idempotencyKey,
+  ])
+  return { id: z.tuple([z.object({ id: z.string() })]).parse(seen.rows)[0].id, created: false }
+}
+
+const insertCounters = async (
+  em: EntityManager,
+  runId: string,
+  steps: readonly StepOfRun[],
+  first: StepOfRun,
+): Promise<void> => {
+  await queryable(em).query(
+    `insert into workflow_run_step (run_id, step_id, belt)
+     select $1, step_id, case when step_id = $3 then 1 else 0 end from unnest($2::uuid[]) as step_id`,
+    [runId, steps.map(({ id }) => id), first.id],
+  )
+}

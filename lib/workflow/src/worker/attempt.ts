@@ -1,0 +1,110 @@
+import type { Log } from '@esteira/service'
+import type { ConfigTemplate } from '../config/resolve-config.ts'
+import { WorkflowError } from '../errors.ts'
+import type { StepFunction } from '../function/define-function.ts'
+import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
+import type { Ending, HeldJob } from '../job/held-job.ts'
+import { placeResult } from '../job/place-result.ts'
+import { defaultRetryPolicy, retryDelayMs } from '../job/retry-policy.ts'
+import type { JobError } from '../model/workflow-job.ts'
+
+/** What an attempt needs beside the job. `lost` is aborted when somebody else has taken the job over. */
+export type AttemptMeans = {
+  fn: StepFunction
+  config: ConfigTemplate
+  log: Log
+  lost: AbortSignal
+  random: () => number
+}
+
+/** Runs a job's function once, within the step's time, and says how it ended. It never throws. */
+export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<Ending> => {
+  try {
+    const result = await callFunction(job, means)
+    if (isOutcome(result)) return endingOf(result, job, means)
+    return { kind: 'succeeded', placed: placeResult(job.step, result, job.payload) }
+  } catch (error) {
+    const failure = describeError(error)
+    return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(job, means, failure)
+  }
+}
+
+const callFunction = async (job: HeldJob, { fn, config, log, lost }: AttemptMeans): Promise<unknown> => {
+  const run = { id: job.runId, workflowId: job.step.workflowId }
+  const step = {
+    id: job.step.id,
+    name: job.step.name,
+    outputType: job.step.outputType,
+    hasNext: job.step.next !== null,
+  }
+  const timeoutMs = job.step.timeoutMs ?? fn.defaults.timeoutMs
+  const timedOut = new AbortController()
+  const timer = setTimeout(() => {
+    const message = `the function did not end within ${timeoutMs} ms`
+    timedOut.abort(new WorkflowError('timed_out', message, { final: false }))
+  }, timeoutMs)
+  const signal = AbortSignal.any([timedOut.signal, lost])
+  const work = async () =>
+    collect(
+      await fn.call({
+        config: await config({ payload: job.payload, run, step }),
+        payload: job.payload,
+        step,
+        run,
+        job: { id: job.id },
+        attempt: job.attempt + 1,
+        signal,
+        log,
+      }),
+    )
+  try {
+    // A function that ignores its signal still cannot hold the attempt open.
+    return await Promise.race([work(), rejection(signal)])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const rejection = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+
+/** Items of an async iterable, one by one, as the array that the step's output rule expects. */
+const collect = async (result: unknown): Promise<unknown> =>
+  isAsyncIterable(result) ? await Array.fromAsync(result) : result
+
+const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
+  typeof value === 'object' && value !== null && Symbol.asyncIterator in value
+
+const endingOf = (outcome: Outcome, job: HeldJob, means: AttemptMeans): Ending => {
+  switch (outcome[outcomeMark]) {
+    case 'retry':
+      return retryOrFail(job, means, { code: 'attempt_failed', message: outcome.reason })
+    case 'snooze':
+      return {
+        kind: 'requeued',
+        attempt: job.attempt,
+        delayMs: outcome.delayMs,
+        error: outcome.reason === null ? null : { code: 'snoozed', message: outcome.reason },
+      }
+    case 'fail':
+      return { kind: 'failed', error: { code: 'attempt_failed', message: outcome.reason } }
+  }
+}
+
+const retryOrFail = (job: HeldJob, { fn, random }: AttemptMeans, error: JobError): Ending => {
+  const policy = { ...defaultRetryPolicy, ...fn.defaults.retry, ...job.step.retry }
+  const attempt = job.attempt + 1
+  const delayMs = retryDelayMs(policy, attempt, random)
+  return delayMs === null ? { kind: 'failed', error } : { kind: 'requeued', attempt, delayMs, error }
+}
+
+const isFinal = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'final' in error && error.final === true
+
+const describeError = (error: unknown): JobError => {
+  if (!(error instanceof Error)) return { code: 'attempt_failed', message: String(error) }
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'attempt_failed'
+  return { code, message: error.message }
+}

@@ -1,0 +1,110 @@
+import rascal from 'rascal'
+import * as z from 'zod'
+import type { JobReference } from '../job/new-job.ts'
+
+/** A message that a worker holds until the job behind it has moved on. */
+export type Delivery = {
+  reference: JobReference
+  /** The broker handed it out before: whoever had it then may still be at work. */
+  redelivered: boolean
+  /** The job is written: the broker may forget the message. */
+  ack: () => void
+  /** The job is not written: the broker hands the message out again after a pause. */
+  handBack: () => void
+}
+
+/** What happens on the belt, for logs and metrics. */
+export type BeltEvent =
+  | { kind: 'belt.lost'; address: string; reason: string }
+  | { kind: 'belt.back'; address: string }
+  | { kind: 'belt.fault'; queue: string; reason: string }
+  | { kind: 'belt.unreadable'; queue: string; reason: string }
+
+export type Belt = {
+  /** Takes no new deliveries, waits until those in hand are acked or the grace period is over, and closes. */
+  stop: () => Promise<void>
+}
+
+type BeltOptions = {
+  rabbitmqUrl: string
+  /** Names of functions, which are the names of their queues. */
+  queues: readonly string[]
+  prefetch: number
+  graceMs: number
+  onDelivery: (queue: string, delivery: Delivery) => void
+  observe: (event: BeltEvent) => void
+}
+
+/** So that a message that is handed back does not return in a tight loop, milliseconds. */
+const handBackPauseMs = 1_000
+
+const referenceSchema = z.object({ jobId: z.uuid(), seq: z.int().min(1) })
+
+/** Consumes the queues of functions through Rascal, which declares them and comes back by itself after a lost link. */
+export const openBelt = async (options: BeltOptions): Promise<Belt> => {
+  const broker = await rascal.BrokerAsPromised.create(rascal.withDefaultConfig(brokerConfig(options)))
+  let lost = false
+  broker.on('error', (error: Error, { connectionUrl }: { connectionUrl: string }) => {
+    lost = true
+    options.observe({ kind: 'belt.lost', address: connectionUrl, reason: error.message })
+  })
+  broker.on('vhost_initialised', ({ connectionUrl }: { connectionUrl: string }) => {
+    if (lost) options.observe({ kind: 'belt.back', address: connectionUrl })
+    lost = false
+  })
+  for (const queue of options.queues) {
+    const session = await broker.subscribe(queue)
+    const fault = (error: Error) => options.observe({ kind: 'belt.fault', queue, reason: error.message })
+    session.on('error', fault)
+    session.on('cancelled', fault)
+    session.on('invalid_content', (error, _message, ackOrNack) => {
+      options.observe({ kind: 'belt.unreadable', queue, reason: error.message })
+      ackOrNack()
+    })
+    session.on('message', (message, content, ackOrNack) => {
+      const reference = referenceSchema.safeParse(content)
+      if (!reference.success) {
+        // Not one of ours, and it will not become one by coming again.
+        options.observe({ kind: 'belt.unreadable', queue, reason: z.prettifyError(reference.error) })
+        ackOrNack()
+        return
+      }
+      options.onDelivery(queue, {
+        reference: reference.data,
+        redelivered: message.fields.redelivered,
+        ack: () => ackOrNack(),
+        handBack: () =>
+          ackOrNack(new Error('handed back'), [{ strategy: 'nack', requeue: true, defer: handBackPauseMs }]),
+      })
+    })
+  }
+  return { stop: () => broker.shutdown() }
+}
+
+const brokerConfig = ({ rabbitmqUrl, queues, prefetch, graceMs }: BeltOptions) => {
+  const vhost = decodeURIComponent(new URL(rabbitmqUrl).pathname.slice(1)) || '/'
+  return {
+    vhosts: {
+      [vhost]: {
+        connection: { url: rabbitmqUrl, retry: { min: 250, max: 10_000, factor: 2, strategy: 'exponential' as const } },
+        exchanges: [''],
+        queues: Object.fromEntries(
+          queues.map((queue) => [queue, { options: { durable: true, arguments: { 'x-queue-type': 'quorum' } } }]),
+        ),
+      },
+    },
+    subscriptions: Object.fromEntries(
+      queues.map((queue) => [
+        queue,
+        {
+          vhost,
+          queue,
+          prefetch,
+          contentType: 'application/json',
+          closeTimeout: graceMs,
+          retry: { min: 250, max: 10_000, factor: 2, strategy: 'exponential' as const },
+        },
+      ]),
+    ),
+  }
+}

@@ -1,0 +1,48 @@
+import type { MikroORM } from '@mikro-orm/postgresql'
+import { type Committed, commitJobs } from '../job/commit-jobs.ts'
+import type { FinishedJob } from '../job/held-job.ts'
+import { settleRun } from '../run/settle-run.ts'
+import type { DeliverMeans } from './deliver.ts'
+
+/**
+ * Commits finished jobs together and says of each whether it was still ours. When the database refuses the group, its
+ * members go one by one, so that only the one whose result cannot be stored fails.
+ */
+export const commitGroup = async (
+  orm: MikroORM,
+  group: readonly FinishedJob[],
+  by: { worker: string; lane: number },
+  untilDone: DeliverMeans['untilDone'],
+): Promise<boolean[]> => {
+  const commit = async (finished: readonly FinishedJob[]): Promise<Committed> => {
+    const committed = await untilDone(() => commitJobs(orm.em.fork(), finished, by))
+    for (const runId of committed.maybeOver) await untilDone(() => settleRun(orm.em.fork(), runId))
+    return committed
+  }
+  try {
+    const { won } = await commit(group)
+    return group.map(({ job }) => won.has(job.id))
+  } catch (error) {
+    const [first, ...others] = group
+    if (first === undefined) throw error
+    if (others.length === 0) {
+      const { won } = await commit([rejected(first, error)])
+      return [won.has(first.job.id)]
+    }
+    const written: boolean[] = []
+    for (const one of group) written.push(...(await commitGroup(orm, [one], by, untilDone)))
+    return written
+  }
+}
+
+/** The end of a job whose result the database would not take, such as text with a zero byte. */
+const rejected = (finished: FinishedJob, error: unknown): FinishedJob => ({
+  ...finished,
+  ending: {
+    kind: 'failed',
+    error: {
+      code: 'output_rejected',
+      message: `the result cannot be stored: ${error instanceof Error ? error.message : String(error)}`,
+    },
+  },
+})

@@ -1,0 +1,82 @@
+import { hostname } from 'node:os'
+import {
+  createLog,
+  integer,
+  loadConfig,
+  type Log,
+  logLevels,
+  oneOf,
+  postgresUrl,
+  rabbitmqUrl,
+  runMain,
+  text,
+} from '@esteira/service'
+import type { StepFunction } from '../function/define-function.ts'
+import { startWorker, type WorkerEvent } from './start-worker.ts'
+
+/** The settings of a worker process. */
+const settings = {
+  databaseUrl: postgresUrl('DATABASE_URL'),
+  rabbitmqUrl: rabbitmqUrl('RABBITMQ_URL'),
+  lane: text('ESTEIRA_LANE', { fallback: hostname() }),
+  prefetch: integer('ESTEIRA_PREFETCH', { min: 1, max: 10_000, fallback: 100 }),
+  graceMs: integer('ESTEIRA_GRACE_MS', { min: 0, max: 600_000, fallback: 25_000 }),
+  logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
+}
+
+/** The functions of a worker process, and what to free when it ends. */
+export type Served = { functions: readonly StepFunction[]; close?: () => Promise<void> }
+
+/**
+ * Runs a worker process until it is asked to stop, and resolves to its exit code. `serve` reads what the functions
+ * themselves need from the environment; its faults and the worker's are reported alike.
+ */
+export const runWorker = (name: string, env: NodeJS.ProcessEnv, serve: (log: Log) => Served): Promise<number> =>
+  runMain(() => {
+    const config = loadConfig(env, settings)
+    const log = createLog(name, config.logLevel)
+    return {
+      log,
+      start: async (signal) => {
+        const { functions, close } = serve(log)
+        const worker = await startWorker({
+          ...config,
+          functions,
+          worker: config.lane,
+          log,
+          signal,
+          observe: (event) => report(log, event),
+        })
+        log.info({ event: 'ready', functions: functions.map((fn) => fn.name), lane: config.lane })
+        return {
+          stop: async () => {
+            await worker.stop()
+            await close?.()
+          },
+        }
+      },
+    }
+  })
+
+const report = (log: Log, { kind, ...fields }: WorkerEvent): void => {
+  const line = { event: kind, ...fields }
+  switch (kind) {
+    case 'job.written':
+      if ('ending' in fields && fields.ending === 'succeeded') log.debug(line)
+      else log.warn(line)
+      break
+    case 'belt.back':
+    case 'delivery.dropped':
+      log.info(line)
+      break
+    case 'belt.lost':
+    case 'belt.fault':
+    case 'belt.unreadable':
+    case 'database.unavailable':
+      log.warn(line)
+      break
+    case 'delivery.handed-back':
+      log.error(line)
+      break
+  }
+}

@@ -1,0 +1,185 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { queryable, registerLane } from '@esteira/outbox'
+import { type Log, untilAvailable } from '@esteira/service'
+import type { MikroORM } from '@mikro-orm/postgresql'
+import { compileConfig, type ConfigTemplate } from '../config/resolve-config.ts'
+import { isTransient } from '../database/is-transient.ts'
+import { openOrm } from '../database/open-orm.ts'
+import type { StepFunction } from '../function/define-function.ts'
+import { publishFunctions } from '../function/publish-functions.ts'
+import { findJobs, type FoundJob } from '../job/find-jobs.ts'
+import type { StepOfRun } from '../job/held-job.ts'
+import { loadSteps } from '../run/load-steps.ts'
+import { type Belt, type BeltEvent, type Delivery, openBelt } from './belt.ts'
+import { commitGroup } from './commit-group.ts'
+import { deliver, type Delivered, type DeliverMeans } from './deliver.ts'
+import { gather } from './gather.ts'
+
+/** What a worker process serves and where. `prefetch` is how many deliveries of a function it holds at a time. */
+export type WorkerOptions = {
+  functions: readonly StepFunction[]
+  databaseUrl: string
+  rabbitmqUrl: string
+  /** The name of the lane that the worker's messages go to; its relay has the same. */
+  lane: string
+  /** Who ran a job, for people. */
+  worker: string
+  prefetch: number
+  graceMs: number
+  log: Log
+  observe: (event: WorkerEvent) => void
+  /** Ends a start that waits for Postgres or RabbitMQ. */
+  signal: AbortSignal
+}
+
+/** What happens in a worker: never with a payload. */
+export type WorkerEvent =
+  | BeltEvent
+  | { kind: 'job.written'; functionName: string; jobId: string; ending: 'succeeded' }
+  | { kind: 'job.written'; functionName: string; jobId: string; ending: 'failed' | 'requeued'; reason: string | null }
+  | { kind: 'delivery.dropped'; functionName: string; jobId: string; reason: string }
+  | { kind: 'delivery.handed-back'; functionName: string; jobId: string; error: unknown }
+  | { kind: 'database.unavailable'; reason: string }
+
+export type Worker = { stop: () => Promise<void> }
+
+/** A group is one statement: large enough to be cheap, small enough that a failing one is split soon. */
+const groupSize = 200
+const poolSize = 8
+const databasePauseMs = 500
+
+/** Publishes what the functions are, then consumes their queues until it is stopped. */
+export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
+  const { databaseUrl, rabbitmqUrl, log, signal } = options
+  const orm = openOrm({ databaseUrl, poolSize, applicationName: options.worker })
+  const stopping = new AbortController()
+  try {
+    const lane = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, async () => {
+      await publishFunctions(orm.em.fork(), options.functions)
+      return registerLane(queryable(orm.em.fork()), options.lane)
+    })
+    const means = deliverMeans(orm, lane, options, stopping.signal)
+    const functions = new Map(options.functions.map((fn) => [fn.name, fn]))
+    const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, () =>
+      openBelt({
+        rabbitmqUrl,
+        queues: [...functions.keys()],
+        prefetch: options.prefetch,
+        graceMs: options.graceMs,
+        observe: options.observe,
+        onDelivery: (queue, delivery) => {
+          const fn = functions.get(queue)
+          if (fn !== undefined) void carry(fn, delivery, means, options)
+        },
+      }),
+    )
+    return { stop: () => stopWorker(belt, orm, stopping) }
+  } catch (error) {
+    await orm.close()
+    throw error
+  }
+}
+
+const carry = async (
+  fn: StepFunction,
+  delivery: Delivery,
+  means: DeliverMeans,
+  { observe }: WorkerOptions,
+): Promise<void> => {
+  const { jobId } = delivery.reference
+  try {
+    const delivered = await deliver(fn, delivery, means)
+    delivery.ack()
+    observe(eventOf(fn.name, jobId, delivered))
+  } catch (error) {
+    // Nothing was written, so the message must come again: to us, or to whoever is there after us.
+    delivery.handBack()
+    observe({ kind: 'delivery.handed-back', functionName: fn.name, jobId, error })
+  }
+}
+
+const eventOf = (functionName: string, jobId: string, delivered: Delivered): WorkerEvent => {
+  if (delivered.kind === 'dropped') {
+    return { kind: 'delivery.dropped', functionName, jobId, reason: delivered.reason }
+  }
+  return delivered.ending === 'succeeded'
+    ? { kind: 'job.written', functionName, jobId, ending: 'succeeded' }
+    : { kind: 'job.written', functionName, jobId, ending: delivered.ending, reason: delivered.reason ?? null }
+}
+
+const stopWorker = async (belt: Belt, orm: MikroORM, stopping: AbortController): Promise<void> => {
+  await belt.stop()
+  // What is still under way now has outlived the grace period; its messages went back with the channel.
+  stopping.abort(new Error('the worker has stopped'))
+  await orm.close()
+}
+
+const deliverMeans = (
+  orm: MikroORM,
+  lane: number,
+  { worker, log, observe }: WorkerOptions,
+  stopping: AbortSignal,
+): DeliverMeans => {
+  const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        // A message is never acked without its commit, so there is nothing better to do than to try again.
+        if (!isTransient(error) || stopping.aborted) throw error
+        observe({ kind: 'database.unavailable', reason: error instanceof Error ? error.message : String(error) })
+        await pause(databasePauseMs * (1 + Math.random()))
+      }
+    }
+  }
+  return {
+    orm,
+    worker,
+    log,
+    untilDone,
+    random: Math.random,
+    stepOf: stepCache(orm, untilDone),
+    configOf: configCache(),
+    find: gather(groupSize, async (ids: string[]) => {
+      const found = await untilDone(() => findJobs(orm.em.fork(), ids))
+      return ids.map((id) => found.get(id))
+    }),
+    commit: gather(groupSize, (finished) => commitGroup(orm, finished, { worker, lane }, untilDone)),
+  }
+}
+
+/** Steps of a version never change, so each version is read once. */
+const stepCache = (orm: MikroORM, untilDone: DeliverMeans['untilDone']): DeliverMeans['stepOf'] => {
+  const versions = boundedCache<StepOfRun[]>()
+  return async (job: FoundJob) => {
+    const key = `${job.workflowId} ${job.version}`
+    const steps =
+      versions.get(key) ??
+      versions.add(key, await untilDone(() => loadSteps(orm.em.fork(), job.workflowId, job.version)))
+    const step = steps.find(({ id }) => id === job.stepId)
+    if (step === undefined) throw new Error(`version ${job.version} of its workflow has no step ${job.stepId}`)
+    return step
+  }
+}
+
+const configCache = (): DeliverMeans['configOf'] => {
+  const templates = boundedCache<ConfigTemplate>()
+  return (step, fn) => {
+    const key = `${step.id} ${step.version}`
+    return templates.get(key) ?? templates.add(key, compileConfig(step.config, fn.literals))
+  }
+}
+
+/** Keeps the entries that came last. */
+const boundedCache = <T>(most = 1_000) => {
+  const entries = new Map<string, T>()
+  return {
+    get: (key: string): T | undefined => entries.get(key),
+    add: (key: string, value: T): T => {
+      entries.set(key, value)
+      const oldest = entries.keys().next()
+      if (entries.size > most && !oldest.done) entries.delete(oldest.value)
+      return value
+    },
+  }
+}

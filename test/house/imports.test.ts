@@ -1,0 +1,67 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import { expect, test } from 'vitest'
+
+const root = resolve(import.meta.dirname, '../..')
+
+/** Who may import whom. Services meet in rows and messages, never in each other's code. */
+const allowed: Record<string, readonly string[]> = {
+  'lib/outbox': [],
+  'lib/service': [],
+  'lib/workflow': ['lib/outbox', 'lib/service'],
+  sidecar: ['lib/outbox', 'lib/service'],
+  'workers/cron-job': ['lib/outbox', 'lib/service', 'lib/workflow'],
+  'workers/rd-station-get-leads': ['lib/service', 'lib/workflow'],
+  'workers/database-query': ['lib/service', 'lib/workflow'],
+  'control-plane': ['lib/outbox', 'lib/service', 'lib/workflow'],
+  dev: ['lib/outbox', 'lib/service', 'lib/workflow', 'control-plane'],
+}
+const folders = Object.keys(allowed)
+
+const packageFolders = new Map(folders.map((folder) => [readPackage(folder).name, folder]))
+
+test.each(folders)('%s imports only what it may, and says so in its package.json', (folder) => {
+  const files = globSync(`${folder}/**/*.ts`, { cwd: root, exclude: ['**/node_modules/**', '**/*.test.ts'] })
+  expect(files.length, 'files read').toBeGreaterThan(0)
+  const dependencies = readPackage(folder).dependencies
+  const faults = files.flatMap((file) =>
+    importsOf(file).flatMap((specifier) => faultOf(folder, file, specifier, dependencies)),
+  )
+  expect(faults).toEqual([])
+})
+
+const faultOf = (folder: string, file: string, specifier: string, dependencies: readonly string[]): string[] => {
+  if (specifier.startsWith('node:')) return []
+  if (specifier.startsWith('.')) {
+    const target = relative(root, join(root, dirname(file), specifier))
+    return target.startsWith(folder + sep) ? [] : [`${file} reaches out of its folder to ${specifier}`]
+  }
+  const name = specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
+  const target = packageFolders.get(name)
+  if (target !== undefined && allowed[folder]?.includes(target) !== true) return [`${file} imports ${specifier}`]
+  return dependencies.includes(name) ? [] : [`${file} imports ${name}, which ${folder}/package.json does not name`]
+}
+
+const importsOf = (file: string): string[] => {
+  const source = readFileSync(join(root, file), 'utf8')
+  return [
+    ...source.matchAll(/(?:^|\n)(?:import|export)\s(?:[^'"]*?\sfrom\s)?['"]([^'"]+)['"]|import\(['"]([^'"]+)['"]\)/g),
+  ]
+    .map((match) => match[1] ?? match[2])
+    .filter((specifier) => specifier !== undefined)
+}
+
+function readPackage(folder: string): { name: string; dependencies: string[] } {
+  const parsed: unknown = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
+  if (typeof parsed !== 'object' || parsed === null || !('name' in parsed) || typeof parsed.name !== 'string') {
+    throw new Error(`${folder}/package.json has no name`)
+  }
+  const dependencies =
+    'dependencies' in parsed && typeof parsed.dependencies === 'object' && parsed.dependencies !== null
+      ? Object.keys(parsed.dependencies)
+      : []
+  return { name: parsed.name, dependencies }
+}

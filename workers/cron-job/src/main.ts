@@ -1,0 +1,81 @@
+import { hostname } from 'node:os'
+import { queryable, registerLane } from '@esteira/outbox'
+import {
+  createLog,
+  exitCodes,
+  loadConfig,
+  type Log,
+  logLevels,
+  oneOf,
+  postgresUrl,
+  runMain,
+  text,
+  untilAvailable,
+  uuid,
+} from '@esteira/service'
+import { openOrm, WorkflowError } from '@esteira/workflow'
+import { fireTick, type Tick } from './tick.ts'
+
+/** How a tick ends, beyond the codes that every process has. From 11 on, trying again cannot help. */
+const tickExitCodes = {
+  step_unknown: 11,
+  step_deleted: 12,
+  workflow_disabled: 13,
+  payloadDoesNotFit: 14,
+  config_invalid: 15,
+} as const
+
+const settings = {
+  databaseUrl: postgresUrl('DATABASE_URL'),
+  lane: text('ESTEIRA_LANE', { fallback: hostname() }),
+  stepId: uuid('ESTEIRA_STEP_ID'),
+  key: text('ESTEIRA_TICK_KEY'),
+  logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
+}
+
+const fire = async (
+  config: { databaseUrl: string; lane: string; stepId: string; key: string },
+  log: Log,
+  signal: AbortSignal,
+): Promise<number> => {
+  const { databaseUrl, stepId, key } = config
+  const orm = openOrm({ databaseUrl, poolSize: 1, applicationName: 'cron-job' })
+  const fields = { stepId, key }
+  try {
+    const lane = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, () =>
+      registerLane(queryable(orm.em.fork()), config.lane),
+    )
+    const tick: Tick = { stepId, key, lane, worker: config.lane }
+    const { runId, created, error } = await fireTick(orm.em.fork(), tick)
+    if (error !== null) {
+      log.error({ event: 'tick.failed', ...fields, runId, code: error.code, reason: error.message })
+      return tickExitCodes.payloadDoesNotFit
+    }
+    log.info({ event: created ? 'tick.fired' : 'tick.seen', ...fields, runId })
+    return exitCodes.ok
+  } catch (error) {
+    if (!(error instanceof WorkflowError)) throw error
+    log.error({ event: 'tick.refused', ...fields, code: error.code, reason: error.message })
+    return refusalCode(error)
+  } finally {
+    await orm.close()
+  }
+}
+
+const refusalCode = ({ code }: WorkflowError): number => {
+  switch (code) {
+    case 'step_unknown':
+    case 'step_deleted':
+    case 'workflow_disabled':
+    case 'config_invalid':
+      return tickExitCodes[code]
+    default:
+      return exitCodes.failed
+  }
+}
+
+process.exitCode = await runMain(() => {
+  const config = loadConfig(process.env, settings)
+  const log = createLog('cron-job', config.logLevel)
+  return { log, start: async (signal) => ({ ended: fire(config, log, signal), stop: async () => {} }) }
+})

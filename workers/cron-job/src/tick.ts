@@ -1,0 +1,56 @@
+import {
+  cronJobConfig,
+  cronJobFunctionName,
+  type OpenedRun,
+  openRun,
+  WorkflowError,
+  Workflow,
+  WorkflowStep,
+} from '@esteira/workflow'
+import type { EntityManager } from '@mikro-orm/postgresql'
+
+/** One expected firing of a cron step. */
+export type Tick = { stepId: string; key: string; lane: number; worker: string }
+
+/**
+ * Fires a tick: reads the step as its workflow has it now, takes the first payload from its config, and begins a run
+ * under the tick's key. A second tick with the same key changes nothing.
+ *
+ * @throws WorkflowError `step_unknown`, `step_deleted`, `workflow_disabled` or `config_invalid`; nothing is written then.
+ */
+export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun> => {
+  const { workflow, step } = await currentStep(em, tick.stepId)
+  if (!workflow.enabled) {
+    throw new WorkflowError('workflow_disabled', `workflow "${workflow.name}" is disabled`)
+  }
+  if (step.functionName !== cronJobFunctionName) {
+    throw new WorkflowError(
+      'config_invalid',
+      `step "${step.name}" of workflow "${workflow.name}" is a ${step.functionName}: expected a ${cronJobFunctionName}`,
+    )
+  }
+  const config = cronJobConfig.safeParse(step.config)
+  if (!config.success) {
+    const faults = config.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+    throw new WorkflowError('config_invalid', `config of step "${step.name}": ${faults.join('; ')}`)
+  }
+  return openRun(em, {
+    workflow,
+    stepId: step.id,
+    trigger: 'cron',
+    idempotencyKey: tick.key,
+    payload: config.data.payload ?? null,
+    lane: tick.lane,
+    worker: tick.worker,
+  })
+}
+
+const currentStep = async (em: EntityManager, stepId: string): Promise<{ workflow: Workflow; step: WorkflowStep }> => {
+  const newest = await em.findOne(WorkflowStep, { id: stepId }, { orderBy: { version: 'desc' } })
+  if (newest === null) throw new WorkflowError('step_unknown', `there is no step ${stepId}`)
+  const workflow = await em.findOneOrFail(Workflow, { id: newest.workflowId })
+  if (workflow.deletedAt || newest.version !== workflow.version) {
+    throw new WorkflowError('step_deleted', `step "${newest.name}" is no longer part of workflow "${workflow.name}"`)
+  }
+  return { workflow, step: newest }
+}

@@ -1,0 +1,48 @@
+import { nearest, type Log } from '@esteira/service'
+import { Pool } from 'pg'
+import { DatabaseQueryError } from './errors.ts'
+
+/** The databases that steps may name, each with a pool that opens when it is first used. */
+export type Connections = {
+  /** @throws DatabaseQueryError `connection_unknown` with the nearest name. */
+  pool: (name: string) => Pool
+  close: () => Promise<void>
+}
+
+/** Statements of one database at a time; more wait for their turn. */
+const poolSize = 10
+const waitMs = 30_000
+
+/** Keeps the pools of the connections that the environment gives, by name. */
+export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Connections => {
+  const pools = new Map<string, Pool>()
+  return {
+    pool: (name) => {
+      const known = pools.get(name)
+      if (known !== undefined) return known
+      const url = urls.get(name)
+      if (url === undefined) throw unknownConnection(name, [...urls.keys()])
+      const pool = new Pool({
+        connectionString: url,
+        max: poolSize,
+        connectionTimeoutMillis: waitMs,
+        application_name: 'database-query',
+      })
+      // The next statement opens another; without a listener the lost link would end the process.
+      pool.on('error', (error) => log.warn({ event: 'connection.lost', connection: name, reason: error.message }))
+      pools.set(name, pool)
+      return pool
+    },
+    close: async () => {
+      await Promise.all([...pools.values()].map((pool) => pool.end()))
+    },
+  }
+}
+
+const unknownConnection = (name: string, known: readonly string[]): DatabaseQueryError => {
+  const hint = known.length === 0 ? 'this worker has none' : `did you mean "${nearest(name, known)}"?`
+  return new DatabaseQueryError(
+    'connection_unknown',
+    `config.connection: there is no connection "${name}", ${hint} A connection is an ESTEIRA_CONNECTION_<NAME> variable of the worker.`,
+  )
+}

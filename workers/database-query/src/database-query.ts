@@ -1,0 +1,100 @@
+import { type Log, reasonOf } from '@esteira/service'
+import { defineFunction, isTransient, literalText, type Outcome, snooze, type StepFunction } from '@esteira/workflow'
+import { DatabaseError, type Pool } from 'pg'
+import * as z from 'zod'
+import type { Connections } from './connections.ts'
+import { DatabaseQueryError } from './errors.ts'
+import { executeOnce, readRows, type Statement } from './run-statement.ts'
+
+const configSchema = z.strictObject({
+  /** Which database: a name that the worker has an `ESTEIRA_CONNECTION_<NAME>` for. */
+  connection: literalText(),
+  /** One statement; data comes in through `$1`, `$2` ... only. */
+  sql: literalText(),
+  /** The values of `$1`, `$2` ...; an array is a Postgres array, an object is JSON. */
+  params: z.array(z.unknown()).default([]),
+  /** `query` reads and is refused if it writes; `execute` may write, once a job. By the statement's first word if left out. */
+  mode: z.enum(['query', 'execute']).optional(),
+  /**
+   * What the job waits for: the commit on disk, the commit in the server's memory, or nothing. With `none` the job goes
+   * on at once; a statement that fails then is logged and not tried again.
+   */
+  confirm: z.enum(['durable', 'applied', 'none']).default('durable'),
+})
+
+/** How long a job waits for a database that is away, in milliseconds. */
+const awayMs = 5_000
+
+/** The function, and what waits for statements that no job waits for. */
+export type DatabaseQuery = { fn: StepFunction; idle: () => Promise<void> }
+
+/** `Database.query`: runs SQL from config and payload, and gives its rows. */
+export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery => {
+  const unconfirmed = new Set<Promise<void>>()
+  const executeUnconfirmed = async (pool: Pool, statement: Statement): Promise<void> => {
+    try {
+      await executeOnce(pool, statement, 'applied')
+    } catch (error) {
+      log.error({ event: 'statement.failed', jobId: statement.jobId, reason: reasonOf(explain(error)) })
+    }
+  }
+  const fn = defineFunction({
+    name: 'Database.query',
+    config: configSchema,
+    run: async ({ config, job, step }) => {
+      const pool = connections.pool(config.connection)
+      const statement: Statement = { sql: config.sql, values: config.params.map(asParameter), jobId: job.id }
+      if (config.confirm === 'none') {
+        if (step.outputType !== null) throw rowsWithoutConfirmation(step.outputType)
+        const running = executeUnconfirmed(pool, statement)
+        unconfirmed.add(running)
+        void running.finally(() => unconfirmed.delete(running))
+        return undefined
+      }
+      try {
+        const reads = (config.mode ?? modeOf(config.sql)) === 'query'
+        return reads ? await readRows(pool, statement) : await executeOnce(pool, statement, config.confirm)
+      } catch (error) {
+        return whenAway(error)
+      }
+    },
+  })
+  return {
+    fn,
+    idle: async () => {
+      await Promise.all(unconfirmed)
+    },
+  }
+}
+
+/** A guess that cannot do harm: what is taken for reading runs in a transaction that the server keeps read-only. */
+const modeOf = (sql: string): 'query' | 'execute' => (/^\s*(select|values|table)\b/i.test(sql) ? 'query' : 'execute')
+
+const asParameter = (value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? JSON.stringify(value) : value
+
+const rowsWithoutConfirmation = (outputType: string) =>
+  new DatabaseQueryError(
+    'config_invalid',
+    `config.confirm is "none", so there are no rows to pass on: expected outputType null, "${outputType}" is set`,
+  )
+
+/** A database that is away burns no attempt: the job waits for it, however long that takes. */
+const whenAway = (error: unknown): Outcome => {
+  const twoWriters = error instanceof DatabaseError && error.code?.startsWith('40')
+  if (!isTransient(error) || twoWriters) throw explain(error)
+  return snooze(awayMs, `the database is away: ${reasonOf(error)}`)
+}
+
+/** What Postgres refused, without the values that it quotes. Conflicts between writers are left to be tried again. */
+const explain = (error: unknown): unknown => {
+  if (!(error instanceof DatabaseError) || error.code === undefined || isTransient(error)) return error
+  if (error.code === '25006') {
+    return new DatabaseQueryError('statement_refused', `${error.message}: set config.mode to "execute"`, {
+      cause: error,
+    })
+  }
+  const words = error.code.startsWith('22') ? error.message.replace(/:.*$/s, '') : error.message
+  const at = error.position === undefined ? '' : ` at character ${error.position} of config.sql`
+  return new DatabaseQueryError('statement_refused', `${words}${at} (SQLSTATE ${error.code})`, { cause: error })
+}

@@ -1,0 +1,52 @@
+import type { Pool, PoolClient } from 'pg'
+import { claimInLedger, createLedger, keepRows } from './ledger.ts'
+
+/** A statement of one job: the text never contains data, the values are bound to `$1`, `$2` ... */
+export type Statement = { sql: string; values: unknown[]; jobId: string }
+
+/** Databases whose ledger was seen by this process. */
+const withLedger = new WeakSet<Pool>()
+
+/** Runs a statement that only reads; the server refuses it if it would write. Resolves to its rows. */
+export const readRows = (pool: Pool, { sql, values }: Statement): Promise<unknown[]> =>
+  inTransaction(pool, 'begin read only', async (client) => (await client.query<object>(sql, values)).rows)
+
+/**
+ * Runs a statement that may write, once for its job however often the job comes. Resolves to the rows that it gave,
+ * when it has committed: on disk for `durable`, in the server's memory for `applied`.
+ */
+export const executeOnce = async (
+  pool: Pool,
+  { sql, values, jobId }: Statement,
+  durability: 'durable' | 'applied',
+): Promise<unknown[]> => {
+  if (!withLedger.has(pool)) {
+    await createLedger(pool)
+    withLedger.add(pool)
+  }
+  return inTransaction(pool, 'begin', async (client) => {
+    if (durability === 'applied') await client.query('set local synchronous_commit = off')
+    const claimed = await claimInLedger(client, jobId)
+    if (claimed.kind === 'applied') return claimed.rows
+    const { rows } = await client.query<object>(sql, values)
+    if (rows.length > 0) await keepRows(client, jobId, rows)
+    return rows
+  })
+}
+
+const inTransaction = async <T>(pool: Pool, begin: string, work: (client: PoolClient) => Promise<T>): Promise<T> => {
+  const client = await pool.connect()
+  let failure: Error | undefined
+  try {
+    await client.query(begin)
+    const result = await work(client)
+    await client.query('commit')
+    return result
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error))
+    throw error
+  } finally {
+    // A session in an unknown state is closed, which rolls back what it had open, instead of going back to the pool.
+    client.release(failure)
+  }
+}

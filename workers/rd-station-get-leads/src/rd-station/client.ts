@@ -1,0 +1,49 @@
+import { createAuthorizedCall } from './authorized-call.ts'
+import { createCall, waitFor, type CallOptions } from './call.ts'
+import { readContacts, type Contact, type ContactsQuery } from './contacts.ts'
+import { RdStationError } from './errors.ts'
+import { createHttp } from './http.ts'
+import { createAccessToken, type Credentials } from './token.ts'
+
+export type RdStationClientOptions = Credentials & {
+  /** The API's address, https://api.rd.services for the public one. */
+  baseUrl: string
+  /** For one call, from connecting to the last byte; 30 s. Waiting for the rate limit is not part of it. */
+  deadlineMs?: number
+  /** A page of 125 contacts has about 50 kB; 4 MiB. */
+  maxResponseBytes?: number
+  /** How long one call may wait for the rate limit in all; ten minutes. */
+  maxThrottledMs?: number
+  /** Milliseconds since 1970; a test passes a clock of its own, and with it a wait that moves that clock. */
+  now?: () => number
+  wait?: CallOptions['wait']
+}
+
+export type RdStationClient = {
+  /** The contacts of a segmentation, a page at a time; see `readContacts`. */
+  contacts: (query: ContactsQuery) => AsyncIterable<Contact[]>
+  /** Ends what is under way as `closed` and frees the connections. */
+  close: () => Promise<void>
+}
+
+/** A client of one RD Station account. All its calls, however many at once, share one access token. */
+export const createRdStationClient = (options: RdStationClientOptions): RdStationClient => {
+  const { baseUrl, clientId, clientSecret, refreshToken, now = Date.now, wait = waitFor } = options
+  const { deadlineMs = 30_000, maxResponseBytes = 4 * 1024 * 1024, maxThrottledMs = 600_000 } = options
+  const closing = new AbortController()
+  const http = createHttp({ baseUrl, deadlineMs, maxResponseBytes })
+  const call = createCall({ http, maxThrottledMs, now, wait })
+  const credentials = { clientId, clientSecret, refreshToken }
+  const authorizedCall = createAuthorizedCall(
+    call,
+    createAccessToken({ call, credentials, now, signal: closing.signal }),
+  )
+  return {
+    contacts: ({ signal, ...query }) =>
+      readContacts(authorizedCall, { ...query, signal: AbortSignal.any([signal, closing.signal]) }),
+    close: async () => {
+      closing.abort(new RdStationError('closed', 'the client was closed', { call: 'RD Station' }))
+      await http.close()
+    },
+  }
+}

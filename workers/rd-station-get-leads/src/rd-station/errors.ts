@@ -1,0 +1,56 @@
+/** Codes are stable and never reused: policies and dashboards may hold on to them. */
+export type RdStationErrorCode =
+  | 'unreachable' // refused, reset, no such host, or the connection broke in the middle of an answer
+  | 'timeout' // no whole answer within the deadline of the call
+  | 'unavailable' // 408, 425 or 5xx
+  | 'throttled' // 429, and the wait it asks for is longer than a call may wait
+  | 'not_json' // an answer that says it is fine and is not JSON: a page of a proxy, or cut off
+  | 'unexpected_shape' // JSON that is not what the API promises
+  | 'too_large' // more bytes than a call takes
+  | 'redirected' // 3xx; the address is wrong, and following it would hand the token to a stranger
+  | 'unauthorized' // 401 even with a fresh token, or no token for these credentials
+  | 'forbidden' // 403
+  | 'not_found' // 404
+  | 'rejected' // any other 4xx
+  | 'closed' // the client was closed meanwhile
+
+type Details = {
+  /** Which call: method and path, as `GET /platform/segmentations/1/contacts?page=2&page_size=125`. */
+  call: string
+  status?: number
+  /** The wait that a 429 or 503 asked for. */
+  retryAfterMs?: number
+  cause?: unknown
+}
+
+/**
+ * A call to RD Station that did not work out. It never holds a token, a secret or a body, not even in its cause, so it
+ * may be logged and stored.
+ */
+export class RdStationError extends Error {
+  override readonly name = 'RdStationError'
+  readonly code: RdStationErrorCode
+  /** Whether the same call may work later as it is. */
+  readonly retryable: boolean
+  readonly call: string
+  readonly status: number | undefined
+  readonly retryAfterMs: number | undefined
+
+  constructor(code: RdStationErrorCode, what: string, { call, status, retryAfterMs, cause }: Details) {
+    super(`${call}: ${what}`, cause === undefined ? {} : { cause })
+    this.code = code
+    this.retryable = retryableCodes.has(code)
+    this.call = call
+    this.status = status
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+const retryableCodes: ReadonlySet<RdStationErrorCode> = new Set([
+  'unreachable',
+  'timeout',
+  'unavailable',
+  'throttled',
+  'not_json',
+  'closed',
+])

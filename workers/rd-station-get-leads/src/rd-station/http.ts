@@ -1,0 +1,100 @@
+import { errors, Pool } from 'undici'
+
+/** One HTTP call, before any API gave it a meaning. */
+export type HttpRequest = {
+  method: 'GET' | 'POST'
+  /** Path and query, beneath the base address. */
+  path: string
+  headers: Record<string, string>
+  body?: string
+}
+
+/** How a call ended. An answer is an answer whatever its status; see `statusClass`. */
+export type HttpOutcome =
+  | HttpAnswer
+  | { kind: 'timeout'; deadlineMs: number }
+  | { kind: 'too_large'; maxBytes: number }
+  | { kind: 'unreachable'; cause: unknown }
+
+export type HttpAnswer = { kind: 'answered'; status: number; headers: HttpHeaders; body: string }
+
+/** The first value of a header, by its name in lower case. */
+export type HttpHeaders = (name: string) => string | undefined
+
+export type Http = {
+  /**
+   * Sends a request and reads the whole answer. Redirects are not followed.
+   *
+   * @throws the signal's reason once it is aborted, and nothing else.
+   */
+  send: (request: HttpRequest, signal: AbortSignal) => Promise<HttpOutcome>
+  /** Breaks what is still under way and frees the connections. */
+  close: () => Promise<void>
+}
+
+export type HttpOptions = {
+  /** http or https; a path in it comes before the path of every request. */
+  baseUrl: string
+  /** From the first byte sent to the last byte read, connecting included. */
+  deadlineMs: number
+  maxResponseBytes: number
+}
+
+/** Calls to one server over kept connections, each with a deadline and a limit to the size of its answer. */
+export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes }: HttpOptions): Http => {
+  const base = new URL(baseUrl)
+  const pool = new Pool(base.origin, {
+    maxResponseSize: maxResponseBytes,
+    // The deadline below covers every phase; undici's own timers (10 s to connect, 300 s for the rest) stay out of its way.
+    connectTimeout: deadlineMs,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  })
+  const prefix = base.pathname.replace(/\/$/, '')
+  return {
+    send: async ({ method, path, headers, body }, signal) => {
+      signal.throwIfAborted()
+      const deadline = AbortSignal.timeout(deadlineMs)
+      try {
+        // undici follows no redirects by itself.
+        const response = await pool.request({
+          method,
+          path: prefix + path,
+          // undici leaves compressed bodies as they are, so none is asked for.
+          headers: { ...headers, 'accept-encoding': 'identity' },
+          body: body ?? null,
+          signal: AbortSignal.any([signal, deadline]),
+        })
+        const header = (name: string) => [response.headers[name]].flat().at(0)
+        return { kind: 'answered', status: response.statusCode, headers: header, body: await response.body.text() }
+      } catch (cause) {
+        signal.throwIfAborted()
+        if (deadline.aborted) return { kind: 'timeout', deadlineMs }
+        if (cause instanceof errors.ResponseExceededMaxSizeError) {
+          return { kind: 'too_large', maxBytes: maxResponseBytes }
+        }
+        return { kind: 'unreachable', cause }
+      }
+    },
+    close: () => pool.destroy(),
+  }
+}
+
+/** What a status asks of a caller. */
+export type StatusClass = 'ok' | 'redirect' | 'unauthorized' | 'throttled' | 'temporary' | 'final'
+
+export const statusClass = (status: number): StatusClass => {
+  if (status === 401) return 'unauthorized'
+  if (status === 429) return 'throttled'
+  if (status >= 500 || status === 408 || status === 425) return 'temporary'
+  if (status >= 400) return 'final'
+  return status >= 300 ? 'redirect' : 'ok'
+}
+
+/** The wait that a `Retry-After` asks for, in milliseconds: whole seconds or an HTTP date. Anything else is undefined. */
+export const retryAfterMs = (value: string | undefined, now: number): number | undefined => {
+  if (value === undefined) return undefined
+  if (/^\d+$/.test(value)) return Number(value) * 1000
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+}

@@ -1,0 +1,103 @@
+import type { z } from 'zod'
+import { RdStationError, type RdStationErrorCode } from './errors.ts'
+import {
+  retryAfterMs,
+  statusClass,
+  type HttpAnswer,
+  type HttpHeaders,
+  type HttpOutcome,
+  type HttpRequest,
+  type StatusClass,
+} from './http.ts'
+
+/** What came of a call that RD Station answered. A 401 is for the caller to judge: its token may just have run out. */
+export type Reply =
+  | { kind: 'ok'; headers: HttpHeaders; json: unknown }
+  | { kind: 'unauthorized'; error: RdStationError }
+
+/** @throws RdStationError unless the outcome is JSON with a status of success, or a 401. */
+export const readReply = (request: HttpRequest, outcome: HttpOutcome, now: number): Reply => {
+  const call = callName(request)
+  switch (outcome.kind) {
+    case 'timeout':
+      throw new RdStationError('timeout', `no whole answer within ${outcome.deadlineMs} ms`, { call })
+    case 'too_large':
+      throw new RdStationError('too_large', `the answer has more than ${outcome.maxBytes} bytes`, { call })
+    case 'unreachable':
+      throw new RdStationError('unreachable', reasonOf(outcome.cause), { call, cause: outcome.cause })
+    case 'answered':
+      if (statusClass(outcome.status) === 'ok')
+        return { kind: 'ok', headers: outcome.headers, json: parse(call, outcome) }
+      if (outcome.status === 401) return { kind: 'unauthorized', error: refusal(request, outcome, now) }
+      throw refusal(request, outcome, now)
+  }
+}
+
+/** The error of an answer with another status than success. */
+export const refusal = (request: HttpRequest, answer: HttpAnswer, now: number): RdStationError => {
+  const retryAfter = retryAfterMs(answer.headers('retry-after'), now)
+  return new RdStationError(codeOf(answer.status), ['answered', answer.status, ...errorTypes(answer.body)].join(' '), {
+    call: callName(request),
+    status: answer.status,
+    ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter }),
+  })
+}
+
+/**
+ * JSON as the API promises it to be.
+ *
+ * @throws RdStationError that tells where it is not, without the values that came.
+ */
+export const promised = <T>(schema: z.ZodType<T>, json: unknown, call: string): T => {
+  const parsed = schema.safeParse(json)
+  if (parsed.success) return parsed.data
+  const problems = parsed.error.issues.slice(0, 3).map(({ path, message }) => [...path, message].join(': '))
+  throw new RdStationError('unexpected_shape', problems.join('; '), { call })
+}
+
+/** As it stands in messages. Paths hold ids and page numbers; tokens travel in headers and bodies. */
+export const callName = ({ method, path }: HttpRequest): string => `${method} ${path}`
+
+const codeOf = (status: number): RdStationErrorCode => {
+  if (status === 403) return 'forbidden'
+  if (status === 404) return 'not_found'
+  return codes[statusClass(status)]
+}
+
+const codes = {
+  ok: 'unexpected_shape',
+  redirect: 'redirected',
+  unauthorized: 'unauthorized',
+  throttled: 'throttled',
+  temporary: 'unavailable',
+  final: 'rejected',
+} as const satisfies Record<StatusClass, RdStationErrorCode>
+
+const parse = (call: string, { status, headers, body }: HttpAnswer): unknown => {
+  try {
+    return JSON.parse(body)
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    // The syntax error is left out: it quotes the body, and the body may be a token's.
+    const type = headers('content-type')?.slice(0, 100) ?? 'no content type'
+    throw new RdStationError('not_json', `answered ${status} with ${body.length} characters of ${type}, not JSON`, {
+      call,
+      status,
+    })
+  }
+}
+
+/**
+ * RD Station's own words for what is wrong, such as `INVALID_REFRESH_TOKEN`. Its error bodies have several shapes with
+ * these two names in common. The message beside them is left out, for free text may repeat what was sent.
+ */
+const errorTypes = (body: string): string[] =>
+  [...body.slice(0, 10_000).matchAll(/"(?:error_type|error)"\s*:\s*"([A-Z_]{1,60}|[a-z_]{1,60})"/g)]
+    .flatMap(([, type]) => type ?? [])
+    .slice(0, 3)
+
+const reasonOf = (cause: unknown): string => {
+  // Node gathers the refusals of several addresses in an error that has no message of its own.
+  if (cause instanceof AggregateError && cause.message === '') return cause.errors.map(reasonOf).join('; ')
+  return cause instanceof Error ? cause.message : String(cause)
+}

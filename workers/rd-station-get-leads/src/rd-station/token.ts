@@ -1,0 +1,86 @@
+import { z } from 'zod'
+import type { Call } from './call.ts'
+import { callName, promised } from './reply.ts'
+
+export type Credentials = { clientId: string; clientSecret: string; refreshToken: string }
+
+/** The access token that all calls of a client share. */
+export type AccessToken = {
+  /** A token that is good for some time yet; asks for a new one if there is none. */
+  get: (signal: AbortSignal) => Promise<string>
+  /** A token other than this one, which was refused. */
+  insteadOf: (refused: string, signal: AbortSignal) => Promise<string>
+}
+
+type AccessTokenOptions = {
+  call: Call
+  credentials: Credentials
+  now: () => number
+  /** Ends a renewal that is under way. It is the client's own, for no single caller may end what others wait for. */
+  signal: AbortSignal
+}
+
+export const createAccessToken = ({ call, credentials, now, signal: closing }: AccessTokenOptions): AccessToken => {
+  let { refreshToken } = credentials
+  let current: { value: string; renewAt: number } | undefined
+  let renewal: Promise<string> | undefined
+
+  const renew = async (): Promise<string> => {
+    const askedAt = now()
+    const issued = await requestToken(call, { ...credentials, refreshToken }, closing)
+    current = { value: issued.access_token, renewAt: askedAt + issued.expires_in * 1000 - marginMs(issued.expires_in) }
+    // RD Station Marketing keeps the refresh token; should one ever be replaced, the old one would be refused.
+    refreshToken = issued.refresh_token ?? refreshToken
+    return issued.access_token
+  }
+
+  const get = async (signal: AbortSignal): Promise<string> => {
+    if (current !== undefined && now() < current.renewAt) return current.value
+    renewal ??= renew().finally(() => {
+      renewal = undefined
+    })
+    return unlessAborted(renewal, signal)
+  }
+
+  return {
+    get,
+    insteadOf: (refused, signal) => {
+      // Many calls can be refused with one token. The first forgets it, the others find its successor or the renewal.
+      if (current?.value === refused) current = undefined
+      return get(signal)
+    },
+  }
+}
+
+/** Five minutes, or a tenth of a short life: long enough for a call that starts now to end before the token does. */
+const marginMs = (expiresInSeconds: number): number => Math.min(300_000, expiresInSeconds * 100)
+
+const issuedToken = z.object({
+  access_token: z.string().min(1),
+  expires_in: z.number().positive(),
+  refresh_token: z.string().min(1).optional(),
+})
+
+const requestToken = async (call: Call, { clientId, clientSecret, refreshToken }: Credentials, signal: AbortSignal) => {
+  const request = {
+    method: 'POST',
+    path: '/auth/token',
+    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    body: JSON.stringify({ client_id: clientId, client_secret: clientSecret, refresh_token: refreshToken }),
+  } as const
+  const reply = await call(request, signal)
+  if (reply.kind === 'unauthorized') throw reply.error
+  return promised(issuedToken, reply.json, callName(request))
+}
+
+const unlessAborted = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  try {
+    return await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -3,7 +3,7 @@ import { runWorker } from '@esteira/workflow'
 import { openConnections } from './connections.ts'
 import { databaseQuery } from './database-query.ts'
 
-process.exitCode = await runWorker('database-query', process.env, (log) => {
+process.exitCode = await runWorker('database-query', process.env, {}, (_, log) => {
   const connections = openConnections(loadConnections(process.env), log)
   const { fn, idle } = databaseQuery(connections, log)
   return {

@@ -14,8 +14,10 @@ export class ConfigError extends Error {
   }
 }
 
-type Settings = Record<string, Setting<unknown>>
-type Config<S extends Settings> = { [Key in keyof S]: S[Key] extends Setting<infer T> ? T : never }
+/** A process's settings by the names it uses for them. */
+export type Settings = Record<string, Setting<unknown>>
+/** The values of settings. */
+export type Config<S extends Settings> = { [Key in keyof S]: S[Key] extends Setting<infer T> ? T : never }
 
 /**
  * Reads a process's settings from its environment.
@@ -30,7 +32,7 @@ export const loadConfig = <S extends Settings>(env: NodeJS.ProcessEnv, settings:
     const text = env[setting.variable]
     if (text === undefined) {
       if (setting.fallback === undefined) {
-        problems.push(`${setting.variable} is not set: it is the ${variables[setting.variable]}`)
+        problems.push(`${setting.variable} is not set (${variables[setting.variable]})`)
       } else {
         config[key] = setting.fallback
       }

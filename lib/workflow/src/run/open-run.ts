@@ -67,7 +67,7 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> 
 /** A producer's result is its payload. */
 const produce = (step: StepOfRun, payload: unknown): Exclude<Ending, { kind: 'requeued' }> => {
   try {
-    return { kind: 'succeeded', placed: placeResult(step, payload, payload) }
+    return { kind: 'succeeded', placed: placeResult(step, payload, payload, 'payload') }
   } catch (error) {
     if (!(error instanceof WorkflowError)) throw error
     return { kind: 'failed', error: { code: error.code, message: error.message } }

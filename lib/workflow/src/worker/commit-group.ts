@@ -1,11 +1,11 @@
 import type { MikroORM } from '@mikro-orm/postgresql'
 import { type Committed, commitJobs } from '../job/commit-jobs.ts'
-import type { FinishedJob } from '../job/held-job.ts'
+import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { settleRun } from '../run/settle-run.ts'
 import type { DeliverMeans } from './deliver.ts'
 
 /**
- * Commits finished jobs together and says of each whether it was still ours. When the database refuses the group, its
+ * Commits finished jobs together and says of each what was written, or null when it was no longer ours. When the database refuses the group, its
  * members go one by one, so that only the one whose result cannot be stored fails.
  */
 export const commitGroup = async (
@@ -13,7 +13,7 @@ export const commitGroup = async (
   group: readonly FinishedJob[],
   by: { worker: string; lane: number },
   untilDone: DeliverMeans['untilDone'],
-): Promise<boolean[]> => {
+): Promise<(Ending | null)[]> => {
   const commit = async (finished: readonly FinishedJob[]): Promise<Committed> => {
     const committed = await untilDone(() => commitJobs(orm.em.fork(), finished, by))
     for (const runId of committed.maybeOver) await untilDone(() => settleRun(orm.em.fork(), runId))
@@ -21,15 +21,16 @@ export const commitGroup = async (
   }
   try {
     const { won } = await commit(group)
-    return group.map(({ job }) => won.has(job.id))
+    return group.map(({ job, ending }) => (won.has(job.id) ? ending : null))
   } catch (error) {
     const [first, ...others] = group
     if (first === undefined) throw error
     if (others.length === 0) {
-      const { won } = await commit([rejected(first, error)])
-      return [won.has(first.job.id)]
+      const failed = rejected(first, error)
+      const { won } = await commit([failed])
+      return [won.has(first.job.id) ? failed.ending : null]
     }
-    const written: boolean[] = []
+    const written: (Ending | null)[] = []
     for (const one of group) written.push(...(await commitGroup(orm, [one], by, untilDone)))
     return written
   }

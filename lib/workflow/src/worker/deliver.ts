@@ -6,14 +6,14 @@ import { WorkflowError } from '../errors.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { claimJob } from '../job/claim-job.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
-import type { FinishedJob, HeldJob, StepOfRun } from '../job/held-job.ts'
+import type { Ending, FinishedJob, HeldJob, StepOfRun } from '../job/held-job.ts'
 import { isOver } from '../job/transitions.ts'
 import { attemptJob } from './attempt.ts'
 import type { Delivery } from './belt.ts'
 
 /** How a delivery ended: its job was written, or there was nothing to do for it any more. */
 export type Delivered =
-  | { kind: 'written'; ending: FinishedJob['ending']['kind']; job: HeldJob; reason?: string }
+  | { kind: 'written'; ending: Ending; job: HeldJob }
   | { kind: 'dropped'; reason: 'unknown job' | 'job is over' | 'older message' | 'held by another' }
 
 /** What delivering needs; each call that touches the database goes on trying until it answers. */
@@ -23,8 +23,8 @@ export type DeliverMeans = {
   log: Log
   /** Deliveries of one turn become one SELECT. */
   find: (jobId: string) => Promise<FoundJob | undefined>
-  /** Jobs that finish together become one unit of work; true when this one was still ours. */
-  commit: (finished: FinishedJob) => Promise<boolean>
+  /** Jobs that finish together become one unit of work; what was written, or null when the job was no longer ours. */
+  commit: (finished: FinishedJob) => Promise<Ending | null>
   untilDone: <T>(work: () => Promise<T>) => Promise<T>
   stepOf: (job: FoundJob) => Promise<StepOfRun>
   configOf: (step: StepOfRun, fn: StepFunction) => ConfigTemplate
@@ -63,10 +63,8 @@ export const deliver = async (fn: StepFunction, delivery: Delivery, means: Deliv
 
   const job = hold.job()
   const written = await means.commit({ job, ending, elapsedMs: performance.now() - begun })
-  if (!written) return lostTo(delivery, means)
-  return ending.kind === 'succeeded' || ending.error === null
-    ? { kind: 'written', ending: ending.kind, job }
-    : { kind: 'written', ending: ending.kind, job, reason: ending.error.message }
+  if (written === null) return lostTo(delivery, means)
+  return { kind: 'written', ending: written, job }
 }
 
 const heldJob = async (found: FoundJob, means: DeliverMeans): Promise<HeldJob> => ({

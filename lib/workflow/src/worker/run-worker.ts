@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import {
+  type Config,
   createLog,
   integer,
   loadConfig,
@@ -9,6 +10,7 @@ import {
   postgresUrl,
   rabbitmqUrl,
   runMain,
+  type Settings,
   text,
 } from '@esteira/service'
 import type { StepFunction } from '../function/define-function.ts'
@@ -28,19 +30,28 @@ const settings = {
 export type Served = { functions: readonly StepFunction[]; close?: () => Promise<void> }
 
 /**
- * Runs a worker process until it is asked to stop, and resolves to its exit code. `serve` reads what the functions
- * themselves need from the environment; its faults and the worker's are reported alike.
+ * Runs a worker process until it is asked to stop, and resolves to its exit code. `own` are the settings of the
+ * functions themselves; they are read together with the worker's, so all their faults are told at once.
  */
-export const runWorker = (name: string, env: NodeJS.ProcessEnv, serve: (log: Log) => Served): Promise<number> =>
+export const runWorker = <Own extends Settings>(
+  name: string,
+  env: NodeJS.ProcessEnv,
+  own: Own,
+  serve: (config: Config<Own>, log: Log) => Served,
+): Promise<number> =>
   runMain(() => {
-    const config = loadConfig(env, settings)
+    const config = loadConfig(env, { ...settings, ...own })
     const log = createLog(name, config.logLevel)
+    const { functions, close } = serve(config, log)
     return {
       log,
       start: async (signal) => {
-        const { functions, close } = serve(log)
         const worker = await startWorker({
-          ...config,
+          databaseUrl: config.databaseUrl,
+          rabbitmqUrl: config.rabbitmqUrl,
+          lane: config.lane,
+          prefetch: config.prefetch,
+          graceMs: config.graceMs,
           functions,
           worker: config.lane,
           log,

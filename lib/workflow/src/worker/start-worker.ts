@@ -9,6 +9,7 @@ import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import { findJobs, type FoundJob } from '../job/find-jobs.ts'
 import type { StepOfRun } from '../job/held-job.ts'
+import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { type Belt, type BeltEvent, type Delivery, openBelt } from './belt.ts'
 import { commitGroup } from './commit-group.ts'
@@ -36,7 +37,7 @@ export type WorkerOptions = {
 export type WorkerEvent =
   | BeltEvent
   | { kind: 'job.written'; functionName: string; jobId: string; ending: 'succeeded' }
-  | { kind: 'job.written'; functionName: string; jobId: string; ending: 'failed' | 'requeued'; reason: string | null }
+  | { kind: 'job.written'; functionName: string; jobId: string; ending: 'failed' | 'requeued'; error: JobError | null }
   | { kind: 'delivery.dropped'; functionName: string; jobId: string; reason: string }
   | { kind: 'delivery.handed-back'; functionName: string; jobId: string; error: unknown }
   | { kind: 'database.unavailable'; reason: string }
@@ -102,9 +103,10 @@ const eventOf = (functionName: string, jobId: string, delivered: Delivered): Wor
   if (delivered.kind === 'dropped') {
     return { kind: 'delivery.dropped', functionName, jobId, reason: delivered.reason }
   }
-  return delivered.ending === 'succeeded'
+  const { ending } = delivered
+  return ending.kind === 'succeeded'
     ? { kind: 'job.written', functionName, jobId, ending: 'succeeded' }
-    : { kind: 'job.written', functionName, jobId, ending: delivered.ending, reason: delivered.reason ?? null }
+    : { kind: 'job.written', functionName, jobId, ending: ending.kind, error: ending.error }
 }
 
 const stopWorker = async (belt: Belt, orm: MikroORM, stopping: AbortController): Promise<void> => {

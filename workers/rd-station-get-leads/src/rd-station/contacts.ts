@@ -78,17 +78,18 @@ const readPage = async (
   const request = { method: 'GET', path, headers: {} } as const
   const { headers, json } = await call(request, signal)
   const name = callName(request)
-  return {
-    call: name,
-    contacts: promised(contactsBody, json, name).contacts,
-    totalRows: promised(totalRowsHeader, headers('pagination-total-rows'), `${name} (pagination-total-rows)`),
-  }
+  const { contacts } = promised(pageBody, json, name)
+  const totals = promised(pageHeaders, { [totalRowsHeader]: headers(totalRowsHeader) }, name)
+  return { call: name, contacts, totalRows: totals[totalRowsHeader] }
 }
 
-const contactsBody = z.object({ contacts: z.array(contact) })
+const pageBody = z.object({ contacts: z.array(contact) })
 
-const totalRowsHeader = z
-  .string()
-  .regex(/^\d{1,15}$/)
-  .transform(Number)
-  .optional()
+const totalRowsHeader = 'pagination-total-rows'
+const pageHeaders = z.object({
+  [totalRowsHeader]: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+    .optional(),
+})

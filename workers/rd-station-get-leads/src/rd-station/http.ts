@@ -73,6 +73,8 @@ export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes }: HttpOption
         if (cause instanceof errors.ResponseExceededMaxSizeError) {
           return { kind: 'too_large', maxBytes: maxResponseBytes }
         }
+        // The parser's own error quotes the bytes it could not read, and they may hold a token.
+        if (cause instanceof errors.HTTPParserError) return { kind: 'unreachable', cause: new Error('no HTTP answer') }
         return { kind: 'unreachable', cause }
       }
     },
@@ -95,6 +97,7 @@ export const statusClass = (status: number): StatusClass => {
 export const retryAfterMs = (value: string | undefined, now: number): number | undefined => {
   if (value === undefined) return undefined
   if (/^\d+$/.test(value)) return Number(value) * 1000
-  const date = Date.parse(value)
+  // An HTTP date always ends so; without the test Date.parse would make a date of "1.5" as well.
+  const date = value.endsWith('GMT') ? Date.parse(value) : Number.NaN
   return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }

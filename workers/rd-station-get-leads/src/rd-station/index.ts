@@ -1,4 +1,3 @@
-export { createRdStationClient, type RdStationClient, type RdStationClientOptions } from './client.ts'
-export type { Contact, ContactsQuery } from './contacts.ts'
-export { RdStationError, type RdStationErrorCode } from './errors.ts'
-export type { Credentials } from './token.ts'
+export { createRdStationClient, type RdStationClient } from './client.ts'
+export type { Contact } from './contacts.ts'
+export { RdStationError } from './errors.ts'

@@ -1,3 +1,4 @@
+import { reasonOf } from '@esteira/service'
 import type { z } from 'zod'
 import { RdStationError, type RdStationErrorCode } from './errors.ts'
 import {
@@ -26,8 +27,9 @@ export const readReply = (request: HttpRequest, outcome: HttpOutcome, now: numbe
     case 'unreachable':
       throw new RdStationError('unreachable', reasonOf(outcome.cause), { call, cause: outcome.cause })
     case 'answered':
-      if (statusClass(outcome.status) === 'ok')
+      if (statusClass(outcome.status) === 'ok') {
         return { kind: 'ok', headers: outcome.headers, json: parse(call, outcome) }
+      }
       if (outcome.status === 401) return { kind: 'unauthorized', error: refusal(request, outcome, now) }
       throw refusal(request, outcome, now)
   }
@@ -35,11 +37,13 @@ export const readReply = (request: HttpRequest, outcome: HttpOutcome, now: numbe
 
 /** The error of an answer with another status than success. */
 export const refusal = (request: HttpRequest, answer: HttpAnswer, now: number): RdStationError => {
-  const retryAfter = retryAfterMs(answer.headers('retry-after'), now)
-  return new RdStationError(codeOf(answer.status), ['answered', answer.status, ...errorTypes(answer.body)].join(' '), {
+  const wait = retryAfterMs(answer.headers('retry-after'), now)
+  const answered = ['answered', answer.status, ...errorTypes(answer.body)].join(' ')
+  const what = wait === undefined ? answered : `${answered}, to be tried again after ${wait} ms`
+  return new RdStationError(codeOf(answer.status), what, {
     call: callName(request),
     status: answer.status,
-    ...(retryAfter === undefined ? {} : { retryAfterMs: retryAfter }),
+    ...(wait === undefined ? {} : { retryAfterMs: wait }),
   })
 }
 
@@ -51,7 +55,9 @@ export const refusal = (request: HttpRequest, answer: HttpAnswer, now: number): 
 export const promised = <T>(schema: z.ZodType<T>, json: unknown, call: string): T => {
   const parsed = schema.safeParse(json)
   if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.slice(0, 3).map(({ path, message }) => [...path, message].join(': '))
+  const problems = parsed.error.issues
+    .slice(0, 3)
+    .map(({ path, message }) => [path.join('.'), message].filter((part) => part !== '').join(': '))
   throw new RdStationError('unexpected_shape', problems.join('; '), { call })
 }
 
@@ -95,9 +101,3 @@ const errorTypes = (body: string): string[] =>
   [...body.slice(0, 10_000).matchAll(/"(?:error_type|error)"\s*:\s*"([A-Z_]{1,60}|[a-z_]{1,60})"/g)]
     .flatMap(([, type]) => type ?? [])
     .slice(0, 3)
-
-const reasonOf = (cause: unknown): string => {
-  // Node gathers the refusals of several addresses in an error that has no message of its own.
-  if (cause instanceof AggregateError && cause.message === '') return cause.errors.map(reasonOf).join('; ')
-  return cause instanceof Error ? cause.message : String(cause)
-}

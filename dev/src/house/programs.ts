@@ -1,0 +1,70 @@
+import { resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '../../..')
+
+/** Where the parts of a house find each other, and what they share. Addresses have user and password. */
+export type HouseSettings = {
+  databaseUrl: string
+  rabbitmqUrl: string
+  /** The database that steps know as the connection `crm`. */
+  crmUrl: string
+  rdStation: { baseUrl: string; clientId: string; clientSecret: string; refreshToken: string }
+  adminToken: string
+  /** The control plane's port on 127.0.0.1; 0 lets the system choose. */
+  port: number
+  logLevel: 'debug' | 'info'
+}
+
+/** One process of a house: its name, what it runs, and its whole environment. */
+export type Program = { name: string; script: string; env: Record<string, string> }
+
+/**
+ * Every long-lived process of Esteira on one machine: the control plane, the workers, and one relay beside each of them
+ * and beside the ticks that the control plane starts.
+ */
+export const programs = (house: HouseSettings): Program[] => {
+  const common = { DATABASE_URL: house.databaseUrl, ESTEIRA_LOG_LEVEL: house.logLevel }
+  const relay = (lane: string): Program => ({
+    name: `relay of ${lane}`,
+    script: resolve(root, 'sidecar/src/main.ts'),
+    env: { ...common, RABBITMQ_URL: house.rabbitmqUrl, ESTEIRA_LANE: lane },
+  })
+  const worker = (lane: string, env: Record<string, string>): Program => ({
+    name: lane,
+    script: resolve(root, 'workers', lane, 'src/main.ts'),
+    env: { ...common, RABBITMQ_URL: house.rabbitmqUrl, ESTEIRA_LANE: lane, ...env },
+  })
+  return [
+    {
+      name: 'control-plane',
+      script: resolve(root, 'control-plane/src/main.ts'),
+      env: {
+        ...common,
+        ESTEIRA_LANE: 'control-plane',
+        ESTEIRA_HTTP_PORT: String(house.port),
+        ESTEIRA_ADMIN_TOKEN: house.adminToken,
+        ESTEIRA_CRON: 'local',
+        ESTEIRA_CRON_PROGRAM: resolve(root, 'workers/cron-job/src/main.ts'),
+        ESTEIRA_CRON_LANE: 'cron-job',
+      },
+    },
+    relay('control-plane'),
+    relay('cron-job'),
+    worker('rd-station-get-leads', {
+      RDSTATION_BASE_URL: house.rdStation.baseUrl,
+      RDSTATION_CLIENT_ID: house.rdStation.clientId,
+      RDSTATION_CLIENT_SECRET: house.rdStation.clientSecret,
+      RDSTATION_REFRESH_TOKEN: house.rdStation.refreshToken,
+    }),
+    relay('rd-station-get-leads'),
+    worker('database-query', { ESTEIRA_CONNECTION_CRM: house.crmUrl }),
+    relay('database-query'),
+  ]
+}
+
+/** The RD Station stand-in as a process. */
+export const rdStationProgram = (standIn: { port: number; leads: number }): Program => ({
+  name: 'rd-station stand-in',
+  script: resolve(root, 'dev/src/rd-station/main.ts'),
+  env: { RDSTATION_PORT: String(standIn.port), RDSTATION_LEADS: String(standIn.leads) },
+})

@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest'
+import { readOptions } from './options.ts'
+
+test('without words, it runs until it is stopped', () => {
+  expect(readOptions([])).toEqual({
+    ok: true,
+    options: { once: false, fresh: false, keep: false, help: false, leads: 50, port: null },
+  })
+})
+
+test('options are read in any order, values with a space or an equals sign', () => {
+  expect(readOptions(['--leads', '1000', '--once', '--port=9000', '--keep'])).toEqual({
+    ok: true,
+    options: { once: true, fresh: false, keep: true, help: false, leads: 1000, port: 9000 },
+  })
+})
+
+test('every problem is told at once, with the nearest option or what was expected', () => {
+  expect(readOptions(['--lead', '5', '--port', 'http', '--once=yes'])).toEqual({
+    ok: false,
+    problems: [
+      '--lead is not an option, did you mean --leads?',
+      '"5" is not an option, options begin with --',
+      '--port expects a whole number from 1 to 65535, "http" is not',
+      '--once takes no value, "yes" came',
+    ],
+  })
+})
+
+test('--keep alone would change nothing, so it is refused', () => {
+  expect(readOptions(['--keep'])).toEqual({ ok: false, problems: ['--keep goes with --once'] })
+})

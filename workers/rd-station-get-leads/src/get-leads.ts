@@ -1,0 +1,31 @@
+import { defineFunction, snooze, type StepFunction } from '@esteira/workflow'
+import * as z from 'zod'
+import { type Contact, type RdStationClient, RdStationError } from './rd-station/index.ts'
+
+const configSchema = z.strictObject({
+  /** Which segmentation's contacts; an expression may take it from the payload. */
+  segmentationId: z.int().positive(),
+  /** Contacts a call; the API gives at most 125. */
+  pageSize: z.int().min(1).max(125).default(125),
+})
+
+/** `RdStation.getLeads`: the contacts of a segmentation of RD Station, as an array of leads. */
+export const getLeads = (client: RdStationClient): StepFunction =>
+  defineFunction({
+    name: 'RdStation.getLeads',
+    config: configSchema,
+    // An API that is away for some minutes should not cost the run.
+    defaults: { retry: { maxAttempts: 10 } },
+    run: async ({ config, signal }) => {
+      const leads: Contact[] = []
+      try {
+        for await (const page of client.contacts({ ...config, signal })) leads.push(...page)
+        return leads
+      } catch (error) {
+        if (error instanceof RdStationError && error.code === 'throttled' && error.retryAfterMs !== undefined) {
+          return snooze(error.retryAfterMs, error.message)
+        }
+        throw error
+      }
+    },
+  })

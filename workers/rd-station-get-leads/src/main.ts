@@ -1,0 +1,16 @@
+import { httpUrl, text } from '@esteira/service'
+import { runWorker } from '@esteira/workflow'
+import { getLeads } from './get-leads.ts'
+import { createRdStationClient } from './rd-station/index.ts'
+
+const settings = {
+  baseUrl: httpUrl('RDSTATION_BASE_URL', { fallback: 'https://api.rd.services' }),
+  clientId: text('RDSTATION_CLIENT_ID'),
+  clientSecret: text('RDSTATION_CLIENT_SECRET', { secret: true }),
+  refreshToken: text('RDSTATION_REFRESH_TOKEN', { secret: true }),
+}
+
+process.exitCode = await runWorker('rd-station-get-leads', process.env, settings, (config) => {
+  const client = createRdStationClient(config)
+  return { functions: [getLeads(client)], close: () => client.close() }
+})

@@ -1,0 +1,220 @@
+import { startRdStation, type RdStationOptions } from '@esteira/dev/rd-station'
+import { expect, onTestFinished, test } from 'vitest'
+import { createRdStationClient, type RdStationClientOptions } from './client.ts'
+import type { Contact } from './contacts.ts'
+
+const contactsPath = '/platform/segmentations/1/contacts'
+
+/** A client and the stand-in on one clock, which moves when it is told to and whenever the client waits. */
+const setup = async (standIn: RdStationOptions = {}, options: Partial<RdStationClientOptions> = {}) => {
+  const clock = { now: Date.UTC(2026, 0, 1) }
+  const now = () => clock.now
+  const rdStation = await startRdStation({ rateLimitPerMinute: null, now, ...standIn })
+  onTestFinished(rdStation.stop)
+  const waits: number[] = []
+  const wait = async (ms: number) => {
+    waits.push(ms)
+    clock.now += ms
+  }
+  const client = createRdStationClient({ baseUrl: rdStation.url, ...rdStation.credentials, now, wait, ...options })
+  onTestFinished(client.close)
+  const contacts = (query: { segmentationId?: number; pageSize?: number } = {}) =>
+    client.contacts({ segmentationId: 1, pageSize: 10, signal: new AbortController().signal, ...query })
+  const requests = (path: string) => rdStation.control.state().requests[path] ?? {}
+  return { clock, client, contacts, rdStation, requests, waits }
+}
+
+const all = async (pages: AsyncIterable<Contact[]>): Promise<Contact[]> => (await Array.fromAsync(pages)).flat()
+
+test('every contact is read once, in pages, without a request too many', async () => {
+  const { contacts, requests } = await setup({ leads: 250 })
+  const pages = await Array.fromAsync(contacts({ pageSize: 125 }))
+  expect(pages.map(({ length }) => length)).toEqual([125, 125])
+  expect(new Set(pages.flat().map(({ uuid }) => uuid)).size).toBe(250)
+  expect(requests(contactsPath)).toEqual({ 200: 2 })
+})
+
+test('a contact has the fields of the API, and others pass through', async () => {
+  const { contacts, rdStation } = await setup()
+  const extra = { ...contact('a'), name: null, last_conversion_date: null, cf_plan: 'gold', tags: ['x'] }
+  rdStation.control.set({ failNext: [{ status: 200, body: { contacts: [extra] } }] })
+  expect(await all(contacts())).toEqual([extra])
+})
+
+test('an empty segmentation gives no page', async () => {
+  const { contacts, requests } = await setup({ leads: 0 })
+  expect(await Array.fromAsync(contacts())).toEqual([])
+  expect(requests(contactsPath)).toEqual({ 200: 1 })
+})
+
+test('contacts that are added while pages are read are read as well', async () => {
+  const { contacts, rdStation } = await setup({ leads: 20 })
+  const pages: Contact[][] = []
+  for await (const page of contacts()) {
+    pages.push(page)
+    if (pages.length === 1) rdStation.control.set({ leads: 35 })
+  }
+  expect(pages.map(({ length }) => length)).toEqual([10, 10, 10, 5])
+})
+
+test('a read ends at an empty page, however many contacts were told', async () => {
+  const { contacts, rdStation } = await setup({ leads: 20 })
+  const pages: Contact[][] = []
+  for await (const page of contacts()) {
+    pages.push(page)
+    if (pages.length === 1) {
+      const headers = { 'pagination-total-rows': '20' }
+      rdStation.control.set({ failNext: [{ status: 200, headers, body: { contacts: [] } }] })
+    }
+  }
+  expect(pages).toHaveLength(1)
+})
+
+test('a contact that was pushed onto the next page is left out the second time', async () => {
+  const { contacts, rdStation } = await setup()
+  rdStation.control.set({ failNext: [answer(['a', 'b'], 5), answer(['b', 'c'], 5), answer(['d'], 5)] })
+  const read = await Array.fromAsync(contacts({ pageSize: 2 }))
+  expect(read.map((page) => page.map(({ uuid }) => uuid))).toEqual([['a', 'b'], ['c'], ['d']])
+})
+
+test('without a total the first page that is not full is the last', async () => {
+  const { contacts, rdStation } = await setup()
+  rdStation.control.set({ failNext: [answer(['a', 'b']), answer(['c'])] })
+  expect(await all(contacts({ pageSize: 2 }))).toHaveLength(3)
+})
+
+test('without a total a server that repeats one page for ever is an error, not an endless read', async () => {
+  const { contacts, rdStation } = await setup()
+  rdStation.control.set({ failNext: [{ ...answer(['a', 'b']), times: 9 }] })
+  await expect(all(contacts({ pageSize: 2 }))).rejects.toMatchObject({
+    code: 'unexpected_shape',
+    call: `GET ${contactsPath}?page=2&page_size=2`,
+  })
+})
+
+test('reads at the same time share one access token', async () => {
+  const { contacts, requests } = await setup({ leads: 30 })
+  const reads = await Promise.all(Array.from({ length: 8 }, () => all(contacts())))
+  expect(reads.map(({ length }) => length)).toEqual(Array.from({ length: 8 }, () => 30))
+  expect(requests('/auth/token')).toEqual({ 200: 1 })
+})
+
+test('a token that runs out in the middle is renewed, and no page is lost', async () => {
+  const { contacts, rdStation, requests } = await setup({ leads: 50 })
+  const read: Contact[] = []
+  for await (const page of contacts()) {
+    read.push(...page)
+    if (read.length === 20) rdStation.control.expireTokens()
+  }
+  expect(new Set(read.map(({ uuid }) => uuid)).size).toBe(50)
+  expect(requests(contactsPath)).toEqual({ 200: 5, 401: 1 })
+  expect(requests('/auth/token')).toEqual({ 200: 2 })
+})
+
+test('reads at the same time that are all refused renew the token once', async () => {
+  const { contacts, rdStation, requests } = await setup({ leads: 20 })
+  await all(contacts())
+  rdStation.control.expireTokens()
+  await Promise.all(Array.from({ length: 8 }, () => all(contacts())))
+  expect(requests('/auth/token')).toEqual({ 200: 2 })
+})
+
+test('a token is renewed five minutes before its end, so that nobody is refused', async () => {
+  const { clock, contacts, requests } = await setup({ leads: 10 })
+  await all(contacts())
+  clock.now += 86_100_000 - 1
+  await all(contacts())
+  expect(requests('/auth/token')).toEqual({ 200: 1 })
+  clock.now += 1
+  await all(contacts())
+  expect(requests('/auth/token')).toEqual({ 200: 2 })
+  expect(requests(contactsPath)).toEqual({ 200: 3 })
+})
+
+test('a token with a short life is used for most of it', async () => {
+  const { clock, contacts, requests } = await setup({ leads: 10, tokenTtlSeconds: 10 })
+  await all(contacts())
+  clock.now += 8_999
+  await all(contacts())
+  expect(requests('/auth/token')).toEqual({ 200: 1 })
+  clock.now += 1
+  await all(contacts())
+  expect(requests('/auth/token')).toEqual({ 200: 2 })
+})
+
+test('an aborted read ends at once, without ending the renewal that others wait for', async () => {
+  const { client, rdStation, requests } = await setup({ leads: 10, latencyMs: 500 })
+  const cancel = new AbortController()
+  const reason = new Error('cancelled')
+  const query = { segmentationId: 1, pageSize: 10 }
+  const aborted = all(client.contacts({ ...query, signal: cancel.signal }))
+  const other = all(client.contacts({ ...query, signal: new AbortController().signal }))
+  await expect.poll(() => rdStation.control.state().inFlight).toBe(1)
+  cancel.abort(reason)
+  await expect(aborted).rejects.toBe(reason)
+  expect(requests('/auth/token')).toEqual({})
+  expect(await other).toHaveLength(10)
+  expect(requests('/auth/token')).toEqual({ 200: 1 })
+})
+
+test('a storm of 429 is waited out, and every contact is still read once', async () => {
+  const { contacts, requests, waits } = await setup({ leads: 1_000, rateLimitPerMinute: 30 })
+  const read = await all(contacts())
+  expect(new Set(read.map(({ uuid }) => uuid)).size).toBe(1_000)
+  expect(read).toHaveLength(1_000)
+  // 100 pages at 30 a window: the fourth window ends it, and each window but the last refuses one call.
+  expect(requests(contactsPath)).toEqual({ 200: 100, 429: 3 })
+  expect(waits.every((ms) => ms >= 60_000 && ms <= 61_000)).toBe(true)
+})
+
+test.each([
+  ['seconds', '7', 7_000],
+  ['an HTTP date', 'Thu, 01 Jan 2026 00:00:20 GMT', 20_000],
+  ['no time at all', '0', 1_000],
+  ['nonsense', 'soon', 60_000],
+])('a 429 that asks for %s is waited out', async (_, retryAfter, least) => {
+  const { contacts, rdStation, waits } = await setup({ leads: 10 })
+  rdStation.control.set({ failNext: [{ status: 429, retryAfter }] })
+  expect(await all(contacts())).toHaveLength(10)
+  expect(waits).toHaveLength(1)
+  expect(waits[0]).toBeGreaterThanOrEqual(least)
+  expect(waits[0]).toBeLessThanOrEqual(least + 1_000)
+})
+
+test('a 429 for the token is waited out as well', async () => {
+  const { contacts, rdStation, waits } = await setup({ leads: 10 })
+  rdStation.control.set({ failNext: [{ status: 429, on: 'token', retryAfter: 3 }] })
+  expect(await all(contacts())).toHaveLength(10)
+  expect(waits).toHaveLength(1)
+})
+
+test('a call does not wait for the rate limit for ever', async () => {
+  const { contacts, rdStation, waits } = await setup({ leads: 10 }, { maxThrottledMs: 100_000 })
+  rdStation.control.set({ failNext: [{ status: 429, retryAfter: 40, times: 9 }] })
+  await expect(all(contacts())).rejects.toMatchObject({
+    code: 'throttled',
+    retryable: true,
+    status: 429,
+    retryAfterMs: 40_000,
+    message: `GET ${contactsPath}?page=1&page_size=10: answered 429 RATE_LIMIT_EXCEDDED, to be tried again after 40000 ms`,
+  })
+  expect(waits).toHaveLength(2)
+})
+
+/** A page prepared for the stand-in, with or without the total of its segmentation. */
+const answer = (uuids: string[], total?: number) => ({
+  status: 200,
+  headers: total === undefined ? {} : { 'pagination-total-rows': String(total) },
+  body: { contacts: uuids.map(contact) },
+})
+
+const contact = (uuid: string) => ({
+  uuid,
+  name: 'Ana Souza',
+  email: `${uuid}@example.com`,
+  last_conversion_date: '2026-01-01T00:00:00.000-03:00',
+  created_at: '2026-01-01T00:00:00.000-03:00',
+  links: [
+    { rel: 'SELF', href: `https://api.rd.services/platform/contacts/${uuid}`, media: 'application/json', type: 'GET' },
+  ],
+})

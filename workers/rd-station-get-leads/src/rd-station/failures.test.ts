@@ -1,0 +1,220 @@
+import { inspect } from 'node:util'
+import { startRdStation, type RdStationOptions, type SettingsChange } from '@esteira/dev/rd-station'
+import { expect, onTestFinished, test } from 'vitest'
+import { createRdStationClient, type RdStationClientOptions } from './client.ts'
+import { RdStationError } from './errors.ts'
+
+type Fault = NonNullable<SettingsChange['failNext']>[number]
+
+const page = 'GET /platform/segmentations/1/contacts?page=1&page_size=10'
+const secrets = { clientId: 'the-client-id', clientSecret: 'the-client-secret', refreshToken: 'the-refresh-token' }
+
+const setup = async (standIn: RdStationOptions = {}, options: Partial<RdStationClientOptions> = {}) => {
+  const rdStation = await startRdStation({ leads: 20, credentials: secrets, ...standIn })
+  onTestFinished(rdStation.stop)
+  const client = createRdStationClient({ baseUrl: rdStation.url, ...secrets, ...options })
+  onTestFinished(client.close)
+  const read = async (query: { segmentationId?: number; pageSize?: number; signal?: AbortSignal } = {}) => {
+    const signal = new AbortController().signal
+    return (await Array.fromAsync(client.contacts({ segmentationId: 1, pageSize: 10, signal, ...query }))).flat()
+  }
+  return { client, rdStation, read }
+}
+
+/** What a read fails with. It must say nothing that only the client and the API may know. */
+const failure = async (read: Promise<unknown>): Promise<RdStationError> => {
+  const error: unknown = await read.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!(error instanceof RdStationError))
+    throw new Error('the read did not fail with an RdStationError', { cause: error })
+  const everything = inspect(error, { depth: Infinity, showHidden: true })
+  for (const secret of [secrets.clientSecret, secrets.refreshToken, 'Bearer', 'issued-token', 'ana@example.com']) {
+    expect(everything).not.toContain(secret)
+  }
+  return error
+}
+
+test.each<[string, Fault, Partial<RdStationError>]>([
+  [
+    'a 500',
+    { status: 500 },
+    { code: 'unavailable', retryable: true, message: `${page}: answered 500 SERVICE_UNAVAILABLE` },
+  ],
+  ['a 503 with a wait', { status: 503, retryAfter: 9 }, { code: 'unavailable', retryable: true, retryAfterMs: 9_000 }],
+  ['a 408', { status: 408 }, { code: 'unavailable', retryable: true }],
+  ['a reset', { status: 'reset' }, { code: 'unreachable', retryable: true }],
+  ['a 403', { status: 403, body: {} }, { code: 'forbidden', retryable: false, message: `${page}: answered 403` }],
+  ['a 410', { status: 410, body: '' }, { code: 'rejected', retryable: false, status: 410 }],
+  [
+    'a redirect',
+    { status: 302, headers: { location: 'http://127.0.0.1:1/' } },
+    { code: 'redirected', retryable: false },
+  ],
+  [
+    'HTML with a 200',
+    { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>ana@example.com</html>' },
+    { code: 'not_json', retryable: true, message: `${page}: answered 200 with 28 characters of text/html, not JSON` },
+  ],
+  [
+    'broken JSON',
+    { status: 200, body: '{"contacts":[{"email":"ana@example.com"' },
+    { code: 'not_json', retryable: true },
+  ],
+  ['no body', { status: 204 }, { code: 'not_json', retryable: true }],
+  [
+    'a page of another shape',
+    { status: 200, body: { contacts: [{ uuid: 7, email: 'ana@example.com', created_at: '', links: [] }] } },
+    {
+      code: 'unexpected_shape',
+      retryable: false,
+      message:
+        `${page}: contacts.0.uuid: Invalid input: expected string, received number; ` +
+        'contacts.0.name: Invalid input: expected string, received undefined; ' +
+        'contacts.0.last_conversion_date: Invalid input: expected string, received undefined',
+    },
+  ],
+  ['a list instead of a page', { status: 200, body: [] }, { code: 'unexpected_shape', retryable: false }],
+  [
+    'a total that is no number',
+    { status: 200, headers: { 'pagination-total-rows': 'many' }, body: { contacts: [] } },
+    {
+      code: 'unexpected_shape',
+      retryable: false,
+      message: `${page}: pagination-total-rows: Invalid string: must match pattern /^\\d{1,15}$/`,
+    },
+  ],
+])('%s fails the read with a clear error, and the next read works', async (_, fault, expected) => {
+  const { rdStation, read } = await setup()
+  rdStation.control.set({ failNext: [fault] })
+  const error = await failure(read())
+  expect(error).toMatchObject(expected)
+  expect(error.call).toBe(page)
+  expect(await read()).toHaveLength(20)
+})
+
+test('a segmentation that does not exist, and a page that is too large, will never work', async () => {
+  const { read } = await setup()
+  expect(await failure(read({ segmentationId: 99 }))).toMatchObject({
+    code: 'not_found',
+    retryable: false,
+    message: 'GET /platform/segmentations/99/contacts?page=1&page_size=10: answered 404 RESOURCE_NOT_FOUND',
+  })
+  expect(await failure(read({ pageSize: 126 }))).toMatchObject({
+    code: 'rejected',
+    retryable: false,
+    status: 422,
+    message: 'GET /platform/segmentations/1/contacts?page=1&page_size=126: answered 422 MUST_BE_LESS_THAN_OR_EQUAL',
+  })
+})
+
+test('a 401 with a fresh token is final: the token is renewed once and not again', async () => {
+  const { rdStation, read } = await setup()
+  rdStation.control.set({ failNext: [{ status: 401, times: 9 }] })
+  expect(await failure(read())).toMatchObject({ code: 'unauthorized', retryable: false, status: 401 })
+  expect(rdStation.control.state().requests).toEqual({
+    '/auth/token': { 200: 2 },
+    '/platform/segmentations/1/contacts': { 401: 2 },
+  })
+})
+
+test.each([
+  [{ clientSecret: 'the-client-secret-of-yesterday' }, 'ACCESS_DENIED'],
+  [{ refreshToken: 'the-refresh-token-of-yesterday' }, 'INVALID_REFRESH_TOKEN'],
+])('wrong credentials (%j) are final and named by the API', async (wrong, type) => {
+  const { rdStation, read } = await setup({}, wrong)
+  expect(await failure(read())).toMatchObject({
+    code: 'unauthorized',
+    retryable: false,
+    message: `POST /auth/token: answered 401 ${type}`,
+  })
+  expect(rdStation.control.state().requests).toEqual({ '/auth/token': { 401: 1 } })
+})
+
+test.each<[string, Fault, string]>([
+  ['is not JSON', { status: 200, body: '{"access_token":"issued-token" "expires_in":1}' }, 'not_json'],
+  ['has no life', { status: 200, body: { access_token: 'issued-token', expires_in: 0 } }, 'unexpected_shape'],
+  ['has no token', { status: 200, body: { refresh_token: 'the-refresh-token' } }, 'unexpected_shape'],
+  [
+    'repeats what was sent',
+    { status: 400, body: { error: 'the-refresh-token', error_type: 'issued-token' } },
+    'rejected',
+  ],
+])('an answer for a token that %s fails the read without telling it', async (_, fault, code) => {
+  const { rdStation, read } = await setup()
+  rdStation.control.set({ failNext: [{ ...fault, on: 'token' }] })
+  expect(await failure(read())).toMatchObject({ code, call: 'POST /auth/token' })
+  expect(await read()).toHaveLength(20)
+})
+
+test('a token endpoint that is down fails all who wait for it, and the next read asks again', async () => {
+  const { rdStation, read } = await setup()
+  rdStation.control.set({ failNext: [{ status: 503, on: 'token' }] })
+  const errors = await Promise.all([read(), read(), read()].map(failure))
+  expect(errors.map(({ code }) => code)).toEqual(['unavailable', 'unavailable', 'unavailable'])
+  expect(await read()).toHaveLength(20)
+  expect(rdStation.control.state().requests['/auth/token']).toEqual({ 503: 1, 200: 1 })
+})
+
+test('a page that is larger than allowed is given up', async () => {
+  const { read } = await setup({}, { maxResponseBytes: 1_000 })
+  expect(await failure(read())).toMatchObject({ code: 'too_large', retryable: false })
+})
+
+test('a slow API meets the deadline of each call', async () => {
+  const { rdStation, read } = await setup({}, { deadlineMs: 200 })
+  await read()
+  rdStation.control.set({ latencyMs: 60_000 })
+  expect(await failure(read())).toMatchObject({
+    code: 'timeout',
+    retryable: true,
+    message: `${page}: no whole answer within 200 ms`,
+  })
+})
+
+test('an API that is not there is unreachable', async () => {
+  const { rdStation, read } = await setup()
+  await rdStation.stop()
+  const error = await failure(read())
+  expect(error).toMatchObject({ code: 'unreachable', retryable: true, cause: { code: 'ECONNREFUSED' } })
+  expect(error.message).toContain('POST /auth/token: connect ECONNREFUSED 127.0.0.1:')
+})
+
+test('an abort ends a call under way with its reason', async () => {
+  const { rdStation, read } = await setup()
+  await read()
+  rdStation.control.set({ latencyMs: 60_000 })
+  const cancel = new AbortController()
+  const reason = new Error('the run was cancelled')
+  const reading = read({ signal: cancel.signal })
+  await expect.poll(() => rdStation.control.state().inFlight).toBe(1)
+  cancel.abort(reason)
+  await expect(reading).rejects.toBe(reason)
+  await expect.poll(() => rdStation.control.state().inFlight).toBe(0)
+})
+
+test('an abort ends a wait for the rate limit with its reason', async () => {
+  const { rdStation, read } = await setup()
+  rdStation.control.set({ failNext: [{ status: 429, retryAfter: 300 }] })
+  const cancel = new AbortController()
+  const reason = new Error('the run was cancelled')
+  const reading = read({ signal: cancel.signal })
+  await expect.poll(() => rdStation.control.state().requests['/platform/segmentations/1/contacts']).toEqual({ 429: 1 })
+  cancel.abort(reason)
+  await expect(reading).rejects.toBe(reason)
+})
+
+test.each(['before the first token', 'with a token in hand'])(
+  'closing the client %s ends what is under way, and what comes after, as closed',
+  async (when) => {
+    const { client, rdStation, read } = await setup()
+    if (when === 'with a token in hand') await read()
+    rdStation.control.set({ latencyMs: 60_000 })
+    const reading = failure(read())
+    await expect.poll(() => rdStation.control.state().inFlight).toBe(1)
+    await client.close()
+    expect(await reading).toMatchObject({ code: 'closed', retryable: true })
+    expect(await failure(read())).toMatchObject({ code: 'closed' })
+  },
+)

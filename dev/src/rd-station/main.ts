@@ -12,7 +12,7 @@ const settings = {
   refreshToken: text('RDSTATION_REFRESH_TOKEN', { fallback: defaultCredentials.refreshToken, secret: true }),
 }
 
-const code = await runMain(() => {
+process.exitCode = await runMain(() => {
   const { logLevel, port, leads, rateLimit, clientId, clientSecret, refreshToken } = loadConfig(process.env, settings)
   const log = createLog('rd-station', logLevel)
   const observe = (event: RdStationEvent) => {
@@ -34,4 +34,3 @@ const code = await runMain(() => {
     },
   }
 })
-process.exit(code)

@@ -45,8 +45,8 @@ export type StandIn = {
 }
 
 export const createStandIn = (options: RdStationOptions = {}): StandIn => {
-  const { seed, segmentationIds, credentials, now = Date.now, observe, ...change } = options
-  let settings = withChange(defaultSettings, change)
+  const { seed, segmentationIds, credentials, now = Date.now, observe, ...begin } = options
+  let settings = withChange(defaultSettings, begin)
   const requests = createRequests()
   const tokens = createTokens(now)
   return {

@@ -14,8 +14,8 @@ export const getLeads = (client: RdStationClient): StepFunction =>
   defineFunction({
     name: 'RdStation.getLeads',
     config: configSchema,
-    // An API that is away for some minutes should not cost the run.
-    defaults: { retry: { maxAttempts: 10 } },
+    // An API that is away for some minutes should not cost the run, and a long read may have to wait for its rate limit.
+    defaults: { retry: { maxAttempts: 10 }, timeoutMs: 1_200_000 },
     run: async ({ config, signal }) => {
       const leads: Contact[] = []
       try {

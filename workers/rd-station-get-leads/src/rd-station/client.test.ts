@@ -193,7 +193,7 @@ test('a call does not wait for the rate limit for ever', async () => {
   rdStation.control.set({ failNext: [{ status: 429, retryAfter: 40, times: 9 }] })
   await expect(all(contacts())).rejects.toMatchObject({
     code: 'throttled',
-    retryable: true,
+    final: false,
     status: 429,
     retryAfterMs: 40_000,
     message: `GET ${contactsPath}?page=1&page_size=10: answered 429 RATE_LIMIT_EXCEDDED, to be tried again after 40000 ms`,

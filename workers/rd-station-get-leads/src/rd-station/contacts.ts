@@ -5,14 +5,17 @@ import { callName, promised } from './reply.ts'
 
 const contact = z.looseObject({
   uuid: z.string().min(1),
-  name: z.string().nullable(),
-  email: z.string().nullable(),
-  last_conversion_date: z.string().nullable(),
-  created_at: z.string(),
-  links: z.array(z.looseObject({ rel: z.string(), href: z.string() })),
+  name: z.string().nullish(),
+  email: z.string().nullish(),
+  last_conversion_date: z.string().nullish(),
+  created_at: z.string().nullish(),
+  links: z.array(z.looseObject({ rel: z.string(), href: z.string() })).optional(),
 })
 
-/** A contact as RD Station lists it in a segmentation. Fields that it does not promise are passed through. */
+/**
+ * A contact as RD Station lists it in a segmentation. Only the uuid is needed here; what else is there is for the steps
+ * that follow, and fields that are not promised are passed through.
+ */
 export type Contact = z.output<typeof contact>
 
 export type ContactsQuery = {

@@ -30,8 +30,8 @@ type Details = {
 export class RdStationError extends Error {
   override readonly name = 'RdStationError'
   readonly code: RdStationErrorCode
-  /** Whether the same call may work later as it is. */
-  readonly retryable: boolean
+  /** Whether the same call, made again later as it is, cannot work either. */
+  readonly final: boolean
   readonly call: string
   readonly status: number | undefined
   readonly retryAfterMs: number | undefined
@@ -39,14 +39,14 @@ export class RdStationError extends Error {
   constructor(code: RdStationErrorCode, what: string, { call, status, retryAfterMs, cause }: Details) {
     super(`${call}: ${what}`, cause === undefined ? {} : { cause })
     this.code = code
-    this.retryable = retryableCodes.has(code)
+    this.final = !passingCodes.has(code)
     this.call = call
     this.status = status
     this.retryAfterMs = retryAfterMs
   }
 }
 
-const retryableCodes: ReadonlySet<RdStationErrorCode> = new Set([
+const passingCodes: ReadonlySet<RdStationErrorCode> = new Set([
   'unreachable',
   'timeout',
   'unavailable',

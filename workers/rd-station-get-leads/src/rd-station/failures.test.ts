@@ -40,48 +40,40 @@ test.each<[string, Fault, Partial<RdStationError>]>([
   [
     'a 500',
     { status: 500 },
-    { code: 'unavailable', retryable: true, message: `${page}: answered 500 SERVICE_UNAVAILABLE` },
+    { code: 'unavailable', final: false, message: `${page}: answered 500 SERVICE_UNAVAILABLE` },
   ],
-  ['a 503 with a wait', { status: 503, retryAfter: 9 }, { code: 'unavailable', retryable: true, retryAfterMs: 9_000 }],
-  ['a 408', { status: 408 }, { code: 'unavailable', retryable: true }],
-  ['a reset', { status: 'reset' }, { code: 'unreachable', retryable: true }],
-  ['a 403', { status: 403, body: {} }, { code: 'forbidden', retryable: false, message: `${page}: answered 403` }],
-  ['a 410', { status: 410, body: '' }, { code: 'rejected', retryable: false, status: 410 }],
-  [
-    'a redirect',
-    { status: 302, headers: { location: 'http://127.0.0.1:1/' } },
-    { code: 'redirected', retryable: false },
-  ],
+  ['a 503 with a wait', { status: 503, retryAfter: 9 }, { code: 'unavailable', final: false, retryAfterMs: 9_000 }],
+  ['a 408', { status: 408 }, { code: 'unavailable', final: false }],
+  ['a reset', { status: 'reset' }, { code: 'unreachable', final: false }],
+  ['a 403', { status: 403, body: {} }, { code: 'forbidden', final: true, message: `${page}: answered 403` }],
+  ['a 410', { status: 410, body: '' }, { code: 'rejected', final: true, status: 410 }],
+  ['a redirect', { status: 302, headers: { location: 'http://127.0.0.1:1/' } }, { code: 'redirected', final: true }],
   [
     'HTML with a 200',
     { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>ana@example.com</html>' },
-    { code: 'not_json', retryable: true, message: `${page}: answered 200 with 28 characters of text/html, not JSON` },
+    { code: 'not_json', final: false, message: `${page}: answered 200 with 28 characters of text/html, not JSON` },
   ],
-  [
-    'broken JSON',
-    { status: 200, body: '{"contacts":[{"email":"ana@example.com"' },
-    { code: 'not_json', retryable: true },
-  ],
-  ['no body', { status: 204 }, { code: 'not_json', retryable: true }],
+  ['broken JSON', { status: 200, body: '{"contacts":[{"email":"ana@example.com"' }, { code: 'not_json', final: false }],
+  ['no body', { status: 204 }, { code: 'not_json', final: false }],
   [
     'a page of another shape',
     { status: 200, body: { contacts: [{ uuid: 7, email: 'ana@example.com', created_at: '', links: [] }] } },
     {
       code: 'unexpected_shape',
-      retryable: false,
+      final: true,
       message:
         `${page}: contacts.0.uuid: Invalid input: expected string, received number; ` +
         'contacts.0.name: Invalid input: expected string, received undefined; ' +
         'contacts.0.last_conversion_date: Invalid input: expected string, received undefined',
     },
   ],
-  ['a list instead of a page', { status: 200, body: [] }, { code: 'unexpected_shape', retryable: false }],
+  ['a list instead of a page', { status: 200, body: [] }, { code: 'unexpected_shape', final: true }],
   [
     'a total that is no number',
     { status: 200, headers: { 'pagination-total-rows': 'many' }, body: { contacts: [] } },
     {
       code: 'unexpected_shape',
-      retryable: false,
+      final: true,
       message: `${page}: pagination-total-rows: Invalid string: must match pattern /^\\d{1,15}$/`,
     },
   ],
@@ -98,12 +90,12 @@ test('a segmentation that does not exist, and a page that is too large, will nev
   const { read } = await setup()
   expect(await failure(read({ segmentationId: 99 }))).toMatchObject({
     code: 'not_found',
-    retryable: false,
+    final: true,
     message: 'GET /platform/segmentations/99/contacts?page=1&page_size=10: answered 404 RESOURCE_NOT_FOUND',
   })
   expect(await failure(read({ pageSize: 126 }))).toMatchObject({
     code: 'rejected',
-    retryable: false,
+    final: true,
     status: 422,
     message: 'GET /platform/segmentations/1/contacts?page=1&page_size=126: answered 422 MUST_BE_LESS_THAN_OR_EQUAL',
   })
@@ -112,7 +104,7 @@ test('a segmentation that does not exist, and a page that is too large, will nev
 test('a 401 with a fresh token is final: the token is renewed once and not again', async () => {
   const { rdStation, read } = await setup()
   rdStation.control.set({ failNext: [{ status: 401, times: 9 }] })
-  expect(await failure(read())).toMatchObject({ code: 'unauthorized', retryable: false, status: 401 })
+  expect(await failure(read())).toMatchObject({ code: 'unauthorized', final: true, status: 401 })
   expect(rdStation.control.state().requests).toEqual({
     '/auth/token': { 200: 2 },
     '/platform/segmentations/1/contacts': { 401: 2 },
@@ -126,7 +118,7 @@ test.each([
   const { rdStation, read } = await setup({}, wrong)
   expect(await failure(read())).toMatchObject({
     code: 'unauthorized',
-    retryable: false,
+    final: true,
     message: `POST /auth/token: answered 401 ${type}`,
   })
   expect(rdStation.control.state().requests).toEqual({ '/auth/token': { 401: 1 } })
@@ -159,7 +151,7 @@ test('a token endpoint that is down fails all who wait for it, and the next read
 
 test('a page that is larger than allowed is given up', async () => {
   const { read } = await setup({}, { maxResponseBytes: 1_000 })
-  expect(await failure(read())).toMatchObject({ code: 'too_large', retryable: false })
+  expect(await failure(read())).toMatchObject({ code: 'too_large', final: true })
 })
 
 test('a slow API meets the deadline of each call', async () => {
@@ -168,7 +160,7 @@ test('a slow API meets the deadline of each call', async () => {
   rdStation.control.set({ latencyMs: 60_000 })
   expect(await failure(read())).toMatchObject({
     code: 'timeout',
-    retryable: true,
+    final: false,
     message: `${page}: no whole answer within 200 ms`,
   })
 })
@@ -177,7 +169,7 @@ test('an API that is not there is unreachable', async () => {
   const { rdStation, read } = await setup()
   await rdStation.stop()
   const error = await failure(read())
-  expect(error).toMatchObject({ code: 'unreachable', retryable: true, cause: { code: 'ECONNREFUSED' } })
+  expect(error).toMatchObject({ code: 'unreachable', final: false, cause: { code: 'ECONNREFUSED' } })
   expect(error.message).toContain('POST /auth/token: connect ECONNREFUSED 127.0.0.1:')
 })
 
@@ -214,7 +206,7 @@ test.each(['before the first token', 'with a token in hand'])(
     const reading = failure(read())
     await expect.poll(() => rdStation.control.state().inFlight).toBe(1)
     await client.close()
-    expect(await reading).toMatchObject({ code: 'closed', retryable: true })
+    expect(await reading).toMatchObject({ code: 'closed', final: false })
     expect(await failure(read())).toMatchObject({ code: 'closed' })
   },
 )

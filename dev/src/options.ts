@@ -68,7 +68,13 @@ export const readOptions = (words: readonly string[]): ReadOptions => {
   return problems.length > 0 ? { ok: false, problems } : { ok: true, options }
 }
 
-const wholeNumber = (option: string, text: string | undefined, min: number, max: number, problems: string[]): number => {
+const wholeNumber = (
+  option: string,
+  text: string | undefined,
+  min: number,
+  max: number,
+  problems: string[],
+): number => {
   const number = Number(text)
   if (text !== undefined && /^\d+$/.test(text) && number >= min && number <= max) return number
   const came = text === undefined ? 'nothing came' : `"${text}" is not`

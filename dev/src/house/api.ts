@@ -9,7 +9,13 @@ const workflow = z.object({
   version: z.int(),
   steps: z.array(z.object({ id: z.string(), name: z.string(), functionName: z.string() })),
 })
-const run = z.object({ id: z.string(), trigger: z.string(), status: z.string(), createdAt: z.string() })
+const run = z.object({
+  id: z.string(),
+  trigger: z.string(),
+  idempotencyKey: z.string(),
+  status: z.string(),
+  createdAt: z.string(),
+})
 const runWithSteps = run.extend({
   steps: z.array(z.object({ staged: z.int(), belt: z.int(), succeeded: z.int(), failed: z.int(), cancelled: z.int() })),
 })
@@ -18,8 +24,8 @@ const problem = z.object({
   detail: z.string().optional(),
   errors: z.array(z.object({ pointer: z.string(), message: z.string() })).optional(),
 })
-const functions = z.object({ items: z.array(z.object({ name: z.string() })) })
 
+export type ApiWorkflow = z.infer<typeof workflow>
 export type ApiRun = z.infer<typeof runWithSteps>
 
 /** Calls the control plane at `url`; an answer that is no success is an error with the problem's own words. */
@@ -27,7 +33,7 @@ export const createApi = (url: string, token: string) => {
   const call = async <T>(answer: z.ZodType<T>, method: string, path: string, send: Sent = {}): Promise<T> => {
     const response = await fetch(`${url}${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...send.headers },
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       ...(send.body === undefined ? {} : { body: JSON.stringify(send.body) }),
     })
     const body: unknown = await response.json()
@@ -35,27 +41,20 @@ export const createApi = (url: string, token: string) => {
     return answer.parse(body)
   }
   return {
-    /** Saves a workflow under its name: a new one, or a new version of the one that has the name. */
-    saveWorkflow: async (document: { name: string }) => {
+    /** The workflow of a name, if there is one. */
+    findWorkflow: async (name: string): Promise<ApiWorkflow | undefined> => {
       const { items } = await call(z.object({ items: z.array(workflow) }), 'GET', '/v1/workflows?limit=500')
-      const known = items.find(({ name }) => name === document.name)
-      return known === undefined
-        ? call(workflow, 'POST', '/v1/workflows', { body: document })
-        : call(workflow, 'PUT', `/v1/workflows/${known.id}`, {
-            body: document,
-            headers: { 'if-match': `"${known.version}"` },
-          })
+      return items.find((one) => one.name === name)
     },
-    startRun: (workflowId: string, body: { payload?: unknown; idempotencyKey?: string }) =>
-      call(run, 'POST', `/v1/workflows/${workflowId}/runs`, { body }),
+    createWorkflow: (document: object): Promise<ApiWorkflow> =>
+      call(workflow, 'POST', '/v1/workflows', { body: document }),
     runs: async (workflowId: string, limit: number) =>
       (await call(z.object({ items: z.array(run) }), 'GET', `/v1/workflows/${workflowId}/runs?limit=${limit}`)).items,
     run: (id: string) => call(runWithSteps, 'GET', `/v1/runs/${id}`),
-    functionNames: async () => (await call(functions, 'GET', '/v1/functions')).items.map(({ name }) => name),
   }
 }
 
-type Sent = { body?: unknown; headers?: Record<string, string> }
+type Sent = { body?: object }
 
 const wordsOf = (body: unknown): string => {
   const parsed = problem.safeParse(body)

@@ -2,6 +2,8 @@ import { resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '../../..')
 
+const cronJobScript = resolve(root, 'workers/cron-job/src/main.ts')
+
 /** Where the parts of a house find each other, and what they share. Addresses have user and password. */
 export type HouseSettings = {
   databaseUrl: string
@@ -12,6 +14,8 @@ export type HouseSettings = {
   adminToken: string
   /** The control plane's port on 127.0.0.1; 0 lets the system choose. */
   port: number
+  /** Whether the control plane fires the ticks of CronJob steps. */
+  cron: 'local' | 'off'
   logLevel: 'debug' | 'info'
 }
 
@@ -43,8 +47,8 @@ export const programs = (house: HouseSettings): Program[] => {
         ESTEIRA_LANE: 'control-plane',
         ESTEIRA_HTTP_PORT: String(house.port),
         ESTEIRA_ADMIN_TOKEN: house.adminToken,
-        ESTEIRA_CRON: 'local',
-        ESTEIRA_CRON_PROGRAM: resolve(root, 'workers/cron-job/src/main.ts'),
+        ESTEIRA_CRON: house.cron,
+        ESTEIRA_CRON_PROGRAM: cronJobScript,
         ESTEIRA_CRON_LANE: 'cron-job',
       },
     },
@@ -67,4 +71,17 @@ export const rdStationProgram = (standIn: { port: number; leads: number }): Prog
   name: 'rd-station stand-in',
   script: resolve(root, 'dev/src/rd-station/main.ts'),
   env: { RDSTATION_PORT: String(standIn.port), RDSTATION_LEADS: String(standIn.leads) },
+})
+
+/** One tick of a CronJob step: the program that the scheduler starts as well. */
+export const tickProgram = (house: HouseSettings, stepId: string, key: string): Program => ({
+  name: 'cron-job',
+  script: cronJobScript,
+  env: {
+    DATABASE_URL: house.databaseUrl,
+    ESTEIRA_LOG_LEVEL: house.logLevel,
+    ESTEIRA_LANE: 'cron-job',
+    ESTEIRA_STEP_ID: stepId,
+    ESTEIRA_TICK_KEY: key,
+  },
 })

@@ -31,7 +31,7 @@ test('what is not set falls back, what is set is read', () => {
 
 test('every problem is told at once, with what was expected', () => {
   expect(problemsOf({ ESTEIRA_PREFETCH: '0', ESTEIRA_LOG_LEVEL: 'loud' })).toEqual([
-    expect.stringContaining('DATABASE_URL is not set'),
+    'DATABASE_URL (Postgres that holds workflows, jobs and the outbox) is not set',
     expect.stringContaining('expected a whole number from 1 to 1000, "0" is not'),
     expect.stringContaining('expected one of info, warn, "loud" is not'),
   ])

@@ -25,17 +25,31 @@ export type Config<S extends Settings> = { [Key in keyof S]: S[Key] extends Sett
  * @throws ConfigError with every problem at once: what is missing, what is not as expected, and unknown `ESTEIRA_` or
  * `RDSTATION_` variables with the nearest known name.
  */
-export const loadConfig = <S extends Settings>(env: NodeJS.ProcessEnv, settings: S): Config<S> => {
+export const loadConfig = <S extends Settings>(env: NodeJS.ProcessEnv, settings: S): Config<S> =>
+  loadConfigs(env, settings, {})[0]
+
+/** As `loadConfig`, for two groups of settings whose problems are told together. */
+export const loadConfigs = <A extends Settings, B extends Settings>(
+  env: NodeJS.ProcessEnv,
+  first: A,
+  second: B,
+): [Config<A>, Config<B>] => {
   const problems = unknownVariables(env)
+  const configs = [readSettings(env, first, problems), readSettings(env, second, problems)] as const
+  if (problems.length > 0 || !isComplete(configs[0], first) || !isComplete(configs[1], second)) {
+    throw new ConfigError(problems)
+  }
+  return [configs[0], configs[1]]
+}
+
+const readSettings = (env: NodeJS.ProcessEnv, settings: Settings, problems: string[]): Record<string, unknown> => {
   const config: Record<string, unknown> = {}
   for (const [key, setting] of Object.entries(settings)) {
     const text = env[setting.variable]
+    const about = `${setting.variable} (${variables[setting.variable]})`
     if (text === undefined) {
-      if (setting.fallback === undefined) {
-        problems.push(`${setting.variable} is not set (${variables[setting.variable]})`)
-      } else {
-        config[key] = setting.fallback
-      }
+      if (setting.fallback === undefined) problems.push(`${about} is not set`)
+      else config[key] = setting.fallback
       continue
     }
     const parsed = setting.parse(text)
@@ -43,10 +57,9 @@ export const loadConfig = <S extends Settings>(env: NodeJS.ProcessEnv, settings:
       config[key] = parsed.value
     } else {
       const came = setting.secret ? 'its value' : JSON.stringify(text)
-      problems.push(`${setting.variable} (${variables[setting.variable]}): expected ${parsed.expected}, ${came} is not`)
+      problems.push(`${about}: expected ${parsed.expected}, ${came} is not`)
     }
   }
-  if (problems.length > 0 || !isComplete(config, settings)) throw new ConfigError(problems)
   return config
 }
 

@@ -3,7 +3,7 @@ import {
   type Config,
   createLog,
   integer,
-  loadConfig,
+  loadConfigs,
   type Log,
   logLevels,
   oneOf,
@@ -40,18 +40,14 @@ export const runWorker = <Own extends Settings>(
   serve: (config: Config<Own>, log: Log) => Served,
 ): Promise<number> =>
   runMain(() => {
-    const config = loadConfig(env, { ...settings, ...own })
+    const [config, ownConfig] = loadConfigs(env, settings, own)
     const log = createLog(name, config.logLevel)
-    const { functions, close } = serve(config, log)
+    const { functions, close } = serve(ownConfig, log)
     return {
       log,
       start: async (signal) => {
         const worker = await startWorker({
-          databaseUrl: config.databaseUrl,
-          rabbitmqUrl: config.rabbitmqUrl,
-          lane: config.lane,
-          prefetch: config.prefetch,
-          graceMs: config.graceMs,
+          ...config,
           functions,
           worker: config.lane,
           log,

@@ -1,0 +1,71 @@
+import { describeExit, type ProcessEvent } from './processes/index.ts'
+import type { StackEvent } from './stack/index.ts'
+import type { ServiceLine } from './view/snapshot.ts'
+
+/** Keeps what is known of every service and process, and tells what people should know in a sentence. */
+export const watchServices = (say: (line: string) => void) => {
+  const lines = new Map<string, ServiceLine>()
+  const set = (name: string, change: Partial<ServiceLine>): void => {
+    lines.set(name, { ...(lines.get(name) ?? { name, state: 'starting', where: '' }), ...change })
+  }
+  const again = (restartInMs: number | null): string =>
+    restartInMs === null ? 'it is not started again' : 'it is started again'
+  return {
+    all: (): ServiceLine[] => [...lines.values()],
+    onStack: (event: StackEvent): void => {
+      switch (event.kind) {
+        case 'package.installing':
+          say(`installing what is missing: ${event.command}`)
+          break
+        case 'orphan.stopped':
+          say(`stopped ${event.name} (process ${event.pid}), left over from an earlier start`)
+          break
+        case 'port.moved':
+          say(`port ${event.from} of ${event.name} is taken, ${event.to} is used instead`)
+          break
+        case 'service.starting':
+          set(event.service, { state: 'starting', where: event.address })
+          break
+        case 'service.unreachable':
+          say(`${event.service} at ${event.address} does not answer: ${event.reason}; trying again`)
+          break
+        case 'service.ready':
+          set(event.service, { state: 'up', where: `${event.address} (${event.source})` })
+          say(`${event.service} is up at ${event.address} (${event.source}, ${event.ms} ms)`)
+          break
+        case 'service.exited':
+          set(event.service, { state: 'down' })
+          say([`${event.part} fell: ${event.reason}; ${again(event.restartInMs)}`, ...event.lastLines].join('\n  '))
+          break
+        case 'service.stopped':
+          set(event.service, { state: 'down' })
+          say(`${event.service} has stopped`)
+          break
+      }
+    },
+    onProcess: (event: ProcessEvent): void => {
+      // A tick is a program that comes and goes; its run is what people see.
+      if (event.name === 'cron-job' && event.kind !== 'process.exited') return
+      switch (event.kind) {
+        case 'process.started':
+          set(event.name, { state: 'starting', where: `process ${event.pid}` })
+          break
+        case 'process.ready':
+          set(event.name, { state: 'up' })
+          say(`${event.name} is up (${event.ms} ms)`)
+          break
+        case 'process.exited':
+          if (event.name === 'cron-job' && event.exit.kind === 'ended' && event.exit.code === 0) break
+          set(event.name, { state: 'down', where: '' })
+          say(
+            [`${event.name} ${describeExit(event.exit)}; ${again(event.restartInMs)}`, ...event.lastLines].join('\n  '),
+          )
+          break
+        case 'process.stopped':
+          set(event.name, { state: 'down', where: '' })
+          say(`${event.name} has stopped`)
+          break
+      }
+    },
+  }
+}

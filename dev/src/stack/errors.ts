@@ -1,0 +1,28 @@
+/**
+ * Why the stack cannot be brought up, in a message that needs no stack trace.
+ *
+ * - `folder_busy`: another start uses the data folder
+ * - `folder_foreign`: what is in the data folder is not ours to delete or to use
+ * - `nothing_to_run`: the machine has nothing that runs one of the services
+ * - `install_failed`: the package manager did not install RabbitMQ
+ * - `unreachable`: a service whose address was given does not answer
+ * - `service_failed`: a service that was started does not come up
+ */
+export type StackErrorCode =
+  | 'folder_busy'
+  | 'folder_foreign'
+  | 'nothing_to_run'
+  | 'install_failed'
+  | 'unreachable'
+  | 'service_failed'
+
+/** The one error of the stack; `code` is stable. */
+export class StackError extends Error {
+  override readonly name = 'StackError'
+  readonly code: StackErrorCode
+
+  constructor(code: StackErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

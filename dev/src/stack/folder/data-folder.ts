@@ -1,0 +1,89 @@
+import { hash } from 'node:crypto'
+import { chmodSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { openRegistry, type Registry } from '../../processes/registry.ts'
+import { StackError } from '../errors.ts'
+import type { Observe } from '../service.ts'
+import { lockFolder } from './lock.ts'
+import { newState, readState, stateFile, writeState, type StackState } from './state.ts'
+
+/** A data folder that this process holds. */
+export type DataFolder = {
+  path: string
+  /** Short, and different for every folder: it names what cannot live inside. */
+  hash: string
+  /** For data of another user, when the folder is where only root gets to. */
+  outside: string
+  registry: Registry
+  state: () => StackState
+  /** Changes the state and writes it. */
+  remember: (change: Partial<StackState>) => void
+  logFile: (name: string) => string
+  /** Gives the folder back to others. */
+  release: () => void
+}
+
+/**
+ * Takes a data folder, making it if it is not there, and stops what an earlier start left running in it.
+ *
+ * @throws StackError `folder_busy` while another process holds it, `folder_foreign` when it is not a data folder.
+ */
+export const openDataFolder = async (wanted: string, observe: Observe): Promise<DataFolder> => {
+  mkdirSync(wanted, { recursive: true })
+  const path = realpathSync(wanted)
+  const folderHash = hash('sha256', path).slice(0, 10)
+  const release = lockFolder(path)
+  try {
+    let state = readState(path)
+    if (state === undefined) {
+      // Data without its passwords and ports is of no use, and may be somebody else's.
+      for (const name of ['postgres', 'rabbitmq']) {
+        if (existsSync(join(path, name))) {
+          throw new StackError(
+            'folder_foreign',
+            `${join(path, name)} is there without ${stateFile}; remove one to go on`,
+          )
+        }
+      }
+      state = newState(folderHash)
+      writeState(path, state)
+    }
+    // Postgres may run as another user, who must be able to walk through.
+    chmodSync(path, 0o755)
+    mkdirSync(join(path, 'logs'), { recursive: true })
+    const registry = openRegistry(join(path, 'processes.json'), path)
+    await registry.stopOrphans((orphan) => observe({ kind: 'orphan.stopped', ...orphan }))
+    let current = state
+    return {
+      path,
+      hash: folderHash,
+      outside: `/var/lib/esteira/${folderHash}`,
+      registry,
+      state: () => current,
+      remember: (change) => {
+        current = { ...current, ...change }
+        writeState(path, current)
+      },
+      logFile: (name) => join(path, 'logs', `${name}.log`),
+      release,
+    }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+/**
+ * Empties a data folder that this process holds, all but the folders of other stacks in it, and gives it a new state.
+ * That it is ours to empty is known from its state, which `openDataFolder` has read.
+ */
+export const emptyDataFolder = (folder: DataFolder): void => {
+  const kept = new Set(['lock', 'logs', 'processes.json', stateFile])
+  for (const name of readdirSync(folder.path)) {
+    const entry = join(folder.path, name)
+    if (!kept.has(name) && !existsSync(join(entry, stateFile))) rmSync(entry, { recursive: true, force: true })
+  }
+  rmSync(folder.outside, { recursive: true, force: true })
+  for (const name of readdirSync(join(folder.path, 'logs'))) rmSync(join(folder.path, 'logs', name), { force: true })
+  folder.remember(newState(folder.hash))
+}

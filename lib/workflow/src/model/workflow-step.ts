@@ -1,5 +1,6 @@
 import { type InferEntity, defineEntity, p } from '@mikro-orm/postgresql'
 import type { RetryPolicy } from '../job/retry-policy.ts'
+import { Workflow } from './workflow.ts'
 
 /** One station of a workflow in one version of it; a row never changes. */
 export const WorkflowStep = defineEntity({
@@ -8,7 +9,8 @@ export const WorkflowStep = defineEntity({
   properties: {
     id: p.uuid().primary(),
     version: p.integer().primary(),
-    workflowId: p.uuid(),
+    /** A relation, so that a unit of work writes the workflow before its steps. */
+    workflowId: () => p.manyToOne(Workflow).mapToPk().joinColumn('workflow_id'),
     /** Its place in the document that was saved, from 0. */
     position: p.integer(),
     name: p.text(),

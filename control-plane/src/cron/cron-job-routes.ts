@@ -1,0 +1,81 @@
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
+import { cronOf } from '@esteira/workflow'
+import { strictObject } from '../faults/faults-of-issues.ts'
+import type { ApiContext } from '../http/api-context.ts'
+import { answerOf } from '../http/describe.ts'
+import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
+import { problemResponses } from '../http/problems.ts'
+import { type CronStep, faultOfCronStep, readCronSteps } from './read-cron-steps.ts'
+import { type LastTick, readLastTicks } from './read-last-ticks.ts'
+
+const cronJobDocument = strictObject({
+  stepId: z.uuid(),
+  name: z.string(),
+  workflowId: z.uuid(),
+  workflowName: z.string(),
+  schedule: z.string().nullable(),
+  timeZone: z.string().nullable(),
+  enabled: z.boolean().openapi({ description: 'Of the workflow' }),
+  suspended: z.boolean().openapi({ description: 'Of the step' }),
+  fault: z.string().nullable().openapi({ description: 'Why it cannot tick' }),
+  lastTick: strictObject({ runId: z.uuid(), status: z.string(), at: z.iso.datetime() }).nullable(),
+  nextTick: z.iso.datetime().nullable(),
+}).openapi('CronJob')
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/cron-jobs',
+  tags: ['cron jobs'],
+  summary: 'Lists the cron steps with their last and next tick',
+  request: { query: strictObject(pageQuery) },
+  responses: {
+    200: answerOf(pageSchema(cronJobDocument), 'A page of cron steps'),
+    ...problemResponses('query_invalid', 'cursor_invalid'),
+  },
+})
+
+/** `/v1/cron-jobs`. */
+export const cronJobRoutes = ({ orm }: ApiContext): OpenAPIHono => {
+  const app = new OpenAPIHono()
+  app.openapi(listRoute, async (c) => {
+    const { limit, after } = pageRequest('cron-jobs', c.req.valid('query'), isUuid)
+    const em = orm.em.fork()
+    const { now, steps } = await readCronSteps(em)
+    const rows = steps
+      .filter(({ stepId }) => after === undefined || stepId > after)
+      .toSorted((a, b) => (a.stepId < b.stepId ? -1 : 1))
+      .slice(0, limit + 1)
+    const ticks = await readLastTicks(em, rows)
+    return c.json(
+      pageOf(
+        'cron-jobs',
+        limit,
+        rows,
+        ({ stepId }) => stepId,
+        (step) => documentOf(step, ticks.get(step.stepId), now),
+      ),
+      200,
+    )
+  })
+  return app
+}
+
+const documentOf = (step: CronStep, last: LastTick | undefined, now: Date): z.output<typeof cronJobDocument> => {
+  const { stepId, name, workflowId, workflowName, enabled, config } = step
+  const fault = faultOfCronStep(config)
+  const suspended = config?.suspend ?? false
+  const next = config !== null && fault === null && enabled && !suspended ? cronOf(config).nextRun(now) : null
+  return {
+    stepId,
+    name,
+    workflowId,
+    workflowName,
+    schedule: config?.schedule ?? null,
+    timeZone: config?.timeZone ?? null,
+    enabled,
+    suspended,
+    fault,
+    lastTick: last === undefined ? null : { runId: last.runId, status: last.status, at: last.at.toISOString() },
+    nextTick: next?.toISOString() ?? null,
+  }
+}

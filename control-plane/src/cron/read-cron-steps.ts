@@ -1,0 +1,78 @@
+import { queryable } from '@esteira/outbox'
+import { cronJobConfig, type CronJobConfig, cronJobFunctionName, cronOf } from '@esteira/workflow'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+
+/** A CronJob step of a workflow's current version. `config` is null when the row holds none that could be saved. */
+export type CronStep = {
+  stepId: string
+  name: string
+  workflowId: string
+  workflowName: string
+  /** Of the workflow; a disabled one does not tick. */
+  enabled: boolean
+  /** When the workflow was last saved, by the database's clock. */
+  savedAt: Date
+  config: CronJobConfig | null
+}
+
+/** The cron steps of all workflows that are not deleted, and the database's clock. */
+export const readCronSteps = async (em: EntityManager): Promise<{ now: Date; steps: CronStep[] }> => {
+  const { rows } = await queryable(em).query(cronStepsSql, [cronJobFunctionName])
+  const [clock, ...found] = cronRows.parse(rows)
+  return {
+    now: new Date(clock.nowMs),
+    steps: [clock, ...found].flatMap(({ step }) => {
+      if (step === null) return []
+      const { savedMs, config, ...rest } = step
+      return [{ ...rest, savedAt: new Date(savedMs), config: cronJobConfig.safeParse(config).data ?? null }]
+    }),
+  }
+}
+
+/** Why a step's config cannot be followed, or null. The API saves none like that; a row written by hand may. */
+export const faultOfCronStep = (config: CronJobConfig | null): string | null => {
+  if (config === null) return 'the config is not that of a CronJob'
+  try {
+    cronOf(config).nextRun()
+    return null
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+// The clock is there without steps as well: one row then, with a null for the step.
+const cronStepsSql = `
+  select (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowMs", step.found as step
+  from (select) as clock
+  left join (
+    select jsonb_build_object(
+      'stepId', step.id,
+      'name', step.name,
+      'workflowId', workflow.id,
+      'workflowName', workflow.name,
+      'enabled', workflow.enabled,
+      'savedMs', extract(epoch from workflow.updated_at) * 1000,
+      'config', step.config
+    ) as found
+    from workflow
+    join workflow_step step on step.workflow_id = workflow.id and step.version = workflow.version
+    where workflow.deleted_at is null and step.function_name = $1
+  ) step on true`
+
+const cronRow = z.object({
+  nowMs: z.number(),
+  step: z
+    .object({
+      stepId: z.string(),
+      name: z.string(),
+      workflowId: z.string(),
+      workflowName: z.string(),
+      enabled: z.boolean(),
+      savedMs: z.number(),
+      config: z.unknown(),
+    })
+    .nullable(),
+})
+
+const cronRows = z.tuple([cronRow], cronRow)

@@ -1,0 +1,47 @@
+import type { Fault } from './faults/fault.ts'
+
+/** What can be wrong, for programs to tell apart; `http/problems.ts` has the answer to each. Codes are never reused. */
+export type ControlPlaneErrorCode =
+  | 'unauthorized'
+  | 'route_unknown'
+  | 'method_not_allowed'
+  | 'json_invalid'
+  | 'content_type_unsupported'
+  | 'body_too_large'
+  | 'body_invalid'
+  | 'query_invalid'
+  | 'cursor_invalid'
+  | 'workflow_unknown'
+  | 'workflow_name_taken'
+  | 'workflow_disabled'
+  | 'version_required'
+  | 'version_invalid'
+  | 'version_stale'
+  | 'step_unknown'
+  | 'step_in_use'
+  | 'first_step_missing'
+  | 'first_step_ambiguous'
+  | 'run_unknown'
+  | 'job_unknown'
+  | 'database_unavailable'
+  | 'internal'
+  | 'migration_failed'
+  | 'address_in_use'
+  | 'cron_program_missing'
+
+/** The one error of this package. `faults` says where in what was sent the trouble is. */
+export class ControlPlaneError extends Error {
+  override readonly name = 'ControlPlaneError'
+  readonly code: ControlPlaneErrorCode
+  readonly faults: readonly Fault[]
+
+  constructor(
+    code: ControlPlaneErrorCode,
+    message: string,
+    options: { cause?: unknown; faults?: readonly Fault[] } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.faults = options.faults ?? []
+  }
+}

@@ -1,0 +1,12 @@
+import type { MikroORM } from '@mikro-orm/postgresql'
+
+/** What the routes work with. */
+export type ApiContext = {
+  orm: MikroORM
+  /** The outbox lane of this process, for the runs that begin here. */
+  lane: number
+  /** Who began a run's first job, for people. */
+  worker: string
+  /** Called after a save has been committed, so that the scheduler looks at once. */
+  onSaved: () => void
+}

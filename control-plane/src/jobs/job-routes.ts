@@ -1,0 +1,117 @@
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
+import { jobStatuses, WorkflowJob } from '@esteira/workflow'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { ControlPlaneError } from '../errors.ts'
+import { strictObject } from '../faults/faults-of-issues.ts'
+import type { ApiContext } from '../http/api-context.ts'
+import { answerOf, idParam, known } from '../http/describe.ts'
+import { isUuid, type PageRequest, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
+import { problemResponses } from '../http/problems.ts'
+
+const jobDocument = strictObject({
+  id: z.uuid(),
+  runId: z.uuid(),
+  stepId: z.uuid(),
+  parentId: z.uuid().nullable(),
+  itemIndex: z.int().nullable(),
+  status: z.enum(jobStatuses),
+  seq: z.int(),
+  attempt: z.int(),
+  payload: z.unknown(),
+  output: z.unknown(),
+  error: strictObject({ code: z.string(), message: z.string() }).nullable(),
+  runAfter: z.iso.datetime().nullable(),
+  worker: z.string().nullable(),
+  traceparent: z.string(),
+  createdAt: z.iso.datetime(),
+  enqueuedAt: z.iso.datetime().nullable(),
+  startedAt: z.iso.datetime().nullable(),
+  finishedAt: z.iso.datetime().nullable(),
+}).openapi('Job')
+
+const jobFilter = {
+  runId: z.uuid().optional(),
+  stepId: z.uuid().optional(),
+  status: z.enum(jobStatuses).optional(),
+}
+
+const listRoute = createRoute({
+  method: 'get',
+  path: '/v1/jobs',
+  tags: ['jobs'],
+  summary: 'Lists jobs, the newest first',
+  request: { query: strictObject({ ...jobFilter, ...pageQuery }) },
+  responses: {
+    200: answerOf(pageSchema(jobDocument), 'A page of jobs'),
+    ...problemResponses('query_invalid', 'cursor_invalid'),
+  },
+})
+
+const readRoute = createRoute({
+  method: 'get',
+  path: '/v1/jobs/{id}',
+  tags: ['jobs'],
+  summary: 'Reads a job',
+  request: { params: z.object({ id: idParam }) },
+  responses: { 200: answerOf(jobDocument, 'The job'), ...problemResponses('job_unknown') },
+})
+
+/** `/v1/jobs` and `/v1/jobs/{id}`. */
+export const jobRoutes = ({ orm }: ApiContext): OpenAPIHono => {
+  const app = new OpenAPIHono()
+
+  app.openapi(listRoute, async (c) => {
+    const { limit, cursor, ...filter } = c.req.valid('query')
+    const page = pageRequest('jobs', { limit, cursor }, isUuid)
+    const jobs = await listJobs(orm.em.fork(), filter, page)
+    return c.json(
+      pageOf('jobs', page.limit, jobs, (job) => job.id, jobDocumentOf),
+      200,
+    )
+  })
+
+  app.openapi(readRoute, async (c) => {
+    const id = known(c.req.valid('param').id, 'job_unknown')
+    const job = await orm.em.fork().findOne(WorkflowJob, { id })
+    if (job === null) throw new ControlPlaneError('job_unknown', `There is no job ${id}.`)
+    return c.json(jobDocumentOf(job), 200)
+  })
+
+  return app
+}
+
+type JobFilter = z.output<z.ZodObject<typeof jobFilter>>
+
+/** Reads one more job than a page holds. Ids sort by time, so the newest come first. */
+const listJobs = (em: EntityManager, { runId, stepId, status }: JobFilter, page: PageRequest): Promise<WorkflowJob[]> =>
+  em.find(
+    WorkflowJob,
+    {
+      ...(runId === undefined ? {} : { runId }),
+      ...(stepId === undefined ? {} : { stepId }),
+      ...(status === undefined ? {} : { status }),
+      ...(page.after === undefined ? {} : { id: { $lt: page.after } }),
+    },
+    { orderBy: { id: 'desc' }, limit: page.limit + 1 },
+  )
+
+const jobDocumentOf = (job: WorkflowJob): z.output<typeof jobDocument> => ({
+  id: job.id,
+  runId: job.runId,
+  stepId: job.stepId,
+  parentId: job.parentId ?? null,
+  itemIndex: job.itemIndex ?? null,
+  status: job.status,
+  seq: job.seq,
+  attempt: job.attempt,
+  payload: job.payload ?? null,
+  output: job.output ?? null,
+  error: job.error ?? null,
+  runAfter: job.runAfter?.toISOString() ?? null,
+  worker: job.worker ?? null,
+  traceparent: job.traceparent,
+  createdAt: job.createdAt.toISOString(),
+  enqueuedAt: job.enqueuedAt?.toISOString() ?? null,
+  startedAt: job.startedAt?.toISOString() ?? null,
+  finishedAt: job.finishedAt?.toISOString() ?? null,
+})

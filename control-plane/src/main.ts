@@ -1,0 +1,9 @@
+import { createLog, runMain } from '@esteira/service'
+import { loadControlPlaneConfig } from './config.ts'
+import { startControlPlane } from './start.ts'
+
+process.exitCode = await runMain(() => {
+  const config = loadControlPlaneConfig(process.env)
+  const log = createLog('control-plane', config.logLevel)
+  return { log, start: (signal) => startControlPlane({ config, log, signal, path: process.env.PATH }) }
+})

@@ -1,0 +1,82 @@
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
+import { WorkflowRun } from '@esteira/workflow'
+import { strictObject } from '../faults/faults-of-issues.ts'
+import type { ApiContext } from '../http/api-context.ts'
+import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
+import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
+import { problemResponses } from '../http/problems.ts'
+import { readWorkflowRow } from '../workflows/read-workflows.ts'
+import { runDocument, runDocumentOf, runInput, runWithSteps } from './document.ts'
+import { listRuns, readRun } from './read-runs.ts'
+import { startRun } from './start-run.ts'
+
+const tags = ['runs']
+const runsPath = '/v1/workflows/{id}/runs'
+const params = z.object({ id: idParam })
+
+const listRoute = createRoute({
+  method: 'get',
+  path: runsPath,
+  tags,
+  summary: 'Lists the runs of a workflow, the newest first',
+  request: { params, query: strictObject(pageQuery) },
+  responses: {
+    200: answerOf(pageSchema(runDocument), 'A page of runs'),
+    ...problemResponses('workflow_unknown', 'query_invalid', 'cursor_invalid'),
+  },
+})
+
+const startRoute = createRoute({
+  method: 'post',
+  path: runsPath,
+  tags,
+  summary: 'Starts a run by hand',
+  request: { params, body: bodyOf(runInput, false) },
+  responses: {
+    200: answerOf(runDocument, 'The run that this key began before'),
+    201: answerOf(runDocument, 'The run'),
+    ...problemResponses('json_invalid', 'content_type_unsupported', 'body_too_large', 'body_invalid'),
+    ...problemResponses('workflow_unknown', 'workflow_disabled', 'first_step_missing', 'first_step_ambiguous'),
+  },
+})
+
+const readRoute = createRoute({
+  method: 'get',
+  path: '/v1/runs/{id}',
+  tags,
+  summary: 'Reads a run with how many of its jobs stand where',
+  request: { params },
+  responses: { 200: answerOf(runWithSteps, 'The run'), ...problemResponses('run_unknown') },
+})
+
+/** `/v1/workflows/{id}/runs` and `/v1/runs/{id}`. */
+export const runRoutes = (context: ApiContext): OpenAPIHono => {
+  const { orm } = context
+  const app = new OpenAPIHono()
+
+  app.openapi(listRoute, async (c) => {
+    const page = pageRequest('runs', c.req.valid('query'), isUuid)
+    const em = orm.em.fork()
+    const { id } = await readWorkflowRow(em, known(c.req.valid('param').id, 'workflow_unknown'))
+    const runs = await listRuns(em, id, page)
+    return c.json(
+      pageOf('runs', page.limit, runs, (run) => run.id, runDocumentOf),
+      200,
+    )
+  })
+
+  app.openapi(startRoute, async (c) => {
+    const id = known(c.req.valid('param').id, 'workflow_unknown')
+    const { runId, created } = await startRun(orm.em.fork(), id, c.req.valid('json'), context)
+    const run = runDocumentOf(await orm.em.fork().findOneOrFail(WorkflowRun, { id: runId }))
+    c.header('location', `/v1/runs/${runId}`)
+    return created ? c.json(run, 201) : c.json(run, 200)
+  })
+
+  app.openapi(readRoute, async (c) => {
+    const run = await readRun(orm.em.fork(), known(c.req.valid('param').id, 'run_unknown'))
+    return c.json(run, 200)
+  })
+
+  return app
+}

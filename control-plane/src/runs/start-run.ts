@@ -1,0 +1,68 @@
+import { cronJobFunctionName, type OpenedRun, openRun } from '@esteira/workflow'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { v7 as uuidv7 } from 'uuid'
+import { ControlPlaneError } from '../errors.ts'
+import { didYouMean } from '../faults/fault.ts'
+import type { ApiContext } from '../http/api-context.ts'
+import { firstSteps } from '../workflows/check-graph.ts'
+import type { StepDocument, WorkflowDocument } from '../workflows/document.ts'
+import { readWorkflow } from '../workflows/read-workflows.ts'
+import type { RunInput } from './document.ts'
+
+/**
+ * Starts a run by hand, at the workflow's first step or the one that is named, on the version that is there now.
+ *
+ * @throws ControlPlaneError `workflow_unknown`, `workflow_disabled`, `first_step_missing`, `first_step_ambiguous`, or
+ * `body_invalid` when the named step is not there.
+ */
+export const startRun = async (
+  em: EntityManager,
+  workflowId: string,
+  input: RunInput,
+  { lane, worker }: Pick<ApiContext, 'lane' | 'worker'>,
+): Promise<OpenedRun> => {
+  const workflow = await readWorkflow(em, workflowId)
+  if (!workflow.enabled) {
+    throw new ControlPlaneError(
+      'workflow_disabled',
+      `Workflow "${workflow.name}" is disabled; enable it to start runs.`,
+    )
+  }
+  const step = input.step === undefined ? onlyFirstStep(workflow) : namedStep(workflow, input.step)
+  return openRun(em, {
+    workflow,
+    stepId: step.id,
+    trigger: 'manual',
+    idempotencyKey: input.idempotencyKey ?? `manual/${uuidv7()}`,
+    payload: payloadOf(step, input),
+    lane,
+    worker,
+  })
+}
+
+const onlyFirstStep = (workflow: WorkflowDocument): StepDocument => {
+  const [first, ...others] = firstSteps(workflow.steps)
+  if (first === undefined) {
+    throw new ControlPlaneError('first_step_missing', `Workflow "${workflow.name}" has no steps.`)
+  }
+  if (others.length > 0) {
+    const names = [first, ...others].map(({ name }) => `"${name}"`).join(', ')
+    throw new ControlPlaneError('first_step_ambiguous', `Say in "step" at which to start: ${names}.`)
+  }
+  return first
+}
+
+const namedStep = (workflow: WorkflowDocument, step: string): StepDocument => {
+  const { steps } = workflow
+  const found = steps.find(({ id }) => id === step) ?? steps.find(({ name }) => name === step)
+  if (found !== undefined) return found
+  const names = steps.map(({ name }) => name)
+  const message = `there is no step "${step}" in workflow "${workflow.name}"${didYouMean(step, names)}`
+  throw new ControlPlaneError('body_invalid', 'No run was started.', { faults: [{ pointer: '/step', message }] })
+}
+
+/** What is given wins, a null too; a CronJob brings its own. */
+const payloadOf = (step: StepDocument, input: RunInput): unknown => {
+  if ('payload' in input) return input.payload
+  return step.functionName === cronJobFunctionName ? (step.config.payload ?? null) : null
+}

@@ -1,0 +1,96 @@
+import { stat } from 'node:fs/promises'
+import { queryable, registerLane } from '@esteira/outbox'
+import { type Log, type Running, untilAvailable } from '@esteira/service'
+import { cronJobFunction, isTransient, openOrm, publishFunctions } from '@esteira/workflow'
+import type { MikroORM } from '@mikro-orm/postgresql'
+import type { Config } from './config.ts'
+import { startScheduler } from './cron/scheduler.ts'
+import { startSettlingRuns } from './duties/settle-runs.ts'
+import { ControlPlaneError } from './errors.ts'
+import { createApp } from './http/app.ts'
+import { serve } from './http/serve.ts'
+import { writeEvent } from './log-events.ts'
+import { migrate } from './migrate.ts'
+
+/** Requests and duties share it; the workers and relays of a small server need connections too. */
+const poolSize = 10
+
+type Means = { config: Config; log: Log; signal: AbortSignal; path: string | undefined }
+
+/** Starts the control plane: the tables first, then its own row among the lanes, the API, and what runs by itself. */
+export const startControlPlane = async ({ config, log, signal, path }: Means): Promise<Running> => {
+  const { databaseUrl, adminToken, graceMs, cron, logLevel } = config
+  if (cron !== null) await checkProgram(cron.program)
+  await untilMigrated(config, log, signal)
+
+  const observe = writeEvent(log)
+  const orm = openOrm({ databaseUrl, poolSize, applicationName: 'control-plane' })
+  const stops: (() => Promise<void>)[] = [() => orm.close()]
+  const stop = async (): Promise<void> => {
+    for (const end of stops.toReversed()) await end()
+  }
+  try {
+    const lane = await untilRegistered(orm, config, log, signal)
+    const settling = startSettlingRuns(orm, observe)
+    stops.push(settling.stop)
+    const scheduler =
+      cron === null
+        ? null
+        : startScheduler({
+            orm,
+            program: {
+              path: cron.program,
+              env: {
+                DATABASE_URL: databaseUrl,
+                ESTEIRA_LANE: cron.lane,
+                ESTEIRA_LOG_LEVEL: logLevel,
+                ...(path === undefined ? {} : { PATH: path }),
+              },
+            },
+            graceMs,
+            observe,
+          })
+    if (scheduler !== null) stops.push(scheduler.stop)
+    const onSaved = (): void => scheduler?.wake()
+    const app = createApp({ orm, lane, worker: config.lane, adminToken, onSaved, observe })
+    const serving = await serve({ fetch: app.fetch, host: config.httpHost, port: config.httpPort, graceMs })
+    stops.push(serving.stop)
+    log.info({ event: 'ready', url: serving.url, cron: cron === null ? 'off' : 'local' })
+    return { stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const untilMigrated = async ({ databaseUrl }: Config, log: Log, signal: AbortSignal): Promise<void> => {
+  const fault = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, async () => {
+    try {
+      await migrate(databaseUrl, (file) => log.info({ event: 'migration.applied', file }))
+      return null
+    } catch (error) {
+      // Only what may pass by itself is tried again: a migration that fails for its own sake would fail for ever.
+      if (isTransient(error)) throw error
+      return error
+    }
+  })
+  if (fault !== null) throw fault
+}
+
+const untilRegistered = (orm: MikroORM, config: Config, log: Log, signal: AbortSignal): Promise<number> =>
+  untilAvailable({ what: 'Postgres', url: config.databaseUrl, log, signal }, async () => {
+    // Cron pods come and go, so nobody else could publish what a CronJob is.
+    await publishFunctions(orm.em.fork(), [cronJobFunction])
+    return registerLane(queryable(orm.em.fork()), config.lane)
+  })
+
+const checkProgram = async (program: string): Promise<void> => {
+  const found = await stat(program).then(
+    (file) => file.isFile(),
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return false
+      throw error
+    },
+  )
+  if (!found) throw new ControlPlaneError('cron_program_missing', `ESTEIRA_CRON_PROGRAM: there is no file ${program}`)
+}

@@ -1,0 +1,96 @@
+import { type PublishedFunction, cronJobConfig, cronJobFunctionName, faultsOfExpressions } from '@esteira/workflow'
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import { didYouMean, type Fault, pointerOf, within } from '../faults/fault.ts'
+import { faultsOfIssues, strictObject } from '../faults/faults-of-issues.ts'
+import { faultOfSchedule, faultOfTimeZone } from './check-schedule.ts'
+
+/** Finds where a config does not fit its function, with pointers into the config. */
+export type ConfigCheck = (config: Record<string, unknown>) => Fault[]
+
+/** The check of a function's configs. A schema is compiled once, at its first use: most saves use few functions. */
+export const configCheckOf = (fn: Pick<PublishedFunction, 'name' | 'configSchema'>): ConfigCheck => {
+  // A CronJob is not run by a worker: nobody would evaluate its expressions, so its own schema is the stricter one.
+  if (fn.name === cronJobFunctionName) return faultsOfCronJob
+  let ofSchema: ConfigCheck | undefined
+  return (config) => {
+    ofSchema ??= schemaCheck(fn)
+    const faults = ofSchema(config)
+    const faulty = new Set(faults.map(({ pointer }) => pointer))
+    return [...faults, ...faultsOfExpressions(config).filter(({ pointer }) => !faulty.has(pointer))]
+  }
+}
+
+const cronJobInput = strictObject(cronJobConfig.shape)
+
+const faultsOfCronJob = (config: Record<string, unknown>): Fault[] => {
+  const { success, data, error } = cronJobInput.safeParse(config)
+  if (!success) return faultsOfIssues(error.issues, config)
+  return [
+    ...within('/schedule', asFaults(faultOfSchedule(data.schedule))),
+    ...within('/timeZone', asFaults(faultOfTimeZone(data.timeZone))),
+  ]
+}
+
+const asFaults = (message: string | null): Fault[] => (message === null ? [] : [{ pointer: '', message }])
+
+const schemaCheck = ({ name, configSchema }: Pick<PublishedFunction, 'name' | 'configSchema'>): ConfigCheck => {
+  // Formats are the worker's to check, with the schema that it published this one from. An Ajv keeps what it has
+  // compiled for good, so it goes with its check.
+  const ajv = new Ajv2020({
+    allErrors: true,
+    verbose: true,
+    strict: false,
+    validateFormats: false,
+    validateSchema: false,
+  })
+  const compiled = compile(ajv, configSchema)
+  if (compiled instanceof Error) {
+    const message = `cannot be checked: the schema that the worker of ${name} published is broken, ${compiled.message}`
+    return () => [{ pointer: '', message }]
+  }
+  return (config) => {
+    if (compiled(config)) return []
+    // `if` only says that a branch failed; the errors of the branch are there as well.
+    return (compiled.errors ?? []).filter(({ keyword }) => keyword !== 'if').map(faultOfAjv)
+  }
+}
+
+const compile = (ajv: Ajv2020, schema: Record<string, unknown>): ValidateFunction | Error => {
+  try {
+    return ajv.compile(schema)
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+}
+
+const faultOfAjv = (error: ErrorObject): Fault => {
+  const { instancePath, keyword, params, parentSchema } = error
+  const property = (name: unknown): string => instancePath + pointerOf([String(name)])
+  switch (keyword) {
+    case 'additionalProperties': {
+      const name = String(params.additionalProperty)
+      const known = Object.keys(isRecord(parentSchema?.properties) ? parentSchema.properties : {})
+      return { pointer: property(name), message: `is not known here${didYouMean(name, known)}` }
+    }
+    case 'required':
+      return { pointer: property(params.missingProperty), message: 'is missing' }
+    case 'enum': {
+      const words = Array.isArray(params.allowedValues) ? params.allowedValues.map(String) : []
+      const hint = typeof error.data === 'string' ? didYouMean(error.data, words) : ''
+      return { pointer: instancePath, message: `expected one of ${words.map((word) => `"${word}"`).join(', ')}${hint}` }
+    }
+    case 'pattern':
+      return {
+        pointer: instancePath,
+        message:
+          parentSchema?.['x-esteira-literal'] === true
+            ? 'takes no {{ expression }}'
+            : (error.message ?? `does not match ${String(params.pattern)}`),
+      }
+    default:
+      return { pointer: instancePath, message: error.message ?? `does not fit "${keyword}"` }
+  }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,0 +1,35 @@
+import { didYouMean, type Fault, inside, within } from '../faults/fault.ts'
+import type { ConfigCheck } from './check-config.ts'
+import { faultsOfGraph } from './check-graph.ts'
+import type { StepDocument } from './document.ts'
+
+/** The functions that are known, by name. */
+export type KnownFunctions = ReadonlyMap<string, ConfigCheck>
+
+/** All that is wrong with the steps of a workflow, with pointers into the steps: `/0/config/schedule`. */
+export const faultsOfSteps = (steps: readonly StepDocument[], functions: KnownFunctions): Fault[] => [
+  ...faultsOfGraph(steps),
+  ...steps.flatMap((step, index) => within(`/${index}`, faultsOfStep(step, functions))),
+]
+
+/**
+ * What is wrong with one step of a workflow, with pointers into the step. The others were right when they were saved, so
+ * only the way between them is looked at again.
+ */
+export const faultsOfOneStep = (steps: readonly StepDocument[], index: number, functions: KnownFunctions): Fault[] => {
+  const step = steps[index]
+  if (step === undefined) return []
+  const graph = faultsOfGraph(steps)
+  const ofThisStep = inside(`/${index}`, graph)
+  // A step that becomes a CronJob makes the steps wrong that point to it.
+  const ofOthers =
+    ofThisStep.length > 0 ? [] : graph.slice(0, 1).map(({ message }) => ({ pointer: '/functionName', message }))
+  return [...ofThisStep, ...ofOthers, ...faultsOfStep(step, functions)]
+}
+
+const faultsOfStep = (step: StepDocument, functions: KnownFunctions): Fault[] => {
+  const check = functions.get(step.functionName)
+  if (check !== undefined) return within('/config', check(step.config))
+  const hint = didYouMean(step.functionName, [...functions.keys()])
+  return [{ pointer: '/functionName', message: `no worker has offered a function "${step.functionName}"${hint}` }]
+}

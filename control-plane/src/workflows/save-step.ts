@@ -1,0 +1,72 @@
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { ControlPlaneError } from '../errors.ts'
+import type { StepDocument, StepInput, WorkflowDocument } from './document.ts'
+import { stepOf } from './read-workflows.ts'
+import { checkedSteps, type ExpectedVersion, holdWorkflow, refuse, writeVersion } from './write-version.ts'
+
+/** A step as it was saved, with the version of the workflow that this made. */
+export type SavedStep = { step: StepDocument; version: number }
+
+/** Adds a step at the end of a workflow. */
+export const addStep = (
+  em: EntityManager,
+  workflowId: string,
+  expected: ExpectedVersion,
+  input: StepInput,
+): Promise<SavedStep> =>
+  em.transactional(async (em) => {
+    const held = await holdWorkflow(em, workflowId, expected)
+    const index = held.document.steps.length
+    const steps = await checkedSteps(em, held.document, [...held.document.steps, input], index)
+    return savedStep(await writeVersion(em, held, held.document, steps), index)
+  })
+
+/** Puts a step in the place of the one that has its id. */
+export const replaceStep = (
+  em: EntityManager,
+  at: { workflowId: string; stepId: string },
+  expected: ExpectedVersion,
+  input: StepInput,
+): Promise<SavedStep> =>
+  em.transactional(async (em) => {
+    const held = await holdWorkflow(em, at.workflowId, expected)
+    const index = held.document.steps.indexOf(stepOf(held.document, at.stepId))
+    if (input.id !== undefined && input.id !== at.stepId) {
+      refuse([{ pointer: '/id', message: `the address says ${at.stepId}; leave it out or send the same` }])
+    }
+    const inputs = held.document.steps.with(index, { ...input, id: at.stepId })
+    const steps = await checkedSteps(em, held.document, inputs, index)
+    return savedStep(await writeVersion(em, held, held.document, steps), index)
+  })
+
+/**
+ * Takes a step out of a workflow.
+ *
+ * @throws ControlPlaneError `step_in_use` when another step points to it.
+ */
+export const removeStep = (
+  em: EntityManager,
+  at: { workflowId: string; stepId: string },
+  expected: ExpectedVersion,
+): Promise<void> =>
+  em.transactional(async (em) => {
+    const held = await holdWorkflow(em, at.workflowId, expected)
+    const { name } = stepOf(held.document, at.stepId)
+    const pointing = held.document.steps.filter((step) => step.nextStep === at.stepId)
+    if (pointing.length > 0) {
+      const names = pointing.map((step) => `"${step.name}"`).join(', ')
+      throw new ControlPlaneError('step_in_use', `Step "${name}" is the next step of ${names}.`)
+    }
+    await writeVersion(
+      em,
+      held,
+      held.document,
+      held.document.steps.filter(({ id }) => id !== at.stepId),
+    )
+  })
+
+const savedStep = (workflow: WorkflowDocument, index: number): SavedStep => {
+  const step = workflow.steps[index]
+  if (step === undefined) throw new Error(`version ${workflow.version} was written without its step ${index}`)
+  return { step, version: workflow.version }
+}

@@ -1,0 +1,48 @@
+import { Workflow } from '@esteira/workflow'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { v7 as uuidv7 } from 'uuid'
+import type { WorkflowDocument, WorkflowInput } from './document.ts'
+import {
+  checkedSteps,
+  type ExpectedVersion,
+  flushName,
+  holdWorkflow,
+  writeSteps,
+  writeVersion,
+} from './write-version.ts'
+
+/** Saves a new workflow as its version 1. */
+export const createWorkflow = (em: EntityManager, input: WorkflowInput): Promise<WorkflowDocument> =>
+  em.transactional(async (em) => {
+    const id = uuidv7()
+    const steps = await checkedSteps(em, { id, steps: [] }, input.steps)
+    const { name, client, automationType, enabled } = input
+    const row = { id, name, client, automationType, enabled, version: 1 }
+    const workflow = em.create(Workflow, row, { persist: true })
+    await flushName(em, workflow)
+    return writeSteps(em, workflow, steps)
+  })
+
+/** Puts a whole workflow in the place of the version that is there. */
+export const replaceWorkflow = (
+  em: EntityManager,
+  id: string,
+  expected: ExpectedVersion,
+  input: WorkflowInput,
+): Promise<WorkflowDocument> =>
+  em.transactional(async (em) => {
+    const held = await holdWorkflow(em, id, expected)
+    const steps = await checkedSteps(em, held.document, input.steps)
+    return writeVersion(em, held, input, steps)
+  })
+
+/**
+ * Deletes a workflow: nothing starts it any more and its name is free. Its rows stay, since its runs are the client's
+ * history and those under way finish.
+ */
+export const deleteWorkflow = (em: EntityManager, id: string, expected: ExpectedVersion): Promise<void> =>
+  em.transactional(async (em) => {
+    const { workflow, now } = await holdWorkflow(em, id, expected)
+    em.assign(workflow, { deletedAt: now, updatedAt: now })
+    await em.flush()
+  })

@@ -1,0 +1,192 @@
+import { cloneDatabase } from '@esteira/test/support'
+import { defineEntity, MikroORM, p } from '@mikro-orm/postgresql'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { enqueue, queryable, registerLane } from '../index.ts'
+
+const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary().autoincrement(), text: p.text() } })
+
+let database: Awaited<ReturnType<typeof cloneDatabase>>
+let client: pg.Client
+let pool: pg.Pool
+let orm: MikroORM
+let lane: number
+
+beforeAll(async () => {
+  database = await cloneDatabase()
+  client = new pg.Client(database.url)
+  await client.connect()
+  pool = new pg.Pool({ connectionString: database.url, max: 2 })
+  orm = new MikroORM({ clientUrl: database.url, entities: [Note] })
+  await client.query('create table note (id int generated always as identity primary key, text text not null)')
+  lane = await registerLane(client, 'enqueue')
+})
+
+afterAll(async () => {
+  await orm.close()
+  await pool.end()
+  await client.end()
+  await database.drop()
+})
+
+beforeEach(() => client.query('truncate outbox_message, outbox_scheduled, note'))
+
+const message = (payload: unknown) => ({ routingKey: 'orders', payload })
+
+const payloads = async (table = 'outbox_message'): Promise<unknown[]> => {
+  const { rows } = await client.query<{ payload: unknown }>(
+    `select payload from ${table} where lane = $1 order by id`,
+    [lane],
+  )
+  return rows.map(({ payload }) => payload)
+}
+
+const outsideATransaction = expect.objectContaining({ code: 'not_in_transaction' })
+
+test('a client outside a transaction is refused', async () => {
+  await expect(enqueue(client, message(1), { lane })).rejects.toThrow(outsideATransaction)
+  expect(await payloads()).toEqual([])
+})
+
+test('a pool is refused, since it has no transaction', async () => {
+  await expect(enqueue(pool, message(1), { lane })).rejects.toThrow(outsideATransaction)
+  expect(await payloads()).toEqual([])
+})
+
+test('an entity manager outside a transaction is refused', async () => {
+  await expect(enqueue(orm.em.fork(), message(1), { lane })).rejects.toThrow(outsideATransaction)
+  expect(await payloads()).toEqual([])
+})
+
+test('a message is there once the transaction of a client commits, and not before', async () => {
+  const writer = await pool.connect()
+  await writer.query('begin')
+  await enqueue(writer, message({ order: 1 }), { lane })
+  expect(await payloads()).toEqual([])
+  await writer.query('commit')
+  writer.release()
+  expect(await payloads()).toEqual([{ order: 1 }])
+})
+
+test('a message of a transaction that is rolled back never appears', async () => {
+  await client.query('begin')
+  await enqueue(client, message(1), { lane })
+  await client.query('rollback')
+  expect(await payloads()).toEqual([])
+})
+
+test('a unit of work and its messages commit together, without a flush in between', async () => {
+  await orm.em.fork().transactional(async (em) => {
+    em.create(Note, { text: 'written' }, { persist: true })
+    await enqueue(em, message('told'), { lane })
+  })
+  expect(await payloads()).toEqual(['told'])
+  expect((await client.query('select text from note')).rows).toEqual([{ text: 'written' }])
+})
+
+test('a unit of work that fails takes its messages with it', async () => {
+  const failing = orm.em.fork().transactional(async (em) => {
+    await enqueue(em, message('told'), { lane })
+    throw new Error('changed my mind')
+  })
+  await expect(failing).rejects.toThrow('changed my mind')
+  expect(await payloads()).toEqual([])
+})
+
+test('many messages are one statement and keep their order', async () => {
+  const statements: string[] = []
+  const tx = {
+    query: (text: string, values: unknown[]) => {
+      statements.push(text)
+      return client.query<Record<string, unknown>>(text, values)
+    },
+  }
+  const numbers = Array.from({ length: 1_000 }, (_, index) => index)
+  await client.query('begin')
+  await enqueue(tx, numbers.map(message), { lane })
+  await client.query('commit')
+  expect(await payloads()).toEqual(numbers)
+  expect(statements.filter((text) => text.includes('insert'))).toHaveLength(1)
+})
+
+test('no messages: nothing happens, not even outside a transaction', async () => {
+  await expect(enqueue(client, [], { lane })).resolves.toBeUndefined()
+})
+
+test('every kind of JSON value comes back as it was written', async () => {
+  const values = [null, true, 0, -1.5e300, '', 'ação 🚚', [], {}, { a: [null, { b: '\\u0000' }] }]
+  await client.query('begin')
+  await enqueue(client, values.map(message), { lane })
+  await enqueue(
+    client,
+    values.map((value) => ({ ...message(value), delayMs: 1 })),
+    { lane },
+  )
+  await client.query('commit')
+  expect(await payloads()).toEqual(values)
+  expect(await payloads('outbox_scheduled')).toEqual(values)
+})
+
+test('messages with a delay wait elsewhere, by the clock of the database', async () => {
+  await client.query('begin')
+  await enqueue(client, [message('now'), { ...message('later'), delayMs: 90_000 }], { lane })
+  const { rows } = await client.query(
+    `select payload, extract(epoch from available_at - now())::int as seconds from outbox_scheduled where lane = $1`,
+    [lane],
+  )
+  await client.query('commit')
+  expect(await payloads()).toEqual(['now'])
+  expect(rows).toEqual([{ payload: 'later', seconds: 90 }])
+})
+
+test('without a lane a message goes to the first one, whose relay always runs', async () => {
+  await client.query('begin')
+  await enqueue(client, message(1))
+  const { rows } = await client.query('select lane from outbox_message')
+  await client.query('rollback')
+  expect(rows).toEqual([{ lane: 1 }])
+})
+
+test('a lane that is no number of one is refused', async () => {
+  await expect(enqueue(client, message(1), { lane: 0 })).rejects.toThrow(
+    expect.objectContaining({ code: 'lane_invalid' }),
+  )
+})
+
+test('a message that cannot be published is refused before anything is written, with its place in the call', async () => {
+  await client.query('begin')
+  await expect(enqueue(client, [message(1), message('a\0b')], { lane })).rejects.toThrow(
+    /^message 2 of 2: payload: a NUL character/,
+  )
+  await client.query('commit')
+  expect(await payloads()).toEqual([])
+})
+
+test('queryable binds values and returns rows, in a transaction and outside', async () => {
+  const text = 'select $1::int + 1 as sum, $2::text as text'
+  const em = orm.em.fork()
+  const expected = { rows: [{ sum: 42, text: `it's` }], rowCount: 1 }
+  expect(await queryable(em).query(text, [41, `it's`])).toEqual(expected)
+  expect(await em.transactional((tx) => queryable(tx).query(text, [41, `it's`]))).toEqual(expected)
+  const inserted = await queryable(em).query(`insert into note (text) values ('a'), ('b')`, [])
+  expect(inserted).toEqual({ rows: [], rowCount: 2 })
+})
+
+test('queryable within a transaction sees what it wrote, and nobody else does', async () => {
+  await orm.em.fork().transactional(async (em) => {
+    await queryable(em).query('insert into note (text) values ($1)', ['mine'])
+    expect((await queryable(em).query('select text from note', [])).rows).toEqual([{ text: 'mine' }])
+    expect((await client.query('select text from note')).rows).toEqual([])
+  })
+})
+
+test('a lane is registered once, however many register it at the same time', async () => {
+  const ids = await Promise.all(Array.from({ length: 8 }, () => registerLane(pool, 'web-7')))
+  expect(new Set(ids).size).toBe(1)
+  expect(await registerLane(queryable(orm.em.fork()), 'web-7')).toBe(ids[0])
+  expect((await client.query(`select kind from outbox_lane where name = 'web-7'`)).rows).toEqual([{ kind: 'pod' }])
+})
+
+test.each(['', 'x'.repeat(254)])('the name %o is refused for a lane', async (name) => {
+  await expect(registerLane(client, name)).rejects.toThrow(expect.objectContaining({ code: 'lane_invalid' }))
+})

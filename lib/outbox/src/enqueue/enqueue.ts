@@ -1,0 +1,65 @@
+import { type EntityManagerLike, queryable } from '../adapters/mikro-orm.ts'
+import type { Queryable } from '../adapters/queryable.ts'
+import { OutboxError } from '../errors.ts'
+import { insertMessages } from './insert-messages.ts'
+import { checkMessage, type OutboxMessage } from './message.ts'
+
+/** Where messages go and how large they may be. */
+export type EnqueueOptions = {
+  /** The lane's number, as `registerLane` gives it: 1 unless given, the lane `default` that is always relayed. */
+  lane?: number
+  /** The most bytes of a payload as JSON: 1 MiB unless given. */
+  maxPayloadBytes?: number
+}
+
+const defaultLane = 1
+const defaultMaxPayloadBytes = 1024 * 1024
+
+/**
+ * Writes messages in the caller's transaction, many of them as one statement: they are published once it commits, and
+ * never if it does not. `tx` is MikroORM's `EntityManager` in a transaction, whose pending changes need no flush before
+ * (messages refer to no table), or a `pg` client in a transaction. No messages: nothing happens.
+ *
+ * @throws OutboxError `not_in_transaction` outside a transaction; `message_invalid` for a message that could not be
+ * published; `lane_invalid`.
+ */
+export const enqueue = async (
+  tx: EntityManagerLike | Queryable,
+  messages: OutboxMessage | readonly OutboxMessage[],
+  { lane = defaultLane, maxPayloadBytes = defaultMaxPayloadBytes }: EnqueueOptions = {},
+): Promise<void> => {
+  const list = isList(messages) ? messages : [messages]
+  if (list.length === 0) return
+  if (!Number.isInteger(lane) || lane < 1) throw new OutboxError('lane_invalid', `${lane} is not the number of a lane`)
+  const rows = list.map((message, index) =>
+    checkMessage(
+      message,
+      list.length === 1 ? 'the message' : `message ${index + 1} of ${list.length}`,
+      maxPayloadBytes,
+    ),
+  )
+  await insertMessages(await transactionOf(tx), lane, rows)
+}
+
+const isList = (messages: OutboxMessage | readonly OutboxMessage[]): messages is readonly OutboxMessage[] =>
+  Array.isArray(messages)
+
+const transactionOf = async (tx: EntityManagerLike | Queryable): Promise<Queryable> => {
+  if ('getKysely' in tx) {
+    if (!tx.isInTransaction()) throw notInTransaction()
+    return queryable(tx)
+  }
+  try {
+    // Nothing on a client tells whether a transaction is open, so Postgres is asked: it refuses this statement outside
+    // a transaction block, also for a pool, where it would run on a connection of its own. It costs nothing that the
+    // insert would not cost, since that takes the same lock.
+    await tx.query('lock table outbox_message in row exclusive mode', [])
+    return tx
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === '25P01') throw notInTransaction(cause)
+    throw cause
+  }
+}
+
+const notInTransaction = (cause?: Error): OutboxError =>
+  new OutboxError('not_in_transaction', 'enqueue needs a transaction: begin one and enqueue within it', { cause })

@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest'
+import { checkMessage, type OutboxMessage } from './message.ts'
+
+const check = (message: OutboxMessage) => checkMessage(message, 'message 2 of 3', 1_000)
+
+test('a message gets an id, the default exchange and no headers unless it has its own', () => {
+  const row = check({ routingKey: 'orders', payload: { id: 1 } })
+  expect(row).toEqual({
+    messageId: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/),
+    exchange: '',
+    routingKey: 'orders',
+    headers: {},
+    payload: { id: 1 },
+    delayMs: null,
+  })
+})
+
+test('what is given stays as it is', () => {
+  const message = {
+    exchange: 'events',
+    routingKey: '',
+    payload: null,
+    headers: { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', attempt: 2, last: false },
+    messageId: '0190b1a2-7a4f-7c3e-9d1b-2f5d8e9a1c34',
+    delayMs: 1_500,
+  }
+  expect(check(message)).toEqual(message)
+})
+
+const long = 'é'.repeat(128)
+const cyclic: Record<string, unknown> = {}
+cyclic.self = cyclic
+
+test.each<[Record<string, unknown>, string]>([
+  [{ routingKey: long }, 'routingKey: expected text of at most 255 bytes, got 256 bytes'],
+  [{ routingKey: undefined }, 'routingKey: expected text of at most 255 bytes, got undefined'],
+  [{ exchange: long }, 'exchange: expected text of at most 255 bytes, got 256 bytes'],
+  [
+    { routingKey: 'a\0' },
+    'routingKey: expected text of at most 255 bytes, got a NUL character or half of a surrogate pair',
+  ],
+  [
+    { routingkey: 'a' },
+    'routingkey is no member of a message, which has exchange, routingKey, payload, headers, messageId, delayMs',
+  ],
+  [{ messageId: '17' }, 'messageId: expected a UUID, got "17"'],
+  [{ delayMs: -1 }, 'delayMs: expected milliseconds from 0 to 3162240000000, got -1'],
+  [{ headers: { tags: ['a'] } }, 'headers.tags: expected text, a finite number or a boolean, got object'],
+  [{ headers: { tag: null } }, 'headers.tag: expected text, a finite number or a boolean, got null'],
+  [{ headers: { rate: Number.NaN } }, 'headers.rate: expected text, a finite number or a boolean, got NaN'],
+  [{ headers: { [long]: 1 } }, `headers: expected names of at most 255 bytes, got 256 bytes in "${long}"`],
+  [{ headers: { note: 'x'.repeat(32_768) } }, 'headers: expected at most 32768 bytes of JSON, got 32779'],
+  [{ payload: undefined }, 'payload: expected a JSON value, got undefined'],
+  [{ payload: 10n }, 'payload: expected a JSON value, Do not know how to serialize a BigInt'],
+  [{ payload: 'é'.repeat(500) }, 'payload: expected at most 1000 bytes of JSON, got 1002'],
+  [
+    { payload: { a: ['\0'] } },
+    'payload/a/0: a NUL character or half of a surrogate pair, which Postgres cannot hold in jsonb',
+  ],
+  [{ payload: '\udc00' }, 'payload: a NUL character or half of a surrogate pair, which Postgres cannot hold in jsonb'],
+])('%o is refused with the member and what was expected', (members, fault) => {
+  const message = { routingKey: 'orders', payload: 1, ...members }
+  expect(() => check(message)).toThrow(
+    expect.objectContaining({ code: 'message_invalid', message: `message 2 of 3: ${fault}` }),
+  )
+})
+
+test('a payload that refers to itself is refused', () => {
+  expect(() => check({ routingKey: 'orders', payload: cyclic })).toThrow(/payload: expected a JSON value, .*circular/)
+})
+
+test('text that only looks like an escape of NUL passes', () => {
+  expect(check({ routingKey: 'orders', payload: '\\u0000' }).payload).toBe('\\u0000')
+})

@@ -1,0 +1,115 @@
+import { validate as isUuid, v7 as uuidv7 } from 'uuid'
+import { OutboxError } from '../errors.ts'
+import { unstorableText } from './unstorable-text.ts'
+
+/** A message that is published because its transaction commits. */
+export type OutboxMessage = {
+  /** At most 255 bytes; the default exchange unless given, whose routing keys are names of queues. */
+  exchange?: string
+  /** At most 255 bytes. */
+  routingKey: string
+  /** Anything that JSON can hold. */
+  payload: unknown
+  headers?: Record<string, string | number | boolean>
+  /** A UUID, a new one of version 7 unless given. A message that is published twice keeps it. */
+  messageId?: string
+  /** Not to be published before this many milliseconds of the database's clock. */
+  delayMs?: number
+}
+
+/** A checked message, with its payload and headers as JSON values that jsonb can hold. */
+export type MessageRow = {
+  messageId: string
+  exchange: string
+  routingKey: string
+  headers: Record<string, string | number | boolean>
+  payload: unknown
+  delayMs: number | null
+}
+
+/** AMQP's short strings, which names of exchanges and headers and routing keys are. */
+const shortStringBytes = 255
+
+/** amqplib encodes the headers of a message in a buffer of 64 KiB. Numbers take up to 9 bytes there. */
+const headersBytes = 32 * 1024
+
+/** A hundred years: beyond it an interval is more likely a mistake than a wish. */
+const longestDelayMs = 100 * 366 * 24 * 60 * 60 * 1000
+
+const members = ['exchange', 'routingKey', 'payload', 'headers', 'messageId', 'delayMs']
+
+/**
+ * The message as it is written. `place` names it in the error, e.g. `message 3`.
+ *
+ * @throws OutboxError `message_invalid` with the member and what was expected of it.
+ */
+export const checkMessage = (message: OutboxMessage, place: string, maxPayloadBytes: number): MessageRow => {
+  const fault = (what: string) => new OutboxError('message_invalid', `${place}: ${what}`)
+  for (const member of Object.keys(message)) {
+    if (!members.includes(member)) throw fault(`${member} is no member of a message, which has ${members.join(', ')}`)
+  }
+  const { exchange = '', routingKey, headers = {}, messageId = uuidv7(), delayMs } = message
+  for (const [member, value] of Object.entries({ exchange, routingKey })) {
+    const wrong = faultOfShortString(value)
+    if (wrong !== null) throw fault(`${member}: expected text of at most ${shortStringBytes} bytes, ${wrong}`)
+  }
+  if (!isUuid(messageId)) throw fault(`messageId: expected a UUID, got ${JSON.stringify(messageId)}`)
+  if (delayMs !== undefined && !(Number.isFinite(delayMs) && delayMs >= 0 && delayMs <= longestDelayMs)) {
+    throw fault(`delayMs: expected milliseconds from 0 to ${longestDelayMs}, got ${delayMs}`)
+  }
+  const wrong = faultOfHeaders(headers)
+  if (wrong !== null) throw fault(wrong)
+  return {
+    messageId,
+    exchange,
+    routingKey,
+    headers,
+    payload: checkPayload(message.payload, maxPayloadBytes, fault),
+    delayMs: delayMs === undefined || delayMs === 0 ? null : delayMs,
+  }
+}
+
+const faultOfShortString = (value: unknown): string | null => {
+  if (typeof value !== 'string') return `got ${value === null ? 'null' : typeof value}`
+  if (Buffer.byteLength(value) > shortStringBytes) return `got ${Buffer.byteLength(value)} bytes`
+  return unstorableText(value) === null ? null : 'got a NUL character or half of a surrogate pair'
+}
+
+const faultOfHeaders = (headers: Record<string, unknown>): string | null => {
+  for (const [name, value] of Object.entries(headers)) {
+    const wrongName = faultOfShortString(name)
+    if (wrongName !== null) {
+      return `headers: expected names of at most ${shortStringBytes} bytes, ${wrongName} in ${JSON.stringify(name)}`
+    }
+    const expected = `headers.${name}: expected text, a finite number or a boolean`
+    if (typeof value === 'number' ? !Number.isFinite(value) : !['string', 'boolean'].includes(typeof value)) {
+      return `${expected}, got ${typeof value === 'number' ? value : value === null ? 'null' : typeof value}`
+    }
+    if (unstorableText(value) !== null) return `${expected}, got a NUL character or half of a surrogate pair`
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(headers))
+  return bytes > headersBytes ? `headers: expected at most ${headersBytes} bytes of JSON, got ${bytes}` : null
+}
+
+const checkPayload = (payload: unknown, maxBytes: number, fault: (what: string) => OutboxError): unknown => {
+  const json = toJson(payload, fault)
+  const bytes = Buffer.byteLength(json)
+  if (bytes > maxBytes) throw fault(`payload: expected at most ${maxBytes} bytes of JSON, got ${bytes}`)
+  // The escapes are rare, so a payload is read a second time only when one of them may be in it.
+  if (!/\\u(0000|d[89a-f])/.test(json)) return payload
+  const place = unstorableText(JSON.parse(json))
+  if (place !== null) {
+    throw fault(`payload${place}: a NUL character or half of a surrogate pair, which Postgres cannot hold in jsonb`)
+  }
+  return payload
+}
+
+const toJson = (payload: unknown, fault: (what: string) => OutboxError): string => {
+  try {
+    const json: unknown = JSON.stringify(payload)
+    if (typeof json === 'string') return json
+  } catch (cause) {
+    throw fault(`payload: expected a JSON value, ${cause instanceof Error ? cause.message : String(cause)}`)
+  }
+  throw fault(`payload: expected a JSON value, got ${typeof payload}`)
+}

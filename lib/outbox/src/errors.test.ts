@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest'
+import { OutboxError, reasonOf, withoutPassword } from './errors.ts'
+
+test('an address is shown without its password and its query', () => {
+  expect(withoutPassword('postgres://app:s3cret@db.internal:5432/app?password=s3cret')).toBe(
+    'postgres://app@db.internal:5432/app',
+  )
+  expect(withoutPassword('amqp://rabbit:5672/orders')).toBe('amqp://rabbit:5672/orders')
+})
+
+test('the reason of a refusal by several addresses is all of them', () => {
+  const refused = new AggregateError([
+    new Error('connect ECONNREFUSED ::1:5432'),
+    new Error('connect ECONNREFUSED 127.0.0.1:5432'),
+  ])
+  expect(reasonOf(refused)).toBe('connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432')
+})
+
+test('an error keeps its code and its cause', () => {
+  const cause = new Error('socket hang up')
+  expect(new OutboxError('broker_lost', 'the link fell', { cause })).toMatchObject({ code: 'broker_lost', cause })
+})

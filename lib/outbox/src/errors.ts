@@ -1,0 +1,48 @@
+/** What went wrong, for programs to tell apart. Codes are never reused. */
+export type OutboxErrorCode =
+  /** `enqueue` was called outside a transaction: the message would be out even if the caller's work is rolled back. */
+  | 'not_in_transaction'
+  /** A message cannot be published as it is; the error's text says which one, where and what was expected. */
+  | 'message_invalid'
+  /** A lane's name is empty or too long, or its number is none. */
+  | 'lane_invalid'
+  /** An option of `createRelay` is out of its range. */
+  | 'option_invalid'
+  /** A row of the outbox is not as the migrations made the table. */
+  | 'row_invalid'
+  /** Postgres did not take the connection, or has not been migrated yet. */
+  | 'database_unavailable'
+  /** The control session ended, and with it the ownership of its lane. */
+  | 'session_lost'
+  /** RabbitMQ did not take the connection or the channel. */
+  | 'broker_unavailable'
+  /** The connection or the channel ended before the confirm came: the message may be out. */
+  | 'broker_lost'
+  /** RabbitMQ did not confirm within the deadline: the message may be out. */
+  | 'confirm_overdue'
+  /** The relay was started twice, or used after it was stopped. */
+  | 'relay_misused'
+
+/** The one error of this package. */
+export class OutboxError extends Error {
+  override readonly name = 'OutboxError'
+  readonly code: OutboxErrorCode
+
+  constructor(code: OutboxErrorCode, message: string, options: { cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+  }
+}
+
+/** Why something failed, in one line. Node gathers the refusals of several addresses in an error without a message. */
+export const reasonOf = (error: unknown): string => {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ')
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** The address as it may be shown: user, host, port and path, never the password or the query. */
+export const withoutPassword = (address: string): string => {
+  const url = new URL(address)
+  const user = url.username === '' ? '' : `${url.username}@`
+  return `${url.protocol}//${user}${url.host}${url.pathname}`
+}

@@ -1,0 +1,6 @@
+export { type EntityManagerLike, queryable } from './adapters/mikro-orm.ts'
+export type { Queryable } from './adapters/queryable.ts'
+export { enqueue, type EnqueueOptions } from './enqueue/enqueue.ts'
+export type { OutboxMessage } from './enqueue/message.ts'
+export { OutboxError, type OutboxErrorCode } from './errors.ts'
+export { type LaneKind, registerLane } from './lane/register-lane.ts'

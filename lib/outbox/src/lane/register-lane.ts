@@ -1,0 +1,37 @@
+import type { Queryable } from '../adapters/queryable.ts'
+import { OutboxError } from '../errors.ts'
+
+/** Whose lane it is: a pod's own, one of the key lanes, or the one whose relay always runs. */
+export type LaneKind = 'pod' | 'key' | 'always'
+
+/** As the table's check has it: the longest name that Kubernetes gives a pod. */
+const longestName = 253
+
+/**
+ * The number of the lane with this name, which is added if there is none. A lane that is there keeps its kind.
+ *
+ * @throws OutboxError `lane_invalid` for an empty name or one of more than 253 characters.
+ */
+export const registerLane = async (db: Queryable, name: string, kind: LaneKind = 'pod'): Promise<number> => {
+  if (name.length < 1 || name.length > longestName) {
+    throw new OutboxError('lane_invalid', `a lane's name has 1 to ${longestName} characters, this one ${name.length}`)
+  }
+  // Looking first spares the sequence: an insert that does nothing draws an id all the same, and every start is one.
+  const known = await findLane(db, name)
+  if (known !== null) return known
+  await db.query(addLaneSql, [name, kind])
+  const added = await findLane(db, name)
+  if (added === null) throw new OutboxError('lane_invalid', `the lane ${name} was removed while it was registered`)
+  return added
+}
+
+const findLane = async (db: Queryable, name: string): Promise<number | null> => {
+  const { rows } = await db.query(findLaneSql, [name])
+  const row = rows[0]
+  if (typeof row !== 'object' || row === null || !('id' in row) || typeof row.id !== 'number') return null
+  return row.id
+}
+
+const findLaneSql = `select id from outbox_lane where name = $1`
+
+const addLaneSql = `insert into outbox_lane (name, kind) values ($1, $2) on conflict (name) do nothing`

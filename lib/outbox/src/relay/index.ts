@@ -1,0 +1,5 @@
+export { OutboxError, type OutboxErrorCode } from '../errors.ts'
+export type { Observation } from './observation.ts'
+export type { RelayOptions } from './options.ts'
+export { createRelay, type Relay } from './relay.ts'
+export type { Turn } from './turn.ts'

@@ -1,0 +1,118 @@
+import type { Connection } from 'amqplib/callback_api'
+import { OutboxError, reasonOf } from '../../errors.ts'
+import type { LaneRow } from '../read/lane-row.ts'
+import type { PublishOutcome } from './outcome.ts'
+
+/** A channel on which every publish ends as an outcome, whatever happens to the channel. */
+export type ConfirmChannel = {
+  publish: (row: LaneRow) => Promise<PublishOutcome>
+  /** What the broker closed the channel for, e.g. an exchange that is not there; null while it has not. */
+  fault: () => string | null
+  closed: () => boolean
+  /** Gives the channel up: what is in flight ends as unknown at once. */
+  abandon: (cause: OutboxError) => void
+}
+
+/**
+ * Opens a channel. `onGiveUp` hears why, when the broker closes it or it is abandoned while the connection lives.
+ *
+ * @throws OutboxError `broker_unavailable`.
+ */
+export const openConfirmChannel = async (
+  connection: Connection,
+  onGiveUp: (reason: string) => void,
+): Promise<ConfirmChannel> => {
+  const opened = Promise.withResolvers<void>()
+  try {
+    const channel = connection.createConfirmChannel((error: Error | null) =>
+      error === null ? opened.resolve() : opened.reject(error),
+    )
+    // A channel that is closed emits its error, and an error that nobody hears would end the process.
+    channel.on('error', () => {})
+    await opened.promise
+    return watch(channel, onGiveUp)
+  } catch (cause) {
+    throw new OutboxError('broker_unavailable', `no channel: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
+
+const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): ConfirmChannel => {
+  const inFlight = new Set<(outcome: PublishOutcome) => void>()
+  const returned = new Set<string>()
+  let fault: string | null = null
+  let ended: OutboxError | null = null
+
+  const end = (cause: OutboxError) => {
+    if (ended !== null) return
+    ended = cause
+    for (const settle of inFlight) settle({ kind: 'unknown', cause })
+    inFlight.clear()
+  }
+  channel.on('error', (error: Error) => {
+    fault = reasonOf(error)
+    onGiveUp(fault)
+  })
+  // First of all listeners: amqplib's own answers each publish in flight with an error that looks like a nack's.
+  channel.prependListener('close', () => {
+    end(new OutboxError('broker_lost', fault ?? 'the channel was closed before the confirm came'))
+  })
+  channel.on('return', ({ properties }) => {
+    const messageId: unknown = properties.messageId
+    if (typeof messageId === 'string') returned.add(messageId)
+  })
+
+  const publish = (row: LaneRow) =>
+    new Promise<PublishOutcome>((resolve) => {
+      if (ended !== null) return resolve({ kind: 'unknown', cause: ended })
+      const settle = (outcome: PublishOutcome) => {
+        resolve(outcome)
+        inFlight.delete(settle)
+        // Two rows may share a message id, so none is forgotten while another one may still be answered by it.
+        if (inFlight.size === 0) returned.clear()
+      }
+      try {
+        channel.publish(
+          row.exchange,
+          row.routingKey,
+          Buffer.from(row.payload),
+          propertiesOf(row),
+          (error: Error | null) => {
+            if (error !== null) settle(refused(error.message))
+            // A message that no queue takes comes back before it is confirmed.
+            else settle(returned.has(row.messageId) ? refused('no queue takes it') : { kind: 'confirmed' })
+          },
+        )
+        inFlight.add(settle)
+      } catch (error) {
+        // A link that is being closed takes nothing; any other error means that the row could not be encoded, and
+        // then nothing of it was written.
+        const gone = error instanceof Error && error.name === 'IllegalOperationError'
+        resolve(gone ? { kind: 'unknown', cause: error } : refused(reasonOf(error)))
+      }
+    })
+
+  return {
+    publish,
+    fault: () => fault,
+    closed: () => ended !== null,
+    abandon: (cause) => {
+      if (ended !== null) return
+      end(cause)
+      onGiveUp(cause.message)
+      channel.close()
+    },
+  }
+}
+
+const refused = (reason: string): PublishOutcome => ({ kind: 'refused', reason, closedChannel: false })
+
+const propertiesOf = (row: LaneRow) => ({
+  mandatory: true,
+  persistent: true,
+  contentType: 'application/json',
+  messageId: row.messageId,
+  timestamp: row.createdAt,
+  headers: row.headers,
+})

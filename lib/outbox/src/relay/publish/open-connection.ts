@@ -1,0 +1,82 @@
+import type { Connection } from 'amqplib/callback_api'
+import rascal from 'rascal'
+import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
+import { within } from '../within.ts'
+
+/** A link without traffic is given up after two of these, so RabbitMQ's loss is noticed within some 20 s. */
+const heartbeatSeconds = 10
+
+const connectTimeoutMs = 10_000
+
+/** Connecting and the handshake of Rascal's own connection. */
+const createTimeoutMs = 15_000
+const shutdownTimeoutMs = 2_000
+
+type Broker = Awaited<ReturnType<typeof rascal.BrokerAsPromised.create>>
+
+/** The name under which the broker is configured in Rascal. The virtual host itself comes from the address. */
+const vhost = 'relay'
+
+/**
+ * A connection that Rascal opens, by its settings for addresses, TLS and options, and then leaves to us: it does not
+ * reconnect it, nor watch it.
+ *
+ * Rascal cannot be created without a connection of its own, which it would keep and reconnect for nothing; it is shut
+ * down as soon as ours is open.
+ *
+ * @throws OutboxError `broker_unavailable`.
+ */
+export const openConnection = async (rabbitmqUrl: string, name: string): Promise<Connection> => {
+  const config = {
+    vhosts: {
+      [vhost]: {
+        connection: {
+          url: rabbitmqUrl,
+          options: { heartbeat: heartbeatSeconds },
+          // Without noDelay the last frames of a small batch wait for the broker's acknowledgement of those before.
+          socketOptions: { timeout: connectTimeoutMs, noDelay: true, clientProperties: { connection_name: name } },
+        },
+      },
+    },
+  }
+  try {
+    const broker = await createInTime(rascal.BrokerAsPromised.create(config))
+    // Its own connection may fall before it is shut down; without a listener that would end the process.
+    broker.on('error', () => {})
+    try {
+      const connection: unknown = await broker.connect(vhost)
+      if (!isConnection(connection)) throw new Error('rascal gave something else than a connection of amqplib')
+      return connection
+    } finally {
+      await within(shutdownTimeoutMs, broker.shutdown())
+    }
+  } catch (cause) {
+    await shutDownFailed(cause)
+    throw new OutboxError('broker_unavailable', withoutRascalsWords(reasonOf(cause), rabbitmqUrl), { cause })
+  }
+}
+
+/** Rascal waits for ever for an answer to what it closes; a broker that comes too late is shut down again. */
+const createInTime = async (creating: Promise<Broker>): Promise<Broker> => {
+  if (await within(createTimeoutMs, creating)) return creating
+  void creating.then((late) => late.shutdown(), shutDownFailed)
+  throw new Error(`no answer within ${createTimeoutMs} ms`)
+}
+
+/** Rascal's types promise amqplib's promise API; what comes is a connection of its callback API. */
+const isConnection = (value: unknown): value is Connection =>
+  typeof value === 'object' && value !== null && 'createConfirmChannel' in value && 'connection' in value
+
+/** A broker that could not be brought up hangs on its error, under a symbol, with a timer that keeps the process alive. */
+const shutDownFailed = async (cause: unknown): Promise<void> => {
+  if (!(cause instanceof Error) || !('broker' in cause) || typeof cause.broker !== 'symbol') return
+  const broker: unknown = Reflect.get(cause, cause.broker)
+  if (typeof broker !== 'object' || broker === null || !('shutdown' in broker)) return
+  if (typeof broker.shutdown === 'function') await broker.shutdown()
+}
+
+/** Rascal puts the address with all its options before what amqplib said; the address is shown beside the reason. */
+const withoutRascalsWords = (reason: string, rabbitmqUrl: string): string => {
+  const said = reason.split('Original message was:').at(-1)?.trim()
+  return said === undefined || said === '' ? `no connection to ${withoutPassword(rabbitmqUrl)}` : said
+}

@@ -1,0 +1,81 @@
+import amqplib from 'amqplib'
+import pg from 'pg'
+import { enqueue, type OutboxMessage, registerLane } from '../src/index.ts'
+import { createRelay, type Observation, type Relay, type RelayOptions } from '../src/relay/index.ts'
+
+/** A message as it lies in a queue. */
+export type Received = { messageId: string; payload: unknown; headers: Record<string, unknown> }
+
+type Address = { databaseUrl: string; rabbitmqUrl: string }
+
+/**
+ * A lane of its own with what a test does around it: writers, relays and queues. `close` stops every relay that was
+ * made, and closes the connections.
+ */
+export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Address) => {
+  const db = new pg.Client(databaseUrl)
+  await db.connect()
+  const id = await registerLane(db, name)
+  const amqp = await amqplib.connect(rabbitmqUrl)
+  const channel = await amqp.createChannel()
+  const relays: Relay[] = []
+
+  const inTransaction = async (end: 'commit' | 'rollback', messages: readonly OutboxMessage[]) => {
+    await db.query('begin')
+    await enqueue(db, messages, { lane: id })
+    await db.query(end)
+  }
+
+  return {
+    id,
+    name,
+    db,
+    channel,
+    commit: (...messages: OutboxMessage[]) => inTransaction('commit', messages),
+    rollBack: (...messages: OutboxMessage[]) => inTransaction('rollback', messages),
+    /** A relay of this lane, with everything it observes. */
+    relay: (options: Partial<RelayOptions> = {}) => {
+      const observed: Observation[] = []
+      const relay = createRelay({
+        databaseUrl,
+        rabbitmqUrl,
+        lane: name,
+        observe: (observation) => observed.push(observation),
+        ...options,
+      })
+      relays.push(relay)
+      const saw = (kind: Observation['kind']) => observed.filter((observation) => observation.kind === kind)
+      return { ...relay, saw }
+    },
+    declareQueue: async (queue: string, type: 'classic' | 'quorum' = 'classic') => {
+      await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': type } })
+    },
+    /** Everything that is in the queue now, taken out of it in order. */
+    take: async (queue: string): Promise<Received[]> => {
+      const taken: Received[] = []
+      for (;;) {
+        const message = await channel.get(queue, { noAck: true })
+        if (message === false) return taken
+        const payload: unknown = JSON.parse(message.content.toString())
+        taken.push({
+          messageId: String(message.properties.messageId),
+          payload,
+          headers: { ...message.properties.headers },
+        })
+      }
+    },
+    count: async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount,
+    /** How many rows of the lane wait in the table. */
+    rows: async (table: 'outbox_message' | 'outbox_scheduled' = 'outbox_message'): Promise<number> => {
+      const { rowCount } = await db.query(`select from ${table} where lane = $1`, [id])
+      return rowCount ?? 0
+    },
+    close: async () => {
+      await Promise.all(relays.map((relay) => relay.stop({ graceMs: 0 })))
+      await amqp.close()
+      await db.end()
+    },
+  }
+}
+
+export type LaneUnderTest = Awaited<ReturnType<typeof openLane>>

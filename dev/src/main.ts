@@ -15,8 +15,7 @@ import { plainScreen, type Screen, terminalScreen } from './view/screen.ts'
 const dataDir = resolve(import.meta.dirname, '../../.esteira')
 const usualPort = 8080
 
-const main = async (options: Options, signal: AbortSignal): Promise<number> => {
-  const screen = process.stdout.isTTY && !options.once ? terminalScreen(process.stdout) : plainScreen(process.stdout)
+const main = async (options: Options, screen: Screen, signal: AbortSignal): Promise<Summary | null> => {
   const services = watchServices(screen.say)
   const port = await choosePort(options.port, screen.say)
   const stack = await startStack({
@@ -54,23 +53,22 @@ const work = async (
   services: ReturnType<typeof watchServices>['all'],
   screen: Screen,
   signal: AbortSignal,
-): Promise<number> => {
-  if (!options.once) {
-    introduce(house, screen.say)
-    const example = await saveExample(house)
-    await tickExample(house, example)
-    await showLive(house, example, services, screen, signal)
-    return 0
-  }
-  const summary = await runOnce(house, screen.say, signal)
-  sumUp(summary, screen.say)
-  if (options.keep) {
+): Promise<Summary | null> => {
+  if (options.once) {
+    const summary = await runOnce(house, screen.say, signal)
+    sumUp(summary, screen.say)
+    if (!options.keep) return summary
     introduce(house, screen.say)
     screen.say('everything stays up until Ctrl-C')
+    screen.say(JSON.stringify(summary))
+    await untilAborted(signal)
+    return summary
   }
-  screen.say(JSON.stringify(summary))
-  if (options.keep) await untilAborted(signal)
-  return summary.status === 'succeeded' ? 0 : 1
+  introduce(house, screen.say)
+  const example = await saveExample(house)
+  await tickExample(house, example)
+  await showLive(house, example, services, screen, signal)
+  return null
 }
 
 const introduce = ({ url, settings }: House, say: (line: string) => void): void => {
@@ -111,6 +109,21 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
   })
 }
 
+/** The exit code. The line of JSON is the last of the output, after everything has stopped. */
+const run = async (options: Options, signal: AbortSignal): Promise<number> => {
+  const screen = process.stdout.isTTY && !options.once ? terminalScreen(process.stdout) : plainScreen(process.stdout)
+  try {
+    const summary = await main(options, screen, signal)
+    if (summary === null) return 0
+    if (!options.keep) screen.say(JSON.stringify(summary))
+    return summary.status === 'succeeded' ? 0 : 1
+  } catch (error) {
+    if (signal.aborted) return 130
+    process.stderr.write(`${reasonOf(error)}\n`)
+    return 1
+  }
+}
+
 const read = readOptions(process.argv.slice(2))
 if (!read.ok) {
   process.stderr.write(`${read.problems.join('\n')}\n\n${usage}`)
@@ -118,14 +131,5 @@ if (!read.ok) {
 } else if (read.options.help) {
   process.stdout.write(usage)
 } else {
-  try {
-    process.exitCode = await main(read.options, stopping.signal)
-  } catch (error) {
-    if (stopping.signal.aborted) {
-      process.exitCode = 130
-    } else {
-      process.stderr.write(`${reasonOf(error)}\n`)
-      process.exitCode = 1
-    }
-  }
+  process.exitCode = await run(read.options, stopping.signal)
 }

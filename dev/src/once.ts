@@ -11,6 +11,9 @@ export type Summary = { run: string; status: string; jobs: number; leads: number
 /** A run in which nothing moves for this long will not end by itself, milliseconds. */
 const patienceMs = 300_000
 
+/** Between two lines about a run that is under way, milliseconds. */
+const progressMs = 1_000
+
 /** Fires one tick of the example, waits until its run is over, and says what came of it. */
 export const runOnce = async (house: House, say: (line: string) => void, signal: AbortSignal): Promise<Summary> => {
   const example = await saveExample(house)
@@ -30,29 +33,30 @@ const untilOver = async (
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<ApiRun> => {
+  let said = { at: Number.NEGATIVE_INFINITY, line: '' }
   let moved = { at: performance.now(), picture: '' }
   for (;;) {
-    const run = await readRun(house, runId, say)
-    if (run !== undefined && run.status !== 'running' && run.status !== 'cancelling') return run
+    const now = performance.now()
+    const run = await readRun(house, runId)
+    if (typeof run !== 'string' && run.status !== 'running' && run.status !== 'cancelling') return run
     const picture = JSON.stringify(run)
-    if (run !== undefined && picture !== moved.picture) {
-      if (performance.now() - moved.at > 2_000 || moved.picture === '') say(progress(run))
-      moved = { at: performance.now(), picture }
+    if (picture !== moved.picture) moved = { at: now, picture }
+    const line = typeof run === 'string' ? run : progress(run)
+    if (line !== said.line && now - said.at > progressMs) {
+      say(line)
+      said = { at: now, line }
     }
-    if (performance.now() - moved.at > patienceMs) {
-      throw new Error(`nothing has moved in run ${runId} for ${patienceMs / 1000} s`)
-    }
+    if (now - moved.at > patienceMs) throw new Error(`nothing has moved in run ${runId} for ${patienceMs / 1000} s`)
     await pause(200, undefined, { signal })
   }
 }
 
-/** The control plane may be on its way back from a fall: the run goes on without it. */
-const readRun = async (house: House, runId: string, say: (line: string) => void): Promise<ApiRun | undefined> => {
+/** The run, or why it cannot be read: the control plane may be on its way back, and the run goes on without it. */
+const readRun = async (house: House, runId: string): Promise<ApiRun | string> => {
   try {
     return await house.api.run(runId)
   } catch (error) {
-    say(`the control plane does not answer (${reasonOf(error)}), trying again`)
-    return undefined
+    return `the control plane does not answer for the moment: ${reasonOf(error)}`
   }
 }
 

@@ -12,15 +12,33 @@ const ledgerSql = `create table if not exists esteira_applied (
   applied_at timestamptz not null default now()
 )`
 
-/** Makes sure that the ledger is there. @throws DatabaseQueryError `ledger_missing` with the SQL to run. */
-export const createLedger = async (pool: Pool): Promise<void> => {
+/** Databases whose ledger was seen, or is being looked for, by this process. */
+const looked = new WeakMap<Pool, Promise<void>>()
+
+/**
+ * Makes sure, once a process, that the ledger is there.
+ *
+ * @throws DatabaseQueryError `ledger_missing` with the SQL to run, when this user may not create it.
+ */
+export const ensureLedger = async (pool: Pool): Promise<void> => {
+  const looking = looked.get(pool) ?? createLedger(pool)
+  looked.set(pool, looking)
+  try {
+    await looking
+  } catch (error) {
+    // The next job looks again: the database may be back by then, or somebody has created the table.
+    looked.delete(pool)
+    throw error
+  }
+}
+
+const createLedger = async (pool: Pool): Promise<void> => {
   const { rows } = await pool.query(`select to_regclass('esteira_applied') is not null as there`)
   if (z.array(z.object({ there: z.boolean() })).parse(rows)[0]?.there) return
   try {
-    await pool.query(ledgerSql)
+    // `if not exists` alone fails when two sessions create the table at once. Both statements are one transaction.
+    await pool.query(`select pg_advisory_xact_lock(hashtext('esteira_applied')); ${ledgerSql}`)
   } catch (cause) {
-    // Two workers that create it at once: one of them is told that the name is taken, and it is there all the same.
-    if (cause instanceof DatabaseError && (cause.code === '23505' || cause.code === '42P07')) return
     if (!(cause instanceof DatabaseError) || cause.code !== '42501') throw cause
     throw new DatabaseQueryError(
       'ledger_missing',

@@ -1,11 +1,8 @@
 import type { Pool, PoolClient } from 'pg'
-import { claimInLedger, createLedger, keepRows } from './ledger.ts'
+import { claimInLedger, ensureLedger, keepRows } from './ledger.ts'
 
 /** A statement of one job: the text never contains data, the values are bound to `$1`, `$2` ... */
 export type Statement = { sql: string; values: unknown[]; jobId: string }
-
-/** Databases whose ledger was seen by this process. */
-const withLedger = new WeakSet<Pool>()
 
 /** Runs a statement that only reads; the server refuses it if it would write. Resolves to its rows. */
 export const readRows = (pool: Pool, { sql, values }: Statement): Promise<unknown[]> =>
@@ -20,10 +17,7 @@ export const executeOnce = async (
   { sql, values, jobId }: Statement,
   durability: 'durable' | 'applied',
 ): Promise<unknown[]> => {
-  if (!withLedger.has(pool)) {
-    await createLedger(pool)
-    withLedger.add(pool)
-  }
+  await ensureLedger(pool)
   return inTransaction(pool, 'begin', async (client) => {
     if (durability === 'applied') await client.query('set local synchronous_commit = off')
     const claimed = await claimInLedger(client, jobId)

@@ -9,7 +9,6 @@ export type NodeSettings = {
   user: string
   password: string
   ports: { rabbitmq: number; management: number; distribution: number; epmd: number }
-  logs: string
 }
 
 /**
@@ -17,8 +16,9 @@ export type NodeSettings = {
  * configuration, the plugins and the data of an installed service. Good for RabbitMQ 3.10 to 4.
  */
 export const configureNode = async (settings: NodeSettings, path: string): Promise<Record<string, string>> => {
-  const { home, nodeName, ports, logs } = settings
-  for (const folder of ['home', 'data', 'conf.d']) await mkdir(join(home, folder), { recursive: true, mode: 0o700 })
+  const { home, nodeName, ports } = settings
+  for (const folder of ['home', 'data', 'logs', 'conf.d'])
+    await mkdir(join(home, folder), { recursive: true, mode: 0o700 })
   const config = join(home, 'rabbitmq.conf')
   const plugins = join(home, 'enabled_plugins')
   const shellSettings = join(home, 'rabbitmq-env.conf')
@@ -32,7 +32,7 @@ export const configureNode = async (settings: NodeSettings, path: string): Promi
     HOME: join(home, 'home'),
     RABBITMQ_NODENAME: nodeName,
     RABBITMQ_MNESIA_BASE: join(home, 'data'),
-    RABBITMQ_LOG_BASE: logs,
+    RABBITMQ_LOG_BASE: join(home, 'logs'),
     // To standard output, which is the service's log.
     RABBITMQ_LOGS: '-',
     RABBITMQ_CONFIG_FILE: config,

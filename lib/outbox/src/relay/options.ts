@@ -10,7 +10,7 @@ export type RelayOptions = {
   lane: string
   /** How often to look without being rung, 100 to 3,600,000: 5,000 unless given. Spread at random. */
   pollMs?: number
-  /** Messages in flight at a time, 1 to 10,000: 500 unless given. A turn reads that many. */
+  /** Messages in flight at a time, 1 to 10,000: 1,000 unless given. A turn reads that many. */
   window?: number
   /** How long to wait for a confirm before the channel is replaced, at least 100: 30,000 unless given. */
   confirmDeadlineMs?: number
@@ -26,7 +26,7 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
   const settings = {
     ...options,
     pollMs: options.pollMs ?? 5_000,
-    window: options.window ?? 500,
+    window: options.window ?? 1_000,
     confirmDeadlineMs: options.confirmDeadlineMs ?? 30_000,
     observe: options.observe ?? (() => {}),
   }

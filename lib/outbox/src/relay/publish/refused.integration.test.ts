@@ -23,6 +23,8 @@ afterEach(() => lane.close())
 
 const good = (payload: unknown) => ({ routingKey: lane.name, payload })
 
+const bad = (exchange: string) => ({ exchange, routingKey: 'any', payload: 'bad' })
+
 test('a row that no queue takes is refused and held back, and the others pass', async () => {
   const relay = lane.relay()
   await lane.commit(good(1), { routingKey: `${lane.name}.missing`, payload: 'waits' }, good(2))
@@ -48,8 +50,7 @@ test('a row that was refused goes out by itself once its queue is there', async 
 test('one row for an exchange that is not there does not hold the good ones, and only it is held back', async () => {
   const relay = lane.relay()
   const numbers = Array.from({ length: 20 }, (_, index) => index)
-  const bad = { exchange: 'missing', routingKey: lane.name, payload: 'bad' }
-  await lane.commit(...numbers.slice(0, 10).map(good), bad, ...numbers.slice(10).map(good))
+  await lane.commit(...numbers.slice(0, 10).map(good), bad('missing'), ...numbers.slice(10).map(good))
   expect(await relay.runOnce()).toMatchObject({ read: 21, confirmed: 20, refused: 1, unknown: 0 })
   const taken = await lane.take(lane.name)
   expect(new Set(taken.map(({ payload }) => payload))).toEqual(new Set(numbers))
@@ -62,7 +63,7 @@ test('one row for an exchange that is not there does not hold the good ones, and
 
 test('a row that closed the channel before goes alone, so the others are in flight once', async () => {
   const relay = lane.relay()
-  await lane.commit({ exchange: 'missing', routingKey: 'any', payload: 'bad' })
+  await lane.commit(bad('missing'))
   expect(await relay.runOnce()).toMatchObject({ read: 1, refused: 1 })
   const turnBesideGoodOnes = async () => {
     await lane.commit(...Array.from({ length: 20 }, (_, index) => good(index)))
@@ -75,7 +76,6 @@ test('a row that closed the channel before goes alone, so the others are in flig
 
 test('several rows that close the channel are all found in one turn', async () => {
   const relay = lane.relay()
-  const bad = (exchange: string) => ({ exchange, routingKey: 'any', payload: 'bad' })
   await lane.commit(bad('missing.1'), good(1), bad('missing.2'), good(2), bad('missing.3'))
   expect(await relay.runOnce()).toMatchObject({ read: 5, confirmed: 2, refused: 3, unknown: 0 })
   expect(await lane.rows()).toBe(3)

@@ -1,0 +1,145 @@
+import { cloneDatabase, createVhost, startProxy } from '@esteira/test/support'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type LaneUnderTest, openLane } from '../../../test/lane-under-test.ts'
+
+const pollMs = 600_000
+const soon = { timeout: 15_000, interval: 20 }
+
+let database: Awaited<ReturnType<typeof cloneDatabase>>
+let vhost: Awaited<ReturnType<typeof createVhost>>
+let lane: LaneUnderTest
+
+beforeAll(async () => {
+  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
+})
+
+afterAll(() => Promise.all([database.drop(), vhost.drop()]))
+
+beforeEach(async ({ task }) => {
+  lane = await openLane(task.id, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
+  await lane.declareQueue(lane.name)
+})
+
+afterEach(() => lane.close())
+
+const message = (payload: unknown) => ({ routingKey: lane.name, payload })
+
+/** Ends the server's side of the lane's sessions of one kind, as an administrator or a failover would. */
+const killSessions = async (kind: 'relay' | 'bell') => {
+  const { rowCount } = await lane.db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and datname = current_database()`,
+    [`outbox ${kind} ${lane.name}`],
+  )
+  expect(rowCount).toBe(1)
+}
+
+test('of two relays on a lane one publishes, and the other takes over when it stops', async () => {
+  const first = lane.relay()
+  const second = lane.relay()
+  await lane.commit(message(1), message(2))
+  expect(await first.runOnce()).toMatchObject({ confirmed: 2 })
+  await lane.commit(message(3))
+  expect(await second.runOnce()).toEqual({ kind: 'waiting' })
+  expect(await second.runOnce()).toEqual({ kind: 'waiting' })
+  expect(second.saw('relay.waiting')).toHaveLength(1)
+  expect(await lane.rows()).toBe(1)
+  await first.stop({ graceMs: 0 })
+  await expect.poll(() => second.runOnce(), soon).toMatchObject({ confirmed: 1 })
+  expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual([1, 2, 3])
+})
+
+test('a relay that waits for its lane has started, and owns it soon after the owner is gone', async () => {
+  const first = lane.relay({ pollMs })
+  const second = lane.relay({ pollMs })
+  await first.start()
+  await second.start()
+  expect(second.saw('relay.owned')).toEqual([])
+  await first.stop({ graceMs: 1_000 })
+  await lane.commit(message(1))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  expect(second.saw('relay.owned')).toHaveLength(1)
+})
+
+test('a relay whose control session is killed owns its lane again and goes on', async () => {
+  const relay = lane.relay({ pollMs })
+  await relay.start()
+  await killSessions('relay')
+  await expect.poll(() => relay.saw('relay.lost').length, soon).toBe(1)
+  await expect.poll(() => relay.saw('relay.owned').length, soon).toBe(2)
+  await lane.commit(message('after'))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+})
+
+test('a relay whose bell session is killed listens again and is woken by the next ring', async () => {
+  const relay = lane.relay({ pollMs })
+  await relay.start()
+  await killSessions('bell')
+  await expect.poll(() => relay.saw('bell.listening').length, soon).toBe(2)
+  await lane.commit(message('after'))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  expect(relay.saw('relay.lost')).toEqual([])
+})
+
+test('rows that were confirmed when the control session was lost are published again by the next owner', async () => {
+  const proxy = await startProxy(vhost.url)
+  const relay = lane.relay({ rabbitmqUrl: proxy.url })
+  await lane.commit(message('first'))
+  await relay.runOnce()
+  await lane.commit(message('second'))
+  proxy.pause()
+  const turn = relay.runOnce()
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  await killSessions('relay')
+  await expect.poll(() => relay.saw('relay.lost').length, soon).toBe(1)
+  proxy.resume()
+  await expect(turn).rejects.toThrow(expect.objectContaining({ code: 'session_lost' }))
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+  expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(['first', 'second', 'second'])
+  await relay.stop({ graceMs: 0 })
+  await proxy.stop()
+})
+
+test('a relay whose way to Postgres is cut comes back by itself, and says where it tried without the password', async () => {
+  const proxy = await startProxy(database.url)
+  const relay = lane.relay({ databaseUrl: proxy.url, pollMs })
+  await relay.start()
+  proxy.cut()
+  await expect.poll(() => relay.saw('database.unavailable').length, soon).toBeGreaterThan(2)
+  const { port, pathname } = new URL(proxy.url)
+  expect(relay.saw('database.unavailable')[0]).toMatchObject({
+    address: expect.stringMatching(new RegExp(`^postgres(ql)?://[^:@]*@[^:@]*:${port}${pathname}$`)),
+  })
+  await lane.commit(message('waits'))
+  proxy.resume()
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  await expect.poll(() => relay.saw('bell.listening').length, soon).toBe(2)
+  await relay.stop({ graceMs: 0 })
+  await proxy.stop()
+})
+
+test('a relay that starts before the tables are there waits for them', async () => {
+  await lane.db.query('alter table outbox_lane rename to not_there_yet')
+  const relay = lane.relay({ pollMs })
+  const started = relay.start()
+  await expect.poll(() => relay.saw('database.unavailable').length, soon).toBeGreaterThan(0)
+  expect(relay.saw('database.unavailable')[0]).toMatchObject({
+    reason: 'the tables of the outbox are not there yet: relation "outbox_lane" does not exist',
+  })
+  await lane.db.query('alter table not_there_yet rename to outbox_lane')
+  await started
+  expect(relay.saw('relay.owned')).toHaveLength(1)
+})
+
+test('a start that waits for Postgres ends with the reason of its signal', async () => {
+  const proxy = await startProxy(database.url)
+  proxy.cut()
+  const relay = lane.relay({ databaseUrl: proxy.url })
+  const giveUp = new AbortController()
+  const started = relay.start({ signal: giveUp.signal })
+  await expect.poll(() => relay.saw('database.unavailable').length, soon).toBeGreaterThan(0)
+  const reason = new Error('asked to stop')
+  giveUp.abort(reason)
+  await expect(started).rejects.toBe(reason)
+  expect(relay.saw('relay.stopped')).toHaveLength(1)
+  await proxy.stop()
+})

@@ -1,0 +1,153 @@
+import { cloneDatabase, createVhost, startProxy } from '@esteira/test/support'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startBlockingProxy } from '../../../test/blocking-proxy.ts'
+import { type LaneUnderTest, openLane } from '../../../test/lane-under-test.ts'
+
+const pollMs = 600_000
+const soon = { timeout: 15_000, interval: 20 }
+
+let database: Awaited<ReturnType<typeof cloneDatabase>>
+let vhost: Awaited<ReturnType<typeof createVhost>>
+let proxy: Awaited<ReturnType<typeof startProxy>>
+let lane: LaneUnderTest
+
+beforeAll(async () => {
+  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
+})
+
+afterAll(() => Promise.all([database.drop(), vhost.drop()]))
+
+beforeEach(async ({ task }) => {
+  lane = await openLane(task.id, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
+  await lane.declareQueue(lane.name)
+  proxy = await startProxy(vhost.url)
+})
+
+afterEach(async () => {
+  await lane.close()
+  await proxy.stop()
+})
+
+const message = (payload: unknown) => ({ routingKey: lane.name, payload })
+
+/** A relay behind the proxy whose link to the broker is open. */
+const linkedRelay = async (options = {}) => {
+  const relay = lane.relay({ rabbitmqUrl: proxy.url, pollMs, ...options })
+  await lane.commit(message('first'))
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+  return relay
+}
+
+test('a row whose confirm is lost is published again, under the same message id', async () => {
+  const relay = await linkedRelay()
+  await lane.commit(message('second'))
+  proxy.pause()
+  const turn = relay.runOnce()
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  proxy.cut()
+  expect(await turn).toMatchObject({ read: 1, confirmed: 0, refused: 0, unknown: 1 })
+  expect(await lane.rows()).toBe(1)
+  proxy.resume()
+  expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+  expect(await lane.rows()).toBe(0)
+  const [, ...again] = await lane.take(lane.name)
+  expect(again.map(({ payload }) => payload)).toEqual(['second', 'second'])
+  expect(new Set(again.map(({ messageId }) => messageId)).size).toBe(1)
+})
+
+test('a confirm that does not come in time leaves the row unknown, and the channel is replaced', async () => {
+  const relay = await linkedRelay({ confirmDeadlineMs: 200 })
+  await lane.commit(message('second'))
+  proxy.pause()
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 0, unknown: 1 })
+  expect(relay.saw('broker.channel-closed')).toMatchObject([{ reason: 'no confirm within 200 ms' }])
+  proxy.resume()
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1, unknown: 0 })
+  expect(relay.saw('broker.connected')).toHaveLength(1)
+  expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(['first', 'second', 'second'])
+})
+
+test('a relay starts while RabbitMQ is down, and its rows go out once it is back', async () => {
+  proxy.cut()
+  const relay = lane.relay({ rabbitmqUrl: proxy.url, pollMs })
+  await relay.start()
+  await lane.commit(message('waits'))
+  await expect.poll(() => relay.saw('broker.unavailable').length, soon).toBeGreaterThan(2)
+  expect(await lane.rows()).toBe(1)
+  const { hostname, port, pathname } = new URL(proxy.url)
+  expect(relay.saw('broker.unavailable')[0]).toMatchObject({
+    address: expect.stringMatching(new RegExp(`^amqp://[^:@]*@${hostname}:${port}${pathname}$`)),
+    attempt: 1,
+  })
+  proxy.resume()
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  expect(await lane.take(lane.name)).toHaveLength(1)
+})
+
+test('a link that falls while the lane is quiet is opened again before the next row', async () => {
+  const relay = lane.relay({ rabbitmqUrl: proxy.url, pollMs })
+  await relay.start()
+  await expect.poll(() => relay.saw('broker.connected').length, soon).toBe(1)
+  proxy.cut()
+  await expect.poll(() => relay.saw('broker.lost').length, soon).toBe(1)
+  proxy.resume()
+  await expect.poll(() => relay.saw('broker.connected').length, soon).toBe(2)
+  await lane.commit(message('after'))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+})
+
+test('a relay has one connection to the broker and leaves none behind', async () => {
+  const relay = await linkedRelay()
+  proxy.cut()
+  proxy.resume()
+  await lane.commit(message('second'))
+  await expect.poll(() => relay.runOnce(), soon).toMatchObject({ confirmed: 1 })
+  expect(proxy.connections()).toBe(1)
+  await relay.stop({ graceMs: 0 })
+  await expect.poll(() => proxy.connections(), soon).toBe(0)
+})
+
+test('a broker that is blocked is left alone until it takes messages again', async () => {
+  const blocking = await startBlockingProxy(vhost.url)
+  const relay = lane.relay({ rabbitmqUrl: blocking.url, pollMs })
+  await lane.commit(message(1))
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+  blocking.block()
+  await expect.poll(() => relay.saw('broker.blocked'), soon).toMatchObject([{ reason: 'low' }])
+  await lane.commit(message(2))
+  expect(await relay.runOnce()).toEqual({ kind: 'blocked' })
+  expect(await lane.count(lane.name)).toBe(1)
+  blocking.unblock()
+  await expect.poll(() => relay.saw('broker.unblocked'), soon).toHaveLength(1)
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+  await relay.stop({ graceMs: 0 })
+  await blocking.close()
+})
+
+test('a relay that waits for a blocked broker goes on at once when it is unblocked', async () => {
+  const blocking = await startBlockingProxy(vhost.url)
+  const relay = lane.relay({ rabbitmqUrl: blocking.url, pollMs })
+  await relay.start()
+  await expect.poll(() => relay.saw('broker.connected').length, soon).toBe(1)
+  blocking.block()
+  await expect.poll(() => relay.saw('broker.blocked').length, soon).toBe(1)
+  await lane.commit(message('waits'))
+  blocking.unblock()
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  await relay.stop({ graceMs: 0 })
+  await blocking.close()
+})
+
+test('stop does not wait longer than its grace for a broker that does not answer', async () => {
+  const relay = lane.relay({ rabbitmqUrl: proxy.url, pollMs })
+  await relay.start()
+  await expect.poll(() => relay.saw('broker.connected').length, soon).toBe(1)
+  proxy.pause()
+  await lane.commit(message('in flight'))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(1)
+  const startedMs = performance.now()
+  await relay.stop({ graceMs: 300 })
+  expect(performance.now() - startedMs).toBeLessThan(3_000)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  expect(await lane.rows()).toBe(1)
+})

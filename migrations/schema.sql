@@ -1,0 +1,185 @@
+-- The tables after all migrations, for people to read and for CI to compare. Nothing runs this file: the migrations
+-- beside it do the work, and `npm run schema` writes it anew.
+
+CREATE OR REPLACE FUNCTION public.outbox_ring()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform pg_notify('outbox_lane_' || lane, '') from (select distinct lane from inserted) as lanes;
+  return null;
+end
+$function$;
+
+CREATE OR REPLACE FUNCTION public.workflow_step_is_final()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'step % of version % cannot change: saving a workflow writes a new version', old.id, old.version;
+end
+$function$;
+
+create table outbox_lane (
+  id integer not null generated always as identity,
+  name text not null,
+  kind text not null default 'pod'::text,
+  created_at timestamp with time zone not null default now(),
+  constraint outbox_lane_pkey PRIMARY KEY (id),
+  constraint outbox_lane_name_key UNIQUE (name),
+  constraint outbox_lane_kind_check CHECK ((kind = ANY (ARRAY['pod'::text, 'key'::text, 'always'::text]))),
+  constraint outbox_lane_name_check CHECK (((length(name) >= 1) AND (length(name) <= 253)))
+);
+
+create table outbox_message (
+  lane integer not null,
+  id bigint not null generated always as identity,
+  message_id uuid not null,
+  exchange text not null default ''::text,
+  routing_key text not null,
+  headers jsonb not null default '{}'::jsonb,
+  payload jsonb not null,
+  created_at timestamp with time zone not null default now(),
+  constraint outbox_message_pkey PRIMARY KEY (lane, id),
+  constraint outbox_message_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text))
+);
+CREATE TRIGGER outbox_message_ring AFTER INSERT ON public.outbox_message REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION outbox_ring();
+
+create table outbox_scheduled (
+  lane integer not null,
+  id bigint not null generated always as identity,
+  message_id uuid not null,
+  exchange text not null default ''::text,
+  routing_key text not null,
+  headers jsonb not null default '{}'::jsonb,
+  payload jsonb not null,
+  created_at timestamp with time zone not null default now(),
+  available_at timestamp with time zone not null,
+  constraint outbox_scheduled_pkey PRIMARY KEY (lane, id),
+  constraint outbox_scheduled_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text))
+);
+CREATE INDEX outbox_scheduled_due ON public.outbox_scheduled USING btree (lane, available_at);
+
+create table schema_migration (
+  id integer not null default nextval('schema_migration_id_seq'::regclass),
+  name character varying(255) not null,
+  executed_at timestamp(6) with time zone not null default CURRENT_TIMESTAMP(6),
+  constraint schema_migration_pkey PRIMARY KEY (id)
+);
+
+create table workflow (
+  id uuid not null,
+  name text not null,
+  client text,
+  automation_type text not null,
+  version integer not null,
+  enabled boolean not null default true,
+  created_at timestamp with time zone not null default now(),
+  updated_at timestamp with time zone not null default now(),
+  deleted_at timestamp with time zone,
+  constraint workflow_pkey PRIMARY KEY (id),
+  constraint workflow_automation_type_check CHECK ((automation_type = 'step'::text)),
+  constraint workflow_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+  constraint workflow_version_check CHECK ((version >= 1))
+);
+CREATE UNIQUE INDEX workflow_name ON public.workflow USING btree (name) WHERE (deleted_at IS NULL);
+
+create table workflow_function (
+  name text not null,
+  config_schema jsonb not null,
+  input_schema jsonb,
+  output_schema jsonb,
+  updated_at timestamp with time zone not null default now(),
+  constraint workflow_function_pkey PRIMARY KEY (name)
+);
+
+create table workflow_job (
+  id uuid not null,
+  run_id uuid not null,
+  step_id uuid not null,
+  parent_id uuid,
+  item_index integer,
+  status text not null,
+  seq integer not null default 1,
+  attempt integer not null default 0,
+  claim uuid,
+  payload jsonb,
+  output jsonb,
+  error jsonb,
+  run_after timestamp with time zone,
+  enqueued_at timestamp with time zone default now(),
+  traceparent text not null,
+  worker text,
+  created_at timestamp with time zone not null default now(),
+  started_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  constraint workflow_job_pkey PRIMARY KEY (id),
+  constraint workflow_job_attempt_check CHECK ((attempt >= 0)),
+  constraint workflow_job_check CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])))),
+  constraint workflow_job_seq_check CHECK ((seq >= 1)),
+  constraint workflow_job_status_check CHECK ((status = ANY (ARRAY['hidden'::text, 'staged'::text, 'queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
+  constraint workflow_job_run_id_fkey FOREIGN KEY (run_id) REFERENCES workflow_run(id)
+);
+CREATE INDEX workflow_job_of_run ON public.workflow_job USING btree (run_id, id);
+
+create table workflow_run (
+  id uuid not null,
+  workflow_id uuid not null,
+  version integer not null,
+  trigger text not null,
+  idempotency_key text not null,
+  status text not null,
+  created_at timestamp with time zone not null default now(),
+  finished_at timestamp with time zone,
+  constraint workflow_run_pkey PRIMARY KEY (id),
+  constraint workflow_run_workflow_id_idempotency_key_key UNIQUE (workflow_id, idempotency_key),
+  constraint workflow_run_check CHECK (((finished_at IS NULL) = (status = ANY (ARRAY['running'::text, 'cancelling'::text])))),
+  constraint workflow_run_idempotency_key_check CHECK (((length(idempotency_key) >= 1) AND (length(idempotency_key) <= 500))),
+  constraint workflow_run_status_check CHECK ((status = ANY (ARRAY['running'::text, 'cancelling'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text, 'skipped'::text]))),
+  constraint workflow_run_trigger_check CHECK ((trigger = ANY (ARRAY['cron'::text, 'manual'::text]))),
+  constraint workflow_run_workflow_id_fkey FOREIGN KEY (workflow_id) REFERENCES workflow(id)
+);
+CREATE INDEX workflow_run_open ON public.workflow_run USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'cancelling'::text]));
+
+create table workflow_run_step (
+  run_id uuid not null,
+  step_id uuid not null,
+  staged bigint not null default 0,
+  belt bigint not null default 0,
+  succeeded bigint not null default 0,
+  failed bigint not null default 0,
+  cancelled bigint not null default 0,
+  constraint workflow_run_step_pkey PRIMARY KEY (run_id, step_id),
+  constraint workflow_run_step_belt_check CHECK ((belt >= 0)),
+  constraint workflow_run_step_cancelled_check CHECK ((cancelled >= 0)),
+  constraint workflow_run_step_failed_check CHECK ((failed >= 0)),
+  constraint workflow_run_step_staged_check CHECK ((staged >= 0)),
+  constraint workflow_run_step_succeeded_check CHECK ((succeeded >= 0)),
+  constraint workflow_run_step_run_id_fkey FOREIGN KEY (run_id) REFERENCES workflow_run(id)
+);
+
+create table workflow_step (
+  id uuid not null,
+  version integer not null,
+  workflow_id uuid not null,
+  "position" integer not null,
+  name text not null,
+  function_name text not null,
+  config jsonb not null default '{}'::jsonb,
+  next_step_id uuid,
+  output_type text,
+  retry jsonb not null default '{}'::jsonb,
+  timeout_ms integer,
+  constraint workflow_step_pkey PRIMARY KEY (id, version),
+  constraint workflow_step_workflow_id_version_name_key UNIQUE (workflow_id, version, name),
+  constraint workflow_step_config_check CHECK ((jsonb_typeof(config) = 'object'::text)),
+  constraint workflow_step_function_name_check CHECK (((length(function_name) >= 1) AND (length(function_name) <= 200))),
+  constraint workflow_step_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+  constraint workflow_step_output_type_check CHECK ((output_type = ANY (ARRAY['single'::text, 'multiple'::text]))),
+  constraint workflow_step_position_check CHECK (("position" >= 0)),
+  constraint workflow_step_retry_check CHECK ((jsonb_typeof(retry) = 'object'::text)),
+  constraint workflow_step_timeout_ms_check CHECK ((timeout_ms > 0)),
+  constraint workflow_step_next_step_id_version_fkey FOREIGN KEY (next_step_id, version) REFERENCES workflow_step(id, version) DEFERRABLE INITIALLY DEFERRED,
+  constraint workflow_step_workflow_id_fkey FOREIGN KEY (workflow_id) REFERENCES workflow(id)
+);
+CREATE TRIGGER workflow_step_is_final BEFORE UPDATE ON public.workflow_step FOR EACH ROW EXECUTE FUNCTION workflow_step_is_final();

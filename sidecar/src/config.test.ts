@@ -1,0 +1,56 @@
+import { hostname } from 'node:os'
+import { expect, test } from 'vitest'
+import { loadSidecarConfig } from './config.ts'
+
+const env = { DATABASE_URL: 'postgres://app:s3cret@db/app', RABBITMQ_URL: 'amqp://app:s3cret@rabbit/app' }
+
+test('two addresses are enough: the lane is the host, the rest has its default', () => {
+  expect(loadSidecarConfig(env)).toEqual({
+    databaseUrl: env.DATABASE_URL,
+    rabbitmqUrl: env.RABBITMQ_URL,
+    lane: hostname(),
+    pollMs: 5_000,
+    window: 1_000,
+    graceMs: 25_000,
+    logLevel: 'info',
+  })
+})
+
+test('every setting can be given', () => {
+  const given = {
+    ...env,
+    ESTEIRA_LANE: 'web-1',
+    ESTEIRA_RELAY_POLL_MS: '1000',
+    ESTEIRA_RELAY_WINDOW: '2000',
+    ESTEIRA_GRACE_MS: '0',
+    ESTEIRA_LOG_LEVEL: 'debug',
+  }
+  expect(loadSidecarConfig(given)).toMatchObject({
+    lane: 'web-1',
+    pollMs: 1_000,
+    window: 2_000,
+    graceMs: 0,
+    logLevel: 'debug',
+  })
+})
+
+test('every problem is told at once, with what was expected and without secrets', () => {
+  const wrong = {
+    DATABASE_URL: 'mysql://app:s3cret@db/app',
+    ESTEIRA_RELAY_POLL_MS: '50',
+    ESTEIRA_RELAY_WINDOW: 'many',
+    ESTEIRA_LOG_LEVEL: 'loud',
+    ESTEIRA_RELAY_POL_MS: '1000',
+  }
+  const problems = [
+    /^ESTEIRA_RELAY_POL_MS is not a variable of Esteira, did you mean ESTEIRA_RELAY_POLL_MS\?$/,
+    /^DATABASE_URL .*: expected an address such as postgres:.*, its value is not$/,
+    /^RABBITMQ_URL .* is not set$/,
+    /^ESTEIRA_RELAY_POLL_MS .*: expected a whole number from 100 to 3600000, "50" is not$/,
+    /^ESTEIRA_RELAY_WINDOW .*: expected a whole number from 1 to 10000, "many" is not$/,
+    /^ESTEIRA_LOG_LEVEL .*: expected one of debug, info, warn, error, "loud" is not$/,
+  ]
+  expect(() => loadSidecarConfig(wrong)).toThrow(
+    expect.objectContaining({ problems: problems.map((problem) => expect.stringMatching(problem)) }),
+  )
+})

@@ -1,0 +1,162 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { cloneDatabase, createVhost } from '@esteira/test/support'
+import amqplib from 'amqplib'
+import pg from 'pg'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { enqueue, registerLane } from '@esteira/outbox'
+
+const program = join(import.meta.dirname, 'main.ts')
+const soon = { timeout: 15_000, interval: 20 }
+/** Nothing listens there: it is the port of a service that no machine has. */
+const nobody = '127.0.0.1:9'
+
+let database: Awaited<ReturnType<typeof cloneDatabase>>
+let vhost: Awaited<ReturnType<typeof createVhost>>
+let db: pg.Client
+let amqp: amqplib.ChannelModel
+let channel: amqplib.Channel
+const started: ChildProcess[] = []
+
+beforeAll(async () => {
+  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
+  db = new pg.Client(database.url)
+  await db.connect()
+  amqp = await amqplib.connect(vhost.url)
+  channel = await amqp.createChannel()
+})
+
+afterEach(async () => {
+  for (const child of started.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+})
+
+afterAll(async () => {
+  await amqp.close()
+  await db.end()
+  await Promise.all([database.drop(), vhost.drop()])
+})
+
+/** The relay as a process of its own, with its lines as they come. */
+const startSidecar = (env: Record<string, string>) => {
+  const child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  started.push(child)
+  const lines: Record<string, unknown>[] = []
+  const faults: string[] = []
+  createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line)))
+  createInterface(child.stderr).on('line', (line) => faults.push(line))
+  const exited = once(child, 'close').then(() => child.exitCode)
+  const saw = (event: string) => lines.filter((line) => line.event === event)
+  return { child, lines, faults, exited, saw }
+}
+
+const environment = (lane: string) => ({
+  DATABASE_URL: database.url,
+  RABBITMQ_URL: vhost.url,
+  ESTEIRA_LANE: lane,
+  ESTEIRA_GRACE_MS: '10000',
+})
+
+const commit = async (lane: string, payloads: readonly unknown[]) => {
+  const id = await registerLane(db, lane)
+  await db.query('begin')
+  await enqueue(
+    db,
+    payloads.map((payload) => ({ routingKey: lane, payload })),
+    { lane: id },
+  )
+  await db.query('commit')
+}
+
+const count = async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount
+
+test('the relay says when it is ready, publishes, and on SIGTERM drains its lane and exits with 0', async () => {
+  await channel.assertQueue('drains')
+  const relay = startSidecar(environment('drains'))
+  await expect.poll(() => relay.saw('ready'), soon).toMatchObject([{ name: 'relay', level: 'info', lane: 'drains' }])
+  await commit('drains', [1])
+  await expect.poll(() => count('drains'), soon).toBe(1)
+  await commit(
+    'drains',
+    Array.from({ length: 2_000 }, (_, index) => index),
+  )
+  relay.child.kill('SIGTERM')
+  relay.child.kill('SIGTERM')
+  expect(await relay.exited).toBe(0)
+  expect(await count('drains')).toBe(2_001)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(relay.faults).toEqual([])
+})
+
+test('when the owner of a lane is killed, the relay that waits for it takes over', async () => {
+  await channel.assertQueue('killed')
+  const owner = startSidecar(environment('killed'))
+  await expect.poll(() => owner.saw('relay.owned').length, soon).toBe(1)
+  const heir = startSidecar(environment('killed'))
+  await expect.poll(() => heir.saw('ready').length, soon).toBe(1)
+  expect(heir.saw('relay.waiting')).toHaveLength(1)
+  owner.child.kill('SIGKILL')
+  await owner.exited
+  await commit('killed', [1, 2, 3])
+  await expect.poll(() => count('killed'), soon).toBe(3)
+  expect(heir.saw('relay.owned')).toHaveLength(1)
+})
+
+test('the relay is ready without RabbitMQ, and says where it looks for it without the password', async () => {
+  const relay = startSidecar({ ...environment('alone'), RABBITMQ_URL: `amqp://app:s3cret@${nobody}/app` })
+  await expect.poll(() => relay.saw('ready').length, soon).toBe(1)
+  await expect.poll(() => relay.saw('broker.unavailable').length, soon).toBeGreaterThan(1)
+  expect(relay.saw('broker.unavailable')[0]).toMatchObject({
+    level: 'warn',
+    address: `amqp://app@${nobody}/app`,
+    reason: expect.stringContaining('ECONNREFUSED'),
+  })
+  expect(JSON.stringify(relay.lines)).not.toContain('s3cret')
+})
+
+test('without Postgres every try is one line with the address, and SIGTERM ends the waiting', async () => {
+  const relay = startSidecar({ ...environment('nowhere'), DATABASE_URL: `postgres://app:s3cret@${nobody}/app` })
+  await expect.poll(() => relay.saw('database.unavailable').length, soon).toBeGreaterThan(1)
+  expect(relay.saw('database.unavailable')[0]).toMatchObject({
+    level: 'warn',
+    address: `postgres://app@${nobody}/app`,
+    reason: expect.stringContaining('ECONNREFUSED'),
+    attempt: 1,
+  })
+  expect(relay.saw('ready')).toEqual([])
+  relay.child.kill('SIGTERM')
+  expect(await relay.exited).toBe(0)
+  expect(JSON.stringify(relay.lines)).not.toContain('s3cret')
+  expect(relay.faults).toEqual([])
+})
+
+test('faults of the environment are one line each, and the exit code says so', async () => {
+  const relay = startSidecar({ RABBITMQ_URL: vhost.url, ESTEIRA_RELAY_WINDOW: '0', ESTEIRA_LAN: 'web-1' })
+  expect(await relay.exited).toBe(2)
+  expect(relay.faults).toEqual([
+    'ESTEIRA_LAN is not a variable of Esteira, did you mean ESTEIRA_LANE?',
+    expect.stringMatching(/^DATABASE_URL .* is not set$/),
+    expect.stringMatching(/^ESTEIRA_RELAY_WINDOW .* from 1 to 10000, "0" is not$/),
+  ])
+  expect(relay.lines).toEqual([])
+})
+
+test('nothing of MikroORM, Kysely or zod is loaded by a relay', async () => {
+  const list = `
+    import { createRequire, registerHooks } from 'node:module'
+    const loaded = []
+    registerHooks({ load: (url, context, next) => { loaded.push(url); return next(url, context) } })
+    await import(${JSON.stringify(join(import.meta.dirname, '../../lib/outbox/src/relay/index.ts'))})
+    console.log(JSON.stringify(loaded))`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', list], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const output = (await child.stdout.toArray()).join('')
+  expect(output).toContain('rascal')
+  expect(output).not.toMatch(/node_modules\/(@mikro-orm|kysely|zod)\//)
+})

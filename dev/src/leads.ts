@@ -9,7 +9,7 @@ export const readLeads = async (crmUrl: string, last: number): Promise<Leads> =>
     const { rows } = await client.query(
       `select (select count(*)::int from leads) as count,
               coalesce((select json_agg(newest) from (
-                select name, email from leads order by first_seen_at desc, uuid limit $1
+                select coalesce(name, '') as name, coalesce(email, '') as email from leads order by first_seen_at desc, uuid limit $1
               ) newest), '[]') as last`,
       [last],
     )

@@ -5,8 +5,8 @@ export const crmDatabase = 'crm'
 export const leadsTableSql = `
   create table if not exists leads (
     uuid uuid primary key,
-    name text not null,
-    email text not null,
+    name text,
+    email text,
     last_conversion_date timestamptz,
     first_seen_at timestamptz not null default now(),
     last_seen_at timestamptz not null default now()

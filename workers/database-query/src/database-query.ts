@@ -25,6 +25,9 @@ const configSchema = z.strictObject({
 /** How long a job waits for a database that is away, in milliseconds. */
 const awayMs = 5_000
 
+/** Statements that no job waits for, at a time; beyond that the next job does wait. */
+const mostUnconfirmed = 200
+
 /** The function, and what waits for statements that no job waits for. */
 export type DatabaseQuery = { fn: StepFunction; idle: () => Promise<void> }
 
@@ -46,6 +49,8 @@ export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery
       const statement: Statement = { sql: config.sql, values: config.params.map(asParameter), jobId: job.id }
       if (config.confirm === 'none') {
         if (step.outputType !== null) throw rowsWithoutConfirmation(step.outputType)
+        // Acked at once, so prefetch does not bound them.
+        if (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
         const running = executeUnconfirmed(pool, statement)
         unconfirmed.add(running)
         void running.finally(() => unconfirmed.delete(running))

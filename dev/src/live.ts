@@ -4,7 +4,7 @@ import type { Example } from './house/example.ts'
 import type { House } from './house/start-house.ts'
 import { readLeads } from './leads.ts'
 import type { Screen } from './view/screen.ts'
-import type { RunLine, ServiceLine } from './view/snapshot.ts'
+import type { RunLine, ServiceLine, Snapshot } from './view/snapshot.ts'
 
 const refreshMs = 1_000
 const shownRuns = 6
@@ -18,6 +18,7 @@ export const showLive = async (
   screen: Screen,
   signal: AbortSignal,
 ): Promise<void> => {
+  let seen: Pick<Snapshot, 'runs' | 'leads'> | undefined
   let silent = false
   while (!signal.aborted) {
     try {
@@ -25,13 +26,15 @@ export const showLive = async (
         readRuns(house, example.workflowId),
         readLeads(house.settings.crmUrl, shownLeads),
       ])
-      screen.show({ services: services(), runs, leads })
+      seen = { runs, leads }
       silent = false
     } catch (error) {
       // One line a silence; the supervisor tells what fell and when it is back.
-      if (!silent) screen.say(`no picture for the moment: ${reasonOf(error)}`)
+      if (!silent && !signal.aborted) screen.say(`no news for the moment: ${reasonOf(error)}`)
       silent = true
     }
+    // Once it stops, what is said is news, and a picture drawn after it would not be.
+    if (seen !== undefined && !signal.aborted) screen.show({ services: services(), ...seen })
     await pause(refreshMs, undefined, { signal }).catch(whenAborted(signal))
   }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { reasonOf } from '@esteira/service'
+import pRetry from 'p-retry'
 import type { ApiRun } from './house/api.ts'
 import { saveExample, tickExample } from './house/example.ts'
 import type { House } from './house/start-house.ts'
@@ -16,13 +17,14 @@ const progressMs = 1_000
 
 /** Fires one tick of the example, waits until its run is over, and says what came of it. */
 export const runOnce = async (house: House, say: (line: string) => void, signal: AbortSignal): Promise<Summary> => {
-  const example = await saveExample(house)
+  const example = await saveExample(house, signal)
   const begun = performance.now()
-  const runId = await tickExample(house, example)
+  const runId = await tickExample(house, example, signal)
   say(`tick fired, run ${runId} has begun`)
   const run = await untilOver(house, runId, say, signal)
   const seconds = Math.round((performance.now() - begun) / 10) / 100
-  const { count } = await readLeads(house.settings.crmUrl, 0)
+  // The server may be on its way back when the run is over.
+  const { count } = await pRetry(() => readLeads(house.settings.crmUrl, 0), { minTimeout: 200, signal })
   const jobs = sum(run, ({ succeeded, failed, cancelled }) => succeeded + failed + cancelled)
   return { run: runId, status: run.status, jobs, leads: count, seconds }
 }

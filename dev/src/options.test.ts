@@ -4,14 +4,14 @@ import { readOptions } from './options.ts'
 test('without words, it runs until it is stopped', () => {
   expect(readOptions([])).toEqual({
     ok: true,
-    options: { once: false, fresh: false, keep: false, help: false, leads: 50, port: null },
+    options: { once: false, fresh: false, keep: false, help: false, leads: 50, port: null, data: null },
   })
 })
 
 test('options are read in any order, values with a space or an equals sign', () => {
-  expect(readOptions(['--leads', '1000', '--once', '--port=9000', '--keep'])).toEqual({
+  expect(readOptions(['--leads', '1000', '--once', '--port=9000', '--keep', '--data', 'd'])).toEqual({
     ok: true,
-    options: { once: true, fresh: false, keep: true, help: false, leads: 1000, port: 9000 },
+    options: { once: true, fresh: false, keep: true, help: false, leads: 1000, port: 9000, data: 'd' },
   })
 })
 
@@ -29,4 +29,15 @@ test('every problem is told at once, with the nearest option or what was expecte
 
 test('--keep alone would change nothing, so it is refused', () => {
   expect(readOptions(['--keep'])).toEqual({ ok: false, problems: ['--keep goes with --once'] })
+})
+
+test('a value that is left out is not taken from the next option', () => {
+  expect(readOptions(['--data', '--once'])).toEqual({
+    ok: false,
+    problems: ['--data expects a folder, "--once" is not'],
+  })
+  expect(readOptions(['--leads'])).toEqual({
+    ok: false,
+    problems: ['--leads expects a whole number from 0 to 10000000, nothing came'],
+  })
 })

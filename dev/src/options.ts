@@ -14,6 +14,8 @@ export type Options = {
   leads: number
   /** The control plane's port; without one, 8080 or the next that is free. */
   port: number | null
+  /** The folder for data and logs; without one, `.esteira` beside the code. */
+  data: string | null
 }
 
 /** The options as they were read, or every problem with them, a line each. */
@@ -26,6 +28,7 @@ const known = {
   help: { type: 'boolean', short: 'h', default: false },
   leads: { type: 'string', default: '50' },
   port: { type: 'string' },
+  data: { type: 'string' },
 } as const
 
 export const usage = `npm start [-- options]
@@ -35,6 +38,7 @@ export const usage = `npm start [-- options]
   --keep      with --once: leave everything up
   --fresh     begin with empty data
   --port N    port of the control plane (default 8080, or the next free one)
+  --data DIR  folder for data and logs (default .esteira beside the code)
   --help      this text
 `
 
@@ -42,7 +46,7 @@ export const usage = `npm start [-- options]
 export const readOptions = (words: readonly string[]): ReadOptions => {
   const { tokens } = parseArgs({ args: [...words], options: known, strict: false, tokens: true })
   const problems: string[] = []
-  const options: Options = { once: false, fresh: false, keep: false, help: false, leads: 50, port: null }
+  const options: Options = { once: false, fresh: false, keep: false, help: false, leads: 50, port: null, data: null }
   for (const token of tokens) {
     if (token.kind === 'positional') problems.push(`"${token.value}" is not an option, options begin with --`)
     if (token.kind !== 'option') continue
@@ -59,6 +63,9 @@ export const readOptions = (words: readonly string[]): ReadOptions => {
         break
       case 'port':
         options.port = wholeNumber('--port', token.value, 1, 65_535, problems)
+        break
+      case 'data':
+        options.data = folder('--data', token.value, problems)
         break
       default:
         problems.push(`${token.rawName} is not an option, did you mean --${nearest(token.name, Object.keys(known))}?`)
@@ -77,7 +84,16 @@ const wholeNumber = (
 ): number => {
   const number = Number(text)
   if (text !== undefined && /^\d+$/.test(text) && number >= min && number <= max) return number
-  const came = text === undefined ? 'nothing came' : `"${text}" is not`
-  problems.push(`${option} expects a whole number from ${min} to ${max}, ${came}`)
+  problems.push(`${option} expects a whole number from ${min} to ${max}, ${cameInstead(text)}`)
   return min
 }
+
+const folder = (option: string, text: string | undefined, problems: string[]): string | null => {
+  // A word that begins with -- was meant as the next option.
+  if (text !== undefined && text !== '' && !text.startsWith('--')) return text
+  problems.push(`${option} expects a folder, ${cameInstead(text)}`)
+  return null
+}
+
+const cameInstead = (text: string | undefined): string =>
+  text === undefined || text === '' ? 'nothing came' : `"${text}" is not`

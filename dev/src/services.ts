@@ -5,13 +5,21 @@ import type { ServiceLine } from './view/snapshot.ts'
 /** Keeps what is known of every service and process, and tells what people should know in a sentence. */
 export const watchServices = (say: (line: string) => void) => {
   const lines = new Map<string, ServiceLine>()
+  const places = new Map<string, string>()
   const set = (name: string, change: Partial<ServiceLine>): void => {
     lines.set(name, { ...(lines.get(name) ?? { name, state: 'starting', where: '' }), ...change })
   }
-  const again = (restartInMs: number | null): string =>
-    restartInMs === null ? 'it is not started again' : 'it is started again'
   return {
-    all: (): ServiceLine[] => [...lines.values()],
+    all: (): ServiceLine[] =>
+      [...lines.values()].map(({ name, state, where }) => ({
+        name,
+        state,
+        where: [places.get(name), where].filter(Boolean).join(', '),
+      })),
+    /** Says where a process listens, which its events do not. */
+    place: (name: string, address: string): void => {
+      places.set(name, address)
+    },
     onStack: (event: StackEvent): void => {
       switch (event.kind) {
         case 'package.installing':
@@ -27,7 +35,9 @@ export const watchServices = (say: (line: string) => void) => {
           set(event.service, { state: 'starting', where: event.address })
           break
         case 'service.unreachable':
-          say(`${event.service} at ${event.address} does not answer: ${event.reason}; trying again`)
+          // Once; when it is given up, the error says so.
+          if (event.attempt > 1) break
+          say(`${event.service} at ${event.address} does not answer: ${event.reason}; it is tried for some seconds`)
           break
         case 'service.ready':
           set(event.service, { state: 'up', where: `${event.address} (${event.source})` })
@@ -69,3 +79,6 @@ export const watchServices = (say: (line: string) => void) => {
     },
   }
 }
+
+const again = (restartInMs: number | null): string =>
+  restartInMs === null ? 'it is not started again' : 'it is started again'

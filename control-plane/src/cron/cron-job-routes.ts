@@ -4,7 +4,7 @@ import { strictObject } from '../faults/faults-of-issues.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf } from '../http/describe.ts'
 import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
-import { problemResponses } from '../http/problems.ts'
+import { pageProblems, problemResponses } from '../http/problems.ts'
 import { type CronStep, faultOfCronStep, readCronSteps } from './read-cron-steps.ts'
 import { type LastTick, readLastTicks } from './read-last-ticks.ts'
 
@@ -30,7 +30,7 @@ const listRoute = createRoute({
   request: { query: strictObject(pageQuery) },
   responses: {
     200: answerOf(pageSchema(cronJobDocument), 'A page of cron steps'),
-    ...problemResponses('query_invalid', 'cursor_invalid'),
+    ...problemResponses(...pageProblems),
   },
 })
 

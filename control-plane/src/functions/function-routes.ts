@@ -4,7 +4,7 @@ import { strictObject } from '../faults/faults-of-issues.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf } from '../http/describe.ts'
 import { pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
-import { problemResponses } from '../http/problems.ts'
+import { pageProblems, problemResponses } from '../http/problems.ts'
 
 const jsonSchema = z.record(z.string(), z.unknown())
 
@@ -24,7 +24,7 @@ const listRoute = createRoute({
   request: { query: strictObject(pageQuery) },
   responses: {
     200: answerOf(pageSchema(functionDocument), 'A page of functions'),
-    ...problemResponses('query_invalid', 'cursor_invalid'),
+    ...problemResponses(...pageProblems),
   },
 })
 

@@ -47,6 +47,12 @@ export const problemSchema = strictObject({
   errors: z.array(z.strictObject({ pointer: z.string(), message: z.string() })).optional(),
 })
 
+/** What may be wrong with any body. */
+export const bodyProblems = ['json_invalid', 'content_type_unsupported', 'body_too_large', 'body_invalid'] as const
+
+/** What may be wrong with any list's query. */
+export const pageProblems = ['query_invalid', 'cursor_invalid'] as const
+
 /** The problem documents that a route may answer with, for its description. */
 export const problemResponses = (...codes: readonly ProblemCode[]) => {
   const always: readonly ProblemCode[] = ['unauthorized', 'database_unavailable', 'internal']

@@ -6,7 +6,7 @@ import { strictObject } from '../faults/faults-of-issues.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, idParam, known } from '../http/describe.ts'
 import { isUuid, type PageRequest, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
-import { problemResponses } from '../http/problems.ts'
+import { pageProblems, problemResponses } from '../http/problems.ts'
 
 const jobDocument = strictObject({
   id: z.uuid(),
@@ -43,7 +43,7 @@ const listRoute = createRoute({
   request: { query: strictObject({ ...jobFilter, ...pageQuery }) },
   responses: {
     200: answerOf(pageSchema(jobDocument), 'A page of jobs'),
-    ...problemResponses('query_invalid', 'cursor_invalid'),
+    ...problemResponses(...pageProblems),
   },
 })
 

@@ -4,7 +4,7 @@ import { strictObject } from '../faults/faults-of-issues.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
-import { problemResponses } from '../http/problems.ts'
+import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
 import { readWorkflowRow } from '../workflows/read-workflows.ts'
 import { runDocument, runDocumentOf, runInput, runWithSteps } from './document.ts'
 import { listRuns, readRun } from './read-runs.ts'
@@ -22,7 +22,7 @@ const listRoute = createRoute({
   request: { params, query: strictObject(pageQuery) },
   responses: {
     200: answerOf(pageSchema(runDocument), 'A page of runs'),
-    ...problemResponses('workflow_unknown', 'query_invalid', 'cursor_invalid'),
+    ...problemResponses('workflow_unknown', ...pageProblems),
   },
 })
 
@@ -35,8 +35,13 @@ const startRoute = createRoute({
   responses: {
     200: answerOf(runDocument, 'The run that this key began before'),
     201: answerOf(runDocument, 'The run'),
-    ...problemResponses('json_invalid', 'content_type_unsupported', 'body_too_large', 'body_invalid'),
-    ...problemResponses('workflow_unknown', 'workflow_disabled', 'first_step_missing', 'first_step_ambiguous'),
+    ...problemResponses(
+      ...bodyProblems,
+      'workflow_unknown',
+      'workflow_disabled',
+      'first_step_missing',
+      'first_step_ambiguous',
+    ),
   },
 })
 

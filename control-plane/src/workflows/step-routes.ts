@@ -3,7 +3,7 @@ import { strictObject } from '../faults/faults-of-issues.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
-import { problemResponses } from '../http/problems.ts'
+import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
 import { etagOf, expectedVersion, ifMatchHeader } from '../http/version-header.ts'
 import { stepDocument, stepInput } from './document.ts'
 import { readWorkflow, stepOf } from './read-workflows.ts'
@@ -13,8 +13,7 @@ const tags = ['steps']
 const stepsPath = '/v1/workflows/{id}/steps'
 const stepPath = '/v1/workflows/{id}/steps/{stepId}'
 const stepParams = z.object({ id: idParam, stepId: idParam })
-const bodyProblems = problemResponses('json_invalid', 'content_type_unsupported', 'body_too_large', 'body_invalid')
-const versionProblems = problemResponses('version_invalid', 'version_stale')
+const versionProblems = ['version_invalid', 'version_stale'] as const
 
 const listRoute = createRoute({
   method: 'get',
@@ -24,7 +23,7 @@ const listRoute = createRoute({
   request: { params: z.object({ id: idParam }), query: strictObject(pageQuery) },
   responses: {
     200: answerOf(pageSchema(stepDocument), 'A page of steps'),
-    ...problemResponses('workflow_unknown', 'query_invalid', 'cursor_invalid'),
+    ...problemResponses('workflow_unknown', ...pageProblems),
   },
 })
 
@@ -36,9 +35,7 @@ const addRoute = createRoute({
   request: { params: z.object({ id: idParam }), headers: ifMatchHeader, body: bodyOf(stepInput) },
   responses: {
     201: answerOf(stepDocument, 'The step'),
-    ...bodyProblems,
-    ...versionProblems,
-    ...problemResponses('workflow_unknown'),
+    ...problemResponses(...bodyProblems, ...versionProblems, 'workflow_unknown'),
   },
 })
 
@@ -59,9 +56,7 @@ const replaceRoute = createRoute({
   request: { params: stepParams, headers: ifMatchHeader, body: bodyOf(stepInput) },
   responses: {
     200: answerOf(stepDocument, 'The step'),
-    ...bodyProblems,
-    ...versionProblems,
-    ...problemResponses('workflow_unknown', 'step_unknown'),
+    ...problemResponses(...bodyProblems, ...versionProblems, 'workflow_unknown', 'step_unknown'),
   },
 })
 
@@ -73,8 +68,7 @@ const removeRoute = createRoute({
   request: { params: stepParams, headers: ifMatchHeader },
   responses: {
     204: { description: 'It is gone' },
-    ...versionProblems,
-    ...problemResponses('workflow_unknown', 'step_unknown', 'step_in_use'),
+    ...problemResponses(...versionProblems, 'workflow_unknown', 'step_unknown', 'step_in_use'),
   },
 })
 

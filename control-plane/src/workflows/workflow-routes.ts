@@ -2,7 +2,7 @@ import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
-import { problemResponses } from '../http/problems.ts'
+import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
 import { etagOf, expectedVersion, ifMatchHeader, requiredVersion } from '../http/version-header.ts'
 import { strictObject } from '../faults/faults-of-issues.ts'
 import { newWorkflowInput, workflowDocument, workflowInput } from './document.ts'
@@ -21,7 +21,7 @@ const listRoute = createRoute({
   request: { query: strictObject(pageQuery) },
   responses: {
     200: answerOf(pageSchema(workflowDocument), 'A page of workflows'),
-    ...problemResponses('query_invalid', 'cursor_invalid'),
+    ...problemResponses(...pageProblems),
   },
 })
 
@@ -33,8 +33,7 @@ const createWorkflowRoute = createRoute({
   request: { body: bodyOf(newWorkflowInput) },
   responses: {
     201: answerOf(workflowDocument, 'The workflow as version 1'),
-    ...problemResponses('json_invalid', 'content_type_unsupported', 'body_too_large', 'body_invalid'),
-    ...problemResponses('workflow_name_taken'),
+    ...problemResponses(...bodyProblems, 'workflow_name_taken'),
   },
 })
 
@@ -55,9 +54,14 @@ const replaceRoute = createRoute({
   request: { params, headers: ifMatchHeader, body: bodyOf(workflowInput) },
   responses: {
     200: answerOf(workflowDocument, 'The workflow as its new version'),
-    ...problemResponses('json_invalid', 'content_type_unsupported', 'body_too_large', 'body_invalid'),
-    ...problemResponses('version_required', 'version_invalid', 'version_stale'),
-    ...problemResponses('workflow_unknown', 'workflow_name_taken'),
+    ...problemResponses(
+      ...bodyProblems,
+      'version_required',
+      'version_invalid',
+      'version_stale',
+      'workflow_unknown',
+      'workflow_name_taken',
+    ),
   },
 })
 

@@ -35,6 +35,7 @@ export const createApi = (url: string, token: string) => {
       method,
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       ...(send.body === undefined ? {} : { body: JSON.stringify(send.body) }),
+      signal: AbortSignal.timeout(patienceMs),
     })
     const body: unknown = await response.json()
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${wordsOf(body)}`)
@@ -53,6 +54,9 @@ export const createApi = (url: string, token: string) => {
     run: (id: string) => call(runWithSteps, 'GET', `/v1/runs/${id}`),
   }
 }
+
+/** A control plane that is frozen must not freeze who asks it. */
+const patienceMs = 10_000
 
 type Sent = { body?: object }
 

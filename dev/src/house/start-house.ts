@@ -1,12 +1,11 @@
-import { Client } from 'pg'
 import { crmDatabase, leadsTableSql } from '../example/leads-workflow.ts'
-import type { ProcessEvent } from '../processes/index.ts'
-import { type StartedProcess, startProcess } from '../processes/index.ts'
+import { type Exit, type ProcessEvent, type StartedProcess, startProcess } from '../processes/index.ts'
 import { defaultCredentials } from '../rd-station/index.ts'
 import { ensureDatabase, type Stack } from '../stack/index.ts'
 import { type Api, createApi } from './api.ts'
-import { firstFreePort } from './ports.ts'
+import { type HeldPort, holdFirstFreePort } from './ports.ts'
 import { type HouseSettings, type Program, programs, rdStationProgram, tickProgram } from './programs.ts'
+import { queryOnce } from './query-once.ts'
 
 /** A house that is up: every process of Esteira, on a stack. */
 export type House = {
@@ -14,8 +13,8 @@ export type House = {
   /** The control plane's address. */
   url: string
   settings: HouseSettings
-  /** Runs the cron-job program for one tick and resolves once it has ended well. */
-  fireTick: (stepId: string, key: string) => Promise<void>
+  /** Runs the cron-job program for one tick and resolves once it has ended well; an abort ends it. */
+  fireTick: (stepId: string, key: string, signal: AbortSignal) => Promise<void>
   /** Stops the processes in the reverse order of their start; the stack stays. */
   stop: () => Promise<void>
 }
@@ -23,18 +22,21 @@ export type House = {
 type HouseOptions = {
   stack: Stack
   adminToken: string
-  port: number
+  /** The control plane's; released when that one is about to listen there. */
+  port: HeldPort
   leads: number
   cron: 'local' | 'off'
   env: NodeJS.ProcessEnv
   observe: (event: ProcessEvent) => void
+  /** Ends a start that is still on its way. */
+  signal: AbortSignal
 }
 
 const esteiraDatabase = 'esteira'
 
 /** Starts the processes of a house and waits until all of them are ready. */
 export const startHouse = async (options: HouseOptions): Promise<House> => {
-  const { stack, adminToken, port } = options
+  const { stack, adminToken, port, signal } = options
   const started: StartedProcess[] = []
   const start = (program: Program, restart = true): StartedProcess => {
     const process = startProcess({
@@ -48,27 +50,29 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
     if (restart) started.push(process)
     return process
   }
+  const startAll = async (some: readonly Program[]): Promise<void> => {
+    signal.throwIfAborted()
+    await Promise.race([Promise.all(some.map((program) => start(program).ready)), rejectionOf(signal)])
+  }
   const stop = async (): Promise<void> => {
     for (const process of started.toReversed()) await process.stop()
   }
+  const standInPort = await holdFirstFreePort(port.port + 1)
   try {
-    const settings = await houseSettings(options)
-    await createLeadsTable(settings.crmUrl)
-    const standInPort = Number(new URL(settings.rdStation.baseUrl).port)
+    const settings = await houseSettings(options, standInPort.port)
+    await queryOnce(settings.crmUrl, leadsTableSql)
     const [controlPlane, ...others] = programs(settings)
     if (controlPlane === undefined) throw new Error('a house has a control plane')
+    await Promise.all([port.release(), standInPort.release()])
     // The control plane migrates the database, and nobody else can do anything before that.
-    await Promise.all([
-      start(rdStationProgram({ port: standInPort, leads: options.leads })).ready,
-      start(controlPlane).ready,
-    ])
-    await Promise.all(others.map((program) => start(program).ready))
-    const url = `http://127.0.0.1:${port}`
+    await startAll([rdStationProgram({ port: standInPort.port, leads: options.leads }), controlPlane])
+    await startAll(others)
+    const url = `http://127.0.0.1:${port.port}`
     return {
       api: createApi(url, adminToken),
       url,
       settings,
-      fireTick: (stepId, key) => carryTick(() => start(tickProgram(settings, stepId, key), false)),
+      fireTick: (stepId, key, asked) => carryTick(() => start(tickProgram(settings, stepId, key), false), asked),
       stop,
     }
   } catch (error) {
@@ -77,40 +81,46 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
   }
 }
 
-const houseSettings = async ({ stack, adminToken, port, cron }: HouseOptions): Promise<HouseSettings> => ({
+const houseSettings = async (
+  { stack, adminToken, port, cron }: HouseOptions,
+  standInPort: number,
+): Promise<HouseSettings> => ({
   databaseUrl: await ensureDatabase(stack.postgres.url, esteiraDatabase),
   rabbitmqUrl: stack.rabbitmq.url,
   crmUrl: await ensureDatabase(stack.postgres.url, crmDatabase),
-  rdStation: { baseUrl: `http://127.0.0.1:${await firstFreePort(port + 1)}`, ...defaultCredentials },
+  rdStation: { baseUrl: `http://127.0.0.1:${standInPort}`, ...defaultCredentials },
   adminToken,
-  port,
+  port: port.port,
   cron,
   logLevel: 'info',
 })
 
-const createLeadsTable = async (crmUrl: string): Promise<void> => {
-  const client = new Client({ connectionString: crmUrl })
-  await client.connect()
-  try {
-    await client.query(leadsTableSql)
-  } finally {
-    await client.end()
-  }
-}
-
 /** A tick's program that falls before its run is written is started again under the same key, as Kubernetes does. */
-const carryTick = async (start: () => StartedProcess): Promise<void> => {
+const carryTick = async (start: () => StartedProcess, signal: AbortSignal): Promise<void> => {
   const tries = 6
   for (let attempt = 1; ; attempt += 1) {
-    const process = start()
-    // It ends instead of becoming ready, and how it ended is what counts.
-    const [, exit] = await Promise.all([process.ready.catch(notReady), process.exited])
+    signal.throwIfAborted()
+    const exit = await exitOf(start(), signal)
     if (exit.kind === 'ended' && exit.code === 0) return
     const code = exit.kind === 'ended' ? exit.code : null
     if (attempt === tries || (code !== null && code > 10)) {
-      throw new Error(`${process.name} ended with ${code ?? 'a signal'}; its log says why`)
+      throw new Error(`the tick ended with ${code ?? 'a signal'}; its log says why`)
     }
   }
 }
 
-const notReady = (): null => null
+/** How a program ends that is there to end; an abort ends it at once. */
+const exitOf = async (program: StartedProcess, signal: AbortSignal): Promise<Exit> => {
+  try {
+    return await Promise.race([program.exited, rejectionOf(signal)])
+  } finally {
+    await program.stop()
+  }
+}
+
+/** A promise that only ever rejects, with the signal's reason once it is aborted. */
+const rejectionOf = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })

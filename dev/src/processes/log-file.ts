@@ -23,8 +23,8 @@ export const readFrom = (file: string, from: number, limit = 1024 * 1024): Buffe
   }
 }
 
-/** The last lines that were written behind a byte: what a process said before it ended. */
-export const lastLines = (file: string, from: number, count = 5): string[] => {
+/** The last lines that were written behind a byte: what a process said before it ended, with a stack trace of ten. */
+export const lastLines = (file: string, from: number, count = 16): string[] => {
   const size = statSync(file, { throwIfNoEntry: false })?.size
   if (size === undefined) return []
   const text = readFrom(file, Math.max(from, size - 8192)).toString('utf8')

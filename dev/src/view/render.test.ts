@@ -21,10 +21,11 @@ const snapshot: Snapshot = {
   ],
   leads: { count: 12345, last: [{ name: 'Ana Souza', email: 'ana@example.com' }] },
 }
-const text = (columns: number) => render(snapshot, columns).map((line) => stripVTControlCharacters(line))
+const text = ({ columns = 120, rows = 40 }) =>
+  render(snapshot, { columns, rows }).map((line) => stripVTControlCharacters(line))
 
 test('services, runs with their counts, and leads are shown', () => {
-  const lines = text(120)
+  const lines = text({})
   expect(lines).toContainEqual(expect.stringMatching(/^ {2}postgres +up +127\.0\.0\.1:5432$/))
   expect(lines).toContainEqual(expect.stringMatching(/^ {2}relay of control-plane +down/))
   expect(lines).toContainEqual(expect.stringMatching(/cron +running +7 +45 +1$/))
@@ -33,5 +34,20 @@ test('services, runs with their counts, and leads are shown', () => {
 })
 
 test('no line is wider than the terminal', () => {
-  expect(Math.max(...text(30).map((line) => line.length))).toBe(30)
+  expect(Math.max(...text({ columns: 30 }).map((line) => line.length))).toBe(30)
+})
+
+test('in a low window, what is up is summed up before runs and leads are left out', () => {
+  const many = Array.from({ length: 8 }, (_, i) => ({ name: `relay of ${i}`, state: 'up' as const, where: '' }))
+  const lines = render({ ...snapshot, services: [...many, ...snapshot.services] }, { columns: 120, rows: 12 })
+  const plain = lines.map((line) => stripVTControlCharacters(line))
+  expect(plain.length).toBeLessThanOrEqual(12)
+  expect(plain).toContain('  9 up')
+  expect(plain).toContainEqual(expect.stringMatching(/^ {2}relay of control-plane +down/))
+  expect(plain).toContainEqual(expect.stringMatching(/cron +running/))
+  expect(plain).toContainEqual(expect.stringMatching(/^ {2}Ana Souza/))
+})
+
+test.each([1, 2, 5, 9])('a picture is never higher than a window of %i rows', (rows) => {
+  expect(text({ rows })).toHaveLength(rows)
 })

@@ -1,27 +1,48 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import type { RunLine, ServiceLine, Snapshot } from './snapshot.ts'
 
-/** The snapshot as lines for a terminal, none wider than `columns`. */
-export const render = (snapshot: Snapshot, columns: number): string[] =>
-  [
-    '',
-    ...snapshot.services.map(serviceLine),
-    '',
-    heading(
-      `  ${'run'.padEnd(10)}${'from'.padEnd(8)}${'status'.padEnd(12)}${'waiting'.padStart(9)}${'succeeded'.padStart(11)}${'failed'.padStart(8)}`,
-    ),
-    ...(snapshot.runs.length === 0 ? ['  none yet'] : snapshot.runs.map(runLine)),
-    '',
-    heading(`  leads in the table: ${snapshot.leads.count.toLocaleString('en')}`),
-    ...snapshot.leads.last.map(({ name, email }) => `  ${name.padEnd(28)} ${email}`),
-    '',
-  ].map((line) => cut(line, columns))
+/** How much of a snapshot is shown. */
+type Layout = { services: 'all' | 'not up'; runs: number; leads: number }
+
+/** The first one that fits into the window is taken: what is up and stays up is what can be spared. */
+const layouts: readonly Layout[] = [
+  { services: 'all', runs: 6, leads: 5 },
+  { services: 'all', runs: 3, leads: 3 },
+  { services: 'not up', runs: 6, leads: 5 },
+  { services: 'not up', runs: 3, leads: 3 },
+  { services: 'not up', runs: 2, leads: 0 },
+]
+
+/** The snapshot as lines for a terminal, none wider than `columns` and not more than `rows`. */
+export const render = (snapshot: Snapshot, { columns, rows }: { columns: number; rows: number }): string[] => {
+  const pictures = layouts.map((layout) => picture(snapshot, layout))
+  const fitting = pictures.find((lines) => lines.length <= rows) ?? pictures.at(-1)?.slice(0, rows) ?? []
+  return fitting.map((line) => cut(line, columns))
+}
+
+const picture = ({ services, runs, leads }: Snapshot, layout: Layout): string[] => [
+  '',
+  ...(layout.services === 'all' ? services.map(serviceLine) : summaryOf(services)),
+  '',
+  heading(
+    `  ${'run'.padEnd(10)}${'from'.padEnd(8)}${'status'.padEnd(12)}${'waiting'.padStart(9)}${'succeeded'.padStart(11)}${'failed'.padStart(8)}`,
+  ),
+  ...(runs.length === 0 ? ['  none yet'] : runs.slice(0, layout.runs).map(runLine)),
+  '',
+  heading(`  leads in the table: ${leads.count.toLocaleString('en')}`),
+  ...leads.last.slice(0, layout.leads).map(({ name, email }) => `  ${name.padEnd(28)} ${email}`),
+]
+
+const summaryOf = (services: readonly ServiceLine[]): string[] => {
+  const others = services.filter(({ state }) => state !== 'up')
+  return [`  ${styleText('green', `${services.length - others.length} up`)}`, ...others.map(serviceLine)]
+}
 
 const heading = (text: string): string => styleText('bold', text)
 
 const serviceLine = ({ name, state, where }: ServiceLine): string => {
   const color = state === 'up' ? 'green' : state === 'starting' ? 'yellow' : 'red'
-  return `  ${name.padEnd(34)}${styleText(color, state.padEnd(10))}${where}`
+  return `  ${name.padEnd(32)}${styleText(color, state.padEnd(10))}${where}`
 }
 
 const runLine = (run: RunLine): string => {

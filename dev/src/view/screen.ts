@@ -1,4 +1,5 @@
 import type { WriteStream } from 'node:tty'
+import { stripVTControlCharacters } from 'node:util'
 import { render } from './render.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -7,26 +8,57 @@ export type Screen = {
   /** A sentence that stays. */
   say: (line: string) => void
   show: (snapshot: Snapshot) => void
+  /** Leaves the picture as it is; sentences come below it from now on. */
+  leave: () => void
 }
 
 const clearBelow = '\u001b[0J'
-const upBy = (lines: number): string => (lines === 0 ? '' : `\u001b[${lines}F`)
+const clearRight = '\u001b[0K'
+const toFirstColumn = (rowsUp: number): string => (rowsUp === 0 ? '\r' : `\u001b[${rowsUp}F`)
 
-/** A screen for a terminal: sentences scroll above a picture that is drawn in place, and only when it changed. */
+/** A terminal that knows these shows what is between them at once; others ignore them. */
+const [beginUpdate, endUpdate] = ['\u001b[?2026h', '\u001b[?2026l']
+
+/**
+ * A screen for a terminal: sentences scroll above a picture that is drawn in place, when it changed or the window did.
+ * A picture is written over the one before, not cleared first, so that nothing flickers.
+ */
 export const terminalScreen = (out: WriteStream): Screen => {
+  let shown: Snapshot | undefined
   let drawn: string[] = []
+
+  /** A terminal that was not told its size says 0. One column stays free: a full line would wrap in some terminals. */
+  const size = () => ({ columns: (out.columns || 80) - 1, rows: (out.rows || 24) - 1 })
+
+  const draw = (lines: readonly string[], before = '') => {
+    const picture = lines.map((line) => `${line}${clearRight}\n`).join('')
+    const start = toFirstColumn(rowsOf(drawn, out.columns || 80))
+    out.write(`${beginUpdate}${start}${before}${picture}${clearBelow}${endUpdate}`)
+    drawn = [...lines]
+  }
+
+  const redraw = () => {
+    if (shown !== undefined) draw(render(shown, size()))
+  }
+  out.on('resize', redraw)
+
   return {
-    say: (line) => {
-      out.write(`${upBy(drawn.length)}${clearBelow}${line}\n${drawn.map((old) => `${old}\n`).join('')}`)
-    },
+    say: (line) => draw(drawn, `${clearBelow}${line}\n`),
     show: (snapshot) => {
-      const lines = render(snapshot, out.columns).slice(0, out.rows - 1)
-      if (lines.join('\n') === drawn.join('\n')) return
-      out.write(`${upBy(drawn.length)}${clearBelow}${lines.map((line) => `${line}\n`).join('')}`)
-      drawn = lines
+      shown = snapshot
+      const lines = render(snapshot, size())
+      if (lines.join('\n') !== drawn.join('\n')) draw(lines)
+    },
+    leave: () => {
+      out.off('resize', redraw)
+      drawn = []
     },
   }
 }
+
+/** How many rows lines take: a window made narrower since they were drawn has wrapped them. */
+const rowsOf = (lines: readonly string[], columns: number): number =>
+  lines.reduce((rows, line) => rows + Math.max(1, Math.ceil(stripVTControlCharacters(line).length / columns)), 0)
 
 /** A screen for a file or a pipe: plain lines, one a change. */
 export const plainScreen = (out: NodeJS.WritableStream): Screen => {
@@ -40,6 +72,7 @@ export const plainScreen = (out: NodeJS.WritableStream): Screen => {
       for (const line of changes(last, snapshot)) say(line)
       last = snapshot
     },
+    leave: () => undefined,
   }
 }
 

@@ -8,9 +8,11 @@ import { connect, createServer, type Socket } from 'node:net'
 export const startBlockingProxy = async (rabbitmqUrl: string) => {
   const target = new URL(rabbitmqUrl)
   const clients = new Set<Socket>()
+  const brokers = new Set<Socket>()
   const server = createServer((client) => {
     const broker = connect(Number(target.port), target.hostname)
     clients.add(client)
+    brokers.add(broker)
     for (const [from, to] of [
       [client, broker],
       [broker, client],
@@ -19,7 +21,10 @@ export const startBlockingProxy = async (rabbitmqUrl: string) => {
       from.on('error', () => to.destroy())
       from.on('close', () => to.destroy())
     }
-    client.on('close', () => clients.delete(client))
+    client.on('close', () => {
+      clients.delete(client)
+      brokers.delete(broker)
+    })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -33,6 +38,13 @@ export const startBlockingProxy = async (rabbitmqUrl: string) => {
   return {
     url: url.href,
     block: () => tellAll(connectionMethod(60, Buffer.from('\u0003low'))),
+    /** Holds back what the broker itself says, until `release`. */
+    hold: () => {
+      for (const broker of brokers) broker.pause()
+    },
+    release: () => {
+      for (const broker of brokers) broker.resume()
+    },
     unblock: () => tellAll(connectionMethod(61, Buffer.alloc(0))),
     close: async () => {
       for (const client of clients) client.destroy()

@@ -63,7 +63,7 @@ export const startRabbitmqContainer = async (start: Start): Promise<RabbitmqServ
         [5672, port],
         [15672, management],
       ],
-      answers: (stillUp) => rabbitmqAnswers(url, managementUrl, stillUp),
+      answers: (stillUp) => rabbitmqAnswers(managementUrl, 5672, stillUp),
       ready: (ms) => observe({ kind: 'service.ready', service: 'rabbitmq', source: 'docker', address, ms }),
     },
     observe,

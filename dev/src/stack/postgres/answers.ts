@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
+import { askUntil } from '../ask-until.ts'
 
 /** Asks a server once whether it takes queries, for two seconds at most. */
 export const askPostgres = async (url: string): Promise<void> => {
@@ -15,14 +15,5 @@ export const askPostgres = async (url: string): Promise<void> => {
 }
 
 /** Asks until the server takes queries, or the signal is aborted. */
-export const postgresAnswers = async (url: string, signal: AbortSignal): Promise<void> => {
-  for (;;) {
-    try {
-      await askPostgres(url)
-      return
-    } catch (error) {
-      if (signal.aborted) throw error
-      await delay(40, undefined, { signal })
-    }
-  }
-}
+export const postgresAnswers = (url: string, signal: AbortSignal): Promise<void> =>
+  askUntil(() => askPostgres(url), 40, signal)

@@ -1,7 +1,6 @@
 import { connect } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectSecurely } from 'node:tls'
-import { reasonOf } from '@esteira/service'
+import { askUntil } from '../ask-until.ts'
 
 /** Asks a broker once for its first frame, for two seconds at most. Whether it knows the user is not asked. */
 export const askRabbitmq = (url: string): Promise<void> =>
@@ -28,27 +27,19 @@ export const askRabbitmq = (url: string): Promise<void> =>
 
 const greeting = Buffer.from('AMQP\0\0\x09\x01', 'latin1')
 
-/** Whether the management API knows the user. */
-export const askManagement = async (managementUrl: string): Promise<void> => {
+/**
+ * Asks until the broker listens on a port, or the signal is aborted. The management API is asked, with the user that
+ * the address holds: the broker would log a warning for each connection that comes and goes without a word.
+ */
+export const rabbitmqAnswers = (managementUrl: string, port: number, signal: AbortSignal): Promise<void> =>
+  askUntil(() => askManagement(managementUrl, `health/checks/port-listener/${port}`), 80, signal)
+
+const askManagement = async (managementUrl: string, path: string): Promise<void> => {
   const { username, password, origin } = new URL(managementUrl)
-  const response = await fetch(`${origin}/api/whoami`, {
+  const response = await fetch(`${origin}/api/${path}`, {
     headers: { authorization: `Basic ${btoa(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`)}` },
     signal: AbortSignal.timeout(2_000),
   })
   await response.body?.cancel()
-  if (!response.ok) throw new Error(`the management API answered ${response.status}`)
-}
-
-/** Asks until the broker takes connections and its management API knows the user, or the signal is aborted. */
-export const rabbitmqAnswers = async (url: string, managementUrl: string, signal: AbortSignal): Promise<void> => {
-  for (;;) {
-    try {
-      await askRabbitmq(url)
-      await askManagement(managementUrl)
-      return
-    } catch (error) {
-      if (signal.aborted) throw new Error(reasonOf(error), { cause: error })
-      await delay(80, undefined, { signal })
-    }
-  }
+  if (!response.ok) throw new Error(`the management API answered ${response.status} to ${path}`)
 }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import { keepRunning, type KeptProcess } from '../../processes/keep-running.ts'
+import { askUntil } from '../ask-until.ts'
 import type { DataFolder } from '../folder/data-folder.ts'
 import { firstReady, partEvents } from '../part-events.ts'
 import type { Observe } from '../service.ts'
@@ -35,7 +35,7 @@ export const startEpmd = async (options: {
         detached: true,
         stdio: ['ignore', log, log],
       }),
-    answers: (stillUp) => listens(port, stillUp),
+    answers: (stillUp) => askUntil(() => connectOnce(port), 20, stillUp),
     readyWithinMs: 10_000,
     restart: true,
     registry: folder.registry,
@@ -45,17 +45,12 @@ export const startEpmd = async (options: {
   return epmd
 }
 
-const listens = async (port: number, signal: AbortSignal): Promise<void> => {
-  while (!(await canConnect(port))) await delay(20, undefined, { signal })
-}
-
-const canConnect = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
+const connectOnce = (port: number): Promise<void> =>
+  new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1')
-    const end = (connected: boolean) => {
+    socket.once('error', reject)
+    socket.once('connect', () => {
       socket.destroy()
-      resolve(connected)
-    }
-    socket.once('connect', () => end(true))
-    socket.once('error', () => end(false))
+      resolve()
+    })
   })

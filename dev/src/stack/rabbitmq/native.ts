@@ -51,7 +51,7 @@ export const startNativeRabbitmq = async (options: {
         detached: true,
         stdio: ['ignore', log, log],
       }),
-    answers: (stillUp) => rabbitmqAnswers(url, managementUrl, stillUp),
+    answers: (stillUp) => rabbitmqAnswers(managementUrl, ports.rabbitmq, stillUp),
     readyWithinMs: 120_000,
     restart: true,
     registry: folder.registry,

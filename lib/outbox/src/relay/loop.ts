@@ -54,7 +54,7 @@ export const createLoop = ({ settings, bell, turn, openLink }: LoopMeans): Loop 
     if (done.kind === 'blocked') return { kind: 'bell', ms: spreadMs(settings.pollMs) }
     expectNoUnknown(done)
     if (done.more) return { kind: 'at-once' }
-    
+    await openLink()
     return { kind: 'bell', ms: Math.min(spreadMs(settings.pollMs), done.nextMs ?? Number.POSITIVE_INFINITY) }
   }
 

@@ -80,6 +80,17 @@ test('a relay whose bell session is killed listens again and is woken by the nex
   expect(relay.saw('relay.lost')).toEqual([])
 })
 
+test('a row that nobody heard of while the bell session was away is found when it is back', async () => {
+  const relay = lane.relay({ pollMs })
+  await relay.start()
+  await lane.db.query('alter table outbox_message disable trigger outbox_message_ring')
+  await lane.commit(message('unheard'))
+  await lane.db.query('alter table outbox_message enable trigger outbox_message_ring')
+  expect(await lane.rows()).toBe(1)
+  await killSessions('bell')
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+})
+
 test('rows that were confirmed when the control session was lost are published again by the next owner', async () => {
   const proxy = await startProxy(vhost.url)
   const relay = lane.relay({ rabbitmqUrl: proxy.url })
@@ -95,6 +106,24 @@ test('rows that were confirmed when the control session was lost are published a
   await expect(turn).rejects.toThrow(expect.objectContaining({ code: 'session_lost' }))
   expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
   expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(['first', 'second', 'second'])
+  await relay.stop({ graceMs: 0 })
+  await proxy.stop()
+})
+
+test('rows that were read are not published once the control session is lost', async () => {
+  const proxy = await startProxy(vhost.url)
+  proxy.pause()
+  const relay = lane.relay({ rabbitmqUrl: proxy.url })
+  await lane.commit(message('read'))
+  const turn = relay.runOnce()
+  // The link is opened for rows that were read, and it does not come up before the proxy lets the broker answer.
+  await expect.poll(() => proxy.connections(), soon).toBe(1)
+  await killSessions('relay')
+  await expect.poll(() => relay.saw('relay.lost').length, soon).toBe(1)
+  proxy.resume()
+  await expect(turn).rejects.toThrow(expect.objectContaining({ code: 'session_lost' }))
+  expect(await lane.count(lane.name)).toBe(0)
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
   await relay.stop({ graceMs: 0 })
   await proxy.stop()
 })

@@ -27,9 +27,10 @@ export const publishRows = async (
   rows: readonly LaneRow[],
   means: PublishMeans,
 ): Promise<Map<LaneRow, PublishOutcome>> => {
-  const together = rows.filter((row) => !means.isSuspect(row))
-  const alone = rows.filter(means.isSuspect)
+  const [suspects, others] = partition(rows, means.isSuspect)
   const channel = await means.link.channel()
+  // A row that goes alone shows at once whether it is the guilty one.
+  const [alone, together] = others.length === 1 ? [[...others, ...suspects], []] : [suspects, others]
   const outcomes = await publishTogether(channel, together, means)
   if (channel.fault() !== null) {
     alone.unshift(...together.filter((row) => outcomes.get(row)?.kind === 'unknown'))
@@ -37,6 +38,11 @@ export const publishRows = async (
   await publishOneByOne(alone, means, outcomes)
   return outcomes
 }
+
+const partition = (rows: readonly LaneRow[], isFirst: (row: LaneRow) => boolean): [LaneRow[], LaneRow[]] => [
+  rows.filter(isFirst),
+  rows.filter((row) => !isFirst(row)),
+]
 
 const publishTogether = async (
   channel: ConfirmChannel,

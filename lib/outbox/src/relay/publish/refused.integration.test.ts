@@ -72,6 +72,8 @@ test('a row that closed the channel before goes alone, so the others are in flig
   await expect.poll(turnBesideGoodOnes, soon).toMatchObject({ read: 21, confirmed: 20, refused: 1 })
   const ids = (await lane.take(lane.name)).map(({ messageId }) => messageId)
   expect(new Set(ids).size).toBe(ids.length)
+  // Each refusal cost one channel: the bad row's own.
+  expect(relay.saw('broker.channel-closed')).toHaveLength(relay.saw('relay.refused').length)
 })
 
 test('several rows that close the channel are all found in one turn', async () => {

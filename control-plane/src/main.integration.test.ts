@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import { cloneDatabase, emptyDatabase, startProxy, waitFor } from '@esteira/test/support'
+import { afterEach, expect, test } from 'vitest'
+import * as z from 'zod'
+
+const main = fileURLToPath(new URL('main.ts', import.meta.url))
+const cronProgram = fileURLToPath(new URL('../../workers/cron-job/src/main.ts', import.meta.url))
+
+const cleanups: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+const database = async (make: typeof cloneDatabase) => {
+  const made = await make()
+  cleanups.push(made.drop)
+  return made.url
+}
+
+const logLine = z.looseObject({ event: z.string() })
+
+const launch = (env: Record<string, string>) => {
+  const child = spawn(process.execPath, [main], {
+    env: { ESTEIRA_ADMIN_TOKEN: 'secret', ESTEIRA_HTTP_PORT: '0', ESTEIRA_CRON: 'off', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  cleanups.push(() => ended(child, 'SIGKILL'))
+  const output = { stdout: '', stderr: '' }
+  child.stdout.on('data', (data) => (output.stdout += String(data)))
+  child.stderr.on('data', (data) => (output.stderr += String(data)))
+  const lines = () =>
+    output.stdout
+      .split('\n')
+      .slice(0, -1)
+      .map((line) => logLine.parse(JSON.parse(line)))
+  const lineOf = (event: string) =>
+    waitFor(() => lines().find((line) => line.event === event), { deadlineMs: 20_000, describe: () => output })
+  return { child, output, lines, lineOf }
+}
+
+const ended = async (child: ChildProcess, signal?: NodeJS.Signals): Promise<number | null> => {
+  if (child.exitCode === null && child.signalCode === null) {
+    if (signal) child.kill(signal)
+    await once(child, 'exit')
+  }
+  return child.exitCode
+}
+
+test('on an empty database it migrates, serves, and ends with 0 when it is asked to', async () => {
+  const { child, lines, lineOf } = launch({ DATABASE_URL: await database(emptyDatabase) })
+  const { url } = await lineOf('ready')
+  expect(lines().map(({ event }) => event)).toContain('migration.applied')
+  const functions = await fetch(`${String(url)}/v1/functions`, { headers: { authorization: 'Bearer secret' } })
+  expect(await functions.json()).toMatchObject({ items: [{ name: 'CronJob' }] })
+  expect((await fetch(`${String(url)}/readyz`)).status).toBe(200)
+  expect(await ended(child, 'SIGTERM')).toBe(0)
+})
+
+test('two that start at once on an empty database both come up', async () => {
+  const url = await database(emptyDatabase)
+  const both = [launch({ DATABASE_URL: url }), launch({ DATABASE_URL: url })]
+  await Promise.all(both.map(({ lineOf }) => lineOf('ready')))
+  const applied = both.flatMap(({ lines }) => lines().filter(({ event }) => event === 'migration.applied'))
+  expect(new Set(applied.map(({ file }) => file)).size).toBe(applied.length)
+})
+
+test('a database that is not there yet is told in one line a try, without its password, and then used', async () => {
+  const proxy = await startProxy(await database(cloneDatabase))
+  cleanups.push(proxy.stop)
+  proxy.cut()
+  const { host, password } = new URL(proxy.url)
+  expect(password).not.toBe('')
+  const { child, output, lineOf } = launch({ DATABASE_URL: proxy.url })
+  const line = await lineOf('service.unavailable')
+  expect(line).toMatchObject({ service: 'Postgres', address: expect.stringContaining(host), attempt: 1 })
+  proxy.resume()
+  await lineOf('ready')
+  expect(output.stdout).not.toContain(password)
+  expect(output.stderr).toBe('')
+  expect(await ended(child, 'SIGTERM')).toBe(0)
+})
+
+test('a start that waits for its database ends when it is asked to', async () => {
+  const { child, lineOf } = launch({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
+  await lineOf('service.unavailable')
+  expect(await ended(child, 'SIGTERM')).toBe(0)
+})
+
+test('a port that is taken is one line', async () => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  cleanups.push(async () => taken.close())
+  const port = z.object({ port: z.int() }).parse(taken.address()).port
+  const { child, lines } = launch({ DATABASE_URL: await database(cloneDatabase), ESTEIRA_HTTP_PORT: String(port) })
+  expect(await ended(child)).toBe(1)
+  expect(lines().at(-1)).toMatchObject({
+    event: 'failed',
+    reason: `127.0.0.1:${port} is in use; free it or set ESTEIRA_HTTP_PORT`,
+  })
+})
+
+test('faults of the environment are one line each', async () => {
+  const { child, output } = launch({ ESTEIRA_CRON: 'local', ESTEIRA_HTTP_PROT: '1', ESTEIRA_HTTP_PORT: '99999' })
+  expect(await ended(child)).toBe(2)
+  expect(output.stdout).toBe('')
+  const faults = output.stderr.trim().split('\n')
+  expect(faults).toHaveLength(5)
+  expect(output.stderr).toContain('ESTEIRA_HTTP_PROT is not a variable of Esteira, did you mean ESTEIRA_HTTP_PORT?')
+})
+
+test('a cron program that is not there is told before anything else begins', async () => {
+  const { child, lines } = launch({
+    DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+    ESTEIRA_CRON: 'local',
+    ESTEIRA_CRON_PROGRAM: '/nowhere/main.ts',
+    ESTEIRA_CRON_LANE: 'cron-job',
+  })
+  expect(await ended(child)).toBe(1)
+  expect(lines().at(-1)).toMatchObject({ reason: 'ESTEIRA_CRON_PROGRAM: there is no file /nowhere/main.ts' })
+})
+
+test('a request that is under way when it is asked to stop still gets its answer', async () => {
+  const databaseUrl = await database(cloneDatabase)
+  const proxy = await startProxy(databaseUrl)
+  cleanups.push(proxy.stop)
+  const { child, lineOf } = launch({ DATABASE_URL: proxy.url })
+  const { url } = await lineOf('ready')
+  proxy.pause()
+  const answer = fetch(`${String(url)}/v1/workflows`, { headers: { authorization: 'Bearer secret' } })
+  await waitFor(() => fetch(`${String(url)}/healthz`).then(({ ok }) => ok))
+  child.kill('SIGTERM')
+  proxy.resume()
+  expect((await answer).status).toBe(200)
+  expect(await ended(child)).toBe(0)
+})
+
+test('a save by the API makes the scheduler beside it fire at the next minute', { timeout: 100_000 }, async () => {
+  const databaseUrl = await database(cloneDatabase)
+  const { child, lineOf } = launch({
+    DATABASE_URL: databaseUrl,
+    ESTEIRA_CRON: 'local',
+    ESTEIRA_CRON_PROGRAM: cronProgram,
+    ESTEIRA_CRON_LANE: 'cron-job',
+  })
+  const { url } = await lineOf('ready')
+  const saved = await fetch(`${String(url)}/v1/workflows`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer secret', 'content-type': 'application/json' },
+    body: JSON.stringify({
+      name: 'tick',
+      steps: [{ name: 'every minute', functionName: 'CronJob', config: { schedule: '* * * * *' } }],
+    }),
+  })
+  expect(saved.status).toBe(201)
+  await waitFor(() => lineOf('tick.fired'), { deadlineMs: 70_000, describe: 'the tick' })
+  expect(await ended(child, 'SIGTERM')).toBe(0)
+})

@@ -1,0 +1,70 @@
+import { emptyDatabase } from '@esteira/test/support'
+import { Client } from 'pg'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { migrate } from './migrate.ts'
+
+let database: Awaited<ReturnType<typeof emptyDatabase>>
+beforeEach(async () => {
+  database = await emptyDatabase()
+})
+afterEach(() => database.drop())
+
+const query = async (sql: string): Promise<unknown[]> => {
+  const client = new Client(database.url)
+  await client.connect()
+  try {
+    return (await client.query(sql)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+const applied = () => query('select name from schema_migration order by id')
+
+test('an empty database gets every migration, in order, each told once', async () => {
+  const told: string[] = []
+  await migrate(database.url, (file) => told.push(file))
+  expect(told).toEqual(told.toSorted())
+  expect(told[0]).toBe('0001_outbox')
+  expect(await applied()).toEqual(told.map((name) => ({ name })))
+  expect(await query('select 1 from workflow')).toEqual([])
+})
+
+test('migrating again changes nothing', async () => {
+  await migrate(database.url)
+  const before = await query('select * from schema_migration')
+  const told: string[] = []
+  await migrate(database.url, (file) => told.push(file))
+  expect(told).toEqual([])
+  expect(await query('select * from schema_migration')).toEqual(before)
+})
+
+test('of several that start at once one migrates and the others find it done', async () => {
+  const told: string[] = []
+  await Promise.all([1, 2, 3, 4].map(() => migrate(database.url, (file) => told.push(file))))
+  expect(await applied()).toEqual(told.map((name) => ({ name })))
+  expect(new Set(told).size).toBe(told.length)
+})
+
+test('a database that is newer than the code is left as it is', async () => {
+  await migrate(database.url)
+  await query(`insert into schema_migration (name) values ('9999_of_the_next_release')`)
+  await migrate(database.url)
+  expect(await applied()).toContainEqual({ name: '9999_of_the_next_release' })
+})
+
+test('a migration that fails is named, and nothing of any is kept', async () => {
+  await query('create table workflow_run (id int)')
+  await expect(migrate(database.url)).rejects.toMatchObject({
+    code: 'migration_failed',
+    message: expect.stringMatching(/^0002_workflow: .*"workflow_run" already exists/),
+  })
+  expect(await query(`select to_regclass('outbox_message') as found`)).toEqual([{ found: null }])
+  expect(await applied()).toEqual([])
+})
+
+test('a database that is not there is not made', async () => {
+  const url = new URL(database.url)
+  url.pathname += '_misspelt'
+  await expect(migrate(url.href)).rejects.toThrow('does not exist')
+})

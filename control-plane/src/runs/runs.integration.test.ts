@@ -1,0 +1,192 @@
+import { cloneDatabase } from '@esteira/test/support'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import * as z from 'zod'
+import { type Answer, type Api, leadsSteps, openApi, statusesOf } from '../../test/open-api.ts'
+import { pageSchema } from '../http/pages.ts'
+import { workflowDocument } from '../workflows/document.ts'
+import { runDocument, runWithSteps } from './document.ts'
+
+let database: Awaited<ReturnType<typeof cloneDatabase>>
+let api: Api
+
+beforeAll(async () => {
+  database = await cloneDatabase()
+  api = await openApi(database.url)
+})
+afterAll(async () => {
+  await api.close()
+  await database.drop()
+})
+beforeEach(() => api.query('truncate workflow, outbox_message cascade'))
+
+const create = async (steps: unknown[], change: Record<string, unknown> = {}) => {
+  const { body } = await api.send('POST', '/v1/workflows', { name: 'leads', steps, ...change })
+  const { id } = workflowDocument.parse(body)
+  return { id, runs: `/v1/workflows/${id}/runs` }
+}
+const runOf = ({ body }: Answer) => runDocument.parse(body)
+const read = async (id: string) => runWithSteps.parse((await api.send('GET', `/v1/runs/${id}`)).body)
+const jobs = z.object({ items: z.array(z.object({ id: z.string(), payload: z.unknown(), status: z.string() })) })
+const jobsOf = async (runId: string, query = '') =>
+  jobs.parse((await api.send('GET', `/v1/jobs?runId=${runId}${query}`)).body).items
+
+test('a run begins at the first step, with its job on the belt and one message for it', async () => {
+  const { id, runs } = await create(leadsSteps.slice(1))
+  const answer = await api.send('POST', runs, { payload: { segmentationId: 7 } })
+  const run = runOf(answer)
+  expect(answer.status).toBe(201)
+  expect(answer.headers.get('location')).toBe(`/v1/runs/${run.id}`)
+  expect(run).toMatchObject({ workflowId: id, version: 1, trigger: 'manual', status: 'running', finishedAt: null })
+  expect((await read(run.id)).steps).toMatchObject([
+    {
+      name: 'get leads',
+      functionName: 'RdStation.getLeads',
+      staged: 0,
+      belt: 1,
+      succeeded: 0,
+      failed: 0,
+      cancelled: 0,
+    },
+    { name: 'insert', functionName: 'Database.query', belt: 0 },
+  ])
+  const [job] = await jobsOf(run.id)
+  expect(job).toMatchObject({ status: 'queued', payload: { segmentationId: 7 } })
+  expect(await api.query('select lane, routing_key, payload from outbox_message')).toEqual([
+    { lane: api.lane, routing_key: 'RdStation.getLeads', payload: { jobId: job?.id, seq: 1 } },
+  ])
+})
+
+test('a CronJob that is run by hand brings its own payload, unless another is given', async () => {
+  const { runs } = await create(leadsSteps)
+  const own = await read(runOf(await api.send('POST', runs)).id)
+  expect(own.steps.map(({ belt, succeeded }) => [belt, succeeded])).toEqual([
+    [0, 1],
+    [1, 0],
+    [0, 0],
+  ])
+  const given = runOf(await api.send('POST', runs, { payload: [{ segmentationId: 2 }, { segmentationId: 3 }] }))
+  const [, get] = (await read(given.id)).steps
+  expect(get?.belt).toBe(2)
+  const payloads = (await jobsOf(given.id, `&stepId=${get?.stepId}`)).map(({ payload }) => payload)
+  expect(payloads).toEqual([{ segmentationId: 3 }, { segmentationId: 2 }])
+})
+
+test('a payload of null is a payload', async () => {
+  const { runs } = await create([{ ...leadsSteps[0], nextStep: null, outputType: 'single' }])
+  const run = runOf(await api.send('POST', runs, { payload: null }))
+  expect(await jobsOf(run.id)).toMatchObject([{ payload: null, status: 'succeeded' }])
+})
+
+test('a payload that is no array where items are due begins a run that has failed, with its job', async () => {
+  const { runs } = await create(leadsSteps)
+  const answer = await api.send('POST', runs, { payload: { segmentationId: 7 } })
+  expect(answer.status).toBe(201)
+  const run = await read(runOf(answer).id)
+  expect(run.status).toBe('failed')
+  expect((await api.send('GET', `/v1/jobs?runId=${run.id}&status=failed`)).body).toMatchObject({
+    items: [{ error: { code: 'output_invalid', message: expect.stringContaining('an object came') } }],
+  })
+})
+
+test('the same key gives the run that it began before', async () => {
+  const { runs } = await create(leadsSteps)
+  const start = () => api.send('POST', runs, { idempotencyKey: 'monday' })
+  const answers = await Promise.all([start(), start(), start()])
+  expect(statusesOf(answers)).toEqual([200, 200, 201])
+  expect(new Set(answers.map((answer) => runOf(answer).id)).size).toBe(1)
+  expect((await jobsOf(runOf(await start()).id)).length).toBe(2)
+})
+
+test('without a key every start is a run of its own', async () => {
+  const { runs } = await create(leadsSteps)
+  const first = runOf(await api.send('POST', runs, {}))
+  const second = runOf(await api.send('POST', runs, {}))
+  expect(first.id).not.toBe(second.id)
+})
+
+test('a workflow with several first steps must be told at which to start', async () => {
+  const { runs } = await create([leadsSteps[0], { ...leadsSteps[0], name: 'at night' }, ...leadsSteps.slice(1)])
+  expect(await api.send('POST', runs)).toMatchObject({
+    status: 409,
+    body: { code: 'first_step_ambiguous', detail: 'Say in "step" at which to start: "every hour", "at night".' },
+  })
+  expect((await api.send('POST', runs, { step: 'at night' })).status).toBe(201)
+  expect(await api.send('POST', runs, { step: 'at nigth' })).toMatchObject({
+    status: 422,
+    body: { errors: [{ pointer: '/step', message: expect.stringContaining('did you mean "at night"?') }] },
+  })
+})
+
+test('a disabled workflow, one without steps and one that is not there start nothing', async () => {
+  const disabled = await create(leadsSteps, { enabled: false })
+  expect(await api.send('POST', disabled.runs)).toMatchObject({ status: 409, body: { code: 'workflow_disabled' } })
+  const empty = await create([], { name: 'empty' })
+  expect(await api.send('POST', empty.runs)).toMatchObject({ status: 409, body: { code: 'first_step_missing' } })
+  const nobody = '/v1/workflows/019a0000-0000-7000-8000-000000000000/runs'
+  expect(await api.send('POST', nobody)).toMatchObject({ status: 404, body: { code: 'workflow_unknown' } })
+  expect(await api.send('GET', nobody)).toMatchObject({ status: 404, body: { code: 'workflow_unknown' } })
+  expect(await api.query('select 1 from workflow_run')).toEqual([])
+})
+
+test('a run stays on the version that it began with', async () => {
+  const { id, runs } = await create(leadsSteps)
+  const run = runOf(await api.send('POST', runs))
+  await api.send('PUT', `/v1/workflows/${id}`, { name: 'leads', steps: [] }, { 'if-match': '"1"' })
+  expect((await read(run.id)).steps.map(({ name }) => name)).toEqual(['every hour', 'get leads', 'insert'])
+})
+
+test('the runs are listed the newest first, page by page, and outlive their workflow', async () => {
+  const { id, runs } = await create(leadsSteps)
+  const ids: string[] = []
+  for (let index = 0; index < 5; index += 1) ids.unshift(runOf(await api.send('POST', runs)).id)
+  await api.send('DELETE', `/v1/workflows/${id}`)
+  const first = pageSchema(runDocument).parse((await api.send('GET', `${runs}?limit=3`)).body)
+  const second = pageSchema(runDocument).parse(
+    (await api.send('GET', `${runs}?limit=3&cursor=${first.nextCursor}`)).body,
+  )
+  expect([...first.items, ...second.items].map((run) => run.id)).toEqual(ids)
+  expect(second.nextCursor).toBeNull()
+})
+
+test('jobs are found by run, step and status, page by page, and one by its id', async () => {
+  const { runs } = await create(leadsSteps)
+  const payload = Array.from({ length: 5 }, (_, segmentationId) => ({ segmentationId }))
+  const run = await read(runOf(await api.send('POST', runs, { payload })).id)
+  await api.send('POST', runs)
+  const [tick, get] = run.steps
+  expect(await jobsOf(run.id)).toHaveLength(6)
+  expect(await jobsOf(run.id, `&stepId=${get?.stepId}&status=queued`)).toHaveLength(5)
+  expect(await jobsOf(run.id, `&stepId=${tick?.stepId}&status=queued`)).toHaveLength(0)
+  const page = z.object({ items: z.array(z.object({ id: z.string() })), nextCursor: z.string().nullable() })
+  const seen: string[] = []
+  let next: string | null = null
+  do {
+    const cursor = next === null ? '' : `&cursor=${next}`
+    const { items, nextCursor } = page.parse((await api.send('GET', `/v1/jobs?runId=${run.id}&limit=4${cursor}`)).body)
+    seen.push(...items.map(({ id }) => id))
+    next = nextCursor
+  } while (next !== null)
+  expect(seen).toEqual([...new Set(seen)].toSorted().toReversed())
+  expect(seen).toHaveLength(6)
+  const [newest = ''] = seen
+  expect((await api.send('GET', `/v1/jobs/${newest}`)).body).toMatchObject({
+    id: newest,
+    runId: run.id,
+    stepId: get?.stepId,
+    parentId: expect.any(String),
+    itemIndex: expect.any(Number),
+    status: 'queued',
+    seq: 1,
+    attempt: 0,
+    output: null,
+    error: null,
+    traceparent: expect.stringMatching(/^00-/),
+    finishedAt: null,
+  })
+})
+
+test('runs and jobs that are not there are not found', async () => {
+  const nobody = '019a0000-0000-7000-8000-000000000000'
+  expect(await api.send('GET', `/v1/runs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'run_unknown' } })
+  expect(await api.send('GET', `/v1/jobs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'job_unknown' } })
+})

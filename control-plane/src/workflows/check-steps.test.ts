@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest'
+import { configCheckOf } from './check-config.ts'
+import { faultsOfOneStep, faultsOfSteps } from './check-steps.ts'
+import type { StepDocument } from './document.ts'
+
+const functions = new Map(
+  [
+    { name: 'CronJob', configSchema: {} },
+    { name: 'Database.query', configSchema: { type: 'object', required: ['sql'] } },
+  ].map((fn) => [fn.name, configCheckOf(fn)]),
+)
+
+const step = (id: string, change: Partial<StepDocument> = {}): StepDocument => ({
+  id,
+  name: id,
+  functionName: 'Database.query',
+  config: { sql: 'select 1' },
+  nextStep: null,
+  outputType: null,
+  retry: {},
+  timeoutMs: null,
+  ...change,
+})
+
+test('the faults of all steps are found at once', () => {
+  const steps = [
+    step('a', { functionName: 'database.query', nextStep: 'b' }),
+    step('b', { config: {}, nextStep: 'c' }),
+    step('c', { functionName: 'CronJob', config: { schedule: '* * * *' } }),
+  ]
+  expect(faultsOfSteps(steps, functions)).toEqual([
+    { pointer: '/1/nextStep', message: 'step "c" is a CronJob: it begins runs and takes no jobs' },
+    {
+      pointer: '/0/functionName',
+      message: 'no worker has offered a function "database.query", did you mean "Database.query"?',
+    },
+    { pointer: '/1/config/sql', message: 'is missing' },
+    { pointer: '/2/config/schedule', message: expect.stringContaining('expected five fields') },
+  ])
+})
+
+test('a function that resembles none gets no misleading hint', () => {
+  expect(faultsOfSteps([step('a', { functionName: 'RdStation.getLeads' })], functions)).toEqual([
+    { pointer: '/0/functionName', message: 'no worker has offered a function "RdStation.getLeads"' },
+  ])
+})
+
+test('one step is judged by itself: what is wrong elsewhere does not hinder it', () => {
+  const steps = [step('a', { functionName: 'Gone.since' }), step('b', { config: {} })]
+  expect(faultsOfOneStep(steps, 1, functions)).toEqual([{ pointer: '/config/sql', message: 'is missing' }])
+})
+
+test('a circle that one step closes is told at this step', () => {
+  expect(faultsOfOneStep([step('a', { nextStep: 'b' }), step('b', { nextStep: 'a' })], 1, functions)).toEqual([
+    { pointer: '/nextStep', message: 'leads back to the step itself: b → a → b' },
+  ])
+})
+
+test('a step that others point to cannot become a CronJob', () => {
+  const steps = [step('a', { nextStep: 'b' }), step('b', { functionName: 'CronJob', config: { schedule: '@daily' } })]
+  expect(faultsOfOneStep(steps, 1, functions)).toEqual([
+    { pointer: '/functionName', message: 'step "b" is a CronJob: it begins runs and takes no jobs' },
+  ])
+})

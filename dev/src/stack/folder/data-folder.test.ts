@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { StackEvent } from '../service.ts'
+import { emptyDataFolder, openDataFolder } from './data-folder.ts'
+import { choosePort } from './ports.ts'
+
+let path: string
+const events: StackEvent[] = []
+const observe = (event: StackEvent) => void events.push(event)
+
+beforeEach(() => {
+  events.length = 0
+  path = realpathSync(mkdtempSync(join(tmpdir(), 'esteira-folder-')))
+})
+
+afterEach(() => rmSync(path, { recursive: true }))
+
+test('passwords and ports are found again', async () => {
+  const first = await openDataFolder(path, observe)
+  const port = await choosePort(first, 'postgres', observe)
+  const { password } = first.state()
+  first.release()
+  const second = await openDataFolder(path, observe)
+  expect(await choosePort(second, 'postgres', observe)).toBe(port)
+  expect(second.state().password).toBe(password)
+  expect(events).toEqual([])
+  second.release()
+})
+
+test('a port that a stranger has taken is given up for another, and that is said', async () => {
+  const folder = await openDataFolder(path, observe)
+  const port = await choosePort(folder, 'postgres', observe)
+  const stranger = createServer()
+  await new Promise<void>((resolve) => stranger.listen(port, '127.0.0.1', resolve))
+  const other = await choosePort(folder, 'postgres', observe)
+  expect(other).not.toBe(port)
+  expect(events).toEqual([{ kind: 'port.moved', name: 'postgres', from: port, to: other }])
+  stranger.close()
+  folder.release()
+})
+
+test('two folders get different names for their nodes', async () => {
+  const one = await openDataFolder(join(path, 'one'), observe)
+  const two = await openDataFolder(join(path, 'two'), observe)
+  expect(one.state().nodeName).not.toBe(two.state().nodeName)
+  one.release()
+  two.release()
+})
+
+test('passwords can be read by their owner only', async () => {
+  const folder = await openDataFolder(path, observe)
+  expect(statSync(join(path, 'stack.json')).mode & 0o077).toBe(0)
+  folder.release()
+})
+
+test('emptying takes data, logs and passwords, and leaves the stack of another folder inside', async () => {
+  const outer = await openDataFolder(path, observe)
+  const inner = await openDataFolder(join(path, 'test'), observe)
+  const { password } = outer.state()
+  for (const name of ['postgres', 'logs', 'test/postgres']) {
+    mkdirSync(join(path, name), { recursive: true })
+    writeFileSync(join(path, name, 'something'), '')
+  }
+  emptyDataFolder(outer)
+  expect(['postgres', 'logs/something', 'test/postgres/something'].map((name) => existsSync(join(path, name)))).toEqual(
+    [false, false, true],
+  )
+  expect(outer.state().password).not.toBe(password)
+  inner.release()
+  outer.release()
+})
+
+test('data that has no state beside it is left alone', async () => {
+  mkdirSync(join(path, 'postgres'))
+  await expect(openDataFolder(path, observe)).rejects.toThrow(expect.objectContaining({ code: 'folder_foreign' }))
+  expect(existsSync(join(path, 'postgres'))).toBe(true)
+})
+
+test('a state that is not ours is not touched', async () => {
+  writeFileSync(join(path, 'stack.json'), '{"format":"something else"}')
+  await expect(openDataFolder(path, observe)).rejects.toThrow(/stack\.json is not the state of a local stack/)
+})

@@ -1,0 +1,7 @@
+export { openBroker, type Broker, type TakenMessage } from './broker.ts'
+export { cloneDatabase, emptyDatabase, type TestDatabase } from './databases.ts'
+export { type HouseApi, type JobOfTest, type RunOfTest, type WorkflowOfTest } from './house-api.ts'
+export { startTestHouse, type TestHouse } from './house.ts'
+export { startProxy, type Proxy } from './proxy.ts'
+export { createVhost, type TestVhost } from './vhosts.ts'
+export { waitFor, type WaitOptions } from './wait-for.ts'

@@ -1,0 +1,81 @@
+import { connect } from 'amqplib'
+import { Client } from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import {
+  cloneDatabase,
+  createVhost,
+  openBroker,
+  startProxy,
+  waitFor,
+  type Broker,
+  type Proxy,
+  type TestDatabase,
+  type TestVhost,
+} from './index.ts'
+
+let database: TestDatabase
+let vhost: TestVhost
+let broker: Broker
+let proxy: Proxy
+
+beforeAll(async () => {
+  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
+  broker = await openBroker(vhost.url)
+  await broker.declareQueue('queue')
+})
+
+afterAll(async () => {
+  await broker.close()
+  await Promise.all([database.drop(), vhost.drop()])
+})
+
+beforeEach(async () => {
+  proxy = await startProxy(vhost.url)
+})
+
+afterEach(() => proxy.stop())
+
+test('a message whose confirm is dropped has arrived, and the publisher does not know', async () => {
+  const connection = await connect(proxy.url)
+  connection.on('error', () => undefined)
+  const channel = await connection.createConfirmChannel()
+  channel.on('error', () => undefined)
+  const dropped = proxy.dropNextConfirm()
+  channel.sendToQueue('queue', Buffer.from('"arrived"'))
+  await expect(channel.waitForConfirms()).rejects.toThrow(/closed/i)
+  await dropped
+  expect((await broker.takeAll('queue')).map(({ payload }) => payload)).toEqual(['arrived'])
+  const after = await openBroker(proxy.url)
+  await after.publish('queue', 'and the way is free again')
+  expect(await broker.takeAll('queue')).toHaveLength(1)
+  await after.close()
+})
+
+test('what the server says is held back while the proxy is paused', async () => {
+  const held = await openBroker(proxy.url)
+  proxy.pause()
+  const publishing = held.publish('queue', 'held').then(() => 'confirmed')
+  // Opening the channel waits for the server, so nothing can have arrived.
+  await expect(Promise.race([publishing, broker.count('queue')])).resolves.toBe(0)
+  proxy.resume()
+  expect(await publishing).toBe('confirmed')
+  expect(await broker.takeAll('queue')).toHaveLength(1)
+  await held.close()
+})
+
+test('a way that is cut stays cut until it is opened again', async () => {
+  const way = await startProxy(database.url)
+  const client = new Client({ connectionString: way.url })
+  await client.connect()
+  const broken = new Promise((resolve) => client.once('error', resolve))
+  way.cut()
+  await broken
+  await waitFor(() => way.connections() === 0)
+  await expect(new Client({ connectionString: way.url }).connect()).rejects.toThrow(/terminated|ECONNRESET/)
+  way.resume()
+  const again = new Client({ connectionString: way.url })
+  await again.connect()
+  expect((await again.query('select count(*)::int as lanes from outbox_lane')).rows).toEqual([{ lanes: 0 }])
+  await again.end()
+  await way.stop()
+})

@@ -1,0 +1,106 @@
+import { connect, createServer, type Socket } from 'node:net'
+import { createConfirmWatch } from './confirm-watch.ts'
+
+/** A link between a client and a server that a test can break. */
+export type Proxy = {
+  /** The server's address with the proxy's port in it. */
+  url: string
+  /** Breaks every connection, and each new one at once, until `resume`. */
+  cut: () => void
+  /** Holds back what the server sends, until `resume`; what is held back when a connection breaks is lost. */
+  pause: () => void
+  resume: () => void
+  /**
+   * Breaks all connections just before RabbitMQ's next publisher confirm would pass; new ones pass. Resolves when that
+   * has happened.
+   */
+  dropNextConfirm: () => Promise<void>
+  /** How many clients are connected. */
+  connections: () => number
+  stop: () => Promise<void>
+}
+
+/** Starts a proxy on a port of its own in front of a Postgres or RabbitMQ address. */
+export const startProxy = async (targetUrl: string): Promise<Proxy> => {
+  const target = new URL(targetUrl)
+  const links = new Set<{ client: Socket; server: Socket }>()
+  let state: 'open' | 'paused' | 'cut' = 'open'
+  let onConfirm: (() => void) | undefined
+
+  const breakAll = () => {
+    for (const { client, server } of links) {
+      client.destroy()
+      server.destroy()
+    }
+  }
+
+  const listener = createServer((client) => {
+    if (state === 'cut') {
+      client.destroy()
+      return
+    }
+    const server = connect(Number(target.port), target.hostname)
+    const link = { client, server }
+    links.add(link)
+    const end = () => {
+      links.delete(link)
+      client.destroy()
+      server.destroy()
+    }
+    for (const socket of [client, server]) {
+      socket.setNoDelay(true)
+      socket.once('close', end)
+      // A broken connection is what a proxy is for; its close follows.
+      socket.on('error', end)
+    }
+    const holdsConfirm = createConfirmWatch()
+    client.on('data', (bytes) => server.write(bytes))
+    server.on('data', (bytes) => {
+      const confirmed = target.protocol === 'amqp:' && holdsConfirm(bytes)
+      if (!confirmed || onConfirm === undefined) {
+        client.write(bytes)
+        return
+      }
+      // The whole chunk is lost with it: what else it holds was on the same broken wire.
+      const dropped = onConfirm
+      onConfirm = undefined
+      breakAll()
+      dropped()
+    })
+    if (state === 'paused') server.pause()
+  })
+  await new Promise<void>((resolve, reject) => {
+    listener.once('error', reject)
+    listener.listen(0, '127.0.0.1', resolve)
+  })
+  const address = listener.address()
+  if (address === null || typeof address === 'string') throw new Error('the proxy listens on no port')
+  const url = new URL(targetUrl)
+  url.hostname = '127.0.0.1'
+  url.port = String(address.port)
+
+  return {
+    url: url.href,
+    cut: () => {
+      state = 'cut'
+      breakAll()
+    },
+    pause: () => {
+      state = 'paused'
+      for (const { server } of links) server.pause()
+    },
+    resume: () => {
+      state = 'open'
+      for (const { server } of links) server.resume()
+    },
+    dropNextConfirm: () =>
+      new Promise((resolve) => {
+        onConfirm = resolve
+      }),
+    connections: () => links.size,
+    stop: async () => {
+      breakAll()
+      await new Promise((resolve) => listener.close(resolve))
+    },
+  }
+}

@@ -1,0 +1,14 @@
+import { Client } from 'pg'
+
+/** Runs statements on a connection of their own, one after the other; the rows of the last. */
+export const runOn = async (url: string, ...statements: string[]): Promise<unknown[]> => {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    let rows: unknown[] = []
+    for (const statement of statements) rows = (await client.query(statement)).rows
+    return rows
+  } finally {
+    await client.end()
+  }
+}

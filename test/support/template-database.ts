@@ -1,0 +1,36 @@
+import { hash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { escapeIdentifier } from 'pg'
+import { runOn } from './run-on.ts'
+
+const templatePrefix = 'template_'
+
+/** Brings a database's tables up to date. */
+export type Migrate = (databaseUrl: string) => Promise<void>
+
+/**
+ * Makes the database that `cloneDatabase` copies, unless a run with the same migrations has left it. It is made under
+ * another name and renamed when it is whole. Returns its name.
+ */
+export const makeTemplate = async (adminUrl: string, migrations: URL, migrate: Migrate): Promise<string> => {
+  const name = `${templatePrefix}${await hashOf(migrations)}`
+  const unfinished = `${name}_unfinished`
+  const found = await runOn(adminUrl, `select from pg_database where datname = '${name}'`)
+  if (found.length > 0) return name
+  await runOn(
+    adminUrl,
+    `drop database if exists ${escapeIdentifier(unfinished)} with (force)`,
+    `create database ${escapeIdentifier(unfinished)}`,
+  )
+  const url = new URL(adminUrl)
+  url.pathname = `/${unfinished}`
+  await migrate(url.href)
+  await runOn(adminUrl, `alter database ${escapeIdentifier(unfinished)} rename to ${escapeIdentifier(name)}`)
+  return name
+}
+
+const hashOf = async (folder: URL): Promise<string> => {
+  const names = (await readdir(folder)).filter((name) => /^\d+_.*\.sql$/.test(name)).toSorted()
+  const files = await Promise.all(names.map((name) => readFile(new URL(name, folder), 'utf8')))
+  return hash('sha256', names.map((name, index) => `${name}\n${files[index]}`).join('\n')).slice(0, 12)
+}

@@ -1,0 +1,76 @@
+import { fileURLToPath } from 'node:url'
+import { migrate } from '@esteira/control-plane/migrate'
+import { StackError, startStack, type Stack, type StackEvent, type StackOptions } from '@esteira/dev/stack'
+import { escapeIdentifier } from 'pg'
+import { z } from 'zod'
+import { clonePrefix } from './databases.ts'
+import { managementApi } from './management-api.ts'
+import { runOn } from './run-on.ts'
+import { makeTemplate } from './template-database.ts'
+import { vhostPrefix } from './vhosts.ts'
+
+/** The services of a test run, and the migrated database that tests copy. */
+export type TestStack = { stack: Stack; template: string }
+
+const root = new URL('../../', import.meta.url)
+
+/**
+ * Starts the services that tests use, with a data folder of their own, so that `npm start` can run beside them. What an
+ * earlier run left in it is thrown away, but not the cluster and the node: making them anew takes longer.
+ */
+export const startTestStack = async (env: NodeJS.ProcessEnv): Promise<TestStack> => {
+  const stack = await startAnew({
+    dataDir: fileURLToPath(new URL('.esteira/test', root)),
+    env,
+    databaseUrl: env['DATABASE_URL'],
+    rabbitmqUrl: env['RABBITMQ_URL'],
+    rabbitmqManagementUrl: env['RABBITMQ_MANAGEMENT_URL'],
+    // Tests throw their data away. A killed server loses nothing by this, only a machine that falls does.
+    postgresSettings: ['fsync=off', 'full_page_writes=off'],
+    observe: tell,
+  })
+  try {
+    const [template] = await Promise.all([
+      dropOldDatabases(stack).then(() => makeTemplate(stack.postgres.url, new URL('migrations/', root), migrate)),
+      dropOldVhosts(stack),
+    ])
+    return { stack, template }
+  } catch (error) {
+    await stack.stop()
+    throw error
+  }
+}
+
+/** A machine that fell may have left a cluster that cannot start again; it is only test data. */
+const startAnew = async (options: StackOptions): Promise<Stack> => {
+  try {
+    return await startStack(options)
+  } catch (error) {
+    if (!(error instanceof StackError && error.code === 'service_failed')) throw error
+    process.stderr.write(`${error.message}\nbeginning with empty data\n`)
+    return startStack({ ...options, fresh: true })
+  }
+}
+
+const tell = (event: StackEvent): void => {
+  if (event.kind === 'package.installing') process.stderr.write(`installing what is missing: ${event.command}\n`)
+  if (event.kind === 'service.exited') process.stderr.write(`${event.part} fell: ${event.reason}\n`)
+  if (event.kind === 'service.unreachable') process.stderr.write(`${event.address}: ${event.reason}\n`)
+}
+
+/** On a server that was given another run may be at work, so only our own is swept. */
+const dropOldDatabases = async ({ postgres }: Stack): Promise<void> => {
+  if (postgres.source === 'given') return
+  const rows = z
+    .array(z.object({ datname: z.string() }))
+    .parse(await runOn(postgres.url, `select datname from pg_database where datname like '${clonePrefix}%'`))
+  const drops = rows.map(({ datname }) => `drop database ${escapeIdentifier(datname)} with (force)`)
+  await runOn(postgres.url, ...drops)
+}
+
+const dropOldVhosts = async ({ rabbitmq }: Stack): Promise<void> => {
+  if (rabbitmq.source === 'given') return
+  const api = managementApi(rabbitmq.managementUrl)
+  const names = (await api.vhosts()).filter((name) => name.startsWith(vhostPrefix))
+  for (const name of names) await api.delete(`vhosts/${name}`)
+}

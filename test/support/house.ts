@@ -61,7 +61,7 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
   }
   const started = new Map<string, StartedProcess>()
   const start = async (program: Program): Promise<void> => {
-    const process_ = startProcess({
+    const starting = startProcess({
       ...program,
       inherit: process.env,
       logFile: join(folder, `${program.name.replaceAll(' ', '-')}.log`),
@@ -69,8 +69,8 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
       observe: (event) => events.push(event),
       restart: true,
     })
-    started.set(program.name, process_)
-    await process_.ready
+    started.set(program.name, starting)
+    await starting.ready
   }
   const processOf = (name: string): StartedProcess => {
     const found = started.get(name)

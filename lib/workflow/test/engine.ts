@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { queryable, registerLane } from '@esteira/outbox'
 import { createRelay } from '@esteira/outbox/relay'
+import rascal from 'rascal'
 import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
 import {
@@ -130,6 +131,9 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
       return runId
     },
 
+    /** Puts bytes that are no JSON into a queue. */
+    publishBytes: (queue: string, bytes: Buffer) => publishBytes(at.rabbitmqUrl, queue, bytes),
+
     /** Waits until a run is over; resolves to its status. */
     over: (runId: string): Promise<string> =>
       support.waitFor(
@@ -192,6 +196,18 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
 }
 
 export type Engine<Broker extends { close: () => Promise<void> }> = Awaited<ReturnType<typeof openEngine<Broker>>>
+
+const publishBytes = async (rabbitmqUrl: string, queue: string, bytes: Buffer): Promise<void> => {
+  const publisher = await rascal.BrokerAsPromised.create(
+    rascal.withTestConfig({
+      vhosts: { [new URL(rabbitmqUrl).pathname.slice(1)]: { connection: rabbitmqUrl, exchanges: [''] } },
+      publications: { raw: { exchange: '', routingKey: queue } },
+    }),
+  )
+  const publication = await publisher.publish('raw', bytes)
+  await new Promise((resolve, reject) => publication.once('success', resolve).once('error', reject))
+  await publisher.shutdown()
+}
 
 const jobRows = z.array(
   z.object({

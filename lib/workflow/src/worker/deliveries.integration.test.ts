@@ -1,0 +1,185 @@
+import * as support from '@esteira/test/support'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
+
+let engine: Engine<support.Broker>
+
+beforeAll(async () => {
+  engine = await openEngine(support)
+})
+
+afterEach(() => engine.stopWorkers())
+
+afterAll(() => engine.close())
+
+/** A first step that splits when it is let go, and a second that takes the parts. */
+const splitWorkflow = (name: string) =>
+  engine.saveWorkflow(
+    { functionName: name, outputType: 'multiple' },
+    { functionName: `${name}.next`, outputType: null },
+  )
+
+/** A function that gives two items once `go` is called; `calls` are the attempts that have begun. */
+const gatedSplit = (name: string) => {
+  const gate = Promise.withResolvers<void>()
+  const calls: AbortSignal[] = []
+  const fn = functionOf(name, async ({ signal }) => {
+    calls.push(signal)
+    await gate.promise
+    return ['a', 'b']
+  })
+  return { fn, calls, go: gate.resolve }
+}
+
+const next = (name: string) => functionOf(`${name}.next`, () => undefined)
+
+/** What a run of `splitWorkflow` must leave, however often its messages came. */
+const expectOneEffect = async (run: string) => {
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await engine.jobs(run)).toMatchObject([
+    { step: 0, status: 'succeeded', attempt: 1, seq: 1 },
+    { step: 1, status: 'succeeded', attempt: 1, payload: 'a' },
+    { step: 1, status: 'succeeded', attempt: 1, payload: 'b' },
+  ])
+  expect(await engine.untrueCounters()).toEqual([])
+}
+
+const firstJob = async (run: string): Promise<string> => {
+  const [job] = await engine.jobs(run)
+  if (job === undefined) throw new Error('the run has no job')
+  return job.id
+}
+
+test('a message of a job that is over changes nothing, is seen and acked', async () => {
+  const { fn, calls, go } = gatedSplit('over')
+  go()
+  const worker = await engine.startWorker([fn, next('over')])
+  const run = await engine.begin(await splitWorkflow('over'), null)
+  await expectOneEffect(run)
+  const before = await engine.jobs(run)
+  await engine.broker.publish('over', { jobId: await firstJob(run), seq: 1 })
+  await support.waitFor(() => worker.saw('delivery.dropped').length === 1)
+  expect(worker.saw('delivery.dropped')).toEqual([
+    { kind: 'delivery.dropped', functionName: 'over', jobId: await firstJob(run), reason: 'job is over' },
+  ])
+  await worker.stop()
+  expect(await engine.broker.count('over')).toBe(0)
+  expect(calls).toHaveLength(1)
+  expect(await engine.jobs(run)).toEqual(before)
+  await expectOneEffect(run)
+})
+
+test('messages of an older try and of a job that nobody knows are dropped, seen and acked', async () => {
+  const calls: number[] = []
+  const worker = await engine.startWorker([
+    functionOf('older', ({ attempt }) => {
+      calls.push(attempt)
+      throw new Error('not yet')
+    }),
+  ])
+  const workflow = await engine.saveWorkflow({
+    functionName: 'older',
+    outputType: null,
+    retry: { delayMs: 3_600_000, maxDelayMs: 3_600_000 },
+  })
+  const run = await engine.begin(workflow, null)
+  await support.waitFor(() => worker.saw('job.written').length === 1)
+  const unknownId = '0190b1a2-7a4f-7c3e-9d1b-2f5d8e9a1c34'
+  await engine.broker.publish('older', { jobId: await firstJob(run), seq: 1 })
+  await engine.broker.publish('older', { jobId: unknownId, seq: 1 })
+  // Not one that was sent yet, so whoever wrote it is not ours.
+  await engine.broker.publish('older', { jobId: await firstJob(run), seq: 9 })
+  await support.waitFor(() => worker.saw('delivery.dropped').length === 3)
+  expect(worker.saw('delivery.dropped')).toMatchObject([
+    { jobId: await firstJob(run), reason: 'older message' },
+    { jobId: unknownId, reason: 'unknown job' },
+    { jobId: await firstJob(run), reason: 'older message' },
+  ])
+  await worker.stop()
+  expect(await engine.broker.count('older')).toBe(0)
+  expect(calls).toEqual([1])
+  expect(await engine.jobs(run)).toMatchObject([{ status: 'queued', seq: 2, attempt: 1 }])
+})
+
+test('messages that cannot be read are dropped, seen and acked, and the next one is served', async () => {
+  const { fn, go } = gatedSplit('unreadable')
+  go()
+  const worker = await engine.startWorker([fn, next('unreadable')])
+  await engine.publishBytes('unreadable', Buffer.from('{ "jobId": '))
+  for (const payload of ['text', null, {}, { jobId: 'seven', seq: 1 }, { jobId: await randomJobId(), seq: 0 }]) {
+    await engine.broker.publish('unreadable', payload)
+  }
+  await support.waitFor(() => worker.saw('belt.unreadable').length === 6)
+  for (const event of worker.saw('belt.unreadable')) {
+    expect(event).toEqual({ kind: 'belt.unreadable', queue: 'unreadable', reason: expect.stringMatching(/./) })
+  }
+  await expectOneEffect(await engine.begin(await splitWorkflow('unreadable'), null))
+  await worker.stop()
+  expect(await engine.broker.count('unreadable')).toBe(0)
+})
+
+const randomJobId = async (): Promise<string> => firstJob(await engine.begin(await splitWorkflow('nobody'), null))
+
+test('a message that comes twice while its job runs has one effect, also when both end in the same moment', async () => {
+  const { fn, calls, go } = gatedSplit('twice')
+  const worker = await engine.startWorker([fn, next('twice')])
+  const run = await engine.begin(await splitWorkflow('twice'), null)
+  await support.waitFor(() => calls.length === 1)
+  await engine.broker.publish('twice', { jobId: await firstJob(run), seq: 1 })
+  await support.waitFor(() => calls.length === 2)
+  go()
+  await expectOneEffect(run)
+  await support.waitFor(() => worker.saw('delivery.dropped').length === 1)
+  expect(worker.saw('delivery.dropped')).toMatchObject([{ functionName: 'twice', reason: 'job is over' }])
+})
+
+test('a message that comes twice to two workers has one effect', async () => {
+  const { fn, calls, go } = gatedSplit('both')
+  const workers = [
+    await engine.startWorker([fn], { worker: 'one', prefetch: 1 }),
+    await engine.startWorker([fn], { worker: 'two', prefetch: 1 }),
+    await engine.startWorker([next('both')]),
+  ]
+  const run = await engine.begin(await splitWorkflow('both'), null)
+  await engine.broker.publish('both', { jobId: await firstJob(run), seq: 1 })
+  await support.waitFor(() => calls.length === 2)
+  go()
+  await expectOneEffect(run)
+  await support.waitFor(() => workers.flatMap((worker) => worker.saw('delivery.dropped')).length === 1)
+})
+
+test('a long job is shown as running, and a second message takes it over once: one effect, the loser is told', async () => {
+  const { fn, calls, go } = gatedSplit('long')
+  const workers = [
+    await engine.startWorker([fn], { worker: 'one', prefetch: 1 }),
+    await engine.startWorker([fn], { worker: 'two', prefetch: 1 }),
+    await engine.startWorker([next('long')]),
+  ]
+  const run = await engine.begin(await splitWorkflow('long'), null)
+  const claimed = await support.waitFor(async () => {
+    const [job] = await engine.jobs(run)
+    return job?.status === 'running' && job
+  })
+  expect(claimed).toMatchObject({ claim: expect.any(String), worker: expect.stringMatching(/^(one|two)$/) })
+  await engine.broker.publish('long', { jobId: claimed.id, seq: 1 })
+  await support.waitFor(() => calls.length === 2)
+  expect(await engine.jobs(run)).not.toMatchObject([{ claim: claimed.claim }])
+  go()
+  await expectOneEffect(run)
+  await support.waitFor(() => workers.flatMap((worker) => worker.saw('delivery.dropped')).length === 1)
+})
+
+test('of two deliveries of a long job one takes it, and the other is aborted and drops its message', async () => {
+  const { fn, calls, go } = gatedSplit('rivals')
+  const worker = await engine.startWorker([fn, next('rivals')])
+  const run = await engine.begin(await splitWorkflow('rivals'), null)
+  await engine.broker.publish('rivals', { jobId: await firstJob(run), seq: 1 })
+  await support.waitFor(() => calls.some((signal) => signal.aborted))
+  expect(calls.map((signal) => signal.aborted).toSorted(byTruth)).toEqual([false, true])
+  await support.waitFor(() => worker.saw('delivery.dropped').length === 1)
+  expect(worker.saw('delivery.dropped')).toMatchObject([{ reason: 'held by another' }])
+  go()
+  await expectOneEffect(run)
+})
+
+const byTruth = (a: boolean, b: boolean) => Number(a) - Number(b)

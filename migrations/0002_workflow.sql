@@ -62,6 +62,7 @@ create table workflow_run (
   unique (workflow_id, idempotency_key),
   check ((finished_at is null) = (status in ('running', 'cancelling')))
 );
+create index workflow_run_of_workflow on workflow_run (workflow_id, id);
 create index workflow_run_open on workflow_run (id) where status in ('running', 'cancelling');
 
 -- What of a run stands where, exact at every commit: the counters move in the transaction that moves the jobs.

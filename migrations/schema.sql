@@ -139,6 +139,7 @@ create table workflow_run (
   constraint workflow_run_trigger_check CHECK ((trigger = ANY (ARRAY['cron'::text, 'manual'::text]))),
   constraint workflow_run_workflow_id_fkey FOREIGN KEY (workflow_id) REFERENCES workflow(id)
 );
+CREATE INDEX workflow_run_of_workflow ON public.workflow_run USING btree (workflow_id, id);
 CREATE INDEX workflow_run_open ON public.workflow_run USING btree (id) WHERE (status = ANY (ARRAY['running'::text, 'cancelling'::text]));
 
 create table workflow_run_step (

@@ -1,5 +1,6 @@
+import { queryable } from '@esteira/outbox'
 import { emptyDatabase } from '@esteira/test/support'
-import { Client } from 'pg'
+import { openOrm } from '@esteira/workflow'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { migrate } from './migrate.ts'
 
@@ -10,12 +11,11 @@ beforeEach(async () => {
 afterEach(() => database.drop())
 
 const query = async (sql: string): Promise<unknown[]> => {
-  const client = new Client(database.url)
-  await client.connect()
+  const orm = openOrm({ databaseUrl: database.url, poolSize: 1, applicationName: 'test' })
   try {
-    return (await client.query(sql)).rows
+    return (await queryable(orm.em.fork()).query(sql, [])).rows
   } finally {
-    await client.end()
+    await orm.close()
   }
 }
 

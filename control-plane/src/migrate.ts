@@ -10,7 +10,8 @@ const fileName = /^\d{4}_[a-z0-9_]+\.sql$/
  * Brings a database up to the migrations of this code: each file that it has not seen, in one transaction for all. Calling
  * it again, from several processes at once, or on a database that is newer than the code changes nothing more.
  *
- * @throws ControlPlaneError `migration_failed` naming the file; nothing of any file is kept then.
+ * @throws ControlPlaneError `migration_failed` naming the file, or what the driver says when it does not come that far;
+ * nothing of any file is kept then.
  */
 export const migrate = async (databaseUrl: string, onApplied: (file: string) => void = () => {}): Promise<void> => {
   const orm = new MikroORM({
@@ -31,7 +32,7 @@ export const migrate = async (databaseUrl: string, onApplied: (file: string) => 
       disableForeignKeys: false,
     },
   })
-  let file = 'the list of migrations'
+  let file: string | undefined
   try {
     orm.migrator.on('migrating', ({ name }) => {
       file = name
@@ -45,6 +46,7 @@ export const migrate = async (databaseUrl: string, onApplied: (file: string) => 
       await orm.migrator.up({ transaction: em.getTransactionContext() })
     })
   } catch (cause) {
+    if (file === undefined) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new ControlPlaneError('migration_failed', `${file}: ${reason}`, { cause })
   } finally {

@@ -5,6 +5,7 @@ import { cronJobFunction, isTransient, openOrm, publishFunctions } from '@esteir
 import type { MikroORM } from '@mikro-orm/postgresql'
 import type { Config } from './config.ts'
 import { startScheduler } from './cron/scheduler.ts'
+import type { TickProgram } from './cron/tick-runner.ts'
 import { startSettlingRuns } from './duties/settle-runs.ts'
 import { ControlPlaneError } from './errors.ts'
 import { createApp } from './http/app.ts'
@@ -25,36 +26,25 @@ export const startControlPlane = async ({ config, log, signal, path }: Means): P
 
   const observe = writeEvent(log)
   const orm = openOrm({ databaseUrl, poolSize, applicationName: 'control-plane' })
-  const stops: (() => Promise<void>)[] = [() => orm.close()]
+  const parts: { stop: () => Promise<void> }[] = []
   const stop = async (): Promise<void> => {
-    for (const end of stops.toReversed()) await end()
+    // All at once: the grace period is theirs together. The pool goes last, when nobody uses it any more.
+    const ends = await Promise.allSettled(parts.map((part) => part.stop()))
+    await orm.close()
+    for (const end of ends) if (end.status === 'rejected') throw end.reason
   }
   try {
     const lane = await untilRegistered(orm, config, log, signal)
-    const settling = startSettlingRuns(orm, observe)
-    stops.push(settling.stop)
+    parts.push(startSettlingRuns(orm, observe))
     const scheduler =
       cron === null
         ? null
-        : startScheduler({
-            orm,
-            program: {
-              path: cron.program,
-              env: {
-                DATABASE_URL: databaseUrl,
-                ESTEIRA_LANE: cron.lane,
-                ESTEIRA_LOG_LEVEL: logLevel,
-                ...(path === undefined ? {} : { PATH: path }),
-              },
-            },
-            graceMs,
-            observe,
-          })
-    if (scheduler !== null) stops.push(scheduler.stop)
+        : startScheduler({ orm, program: programOf(cron, { databaseUrl, logLevel, path }), graceMs, observe })
+    if (scheduler !== null) parts.push(scheduler)
     const onSaved = (): void => scheduler?.wake()
     const app = createApp({ orm, lane, worker: config.lane, adminToken, onSaved, observe })
     const serving = await serve({ fetch: app.fetch, host: config.httpHost, port: config.httpPort, graceMs })
-    stops.push(serving.stop)
+    parts.push(serving)
     log.info({ event: 'ready', url: serving.url, cron: cron === null ? 'off' : 'local' })
     return { stop }
   } catch (error) {
@@ -62,6 +52,19 @@ export const startControlPlane = async ({ config, log, signal, path }: Means): P
     throw error
   }
 }
+
+const programOf = (
+  cron: { program: string; lane: string },
+  { databaseUrl, logLevel, path }: { databaseUrl: string; logLevel: string; path: string | undefined },
+): TickProgram => ({
+  path: cron.program,
+  env: {
+    DATABASE_URL: databaseUrl,
+    ESTEIRA_LANE: cron.lane,
+    ESTEIRA_LOG_LEVEL: logLevel,
+    ...(path === undefined ? {} : { PATH: path }),
+  },
+})
 
 const untilMigrated = async ({ databaseUrl }: Config, log: Log, signal: AbortSignal): Promise<void> => {
   const fault = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, async () => {

@@ -1,10 +1,11 @@
 import { hostname } from 'node:os'
 import { integer, loadConfig, logLevels, oneOf, postgresUrl, rabbitmqUrl, text } from '@esteira/service'
 
-/** Where the relay carries from and to, and how; times in milliseconds. */
-export type SidecarConfig = ReturnType<typeof loadSidecarConfig>
-
-/** @throws ConfigError with every problem at once. */
+/**
+ * Where the relay carries from and to, and how; times in milliseconds.
+ *
+ * @throws ConfigError with every problem at once.
+ */
 export const loadSidecarConfig = (env: NodeJS.ProcessEnv) =>
   loadConfig(env, {
     databaseUrl: postgresUrl('DATABASE_URL'),

@@ -36,7 +36,7 @@ export const dueTicks = (desired: readonly Schedule[], before: Awaited, now: Dat
       awaited.set(stepId, { schedule, timeZone, next })
       continue
     }
-    const at = newestUntil(step, now) ?? next
+    const at = newestFrom(next, step, now)
     if (at > deadline) due.push({ stepId, at })
     else missed.push({ stepId, at })
     awaited.set(stepId, { schedule, timeZone, next: cronOf(step).nextRun(now) })
@@ -54,8 +54,11 @@ export const pauseUntilNext = (awaited: Awaited, now: Date, pollMs: number): num
 /** The key of a tick: whoever fires it, and however often, begins one run. */
 export const keyOf = ({ stepId, at }: Tick): string => `local/${stepId}/${at.toISOString()}`
 
-// Croner gives the runs before a time; a tick at this very moment is due.
-const newestUntil = (step: Schedule, now: Date): Date | undefined =>
-  cronOf(step).previousRuns(1, new Date(now.getTime() + 1))[0]
+/** The newest tick from `first` until now, both included. */
+const newestFrom = (first: Date, step: Schedule, now: Date): Date => {
+  // Croner gives the runs before a time, and a tick at this very moment is due.
+  const [newest = first] = cronOf(step).previousRuns(1, new Date(now.getTime() + 1))
+  return later(first, newest)
+}
 
 const later = (a: Date, b: Date): Date => (a > b ? a : b)

@@ -72,6 +72,11 @@ test.each(['{"name":', 'name', '"\xff"', ''])('the body %j is no JSON', async (b
   expect(await codeOf(await post(bytes))).toMatchObject({ status: 400, code: 'json_invalid' })
 })
 
+test('where a body is needed, none at all is refused too', async () => {
+  const answer = await setup().send('POST', '/v1/workflows')
+  expect(await codeOf(answer)).toMatchObject({ status: 400, code: 'json_invalid', detail: 'Send a JSON body.' })
+})
+
 test.each(['text/plain', 'application/x-www-form-urlencoded', 'application/jsonx'])(
   'a body of the type %s is refused',
   async (type) => {

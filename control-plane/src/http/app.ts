@@ -72,7 +72,10 @@ const refuseInvalid = async (result: Validated, c: Context): Promise<void> => {
   if (result.success) return
   const { issues } = result.error
   if (result.target === 'json') {
-    const input: unknown = await c.req.json()
+    const text = await c.req.text()
+    // Without a body there is nothing that the faults could point to.
+    if (text === '') throw new ControlPlaneError('json_invalid', 'Send a JSON body.')
+    const input: unknown = JSON.parse(text)
     throw new ControlPlaneError('body_invalid', 'See what is wrong where.', { faults: faultsOfIssues(issues, input) })
   }
   throw new ControlPlaneError('query_invalid', 'See what is wrong where; pointers name the parameter.', {

@@ -21,5 +21,5 @@ export const idParam = z.string().openapi({ format: 'uuid' })
 /** @throws ControlPlaneError with `code` when an id of an address cannot be one. */
 export const known = (id: string, code: ControlPlaneErrorCode): string => {
   if (!isUuid(id)) throw new ControlPlaneError(code, `"${id}" is no id: expected a UUID.`)
-  return id
+  return id.toLowerCase()
 }

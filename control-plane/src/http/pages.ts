@@ -58,5 +58,8 @@ export const pageOf = <Row, Item>(
   }
 }
 
+/** A UUID as clients may write it; ours are in lower case. */
+export const uuidInput = z.guid().toLowerCase()
+
 /** Whether a key is a UUID, as most are; anything else would be an error of the database. */
-export const isUuid = (key: string): boolean => z.uuid().safeParse(key).success
+export const isUuid = (key: string): boolean => uuidInput.safeParse(key).success

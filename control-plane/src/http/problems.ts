@@ -1,8 +1,8 @@
 import { isTransient } from '@esteira/workflow'
+import { z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import * as z from 'zod'
 import { ControlPlaneError, type ControlPlaneErrorCode } from '../errors.ts'
 import { strictObject } from '../faults/faults-of-issues.ts'
 
@@ -38,14 +38,14 @@ export type ProblemCode = keyof typeof answers
 export const problemType = 'application/problem+json'
 
 /** An RFC 9457 problem document. */
-export const problemSchema = strictObject({
+const problemSchema = strictObject({
   type: z.string(),
   title: z.string(),
   status: z.int(),
   code: z.string(),
   detail: z.string(),
-  errors: z.array(z.strictObject({ pointer: z.string(), message: z.string() })).optional(),
-})
+  errors: z.array(strictObject({ pointer: z.string(), message: z.string() })).optional(),
+}).openapi('Problem')
 
 /** What may be wrong with any body. */
 export const bodyProblems = ['json_invalid', 'content_type_unsupported', 'body_too_large', 'body_invalid'] as const

@@ -5,7 +5,7 @@ import { ControlPlaneError } from '../errors.ts'
 import { strictObject } from '../faults/faults-of-issues.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, idParam, known } from '../http/describe.ts'
-import { isUuid, type PageRequest, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
+import { isUuid, type PageRequest, pageOf, pageQuery, pageRequest, pageSchema, uuidInput } from '../http/pages.ts'
 import { pageProblems, problemResponses } from '../http/problems.ts'
 
 const jobDocument = strictObject({
@@ -30,8 +30,8 @@ const jobDocument = strictObject({
 }).openapi('Job')
 
 const jobFilter = {
-  runId: z.uuid().optional(),
-  stepId: z.uuid().optional(),
+  runId: uuidInput.optional(),
+  stepId: uuidInput.optional(),
   status: z.enum(jobStatuses).optional(),
 }
 

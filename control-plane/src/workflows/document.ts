@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { retryPolicySchema } from '@esteira/workflow'
+import { uuidInput } from '../http/pages.ts'
 import { strictObject } from '../faults/faults-of-issues.ts'
 
 /** 25 minutes: RabbitMQ takes a delivery back after 30, and the job must be over before. */
@@ -17,7 +18,7 @@ const stepMembers = {
 
 /** A step as a client sends it. */
 export const stepInput = strictObject({
-  id: z.uuid().optional().openapi({ description: 'Keeps the step through a change of its name' }),
+  id: uuidInput.optional().openapi({ description: 'Keeps the step through a change of its name' }),
   ...stepMembers,
   config: z.record(z.string(), z.unknown()).default({}),
   nextStep: z
@@ -57,7 +58,7 @@ export const newWorkflowInput = strictObject({
 export const workflowInput = strictObject({
   ...workflowMembers,
   steps: z.array(stepInput).max(maxSteps),
-  id: z.uuid().optional().openapi({ description: 'Ignored: the address says which' }),
+  id: z.string().optional().openapi({ description: 'Ignored: the address says which' }),
   version: z.int().optional().openapi({ description: 'Ignored: If-Match says which' }),
   createdAt: z.string().optional().openapi({ description: 'Ignored' }),
   updatedAt: z.string().optional().openapi({ description: 'Ignored' }),

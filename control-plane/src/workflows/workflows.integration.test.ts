@@ -41,6 +41,7 @@ test('a workflow is saved with its defaults, its order, and next steps as ids', 
   expect(get).toMatchObject({ nextStep: insert?.id, retry: { maxAttempts: 3 }, timeoutMs: 60_000 })
   expect(insert).toMatchObject({ name: 'insert', nextStep: null, outputType: null })
   expect(workflowOf(await api.send('GET', `/v1/workflows/${workflow.id}`))).toEqual(workflow)
+  expect(workflowOf(await api.send('GET', `/v1/workflows/${workflow.id.toUpperCase()}`))).toEqual(workflow)
 })
 
 test('what was read can be sent back as it is, and nothing but the version changes', async () => {

@@ -15,7 +15,10 @@ type Program = {
 export type Running = {
   /** Ends the work in order and frees what it held; called once. */
   stop: () => Promise<void>
-  /** Resolves to an exit code when the program ends by itself. Long-lived programs leave it out. */
+  /**
+   * Resolves to an exit code when the program ends by itself; after a signal too, since only the program knows whether
+   * its work was done by then. Long-lived programs leave it out.
+   */
   ended?: Promise<number>
 }
 
@@ -38,7 +41,7 @@ export const runMain = async (program: (signal: AbortSignal) => Program): Promis
     const main = program(stopping.signal)
     log = main.log
     const running = await main.start(stopping.signal)
-    const code = await Promise.race([running.ended ?? never, asked.then(() => exitCodes.ok)])
+    const code = await (running.ended ?? asked.then(() => exitCodes.ok))
     await running.stop()
     return code
   } catch (error) {
@@ -52,5 +55,3 @@ export const runMain = async (program: (signal: AbortSignal) => Program): Promis
     return exitCodes.failed
   }
 }
-
-const never = new Promise<number>(() => {})

@@ -37,7 +37,9 @@ type Support<Broker> = {
   waitFor: <T>(condition: () => Promise<T | false>, options: { describe: () => unknown }) => Promise<T>
 }
 
-const lane = 'engine'
+/** The name of the lane that every worker writes to. */
+export const laneName = 'engine'
+
 const silent = () => {}
 
 /** Says nothing: what a test looks at are rows, messages and events. */
@@ -56,8 +58,8 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
   const at = { databaseUrl: database.url, rabbitmqUrl: vhost.url }
   const broker = await support.openBroker(vhost.url)
   const orm = openOrm({ databaseUrl: at.databaseUrl, poolSize: 4, applicationName: 'test' })
-  const laneId = await registerLane(queryable(orm.em.fork()), lane)
-  const relay = createRelay({ ...at, lane, pollMs: 500 })
+  const laneId = await registerLane(queryable(orm.em.fork()), laneName)
+  const relay = createRelay({ ...at, lane: laneName, pollMs: 500 })
   await relay.start()
   const workers = new Set<{ stop: () => Promise<void> }>()
 
@@ -158,7 +160,7 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
         log: silentLog,
         signal: new AbortController().signal,
         ...options,
-        lane,
+        lane: laneName,
         functions,
         observe: (event) => events.push(event),
       })
@@ -198,13 +200,14 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
 export type Engine<Broker extends { close: () => Promise<void> }> = Awaited<ReturnType<typeof openEngine<Broker>>>
 
 const publishBytes = async (rabbitmqUrl: string, queue: string, bytes: Buffer): Promise<void> => {
+  const vhost = new URL(rabbitmqUrl).pathname.slice(1)
   const publisher = await rascal.BrokerAsPromised.create(
     rascal.withTestConfig({
-      vhosts: { [new URL(rabbitmqUrl).pathname.slice(1)]: { connection: rabbitmqUrl, exchanges: [''] } },
-      publications: { raw: { exchange: '', routingKey: queue } },
+      vhosts: { [vhost]: { connection: { url: rabbitmqUrl }, exchanges: [''] } },
+      publications: { bytes: { vhost, exchange: '', routingKey: queue } },
     }),
   )
-  const publication = await publisher.publish('raw', bytes)
+  const publication = await publisher.publish('bytes', bytes)
   await new Promise((resolve, reject) => publication.once('success', resolve).once('error', reject))
   await publisher.shutdown()
 }

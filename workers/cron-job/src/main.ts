@@ -54,6 +54,8 @@ const fire = async (
     log.info({ event: created ? 'tick.fired' : 'tick.seen', ...fields, runId })
     return exitCodes.ok
   } catch (error) {
+    // Asked to stop before the tick was written: whoever started it must know that it was not.
+    if (signal.aborted) return exitCodes.failed
     if (!(error instanceof WorkflowError)) throw error
     log.error({ event: 'tick.refused', ...fields, code: error.code, reason: error.message })
     return refusalCode(error)

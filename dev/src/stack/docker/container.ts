@@ -21,12 +21,17 @@ export type ContainerPlan = {
   ready: (ms: number) => void
 }
 
-/** Where the engine opens ports: `localhost`, or the machine that it runs on. */
-export const engineHost = async (): Promise<string> => (await getContainerRuntimeClient()).info.containerRuntime.host
+/** Where the engine opens ports: 127.0.0.1, or the machine that it runs on. */
+export const engineHost = async (): Promise<string> => {
+  const { host } = (await getContainerRuntimeClient()).info.containerRuntime
+  return host === 'localhost' ? loopback : host
+}
+
+const loopback = '127.0.0.1'
 
 /**
- * Runs a container for a data folder and keeps it up. One that an earlier start left is removed first. Ports are opened
- * on 127.0.0.1 only, unless the engine is on another machine. When it is stopped its volume stays.
+ * Runs a container for a data folder and keeps it up. Ports are opened on 127.0.0.1 only, unless the engine is on
+ * another machine. When it is stopped its volume stays.
  *
  * @throws StackError `service_failed` when it does not come up.
  */
@@ -40,9 +45,7 @@ export const keepContainer = async (
   const client = await getContainerRuntimeClient()
   await client.image.pull(ImageName.fromString(plan.image))
   signal.throwIfAborted()
-  await removeLeftover(folder, service, observe)
-  const host = await engineHost()
-  const HostIp = host === 'localhost' || host === '127.0.0.1' ? '127.0.0.1' : ''
+  const HostIp = (await engineHost()) === loopback ? loopback : ''
   const container = await client.container.create({
     name: nameOf(folder, service),
     Image: plan.image,
@@ -114,8 +117,8 @@ const folderLabel = 'esteira.data-folder'
 /** Of a container and of its volume. */
 const nameOf = (folder: DataFolder, service: ServiceName): string => `esteira-${folder.hash}-${service}`
 
-/** Names may be taken by strangers, so a container counts as ours by its label alone. */
-const removeLeftover = async (folder: DataFolder, service: ServiceName, observe: Observe): Promise<void> => {
+/** Removes the container that an earlier start left. Whose a name is can only be told by the label. */
+export const removeLeftover = async (folder: DataFolder, service: ServiceName, observe: Observe): Promise<void> => {
   const { dockerode } = (await getContainerRuntimeClient()).container
   const found = await dockerode.listContainers({
     all: true,

@@ -3,13 +3,14 @@ import { choosePort } from '../folder/ports.ts'
 import { postgresAnswers } from '../postgres/answers.ts'
 import { rabbitmqAnswers } from '../rabbitmq/answers.ts'
 import type { Observe, RabbitmqService, Service, ServiceName } from '../service.ts'
-import { engineHost, keepContainer } from './container.ts'
+import { engineHost, keepContainer, removeLeftover } from './container.ts'
 
 type Start = { folder: DataFolder; observe: Observe; signal: AbortSignal }
 
 /** Runs Postgres in a container, its data in a volume named after the folder. */
 export const startPostgresContainer = async (start: Start & { settings: readonly string[] }): Promise<Service> => {
   const { folder, observe, signal } = start
+  await removeLeftover(folder, 'postgres', observe)
   const port = await choosePort(folder, 'postgres', observe)
   const { password } = folder.state()
   const address = `${await engineHost()}:${port}`
@@ -42,6 +43,7 @@ export const startPostgresContainer = async (start: Start & { settings: readonly
 /** Runs RabbitMQ in a container, its data in a volume named after the folder. */
 export const startRabbitmqContainer = async (start: Start): Promise<RabbitmqService> => {
   const { folder, observe, signal } = start
+  await removeLeftover(folder, 'rabbitmq', observe)
   const port = await choosePort(folder, 'rabbitmq', observe)
   const management = await choosePort(folder, 'management', observe)
   const { password } = folder.state()

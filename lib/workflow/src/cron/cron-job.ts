@@ -1,6 +1,6 @@
 import { Cron } from 'croner'
 import * as z from 'zod'
-import { configJsonSchema } from '../function/json-schema.ts'
+import { plainJsonSchema } from '../function/json-schema.ts'
 
 /** The function whose steps Kubernetes (or the local scheduler) fires. It has no queue: its ticks begin runs. */
 export const cronJobFunctionName = 'CronJob'
@@ -22,7 +22,8 @@ export type CronJobConfig = z.infer<typeof cronJobConfig>
 /** What the control plane publishes for CronJob, as the workers do for their functions. */
 export const cronJobFunction = {
   name: cronJobFunctionName,
-  configSchema: configJsonSchema(cronJobConfig),
+  // Nothing here is evaluated, the payload least of all: it is what expressions of later steps look at.
+  configSchema: plainJsonSchema(cronJobConfig),
   inputSchema: null,
   outputSchema: null,
 }

@@ -13,6 +13,8 @@ export const openOrm = (options: { databaseUrl: string; poolSize: number; applic
   new MikroORM({
     clientUrl: options.databaseUrl,
     entities,
+    // A misspelt name must not become a database.
+    ensureDatabase: false,
     pool: { min: 0, max: options.poolSize },
     driverOptions: { application_name: options.applicationName },
   })

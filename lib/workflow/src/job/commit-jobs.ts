@@ -5,8 +5,8 @@ import { endJobs } from './end-jobs.ts'
 import type { FinishedJob, HeldJob } from './held-job.ts'
 import { createJob, jobMessage, newJob } from './new-job.ts'
 
-/** What a unit of work did: the jobs whose end it wrote, and the runs that may be over now. */
-export type Committed = { won: Set<string>; maybeOver: string[] }
+/** What a unit of work did: the attempts whose end it wrote, and the runs that may be over now. */
+export type Committed = { won: Set<FinishedJob>; maybeOver: string[] }
 
 /**
  * Writes finished attempts in one unit of work: their ends, their children, the counters, and the messages that will
@@ -28,8 +28,7 @@ export const writeEnds = async (
   const won = await endJobs(tx, finished, by.worker)
   const moves = gatherMoves()
   const messages: OutboxMessage[] = []
-  for (const { job, ending } of finished) {
-    if (!won.has(job.id)) continue
+  for (const { job, ending } of won) {
     switch (ending.kind) {
       case 'succeeded':
         moves.add(job.runId, job.step.id, { belt: -1, succeeded: 1 })

@@ -5,8 +5,8 @@ import { type JobEvent, statusesBefore, transitions } from './transitions.ts'
 
 /**
  * Writes the end of attempts, each by compare-and-set on `(id, seq, claim)` and the statuses that the event may come
- * from; returns the ids of those that were still ours. It is the first statement of its transaction, so whatever else
- * the transaction writes belongs to the winners.
+ * from; returns those whose job was still ours. It is the first statement of its transaction, so whatever else the
+ * transaction writes belongs to the winners. Of two attempts at the same job (its message came twice) one wins.
  *
  * Locks: the jobs, in the order of their ids, before anything else of the unit of work. Two groups that share jobs
  * (a redelivery) take them in the same order, so they cannot deadlock here.
@@ -15,23 +15,26 @@ export const endJobs = async (
   tx: Queryable,
   finished: readonly FinishedJob[],
   worker: string,
-): Promise<Set<string>> => {
+): Promise<Set<FinishedJob>> => {
   const { rows } = await tx.query(endJobsSql, [JSON.stringify(finished.map(endRow)), worker])
-  return new Set(endedRows.parse(rows).map((row) => row.id))
+  const places = new Set(endedRows.parse(rows).map(({ place }) => place))
+  return new Set(finished.filter((_, place) => places.has(place)))
 }
 
 const endJobsSql = `
   with finished as (
     select * from jsonb_to_recordset($1::jsonb) as finished(
-      id uuid, seq int, claim uuid, "from" jsonb, status text, next_seq int, attempt int,
+      place int, id uuid, seq int, claim uuid, "from" jsonb, status text, next_seq int, attempt int,
       output jsonb, error jsonb, delay_ms float8, elapsed_ms float8)
   ), held as (
-    select job.id from workflow_job job join finished using (id)
+    select job.id, finished.place from workflow_job job join finished using (id)
     where job.seq = finished.seq
       and job.claim is not distinct from finished.claim
       and finished."from" ? job.status
     order by job.id
     for no key update of job
+  ), winner as (
+    select distinct on (id) place from held order by id, place
   )
   update workflow_job job set
     status = finished.status,
@@ -45,15 +48,16 @@ const endJobsSql = `
     run_after = now() + finished.delay_ms * interval '1 ms',
     enqueued_at = case when finished.status = 'queued' then now() else job.enqueued_at end,
     finished_at = case when finished.status = 'queued' then null else clock_timestamp() end
-  from finished join held using (id)
+  from finished join winner using (place)
   where job.id = finished.id
-  returning job.id`
+  returning finished.place`
 
-const endedRows = z.array(z.object({ id: z.string() }))
+const endedRows = z.array(z.object({ place: z.int() }))
 
-const endRow = ({ job, ending, elapsedMs }: FinishedJob) => {
+const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
   const event = events[ending.kind]
   return {
+    place,
     id: job.id,
     seq: job.seq,
     claim: job.claim,

@@ -21,14 +21,14 @@ export const commitGroup = async (
   }
   try {
     const { won } = await commit(group)
-    return group.map(({ job, ending }) => (won.has(job.id) ? ending : null))
+    return group.map((finished) => (won.has(finished) ? finished.ending : null))
   } catch (error) {
     const [first, ...others] = group
     if (first === undefined) throw error
     if (others.length === 0) {
       const failed = rejected(first, error)
       const { won } = await commit([failed])
-      return [won.has(first.job.id) ? failed.ending : null]
+      return [won.has(failed) ? failed.ending : null]
     }
     const written: (Ending | null)[] = []
     for (const one of group) written.push(...(await commitGroup(orm, [one], by, untilDone)))

@@ -114,7 +114,7 @@ test('rows that were read are not published once the control session is lost', a
   const proxy = await startProxy(vhost.url)
   proxy.pause()
   const relay = lane.relay({ rabbitmqUrl: proxy.url })
-  await lane.commit(message('read'))
+  await lane.commit(message(1), message(2))
   const turn = relay.runOnce()
   // The link is opened for rows that were read, and it does not come up before the proxy lets the broker answer.
   await expect.poll(() => proxy.connections(), soon).toBe(1)
@@ -123,7 +123,7 @@ test('rows that were read are not published once the control session is lost', a
   proxy.resume()
   await expect(turn).rejects.toThrow(expect.objectContaining({ code: 'session_lost' }))
   expect(await lane.count(lane.name)).toBe(0)
-  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 2 })
   await relay.stop({ graceMs: 0 })
   await proxy.stop()
 })

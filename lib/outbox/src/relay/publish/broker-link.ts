@@ -35,7 +35,7 @@ export const createBrokerLink = (options: BrokerLinkOptions): BrokerLink => {
   const address = withoutPassword(rabbitmqUrl)
   let connection: Connection | null = null
   let channel: ConfirmChannel | null = null
-  let blocked = false
+  let blockedOne: Connection | null = null
   let closed = false
 
   const open = async (): Promise<Connection> => {
@@ -45,7 +45,6 @@ export const createBrokerLink = (options: BrokerLinkOptions): BrokerLink => {
       reason = reasonOf(error)
     })
     opened.on('close', (error) => {
-      blocked = false
       if (connection !== opened) return
       connection = null
       if (closed) return
@@ -53,11 +52,11 @@ export const createBrokerLink = (options: BrokerLinkOptions): BrokerLink => {
       options.onLost()
     })
     opened.on('blocked', (why) => {
-      blocked = true
+      blockedOne = opened
       observe({ kind: 'broker.blocked', reason: why })
     })
     opened.on('unblocked', () => {
-      blocked = false
+      blockedOne = null
       observe({ kind: 'broker.unblocked' })
       options.onUnblocked()
     })
@@ -70,7 +69,7 @@ export const createBrokerLink = (options: BrokerLinkOptions): BrokerLink => {
   }
 
   return {
-    blocked: () => blocked,
+    blocked: () => connection !== null && blockedOne === connection,
     channel: async () => {
       if (closed) throw new OutboxError('relay_misused', 'the relay was stopped')
       connection ??= await open()

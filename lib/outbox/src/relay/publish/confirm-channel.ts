@@ -27,10 +27,10 @@ export const openConfirmChannel = async (
     const channel = connection.createConfirmChannel((error: Error | null) =>
       error === null ? opened.resolve() : opened.reject(error),
     )
-    // A channel that is closed emits its error, and an error that nobody hears would end the process.
-    channel.on('error', () => {})
+    // Before it is open: the answer that opens a channel and the one that closes it may come in one piece.
+    const watched = watch(channel, onGiveUp)
     await opened.promise
-    return watch(channel, onGiveUp)
+    return watched
   } catch (cause) {
     throw new OutboxError('broker_unavailable', `no channel: ${reasonOf(cause)}`, { cause })
   }
@@ -88,8 +88,12 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
       } catch (error) {
         // A link that is being closed takes nothing; any other error means that the row could not be encoded, and
         // then nothing of it was written.
-        const gone = error instanceof Error && error.name === 'IllegalOperationError'
-        resolve(gone ? { kind: 'unknown', cause: error } : refused(reasonOf(error)))
+        if (error instanceof Error && error.name === 'IllegalOperationError') {
+          end(new OutboxError('broker_lost', reasonOf(error), { cause: error }))
+          resolve({ kind: 'unknown', cause: error })
+        } else {
+          resolve(refused(reasonOf(error)))
+        }
       }
     })
 

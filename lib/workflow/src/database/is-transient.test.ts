@@ -1,0 +1,41 @@
+import { expect, test } from 'vitest'
+import { isTransient } from './is-transient.ts'
+
+const withCode = (code: string, message = 'refused') => Object.assign(new Error(message), { code })
+
+test.each([
+  ['40P01', 'deadlock'],
+  ['40001', 'serialization failure'],
+  ['57P01', 'admin shutdown'],
+  ['57P03', 'cannot connect now'],
+  ['53300', 'too many connections'],
+  ['08006', 'connection failure'],
+  ['ECONNREFUSED', 'refused socket'],
+  ['ECONNRESET', 'reset socket'],
+])('%s (%s) may pass by itself', (code) => {
+  expect(isTransient(withCode(code))).toBe(true)
+})
+
+test.each([
+  ['23505', 'unique violation'],
+  ['22P05', 'text that jsonb cannot hold'],
+  ['42601', 'syntax error'],
+  ['ERR_INVALID_ARG_TYPE', 'a bug'],
+])('%s (%s) comes again with the same statement', (code) => {
+  expect(isTransient(withCode(code))).toBe(false)
+})
+
+test('what MikroORM has wrapped is looked into', () => {
+  expect(isTransient(new Error('wrapped', { cause: withCode('57P01') }))).toBe(true)
+  expect(isTransient(new Error('wrapped', { cause: withCode('23505') }))).toBe(false)
+})
+
+test('a socket that ended under a query may be opened again', () => {
+  expect(isTransient(new Error('Connection terminated unexpectedly'))).toBe(true)
+  expect(isTransient(new AggregateError([withCode('ECONNREFUSED'), withCode('ECONNREFUSED')]))).toBe(true)
+})
+
+test('an error of ours, or no error at all, is not the link', () => {
+  expect(isTransient(new TypeError('x is not a function'))).toBe(false)
+  expect(isTransient('ECONNREFUSED')).toBe(false)
+})

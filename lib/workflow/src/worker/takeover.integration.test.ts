@@ -1,0 +1,180 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import * as support from '@esteira/test/support'
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { type Engine, functionOf, laneName, openEngine } from '../../test/engine.ts'
+import { holdCommits } from '../../test/hold-commits.ts'
+
+const program = fileURLToPath(new URL('../../test/split-worker.ts', import.meta.url))
+
+let engine: Engine<support.Broker>
+let links: { broker: support.Proxy; database: support.Proxy }
+
+beforeAll(async () => {
+  engine = await openEngine(support)
+  const [broker, database] = await Promise.all([
+    support.startProxy(engine.rabbitmqUrl),
+    support.startProxy(engine.databaseUrl),
+  ])
+  links = { broker, database }
+})
+
+afterEach(async () => {
+  links.broker.resume()
+  links.database.resume()
+  await engine.stopWorkers()
+})
+
+afterAll(async () => {
+  await Promise.all([links.broker.stop(), links.database.stop()])
+  await engine.close()
+})
+
+const next = (name: string) => functionOf(`${name}.next`, () => undefined)
+
+const beginSplit = async (name: string, payload: unknown = null): Promise<string> => {
+  const workflow = await engine.saveWorkflow(
+    { functionName: name, outputType: 'multiple' },
+    { functionName: `${name}.next`, outputType: null },
+  )
+  return engine.begin(workflow, payload)
+}
+
+const expectOneEffect = async (run: string) => {
+  expect(await engine.over(run)).toBe('succeeded')
+  expect((await engine.jobs(run)).map(({ step, payload, attempt }) => [step, payload, attempt])).toEqual([
+    [0, expect.anything(), 1],
+    [1, 'a', 1],
+    [1, 'b', 1],
+  ])
+  expect(await engine.untrueCounters()).toEqual([])
+}
+
+/** A worker that is to lose its broker, and what its function saw; it ends when `go` is called. */
+const startLoser = async (name: string) => {
+  const gate = Promise.withResolvers<void>()
+  const signals: AbortSignal[] = []
+  const fn = functionOf(name, async ({ signal }) => {
+    signals.push(signal)
+    await gate.promise
+    return ['a', 'b']
+  })
+  const worker = await engine.startWorker([fn], { worker: 'loser', rabbitmqUrl: links.broker.url })
+  return { ...worker, signals, go: gate.resolve }
+}
+
+test('a job whose worker lost its broker is taken over, and the two commit it once', async () => {
+  const loser = await startLoser('lost')
+  const run = await beginSplit('lost', 'work')
+  await support.waitFor(() => loser.signals.length === 1)
+  const gate = Promise.withResolvers<void>()
+  let takenOver = false
+  await engine.startWorker(
+    [
+      functionOf('lost', async () => {
+        takenOver = true
+        await gate.promise
+        return ['a', 'b']
+      }),
+      next('lost'),
+    ],
+    { worker: 'heir' },
+  )
+  links.broker.cut()
+  await support.waitFor(() => takenOver)
+  loser.go()
+  await support.waitFor(() => loser.saw('delivery.dropped').length === 1)
+  expect(loser.saw('delivery.dropped')).toMatchObject([{ reason: 'held by another' }])
+  expect(await engine.jobs(run)).toMatchObject([{ status: 'running', worker: 'heir', claim: expect.any(String) }])
+  gate.resolve()
+  await expectOneEffect(run)
+  expect((await engine.jobs(run))[0]).toMatchObject({ worker: 'heir', claim: null })
+  expect(loser.saw('belt.lost').length).toBeGreaterThan(0)
+})
+
+test('a long function is aborted when its job was taken over, and its worker comes back to work', async () => {
+  const loser = await startLoser('aborted')
+  const run = await beginSplit('aborted', 'work')
+  await support.waitFor(() => loser.signals.length === 1)
+  links.broker.cut()
+  const heir = await engine.startWorker([functionOf('aborted', () => ['a', 'b']), next('aborted')], { worker: 'heir' })
+  await expectOneEffect(run)
+  await support.waitFor(() => loser.signals[0]?.aborted)
+  expect(loser.signals[0]?.reason).toMatchObject({ message: 'another worker has taken the job over' })
+  await heir.stop()
+
+  links.broker.resume()
+  await support.waitFor(() => loser.saw('belt.back').length > 0)
+  loser.go()
+  await engine.startWorker([next('aborted')])
+  await expectOneEffect(await beginSplit('aborted', 'work'))
+  expect(loser.signals).toHaveLength(2)
+})
+
+test('a worker stops although its broker is away and its jobs have been taken over', async () => {
+  const loser = await startLoser('away')
+  const run = await beginSplit('away', 'work')
+  await support.waitFor(() => loser.signals.length === 1)
+  links.broker.cut()
+  await engine.startWorker([functionOf('away', () => ['a', 'b']), next('away')])
+  await expectOneEffect(run)
+  await loser.stop()
+  loser.go()
+})
+
+/** A worker process behind the proxies. */
+const startProcess = async (name: string) => {
+  const child = spawn(process.execPath, [program, links.database.url, links.broker.url, laneName, name], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let said = ''
+  child.stdout.on('data', (bytes) => (said += String(bytes)))
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+  onTestFinished(kill)
+  await support.waitFor(() => said.includes('started'), { describe: 'the worker process' })
+  return { kill, said: () => said }
+}
+
+test('a worker that is killed while its function runs loses nothing: the next one runs it', async () => {
+  const killed = await startProcess('killed')
+  const run = await beginSplit('killed', 'hang')
+  await support.waitFor(async () => (await engine.jobs(run))[0]?.status === 'running')
+  const heir = await engine.startWorker([functionOf('killed', () => ['a', 'b']), next('killed')], { worker: 'heir' })
+  await killed.kill()
+  await expectOneEffect(run)
+  expect((await engine.jobs(run))[0]).toMatchObject({ worker: 'heir' })
+  expect(heir.saw('delivery.dropped')).toEqual([])
+})
+
+test('a worker that is killed after its commit and before its ack has done its job once', async () => {
+  const held = await holdCommits(engine.em())
+  const killed = await startProcess('committed')
+  const run = await beginSplit('committed', 'work')
+  await support.waitFor(held.isHolding)
+  // From here on the worker hears nothing of Postgres, so it cannot ack.
+  links.database.pause()
+  await held.release()
+  await support.waitFor(async () => (await engine.jobs(run))[0]?.status === 'succeeded')
+  await killed.kill()
+  expect(killed.said()).toBe('started\n')
+
+  let calls = 0
+  const heir = await engine.startWorker([
+    functionOf('committed', () => {
+      calls += 1
+      return ['a', 'b']
+    }),
+    next('committed'),
+  ])
+  await support.waitFor(() => heir.saw('delivery.dropped').length === 1)
+  expect(heir.saw('delivery.dropped')).toMatchObject([{ functionName: 'committed', reason: 'job is over' }])
+  await expectOneEffect(run)
+  expect(calls).toBe(0)
+  await heir.stop()
+  expect(await engine.broker.count('committed')).toBe(0)
+})

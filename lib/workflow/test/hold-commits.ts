@@ -1,0 +1,45 @@
+import { queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+
+/** Which advisory lock commits wait for. */
+const lockKey = 4_711
+
+/**
+ * Keeps every transaction that ends a job waiting inside its COMMIT, in the server, until `release`. So a test can break
+ * something between the moment when a worker has said COMMIT and the moment when it hears that it is done.
+ */
+export const holdCommits = async (em: EntityManager) => {
+  const db = queryable(em)
+  await db.query(
+    `create or replace function hold_commit() returns trigger language plpgsql as $$
+     begin perform pg_advisory_xact_lock_shared(${lockKey}); return null; end $$`,
+    [],
+  )
+  await db.query(
+    `create constraint trigger hold_commit after update on workflow_job deferrable initially deferred
+     for each row when (new.finished_at is not null) execute function hold_commit()`,
+    [],
+  )
+  const holder = em.fork()
+  await holder.begin()
+  await queryable(holder).query(`select pg_advisory_xact_lock(${lockKey})`, [])
+  return {
+    /** Whether a commit waits. */
+    isHolding: async (): Promise<boolean> => {
+      const { rows } = await db.query(
+        `select pid from pg_locks where locktype = 'advisory' and objid = ${lockKey} and not granted
+           and database = (select oid from pg_database where datname = current_database())`,
+        [],
+      )
+      return pidRows.parse(rows).length > 0
+    },
+    /** Lets all commits pass, those to come as well. */
+    release: async (): Promise<void> => {
+      await holder.commit()
+      await db.query(`drop trigger hold_commit on workflow_job`, [])
+    },
+  }
+}
+
+const pidRows = z.array(z.object({ pid: z.int() }))

@@ -8,6 +8,9 @@ create table outbox_lane (
   created_at timestamptz not null default now()
 );
 
+-- Lane 1, of those who name none.
+insert into outbox_lane (name, kind) values ('default', 'always');
+
 -- No foreign key to outbox_lane: each insert would lock the lane's row, and every writer of a pod shares that row.
 create table outbox_message (
   lane int not null,
@@ -45,4 +48,8 @@ end
 $$;
 
 create trigger outbox_message_ring after insert on outbox_message
+  referencing new table as inserted for each statement execute function outbox_ring();
+
+-- A relay that sleeps until its next due row must hear of one that is due sooner.
+create trigger outbox_scheduled_ring after insert on outbox_scheduled
   referencing new table as inserted for each statement execute function outbox_ring();

@@ -59,6 +59,7 @@ create table outbox_scheduled (
   constraint outbox_scheduled_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text))
 );
 CREATE INDEX outbox_scheduled_due ON public.outbox_scheduled USING btree (lane, available_at);
+CREATE TRIGGER outbox_scheduled_ring AFTER INSERT ON public.outbox_scheduled REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION outbox_ring();
 
 create table schema_migration (
   id integer not null default nextval('schema_migration_id_seq'::regclass),

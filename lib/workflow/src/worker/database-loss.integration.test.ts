@@ -55,7 +55,7 @@ const expectOneEffect = async ({ run, calls, saw, stop }: Split, name: string) =
   expect(await engine.untrueCounters()).toEqual([])
   expect(calls()).toBe(1)
   expect(saw('delivery.handed-back')).toEqual([])
-  await stop()
+  console.log('stopping'); await stop(); console.log('stopped')
   expect(await engine.broker.count(name)).toBe(0)
   await support.waitFor(async () => (await engine.outboxRows()) === 0)
 }

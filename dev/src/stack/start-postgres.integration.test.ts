@@ -15,6 +15,7 @@ const observe = (event: StackEvent) => void events.push(event)
 beforeEach(() => {
   events.length = 0
   dataDir = realpathSync(mkdtempSync(join(tmpdir(), 'esteira-postgres-')))
+  chmodSync(dataDir, 0o755)
 })
 
 afterEach(() => rmSync(dataDir, { recursive: true }))

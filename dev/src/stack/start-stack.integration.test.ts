@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { reasonOf } from '@esteira/service'
 import { openBroker, waitFor } from '@esteira/test/support'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -60,6 +61,8 @@ const queued = async (url: string): Promise<unknown[]> => {
 
 beforeAll(async () => {
   scratch = realpathSync(mkdtempSync(join(tmpdir(), 'esteira-stack-')))
+  // Open to the user whom Postgres runs as, so that all data is inside and goes with the folder.
+  chmodSync(scratch, 0o755)
   stack = await start('first')
   const url = await ensureDatabase(stack.postgres.url, 'kept')
   await ask(url, 'create table kept as select 42 as answer')
@@ -97,6 +100,31 @@ test('a Postgres that is killed comes back with its data, on its port', async ()
   await seen('service.ready')
   expect(await keptRows()).toEqual([{ answer: 42 }])
 })
+
+test.runIf(process.platform === 'linux')(
+  'a query that outlives its Postgres does not keep it from coming back',
+  async () => {
+    const busy = new Client({ connectionString: stack.postgres.url })
+    const broken = new Promise((resolve) => busy.once('error', resolve))
+    await busy.connect()
+    const { rows } = await busy.query<{ pid: number }>('select pg_backend_pid() as pid')
+    const backend = rows[0]?.pid ?? 0
+    // Some minutes of work that asks nobody whether the server is still there.
+    const answer = busy.query('select count(*) from generate_series(1, 5000000000)').then(() => 'an answer', reasonOf)
+    await waitFor(async () => (await activeBackends()).includes(backend))
+    kill('first', 'postgres')
+    await seen('service.ready')
+    expect(sight(backend)).toBeUndefined()
+    await broken
+    expect(await answer).toMatch(/terminated/)
+  },
+)
+
+const activeBackends = async (): Promise<number[]> =>
+  z
+    .array(z.object({ pid: z.number() }))
+    .parse(await ask(stack.postgres.url, `select pid from pg_stat_activity where query like '%generate_series%'`))
+    .map(({ pid }) => pid)
 
 test('a RabbitMQ that is killed comes back with its messages, on its port', async () => {
   kill('first', 'rabbitmq')

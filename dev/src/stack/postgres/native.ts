@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { existsSync, realpathSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { keepRunning } from '../../processes/keep-running.ts'
@@ -9,7 +10,8 @@ import type { Observe, Service } from '../service.ts'
 import { postgresAnswers } from './answers.ts'
 import { makeCluster, superuser } from './cluster.ts'
 import { runnablePrograms } from './programs.ts'
-import { isReachable, serviceUser } from './service-user.ts'
+import { isReachable, serviceUser, type ServiceUser } from './service-user.ts'
+import { endStrayBackends } from './stray-backends.ts'
 
 /** Runs Postgres from the npm package's programs, with its data in the folder, and keeps it running. */
 export const startNativePostgres = async (options: {
@@ -25,13 +27,14 @@ export const startNativePostgres = async (options: {
   const port = await choosePort(folder, 'postgres', observe)
   const address = `127.0.0.1:${port}`
   observe({ kind: 'service.starting', service: 'postgres', source: 'native', address })
-  const home = user === undefined || isReachable(folder.path) ? join(folder.path, 'postgres') : folder.outside
+  const home = homeOf(folder, user)
   await mkdir(home, { recursive: true })
   for (const path of user === undefined ? [] : [dirname(home), home]) await chmod(path, 0o755)
   const programs = await runnablePrograms(options.programs, home, user !== undefined)
   const { password } = folder.state()
   const data = await makeCluster({ programs, home, password, user })
   const url = `postgres://${superuser}:${password}@${address}/postgres`
+  const program = realpathSync(join(programs, 'bin', 'postgres'))
   signal.throwIfAborted()
 
   const server = keepRunning({
@@ -42,9 +45,10 @@ export const startNativePostgres = async (options: {
     stopSignal: 'SIGINT',
     graceMs: 20_000,
     logFile: folder.logFile('postgres'),
-    spawn: (log) =>
-      spawn(
-        join(programs, 'bin', 'postgres'),
+    spawn: (log) => {
+      endStrayBackends(data, program)
+      return spawn(
+        program,
         ['-D', data, ...[...settings(port), ...options.settings].flatMap((setting) => ['-c', setting])],
         {
           cwd: home,
@@ -53,7 +57,8 @@ export const startNativePostgres = async (options: {
           stdio: ['ignore', log, log],
           ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
         },
-      ),
+      )
+    },
     answers: (stillUp) => postgresAnswers(url, stillUp),
     // Recovery after a kill reads back at most max_wal_size, 1 GiB.
     readyWithinMs: 120_000,
@@ -70,12 +75,20 @@ export const startNativePostgres = async (options: {
     name: 'postgres',
     source: 'native',
     url,
-    describe: `Postgres 18, native, ${address}${user === undefined ? '' : `, as user ${user.name}`}`,
+    describe: ['Postgres 18, native', address, ...(user ? [`as user ${user.name}, data in ${data}`] : [])].join(', '),
     stop: async () => {
       await server.stop()
       observe({ kind: 'service.stopped', service: 'postgres' })
     },
   }
+}
+
+/** Where programs and data are: in the folder, unless the user whom Postgres runs as cannot get there. */
+const homeOf = (folder: DataFolder, user: ServiceUser | undefined): string => {
+  const inside = join(folder.path, 'postgres')
+  // Data that is there is found again, even if the way was opened or closed since.
+  if (user === undefined || existsSync(join(inside, 'data'))) return inside
+  return existsSync(folder.outside) || !isReachable(folder.path) ? folder.outside : inside
 }
 
 const settings = (port: number): string[] => [

@@ -18,6 +18,7 @@ test.each([
 
 test.each([
   ['23505', 'unique violation'],
+  ['08P01', 'a parameter that is missing'],
   ['22P05', 'text that jsonb cannot hold'],
   ['42601', 'syntax error'],
   ['ERR_INVALID_ARG_TYPE', 'a bug'],

@@ -8,6 +8,9 @@ const transientClasses = new Set([
   '58', // the system below the server
 ])
 
+/** Of the class of connections, but what it says is that too few or too many parameters came. */
+const protocolViolation = '08P01'
+
 /**
  * Whether trying the same again can help. An error without a SQLSTATE is the link's own (refused, reset, timed out),
  * unless it is ours.
@@ -15,7 +18,7 @@ const transientClasses = new Set([
 export const isTransient = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false
   const code = sqlState(error)
-  if (code !== undefined) return transientClasses.has(code.slice(0, 2))
+  if (code !== undefined) return transientClasses.has(code.slice(0, 2)) && code !== protocolViolation
   return isLinkFault(error)
 }
 

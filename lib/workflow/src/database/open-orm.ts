@@ -5,6 +5,7 @@ import { WorkflowRunStep } from '../model/workflow-run-step.ts'
 import { WorkflowRun } from '../model/workflow-run.ts'
 import { WorkflowStep } from '../model/workflow-step.ts'
 import { Workflow } from '../model/workflow.ts'
+import { freeLostClients } from './free-lost-clients.ts'
 
 export const entities = [Workflow, WorkflowStep, WorkflowFunction, WorkflowRun, WorkflowRunStep, WorkflowJob]
 
@@ -16,5 +17,5 @@ export const openOrm = (options: { databaseUrl: string; poolSize: number; applic
     // A misspelt name must not become a database.
     ensureDatabase: false,
     pool: { min: 0, max: options.poolSize },
-    driverOptions: { application_name: options.applicationName },
+    driverOptions: { application_name: options.applicationName, onPoolCreated: freeLostClients },
   })

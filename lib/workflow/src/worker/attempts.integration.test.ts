@@ -1,0 +1,204 @@
+import * as support from '@esteira/test/support'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type Engine, functionOf, openEngine, type StepDraft } from '../../test/engine.ts'
+import { fail, retry, snooze } from '../index.ts'
+
+let engine: Engine<support.Broker>
+
+beforeAll(async () => {
+  engine = await openEngine(support)
+})
+
+afterEach(() => engine.stopWorkers())
+
+afterAll(() => engine.close())
+
+const hourMs = 3_600_000
+
+/** Begins a run of one step. */
+const begin = async (functionName: string, step: Partial<StepDraft> = {}, payload: unknown = null): Promise<string> =>
+  engine.begin(await engine.saveWorkflow({ functionName, outputType: 'single', ...step }), payload)
+
+/** Waits until the run's one job has ended a try, and gives it. */
+const triedJob = (run: string, attempts: number) =>
+  support.waitFor(async () => {
+    const [job] = await engine.jobs(run)
+    return job !== undefined && job.seq > attempts && job
+  })
+
+/** Makes what was put off due now. */
+const bringForward = () => engine.query(`update outbox_scheduled set available_at = now()`)
+
+test('what a function throws is tried again later: seq and attempt rise, the error is kept, then forgotten', async () => {
+  const attempts: number[] = []
+  await engine.startWorker([
+    functionOf('throws', ({ attempt }) => {
+      attempts.push(attempt)
+      if (attempt === 1) throw Object.assign(new Error('the API is not itself'), { code: 'api_down' })
+      return 'done'
+    }),
+  ])
+  const run = await begin('throws', { retry: { backoff: 'fixed', delayMs: hourMs, maxDelayMs: hourMs } })
+  const waiting = await triedJob(run, 1)
+  expect(waiting).toMatchObject({
+    status: 'queued',
+    seq: 2,
+    attempt: 1,
+    claim: null,
+    error: { code: 'api_down', message: 'the API is not itself' },
+  })
+  expect(waiting.dueInMs).toBeGreaterThan(hourMs * 0.79)
+  expect(waiting.dueInMs).toBeLessThan(hourMs)
+  expect(await engine.untrueCounters()).toEqual([])
+  expect(await engine.outboxRows()).toBe(1)
+  await bringForward()
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await engine.jobs(run)).toMatchObject([
+    { status: 'succeeded', seq: 2, attempt: 2, error: null, output: 'done' },
+  ])
+  expect(attempts).toEqual([1, 2])
+})
+
+test('a job that fails in every try ends failed after the last one, with the last error', async () => {
+  const attempts: number[] = []
+  await engine.startWorker([
+    functionOf('stubborn', ({ attempt }) => {
+      attempts.push(attempt)
+      throw new Error(`try ${attempt}`)
+    }),
+  ])
+  const run = await begin('stubborn', { retry: { maxAttempts: 3, backoff: 'fixed', delayMs: 10 } })
+  expect(await engine.over(run)).toBe('failed')
+  expect(attempts).toEqual([1, 2, 3])
+  expect(await engine.jobs(run)).toMatchObject([
+    { status: 'failed', seq: 3, attempt: 3, error: { code: 'attempt_failed', message: 'try 3' } },
+  ])
+})
+
+test('a job that asked for a retry burns a try as well', async () => {
+  await engine.startWorker([functionOf('asks', () => retry('not ready yet'))])
+  const run = await begin('asks', { retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 0 } })
+  expect(await engine.over(run)).toBe('failed')
+  expect(await engine.jobs(run)).toMatchObject([
+    { status: 'failed', attempt: 2, error: { code: 'attempt_failed', message: 'not ready yet' } },
+  ])
+})
+
+test.each([
+  ['fail()', () => fail('the account is closed')],
+  [
+    'an error with final: true',
+    () => {
+      throw Object.assign(new Error('the account is closed'), { final: true })
+    },
+  ],
+])('%s fails the job at once', async (_, end) => {
+  await engine.startWorker([functionOf('final', end)])
+  const run = await begin('final')
+  expect(await engine.over(run)).toBe('failed')
+  expect(await engine.jobs(run)).toMatchObject([
+    { status: 'failed', seq: 1, attempt: 1, error: { code: 'attempt_failed', message: 'the account is closed' } },
+  ])
+})
+
+test('a config or a payload that does not fit fails the job at once and names the place', async () => {
+  await engine.startWorker([functionOf('fits', () => undefined)])
+  const run = await begin('fits', { config: { id: '{{ $number(payload.id) }}' } }, { id: 'seven' })
+  expect(await engine.over(run)).toBe('failed')
+  const [job] = await engine.jobs(run)
+  expect(job).toMatchObject({ attempt: 1, error: { code: 'expression_failed' } })
+  expect(job?.error?.message).toContain('$number(payload.id)')
+  expect(job?.error?.message).not.toContain('seven')
+})
+
+test('snooze burns no try, however often', async () => {
+  const attempts: number[] = []
+  await engine.startWorker([
+    functionOf('snoozes', ({ attempt }) => {
+      attempts.push(attempt)
+      return attempts.length <= 3 ? snooze(attempts.length === 1 ? hourMs : 0, 'the API rests') : 'awake'
+    }),
+  ])
+  const run = await begin('snoozes', { retry: { maxAttempts: 1 } })
+  const waiting = await triedJob(run, 1)
+  expect(waiting).toMatchObject({
+    status: 'queued',
+    seq: 2,
+    attempt: 0,
+    error: { code: 'snoozed', message: 'the API rests' },
+  })
+  expect(waiting.dueInMs).toBeGreaterThan(hourMs - 60_000)
+  await bringForward()
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(attempts).toEqual([1, 1, 1, 1])
+  expect(await engine.jobs(run)).toMatchObject([{ seq: 4, attempt: 1, error: null, output: 'awake' }])
+})
+
+test('a timeout ends the try of a function that ignores its signal, and its late result is nothing', async () => {
+  const late = Promise.withResolvers<string>()
+  const signals: AbortSignal[] = []
+  await engine.startWorker([
+    functionOf('sleeps', ({ signal, attempt }) => {
+      signals.push(signal)
+      return attempt === 1 ? late.promise : 'in time'
+    }),
+  ])
+  const run = await begin('sleeps', { timeoutMs: 100, retry: { delayMs: hourMs, maxDelayMs: hourMs } })
+  expect(await triedJob(run, 1)).toMatchObject({
+    attempt: 1,
+    error: { code: 'timed_out', message: 'the function did not end within 100 ms' },
+  })
+  expect(signals[0]?.aborted).toBe(true)
+  late.resolve('too late')
+  await bringForward()
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await engine.jobs(run)).toMatchObject([{ attempt: 2, output: 'in time' }])
+})
+
+test('a result that Postgres cannot store fails only its own job of those that ended together', async () => {
+  const all = Promise.withResolvers<void>()
+  let begun = 0
+  await engine.startWorker([
+    functionOf('together', async ({ payload }) => {
+      begun += 1
+      if (begun === 6) all.resolve()
+      await all.promise
+      return [payload, payload === 3 ? 'NUL \u0000 in the secret text' : 'text']
+    }),
+    functionOf('together.next', () => undefined),
+  ])
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'CronJob', outputType: 'multiple' },
+    { functionName: 'together', outputType: 'multiple' },
+    { functionName: 'together.next', outputType: null },
+  )
+  const run = await engine.begin(workflow, [1, 2, 3, 4, 5, 6])
+  expect(await engine.over(run)).toBe('failed')
+  const jobs = await engine.jobs(run)
+  expect(jobs.filter(({ step }) => step === 2)).toHaveLength(10)
+  const failed = jobs.filter(({ status }) => status !== 'succeeded')
+  expect(failed).toMatchObject([
+    { step: 1, payload: 3, status: 'failed', attempt: 1, error: { code: 'output_rejected' } },
+  ])
+  expect(failed[0]?.error?.message).toContain('the result cannot be stored')
+  expect(failed[0]?.error?.message).not.toContain('secret')
+  expect(await engine.untrueCounters()).toEqual([])
+})
+
+test.each([
+  ['NUL', 'NUL \u0000'],
+  ['half of a surrogate pair', 'half \ud800'],
+])('an output with %s fails its job, and an error message with it is kept as far as it can be', async (_, text) => {
+  await engine.startWorker([
+    functionOf('unstorable', ({ payload }) => {
+      if (payload === 'throw') throw new Error(text)
+      return text
+    }),
+  ])
+  const kept = await begin('unstorable')
+  expect(await engine.over(kept)).toBe('failed')
+  expect(await engine.jobs(kept)).toMatchObject([{ error: { code: 'output_rejected' }, output: null }])
+  const thrown = await begin('unstorable', { retry: { maxAttempts: 2, delayMs: 0 } }, 'throw')
+  expect(await engine.over(thrown)).toBe('failed')
+  expect(await engine.jobs(thrown)).toMatchObject([{ attempt: 2, error: { code: 'attempt_failed' } }])
+})

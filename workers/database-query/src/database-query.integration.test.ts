@@ -1,0 +1,247 @@
+import { randomUUID } from 'node:crypto'
+import type { Log } from '@esteira/service'
+import { cloneDatabase, emptyDatabase, startProxy, waitFor } from '@esteira/test/support'
+import { Client } from 'pg'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { openConnections, type Connections } from './connections.ts'
+import { databaseQuery, type DatabaseQuery } from './database-query.ts'
+
+let target: Awaited<ReturnType<typeof cloneDatabase>>
+let proxy: Awaited<ReturnType<typeof startProxy>>
+let admin: Client
+let connections: Connections
+let query: DatabaseQuery
+let logged: Record<string, unknown>[]
+
+const keep = (fields: Record<string, unknown>) => {
+  logged.push(fields)
+}
+const log: Log = { debug: keep, info: keep, warn: keep, error: keep }
+
+beforeAll(async () => {
+  target = await emptyDatabase()
+  proxy = await startProxy(target.url)
+  admin = new Client(target.url)
+  await admin.connect()
+  await admin.query(`
+    create table lead (id int primary key, email text unique);
+    create role reader login password 'reader';
+    grant usage on schema public to reader;
+    grant select, insert on lead to reader`)
+  const readerUrl = new URL(target.url)
+  readerUrl.username = 'reader'
+  readerUrl.password = 'reader'
+  connections = openConnections(
+    new Map([
+      ['crm', target.url],
+      ['reader', readerUrl.href],
+      ['far', proxy.url],
+    ]),
+    log,
+  )
+})
+
+beforeEach(async () => {
+  logged = []
+  query = databaseQuery(connections, log)
+  await admin.query('truncate lead')
+})
+
+afterAll(async () => {
+  await connections.close()
+  await admin.query('drop owned by reader; drop role reader')
+  await admin.end()
+  await proxy.stop()
+  await target.drop()
+})
+
+type Config = { connection?: string; sql: string; params?: unknown[]; mode?: string; confirm?: string }
+
+/** Calls the function as the worker does, for a job of its own unless one is given. */
+const call = async (
+  { connection = 'crm', ...config }: Config,
+  { jobId = randomUUID(), outputType = null }: { jobId?: string; outputType?: 'single' | 'multiple' | null } = {},
+) =>
+  await query.fn.call({
+    config: { connection, ...config },
+    payload: {},
+    step: { id: 'step', name: 'query', outputType, hasNext: false },
+    run: { id: 'run', workflowId: 'workflow' },
+    job: { id: jobId },
+    attempt: 1,
+    signal: new AbortController().signal,
+    log,
+  })
+
+const emails = async () => (await admin.query('select email from lead order by id')).rows.map(({ email }) => email)
+const insert = (id: number, email: unknown = `${id}@example.com`, rest: Partial<Config> = {}): Config => ({
+  sql: 'insert into lead values ($1, $2) returning id',
+  params: [id, email],
+  ...rest,
+})
+
+test('an insert writes its row and gives what it returns', async () => {
+  expect(await call(insert(1))).toEqual([{ id: 1 }])
+  expect(await call({ sql: 'insert into lead values (2)' })).toEqual([])
+  expect(await emails()).toEqual(['1@example.com', null])
+})
+
+test('a select gives its rows', async () => {
+  await admin.query(`insert into lead values (1, 'a'), (2, 'b')`)
+  expect(await call({ sql: 'select id, email from lead where id > $1', params: [1] })).toEqual([{ id: 2, email: 'b' }])
+})
+
+test('values keep their types on the way in: arrays are arrays, objects are JSON, null is null', async () => {
+  const [row] = Array.from(
+    Object(
+      await call({
+        sql: `select $1::int[] as list, $2::jsonb ->> 'a' as field, $3::text is null as nothing, $4::boolean as flag`,
+        params: [[1, 2], { a: 'b' }, null, true],
+      }),
+    ),
+  )
+  expect(row).toEqual({ list: [1, 2], field: 'b', nothing: true, flag: true })
+})
+
+test('a job that comes again does not run its statement, and passes the same rows on', async () => {
+  const jobId = randomUUID()
+  expect(await call(insert(1), { jobId })).toEqual([{ id: 1 }])
+  await admin.query('truncate lead')
+  expect(await call(insert(1), { jobId })).toEqual([{ id: 1 }])
+  expect(await emails()).toEqual([])
+})
+
+test('two deliveries of one job at once are one row', async () => {
+  const jobId = randomUUID()
+  const slow = { ...insert(1), sql: 'insert into lead select $1, $2 from pg_sleep(0.2) returning id' }
+  expect(await Promise.all([call(slow, { jobId }), call(slow, { jobId })])).toEqual([[{ id: 1 }], [{ id: 1 }]])
+  expect(await emails()).toHaveLength(1)
+})
+
+test('a statement whose session is killed has written nothing, and the job that comes again writes it', async () => {
+  const jobId = randomUUID()
+  const slow = { ...insert(1), sql: 'insert into lead select $1, $2 from pg_sleep(5) returning id' }
+  const killed = call(slow, { jobId })
+  await waitFor(
+    async () =>
+      (
+        await admin.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(5)%' and pid <> pg_backend_pid() and state = 'active'`,
+        )
+      ).rowCount,
+    { describe: 'the statement to run' },
+  )
+  expect(await killed).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the database is away') })
+  expect(await emails()).toEqual([])
+  expect(await call(insert(1), { jobId })).toEqual([{ id: 1 }])
+})
+
+test('a database that is away burns no attempt: the job waits for it', async () => {
+  proxy.cut()
+  const outcome = await call(insert(1, 'x', { connection: 'far' }))
+  proxy.resume()
+  expect(outcome).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the database is away') })
+})
+
+test('what is taken for reading cannot write, and the message says what to set', async () => {
+  await admin.query(
+    `create or replace function sneak() returns int language sql as 'insert into lead values (9) returning id'`,
+  )
+  await expect(call({ sql: 'select sneak()' })).rejects.toThrow(
+    expect.objectContaining({
+      code: 'statement_refused',
+      final: true,
+      message: expect.stringContaining('set config.mode to "execute"'),
+    }),
+  )
+  expect(await emails()).toEqual([])
+  expect(await call({ sql: 'select sneak()', mode: 'execute' })).toEqual([{ sneak: 9 }])
+})
+
+test.each([
+  [
+    'a syntax error',
+    { sql: 'insert int lead values (1)' },
+    /syntax error .* at character 8 of config\.sql \(SQLSTATE 42601\)/,
+  ],
+  ['a missing parameter', { sql: 'insert into lead values ($1, $2)', params: [1] }, /SQLSTATE 08P01/],
+  [
+    'a value of another type',
+    insert(1, 'x', { params: ['secret-value', 'x'] }),
+    /invalid input syntax for type integer \(SQLSTATE 22P02\)/,
+  ],
+])('%s is final and says where, without values', async (_, config, message) => {
+  const failure = await call(config).then(
+    () => 'no failure',
+    (error: unknown) => error,
+  )
+  expect(failure).toMatchObject({ code: 'statement_refused', final: true, message: expect.stringMatching(message) })
+  expect(String(failure)).not.toContain('secret-value')
+})
+
+test('a constraint that is violated is final and named, without the values', async () => {
+  await call(insert(1, 'taken@example.com'))
+  const failure = await call(insert(2, 'taken@example.com')).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'statement_refused', message: expect.stringContaining('"lead_email_key"') })
+  expect(String(failure)).not.toContain('taken@example.com')
+})
+
+test('an unknown connection is told with the nearest name', async () => {
+  await expect(call({ sql: 'select 1', connection: 'crn' })).rejects.toThrow(
+    expect.objectContaining({ code: 'connection_unknown', message: expect.stringContaining('did you mean "crm"?') }),
+  )
+})
+
+test('an expression inside the SQL is refused, never evaluated', async () => {
+  await expect(call({ sql: `select '{{ payload.email }}'` })).rejects.toThrow(
+    expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('takes no {{ expression }}') }),
+  )
+})
+
+test('without the right to create the ledger, the message holds the SQL to run', async () => {
+  await admin.query('alter table esteira_applied rename to elsewhere')
+  await expect(call(insert(1, 'x', { connection: 'reader' }))).rejects.toThrow(
+    expect.objectContaining({
+      code: 'ledger_missing',
+      message: expect.stringContaining('create table if not exists esteira_applied'),
+    }),
+  )
+  await admin.query(
+    'alter table elsewhere rename to esteira_applied; grant select, insert, update on esteira_applied to reader',
+  )
+  expect(await call(insert(1, 'x', { connection: 'reader' }))).toEqual([{ id: 1 }])
+})
+
+test('durable waits for the disk also on a server that is set not to, applied does not wait', async () => {
+  await admin.query(`alter database ${new URL(target.url).pathname.slice(1)} set synchronous_commit = off`)
+  const setting = `insert into lead values ($1, current_setting('synchronous_commit')) returning email`
+  const fresh = openConnections(new Map([['crm', target.url]]), log)
+  query = databaseQuery(fresh, log)
+  expect(await call({ sql: setting, params: [1], confirm: 'durable' })).toEqual([{ email: 'on' }])
+  expect(await call({ sql: setting, params: [2], confirm: 'applied' })).toEqual([{ email: 'off' }])
+  await fresh.close()
+})
+
+test('with confirm none the job is over at once, the row comes, and stopping waits for it', async () => {
+  const begun = performance.now()
+  const slow = { ...insert(1), sql: 'insert into lead select $1, $2 from pg_sleep(0.5)', confirm: 'none' }
+  expect(await call(slow)).toBeUndefined()
+  expect(performance.now() - begun).toBeLessThan(400)
+  expect(await emails()).toEqual([])
+  await query.idle()
+  expect(await emails()).toEqual(['1@example.com'])
+})
+
+test('with confirm none a statement that fails is logged, and nothing else happens', async () => {
+  await call({ sql: 'insert into nowhere values (1)', confirm: 'none' })
+  await query.idle()
+  expect(logged).toEqual([
+    expect.objectContaining({ event: 'statement.failed', reason: expect.stringContaining('"nowhere" does not exist') }),
+  ])
+})
+
+test('rows of a statement that is not waited for cannot be passed on', async () => {
+  await expect(call(insert(1, 'x', { confirm: 'none' }), { outputType: 'multiple' })).rejects.toThrow(
+    expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('config.confirm is "none"') }),
+  )
+})

@@ -1,5 +1,5 @@
 import { queryable } from '@esteira/outbox'
-import { cloneDatabase, waitFor } from '@esteira/test/support'
+import { cloneDatabase, runOn, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { openOrm } from './open-orm.ts'
 
@@ -7,15 +7,15 @@ const openPool = async (poolSize: number) => {
   const database = await cloneDatabase()
   onTestFinished(database.drop)
   const orm = openOrm({ databaseUrl: database.url, poolSize, applicationName: 'pool' })
-  const admin = openOrm({ databaseUrl: database.url, poolSize: 1, applicationName: 'admin' })
   const query = async (sql: string) => (await queryable(orm.em.fork()).query(sql, [])).rows
+  // Not through MikroORM: within a transaction it would take that transaction's session, and end its own.
   const endSessions = () =>
-    queryable(admin.em.fork()).query(
+    runOn(
+      database.url,
       `select pg_terminate_backend(pid) from pg_stat_activity
        where datname = current_database() and application_name = 'pool'`,
-      [],
     )
-  return { orm, query, endSessions, close: () => Promise.all([orm.close(), admin.close()]) }
+  return { orm, query, endSessions, close: () => orm.close() }
 }
 
 test('a session that ends within a transaction leaves its place in the pool to the next', async () => {
@@ -26,7 +26,7 @@ test('a session that ends within a transaction leaves its place in the pool to t
       await endSessions()
       await queryable(em).query('select 1', [])
     })
-    await expect(broken).rejects.toThrow(/terminat/)
+    await expect(broken).rejects.toThrow(/terminat|connection error/)
     expect(await query('select 1 as one')).toEqual([{ one: 1 }])
   }
   await close()

@@ -1,0 +1,145 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { randomUUID } from 'node:crypto'
+import { text } from 'node:stream/consumers'
+import { openOrm, Workflow, WorkflowStep } from '@esteira/workflow'
+import type { MikroORM } from '@mikro-orm/postgresql'
+import { cloneDatabase, runOn } from '@esteira/test/support'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+let database: Awaited<ReturnType<typeof cloneDatabase>>
+let orm: MikroORM
+
+beforeAll(async () => {
+  database = await cloneDatabase()
+  orm = openOrm({ databaseUrl: database.url, poolSize: 2, applicationName: 'test' })
+})
+afterAll(async () => {
+  await orm.close()
+  await database.drop()
+})
+
+type Draft = { config?: object; outputType?: 'single' | 'multiple'; functionName?: string; enabled?: boolean }
+
+/** Saves a workflow with a cron step that leads to a step of a function nobody serves; resolves to their ids. */
+const saveWorkflow = async (draft: Draft = {}): Promise<{ workflowId: string; stepId: string }> => {
+  const { config = { schedule: '* * * * *', payload: { n: 1 } }, functionName = 'CronJob', enabled = true } = draft
+  const [workflowId, stepId, nextId] = [randomUUID(), randomUUID(), randomUUID()]
+  const row = { id: workflowId, name: workflowId, automationType: 'step', version: 1, enabled } as const
+  const common = { version: 1, workflowId, retry: {} }
+  await orm.em.fork().transactional(async (em) => {
+    em.create(Workflow, row, { persist: true })
+    em.create(
+      WorkflowStep,
+      {
+        ...common,
+        id: stepId,
+        position: 0,
+        name: 'tick',
+        functionName,
+        config: { ...config },
+        outputType: draft.outputType ?? 'single',
+        nextStepId: nextId,
+      },
+      { persist: true },
+    )
+    em.create(
+      WorkflowStep,
+      { ...common, id: nextId, position: 1, name: 'next', functionName: 'Test.next', config: {} },
+      { persist: true },
+    )
+  })
+  return { workflowId, stepId }
+}
+
+/** Runs the program as its pod does; resolves to its exit code and its last line. RabbitMQ is nowhere in its world. */
+const tick = async (env: Record<string, string>) => {
+  const program = spawn(process.execPath, [new URL('main.ts', import.meta.url).pathname], {
+    env: { PATH: process.env['PATH'] ?? '', DATABASE_URL: database.url, ESTEIRA_LANE: 'cron', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [out, err, [code]] = await Promise.all([text(program.stdout), text(program.stderr), once(program, 'exit')])
+  return { code: Number(code), said: `${out}${err}`.trim().split('\n').at(-1) ?? '' }
+}
+
+const jobsOf = (workflowId: string) =>
+  runOn(
+    database.url,
+    `select step.name, job.status, job.payload, job.error ->> 'code' as error
+     from workflow_job job
+     join workflow_run run on run.id = job.run_id
+     join workflow_step step on step.id = job.step_id and step.version = run.version
+     where run.workflow_id = '${workflowId}' order by job.id`,
+  )
+
+test('a tick takes the payload from the config of its step and begins a run, with the message for the next step', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({
+    code: 0,
+    said: expect.stringContaining('"event":"tick.fired"'),
+  })
+  expect(await jobsOf(workflowId)).toEqual([
+    { name: 'tick', status: 'succeeded', payload: { n: 1 }, error: null },
+    { name: 'next', status: 'queued', payload: { n: 1 }, error: null },
+  ])
+  const messages = await runOn(
+    database.url,
+    `select routing_key, message.payload ->> 'seq' as seq, headers ->> 'traceparent' = job.traceparent as same_trace
+     from outbox_message message join workflow_job job on job.id::text = message.payload ->> 'jobId'
+     join workflow_run run on run.id = job.run_id where run.workflow_id = '${workflowId}'`,
+  )
+  expect(messages).toEqual([{ routing_key: 'Test.next', seq: '1', same_trace: true }])
+})
+
+test('a second pod of the same tick changes nothing, not even at the same moment', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const pods = await Promise.all([1, 2].map(() => tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'same' })))
+  expect(pods.map(({ code }) => code)).toEqual([0, 0])
+  expect(pods.filter(({ said }) => said.includes('"event":"tick.seen"'))).toHaveLength(1)
+  expect(await jobsOf(workflowId)).toHaveLength(2)
+  await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'other' })
+  expect(await jobsOf(workflowId)).toHaveLength(4)
+})
+
+test('a payload that is no array fails the run of a multiple step, which is recorded and told', async () => {
+  const { workflowId, stepId } = await saveWorkflow({ outputType: 'multiple' })
+  expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({
+    code: 14,
+    said: expect.stringContaining('its payload must be an array, but an object came'),
+  })
+  expect(await jobsOf(workflowId)).toEqual([
+    { name: 'tick', status: 'failed', payload: { n: 1 }, error: 'output_invalid' },
+  ])
+  const runs = await runOn(database.url, `select status from workflow_run where workflow_id = '${workflowId}'`)
+  expect(runs).toEqual([{ status: 'failed' }])
+})
+
+test('an unknown step, a deleted one, a disabled workflow and a step that is no CronJob have codes of their own', async () => {
+  const deleted = await saveWorkflow()
+  await runOn(database.url, `update workflow set version = 2 where id = '${deleted.workflowId}'`)
+  const gone = await saveWorkflow()
+  await runOn(database.url, `update workflow set deleted_at = now() where id = '${gone.workflowId}'`)
+  const disabled = await saveWorkflow({ enabled: false })
+  const other = await saveWorkflow({ functionName: 'Test.other' })
+  const cases = [
+    [randomUUID(), 11, 'there is no step'],
+    [deleted.stepId, 12, 'is no longer part of workflow'],
+    [gone.stepId, 12, 'is no longer part of workflow'],
+    [disabled.stepId, 13, 'is disabled'],
+    [other.stepId, 15, 'is a Test.other: expected a CronJob'],
+  ] as const
+  for (const [stepId, code, said] of cases) {
+    expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({
+      code,
+      said: expect.stringContaining(said),
+    })
+  }
+  for (const { workflowId } of [deleted, gone, disabled, other]) expect(await jobsOf(workflowId)).toEqual([])
+})
+
+test('a variable that is missing or bad is told, with the code of a bad environment', async () => {
+  expect(await tick({ ESTEIRA_STEP_ID: 'seven', ESTEIRA_TICK_KEY: 'a' })).toMatchObject({
+    code: 2,
+    said: expect.stringMatching(/^ESTEIRA_STEP_ID .*: expected a UUID, "seven" is not$/),
+  })
+})

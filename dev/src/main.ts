@@ -113,6 +113,10 @@ const signalOfEnd = (screen: Screen): AbortSignal => {
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop(`stopped by ${name}`))
   // Services run in groups of their own and would outlive a process that fell over a broken pipe.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => stop('the output was closed'))
+  // A SIGTERM for npm ends npm and its shell, but is not handed on: all that is seen of it here is another parent.
+  const parent = process.ppid
+  const watch = () => process.ppid !== parent && stop('npm is gone')
+  if (process.env['npm_lifecycle_event'] !== undefined) setInterval(watch, 500).unref()
   return stopping.signal
 }
 

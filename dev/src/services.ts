@@ -1,4 +1,5 @@
-import { describeExit, type ProcessEvent } from './processes/index.ts'
+import { tickProgramName } from './house/programs.ts'
+import { describeExit, type Exit, type ProcessEvent } from './processes/index.ts'
 import type { StackEvent } from './stack/index.ts'
 import type { ServiceLine } from './view/snapshot.ts'
 
@@ -55,7 +56,10 @@ export const watchServices = (say: (line: string) => void) => {
     },
     onProcess: (event: ProcessEvent): void => {
       // A tick is a program that comes and goes; its run is what people see.
-      if (event.name === 'cron-job' && event.kind !== 'process.exited') return
+      if (event.name === tickProgramName) {
+        if (event.kind === 'process.exited' && !isOk(event.exit)) say(downfall(event))
+        return
+      }
       switch (event.kind) {
         case 'process.started':
           set(event.name, { state: 'starting', where: `process ${event.pid}` })
@@ -65,11 +69,8 @@ export const watchServices = (say: (line: string) => void) => {
           say(`${event.name} is up (${event.ms} ms)`)
           break
         case 'process.exited':
-          if (event.name === 'cron-job' && event.exit.kind === 'ended' && event.exit.code === 0) break
           set(event.name, { state: 'down', where: '' })
-          say(
-            [`${event.name} ${describeExit(event.exit)}; ${again(event.restartInMs)}`, ...event.lastLines].join('\n  '),
-          )
+          say(downfall(event))
           break
         case 'process.stopped':
           set(event.name, { state: 'down', where: '' })
@@ -78,6 +79,15 @@ export const watchServices = (say: (line: string) => void) => {
       }
     },
   }
+}
+
+const isOk = (exit: Exit): boolean => exit.kind === 'ended' && exit.code === 0
+
+const downfall = ({ name, exit, restartInMs, lastLines }: ProcessEvent & { kind: 'process.exited' }): string => {
+  const next = name === tickProgramName ? '' : `; ${again(restartInMs)}`
+  // One that was killed had no time to say why.
+  const said = exit.kind === 'ended' && exit.signal === 'SIGKILL' ? [] : lastLines
+  return [`${name} ${describeExit(exit)}${next}`, ...said].join('\n  ')
 }
 
 const again = (restartInMs: number | null): string =>

@@ -65,7 +65,8 @@ export const createHouseApi = (url: string, token: string) => {
       const response = await request('DELETE', `/v1/workflows/${id}`, undefined, { 'if-match': `"${version}"` })
       if (!response.ok) throw new Error(`DELETE: ${response.status} ${await response.text()}`)
     },
-    startRun: ({ id }: WorkflowOfTest, body: object = {}) => call(run, 'POST', `/v1/workflows/${id}/runs`, body),
+    startRun: ({ id }: Pick<WorkflowOfTest, 'id'>, body: object = {}) =>
+      call(run, 'POST', `/v1/workflows/${id}/runs`, body),
     runs: async ({ id }: WorkflowOfTest) =>
       (await call(z.object({ items: z.array(run) }), 'GET', `/v1/workflows/${id}/runs?limit=100`)).items,
     run: (id: string) => call(runWithSteps, 'GET', `/v1/runs/${id}`),

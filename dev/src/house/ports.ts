@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { createServer, type Server } from 'node:net'
 
 /** A port of 127.0.0.1 that nobody else gets before it is released. */
@@ -18,6 +19,23 @@ export const holdFirstFreePort = async (first: number): Promise<HeldPort> => {
     if (held !== null) return held
   }
   throw new Error(`no port from ${first} to ${first + tries - 1} is free`)
+}
+
+/** Below the ports that systems give to outgoing connections, which could have it when a server is started again. */
+const [lowest, highest] = [20_000, 32_000]
+
+/**
+ * Takes a port of 127.0.0.1 by chance, for what nobody needs to find by its port. Two houses that are started at the
+ * same time also release their ports at the same time, and would take each other's if both looked from one number on.
+ *
+ * @throws Error when a hundred of them are taken.
+ */
+export const holdSomePort = async (): Promise<HeldPort> => {
+  for (let attempt = 0; attempt < tries; attempt += 1) {
+    const held = await holdPort(randomInt(lowest, highest))
+    if (held !== null) return held
+  }
+  throw new Error(`no port from ${lowest} to ${highest} seems to be free`)
 }
 
 /** Takes a port of 127.0.0.1; null when somebody else has it. */

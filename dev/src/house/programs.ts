@@ -73,9 +73,11 @@ export const rdStationProgram = (standIn: { port: number; leads: number }): Prog
   env: { RDSTATION_PORT: String(standIn.port), RDSTATION_LEADS: String(standIn.leads) },
 })
 
+export const tickProgramName = 'cron-job'
+
 /** One tick of a CronJob step: the program that the scheduler starts as well. */
 export const tickProgram = (house: HouseSettings, stepId: string, key: string): Program => ({
-  name: 'cron-job',
+  name: tickProgramName,
   script: cronJobScript,
   env: {
     DATABASE_URL: house.databaseUrl,

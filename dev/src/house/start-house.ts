@@ -3,7 +3,7 @@ import { type Exit, type ProcessEvent, type StartedProcess, startProcess } from 
 import { defaultCredentials } from '../rd-station/index.ts'
 import { ensureDatabase, type Stack } from '../stack/index.ts'
 import { type Api, createApi } from './api.ts'
-import { type HeldPort, holdFirstFreePort } from './ports.ts'
+import { type HeldPort, holdSomePort } from './ports.ts'
 import { type HouseSettings, type Program, programs, rdStationProgram, tickProgram } from './programs.ts'
 import { queryOnce } from './query-once.ts'
 
@@ -57,7 +57,7 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
   const stop = async (): Promise<void> => {
     for (const process of started.toReversed()) await process.stop()
   }
-  const standInPort = await holdFirstFreePort(port.port + 1)
+  const standInPort = await holdSomePort()
   try {
     const settings = await houseSettings(options, standInPort.port)
     await queryOnce(settings.crmUrl, leadsTableSql)

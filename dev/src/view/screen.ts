@@ -12,6 +12,13 @@ export type Screen = {
   leave: () => void
 }
 
+/** What is needed of a terminal. */
+export type Terminal = Pick<WriteStream, 'columns' | 'rows'> & {
+  write: (text: string) => unknown
+  on: (event: 'resize', listener: () => void) => unknown
+  off: (event: 'resize', listener: () => void) => unknown
+}
+
 const clearBelow = '\u001b[0J'
 const clearRight = '\u001b[0K'
 const toFirstColumn = (rowsUp: number): string => (rowsUp === 0 ? '\r' : `\u001b[${rowsUp}F`)
@@ -23,7 +30,7 @@ const [beginUpdate, endUpdate] = ['\u001b[?2026h', '\u001b[?2026l']
  * A screen for a terminal: sentences scroll above a picture that is drawn in place, when it changed or the window did.
  * A picture is written over the one before, not cleared first, so that nothing flickers.
  */
-export const terminalScreen = (out: WriteStream): Screen => {
+export const terminalScreen = (out: Terminal): Screen => {
   let shown: Snapshot | undefined
   let drawn: string[] = []
 
@@ -61,7 +68,7 @@ const rowsOf = (lines: readonly string[], columns: number): number =>
   lines.reduce((rows, line) => rows + Math.max(1, Math.ceil(stripVTControlCharacters(line).length / columns)), 0)
 
 /** A screen for a file or a pipe: plain lines, one a change. */
-export const plainScreen = (out: NodeJS.WritableStream): Screen => {
+export const plainScreen = (out: Pick<Terminal, 'write'>): Screen => {
   let last: Snapshot | undefined
   const say = (line: string): void => {
     out.write(`${line}\n`)

@@ -22,6 +22,7 @@ export const holdCommits = async (em: EntityManager) => {
     [],
   )
   const holder = em.fork()
+  let held = true
   await holder.begin()
   await queryable(holder).query(`select pg_advisory_xact_lock(${lockKey})`, [])
   return {
@@ -34,8 +35,10 @@ export const holdCommits = async (em: EntityManager) => {
       )
       return pidRows.parse(rows).length > 0
     },
-    /** Lets all commits pass, those to come as well. */
+    /** Lets all commits pass, those to come as well. A second call changes nothing. */
     release: async (): Promise<void> => {
+      if (!held) return
+      held = false
       await holder.commit()
       await db.query(`drop trigger hold_commit on workflow_job`, [])
     },

@@ -1,5 +1,5 @@
 import * as support from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf, openEngine, silentLog } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 
@@ -55,7 +55,7 @@ const expectOneEffect = async ({ run, calls, saw, stop }: Split, name: string) =
   expect(await engine.untrueCounters()).toEqual([])
   expect(calls()).toBe(1)
   expect(saw('delivery.handed-back')).toEqual([])
-  console.log('stopping'); await stop(); console.log('stopped')
+  await stop()
   expect(await engine.broker.count(name)).toBe(0)
   await support.waitFor(async () => (await engine.outboxRows()) === 0)
 }
@@ -89,6 +89,7 @@ test('sessions that Postgres ends before the commit are opened again', async () 
 test('a unit of work that Postgres ends in the middle is written again as a whole', async () => {
   const split = await startSplit('middle')
   const held = await holdCommits(engine.em())
+  onTestFinished(held.release)
   split.go()
   await support.waitFor(held.isHolding)
   expect(await endSessions('middle')).not.toEqual([])
@@ -101,13 +102,14 @@ test('a unit of work that Postgres ends in the middle is written again as a whol
 test('a commit whose answer was lost is not done a second time', async () => {
   const split = await startSplit('answer')
   const held = await holdCommits(engine.em())
+  onTestFinished(held.release)
   split.go()
   await support.waitFor(held.isHolding)
   link.pause()
   await held.release()
   await support.waitFor(async () => (await engine.jobs(split.run))[0]?.status === 'succeeded')
   link.cut()
-  await support.waitFor(() => split.saw('database.unavailable').length === 1)
+  await support.waitFor(() => split.saw('database.unavailable').length > 0)
   link.resume()
   await support.waitFor(() => split.saw('delivery.dropped').length === 1)
   expect(split.saw('delivery.dropped')).toMatchObject([{ functionName: 'answer', reason: 'job is over' }])

@@ -153,6 +153,7 @@ test('a worker that is killed while its function runs loses nothing: the next on
 
 test('a worker that is killed after its commit and before its ack has done its job once', async () => {
   const held = await holdCommits(engine.em())
+  onTestFinished(held.release)
   const killed = await startProcess('committed')
   const run = await beginSplit('committed', 'work')
   await support.waitFor(held.isHolding)

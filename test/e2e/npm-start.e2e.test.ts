@@ -1,0 +1,101 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { isAlive, npmStart, type NpmStart, runningIn, runNpmStart, runOn, summaryOf } from '@esteira/test/support'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+
+const folder = mkdtempSync(join(tmpdir(), 'esteira-start-'))
+const data = join(folder, 'data')
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const tokenIn = (dataDir: string): string => readFileSync(join(dataDir, 'admin-token'), 'utf8').trim()
+
+test('--once moves every lead, stops everything, and ends with a line of JSON', async () => {
+  const { code, stdout, stderr } = await runNpmStart(['--once', '--leads', '200', '--data', data])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(summaryOf(stdout.trimEnd().split('\n').at(-1))).toMatchObject({ status: 'succeeded', jobs: 202, leads: 200 })
+  expect(stripVTControlCharacters(stdout), 'plain lines').toBe(stdout)
+  expect(runningIn(data)).toEqual(new Map())
+  expect(existsSync(join(data, 'lock'))).toBe(false)
+})
+
+describe('a second start, left up with --keep', () => {
+  let start: NpmStart
+  let summary: ReturnType<typeof summaryOf>
+  let token: string
+  let url: string
+  beforeAll(async () => {
+    token = tokenIn(data)
+    start = npmStart(['--once', '--keep', '--leads', '20', '--data', data])
+    summary = summaryOf(await start.said(/^\{.*\}$/))
+    url = await start.said(/^API +(http:\S+)\/v1 /)
+  })
+  afterAll(() => start.killTree())
+
+  const get = (path: string, bearer: string) =>
+    fetch(`${url}/v1/${path}`, { headers: { authorization: `Bearer ${bearer}` } })
+
+  test('finds leads, workflow and token of the first', async () => {
+    expect(summary).toMatchObject({ status: 'succeeded', jobs: 22, leads: 200 })
+    expect(await start.said(/^token +export ESTEIRA_ADMIN_TOKEN=(\S+)$/)).toBe(token)
+    const workflows = z
+      .object({ items: z.array(z.object({ id: z.uuid(), name: z.string(), version: z.int() })) })
+      .parse(await (await get('workflows', token)).json()).items
+    expect(workflows).toMatchObject([{ name: 'leads', version: 1 }])
+    const runs = z
+      .object({ items: z.array(z.object({ id: z.string(), status: z.string() })) })
+      .parse(await (await get(`workflows/${workflows[0]?.id}/runs?limit=50`, token)).json()).items
+    expect(runs).toContainEqual(expect.objectContaining({ id: summary.run, status: 'succeeded' }))
+    expect(runs.length).toBeGreaterThan(1)
+  })
+
+  test('answers to nobody without the token', async () => {
+    expect((await get('workflows', 'another')).status).toBe(401)
+  })
+
+  test('shows how to look into the table, and the rows are there', async () => {
+    const crm = await start.said(/^the leads +psql '(\S+)' /)
+    expect(await runOn(crm, 'select count(*)::int, count(distinct email)::int as emails from leads')).toEqual([
+      { count: 200, emails: 200 },
+    ])
+  })
+
+  test('keeps its folder to itself', async () => {
+    const { code, stderr } = await runNpmStart(['--once', '--data', data])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^\S+ is in use by process \d+; stop that one first\n$/)
+  })
+
+  test('does not meet a copy beside it, which takes the next port and says so', async () => {
+    const beside = join(folder, 'beside')
+    const { code, stdout } = await runNpmStart(['--once', '--leads', '30', '--data', beside])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^port 8080 of 127\.0\.0\.1 is taken, the control plane uses \d+$/m)
+    expect(summaryOf(stdout.trimEnd().split('\n').at(-1))).toMatchObject({ status: 'succeeded', jobs: 32, leads: 30 })
+    expect(tokenIn(beside)).not.toBe(token)
+    expect((await get('workflows', token)).status).toBe(200)
+  })
+
+  test('is ended by Ctrl-C in order: programs, RabbitMQ, Postgres', async () => {
+    const pids = [...runningIn(data).values()]
+    expect(pids).toHaveLength(11)
+    const { signal, stdout, stderr } = await start.interrupt()
+    expect({ signal, stderr }, "npm's own end").toEqual({ signal: 'SIGINT', stderr: '' })
+    const stopped = [...stdout.matchAll(/^(.+) has stopped$/gm)].map(([, name]) => name)
+    expect(stopped).toHaveLength(10)
+    expect(stopped.slice(-2)).toEqual(['rabbitmq', 'postgres'])
+    expect(stopped.indexOf('database-query')).toBeLessThan(stopped.indexOf('control-plane'))
+    expect(pids.filter(isAlive)).toEqual([])
+    expect(runningIn(data)).toEqual(new Map())
+  })
+})
+
+test('--fresh begins with no leads and another token', async () => {
+  const before = tokenIn(data)
+  const { code, stdout } = await runNpmStart(['--once', '--fresh', '--leads', '10', '--data', data])
+  expect(code).toBe(0)
+  expect(summaryOf(stdout.trimEnd().split('\n').at(-1))).toMatchObject({ status: 'succeeded', jobs: 12, leads: 10 })
+  expect(tokenIn(data)).not.toBe(before)
+})

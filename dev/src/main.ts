@@ -42,6 +42,8 @@ const main = async ({ options, environment, screen, signal }: Start): Promise<Su
       adminToken: environment.adminToken ?? adminTokenOf(dataDir),
       port,
       leads: options.leads,
+      rdStation: environment.rdStation,
+      connections: environment.connections,
       cron: options.once && !options.keep ? 'off' : 'local',
       env: process.env,
       observe: services.onProcess,
@@ -49,7 +51,7 @@ const main = async ({ options, environment, screen, signal }: Start): Promise<Su
     })
     try {
       services.place('control-plane', house.url)
-      services.place('rd-station stand-in', house.settings.rdStation.baseUrl)
+      if (environment.rdStation === null) services.place('rd-station stand-in', house.settings.rdStation.baseUrl)
       const introduction = introduce(house, join(dataDir, 'logs'))
       if (options.once) return await workOnce(house, introduction, { options, environment, screen, signal })
       for (const line of introduction) screen.say(line)
@@ -84,7 +86,7 @@ const introduce = ({ url, settings }: House, logs: string): string[] => [
   `try        curl -H "authorization: Bearer $ESTEIRA_ADMIN_TOKEN" ${url}/v1/workflows`,
   `the leads  psql '${settings.crmUrl}' -c 'select * from leads limit 5'`,
   `the jobs   psql '${settings.databaseUrl}' -c 'select status, count(*) from workflow_job group by 1'`,
-  `RD Station ${settings.rdStation.baseUrl}   (a stand-in)`,
+  `RD Station ${settings.rdStation.baseUrl}`,
   `logs       ${logs}`,
   '',
 ]

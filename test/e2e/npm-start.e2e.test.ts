@@ -8,6 +8,7 @@ import { z } from 'zod'
 
 const folder = mkdtempSync(join(tmpdir(), 'esteira-start-'))
 const data = join(folder, 'data')
+const beside = join(folder, 'beside')
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const tokenIn = (dataDir: string): string => readFileSync(join(dataDir, 'admin-token'), 'utf8').trim()
@@ -69,7 +70,6 @@ describe('a second start, left up with --keep', () => {
   })
 
   test('does not meet a copy beside it, which takes the next port and says so', async () => {
-    const beside = join(folder, 'beside')
     const { code, stdout } = await runNpmStart(['--once', '--leads', '30', '--data', beside])
     expect(code).toBe(0)
     expect(stdout).toMatch(/^port 8080 of 127\.0\.0\.1 is taken, the control plane uses \d+$/m)
@@ -98,4 +98,12 @@ test('--fresh begins with no leads and another token', async () => {
   expect(code).toBe(0)
   expect(summaryOf(stdout.trimEnd().split('\n').at(-1))).toMatchObject({ status: 'succeeded', jobs: 12, leads: 10 })
   expect(tokenIn(data)).not.toBe(before)
+})
+
+test("two copies that are started at the same moment do not take each other's ports", async () => {
+  const both = await Promise.all([data, beside].map((dataDir) => runNpmStart(['--once', '--data', dataDir])))
+  expect(both.map(({ code }) => code)).toEqual([0, 0])
+  const outputs = both.map(({ stdout }) => stdout)
+  expect(outputs.filter((stdout) => stdout.includes('the control plane uses'))).not.toEqual([])
+  expect(outputs.filter((stdout) => stdout.includes('is started again'))).toEqual([])
 })

@@ -52,6 +52,7 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     databaseUrl: database.url,
     rabbitmqUrl: vhost.url,
     crmUrl: target.url,
+    connections: {},
     rdStation: { baseUrl: rdStation.url, ...defaultCredentials },
     adminToken: 'a-token-of-the-test',
     // Not one that the system chooses: a control plane that was killed must come back where it was.

@@ -5,7 +5,7 @@ import { holdFirstFreePort, holdPort } from './ports.ts'
 
 const lowest = 45_200
 
-test('two houses that look for a port at the same time do not get the same one', async () => {
+test('two houses that look for the first free port at the same time do not get the same one', async () => {
   const both = await Promise.all([holdFirstFreePort(lowest), holdFirstFreePort(lowest)])
   onTestFinished(async () => {
     await Promise.all(both.map(({ release }) => release()))

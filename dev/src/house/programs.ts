@@ -10,7 +10,9 @@ export type HouseSettings = {
   rabbitmqUrl: string
   /** The database that steps know as the connection `crm`. */
   crmUrl: string
-  rdStation: { baseUrl: string; clientId: string; clientSecret: string; refreshToken: string }
+  /** More connections for steps, as `ESTEIRA_CONNECTION_<NAME>` variables. */
+  connections: Record<string, string>
+  rdStation: RdStationAccount
   adminToken: string
   /** The control plane's port on 127.0.0.1; 0 lets the system choose. */
   port: number
@@ -18,6 +20,9 @@ export type HouseSettings = {
   cron: 'local' | 'off'
   logLevel: 'debug' | 'info'
 }
+
+/** An account of RD Station and where its API is. */
+export type RdStationAccount = { baseUrl: string; clientId: string; clientSecret: string; refreshToken: string }
 
 /** One process of a house: its name, what it runs, and its whole environment. */
 export type Program = { name: string; script: string; env: Record<string, string> }
@@ -61,7 +66,7 @@ export const programs = (house: HouseSettings): Program[] => {
       RDSTATION_REFRESH_TOKEN: house.rdStation.refreshToken,
     }),
     relay('rd-station-get-leads'),
-    worker('database-query', { ESTEIRA_CONNECTION_CRM: house.crmUrl }),
+    worker('database-query', { ...house.connections, ESTEIRA_CONNECTION_CRM: house.crmUrl }),
     relay('database-query'),
   ]
 }

@@ -4,7 +4,14 @@ import { defaultCredentials } from '../rd-station/index.ts'
 import { ensureDatabase, type Stack } from '../stack/index.ts'
 import { type Api, createApi } from './api.ts'
 import { type HeldPort, holdSomePort } from './ports.ts'
-import { type HouseSettings, type Program, programs, rdStationProgram, tickProgram } from './programs.ts'
+import {
+  type HouseSettings,
+  type Program,
+  programs,
+  type RdStationAccount,
+  rdStationProgram,
+  tickProgram,
+} from './programs.ts'
 import { queryOnce } from './query-once.ts'
 
 /** A house that is up: every process of Esteira, on a stack. */
@@ -24,7 +31,11 @@ type HouseOptions = {
   adminToken: string
   /** The control plane's; released when that one is about to listen there. */
   port: HeldPort
+  /** How many leads the stand-in of RD Station holds. */
   leads: number
+  /** An RD Station that is there already; null starts the stand-in. */
+  rdStation: RdStationAccount | null
+  connections: Record<string, string>
   cron: 'local' | 'off'
   env: NodeJS.ProcessEnv
   observe: (event: ProcessEvent) => void
@@ -64,8 +75,9 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
     const [controlPlane, ...others] = programs(settings)
     if (controlPlane === undefined) throw new Error('a house has a control plane')
     await Promise.all([port.release(), standInPort.release()])
+    const standIn = rdStationProgram({ port: standInPort.port, leads: options.leads })
     // The control plane migrates the database, and nobody else can do anything before that.
-    await startAll([rdStationProgram({ port: standInPort.port, leads: options.leads }), controlPlane])
+    await startAll(options.rdStation === null ? [standIn, controlPlane] : [controlPlane])
     await startAll(others)
     const url = `http://127.0.0.1:${port.port}`
     return {
@@ -82,13 +94,14 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
 }
 
 const houseSettings = async (
-  { stack, adminToken, port, cron }: HouseOptions,
+  { stack, adminToken, port, cron, rdStation, connections }: HouseOptions,
   standInPort: number,
 ): Promise<HouseSettings> => ({
   databaseUrl: await ensureDatabase(stack.postgres.url, esteiraDatabase),
   rabbitmqUrl: stack.rabbitmq.url,
   crmUrl: await ensureDatabase(stack.postgres.url, crmDatabase),
-  rdStation: { baseUrl: `http://127.0.0.1:${standInPort}`, ...defaultCredentials },
+  connections,
+  rdStation: rdStation ?? { baseUrl: `http://127.0.0.1:${standInPort}`, ...defaultCredentials },
   adminToken,
   port: port.port,
   cron,

@@ -1,29 +1,14 @@
-import { cloneDatabase, createVhost } from '@esteira/test/support'
 import pg from 'pg'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type LaneUnderTest, openLane } from '../../test/lane-under-test.ts'
+import { expect, test } from 'vitest'
+import { openLane } from '../../test/lane-under-test.ts'
+import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 import { enqueue } from '../index.ts'
 
 /** Far beyond what a test waits: whatever happens before was not found by the poll. */
 const pollMs = 600_000
 const soon = { timeout: 10_000, interval: 20 }
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let vhost: Awaited<ReturnType<typeof createVhost>>
-let lane: LaneUnderTest
-
-beforeAll(async () => {
-  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
-})
-
-afterAll(() => Promise.all([database.drop(), vhost.drop()]))
-
-beforeEach(async ({ task }) => {
-  lane = await openLane(task.id, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
-  await lane.declareQueue(lane.name, 'quorum')
-})
-
-afterEach(() => lane.close())
+useLane('quorum')
 
 const message = (payload: unknown) => ({ routingKey: lane.name, payload })
 

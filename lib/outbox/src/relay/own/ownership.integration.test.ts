@@ -1,26 +1,11 @@
-import { cloneDatabase, createVhost, startProxy } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type LaneUnderTest, openLane } from '../../../test/lane-under-test.ts'
+import { startProxy } from '@esteira/test/support'
+import { expect, test } from 'vitest'
+import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 const pollMs = 600_000
 const soon = { timeout: 15_000, interval: 20 }
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let vhost: Awaited<ReturnType<typeof createVhost>>
-let lane: LaneUnderTest
-
-beforeAll(async () => {
-  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
-})
-
-afterAll(() => Promise.all([database.drop(), vhost.drop()]))
-
-beforeEach(async ({ task }) => {
-  lane = await openLane(task.id, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
-  await lane.declareQueue(lane.name)
-})
-
-afterEach(() => lane.close())
+useLane()
 
 const message = (payload: unknown) => ({ routingKey: lane.name, payload })
 

@@ -1,32 +1,20 @@
-import { cloneDatabase, createVhost, startProxy } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { startProxy } from '@esteira/test/support'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { startBlockingProxy } from '../../../test/blocking-proxy.ts'
-import { type LaneUnderTest, openLane } from '../../../test/lane-under-test.ts'
+import { lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 const pollMs = 600_000
 const soon = { timeout: 15_000, interval: 20 }
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let vhost: Awaited<ReturnType<typeof createVhost>>
+useLane()
+
 let proxy: Awaited<ReturnType<typeof startProxy>>
-let lane: LaneUnderTest
 
-beforeAll(async () => {
-  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
-})
-
-afterAll(() => Promise.all([database.drop(), vhost.drop()]))
-
-beforeEach(async ({ task }) => {
-  lane = await openLane(task.id, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
-  await lane.declareQueue(lane.name)
+beforeEach(async () => {
   proxy = await startProxy(vhost.url)
 })
 
-afterEach(async () => {
-  await lane.close()
-  await proxy.stop()
-})
+afterEach(() => proxy.stop())
 
 const message = (payload: unknown) => ({ routingKey: lane.name, payload })
 

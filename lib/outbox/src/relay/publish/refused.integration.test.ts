@@ -1,25 +1,9 @@
-import { cloneDatabase, createVhost } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type LaneUnderTest, openLane } from '../../../test/lane-under-test.ts'
+import { expect, test } from 'vitest'
+import { lane, useLane } from '../../../test/use-lane.ts'
 
 const soon = { timeout: 10_000, interval: 20 }
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let vhost: Awaited<ReturnType<typeof createVhost>>
-let lane: LaneUnderTest
-
-beforeAll(async () => {
-  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
-})
-
-afterAll(() => Promise.all([database.drop(), vhost.drop()]))
-
-beforeEach(async ({ task }) => {
-  lane = await openLane(task.id, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
-  await lane.declareQueue(lane.name)
-})
-
-afterEach(() => lane.close())
+useLane()
 
 const good = (payload: unknown) => ({ routingKey: lane.name, payload })
 

@@ -39,7 +39,7 @@ const leftUp = async (start: NpmStart) => {
     .parse(await (await api.request('GET', '/v1/workflows')).json())
   const workflowId = items[0]?.id ?? ''
   const crm = await start.said(/^the leads +psql '(\S+)' /)
-  return { start, summary, api, workflowId, crm, rdStation: await start.said(/^RD Station (http:\S+) /) }
+  return { start, summary, api, workflowId, crm, rdStation: await start.said(/^RD Station (http:\S+)/) }
 }
 
 /** Starts a run with an empty table. */

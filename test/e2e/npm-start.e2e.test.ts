@@ -92,18 +92,35 @@ describe('a second start, left up with --keep', () => {
   })
 })
 
-test('--fresh begins with no leads and another token', async () => {
-  const before = tokenIn(data)
-  const { code, stdout } = await runNpmStart(['--once', '--fresh', '--leads', '10', '--data', data])
-  expect(code).toBe(0)
-  expect(summaryOf(stdout.trimEnd().split('\n').at(-1))).toMatchObject({ status: 'succeeded', jobs: 12, leads: 10 })
-  expect(tokenIn(data)).not.toBe(before)
-})
+describe('two copies that are started at the same moment, one of them with --fresh', () => {
+  let before: string
+  let starts: NpmStart[] = []
+  let ends: Awaited<NpmStart['ended']>[]
+  beforeAll(async () => {
+    before = tokenIn(data)
+    starts = [
+      npmStart(['--once', '--fresh', '--leads', '10', '--data', data]),
+      npmStart(['--once', '--leads', '10', '--data', beside]),
+    ]
+    ends = await Promise.all(starts.map(({ ended }) => ended))
+  })
+  afterAll(async () => {
+    await Promise.all(starts.map(({ killTree }) => killTree()))
+  })
 
-test("two copies that are started at the same moment do not take each other's ports", async () => {
-  const both = await Promise.all([data, beside].map((dataDir) => runNpmStart(['--once', '--data', dataDir])))
-  expect(both.map(({ code }) => code)).toEqual([0, 0])
-  const outputs = both.map(({ stdout }) => stdout)
-  expect(outputs.filter((stdout) => stdout.includes('the control plane uses'))).not.toEqual([])
-  expect(outputs.filter((stdout) => stdout.includes('is started again'))).toEqual([])
+  test("do not take each other's ports", () => {
+    expect(ends.map(({ code }) => code)).toEqual([0, 0])
+    const outputs = ends.map(({ stdout }) => stdout)
+    expect(outputs.filter((stdout) => stdout.includes('the control plane uses'))).not.toEqual([])
+    expect(outputs.filter((stdout) => stdout.includes('is started again'))).toEqual([])
+  })
+
+  test('the fresh one begins with no leads and another token, the other goes on with what it had', () => {
+    const summaries = ends.map(({ stdout }) => summaryOf(stdout.trimEnd().split('\n').at(-1)))
+    expect(summaries).toMatchObject([
+      { status: 'succeeded', jobs: 12, leads: 10 },
+      { status: 'succeeded', jobs: 12, leads: 30 },
+    ])
+    expect(tokenIn(data)).not.toBe(before)
+  })
 })

@@ -21,7 +21,10 @@ const folders = Object.keys(allowed)
 const packageFolders = new Map(folders.map((folder) => [readPackage(folder).name, folder]))
 
 test.each(folders)('%s imports only what it may, and says so in its package.json', (folder) => {
-  const files = globSync(`${folder}/**/*.ts`, { cwd: root, exclude: ['**/node_modules/**', '**/*.test.ts', '*/**/test/**'] })
+  const files = globSync(`${folder}/**/*.ts`, {
+    cwd: root,
+    exclude: ['**/node_modules/**', '**/*.test.ts', '*/**/test/**'],
+  })
   expect(files.length, 'files read').toBeGreaterThan(0)
   const dependencies = readPackage(folder).dependencies
   const faults = files.flatMap((file) =>

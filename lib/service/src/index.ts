@@ -1,5 +1,12 @@
 export { reasonOf, untilAvailable } from './availability.ts'
-export { type Config, ConfigError, loadConfig, loadConfigs, loadConnections, type Settings } from './config/load-config.ts'
+export {
+  type Config,
+  ConfigError,
+  loadConfig,
+  loadConfigs,
+  loadConnections,
+  type Settings,
+} from './config/load-config.ts'
 export {
   httpUrl,
   integer,

@@ -52,15 +52,21 @@ const saveWorkflow = async (draft: Draft = {}): Promise<{ workflowId: string; st
   return { workflowId, stepId }
 }
 
-/** Runs the program as its pod does; resolves to its exit code and its last line. RabbitMQ is nowhere in its world. */
-const tick = async (env: Record<string, string>) => {
+/** Starts the program as its pod does. RabbitMQ is nowhere in its world. */
+const startTick = (env: Record<string, string>) => {
   const program = spawn(process.execPath, [new URL('main.ts', import.meta.url).pathname], {
     env: { PATH: process.env['PATH'] ?? '', DATABASE_URL: database.url, ESTEIRA_LANE: 'cron', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const [out, err, [code]] = await Promise.all([text(program.stdout), text(program.stderr), once(program, 'exit')])
-  return { code: Number(code), said: `${out}${err}`.trim().split('\n').at(-1) ?? '' }
+  const ended = async () => {
+    const [out, err, [code]] = await Promise.all([text(program.stdout), text(program.stderr), once(program, 'exit')])
+    return { code: Number(code), said: `${out}${err}`.trim().split('\n').at(-1) ?? '' }
+  }
+  return { program, ended: ended() }
 }
+
+/** Runs the program; resolves to its exit code and its last line. */
+const tick = (env: Record<string, string>) => startTick(env).ended
 
 const jobsOf = (workflowId: string) =>
   runOn(
@@ -121,12 +127,14 @@ test('an unknown step, a deleted one, a disabled workflow and a step that is no 
   await runOn(database.url, `update workflow set deleted_at = now() where id = '${gone.workflowId}'`)
   const disabled = await saveWorkflow({ enabled: false })
   const other = await saveWorkflow({ functionName: 'Test.other' })
+  const unfit = await saveWorkflow({ config: { payload: 1 } })
   const cases = [
     [randomUUID(), 11, 'there is no step'],
     [deleted.stepId, 12, 'is no longer part of workflow'],
     [gone.stepId, 12, 'is no longer part of workflow'],
     [disabled.stepId, 13, 'is disabled'],
     [other.stepId, 15, 'is a Test.other: expected a CronJob'],
+    [unfit.stepId, 15, 'config of step \\"tick\\": schedule: '],
   ] as const
   for (const [stepId, code, said] of cases) {
     expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({
@@ -134,7 +142,38 @@ test('an unknown step, a deleted one, a disabled workflow and a step that is no 
       said: expect.stringContaining(said),
     })
   }
-  for (const { workflowId } of [deleted, gone, disabled, other]) expect(await jobsOf(workflowId)).toEqual([])
+  for (const { workflowId } of [deleted, gone, disabled, other, unfit]) expect(await jobsOf(workflowId)).toEqual([])
+})
+
+test('a tick begins on the version that the workflow has when it fires', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  await runOn(
+    database.url,
+    `insert into workflow_step (id, version, workflow_id, position, name, function_name, config, next_step_id, output_type)
+     select id, 2, workflow_id, position, name || ' of version 2', function_name,
+            config || '{ "payload": "new" }', next_step_id, output_type
+     from workflow_step where workflow_id = '${workflowId}' order by position desc`,
+    `update workflow set version = 2 where id = '${workflowId}'`,
+  )
+  expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({ code: 0 })
+  expect(await jobsOf(workflowId)).toMatchObject([
+    { name: 'tick of version 2', payload: 'new' },
+    { name: 'next of version 2', payload: 'new' },
+  ])
+})
+
+test('a tick that is asked to stop before it could fire does not pass for one that fired', async () => {
+  const { program, ended } = startTick({
+    DATABASE_URL: 'postgres://app:s3cret@127.0.0.1:9/app',
+    ESTEIRA_STEP_ID: randomUUID(),
+    ESTEIRA_TICK_KEY: 'a',
+  })
+  await once(program.stdout, 'data')
+  program.kill('SIGTERM')
+  expect(await ended).toMatchObject({
+    code: 1,
+    said: expect.stringContaining('"address":"postgres://app@127.0.0.1:9/app"'),
+  })
 })
 
 test('a variable that is missing or bad is told, with the code of a bad environment', async () => {

@@ -30,6 +30,8 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
       })
       // The next statement opens another; without a listener the lost link would end the process.
       pool.on('error', (error) => log.warn({ event: 'connection.lost', connection: name, reason: error.message }))
+      // The same for a link that falls under a statement: the statement hears of it by itself.
+      pool.on('connect', (client) => client.on('error', () => undefined))
       pools.set(name, pool)
       return pool
     },

@@ -1,22 +1,19 @@
 import { randomUUID } from 'node:crypto'
-import type { Log } from '@esteira/service'
-import { cloneDatabase, emptyDatabase, startProxy, waitFor } from '@esteira/test/support'
+import { emptyDatabase, startProxy, type TestDatabase, waitFor } from '@esteira/test/support'
 import { Client } from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { callQuery, keepingLog, type QueryConfig } from '../test/call-query.ts'
 import { openConnections, type Connections } from './connections.ts'
 import { databaseQuery, type DatabaseQuery } from './database-query.ts'
 
-let target: Awaited<ReturnType<typeof cloneDatabase>>
+let target: TestDatabase
 let proxy: Awaited<ReturnType<typeof startProxy>>
 let admin: Client
 let connections: Connections
 let query: DatabaseQuery
-let logged: Record<string, unknown>[]
 
-const keep = (fields: Record<string, unknown>) => {
-  logged.push(fields)
-}
-const log: Log = { debug: keep, info: keep, warn: keep, error: keep }
+const logged: Record<string, unknown>[] = []
+const log = keepingLog(logged)
 
 beforeAll(async () => {
   target = await emptyDatabase()
@@ -42,7 +39,7 @@ beforeAll(async () => {
 })
 
 beforeEach(async () => {
-  logged = []
+  logged.length = 0
   query = databaseQuery(connections, log)
   await admin.query('truncate lead')
 })
@@ -55,26 +52,10 @@ afterAll(async () => {
   await target.drop()
 })
 
-type Config = { connection?: string; sql: string; params?: unknown[]; mode?: string; confirm?: string }
-
-/** Calls the function as the worker does, for a job of its own unless one is given. */
-const call = async (
-  { connection = 'crm', ...config }: Config,
-  { jobId = randomUUID(), outputType = null }: { jobId?: string; outputType?: 'single' | 'multiple' | null } = {},
-) =>
-  await query.fn.call({
-    config: { connection, ...config },
-    payload: {},
-    step: { id: 'step', name: 'query', outputType, hasNext: false },
-    run: { id: 'run', workflowId: 'workflow' },
-    job: { id: jobId },
-    attempt: 1,
-    signal: new AbortController().signal,
-    log,
-  })
+const call = (config: QueryConfig, of?: Parameters<typeof callQuery>[3]) => callQuery(query, log, config, of)
 
 const emails = async () => (await admin.query('select email from lead order by id')).rows.map(({ email }) => email)
-const insert = (id: number, email: unknown = `${id}@example.com`, rest: Partial<Config> = {}): Config => ({
+const insert = (id: number, email: unknown = `${id}@example.com`, rest: Partial<QueryConfig> = {}): QueryConfig => ({
   sql: 'insert into lead values ($1, $2) returning id',
   params: [id, email],
   ...rest,

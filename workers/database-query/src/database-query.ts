@@ -84,14 +84,17 @@ const rowsWithoutConfirmation = (outputType: string) =>
     `config.confirm is "none", so there are no rows to pass on: expected outputType null, "${outputType}" is set`,
   )
 
+/** Conflicts between writers, objects in use or not ready, and a statement that took too long: the database is there. */
+const refusedForNow = /^(40|55)|^57014$/
+
 /** A database that is away burns no attempt: the job waits for it, however long that takes. */
 const whenAway = (error: unknown): Outcome => {
-  const twoWriters = error instanceof DatabaseError && error.code?.startsWith('40')
-  if (!isTransient(error) || twoWriters) throw explain(error)
+  const isThere = error instanceof DatabaseError && refusedForNow.test(error.code ?? '')
+  if (!isTransient(error) || isThere) throw explain(error)
   return snooze(awayMs, `the database is away: ${reasonOf(error)}`)
 }
 
-/** What Postgres refused, without the values that it quotes. Conflicts between writers are left to be tried again. */
+/** What Postgres refused, without the values that it quotes. What may go another time is left to be tried again. */
 const explain = (error: unknown): unknown => {
   if (!(error instanceof DatabaseError) || error.code === undefined || isTransient(error)) return error
   if (error.code === '25006') {
@@ -99,7 +102,11 @@ const explain = (error: unknown): unknown => {
       cause: error,
     })
   }
-  const words = error.code.startsWith('22') ? error.message.replace(/:.*$/s, '') : error.message
+  const words = error.code.startsWith('22') ? withoutValues(error.message) : error.message
   const at = error.position === undefined ? '' : ` at character ${error.position} of config.sql`
   return new DatabaseQueryError('statement_refused', `${words}${at} (SQLSTATE ${error.code})`, { cause: error })
 }
+
+/** Errors of the class "data" end in the value after a colon, or have it in the middle when it is out of range. */
+const withoutValues = (message: string): string =>
+  message.replace(/(value )?".*" is out of range/s, 'a value is out of range').replace(/:.*$/s, '')

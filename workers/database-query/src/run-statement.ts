@@ -5,8 +5,8 @@ import { claimInLedger, ensureLedger, keepRows } from './ledger.ts'
 export type Statement = { sql: string; values: unknown[]; jobId: string }
 
 /** Runs a statement that only reads; the server refuses it if it would write. Resolves to its rows. */
-export const readRows = (pool: Pool, { sql, values }: Statement): Promise<unknown[]> =>
-  inTransaction(pool, 'begin read only', async (client) => (await client.query<object>(sql, values)).rows)
+export const readRows = (pool: Pool, statement: Statement): Promise<unknown[]> =>
+  inTransaction(pool, 'begin read only', (client) => runAlone(client, statement))
 
 /**
  * Runs a statement that may write, once for its job however often the job comes. Resolves to the rows that it gave,
@@ -14,17 +14,26 @@ export const readRows = (pool: Pool, { sql, values }: Statement): Promise<unknow
  */
 export const executeOnce = async (
   pool: Pool,
-  { sql, values, jobId }: Statement,
+  statement: Statement,
   durability: 'durable' | 'applied',
 ): Promise<unknown[]> => {
   await ensureLedger(pool)
   return inTransaction(pool, begin[durability], async (client) => {
-    const claimed = await claimInLedger(client, jobId)
+    const claimed = await claimInLedger(client, statement.jobId)
     if (claimed.kind === 'applied') return claimed.rows
-    const { rows } = await client.query<object>(sql, values)
-    if (rows.length > 0) await keepRows(client, jobId, rows)
+    const rows = await runAlone(client, statement)
+    if (rows.length > 0) await keepRows(client, statement.jobId, rows)
     return rows
   })
+}
+
+/**
+ * Without values pg would use the protocol that takes several statements at once, and one of them could end the
+ * transaction: the next would write in spite of `read only`, or beside the ledger.
+ */
+const runAlone = async (client: PoolClient, { sql, values }: Statement): Promise<unknown[]> => {
+  const alone = { text: sql, values, queryMode: 'extended' }
+  return (await client.query<object>(alone)).rows
 }
 
 /** A server may be set to answer before a commit is on disk; `durable` does not take that for an answer. */

@@ -6,7 +6,7 @@ import { type JobEvent, statusesBefore, transitions } from './transitions.ts'
 /**
  * Writes the end of attempts, each by compare-and-set on `(id, seq, claim)` and the statuses that the event may come
  * from; returns those whose job was still ours. It is the first statement of its transaction, so whatever else the
- * transaction writes belongs to the winners. Of two attempts at the same job (its message came twice) one wins.
+ * transaction writes belongs to the winners. Of two attempts at one job (its message came twice) the update takes one.
  *
  * Locks: the jobs, in the order of their ids, before anything else of the unit of work. Two groups that share jobs
  * (a redelivery) take them in the same order, so they cannot deadlock here.
@@ -27,14 +27,12 @@ const endJobsSql = `
       place int, id uuid, seq int, claim uuid, "from" jsonb, status text, next_seq int, attempt int,
       output jsonb, error jsonb, delay_ms float8, elapsed_ms float8)
   ), held as (
-    select job.id, finished.place from workflow_job job join finished using (id)
+    select finished.place from workflow_job job join finished using (id)
     where job.seq = finished.seq
       and job.claim is not distinct from finished.claim
       and finished."from" ? job.status
     order by job.id
     for no key update of job
-  ), winner as (
-    select distinct on (id) place from held order by id, place
   )
   update workflow_job job set
     status = finished.status,
@@ -48,7 +46,7 @@ const endJobsSql = `
     run_after = now() + finished.delay_ms * interval '1 ms',
     enqueued_at = case when finished.status = 'queued' then now() else job.enqueued_at end,
     finished_at = case when finished.status = 'queued' then null else clock_timestamp() end
-  from finished join winner using (place)
+  from finished join held using (place)
   where job.id = finished.id
   returning finished.place`
 

@@ -1,4 +1,4 @@
-import type { Log } from '@esteira/service'
+import { type Log, reasonOf } from '@esteira/service'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
 import type { StepFunction } from '../function/define-function.ts'
@@ -8,7 +8,7 @@ import { placeResult } from '../job/place-result.ts'
 import { defaultRetryPolicy, retryDelayMs } from '../job/retry-policy.ts'
 import type { JobError } from '../model/workflow-job.ts'
 
-/** What an attempt needs beside the job. `lost` is aborted when somebody else has taken the job over. */
+/** What an attempt needs beside the job. `lost` is aborted when the job is no longer this worker's. */
 export type AttemptMeans = {
   fn: StepFunction
   config: ConfigTemplate
@@ -80,16 +80,16 @@ const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
 const endingOf = (outcome: Outcome, job: HeldJob, means: AttemptMeans): Ending => {
   switch (outcome[outcomeMark]) {
     case 'retry':
-      return retryOrFail(job, means, { code: 'attempt_failed', message: outcome.reason })
+      return retryOrFail(job, means, jobError('attempt_failed', outcome.reason))
     case 'snooze':
       return {
         kind: 'requeued',
         attempt: job.attempt,
         delayMs: outcome.delayMs,
-        error: outcome.reason === null ? null : { code: 'snoozed', message: outcome.reason },
+        error: outcome.reason === null ? null : jobError('snoozed', outcome.reason),
       }
     case 'fail':
-      return { kind: 'failed', error: { code: 'attempt_failed', message: outcome.reason } }
+      return { kind: 'failed', error: jobError('attempt_failed', outcome.reason) }
   }
 }
 
@@ -104,7 +104,12 @@ const isFinal = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'final' in error && error.final === true
 
 const describeError = (error: unknown): JobError => {
-  if (!(error instanceof Error)) return { code: 'attempt_failed', message: String(error) }
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'attempt_failed'
-  return { code, message: error.message }
+  const code =
+    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'attempt_failed'
+  return jobError(code, reasonOf(error))
 }
+
+/** Postgres stores neither NUL nor half of a surrogate pair; a job must not fail for good because its error holds one. */
+const jobError = (code: string, message: string): JobError => ({ code: storable(code), message: storable(message) })
+
+const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')

@@ -75,6 +75,20 @@ test('a job that fails in every try ends failed after the last one, with the las
   ])
 })
 
+test.each([
+  ['text', 'not an error', 'not an error'],
+  [
+    'a link that was refused twice',
+    new AggregateError([new Error('::1 refused'), new Error('127.0.0.1 refused')]),
+    '::1 refused; 127.0.0.1 refused',
+  ],
+])('what a function throws may be %s, and the job says so', async (_, thrown, message) => {
+  await engine.startWorker([functionOf('odd', () => Promise.reject(thrown))])
+  const run = await begin('odd', { retry: { maxAttempts: 1 } })
+  expect(await engine.over(run)).toBe('failed')
+  expect(await engine.jobs(run)).toMatchObject([{ error: { code: 'attempt_failed', message } }])
+})
+
 test('a job that asked for a retry burns a try as well', async () => {
   await engine.startWorker([functionOf('asks', () => retry('not ready yet'))])
   const run = await begin('asks', { retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 0 } })
@@ -186,8 +200,8 @@ test('a result that Postgres cannot store fails only its own job of those that e
 })
 
 test.each([
-  ['NUL', 'NUL \u0000'],
-  ['half of a surrogate pair', 'half \ud800'],
+  ['NUL', 'odd \u0000'],
+  ['half of a surrogate pair', 'odd \ud800'],
 ])('an output with %s fails its job, and an error message with it is kept as far as it can be', async (_, text) => {
   await engine.startWorker([
     functionOf('unstorable', ({ payload }) => {
@@ -200,5 +214,7 @@ test.each([
   expect(await engine.jobs(kept)).toMatchObject([{ error: { code: 'output_rejected' }, output: null }])
   const thrown = await begin('unstorable', { retry: { maxAttempts: 2, delayMs: 0 } }, 'throw')
   expect(await engine.over(thrown)).toBe('failed')
-  expect(await engine.jobs(thrown)).toMatchObject([{ attempt: 2, error: { code: 'attempt_failed' } }])
+  expect(await engine.jobs(thrown)).toMatchObject([
+    { attempt: 2, error: { code: 'attempt_failed', message: 'odd \uFFFD' } },
+  ])
 })

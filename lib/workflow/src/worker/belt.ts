@@ -1,6 +1,6 @@
-import rascal from 'rascal'
 import * as z from 'zod'
 import type { JobReference } from '../job/new-job.ts'
+import { createBroker } from './create-broker.ts'
 
 /** A message that a worker holds until the job behind it has moved on. */
 export type Delivery = {
@@ -48,11 +48,16 @@ const referenceSchema = z.object({ jobId: z.uuid(), seq: z.int().min(1) })
 
 /** Consumes the queues of functions through Rascal, which declares them and comes back by itself after a lost link. */
 export const openBelt = async (options: BeltOptions): Promise<Belt> => {
-  const broker = await rascal.BrokerAsPromised.create(rascal.withDefaultConfig(brokerConfig(options)))
+  const broker = await createBroker(brokerConfig(options))
   let lost = false
-  broker.on('error', (error: Error, { connectionUrl }: { connectionUrl: string }) => {
+  broker.on('error', (error: Error, at?: { connectionUrl: string }) => {
+    if (at === undefined) {
+      // From the shutdown: the grace period is over, and what is still in hand goes back to the queue with the channel.
+      options.observe({ kind: 'belt.fault', queue: options.queues.join(', '), reason: error.message })
+      return
+    }
     lost = true
-    options.observe({ kind: 'belt.lost', address: connectionUrl, reason: error.message })
+    options.observe({ kind: 'belt.lost', address: at.connectionUrl, reason: error.message })
   })
   broker.on('vhost_initialised', ({ connectionUrl }: { connectionUrl: string }) => {
     if (lost) options.observe({ kind: 'belt.back', address: connectionUrl })
@@ -107,7 +112,8 @@ const brokerConfig = ({ rabbitmqUrl, queues, prefetch, graceMs }: BeltOptions) =
           queue,
           prefetch,
           contentType: 'application/json',
-          closeTimeout: graceMs,
+          // To Rascal 0 means without end.
+          closeTimeout: Math.max(graceMs, 1),
           retry: { min: 250, max: 10_000, factor: 2, strategy: 'exponential' as const },
         },
       ]),

@@ -29,6 +29,8 @@ export type DeliverMeans = {
   stepOf: (job: FoundJob) => Promise<StepOfRun>
   configOf: (step: StepOfRun, fn: StepFunction) => ConfigTemplate
   random: () => number
+  /** Aborted when the worker has stopped: what still runs then has gone back to the queue. */
+  stopped: AbortSignal
 }
 
 /** A job that runs longer than this is marked `running` under a claim, so that people see it; milliseconds. */
@@ -53,11 +55,15 @@ export const deliver = async (fn: StepFunction, delivery: Delivery, means: Deliv
 
   const begun = performance.now()
   const long = setTimeout(() => void hold.claim(), longJobMs)
+  // A listener that is taken away again: signals that are joined with one that outlives them are never freed.
+  const giveUp = () => hold.lose(means.stopped.reason)
+  means.stopped.addEventListener('abort', giveUp)
   const ending = await attemptJob(hold.job(), {
     ...means,
     ...(await functionOf(hold.job(), fn, means)),
     lost: hold.lost,
   })
+  means.stopped.removeEventListener('abort', giveUp)
   clearTimeout(long)
   if (!(await isOurs(hold.settled()))) return lostTo(delivery, means)
 
@@ -112,6 +118,7 @@ const holdJob = (first: HeldJob, means: DeliverMeans) => {
   return {
     job: () => job,
     lost: lost.signal,
+    lose: (reason: unknown): void => lost.abort(reason),
     claim: (): Promise<Claimed> => (claiming = claimNow()),
     /** Waits for a claim that is under way, so that the commit compares with the newest one. */
     settled: (): Promise<Claimed> => claiming,

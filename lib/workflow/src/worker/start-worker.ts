@@ -118,15 +118,17 @@ const deliverMeans = (
   orm: MikroORM,
   lane: number,
   { worker, log, observe }: WorkerOptions,
-  stopping: AbortSignal,
+  stopped: AbortSignal,
 ): DeliverMeans => {
   const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
     for (;;) {
+      // MikroORM would open a pool anew that nobody closes.
+      stopped.throwIfAborted()
       try {
         return await work()
       } catch (error) {
         // A message is never acked without its commit, so there is nothing better to do than to try again.
-        if (!isTransient(error) || stopping.aborted) throw error
+        if (!isTransient(error) || stopped.aborted) throw error
         observe({ kind: 'database.unavailable', reason: error instanceof Error ? error.message : String(error) })
         await pause(databasePauseMs * (1 + Math.random()))
       }
@@ -138,6 +140,7 @@ const deliverMeans = (
     log,
     untilDone,
     random: Math.random,
+    stopped,
     stepOf: stepCache(orm, untilDone),
     configOf: configCache(),
     find: gather(groupSize, async (ids: string[]) => {

@@ -1,0 +1,52 @@
+import * as support from '@esteira/test/support'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Engine, openEngine } from '../../test/engine.ts'
+import { settleRun, settleWaitingRuns } from './settle-run.ts'
+
+let engine: Engine<support.Broker>
+
+beforeAll(async () => {
+  engine = await openEngine(support)
+})
+
+afterAll(() => engine.close())
+
+/** A run of one job whose worker died after its commit and before it looked whether the run is over. */
+const runWithoutHint = async (status: 'succeeded' | 'failed' | 'running'): Promise<string> => {
+  const run = await engine.begin(await engine.saveWorkflow({ functionName: 'nobody', outputType: null }), null)
+  await engine.query(
+    `update workflow_job set status = $2, finished_at = case when $2 = 'running' then null else now() end
+     where run_id = $1`,
+    [run, status],
+  )
+  if (status !== 'running') {
+    await engine.query(`update workflow_run_step set belt = 0, ${status} = 1 where run_id = $1`, [run])
+  }
+  expect(await engine.untrueCounters()).toEqual([])
+  return run
+}
+
+test('runs of which nothing is open any more are ended by the sweep, by what became of their jobs', async () => {
+  const succeeded = await runWithoutHint('succeeded')
+  const failed = await runWithoutHint('failed')
+  const open = await runWithoutHint('running')
+  expect(await settleWaitingRuns(engine.em(), 10)).toBe(2)
+  expect(await engine.statusOf(succeeded)).toBe('succeeded')
+  expect(await engine.statusOf(failed)).toBe('failed')
+  expect(await engine.statusOf(open)).toBe('running')
+  expect(await settleWaitingRuns(engine.em(), 10)).toBe(0)
+})
+
+test('the sweep ends the oldest first and no more than it was told', async () => {
+  const runs = [await runWithoutHint('succeeded'), await runWithoutHint('succeeded'), await runWithoutHint('succeeded')]
+  expect(await settleWaitingRuns(engine.em(), 2)).toBe(2)
+  expect(await Promise.all(runs.map(engine.statusOf))).toEqual(['succeeded', 'succeeded', 'running'])
+  expect(await settleWaitingRuns(engine.em(), 2)).toBe(1)
+})
+
+test('a run that several settle at once is ended once', async () => {
+  const run = await runWithoutHint('succeeded')
+  const settled = await Promise.all([1, 2, 3].map(() => settleRun(engine.em(), run)))
+  expect(settled.filter(Boolean)).toHaveLength(1)
+  expect(await engine.statusOf(run)).toBe('succeeded')
+})

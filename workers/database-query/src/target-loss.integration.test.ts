@@ -1,0 +1,189 @@
+import * as support from '@esteira/test/support'
+import { Client } from 'pg'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { openEngine } from '../../../lib/workflow/test/engine.ts'
+import { callQuery, keepingLog, type QueryConfig } from '../test/call-query.ts'
+import { type Connections, openConnections } from './connections.ts'
+import { databaseQuery, type DatabaseQuery } from './database-query.ts'
+
+let target: support.TestDatabase
+let link: support.Proxy
+let admin: Client
+let connections: Connections
+let query: DatabaseQuery
+
+const logged: Record<string, unknown>[] = []
+const log = keepingLog(logged)
+
+beforeAll(async () => {
+  target = await support.emptyDatabase()
+  link = await support.startProxy(target.url)
+  admin = new Client(target.url)
+  await admin.connect()
+  await admin.query('create table lead (id int); create view untouchable as select id from lead group by id')
+  const hurried = new URL(target.url)
+  hurried.searchParams.set('options', '-c statement_timeout=100')
+  connections = openConnections(
+    new Map([
+      ['crm', target.url],
+      ['far', link.url],
+      ['hurried', hurried.href],
+    ]),
+    log,
+  )
+})
+
+beforeEach(async () => {
+  logged.length = 0
+  query = databaseQuery(connections, log)
+  await admin.query('truncate lead')
+})
+
+afterAll(async () => {
+  await connections.close()
+  await admin.end()
+  await link.stop()
+  await target.drop()
+})
+
+const call = (config: QueryConfig) => callQuery(query, log, config)
+
+const ids = async () => (await admin.query<{ id: number }>('select id from lead order by id')).rows.map(({ id }) => id)
+
+/** Sessions that are at a statement with these words. Asked in a session of its own, which sees what is new. */
+const sessionsAt = (words: string) =>
+  support.runOn(
+    target.url,
+    `select pid from pg_stat_activity
+     where datname = current_database() and state = 'active' and query like '%${words}%' and pid <> pg_backend_pid()`,
+  )
+
+/** Breaks the link as soon as a statement is under way; its session, which does not notice, is ended too. */
+const cutUnder = async (words: string) => {
+  await support.waitFor(async () => (await sessionsAt(words)).length > 0)
+  link.cut()
+  await support.runOn(
+    target.url,
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and query like '%${words}%' and pid <> pg_backend_pid()`,
+  )
+}
+
+test('a link that falls under a statement puts its job off, and the next statement opens another', async () => {
+  const cut = call({ connection: 'far', sql: 'insert into lead select 1 from pg_sleep(60)' })
+  await cutUnder('pg_sleep(60)')
+  expect(await cut).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the database is away') })
+  link.resume()
+  expect(await call({ connection: 'far', sql: 'select 1 as one' })).toEqual([{ one: 1 }])
+})
+
+test('a link that falls while nobody uses it is logged, and the next statement opens another', async () => {
+  await call({ connection: 'far', sql: 'select 1' })
+  link.cut()
+  link.resume()
+  await support.waitFor(() => logged.length > 0)
+  expect(logged).toMatchObject([{ event: 'connection.lost', connection: 'far' }])
+  expect(await call({ connection: 'far', sql: 'select 1 as one' })).toEqual([{ one: 1 }])
+})
+
+test('with confirm none a statement whose link falls is logged with its job', async () => {
+  await call({ connection: 'far', sql: 'insert into lead select 1 from pg_sleep(59)', confirm: 'none' })
+  await cutUnder('pg_sleep(59)')
+  await query.idle()
+  link.resume()
+  expect(logged).toMatchObject([{ event: 'statement.failed', jobId: expect.any(String) }])
+})
+
+test('of statements that no job waits for only so many are under way, then the next job waits', async () => {
+  await admin.query('begin; lock table lead in access exclusive mode')
+  onTestFinished(async () => {
+    await admin.query('rollback')
+  })
+  const insert = { sql: 'insert into lead values ($1)', confirm: 'none' }
+  for (let id = 0; id < 200; id += 1) await call({ ...insert, params: [id] })
+  let over = false
+  const next = call({ ...insert, params: [200] }).then(() => (over = true))
+  await support.waitFor(async () => (await sessionsAt('insert into lead values')).length > 0)
+  expect(over).toBe(false)
+  await admin.query('rollback')
+  await next
+  await query.idle()
+  expect(await ids()).toHaveLength(201)
+})
+
+test('a statement that takes too long is tried again by the policy: the database is not away', async () => {
+  const slow = call({ connection: 'hurried', sql: 'select pg_sleep(60)' })
+  await expect(slow).rejects.toThrow(
+    expect.objectContaining({ code: '57014', message: expect.stringContaining('statement timeout') }),
+  )
+  await expect(slow).rejects.not.toHaveProperty('final')
+})
+
+test('an object that cannot take the statement is no database that is away', async () => {
+  await expect(call({ sql: 'insert into untouchable values (1)' })).rejects.toThrow(
+    expect.objectContaining({ code: '55000', message: 'cannot insert into view "untouchable"' }),
+  )
+})
+
+test.each([
+  ['reading', 'select 1; commit; insert into lead values (1)'],
+  ['writing', 'insert into lead values (1); commit; insert into lead values (2)'],
+])('two statements in one are refused when %s, so none can leave the transaction', async (_, sql) => {
+  await expect(call({ sql })).rejects.toThrow(
+    expect.objectContaining({ code: 'statement_refused', message: expect.stringContaining('multiple commands') }),
+  )
+  expect(await ids()).toEqual([])
+})
+
+test.each([
+  ['int', '4242424242', 'a value is out of range for type integer (SQLSTATE 22003)'],
+  ['float8', '4242e4242', 'a value is out of range for type double precision (SQLSTATE 22003)'],
+  ['date', '4242-42-42', 'date/time field value out of range (SQLSTATE 22008)'],
+  ['uuid', '4242', 'invalid input syntax for type uuid (SQLSTATE 22P02)'],
+])('a value that is no %s is refused without being told', async (type, value, message) => {
+  const refused = call({ sql: `select $1::${type}`, params: [value] })
+  await expect(refused).rejects.toThrow(expect.objectContaining({ code: 'statement_refused', message }))
+})
+
+test('a job that is taken over after the commit in the target is not inserted again, and passes on what it gave', async () => {
+  const engine = await openEngine(support)
+  const brokerLink = await support.startProxy(engine.rabbitmqUrl)
+  onTestFinished(async () => {
+    await engine.close()
+    await brokerLink.stop()
+  })
+  const committed = Promise.withResolvers<void>()
+  const never = new Promise<never>(() => {})
+  const lost: DatabaseQuery['fn'] = {
+    ...query.fn,
+    call: async (context) => {
+      await query.fn.call(context)
+      committed.resolve()
+      return never
+    },
+  }
+  await engine.startWorker([lost], { rabbitmqUrl: brokerLink.url, graceMs: 0 })
+  const workflow = await engine.saveWorkflow(
+    {
+      functionName: 'Database.query',
+      outputType: 'multiple',
+      config: {
+        connection: 'crm',
+        sql: 'insert into lead values ($1), ($2) returning id',
+        params: ['{{ payload.one }}', '{{ payload.other }}'],
+      },
+    },
+    {
+      functionName: 'Database.query',
+      outputType: null,
+      config: { connection: 'crm', sql: 'update lead set id = -id where id = $1', params: ['{{ payload.id }}'] },
+    },
+  )
+  const run = await engine.begin(workflow, { one: 7, other: 8 })
+  await committed.promise
+  await engine.startWorker([query.fn])
+  brokerLink.cut()
+  expect(await engine.over(run)).toBe('succeeded')
+  expect((await engine.jobs(run)).map(({ payload }) => payload)).toEqual([{ one: 7, other: 8 }, { id: 7 }, { id: 8 }])
+  expect(await ids()).toEqual([-8, -7])
+})

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { queryable, registerLane } from '@esteira/outbox'
 import { createRelay } from '@esteira/outbox/relay'
-import rascal from 'rascal'
 import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
 import {
@@ -17,6 +16,8 @@ import {
   type WorkerOptions,
   WorkflowStep,
 } from '../src/index.ts'
+import { openLooks } from './looks.ts'
+import { publishBytes } from './publish-bytes.ts'
 
 /** A step as a test writes it. It leads to the one that is written after it. */
 export type StepDraft = {
@@ -66,11 +67,7 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
   const query = async (text: string, values: unknown[] = []): Promise<unknown[]> =>
     (await queryable(orm.em.fork()).query(text, values)).rows
 
-  /** Jobs of a run in the order of steps and items. `step` counts from 0, `dueInMs` is null for a job without delay. */
-  const jobs = async (runId: string) => jobRows.parse(await query(jobsSql, [runId]))
-
-  const statusOf = async (runId: string): Promise<string> =>
-    runRows.parse(await query(`select status from workflow_run where id = $1`, [runId]))[0].status
+  const looks = openLooks(query)
 
   const stopWorkers = async (): Promise<void> => {
     const running = [...workers]
@@ -82,10 +79,8 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
     ...at,
     broker,
     em: () => orm.em.fork(),
-    lane: laneId,
     query,
-    jobs,
-    statusOf,
+    ...looks,
 
     saveWorkflow: async (...drafts: readonly [StepDraft, ...StepDraft[]]): Promise<SavedWorkflow> => {
       const workflow = { id: uuidv7(), version: 1 }
@@ -140,10 +135,10 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
     over: (runId: string): Promise<string> =>
       support.waitFor(
         async () => {
-          const status = await statusOf(runId)
+          const status = await looks.statusOf(runId)
           return status !== 'running' && status
         },
-        { describe: () => jobs(runId) },
+        { describe: () => looks.jobs(runId) },
       ),
 
     /** Starts a worker, with everything it says. */
@@ -175,17 +170,6 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
       }
     },
 
-    /** Steps of any run whose counters differ from the rows that they count. */
-    untrueCounters: () => query(untrueCountersSql),
-
-    /** How many messages wait in the outbox, those for later included. */
-    outboxRows: async (): Promise<number> =>
-      countRows.parse(
-        await query(
-          `select (select count(*) from outbox_message)::int + (select count(*) from outbox_scheduled)::int as count`,
-        ),
-      )[0].count,
-
     stopWorkers,
 
     close: async () => {
@@ -198,62 +182,3 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
 }
 
 export type Engine<Broker extends { close: () => Promise<void> }> = Awaited<ReturnType<typeof openEngine<Broker>>>
-
-const publishBytes = async (rabbitmqUrl: string, queue: string, bytes: Buffer): Promise<void> => {
-  const vhost = new URL(rabbitmqUrl).pathname.slice(1)
-  const publisher = await rascal.BrokerAsPromised.create(
-    rascal.withTestConfig({
-      vhosts: { [vhost]: { connection: { url: rabbitmqUrl }, exchanges: [''] } },
-      publications: { bytes: { vhost, exchange: '', routingKey: queue } },
-    }),
-  )
-  const publication = await publisher.publish('bytes', bytes)
-  await new Promise((resolve, reject) => publication.once('success', resolve).once('error', reject))
-  await publisher.shutdown()
-}
-
-const jobRows = z.array(
-  z.object({
-    id: z.string(),
-    step: z.int(),
-    parentId: z.string().nullable(),
-    itemIndex: z.int().nullable(),
-    status: z.string(),
-    seq: z.int(),
-    attempt: z.int(),
-    claim: z.string().nullable(),
-    payload: z.unknown(),
-    output: z.unknown(),
-    error: z.object({ code: z.string(), message: z.string() }).nullable(),
-    dueInMs: z.number().nullable(),
-    traceparent: z.string(),
-    worker: z.string().nullable(),
-  }),
-)
-
-const jobsSql = `
-  select job.id, step.position as step, job.parent_id as "parentId", job.item_index as "itemIndex", job.status, job.seq,
-         job.attempt, job.claim, job.payload, job.output, job.error,
-         (extract(epoch from job.run_after - now()) * 1000)::float8 as "dueInMs", job.traceparent, job.worker
-  from workflow_job job
-  join workflow_run run on run.id = job.run_id
-  join workflow_step step on step.id = job.step_id and step.version = run.version
-  where run.id = $1
-  order by step.position, job.item_index, job.id`
-
-const runRows = z.tuple([z.object({ status: z.string() })])
-const countRows = z.tuple([z.object({ count: z.int() })])
-
-const untrueCountersSql = `
-  select counted.*, actual.*
-  from workflow_run_step counted,
-    lateral (
-      select count(*) filter (where status = 'staged') as staged,
-             count(*) filter (where status in ('queued', 'running')) as belt,
-             count(*) filter (where status = 'succeeded') as succeeded,
-             count(*) filter (where status = 'failed') as failed,
-             count(*) filter (where status = 'cancelled') as cancelled
-      from workflow_job job where job.run_id = counted.run_id and job.step_id = counted.step_id
-    ) actual
-  where (counted.staged, counted.belt, counted.succeeded, counted.failed, counted.cancelled)
-    is distinct from (actual.staged, actual.belt, actual.succeeded, actual.failed, actual.cancelled)`

@@ -1,5 +1,5 @@
 import { nearest, type Log } from '@esteira/service'
-import { Pool } from 'pg'
+import { Pool, types } from 'pg'
 import { DatabaseQueryError } from './errors.ts'
 
 /** The databases that steps may name, each with a pool that opens when it is first used. */
@@ -27,6 +27,7 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
         max: poolSize,
         connectionTimeoutMillis: waitMs,
         application_name: 'database-query',
+        types: { getTypeParser: parserOf },
       })
       // The next statement opens another; without a listener the lost link would end the process.
       pool.on('error', (error) => log.warn({ event: 'connection.lost', connection: name, reason: error.message }))
@@ -40,6 +41,16 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
     },
   }
 }
+
+/**
+ * Types whose values go on as Postgres writes them, and so come back the same from the next step. pg would make dates in
+ * the worker's time zone of them, and objects that are no JSON. By oid: bytea, date, timestamp, timestamptz, interval,
+ * and their arrays.
+ */
+const textTypes = new Set([17, 1082, 1114, 1184, 1186, 1001, 1182, 1115, 1185, 1187])
+
+const parserOf: typeof types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
+  textTypes.has(oid) ? (value: string) => value : types.getTypeParser(oid, format)
 
 const unknownConnection = (name: string, known: readonly string[]): DatabaseQueryError => {
   const hint = known.length === 0 ? 'this worker has none' : `did you mean "${nearest(name, known)}"?`

@@ -84,6 +84,14 @@ test('values keep their types on the way in: arrays are arrays, objects are JSON
   expect(row).toEqual({ list: [1, 2], field: 'b', nothing: true, flag: true })
 })
 
+test('times go on as Postgres writes them, whatever the zone of the worker, and come back the same', async () => {
+  const sql = `select timestamp '2024-01-01 22:00' as plain, date '2024-01-01' as day, interval '1 month' as month`
+  const row = { plain: '2024-01-01 22:00:00', day: '2024-01-01', month: '1 mon' }
+  expect(await call({ sql })).toEqual([row])
+  const back = `select $1::timestamp = '2024-01-01 22:00' and $2::date = '2024-01-01' and $3::interval = '1 month' as same`
+  expect(await call({ sql: back, params: [row.plain, row.day, row.month] })).toEqual([{ same: true }])
+})
+
 test('a job that comes again does not run its statement, and passes the same rows on', async () => {
   const jobId = randomUUID()
   expect(await call(insert(1), { jobId })).toEqual([{ id: 1 }])

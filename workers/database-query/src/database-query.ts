@@ -50,7 +50,7 @@ export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery
       if (config.confirm === 'none') {
         if (step.outputType !== null) throw rowsWithoutConfirmation(step.outputType)
         // Acked at once, so prefetch does not bound them.
-        if (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
+        while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
         const running = executeUnconfirmed(pool, statement)
         unconfirmed.add(running)
         void running.finally(() => unconfirmed.delete(running))

@@ -60,6 +60,19 @@ test('an expression that fails says where, and shows no value of the payload', a
   expect(failure).not.toContain('ana@example.com')
 })
 
+test.each([
+  ['calls itself deeper and deeper', '{{ ($f := function($n) { 1 + $f($n + 1) }; $f(1)) }}', 'D1011'],
+  ['calls itself without end', '{{ ($f := function($n) { $f($n + 1) }; $f(1)) }}', 'D1012'],
+])(
+  'an expression that %s is ended and fails its job',
+  async (_, text, code) => {
+    await expect(evaluate(text)).rejects.toThrow(
+      expect.objectContaining({ code: 'expression_failed', message: expect.stringContaining(code) }),
+    )
+  },
+  15_000,
+)
+
 const asList = async (value: Promise<unknown>): Promise<unknown[]> => {
   const list = await value
   if (!Array.isArray(list)) throw new Error('expected an array')

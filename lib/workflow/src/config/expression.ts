@@ -66,10 +66,16 @@ const compile = (source: string): ((scope: Scope) => Promise<unknown>) => {
   }
 }
 
+/**
+ * JSONata is a language with functions that may call themselves. It runs on the worker's own event loop, so one without
+ * an end would hold up every job: milliseconds, calls within calls, and items of a range.
+ */
+const limits = { timeout: 3_000, stack: 500, sequence: 1_000_000 }
+
 const compileJsonata = (source: string): ((scope: Scope) => Promise<unknown>) => {
   let expression: jsonata.Expression
   try {
-    expression = jsonata(source)
+    expression = jsonata(source, limits)
   } catch (cause) {
     throw new WorkflowError('expression_invalid', `"{{${source}}}": ${describeFault(cause)}`, { cause })
   }

@@ -47,10 +47,12 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
  * the worker's time zone of them, and objects that are no JSON. By oid: bytea, date, timestamp, timestamptz, interval,
  * and their arrays.
  */
-const textTypes = new Set([17, 1082, 1114, 1184, 1186, 1001, 1182, 1115, 1185, 1187])
+const textTypes: ReadonlySet<number> = new Set([17, 1082, 1114, 1184, 1186, 1001, 1182, 1115, 1185, 1187])
 
-const parserOf: typeof types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
-  textTypes.has(oid) ? (value: string) => value : types.getTypeParser(oid, format)
+const parserOf: typeof types.getTypeParser = (
+  oid: Parameters<typeof types.getTypeParser>[0],
+  format?: 'text' | 'binary',
+) => (textTypes.has(oid) ? (value: string) => value : types.getTypeParser(oid, format))
 
 const unknownConnection = (name: string, known: readonly string[]): DatabaseQueryError => {
   const hint = known.length === 0 ? 'this worker has none' : `did you mean "${nearest(name, known)}"?`

@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { cases, type ModelCase } from './cases.ts'
+
+const run = promisify(execFile)
+const model = join(import.meta.dirname, 'lane.pml')
+
+/** What an assertion of the model looks like in spin's words, by the property that it states. */
+const assertions = { ORDER: /rank\[/, ONCE: /==1\)\|\|excused/, KEPT: /published\[[^\]]*\]>0/, ASLEEP: /committed\[/ }
+
+/** The search of one case takes seconds; one that takes minutes has grown beyond what is checked at every change. */
+const timeoutMs = 240_000
+
+type Verdict = { property: string; states: string; seconds: number }
+
+/** Explores every state that the case can reach, up to the first one in which a property does not hold. */
+const explore = async ({ flags }: ModelCase): Promise<Verdict> => {
+  const startedMs = performance.now()
+  const folder = await mkdtemp(join(tmpdir(), 'lane-model-'))
+  try {
+    await run('spin', ['-a', ...flags, model], { cwd: folder })
+    await run('gcc', ['-O2', '-DSAFETY', '-DCOLLAPSE', '-DMEMLIM=6000', '-o', 'pan', 'pan.c'], { cwd: folder })
+    const { stdout } = await run('./pan', ['-E', '-m100000', '-w24'], { cwd: folder, timeout: timeoutMs })
+    return {
+      property: brokenProperty(stdout),
+      states: /(\S+) states, stored/.exec(stdout)?.[1] ?? '?',
+      seconds: Math.round((performance.now() - startedMs) / 100) / 10,
+    }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+const brokenProperty = (output: string): string => {
+  if (/max search depth too small|out of memory/.test(output)) throw new Error(`the search was cut short:\n${output}`)
+  if (/errors: 0/.test(output)) return 'none'
+  const violated = /assertion violated (.*) \(at depth/.exec(output)?.[1] ?? output
+  return Object.entries(assertions).find(([, wording]) => wording.test(violated))?.[0] ?? violated
+}
+
+const chosen = cases.filter(({ deep }) => !deep || process.argv.includes('--deep'))
+const waiting = [...chosen]
+let wrong = 0
+
+const work = async (): Promise<void> => {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+    const { property, states, seconds } = await explore(next)
+    const ok = property === next.breaks
+    if (!ok) wrong += 1
+    const found = property === 'none' ? 'every property holds' : `${property} fails`
+    process.stdout.write(
+      `${ok ? 'ok  ' : 'WRONG'} ${next.name}: ${found}${ok ? '' : `, expected: ${next.breaks}`} (${states} states, ${seconds} s)\n`,
+    )
+  }
+}
+
+try {
+  await Promise.all([work(), work()])
+  process.stdout.write(`${chosen.length - wrong} of ${chosen.length} as expected\n`)
+  process.exitCode = wrong === 0 ? 0 : 1
+} catch (error) {
+  const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  process.stderr.write(
+    missing ? 'the model needs spin and gcc: apt-get install spin gcc libc6-dev\n' : `${String(error)}\n`,
+  )
+  process.exitCode = 1
+}

@@ -1,0 +1,413 @@
+/*
+ * The life of one lane: writers commit rows, the relay that owns the lane publishes and deletes them, and a second relay
+ * stands by. README.md beside this file says what is proved and which rule holds up which property.
+ *
+ * Each rule can be taken away with -DWITHOUT_<RULE>, and then a property fails. -DKEYED makes it a lane of ordering keys;
+ * without it, it is a pod's own lane. FAULTS is how many sessions, connections and processes may be lost in one life.
+ *
+ * Steps that are atomic here are atomic there: one statement, one commit, one frame. Between two steps of a relay
+ * everything else may happen, so a relay that is frozen, and wakes much later, needs no step of its own.
+ */
+
+#ifndef FAULTS
+#define FAULTS 1
+#endif
+#ifndef ROWS
+#define ROWS 2
+#endif
+/* Of two rows both have the same key; of three, rows 0 and 2. */
+#define KEY(row) ((row % 2) * (ROWS - 2))
+#define NOBODY 9
+
+/* ---- Postgres ---- */
+
+byte xids = 0, ids = 0, commits = 0; /* the last one that was given */
+byte latestEnded = 0;
+byte xid[3], id[3], rank[3]; /* rank: the how-manieth commit it was */
+byte running = 0;            /* the transactions in progress, as a set */
+bool committed[3], deleted[3];
+byte keyLock[2] = NOBODY;
+byte lock = NOBODY;  /* the relay whose control session holds the lane's advisory lock */
+bool asleep = false; /* the bell */
+bool rung[2];        /* by relay: what its second session heard */
+
+#define BIT(row) (1 << (row))
+#define HAS(set, row) (((set) & BIT(row)) != 0)
+#define ADD(set, row) set = set | BIT(row)
+#define DROP(set, row) set = set & ~BIT(row)
+
+#define VISIBLE(row) (committed[row] && !deleted[row])
+#define WAITING (VISIBLE(0) || VISIBLE(1) || VISIBLE(2))
+
+/*
+ * A mark is an xid, and what counts of it is which transactions in progress are older: it is kept as their set. One that
+ * the relay draws itself is younger than all of them. pg_snapshot_xmax, the latest ended xid plus one, is not.
+ */
+#define OLDER(row) (xid[row] > 0 -> BIT(row) : 0)
+#define ENDED_BEFORE(row) (xid[row] > 0 && xid[row] < latestEnded -> BIT(row) : 0)
+#define OWN_MARK (running & (OLDER(0) | OLDER(1) | OLDER(2)))
+#define SNAPSHOT_MARK (running & (ENDED_BEFORE(0) | ENDED_BEFORE(1) | ENDED_BEFORE(2)))
+#ifdef WITHOUT_OWN_MARK_FOR_FLOOR
+#define FLOOR_MARK SNAPSHOT_MARK
+#else
+#define FLOOR_MARK OWN_MARK
+#endif
+#ifdef WITHOUT_OWN_MARK_FOR_BELL
+#define BELL_MARK SNAPSHOT_MARK
+#else
+#define BELL_MARK OWN_MARK
+#endif
+/* pg_snapshot_xmin is beyond the mark. */
+#define PASSED(mark) ((mark & running) == 0)
+
+/* ---- RabbitMQ ---- */
+
+bool connected[2];
+byte exclusive = NOBODY; /* whose connection holds the lane's exclusive queue */
+chan wire[2] = [3] of { byte };
+mtype = { none, confirmed, refused };
+typedef Answers { mtype to[3] = none };
+Answers answers[2];
+byte published[3], newest[2]; /* how often, to two; the newest rank by key */
+
+inline closeConnection(relay) {
+  connected[relay] = false;
+  if :: exclusive == relay -> exclusive = NOBODY :: else fi;
+  do :: wire[relay]?_ :: empty(wire[relay]) -> break od
+}
+
+/* ---- What may go wrong ---- */
+
+byte faults = FAULTS;
+bool excused = false; /* something was lost, after which a row may be published again */
+bool dead[2], cutOff[2];
+
+active proctype Misfortune() {
+  byte relay;
+  do
+  :: break
+  :: faults > 0 ->
+     atomic {
+       if :: relay = 0 :: relay = 1 fi;
+       excused = true;
+       if
+       :: faults > 0 && lock == relay -> faults--; lock = NOBODY                           /* its control session */
+       :: faults > 0 && connected[relay] -> faults--; closeConnection(relay)               /* its connection */
+       :: faults > 0 && !cutOff[1 - relay] && !dead[1 - relay] && !dead[relay] ->          /* its way to RabbitMQ */
+          faults--; cutOff[relay] = true; closeConnection(relay)
+       :: faults > 0 && !cutOff[1 - relay] && !dead[1 - relay] && !dead[relay] ->          /* its process */
+          faults--; dead[relay] = true; closeConnection(relay);
+          if :: lock == relay -> lock = NOBODY :: else fi
+       :: faults > 0 && running == 0 ->                       /* Postgres crashes */
+          faults--; lock = NOBODY; asleep = false
+       :: faults > 0 && running == 0 ->                       /* and comes back older */
+          faults--; lock = NOBODY; asleep = false; latestEnded = 0; ids = 0;
+          committed[0] = false; committed[1] = false; committed[2] = false;
+          newest[0] = 0; newest[1] = 0
+       :: else
+       fi;
+       relay = 0
+     }
+  od
+}
+
+/* ---- A writer: one transaction with one row ---- */
+
+proctype Writer(byte w) {
+  bool ring;
+#ifdef WITHOUT_RING_ABOVE_READ_COMMITTED
+  bool bellBefore, repeatable;
+  if :: atomic { repeatable = true; bellBefore = asleep } :: skip fi;
+#endif
+#if defined(KEYED) && !defined(WITHOUT_KEY_LOCK)
+  atomic { keyLock[KEY(w)] == NOBODY -> keyLock[KEY(w)] = w };
+#endif
+#ifndef WITHOUT_XID_FIRST
+  atomic { xids++; xid[w] = xids; ADD(running, w) };
+  atomic { ids++; id[w] = ids };
+#else
+  atomic { ids++; id[w] = ids; ADD(running, w) };
+  atomic { xids++; xid[w] = xids };
+#endif
+  atomic {
+#ifndef WITHOUT_RING_ABOVE_READ_COMMITTED
+    if :: ring = asleep :: ring = true fi /* above READ COMMITTED it may see an older bell, so it rings always */
+#else
+    if :: repeatable -> ring = bellBefore :: else -> ring = asleep fi;
+    repeatable = false; bellBefore = false
+#endif
+  };
+  atomic {
+    DROP(running, w);
+    if :: xid[w] > latestEnded -> latestEnded = xid[w] :: else fi;
+    xid[w] = 0;
+    if :: keyLock[KEY(w)] == w -> keyLock[KEY(w)] = NOBODY :: else fi;
+    if
+    :: commits++; rank[w] = commits; committed[w] = true;
+       if :: ring -> rung[0] = true; rung[1] = true :: else fi
+    :: skip /* rolled back: its id stays a gap */
+    fi
+  }
+}
+
+/* ---- The broker: takes frames in the order they were sent, confirms or refuses each ---- */
+
+inline take(relay) {
+  if
+  :: if :: published[row] < 2 -> published[row]++ :: else fi;
+#ifdef KEYED
+     assert(rank[row] >= newest[KEY(row)]); /* ORDER */
+     newest[KEY(row)] = rank[row];
+#endif
+     assert(published[row] == 1 || excused); /* ONCE */
+     if
+     :: answers[relay].to[row] = confirmed
+     :: faults > 0 -> faults--; excused = true; closeConnection(relay) /* it is out, and its confirm is lost */
+     fi
+  :: faults > 0 -> faults--; answers[relay].to[row] = refused
+  fi;
+  row = 0
+}
+
+active proctype Broker() {
+  byte row;
+  do
+  :: atomic { wire[0]?row -> take(0) }
+  :: atomic { wire[1]?row -> take(1) }
+  od
+}
+
+/* ---- A relay ---- */
+
+/* A statement of the control session finds out whether the session, and the lane with it, is still there. */
+#define OWNED if :: lock == r :: else -> goto fenced fi
+
+#if defined(KEYED) && !defined(WITHOUT_HELD_KEYS)
+#define SHARES_KEY(row, other) (HAS(held, other) && KEY(other) == KEY(row))
+#define HELD_BACK(row) (SHARES_KEY(row, 0) || SHARES_KEY(row, 1) || SHARES_KEY(row, 2))
+#else
+#define HELD_BACK(row) HAS(held, row)
+#endif
+
+inline look(row) {
+  if
+  :: VISIBLE(row) && id[row] > from ->
+     if :: HELD_BACK(row) :: else -> ADD(rows, row) fi;
+     if :: id[row] - 1 < below -> below = id[row] - 1 :: else fi;
+     if :: id[row] > seen -> seen = id[row] :: else fi
+  :: else
+  fi
+}
+
+/* One statement: the rows above `start`, and from the same snapshot whether the floor may rise. */
+inline read(start) {
+  from = start; rows = 0; below = 15; seen = cursor;
+  look(0); look(1); look(2);
+  if
+  :: from == floor && candidate > 0 && PASSED(floorMark) ->
+#ifndef WITHOUT_FLOOR_BELOW_ROWS
+     if :: below < candidate -> candidate = below :: else fi;
+#endif
+     if :: candidate > floor -> floor = candidate :: else fi;
+     candidate = 0; floorMark = 0
+  :: else
+  fi;
+  cursor = seen;
+  from = 0; below = 0; seen = 0
+}
+
+#if defined(KEYED) && !defined(WITHOUT_WAVES)
+#define BEHIND(row, other) (HAS(rows, other) && KEY(other) == KEY(row) && id[other] < id[row])
+#else
+#define BEHIND(row, other) false
+#endif
+
+/* Of each key only the first row goes; the next one goes when that is confirmed. */
+inline chooseForWave(row) {
+  if
+  :: HAS(rows, row) && !BEHIND(row, 0) && !BEHIND(row, 1) && !BEHIND(row, 2) -> ADD(wave, row)
+  :: else
+  fi
+}
+
+inline send(row) {
+  if
+  :: HAS(wave, row) ->
+     if :: atomic { connected[r] -> wire[r]!row } :: !connected[r] fi
+  :: else
+  fi
+}
+
+#define ANSWERED(row) (!HAS(wave, row) || answers[r].to[row] != none)
+
+/* A row that got neither answer may be out: it stays. */
+inline settle(row) {
+  if
+  :: HAS(wave, row) && answers[r].to[row] == confirmed -> ADD(out, row)
+  :: HAS(wave, row) && answers[r].to[row] == refused -> ADD(held, row)
+#ifdef WITHOUT_CONFIRMS
+  :: HAS(wave, row) && answers[r].to[row] == none -> ADD(out, row)
+#endif
+  :: else
+  fi;
+  answers[r].to[row] = none
+}
+
+inline remove(row) {
+  if
+  :: HAS(out, row) ->
+     assert(published[row] > 0); /* KEPT */
+     deleted[row] = true
+  :: else
+  fi
+}
+
+inline forget() {
+  floor = 0; cursor = 0; candidate = 0; floorMark = 0; mark = 0; rows = 0; wave = 0; out = 0; held = 0
+}
+
+proctype Relay(byte r) provided (!dead[r]) {
+  byte floor, cursor, candidate, floorMark, from, below, seen, mark;
+  byte rows, wave, out, held;
+
+link:
+  atomic { !connected[r] && !cutOff[r] -> connected[r] = true };
+
+own: /* its own lane, or that of a neighbour who is gone: a lane without an owner is anybody's */
+  if
+#ifndef WITHOUT_OWNER
+  :: atomic { lock == NOBODY -> lock = r }
+#else
+  :: atomic { lock != r -> lock = r }
+#endif
+  :: !connected[r] -> goto link
+  fi;
+#ifndef WITHOUT_FORGETTING
+  atomic { forget() };
+#endif
+
+fence:
+#if defined(KEYED) && !defined(WITHOUT_EXCLUSIVE_QUEUE)
+  if
+  :: atomic { connected[r] && exclusive == NOBODY -> exclusive = r }
+  :: !connected[r] -> goto unlinked
+  :: lock != r -> goto fenced
+  fi;
+#endif
+  atomic { OWNED; asleep = false };
+
+turn:
+  if :: !connected[r] -> goto unlinked :: else fi;
+#if defined(KEYED) && !defined(WITHOUT_READS_AT_THE_FLOOR)
+  atomic { OWNED; read(floor) };
+#else
+  atomic {
+    OWNED;
+    if :: from = floor :: from = cursor fi;
+    read(from)
+  };
+#endif
+  if :: candidate == 0 -> atomic { OWNED; candidate = cursor; floorMark = FLOOR_MARK } :: else fi;
+  if
+  :: rows == 0 && held == 0 -> goto arm
+  :: rows == 0 && held != 0 -> held = 0; goto turn /* the backoff is over */
+  :: else
+  fi;
+
+publish: /* nothing here asks the database: a relay that was frozen writes what it had read */
+  atomic { chooseForWave(0); chooseForWave(1); chooseForWave(2); rows = 0 };
+  send(0); send(1); send(2);
+  atomic {
+    (ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) || !connected[r] ->
+    settle(0); settle(1); settle(2);
+    wave = 0
+  };
+
+delete:
+  atomic {
+    OWNED;
+    if
+    :: remove(0); remove(1); remove(2);
+       out = 0
+    :: faults > 0 && out != 0 ->
+       faults--;
+#ifndef WITHOUT_DELETE_FIRST
+       goto delete
+#else
+       out = 0
+#endif
+    fi
+  };
+  goto turn;
+
+arm:
+#ifndef WITHOUT_BELL
+  atomic { OWNED; asleep = true };
+#endif
+  atomic { OWNED; mark = BELL_MARK };
+
+again: /* one statement: is there a row, and have all ended that may have seen the bell before it was set? */
+#ifndef WITHOUT_READ_AFTER_ARMING
+  atomic {
+    OWNED;
+    read(floor);
+    if
+    :: rows != 0 -> mark = 0; goto woken
+#ifndef WITHOUT_WAITING_FOR_THE_MARK
+    :: rows == 0 && !PASSED(mark) -> goto again
+    :: rows == 0 && PASSED(mark) -> mark = 0
+#else
+    :: rows == 0 -> mark = 0
+#endif
+    fi
+  };
+#endif
+
+sleep:
+  if
+  :: atomic { rung[r] -> rung[r] = false }; goto wake
+  :: !connected[r] -> goto unlinked
+  :: lock != r -> goto fenced
+  fi;
+
+woken:
+  atomic { OWNED; asleep = false };
+  goto publish;
+
+wake:
+  atomic { OWNED; asleep = false };
+  goto turn;
+
+unlinked: /* the broker is gone, the lane is still ours */
+  if
+  :: atomic { !connected[r] && !cutOff[r] -> connected[r] = true }; goto fence
+#ifndef WITHOUT_GIVING_UP
+  :: atomic { lock == r -> lock = NOBODY }; goto link
+#endif
+  :: lock != r -> goto fenced
+  fi;
+
+fenced: /* the lane is gone: the connection goes too, since its exclusive queue is in the heir's way */
+#ifndef WITHOUT_LETTING_GO
+  atomic { closeConnection(r) };
+  goto link
+#else
+  if :: connected[r] -> goto own :: else -> goto link fi
+#endif
+}
+
+/* ASLEEP: when nothing can move any more, no committed row waits. */
+active proctype Monitor() {
+  timeout -> assert(!WAITING)
+}
+
+init {
+  atomic {
+    run Relay(0); run Writer(0); run Writer(1);
+    if :: ROWS == 3 -> run Writer(2) :: else fi
+  };
+  /* The two are alike, so the first one to own the lane may have the lower number. */
+  atomic {
+    lock == 0 || faults < FAULTS -> run Relay(1)
+  }
+}

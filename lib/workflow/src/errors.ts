@@ -12,6 +12,7 @@ export type WorkflowErrorCode =
   | 'output_rejected'
   | 'timed_out'
   | 'attempt_failed'
+  | 'broker_unavailable'
 
 /** The one error of this package. `final` says that trying again cannot help. */
 export class WorkflowError extends Error {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { queryable, registerLane } from '@esteira/outbox'
 import { createRelay } from '@esteira/outbox/relay'
+import { cloneDatabase, createVhost, openBroker, waitFor } from '@esteira/test/support'
 import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
 import {
@@ -30,14 +31,6 @@ export type StepDraft = {
 
 export type SavedWorkflow = { id: string; version: number; stepIds: [string, ...string[]] }
 
-/** What `@esteira/test/support` gives: services of a test's own, and patience. */
-type Support<Broker> = {
-  cloneDatabase: () => Promise<{ url: string; drop: () => Promise<void> }>
-  createVhost: () => Promise<{ url: string; drop: () => Promise<void> }>
-  openBroker: (url: string) => Promise<Broker>
-  waitFor: <T>(condition: () => Promise<T | false>, options: { describe: () => unknown }) => Promise<T>
-}
-
 /** The name of the lane that every worker writes to. */
 export const laneName = 'engine'
 
@@ -54,10 +47,10 @@ export const functionOf = (name: string, run: (context: FunctionContext<object, 
  * What is around workers: a database and a broker of their own with a relay between them, workflows and runs as rows,
  * and looks at what became of them. `close` stops every worker that was started and drops the rest.
  */
-export const openEngine = async <Broker extends { close: () => Promise<void> }>(support: Support<Broker>) => {
-  const [database, vhost] = await Promise.all([support.cloneDatabase(), support.createVhost()])
+export const openEngine = async () => {
+  const [database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
   const at = { databaseUrl: database.url, rabbitmqUrl: vhost.url }
-  const broker = await support.openBroker(vhost.url)
+  const broker = await openBroker(vhost.url)
   const orm = openOrm({ databaseUrl: at.databaseUrl, poolSize: 4, applicationName: 'test' })
   const laneId = await registerLane(queryable(orm.em.fork()), laneName)
   const relay = createRelay({ ...at, lane: laneName, pollMs: 500 })
@@ -133,7 +126,7 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
 
     /** Waits until a run is over; resolves to its status. */
     over: (runId: string): Promise<string> =>
-      support.waitFor(
+      waitFor(
         async () => {
           const status = await looks.statusOf(runId)
           return status !== 'running' && status
@@ -181,4 +174,4 @@ export const openEngine = async <Broker extends { close: () => Promise<void> }>(
   }
 }
 
-export type Engine<Broker extends { close: () => Promise<void> }> = Awaited<ReturnType<typeof openEngine<Broker>>>
+export type Engine = Awaited<ReturnType<typeof openEngine>>

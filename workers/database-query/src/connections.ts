@@ -1,11 +1,15 @@
+import { Socket } from 'node:net'
 import { nearest, type Log } from '@esteira/service'
-import { Pool, types } from 'pg'
+import { Pool } from 'pg'
 import { DatabaseQueryError } from './errors.ts'
+import { parserOf } from './row-values.ts'
 
 /** The databases that steps may name, each with a pool that opens when it is first used. */
 export type Connections = {
   /** @throws DatabaseQueryError `connection_unknown` with the nearest name. */
   pool: (name: string) => Pool
+  /** Breaks every session. What runs in one fails, so a database that does not answer holds nothing up. */
+  sever: () => void
   close: () => Promise<void>
 }
 
@@ -13,9 +17,13 @@ export type Connections = {
 const poolSize = 10
 const waitMs = 30_000
 
+/** A statement may take as long as its step allows, so only the link is asked for: it is lost after some 20 s of silence. */
+const keepAliveMs = 10_000
+
 /** Keeps the pools of the connections that the environment gives, by name. */
 export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Connections => {
   const pools = new Map<string, Pool>()
+  const severed = new AbortController()
   return {
     pool: (name) => {
       const known = pools.get(name)
@@ -26,6 +34,9 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
         connectionString: url,
         max: poolSize,
         connectionTimeoutMillis: waitMs,
+        keepAlive: true,
+        keepAliveInitialDelayMillis: keepAliveMs,
+        stream: () => new Socket({ signal: severed.signal }),
         application_name: 'database-query',
         types: { getTypeParser: parserOf },
       })
@@ -36,23 +47,12 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
       pools.set(name, pool)
       return pool
     },
+    sever: () => severed.abort(),
     close: async () => {
       await Promise.all([...pools.values()].map((pool) => pool.end()))
     },
   }
 }
-
-/**
- * Types whose values go on as Postgres writes them, and so come back the same from the next step. pg would make dates in
- * the worker's time zone of them, and objects that are no JSON. By oid: bytea, date, timestamp, timestamptz, interval,
- * and their arrays.
- */
-const textTypes: ReadonlySet<number> = new Set([17, 1082, 1114, 1184, 1186, 1001, 1182, 1115, 1185, 1187])
-
-const parserOf: typeof types.getTypeParser = (
-  oid: Parameters<typeof types.getTypeParser>[0],
-  format?: 'text' | 'binary',
-) => (textTypes.has(oid) ? (value: string) => value : types.getTypeParser(oid, format))
 
 const unknownConnection = (name: string, known: readonly string[]): DatabaseQueryError => {
   const hint = known.length === 0 ? 'this worker has none' : `did you mean "${nearest(name, known)}"?`

@@ -1,58 +1,25 @@
 import { randomUUID } from 'node:crypto'
-import { emptyDatabase, startProxy, type TestDatabase, waitFor } from '@esteira/test/support'
-import { Client } from 'pg'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { callQuery, keepingLog, type QueryConfig } from '../test/call-query.ts'
-import { openConnections, type Connections } from './connections.ts'
-import { databaseQuery, type DatabaseQuery } from './database-query.ts'
+import { waitFor } from '@esteira/test/support'
+import { afterAll, expect, test } from 'vitest'
+import { callQuery, type QueryConfig } from '../test/call-query.ts'
+import { admin, call, link, log, logged, query, target, useTarget } from '../test/use-target.ts'
+import { openConnections } from './connections.ts'
+import { databaseQuery } from './database-query.ts'
 
-let target: TestDatabase
-let proxy: Awaited<ReturnType<typeof startProxy>>
-let admin: Client
-let connections: Connections
-let query: DatabaseQuery
+useTarget(
+  `create table lead (id int primary key, email text unique);
+   create role reader login password 'reader';
+   grant usage on schema public to reader;
+   grant select, insert on lead to reader`,
+  {
+    reader: (address) => {
+      address.username = 'reader'
+      address.password = 'reader'
+    },
+  },
+)
 
-const logged: Record<string, unknown>[] = []
-const log = keepingLog(logged)
-
-beforeAll(async () => {
-  target = await emptyDatabase()
-  proxy = await startProxy(target.url)
-  admin = new Client(target.url)
-  await admin.connect()
-  await admin.query(`
-    create table lead (id int primary key, email text unique);
-    create role reader login password 'reader';
-    grant usage on schema public to reader;
-    grant select, insert on lead to reader`)
-  const readerUrl = new URL(target.url)
-  readerUrl.username = 'reader'
-  readerUrl.password = 'reader'
-  connections = openConnections(
-    new Map([
-      ['crm', target.url],
-      ['reader', readerUrl.href],
-      ['far', proxy.url],
-    ]),
-    log,
-  )
-})
-
-beforeEach(async () => {
-  logged.length = 0
-  query = databaseQuery(connections, log)
-  await admin.query('truncate lead')
-})
-
-afterAll(async () => {
-  await connections.close()
-  await admin.query('drop owned by reader; drop role reader')
-  await admin.end()
-  await proxy.stop()
-  await target.drop()
-})
-
-const call = (config: QueryConfig, of?: Parameters<typeof callQuery>[3]) => callQuery(query, log, config, of)
+afterAll(() => admin.query('drop owned by reader; drop role reader'))
 
 const emails = async () => (await admin.query('select email from lead order by id')).rows.map(({ email }) => email)
 const insert = (id: number, email: unknown = `${id}@example.com`, rest: Partial<QueryConfig> = {}): QueryConfig => ({
@@ -92,6 +59,33 @@ test('times go on as Postgres writes them, whatever the zone of the worker, and 
   expect(await call({ sql: back, params: [row.plain, row.day, row.month] })).toEqual([{ same: true }])
 })
 
+test.each([
+  ['float8', 'Infinity', 'Infinity'],
+  ['float4', 'NaN', 'NaN'],
+  ['float8', '1.5', 1.5],
+  [
+    'float8[]',
+    '{ {1.5,NaN},{null,-Infinity}}',
+    [
+      [1.5, 'NaN'],
+      [null, '-Infinity'],
+    ],
+  ],
+  ['numeric', '12345678901234567890.10', '12345678901234567890.10'],
+  ['numeric[]', '{12345678901234567890.10,NaN,null}', ['12345678901234567890.10', 'NaN', null]],
+  ['int8', '9007199254740993', '9007199254740993'],
+  ['int8[]', '{9007199254740993,-9007199254740993}', ['9007199254740993', '-9007199254740993']],
+  ['point', '(1,Infinity)', '(1,Infinity)'],
+  ['bytea', '\\x00ff', '\\x00ff'],
+  ['date[]', '{2024-01-01,infinity}', '{2024-01-01,infinity}'],
+  ['jsonb', '{"a": [1, null]}', { a: [1, null] }],
+])('the %s %s goes on as JSON without a loss, and comes back the same', async (type, written, value) => {
+  const rows = await call({ sql: `select '${written}'::${type} as value` })
+  expect(JSON.parse(JSON.stringify(rows))).toEqual([{ value }])
+  const back = `select ($1::${type})::text = ('${written}'::${type})::text as same`
+  expect(await call({ sql: back, params: [value] })).toEqual([{ same: true }])
+})
+
 test('a job that comes again does not run its statement, and passes the same rows on', async () => {
   const jobId = randomUUID()
   expect(await call(insert(1), { jobId })).toEqual([{ id: 1 }])
@@ -126,9 +120,9 @@ test('a statement whose session is killed has written nothing, and the job that 
 })
 
 test('a database that is away burns no attempt: the job waits for it', async () => {
-  proxy.cut()
+  link.cut()
   const outcome = await call(insert(1, 'x', { connection: 'far' }))
-  proxy.resume()
+  link.resume()
   expect(outcome).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the database is away') })
 })
 
@@ -205,9 +199,9 @@ test('durable waits for the disk also on a server that is set not to, applied do
   await admin.query(`alter database ${new URL(target.url).pathname.slice(1)} set synchronous_commit = off`)
   const setting = `insert into lead values ($1, current_setting('synchronous_commit')) returning email`
   const fresh = openConnections(new Map([['crm', target.url]]), log)
-  query = databaseQuery(fresh, log)
-  expect(await call({ sql: setting, params: [1], confirm: 'durable' })).toEqual([{ email: 'on' }])
-  expect(await call({ sql: setting, params: [2], confirm: 'applied' })).toEqual([{ email: 'off' }])
+  const ask = (config: QueryConfig) => callQuery(databaseQuery(fresh, log), log, config)
+  expect(await ask({ sql: setting, params: [1], confirm: 'durable' })).toEqual([{ email: 'on' }])
+  expect(await ask({ sql: setting, params: [2], confirm: 'applied' })).toEqual([{ email: 'off' }])
   await fresh.close()
 })
 

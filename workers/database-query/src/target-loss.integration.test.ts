@@ -1,58 +1,20 @@
-import * as support from '@esteira/test/support'
-import { Client } from 'pg'
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { runOn, startProxy, waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
 import { openEngine } from '../../../lib/workflow/test/engine.ts'
-import { callQuery, keepingLog, type QueryConfig } from '../test/call-query.ts'
-import { type Connections, openConnections } from './connections.ts'
+import { callQuery } from '../test/call-query.ts'
+import { admin, call, link, log, logged, query, target, useTarget } from '../test/use-target.ts'
+import { openConnections } from './connections.ts'
 import { databaseQuery, type DatabaseQuery } from './database-query.ts'
 
-let target: support.TestDatabase
-let link: support.Proxy
-let admin: Client
-let connections: Connections
-let query: DatabaseQuery
-
-const logged: Record<string, unknown>[] = []
-const log = keepingLog(logged)
-
-beforeAll(async () => {
-  target = await support.emptyDatabase()
-  link = await support.startProxy(target.url)
-  admin = new Client(target.url)
-  await admin.connect()
-  await admin.query('create table lead (id int); create view untouchable as select id from lead group by id')
-  const hurried = new URL(target.url)
-  hurried.searchParams.set('options', '-c statement_timeout=100')
-  connections = openConnections(
-    new Map([
-      ['crm', target.url],
-      ['far', link.url],
-      ['hurried', hurried.href],
-    ]),
-    log,
-  )
+useTarget('create table lead (id int); create view untouchable as select id from lead group by id', {
+  hurried: (address) => address.searchParams.set('options', '-c statement_timeout=100'),
 })
-
-beforeEach(async () => {
-  logged.length = 0
-  query = databaseQuery(connections, log)
-  await admin.query('truncate lead')
-})
-
-afterAll(async () => {
-  await connections.close()
-  await admin.end()
-  await link.stop()
-  await target.drop()
-})
-
-const call = (config: QueryConfig) => callQuery(query, log, config)
 
 const ids = async () => (await admin.query<{ id: number }>('select id from lead order by id')).rows.map(({ id }) => id)
 
 /** Sessions that are at a statement with these words. Asked in a session of its own, which sees what is new. */
 const sessionsAt = (words: string) =>
-  support.runOn(
+  runOn(
     target.url,
     `select pid from pg_stat_activity
      where datname = current_database() and state = 'active' and query like '%${words}%' and pid <> pg_backend_pid()`,
@@ -60,9 +22,9 @@ const sessionsAt = (words: string) =>
 
 /** Breaks the link as soon as a statement is under way; its session, which does not notice, is ended too. */
 const cutUnder = async (words: string) => {
-  await support.waitFor(async () => (await sessionsAt(words)).length > 0)
+  await waitFor(async () => (await sessionsAt(words)).length > 0)
   link.cut()
-  await support.runOn(
+  await runOn(
     target.url,
     `select pg_terminate_backend(pid) from pg_stat_activity
      where datname = current_database() and query like '%${words}%' and pid <> pg_backend_pid()`,
@@ -81,7 +43,7 @@ test('a link that falls while nobody uses it is logged, and the next statement o
   await call({ connection: 'far', sql: 'select 1' })
   link.cut()
   link.resume()
-  await support.waitFor(() => logged.length > 0)
+  await waitFor(() => logged.length > 0)
   expect(logged).toMatchObject([{ event: 'connection.lost', connection: 'far' }])
   expect(await call({ connection: 'far', sql: 'select 1 as one' })).toEqual([{ one: 1 }])
 })
@@ -94,6 +56,21 @@ test('with confirm none a statement whose link falls is logged with its job', as
   expect(logged).toMatchObject([{ event: 'statement.failed', jobId: expect.any(String) }])
 })
 
+test('a statement whose database says nothing any more is ended with its connections, and logged with its job', async () => {
+  const connections = openConnections(new Map([['crm', link.url]]), log)
+  const silent = databaseQuery(connections, log)
+  const insert = { sql: 'insert into lead values (1)', confirm: 'none' }
+  await callQuery(silent, log, insert)
+  await silent.idle()
+  link.pause()
+  onTestFinished(link.resume)
+  await callQuery(silent, log, insert, { jobId: '00000000-0000-4000-8000-000000000001' })
+  connections.sever()
+  await silent.idle()
+  await connections.close()
+  expect(logged).toMatchObject([{ event: 'statement.failed', jobId: '00000000-0000-4000-8000-000000000001' }])
+})
+
 test('of statements that no job waits for only so many are under way, then the next job waits', async () => {
   await admin.query('begin; lock table lead in access exclusive mode')
   onTestFinished(async () => {
@@ -103,7 +80,7 @@ test('of statements that no job waits for only so many are under way, then the n
   for (let id = 0; id < 200; id += 1) await call({ ...insert, params: [id] })
   let over = false
   const next = call({ ...insert, params: [200] }).then(() => (over = true))
-  await support.waitFor(async () => (await sessionsAt('insert into lead values')).length > 0)
+  await waitFor(async () => (await sessionsAt('insert into lead values')).length > 0)
   expect(over).toBe(false)
   await admin.query('rollback')
   await next
@@ -146,8 +123,8 @@ test.each([
 })
 
 test('a job that is taken over after the commit in the target is not inserted again, and passes on what it gave', async () => {
-  const engine = await openEngine(support)
-  const brokerLink = await support.startProxy(engine.rabbitmqUrl)
+  const engine = await openEngine()
+  const brokerLink = await startProxy(engine.rabbitmqUrl)
   onTestFinished(async () => {
     await engine.close()
     await brokerLink.stop()

@@ -26,8 +26,34 @@ test('a path that leads nowhere gives nothing', async () => {
   expect(await evaluate('{{ payload.constructor }}')).toBeUndefined()
 })
 
-test('a path over an array maps, as JSONata has it', async () => {
-  expect(Array.from(await asList(evaluate('{{ payload.tags.id }}')))).toEqual([1, 2])
+test.each([
+  [[], []],
+  [[{ id: 1 }], [1]],
+  [
+    [{ id: 1 }, { id: 2 }],
+    [1, 2],
+  ],
+  [
+    [{ id: [1] }, {}, 'text', null],
+    [[1], null, null, null],
+  ],
+  [[[{ id: 1 }]], [[1]]],
+])('a plain path through the list %j gives as many: %j', async (list, expected) => {
+  expect(await parseTemplate('{{ payload.list.id }}').evaluate({ ...scope, payload: { list } })).toEqual(expected)
+  expect(await parseTemplate('{{ payload.id }}').evaluate({ ...scope, payload: list })).toEqual(expected)
+})
+
+test('a list at the end of a plain path is passed on as it is, and names need not be English', async () => {
+  const payload = { one: [7], endereço: { número: 12 } }
+  expect(await parseTemplate('{{ payload.one }}').evaluate({ ...scope, payload })).toEqual([7])
+  expect(await parseTemplate('{{ payload.endereço.número }}').evaluate({ ...scope, payload })).toBe(12)
+})
+
+test('what is no plain path is JSONata: a list of one is its item there, unless "[]" keeps it', async () => {
+  const one = { ...scope, payload: { list: [{ id: 1 }] } }
+  expect(await parseTemplate('{{ payload.list[id > 0].id }}').evaluate(one)).toBe(1)
+  const kept = await parseTemplate('{{ payload.list[id > 0].id[] }}').evaluate(one)
+  expect(JSON.stringify(kept)).toBe('[1]')
 })
 
 test('expressions inside a longer text become part of it', async () => {
@@ -72,9 +98,3 @@ test.each([
   },
   15_000,
 )
-
-const asList = async (value: Promise<unknown>): Promise<unknown[]> => {
-  const list = await value
-  if (!Array.isArray(list)) throw new Error('expected an array')
-  return list
-}

@@ -9,13 +9,13 @@ export type Template = { evaluate: (scope: Scope) => Promise<unknown> }
 
 const wholeText = /^\s*\{\{([\s\S]+)\}\}\s*$/
 const embedded = /\{\{([\s\S]*?)\}\}/g
-const plainPath = /^\s*(payload|run|step)((?:\.[A-Za-z_$][\w$]*)*)\s*$/
+const plainPath = /^\s*((?:payload|run|step)(?:\.[\p{L}_][\p{L}\p{N}_]*)*)\s*$/u
 
 /** Whether a text holds an expression at all; most texts do not, and cost nothing. */
 export const hasExpression = (text: string): boolean => text.includes('{{')
 
 /**
- * Reads a text with JSONata in `{{ }}`. An expression that is the whole text keeps the type of its result; one inside a
+ * Reads a text with expressions in `{{ }}`: plain paths such as `payload.items.id`, and JSONata for everything else. An expression that is the whole text keeps the type of its result; one inside a
  * longer text becomes part of the text.
  *
  * @throws WorkflowError `expression_invalid` with the place of the fault.
@@ -55,15 +55,20 @@ const asText = (source: string) => {
 }
 
 const compile = (source: string): ((scope: Scope) => Promise<unknown>) => {
-  const path = plainPath.exec(source)
-  const evaluate = compileJsonata(source)
-  if (path === null) return evaluate
-  const names = `${path[1]}${path[2]}`.split('.')
-  return async (scope) => {
-    const found = walk(scope, names)
-    // JSONata maps a path over the items of an array; that stays its business.
-    return found.kind === 'value' ? found.value : evaluate(scope)
-  }
+  const path = plainPath.exec(source)?.[1]?.split('.')
+  return path === undefined ? compileJsonata(source) : async (scope) => follow(scope, path)
+}
+
+/**
+ * JSONata would give a list of one item as that item, and an empty one as nothing, so what a step gets would hang on how
+ * many came. Here a path goes on through every item of a list, and gives as many: null for one that it leads nowhere in.
+ */
+const follow = (value: unknown, path: readonly string[]): unknown => {
+  const [name, ...rest] = path
+  if (name === undefined) return value
+  if (Array.isArray(value)) return value.map((item) => follow(item, path) ?? null)
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
+  return follow(Reflect.get(value, name), rest)
 }
 
 /**
@@ -86,20 +91,6 @@ const compileJsonata = (source: string): ((scope: Scope) => Promise<unknown>) =>
       throw new WorkflowError('expression_failed', `"{{${source}}}": ${describeFault(cause)}`, { cause })
     }
   }
-}
-
-type Walked = { kind: 'value'; value: unknown } | { kind: 'array' }
-
-const walk = (scope: Scope, names: readonly string[]): Walked => {
-  let value: unknown = scope
-  for (const name of names) {
-    if (Array.isArray(value)) return { kind: 'array' }
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) {
-      return { kind: 'value', value: undefined }
-    }
-    value = Reflect.get(value, name)
-  }
-  return { kind: 'value', value }
 }
 
 /** JSONata throws plain objects: a code, a message that may quote values, and the place. Only code and place go on. */

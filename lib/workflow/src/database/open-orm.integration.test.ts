@@ -1,6 +1,7 @@
 import { queryable } from '@esteira/outbox'
-import { cloneDatabase, runOn, waitFor } from '@esteira/test/support'
+import { cloneDatabase, runOn, startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
+import { isTransient } from './is-transient.ts'
 import { openOrm } from './open-orm.ts'
 
 const openPool = async (poolSize: number) => {
@@ -49,4 +50,32 @@ test('a transaction that fails at its commit gives its session back', async () =
   await expect(refused).rejects.toThrow('checked_n_key')
   expect(await query('select n from checked')).toEqual([])
   await close()
+})
+
+test('a server that says nothing any more is given up, within a transaction too, and found again when it speaks', async () => {
+  const database = await cloneDatabase()
+  const link = await startProxy(database.url)
+  onTestFinished(async () => {
+    await link.stop()
+    await database.drop()
+  })
+  const orm = openOrm({ databaseUrl: link.url, poolSize: 1, applicationName: 'silence', silenceMs: 300 })
+  const ask = () => queryable(orm.em.fork()).query('select 1 as one', [])
+  const inTransaction = orm.em.fork().transactional(async (em) => {
+    await queryable(em).query('select 1', [])
+    link.pause()
+    await queryable(em).query('select 1', [])
+  })
+  const failures = [
+    await inTransaction.catch((error: unknown) => error),
+    // This one finds a server that takes the connection and says nothing.
+    await ask().catch((error: unknown) => error),
+  ]
+  for (const failure of failures) {
+    expect(String(failure)).toContain('Postgres said nothing for 300 ms')
+    expect(isTransient(failure)).toBe(true)
+  }
+  link.resume()
+  expect((await ask()).rows).toEqual([{ one: 1 }])
+  await orm.close()
 })

@@ -6,16 +6,44 @@ import { WorkflowRun } from '../model/workflow-run.ts'
 import { WorkflowStep } from '../model/workflow-step.ts'
 import { Workflow } from '../model/workflow.ts'
 import { freeLostClients } from './free-lost-clients.ts'
+import { patientSocket } from './patient-socket.ts'
 
 export const entities = [Workflow, WorkflowStep, WorkflowFunction, WorkflowRun, WorkflowRunStep, WorkflowJob]
 
+type OrmOptions = {
+  databaseUrl: string
+  poolSize: number
+  applicationName: string
+  /** Once aborted, every session is broken, so that a server that does not answer holds nothing up. */
+  severed?: AbortSignal
+  /** How long a statement may take before its session is given up, in milliseconds. */
+  silenceMs?: number
+}
+
+/** Far above what the longest statement on these tables takes, one that waits for another's lock included. */
+const mostSilenceMs = 60_000
+
+/** For a connection as well as for a free place in the pool. */
+const connectTimeoutMs = 10_000
+
 /** Opens MikroORM on the database of workflows. Nothing is sent until the first query. */
-export const openOrm = (options: { databaseUrl: string; poolSize: number; applicationName: string }): MikroORM =>
+export const openOrm = ({
+  databaseUrl,
+  poolSize,
+  applicationName,
+  severed,
+  silenceMs = mostSilenceMs,
+}: OrmOptions): MikroORM =>
   new MikroORM({
-    clientUrl: options.databaseUrl,
+    clientUrl: databaseUrl,
     entities,
     // A misspelt name must not become a database.
     ensureDatabase: false,
-    pool: { min: 0, max: options.poolSize },
-    driverOptions: { application_name: options.applicationName, onPoolCreated: freeLostClients },
+    pool: { min: 0, max: poolSize },
+    driverOptions: {
+      application_name: applicationName,
+      connectionTimeoutMillis: connectTimeoutMs,
+      stream: () => patientSocket(silenceMs, severed),
+      onPoolCreated: freeLostClients,
+    },
   })

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto'
 import { queryable, registerLane } from '@esteira/outbox'
-import * as support from '@esteira/test/support'
+import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Engine, openEngine, type SavedWorkflow, type StepDraft } from '../../test/engine.ts'
 import { openRun, type RunStart } from './open-run.ts'
 
-let engine: Engine<support.Broker>
+let engine: Engine
 /** A lane that no relay reads, so that its messages stay to be looked at. */
 let lane: number
 
 beforeAll(async () => {
-  engine = await openEngine(support)
+  engine = await openEngine()
   lane = await registerLane(queryable(engine.em()), 'nobody reads it')
 })
 
@@ -71,7 +71,7 @@ test('a key waits for the transaction that has it, and is free again when that o
   await first.begin()
   await openRun(first, start(workflow, { idempotencyKey: key }))
   const second = openRun(engine.em(), start(workflow, { idempotencyKey: key, payload: 'second' }))
-  await support.waitFor(isSomebodyWaiting)
+  await waitFor(isSomebodyWaiting)
   await first.rollback()
   expect(await second).toMatchObject({ created: true, error: null })
   expect(await countRuns(workflow)).toEqual([{ runs: 1 }])

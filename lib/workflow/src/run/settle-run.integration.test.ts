@@ -1,12 +1,11 @@
-import * as support from '@esteira/test/support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Engine, openEngine } from '../../test/engine.ts'
 import { settleRun, settleWaitingRuns } from './settle-run.ts'
 
-let engine: Engine<support.Broker>
+let engine: Engine
 
 beforeAll(async () => {
-  engine = await openEngine(support)
+  engine = await openEngine()
 })
 
 afterAll(() => engine.close())

@@ -1,12 +1,12 @@
-import * as support from '@esteira/test/support'
+import { waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Engine, functionOf, openEngine, type StepDraft } from '../../test/engine.ts'
 import { fail, retry, snooze } from '../index.ts'
 
-let engine: Engine<support.Broker>
+let engine: Engine
 
 beforeAll(async () => {
-  engine = await openEngine(support)
+  engine = await openEngine()
 })
 
 afterEach(() => engine.stopWorkers())
@@ -21,7 +21,7 @@ const begin = async (functionName: string, step: Partial<StepDraft> = {}, payloa
 
 /** Waits until the run's one job has ended a try, and gives it. */
 const triedJob = (run: string, attempts: number) =>
-  support.waitFor(async () => {
+  waitFor(async () => {
     const [job] = await engine.jobs(run)
     return job !== undefined && job.seq > attempts && job
   })

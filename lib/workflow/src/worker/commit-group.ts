@@ -5,8 +5,8 @@ import { settleRun } from '../run/settle-run.ts'
 import type { DeliverMeans } from './deliver.ts'
 
 /**
- * Commits finished jobs together and says of each what was written, or null when it was no longer ours. When the database refuses the group, its
- * members go one by one, so that only the one whose result cannot be stored fails.
+ * Commits finished jobs together and says of each what was written, or null when it was no longer ours. A group that the
+ * database refuses is committed one by one, so that only the job whose result cannot be stored fails.
  */
 export const commitGroup = async (
   orm: MikroORM,

@@ -1,14 +1,14 @@
-import * as support from '@esteira/test/support'
+import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf, openEngine, silentLog } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 
-let engine: Engine<support.Broker>
-let link: support.Proxy
+let engine: Engine
+let link: Proxy
 
 beforeAll(async () => {
-  engine = await openEngine(support)
-  link = await support.startProxy(engine.databaseUrl)
+  engine = await openEngine()
+  link = await startProxy(engine.databaseUrl)
 })
 
 afterEach(async () => {
@@ -39,7 +39,7 @@ const startSplit = async (name: string) => {
     { functionName: `${name}.next`, outputType: null },
   )
   const run = await engine.begin(workflow, null)
-  await support.waitFor(() => calls === 1)
+  await waitFor(() => calls === 1)
   return { ...worker, run, go: gate.resolve, calls: () => calls }
 }
 
@@ -57,7 +57,7 @@ const expectOneEffect = async ({ run, calls, saw, stop }: Split, name: string) =
   expect(saw('delivery.handed-back')).toEqual([])
   await stop()
   expect(await engine.broker.count(name)).toBe(0)
-  await support.waitFor(async () => (await engine.outboxRows()) === 0)
+  await waitFor(async () => (await engine.outboxRows()) === 0)
 }
 
 /** Ends every session that a worker has, as an administrator or a failover would. */
@@ -72,7 +72,7 @@ test('while Postgres is away nothing is acked, and when it is back the job is wr
   const split = await startSplit('away')
   link.cut()
   split.go()
-  await support.waitFor(() => split.saw('database.unavailable').length >= 2)
+  await waitFor(() => split.saw('database.unavailable').length >= 2)
   expect(split.saw('job.written')).toEqual([])
   expect(await engine.jobs(split.run)).toMatchObject([{ status: 'queued', seq: 1 }])
   link.resume()
@@ -91,9 +91,9 @@ test('a unit of work that Postgres ends in the middle is written again as a whol
   const held = await holdCommits(engine.em())
   onTestFinished(held.release)
   split.go()
-  await support.waitFor(held.isHolding)
+  await waitFor(held.isHolding)
   expect(await endSessions('middle')).not.toEqual([])
-  await support.waitFor(() => split.saw('database.unavailable').length === 1)
+  await waitFor(() => split.saw('database.unavailable').length === 1)
   expect(await engine.jobs(split.run)).toMatchObject([{ status: 'queued' }])
   await held.release()
   await expectOneEffect(split, 'middle')
@@ -104,14 +104,14 @@ test('a commit whose answer was lost is not done a second time', async () => {
   const held = await holdCommits(engine.em())
   onTestFinished(held.release)
   split.go()
-  await support.waitFor(held.isHolding)
+  await waitFor(held.isHolding)
   link.pause()
   await held.release()
-  await support.waitFor(async () => (await engine.jobs(split.run))[0]?.status === 'succeeded')
+  await waitFor(async () => (await engine.jobs(split.run))[0]?.status === 'succeeded')
   link.cut()
-  await support.waitFor(() => split.saw('database.unavailable').length > 0)
+  await waitFor(() => split.saw('database.unavailable').length > 0)
   link.resume()
-  await support.waitFor(() => split.saw('delivery.dropped').length === 1)
+  await waitFor(() => split.saw('delivery.dropped').length === 1)
   expect(split.saw('delivery.dropped')).toMatchObject([{ functionName: 'answer', reason: 'job is over' }])
   await expectOneEffect(split, 'answer')
 })
@@ -124,7 +124,7 @@ test('a message that comes while Postgres is away waits for it', async () => {
   const workflow = await engine.saveWorkflow({ functionName: 'later', outputType: null })
   link.cut()
   const run = await engine.begin(workflow, 'work')
-  await support.waitFor(() => worker.saw('database.unavailable').length > 0)
+  await waitFor(() => worker.saw('database.unavailable').length > 0)
   expect(calls).toEqual([])
   link.resume()
   expect(await engine.over(run)).toBe('succeeded')
@@ -142,10 +142,25 @@ test('a start that waits for Postgres or RabbitMQ says where it looks, without t
       signal: ending.signal,
       log: { ...silentLog, warn: (line) => lines.push(line) },
     })
-    await support.waitFor(() => lines.length > 0)
+    await waitFor(() => lines.length > 0)
     expect(lines[0]).toMatchObject({ event: 'service.unavailable', address: expect.stringContaining('127.0.0.1:9') })
     expect(JSON.stringify(lines)).not.toContain(url.password)
     ending.abort(new Error('enough'))
     await expect(started).rejects.toThrow('enough')
   }
+})
+
+test('a start that waits for a Postgres that says nothing can be ended at once', async () => {
+  link.pause()
+  const before = link.connections()
+  const ending = new AbortController()
+  const started = engine.startWorker([functionOf('never', () => undefined)], {
+    databaseUrl: link.url,
+    signal: ending.signal,
+  })
+  await waitFor(() => link.connections() > before)
+  const begun = performance.now()
+  ending.abort(new Error('enough'))
+  await expect(started).rejects.toThrow('enough')
+  expect(performance.now() - begun).toBeLessThan(2_000)
 })

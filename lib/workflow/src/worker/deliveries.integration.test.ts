@@ -1,11 +1,11 @@
-import * as support from '@esteira/test/support'
+import { waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
 
-let engine: Engine<support.Broker>
+let engine: Engine
 
 beforeAll(async () => {
-  engine = await openEngine(support)
+  engine = await openEngine()
 })
 
 afterEach(() => engine.stopWorkers())
@@ -58,7 +58,7 @@ test('a message of a job that is over changes nothing, is seen and acked', async
   await expectOneEffect(run)
   const before = await engine.jobs(run)
   await engine.broker.publish('over', { jobId: await firstJob(run), seq: 1 })
-  await support.waitFor(() => worker.saw('delivery.dropped').length === 1)
+  await waitFor(() => worker.saw('delivery.dropped').length === 1)
   expect(worker.saw('delivery.dropped')).toEqual([
     { kind: 'delivery.dropped', functionName: 'over', jobId: await firstJob(run), reason: 'job is over' },
   ])
@@ -83,13 +83,13 @@ test('messages of an older try and of a job that nobody knows are dropped, seen 
     retry: { delayMs: 3_600_000, maxDelayMs: 3_600_000 },
   })
   const run = await engine.begin(workflow, null)
-  await support.waitFor(() => worker.saw('job.written').length === 1)
+  await waitFor(() => worker.saw('job.written').length === 1)
   const unknownId = '0190b1a2-7a4f-7c3e-9d1b-2f5d8e9a1c34'
   await engine.broker.publish('older', { jobId: await firstJob(run), seq: 1 })
   await engine.broker.publish('older', { jobId: unknownId, seq: 1 })
   // Not one that was sent yet, so whoever wrote it is not ours.
   await engine.broker.publish('older', { jobId: await firstJob(run), seq: 9 })
-  await support.waitFor(() => worker.saw('delivery.dropped').length === 3)
+  await waitFor(() => worker.saw('delivery.dropped').length === 3)
   expect(worker.saw('delivery.dropped')).toMatchObject([
     { jobId: await firstJob(run), reason: 'older message' },
     { jobId: unknownId, reason: 'unknown job' },
@@ -109,7 +109,7 @@ test('messages that cannot be read are dropped, seen and acked, and the next one
   for (const payload of ['text', null, {}, { jobId: 'seven', seq: 1 }, { jobId: await randomJobId(), seq: 0 }]) {
     await engine.broker.publish('unreadable', payload)
   }
-  await support.waitFor(() => worker.saw('belt.unreadable').length === 6)
+  await waitFor(() => worker.saw('belt.unreadable').length === 6)
   for (const event of worker.saw('belt.unreadable')) {
     expect(event).toEqual({ kind: 'belt.unreadable', queue: 'unreadable', reason: expect.stringMatching(/./) })
   }
@@ -139,12 +139,12 @@ test('a message that comes twice while its job runs has one effect, also when bo
     { functionName: 'twice.next', outputType: null },
   )
   const run = await engine.begin(workflow, ['twice', 'other'])
-  await support.waitFor(() => calls.length === 2)
+  await waitFor(() => calls.length === 2)
   const twice = (await engine.jobs(run)).find(({ payload }) => payload === 'twice')
   await engine.broker.publish('twice', { jobId: twice?.id, seq: 1 })
-  await support.waitFor(() => calls.length === 3)
+  await waitFor(() => calls.length === 3)
   both.resolve()
-  await support.waitFor(() => worker.saw('delivery.dropped').length === 1)
+  await waitFor(() => worker.saw('delivery.dropped').length === 1)
   expect(worker.saw('delivery.dropped')).toMatchObject([{ jobId: twice?.id, reason: 'job is over' }])
   expect(await engine.untrueCounters()).toEqual([])
   other.resolve()
@@ -162,10 +162,10 @@ test('a message that comes twice to two workers has one effect', async () => {
   ]
   const run = await engine.begin(await splitWorkflow('both'), null)
   await engine.broker.publish('both', { jobId: await firstJob(run), seq: 1 })
-  await support.waitFor(() => calls.length === 2)
+  await waitFor(() => calls.length === 2)
   go()
   await expectOneEffect(run)
-  await support.waitFor(() => workers.flatMap((worker) => worker.saw('delivery.dropped')).length === 1)
+  await waitFor(() => workers.flatMap((worker) => worker.saw('delivery.dropped')).length === 1)
 })
 
 test('a long job is shown as running, and a second message takes it over once: one effect, the loser is told', async () => {
@@ -176,17 +176,17 @@ test('a long job is shown as running, and a second message takes it over once: o
     await engine.startWorker([next('long')]),
   ]
   const run = await engine.begin(await splitWorkflow('long'), null)
-  const claimed = await support.waitFor(async () => {
+  const claimed = await waitFor(async () => {
     const [job] = await engine.jobs(run)
     return job?.status === 'running' && job
   })
   expect(claimed).toMatchObject({ claim: expect.any(String), worker: expect.stringMatching(/^(one|two)$/) })
   await engine.broker.publish('long', { jobId: claimed.id, seq: 1 })
-  await support.waitFor(() => calls.length === 2)
+  await waitFor(() => calls.length === 2)
   expect(await engine.jobs(run)).not.toMatchObject([{ claim: claimed.claim }])
   go()
   await expectOneEffect(run)
-  await support.waitFor(() => workers.flatMap((worker) => worker.saw('delivery.dropped')).length === 1)
+  await waitFor(() => workers.flatMap((worker) => worker.saw('delivery.dropped')).length === 1)
 })
 
 test('of two deliveries of a long job one takes it, and the other is aborted and drops its message', async () => {
@@ -194,9 +194,9 @@ test('of two deliveries of a long job one takes it, and the other is aborted and
   const worker = await engine.startWorker([fn, next('rivals')])
   const run = await engine.begin(await splitWorkflow('rivals'), null)
   await engine.broker.publish('rivals', { jobId: await firstJob(run), seq: 1 })
-  await support.waitFor(() => calls.some((signal) => signal.aborted))
+  await waitFor(() => calls.some((signal) => signal.aborted))
   expect(calls.map((signal) => signal.aborted).toSorted(byTruth)).toEqual([false, true])
-  await support.waitFor(() => worker.saw('delivery.dropped').length === 1)
+  await waitFor(() => worker.saw('delivery.dropped').length === 1)
   expect(worker.saw('delivery.dropped')).toMatchObject([{ reason: 'held by another' }])
   go()
   await expectOneEffect(run)

@@ -8,7 +8,7 @@ import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import type { JobError } from '../model/workflow-job.ts'
-import { type Belt, type BeltEvent, type Delivery, openBelt } from './belt.ts'
+import { type BeltEvent, type Delivery, openBelt } from './belt.ts'
 import { configCache, stepCache } from './caches.ts'
 import { commitGroup } from './commit-group.ts'
 import { deliver, type Delivered, type DeliverMeans } from './deliver.ts'
@@ -47,11 +47,17 @@ const groupSize = 200
 const poolSize = 8
 const databasePauseMs = 500
 
+/** How long sessions of Postgres may take to end; a server that is silent must not keep the process alive. */
+const goodbyeMs = 1_000
+
 /** Publishes what the functions are, then consumes their queues until it is stopped. */
 export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
   const { databaseUrl, rabbitmqUrl, log, signal } = options
-  const orm = openOrm({ databaseUrl, poolSize, applicationName: options.worker })
+  const severed = new AbortController()
+  const orm = openOrm({ databaseUrl, poolSize, applicationName: options.worker, severed: severed.signal })
   const stopping = new AbortController()
+  const giveUp = () => severed.abort()
+  signal.addEventListener('abort', giveUp)
   try {
     const lane = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, async () => {
       await publishFunctions(orm.em.fork(), options.functions)
@@ -59,8 +65,8 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
     })
     const means = deliverMeans(orm, lane, options, stopping.signal)
     const functions = new Map(options.functions.map((fn) => [fn.name, fn]))
-    const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, () =>
-      openBelt({
+    const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, async () => {
+      const opened = await openBelt({
         rabbitmqUrl,
         queues: [...functions.keys()],
         prefetch: options.prefetch,
@@ -70,12 +76,24 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
           const fn = functions.get(queue)
           if (fn !== undefined) void carry(fn, delivery, means, options)
         },
-      }),
-    )
-    return { stop: () => stopWorker(belt, orm, stopping) }
+      })
+      // Nobody gets a belt that comes after the start was given up, so nobody else would close it.
+      if (signal.aborted) await opened.stop()
+      return opened
+    })
+    const stop = async () => {
+      await belt.stop()
+      // What is still under way now has outlived the grace period; its messages went back with the channel.
+      stopping.abort(new Error('the worker has stopped'))
+      setTimeout(giveUp, goodbyeMs).unref()
+      await orm.close()
+    }
+    return { stop }
   } catch (error) {
     await orm.close()
     throw error
+  } finally {
+    signal.removeEventListener('abort', giveUp)
   }
 }
 
@@ -105,13 +123,6 @@ const eventOf = (functionName: string, jobId: string, delivered: Delivered): Wor
   return ending.kind === 'succeeded'
     ? { kind: 'job.written', functionName, jobId, ending: 'succeeded' }
     : { kind: 'job.written', functionName, jobId, ending: ending.kind, error: ending.error }
-}
-
-const stopWorker = async (belt: Belt, orm: MikroORM, stopping: AbortController): Promise<void> => {
-  await belt.stop()
-  // What is still under way now has outlived the grace period; its messages went back with the channel.
-  stopping.abort(new Error('the worker has stopped'))
-  await orm.close()
 }
 
 const deliverMeans = (

@@ -1,11 +1,11 @@
-import * as support from '@esteira/test/support'
+import { startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
 
-let engine: Engine<support.Broker>
+let engine: Engine
 
 beforeAll(async () => {
-  engine = await openEngine(support)
+  engine = await openEngine()
 })
 
 afterEach(() => engine.stopWorkers())
@@ -38,7 +38,7 @@ test('a worker that is stopped takes no new jobs, ends what it holds and acks it
   const { fn, calls, go } = gated('ends')
   const worker = await engine.startWorker([fn], { prefetch: 2, graceMs: 10_000 })
   const run = await beginJobs('ends', [1, 2, 3])
-  await support.waitFor(() => calls.length === 2)
+  await waitFor(() => calls.length === 2)
   const stopping = worker.stop()
   // Nobody consumes any more: the third job has a place, but nobody to take it.
   go()
@@ -63,16 +63,16 @@ test.each([0, 200])(
     const { fn, calls, go } = gated(name)
     const worker = await engine.startWorker([fn, functionOf(`${name} idle`, () => undefined)], { graceMs })
     const run = await beginJobs(name, ['work'])
-    await support.waitFor(() => calls.length === 1)
+    await waitFor(() => calls.length === 1)
     const begun = performance.now()
     await worker.stop()
     expect(performance.now() - begun).toBeGreaterThanOrEqual(graceMs)
     expect(performance.now() - begun).toBeLessThan(graceMs + 3_000)
     // The queue needs a moment to have it back.
-    await support.waitFor(async () => (await engine.broker.count(name)) === 1)
+    await waitFor(async () => (await engine.broker.count(name)) === 1)
     expect(calls.map(({ aborted }) => aborted)).toEqual([true])
     go()
-    await support.waitFor(() => worker.saw('delivery.handed-back').length === 1)
+    await waitFor(() => worker.saw('delivery.handed-back').length === 1)
 
     await engine.startWorker([functionOf(name, () => 'by the next')], { worker: 'next' })
     expect(await engine.over(run)).toBe('succeeded')
@@ -82,18 +82,37 @@ test.each([0, 200])(
 )
 
 test('a worker that is stopped while Postgres is away does not wait for it beyond the grace period', async () => {
-  const link = await support.startProxy(engine.databaseUrl)
+  const link = await startProxy(engine.databaseUrl)
   const { fn, calls, go } = gated('homeless')
   const worker = await engine.startWorker([fn], { databaseUrl: link.url, graceMs: 300 })
   const run = await beginJobs('homeless', ['work'])
-  await support.waitFor(() => calls.length === 1)
+  await waitFor(() => calls.length === 1)
   link.cut()
   go()
-  await support.waitFor(() => worker.saw('database.unavailable').length > 0)
+  await waitFor(() => worker.saw('database.unavailable').length > 0)
   await worker.stop()
   await link.stop()
-  await support.waitFor(async () => (await engine.broker.count('homeless')) === 1)
+  await waitFor(async () => (await engine.broker.count('homeless')) === 1)
   await engine.startWorker([functionOf('homeless', () => 'by the next')])
   expect(await engine.over(run)).toBe('succeeded')
   expect((await engine.jobs(run))[1]).toMatchObject({ output: 'by the next', attempt: 1 })
+})
+
+test('a worker that is stopped while Postgres is silent ends soon after the grace period and says which job it left', async () => {
+  const link = await startProxy(engine.databaseUrl)
+  const { fn, calls, go } = gated('unheard')
+  const worker = await engine.startWorker([fn], { databaseUrl: link.url, graceMs: 300 })
+  const run = await beginJobs('unheard', ['work'])
+  await waitFor(() => calls.length === 1)
+  link.pause()
+  go()
+  const begun = performance.now()
+  await worker.stop()
+  expect(performance.now() - begun).toBeLessThan(4_000)
+  await waitFor(() => worker.saw('delivery.handed-back').length === 1 && link.connections() === 0)
+  const [, left] = await engine.jobs(run)
+  expect(worker.saw('delivery.handed-back')).toMatchObject([{ functionName: 'unheard', jobId: left?.id }])
+  await link.stop()
+  await engine.startWorker([functionOf('unheard', () => 'by the next')])
+  expect(await engine.over(run)).toBe('succeeded')
 })

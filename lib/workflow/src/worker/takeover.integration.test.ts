@@ -1,22 +1,19 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import * as support from '@esteira/test/support'
+import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf, laneName, openEngine } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 
 const program = fileURLToPath(new URL('../../test/split-worker.ts', import.meta.url))
 
-let engine: Engine<support.Broker>
-let links: { broker: support.Proxy; database: support.Proxy }
+let engine: Engine
+let links: { broker: Proxy; database: Proxy }
 
 beforeAll(async () => {
-  engine = await openEngine(support)
-  const [broker, database] = await Promise.all([
-    support.startProxy(engine.rabbitmqUrl),
-    support.startProxy(engine.databaseUrl),
-  ])
+  engine = await openEngine()
+  const [broker, database] = await Promise.all([startProxy(engine.rabbitmqUrl), startProxy(engine.databaseUrl)])
   links = { broker, database }
 })
 
@@ -67,7 +64,7 @@ const startLoser = async (name: string) => {
 test('a job whose worker lost its broker is taken over, and the two commit it once', async () => {
   const loser = await startLoser('lost')
   const run = await beginSplit('lost', 'work')
-  await support.waitFor(() => loser.signals.length === 1)
+  await waitFor(() => loser.signals.length === 1)
   const gate = Promise.withResolvers<void>()
   let takenOver = false
   await engine.startWorker(
@@ -82,9 +79,9 @@ test('a job whose worker lost its broker is taken over, and the two commit it on
     { worker: 'heir' },
   )
   links.broker.cut()
-  await support.waitFor(() => takenOver)
+  await waitFor(() => takenOver)
   loser.go()
-  await support.waitFor(() => loser.saw('delivery.dropped').length === 1)
+  await waitFor(() => loser.saw('delivery.dropped').length === 1)
   expect(loser.saw('delivery.dropped')).toMatchObject([{ reason: 'held by another' }])
   expect(await engine.jobs(run)).toMatchObject([{ status: 'running', worker: 'heir', claim: expect.any(String) }])
   gate.resolve()
@@ -96,16 +93,16 @@ test('a job whose worker lost its broker is taken over, and the two commit it on
 test('a long function is aborted when its job was taken over, and its worker comes back to work', async () => {
   const loser = await startLoser('aborted')
   const run = await beginSplit('aborted', 'work')
-  await support.waitFor(() => loser.signals.length === 1)
+  await waitFor(() => loser.signals.length === 1)
   links.broker.cut()
   const heir = await engine.startWorker([functionOf('aborted', () => ['a', 'b']), next('aborted')], { worker: 'heir' })
   await expectOneEffect(run)
-  await support.waitFor(() => loser.signals[0]?.aborted)
+  await waitFor(() => loser.signals[0]?.aborted)
   expect(loser.signals[0]?.reason).toMatchObject({ message: 'another worker has taken the job over' })
   await heir.stop()
 
   links.broker.resume()
-  await support.waitFor(() => loser.saw('belt.back').length > 0)
+  await waitFor(() => loser.saw('belt.back').length > 0)
   loser.go()
   await engine.startWorker([next('aborted')])
   await expectOneEffect(await beginSplit('aborted', 'work'))
@@ -115,7 +112,7 @@ test('a long function is aborted when its job was taken over, and its worker com
 test('a worker stops although its broker is away and its jobs have been taken over', async () => {
   const loser = await startLoser('away')
   const run = await beginSplit('away', 'work')
-  await support.waitFor(() => loser.signals.length === 1)
+  await waitFor(() => loser.signals.length === 1)
   links.broker.cut()
   await engine.startWorker([functionOf('away', () => ['a', 'b']), next('away')])
   await expectOneEffect(run)
@@ -136,14 +133,14 @@ const startProcess = async (name: string) => {
     await once(child, 'exit')
   }
   onTestFinished(kill)
-  await support.waitFor(() => said.includes('started'), { describe: 'the worker process' })
+  await waitFor(() => said.includes('started'), { describe: 'the worker process' })
   return { kill, said: () => said }
 }
 
 test('a worker that is killed while its function runs loses nothing: the next one runs it', async () => {
   const killed = await startProcess('killed')
   const run = await beginSplit('killed', 'hang')
-  await support.waitFor(async () => (await engine.jobs(run))[0]?.status === 'running')
+  await waitFor(async () => (await engine.jobs(run))[0]?.status === 'running')
   const heir = await engine.startWorker([functionOf('killed', () => ['a', 'b']), next('killed')], { worker: 'heir' })
   await killed.kill()
   await expectOneEffect(run)
@@ -156,11 +153,11 @@ test('a worker that is killed after its commit and before its ack has done its j
   onTestFinished(held.release)
   const killed = await startProcess('committed')
   const run = await beginSplit('committed', 'work')
-  await support.waitFor(held.isHolding)
+  await waitFor(held.isHolding)
   // From here on the worker hears nothing of Postgres, so it cannot ack.
   links.database.pause()
   await held.release()
-  await support.waitFor(async () => (await engine.jobs(run))[0]?.status === 'succeeded')
+  await waitFor(async () => (await engine.jobs(run))[0]?.status === 'succeeded')
   await killed.kill()
   expect(killed.said()).toBe('started\n')
 
@@ -172,7 +169,7 @@ test('a worker that is killed after its commit and before its ack has done its j
     }),
     next('committed'),
   ])
-  await support.waitFor(() => heir.saw('delivery.dropped').length === 1)
+  await waitFor(() => heir.saw('delivery.dropped').length === 1)
   expect(heir.saw('delivery.dropped')).toMatchObject([{ functionName: 'committed', reason: 'job is over' }])
   await expectOneEffect(run)
   expect(calls).toBe(0)

@@ -1,11 +1,11 @@
-import * as support from '@esteira/test/support'
+import { waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
 
-let engine: Engine<support.Broker>
+let engine: Engine
 
 beforeAll(async () => {
-  engine = await openEngine(support)
+  engine = await openEngine()
 })
 
 afterEach(() => engine.stopWorkers())
@@ -210,7 +210,7 @@ test('several workers share a queue: each job is run once, and in the end nothin
         functionOf('shared.work', async ({ payload }) => {
           ran.push({ by, payload })
           // Whoever has its hands full leaves the rest to the others.
-          await support.waitFor(() => new Set(ran.map((run) => run.by)).size === names.length)
+          await waitFor(() => new Set(ran.map((run) => run.by)).size === names.length)
           return payload
         }),
         functionOf('shared.end', () => undefined),
@@ -234,6 +234,6 @@ test('several workers share a queue: each job is run once, and in the end nothin
   expect(new Set(ran.map(({ by }) => by))).toEqual(new Set(names))
   await engine.stopWorkers()
   expect(await engine.untrueCounters()).toEqual([])
-  await support.waitFor(async () => (await engine.outboxRows()) === 0)
+  await waitFor(async () => (await engine.outboxRows()) === 0)
   for (const queue of ['shared.split', 'shared.work', 'shared.end']) expect(await engine.broker.count(queue)).toBe(0)
 })

@@ -2,7 +2,7 @@ import { ConfigError } from '@esteira/service'
 import { expect, test } from 'vitest'
 import { loadControlPlaneConfig } from './config.ts'
 
-const env = { DATABASE_URL: 'postgres://u:p@localhost/x', ESTEIRA_ADMIN_TOKEN: 'secret', ESTEIRA_CRON: 'off' }
+const env = { DATABASE_URL: 'postgres://u:p@localhost/x', ESTEIRA_ADMIN_TOKEN: 's'.repeat(32), ESTEIRA_CRON: 'off' }
 
 const problemsOf = (given: NodeJS.ProcessEnv): readonly string[] => {
   try {
@@ -28,7 +28,13 @@ test('who fires ticks is never chosen silently', () => {
   const { ESTEIRA_CRON: _, ...without } = env
   expect(problemsOf(without)).toEqual(['ESTEIRA_CRON (who fires the ticks of CronJob steps) is not set'])
   expect(problemsOf({ ...env, ESTEIRA_CRON: 'locale' })).toEqual([
-    'ESTEIRA_CRON (who fires the ticks of CronJob steps): expected one of local, off, "locale" is not',
+    'ESTEIRA_CRON (who fires the ticks of CronJob steps): expected one of local, off, "locale" is not, did you mean "local"?',
+  ])
+})
+
+test('a short token is refused', () => {
+  expect(problemsOf({ ...env, ESTEIRA_ADMIN_TOKEN: 'secret' })).toEqual([
+    expect.stringMatching(/^ESTEIRA_ADMIN_TOKEN .*at least 32 characters/),
   ])
 })
 

@@ -1,4 +1,4 @@
-import { integer, loadConfig, logLevels, oneOf, postgresUrl, text } from '@esteira/service'
+import { integer, loadConfig, logLevels, oneOf, postgresUrl, text, token } from '@esteira/service'
 
 /** Who fires the ticks of CronJob steps: the local scheduler, or nobody here. It is never chosen silently. */
 const cronModes = ['local', 'off'] as const
@@ -6,7 +6,7 @@ const cronModes = ['local', 'off'] as const
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
   lane: text('ESTEIRA_LANE', { fallback: 'control-plane' }),
-  adminToken: text('ESTEIRA_ADMIN_TOKEN', { secret: true }),
+  adminToken: token('ESTEIRA_ADMIN_TOKEN'),
   httpHost: text('ESTEIRA_HTTP_HOST', { fallback: '127.0.0.1' }),
   httpPort: integer('ESTEIRA_HTTP_PORT', { min: 0, max: 65_535, fallback: 8080 }),
   graceMs: integer('ESTEIRA_GRACE_MS', { min: 0, max: 600_000, fallback: 20_000 }),

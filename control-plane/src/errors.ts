@@ -25,7 +25,6 @@ export type ControlPlaneErrorCode =
   | 'job_unknown'
   | 'database_unavailable'
   | 'internal'
-  | 'migration_failed'
   | 'address_in_use'
   | 'cron_program_missing'
 

@@ -9,6 +9,8 @@ import * as z from 'zod'
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 const cronProgram = fileURLToPath(new URL('../../workers/cron-job/src/main.ts', import.meta.url))
 
+const token = 's'.repeat(32)
+
 const cleanups: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
@@ -24,7 +26,7 @@ const logLine = z.looseObject({ event: z.string() })
 
 const launch = (env: Record<string, string>) => {
   const child = spawn(process.execPath, [main], {
-    env: { ESTEIRA_ADMIN_TOKEN: 'secret', ESTEIRA_HTTP_PORT: '0', ESTEIRA_CRON: 'off', ...env },
+    env: { ESTEIRA_ADMIN_TOKEN: token, ESTEIRA_HTTP_PORT: '0', ESTEIRA_CRON: 'off', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   cleanups.push(() => ended(child, 'SIGKILL'))
@@ -53,7 +55,7 @@ test('on an empty database it migrates, serves, and ends with 0 when it is asked
   const { child, lines, lineOf } = launch({ DATABASE_URL: await database(emptyDatabase) })
   const { url } = await lineOf('ready')
   expect(lines().map(({ event }) => event)).toContain('migration.applied')
-  const functions = await fetch(`${String(url)}/v1/functions`, { headers: { authorization: 'Bearer secret' } })
+  const functions = await fetch(`${String(url)}/v1/functions`, { headers: { authorization: `Bearer ${token}` } })
   expect(await functions.json()).toMatchObject({ items: [{ name: 'CronJob' }] })
   expect((await fetch(`${String(url)}/readyz`)).status).toBe(200)
   expect(await ended(child, 'SIGTERM')).toBe(0)
@@ -129,7 +131,7 @@ test('a request that is under way when it is asked to stop still gets its answer
   const { child, lineOf } = launch({ DATABASE_URL: proxy.url })
   const { url } = await lineOf('ready')
   proxy.pause()
-  const answer = fetch(`${String(url)}/v1/workflows`, { headers: { authorization: 'Bearer secret' } })
+  const answer = fetch(`${String(url)}/v1/workflows`, { headers: { authorization: `Bearer ${token}` } })
   await waitFor(() => fetch(`${String(url)}/healthz`).then(({ ok }) => ok))
   child.kill('SIGTERM')
   proxy.resume()
@@ -148,7 +150,7 @@ test('a save by the API makes the scheduler beside it fire at the next minute', 
   const { url } = await lineOf('ready')
   const saved = await fetch(`${String(url)}/v1/workflows`, {
     method: 'POST',
-    headers: { authorization: 'Bearer secret', 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     body: JSON.stringify({
       name: 'tick',
       steps: [{ name: 'every minute', functionName: 'CronJob', config: { schedule: '* * * * *' } }],

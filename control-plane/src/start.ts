@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises'
+import { migrate } from '@esteira/migrations/migrate'
 import { queryable, registerLane } from '@esteira/outbox'
 import { type Log, type Running, untilAvailable } from '@esteira/service'
 import { cronJobFunction, isTransient, openOrm, publishFunctions } from '@esteira/workflow'
@@ -11,7 +12,6 @@ import { ControlPlaneError } from './errors.ts'
 import { createApp } from './http/app.ts'
 import { serve } from './http/serve.ts'
 import { writeEvent } from './log-events.ts'
-import { migrate } from './migrate.ts'
 
 /** Requests and duties share it; the workers and relays of a small server need connections too. */
 const poolSize = 10

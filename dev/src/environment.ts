@@ -1,12 +1,13 @@
 import {
   connectionPrefix,
+  connections,
   httpUrl,
   loadConfig,
-  loadConnections,
   postgresUrl,
   rabbitmqUrl,
   type Setting,
   text,
+  token,
 } from '@esteira/service'
 import { defaultCredentials } from './rd-station/index.ts'
 
@@ -20,7 +21,8 @@ const settings = {
   clientId: text('RDSTATION_CLIENT_ID', { fallback: defaultCredentials.clientId }),
   clientSecret: text('RDSTATION_CLIENT_SECRET', { fallback: defaultCredentials.clientSecret, secret: true }),
   refreshToken: text('RDSTATION_REFRESH_TOKEN', { fallback: defaultCredentials.refreshToken, secret: true }),
-  adminToken: optional(text('ESTEIRA_ADMIN_TOKEN', { secret: true })),
+  adminToken: optional(token('ESTEIRA_ADMIN_TOKEN')),
+  connections,
 }
 
 /** What the environment gives in place of our own; null is what is not set. */
@@ -28,15 +30,19 @@ export type Environment = ReturnType<typeof readEnvironment>
 
 /** @throws ConfigError that names every variable which is misspelt or does not fit. */
 export const readEnvironment = (env: NodeJS.ProcessEnv) => {
-  const { rdStationUrl, clientId, clientSecret, refreshToken, ...servers } = loadConfig(env, settings)
-  const connections = [...loadConnections(env)].map(
-    ([name, url]) => [`${connectionPrefix}${name.toUpperCase()}`, url] as const,
-  )
+  const {
+    rdStationUrl,
+    clientId,
+    clientSecret,
+    refreshToken,
+    connections: given,
+    ...servers
+  } = loadConfig(env, settings)
   return {
     ...servers,
     /** An RD Station, or what stands in for it, that somebody else runs. */
     rdStation: rdStationUrl === null ? null : { baseUrl: rdStationUrl, clientId, clientSecret, refreshToken },
     /** Variables of connections for Database.query, beside `crm`. */
-    connections: Object.fromEntries(connections),
+    connections: Object.fromEntries([...given].map(([name, url]) => [connectionPrefix + name.toUpperCase(), url])),
   }
 }

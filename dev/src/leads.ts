@@ -15,3 +15,9 @@ const sql = `
 /** How many leads the table holds, and the ones that came last. */
 export const readLeads = async (crmUrl: string, last: number): Promise<Leads> =>
   z.tuple([leads]).parse(await queryOnce(crmUrl, sql, [last]))[0]
+
+const sinceSql = 'select count(*)::int as count from leads where last_seen_at >= $1'
+
+/** How many leads were written since a time, be they new or there already. */
+export const countLeadsSince = async (crmUrl: string, time: string): Promise<number> =>
+  z.tuple([leads.pick({ count: true })]).parse(await queryOnce(crmUrl, sinceSql, [time]))[0].count

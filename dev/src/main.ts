@@ -69,8 +69,6 @@ const main = async ({ options, environment, screen, signal }: Start): Promise<Su
 
 const workOnce = async (house: House, introduction: string[], { options, screen, signal }: Start): Promise<Summary> => {
   const summary = await runOnce(house, screen.say, signal)
-  const { run, status, jobs, leads, seconds } = summary
-  screen.say(`run ${run} ${status}: ${jobs} jobs in ${seconds} s, ${leads} leads in the table`)
   if (!options.keep) return summary
   for (const line of introduction) screen.say(line)
   screen.say('everything stays up until Ctrl-C')

@@ -4,9 +4,10 @@ import pRetry from 'p-retry'
 import type { ApiRun } from './house/api.ts'
 import { saveExample, tickExample } from './house/example.ts'
 import type { House } from './house/start-house.ts'
-import { readLeads } from './leads.ts'
+import { countLeadsSince } from './leads.ts'
+import { endOf, failureOf, progressOf, sum } from './view/run-sentences.ts'
 
-/** What came of one tick; `jobs` and `leads` are counted when its run is over. */
+/** What came of one tick, counted when its run is over; `leads` are those that were saved since it began. */
 export type Summary = { run: string; status: string; jobs: number; leads: number; seconds: number }
 
 /** A run in which nothing moves for this long will not end by itself, milliseconds. */
@@ -23,10 +24,19 @@ export const runOnce = async (house: House, say: (line: string) => void, signal:
   say(`tick fired, run ${runId} has begun`)
   const run = await untilOver(house, runId, say, signal)
   const seconds = Math.round((performance.now() - begun) / 10) / 100
-  // The server may be on its way back when the run is over.
-  const { count } = await pRetry(() => readLeads(house.settings.crmUrl, 0), { minTimeout: 200, signal })
+  // A server may be on its way back when the run is over.
+  const ask = <T>(question: () => Promise<T>): Promise<T> => pRetry(question, { minTimeout: 200, signal })
+  const leads = await ask(() => countLeadsSince(house.settings.crmUrl, run.createdAt))
   const jobs = sum(run, ({ succeeded, failed, cancelled }) => succeeded + failed + cancelled)
-  return { run: runId, status: run.status, jobs, leads: count, seconds }
+  const summary = { run: runId, status: run.status, jobs, leads, seconds }
+  say(endOf(summary))
+  const failed = sum(run, (step) => step.failed)
+  if (failed > 0) {
+    const query = `runId=${runId}&status=failed`
+    const [job] = await ask(() => house.api.jobs(`${query}&limit=1`))
+    for (const line of failureOf(failed, job?.error ?? null, `${house.url}/v1/jobs?${query}`)) say(line)
+  }
+  return summary
 }
 
 const untilOver = async (
@@ -43,7 +53,7 @@ const untilOver = async (
     if (typeof run !== 'string' && run.status !== 'running' && run.status !== 'cancelling') return run
     const picture = JSON.stringify(run)
     if (picture !== moved.picture) moved = { at: now, picture }
-    const line = typeof run === 'string' ? run : progress(run)
+    const line = typeof run === 'string' ? run : progressOf(run)
     if (line !== said.line && now - said.at > progressMs) {
       say(line)
       said = { at: now, line }
@@ -61,11 +71,3 @@ const readRun = async (house: House, runId: string): Promise<ApiRun | string> =>
     return `the control plane does not answer for the moment: ${reasonOf(error)}`
   }
 }
-
-const progress = (run: ApiRun): string => {
-  const waiting = sum(run, ({ staged, belt }) => staged + belt)
-  return `run ${run.id}: ${sum(run, ({ succeeded }) => succeeded)} jobs done, ${waiting} waiting`
-}
-
-const sum = (run: ApiRun, count: (step: ApiRun['steps'][number]) => number): number =>
-  run.steps.reduce((total, step) => total + count(step), 0)

@@ -27,6 +27,13 @@ test('every problem is told at once, with the nearest option or what was expecte
   })
 })
 
+test('of options that are as near, the one that begins alike is named', () => {
+  expect(readOptions(['--leed'])).toEqual({
+    ok: false,
+    problems: ['--leed is not an option, did you mean --leads?'],
+  })
+})
+
 test('--keep alone would change nothing, so it is refused', () => {
   expect(readOptions(['--keep'])).toEqual({ ok: false, problems: ['--keep goes with --once'] })
 })

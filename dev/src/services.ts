@@ -46,7 +46,7 @@ export const watchServices = (say: (line: string) => void) => {
           break
         case 'service.exited':
           set(event.service, { state: 'down' })
-          say([`${event.part} fell: ${event.reason}; ${again(event.restartInMs)}`, ...event.lastLines].join('\n  '))
+          say(downfall(event.part, event))
           break
         case 'service.stopped':
           set(event.service, { state: 'down' })
@@ -57,7 +57,7 @@ export const watchServices = (say: (line: string) => void) => {
     onProcess: (event: ProcessEvent): void => {
       // A tick is a program that comes and goes; its run is what people see.
       if (event.name === tickProgramName) {
-        if (event.kind === 'process.exited' && !isOk(event.exit)) say(downfall(event))
+        if (event.kind === 'process.exited' && !isOk(event.exit)) say(downfall(event.name, event))
         return
       }
       switch (event.kind) {
@@ -70,7 +70,7 @@ export const watchServices = (say: (line: string) => void) => {
           break
         case 'process.exited':
           set(event.name, { state: 'down', where: '' })
-          say(downfall(event))
+          say(downfall(event.name, event))
           break
         case 'process.stopped':
           set(event.name, { state: 'down', where: '' })
@@ -83,12 +83,19 @@ export const watchServices = (say: (line: string) => void) => {
 
 const isOk = (exit: Exit): boolean => exit.kind === 'ended' && exit.code === 0
 
-const downfall = ({ name, exit, restartInMs, lastLines }: ProcessEvent & { kind: 'process.exited' }): string => {
+type Downfall = { exit: Exit; restartInMs: number | null; lastLines: readonly string[] }
+
+const downfall = (name: string, { exit, restartInMs, lastLines }: Downfall): string => {
   const next = name === tickProgramName ? '' : `; ${again(restartInMs)}`
-  // One that was killed had no time to say why.
-  const said = exit.kind === 'ended' && exit.signal === 'SIGKILL' ? [] : lastLines
-  return [`${name} ${describeExit(exit)}${next}`, ...said].join('\n  ')
+  return [`${name} ${describeExit(exit)}${next}`, ...(saysWhy(exit) ? lastLines : [])].join('\n  ')
 }
+
+/**
+ * Whether the end of the log may tell the cause. One that was killed had no time to write it: a container that was killed
+ * ends with 137, and RabbitMQ's script with 0 when only its server was.
+ */
+const saysWhy = (exit: Exit): boolean =>
+  exit.kind !== 'ended' || (exit.signal !== 'SIGKILL' && exit.code !== 137 && !isOk(exit))
 
 const again = (restartInMs: number | null): string =>
   restartInMs === null ? 'it is not started again' : 'it is started again'

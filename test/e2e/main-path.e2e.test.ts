@@ -1,5 +1,8 @@
+import { leadsWorkflow } from '@esteira/dev/house'
 import { startTestHouse, type TestHouse, waitFor } from '@esteira/test/support'
+import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
 
 const leads = 1_500
 let house: TestHouse
@@ -10,26 +13,15 @@ beforeAll(async () => {
 })
 afterAll(() => house.stop())
 
+/** The example's steps, but with an insert that forgives nothing. */
+const [tick, getLeads, saveLead] = leadsWorkflow.steps
 const workflow = (name: string) => ({
   name,
   steps: [
+    tick,
+    getLeads,
     {
-      name: 'tick',
-      functionName: 'CronJob',
-      config: { schedule: '0 0 1 1 *', payload: [{ segmentationId: 1 }] },
-      nextStep: 'get leads',
-      outputType: 'multiple',
-    },
-    {
-      name: 'get leads',
-      functionName: 'RdStation.getLeads',
-      config: { segmentationId: '{{ payload.segmentationId }}' },
-      nextStep: 'save lead',
-      outputType: 'multiple',
-    },
-    {
-      name: 'save lead',
-      functionName: 'Database.query',
+      ...saveLead,
       config: {
         connection: 'crm',
         sql: 'insert into lead values ($1, $2, $3)',
@@ -47,7 +39,7 @@ const expectEveryLeadOnce = async (runId: string): Promise<void> => {
   expect(run).toMatchObject({
     status: 'succeeded',
     steps: [
-      { name: 'tick', staged: 0, belt: 0, succeeded: 1, failed: 0, cancelled: 0 },
+      { name: 'every minute', staged: 0, belt: 0, succeeded: 1, failed: 0, cancelled: 0 },
       { name: 'get leads', staged: 0, belt: 0, succeeded: 1, failed: 0, cancelled: 0 },
       { name: 'save lead', staged: 0, belt: 0, succeeded: leads, failed: 0, cancelled: 0 },
     ],
@@ -102,6 +94,50 @@ test('the same while every process is killed in the middle of it, one after the 
   await expectEveryLeadOnce(runId)
   await expectEmptyBelt()
 })
+
+test('what a relay of ticks has published and not deleted when it is killed is published again and done once', async () => {
+  const people = Array.from({ length: 100 }, (_, index) => ({ uuid: String(index), name: 'somebody' }))
+  const { id, steps } = await house.api.createWorkflow({
+    name: 'of a tick',
+    steps: [
+      { ...tick, config: { ...tick.config, payload: people }, nextStep: saveLead.name },
+      ...workflow('').steps.slice(2),
+    ],
+  })
+  const relay = house.process('relay of cron-job')
+  const waiting = `select id from outbox_message where lane = (select id from outbox_lane where name = 'cron-job')`
+  relay.kill('SIGSTOP')
+  await house.tick(steps[0]?.id ?? '', 'a key')
+  const holder = new Client(house.settings.databaseUrl)
+  await holder.connect()
+  try {
+    await holder.query(`begin; ${waiting} for update`)
+    relay.kill('SIGCONT')
+    // It deletes what the broker has confirmed, and the rows are held.
+    const { pid } = await waitFor(async () => deleting.parse(await house.sql(deletingSql))[0])
+    relay.kill('SIGKILL')
+    // As if its machine had fallen: its session would carry out the delete.
+    await house.sql(`select pg_terminate_backend(${pid})`)
+    expect(await house.sql(waiting)).toHaveLength(people.length)
+  } finally {
+    await holder.end()
+  }
+  await expectEmptyBelt()
+  const [run, ...others] = await house.sql(`select id from workflow_run where workflow_id = '${id}'`)
+  expect(others).toEqual([])
+  const runId = z.object({ id: z.string() }).parse(run).id
+  expect(await house.api.runOver(runId)).toMatchObject({
+    status: 'succeeded',
+    steps: [{}, { succeeded: people.length }],
+  })
+  const written = await house.crm(`select uuid from lead where run = '${runId}' order by uuid::int`)
+  expect(written).toEqual(people.map(({ uuid }) => ({ uuid })))
+})
+
+const deleting = z.array(z.object({ pid: z.int() }))
+const deletingSql = `
+  select pid from pg_stat_activity
+  where datname = current_database() and wait_event_type = 'Lock' and query like 'delete from outbox_message%'`
 
 test('a message that is delivered again, twice over, has no second effect', async () => {
   const [job] = await house.sql(

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -70,7 +70,7 @@ test('a folder with something else in it is not taken for data, nor emptied', as
   const { code, stderr } = await runNpmStart(['--data', data, '--fresh'])
   expect({ code, stderr }).toEqual({
     code: 1,
-    stderr: `${data} holds something else; --data takes a new folder, an empty one, or one of an earlier start\n`,
+    stderr: `${realpathSync(data)} holds something else, cat.jpg; choose a new folder, an empty one, or one of an earlier start\n`,
   })
   expect(existsSync(join(data, 'cat.jpg'))).toBe(true)
 })

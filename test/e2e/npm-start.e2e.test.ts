@@ -39,7 +39,7 @@ describe('a second start, left up with --keep', () => {
     fetch(`${url}/v1/${path}`, { headers: { authorization: `Bearer ${bearer}` } })
 
   test('finds leads, workflow and token of the first', async () => {
-    expect(summary).toMatchObject({ status: 'succeeded', jobs: 22, leads: 200 })
+    expect(summary).toMatchObject({ status: 'succeeded', jobs: 22, leads: 20 })
     expect(await start.said(/^token +export ESTEIRA_ADMIN_TOKEN=(\S+)$/)).toBe(token)
     const workflows = z
       .object({ items: z.array(z.object({ id: z.uuid(), name: z.string(), version: z.int() })) })
@@ -76,6 +76,26 @@ describe('a second start, left up with --keep', () => {
     expect(summaryOf(stdout.trimEnd().split('\n').at(-1))).toMatchObject({ status: 'succeeded', jobs: 32, leads: 30 })
     expect(tokenIn(beside)).not.toBe(token)
     expect((await get('workflows', token)).status).toBe(200)
+  })
+
+  test('lets a start whose run fails say the error, how to see every failed job, and end with 1', async () => {
+    const rdStation = await start.said(/^RD Station (http:\S+)/)
+    const { code, stdout } = await runNpmStart(['--once', '--data', beside], {
+      RDSTATION_BASE_URL: rdStation,
+      RDSTATION_REFRESH_TOKEN: 'of somebody else',
+    })
+    expect(code).toBe(1)
+    const lines = stdout.trimEnd().split('\n')
+    const { run, ...rest } = summaryOf(lines.at(-1))
+    expect(rest).toMatchObject({ status: 'failed', jobs: 2, leads: 0 })
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^1 job failed, the last with unauthorized: .*INVALID_REFRESH_TOKEN/),
+    )
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        `^  curl .*\\$ESTEIRA_ADMIN_TOKEN" 'http://127.0.0.1:\\d+/v1/jobs\\?runId=${run}&status=failed'$`,
+      ),
+    )
   })
 
   test('is ended by Ctrl-C in order: programs, RabbitMQ, Postgres', async () => {
@@ -119,7 +139,7 @@ describe('two copies that are started at the same moment, one of them with --fre
     const summaries = ends.map(({ stdout }) => summaryOf(stdout.trimEnd().split('\n').at(-1)))
     expect(summaries).toMatchObject([
       { status: 'succeeded', jobs: 12, leads: 10 },
-      { status: 'succeeded', jobs: 12, leads: 30 },
+      { status: 'succeeded', jobs: 12, leads: 10 },
     ])
     expect(tokenIn(data)).not.toBe(before)
   })

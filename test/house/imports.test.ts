@@ -13,8 +13,9 @@ const allowed: Record<string, readonly string[]> = {
   'workers/cron-job': ['lib/outbox', 'lib/service', 'lib/workflow'],
   'workers/rd-station-get-leads': ['lib/service', 'lib/workflow'],
   'workers/database-query': ['lib/service', 'lib/workflow'],
-  'control-plane': ['lib/outbox', 'lib/service', 'lib/workflow'],
-  dev: ['lib/outbox', 'lib/service', 'lib/workflow', 'control-plane'],
+  migrations: [],
+  'control-plane': ['lib/outbox', 'lib/service', 'lib/workflow', 'migrations'],
+  dev: ['lib/service', 'migrations'],
 }
 const folders = Object.keys(allowed)
 

@@ -2,8 +2,14 @@ import { randomInt } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { holdFirstFreePort, programs, type HouseSettings, type Program } from '@esteira/dev/house'
-import { openRegistry, startProcess, type ProcessEvent, type StartedProcess } from '@esteira/dev/processes'
+import { holdFirstFreePort, programs, type HouseSettings, type Program, tickProgram } from '@esteira/dev/house'
+import {
+  describeExit,
+  openRegistry,
+  startProcess,
+  type ProcessEvent,
+  type StartedProcess,
+} from '@esteira/dev/processes'
 import { defaultCredentials, startRdStation, type RunningRdStation } from '@esteira/dev/rd-station'
 import { openBroker, type Broker } from './broker.ts'
 import { cloneDatabase, emptyDatabase } from './databases.ts'
@@ -23,6 +29,8 @@ export type TestHouse = {
   /** Rows of the target database, the connection `crm`. */
   crm: (text: string) => Promise<unknown[]>
   process: (name: string) => StartedProcess
+  /** Runs the cron-job program for one tick of a step, to its end. */
+  tick: (stepId: string, key: string) => Promise<void>
   /** Starts one more worker of the kind, with a relay of its own, as a second pod would be. */
   startSecond: (worker: string) => Promise<StartedProcess>
   stop: () => Promise<void>
@@ -54,22 +62,24 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     crmUrl: target.url,
     connections: {},
     rdStation: { baseUrl: rdStation.url, ...defaultCredentials },
-    adminToken: 'a-token-of-the-test',
+    adminToken: 'a-token-of-the-tests-that-is-long-enough',
     // Not one that the system chooses: a control plane that was killed must come back where it was.
     port: held.port,
     cron,
     logLevel: 'info',
   }
   const started = new Map<string, StartedProcess>()
-  const start = async (program: Program): Promise<void> => {
-    const starting = startProcess({
+  const launch = (program: Program, restart: boolean): StartedProcess =>
+    startProcess({
       ...program,
       inherit: process.env,
       logFile: join(folder, `${program.name.replaceAll(' ', '-')}.log`),
       registry,
       observe: (event) => events.push(event),
-      restart: true,
+      restart,
     })
+  const start = async (program: Program): Promise<void> => {
+    const starting = launch(program, true)
     started.set(program.name, starting)
     await starting.ready
   }
@@ -90,6 +100,10 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     sql: (text) => runOn(database.url, text),
     crm: (text) => runOn(target.url, text),
     process: processOf,
+    tick: async (stepId, key) => {
+      const exit = await launch(tickProgram(settings, stepId, key), false).exited
+      if (exit.kind !== 'ended' || exit.code !== 0) throw new Error(`the tick ${describeExit(exit)}`)
+    },
     startSecond: async (worker) => {
       const [program, relay] = [worker, `relay of ${worker}`].map((name) => all.find((one) => one.name === name))
       if (program === undefined || relay === undefined) throw new Error(`there is no worker "${worker}"`)

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
-import { migrate } from '@esteira/control-plane/migrate'
+import { describeExit } from '@esteira/dev/processes'
 import { StackError, startStack, type Stack, type StackEvent, type StackOptions } from '@esteira/dev/stack'
+import { migrate } from '@esteira/migrations/migrate'
 import { escapeIdentifier } from 'pg'
 import { z } from 'zod'
 import { clonePrefix } from './databases.ts'
@@ -54,7 +55,7 @@ const startAnew = async (options: StackOptions): Promise<Stack> => {
 
 const tell = (event: StackEvent): void => {
   if (event.kind === 'package.installing') process.stderr.write(`installing what is missing: ${event.command}\n`)
-  if (event.kind === 'service.exited') process.stderr.write(`${event.part} fell: ${event.reason}\n`)
+  if (event.kind === 'service.exited') process.stderr.write(`${event.part} ${describeExit(event.exit)}\n`)
   if (event.kind === 'service.unreachable') process.stderr.write(`${event.address}: ${event.reason}\n`)
 }
 

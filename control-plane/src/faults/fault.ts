@@ -1,6 +1,3 @@
-import { nearest } from '@esteira/service'
-import { distance } from 'fastest-levenshtein'
-
 /** One thing wrong with a document: where, as a JSON pointer into it (`/steps/0/config`), and what. */
 export type Fault = { pointer: string; message: string }
 
@@ -17,11 +14,3 @@ export const inside = (part: string, faults: readonly Fault[]): Fault[] =>
   faults
     .filter(({ pointer }) => pointer.startsWith(`${part}/`))
     .map(({ pointer, message }) => ({ pointer: pointer.slice(part.length), message }))
-
-/** How to end a message about a name that is not known. One that resembles none of the known gets no hint. */
-export const didYouMean = (name: string, known: readonly string[]): string => {
-  if (known.length === 0) return ''
-  const hint = nearest(name, known)
-  const edits = distance(name.toLowerCase(), hint.toLowerCase())
-  return edits <= 0.6 * Math.max(name.length, hint.length) ? `, did you mean "${hint}"?` : ''
-}

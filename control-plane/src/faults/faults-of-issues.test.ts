@@ -14,17 +14,17 @@ test('every fault is told at once, each with its place', () => {
   expect(
     faultsOf({ name: 7, outputType: 'Multiple', steps: [{ config: {} }, { config: [], timeoutMs: 0.5 }] }),
   ).toEqual([
-    { pointer: '/name', message: 'Invalid input: expected string, received number' },
-    { pointer: '/outputType', message: 'expected one of "single", "multiple", did you mean "multiple"?' },
-    { pointer: '/steps/1/config', message: 'Invalid input: expected record, received array' },
-    { pointer: '/steps/1/timeoutMs', message: 'Invalid input: expected int, received number' },
+    { pointer: '/name', message: 'must be a string, 7 came' },
+    { pointer: '/outputType', message: 'must be one of "single", "multiple", did you mean "multiple"?' },
+    { pointer: '/steps/1/config', message: 'must be an object, an array came' },
+    { pointer: '/steps/1/timeoutMs', message: 'must be a whole number, 0.5 came' },
   ])
 })
 
 test('what is missing is called missing', () => {
   expect(faultsOf({ steps: [] })).toEqual([
-    { pointer: '/name', message: 'is missing, expected string' },
-    { pointer: '/outputType', message: 'is missing, expected one of "single", "multiple"' },
+    { pointer: '/name', message: 'is missing, must be a string' },
+    { pointer: '/outputType', message: 'is missing, must be one of "single", "multiple"' },
   ])
 })
 
@@ -39,5 +39,5 @@ test('each unknown member is a fault of its own, with the nearest known name', (
 })
 
 test('a body that is no object at all is one fault at the root', () => {
-  expect(faultsOf([])).toEqual([{ pointer: '', message: 'Invalid input: expected object, received array' }])
+  expect(faultsOf([])).toEqual([{ pointer: '', message: 'must be an object, an array came' }])
 })

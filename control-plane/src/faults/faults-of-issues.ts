@@ -1,5 +1,7 @@
+import { didYouMean } from '@esteira/service'
 import * as z from 'zod'
-import { didYouMean, type Fault, pointerOf } from './fault.ts'
+import { type Fault, pointerOf } from './fault.ts'
+import { wordingOf } from './wording.ts'
 
 /**
  * An object that refuses members it does not know. The message of that issue has a line for each of them, with the
@@ -23,19 +25,8 @@ export const faultsOfIssues = (issues: readonly z.core.$ZodIssue[], input: unkno
         message: lines[index] ?? issue.message,
       }))
     }
-    return [{ pointer: pointerOf(issue.path), message: messageOf(issue, valueAt(input, issue.path)) }]
+    return [{ pointer: pointerOf(issue.path), message: wordingOf(issue, valueAt(input, issue.path)) }]
   })
-
-const messageOf = (issue: z.core.$ZodIssue, value: unknown): string => {
-  if (issue.code === 'invalid_type' && value === undefined) return `is missing, expected ${issue.expected}`
-  if (issue.code === 'invalid_value') {
-    const values = issue.values.map(String)
-    const expected = value === undefined ? 'is missing, expected' : 'expected'
-    const hint = typeof value === 'string' ? didYouMean(value, values) : ''
-    return `${expected} one of ${values.map((word) => `"${word}"`).join(', ')}${hint}`
-  }
-  return issue.message
-}
 
 const valueAt = (input: unknown, path: readonly PropertyKey[]): unknown =>
   path.reduce<unknown>(

@@ -1,22 +1,12 @@
-import { cloneDatabase } from '@esteira/test/support'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import * as z from 'zod'
-import { type Answer, type Api, leadsSteps, openApi, statusesOf } from '../../test/open-api.ts'
+import { type Answer, leadsSteps, statusesOf } from '../../test/open-api.ts'
+import { api, useApi } from '../../test/use-api.ts'
 import { pageSchema } from '../http/pages.ts'
 import { workflowDocument } from '../workflows/document.ts'
 import { runDocument, runWithSteps } from './document.ts'
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let api: Api
-
-beforeAll(async () => {
-  database = await cloneDatabase()
-  api = await openApi(database.url)
-})
-afterAll(async () => {
-  await api.close()
-  await database.drop()
-})
+useApi()
 beforeEach(() => api.query('truncate workflow, outbox_message cascade'))
 
 const create = async (steps: unknown[], change: Record<string, unknown> = {}) => {

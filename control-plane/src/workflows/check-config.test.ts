@@ -38,10 +38,25 @@ test('every fault has its place in the config', () => {
   expect(query({ conection: 'crm', sql: 'select 1', mode: 'row', batch: 1000, parameters: 'x' })).toEqual([
     { pointer: '/connection', message: 'is missing' },
     { pointer: '/conection', message: 'is not known here, did you mean "connection"?' },
-    { pointer: '/parameters', message: 'must be array' },
-    { pointer: '/mode', message: 'expected one of "rows", "none", did you mean "rows"?' },
-    { pointer: '/batch', message: 'must be <= 100' },
+    { pointer: '/parameters', message: 'must be an array, "x" came' },
+    { pointer: '/mode', message: 'must be one of "rows", "none", did you mean "rows"?' },
+    { pointer: '/batch', message: 'must be at most 100' },
   ])
+})
+
+test.each([
+  [{ const: 'durable' }, 'none', 'must be "durable"'],
+  [{ minimum: 1 }, 0, 'must be at least 1'],
+  [{ exclusiveMinimum: 0 }, 0, 'must be more than 0'],
+  [{ exclusiveMaximum: 9 }, 9, 'must be less than 9'],
+  [{ minLength: 1 }, '', 'must not be empty'],
+  [{ maxLength: 2 }, 'abc', 'must have at most 2 characters'],
+  [{ minItems: 2 }, [], 'must have at least 2 items'],
+  [{ maxItems: 2 }, [1, 2, 3], 'must have at most 2 items'],
+  [{ pattern: '^a' }, 'b', 'must match ^a'],
+])('what the schema %j refuses is told in the words of the API', (member, value, message) => {
+  const check = configCheckOf({ name: 'Other', configSchema: { type: 'object', properties: { member } } })
+  expect(check({ member: value })).toEqual([{ pointer: '/member', message }])
 })
 
 test('an expression that cannot be read is refused with its place', () => {
@@ -59,14 +74,26 @@ test('a schema that cannot be compiled is told and does not break the save of ot
 test('a CronJob is checked by its own schema, schedule and zone included', () => {
   expect(cronJob({ schedule: '* * * * *', payload: [1], timeZone: 'America/Sao_Paulo' })).toEqual([])
   expect(cronJob({ schedul: '* * * * *', startingDeadlineSeconds: 1 })).toEqual([
-    { pointer: '/schedule', message: 'is missing, expected string' },
-    { pointer: '/startingDeadlineSeconds', message: 'Too small: expected number to be >=10' },
+    { pointer: '/schedule', message: 'is missing, must be a string' },
+    { pointer: '/startingDeadlineSeconds', message: 'must be at least 10' },
     { pointer: '/schedul', message: 'is not known here, did you mean "schedule"?' },
   ])
   expect(cronJob({ schedule: '* 25 * * *', timeZone: 'Mars' }).map(({ pointer }) => pointer)).toEqual([
     '/schedule',
     '/timeZone',
   ])
+})
+
+test('a misspelt member of a CronJob hides no fault of its schedule and zone', () => {
+  expect(cronJob({ schedule: '* 25 * * *', timeZone: 'Mars', paylod: [] }).map(({ pointer }) => pointer)).toEqual([
+    '/paylod',
+    '/schedule',
+    '/timeZone',
+  ])
+})
+
+test('an empty schedule is one fault', () => {
+  expect(cronJob({ schedule: '' })).toEqual([{ pointer: '/schedule', message: 'must not be empty' }])
 })
 
 test('a CronJob takes no expressions in what it needs to tick', () => {

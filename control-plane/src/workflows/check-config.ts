@@ -1,7 +1,9 @@
+import { didYouMean } from '@esteira/service'
 import { type PublishedFunction, cronJobConfig, cronJobFunctionName, faultsOfExpressions } from '@esteira/workflow'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
-import { didYouMean, type Fault, pointerOf, within } from '../faults/fault.ts'
+import { type Fault, pointerOf } from '../faults/fault.ts'
 import { faultsOfIssues, strictObject } from '../faults/faults-of-issues.ts'
+import { atLeast, atMost, mustBe, mustBeOneOf } from '../faults/wording.ts'
 import { faultOfSchedule, faultOfTimeZone } from './check-schedule.ts'
 
 /** Finds where a config does not fit its function, with pointers into the config. */
@@ -23,15 +25,19 @@ export const configCheckOf = (fn: Pick<PublishedFunction, 'name' | 'configSchema
 const cronJobInput = strictObject(cronJobConfig.shape)
 
 const faultsOfCronJob = (config: Record<string, unknown>): Fault[] => {
-  const { success, data, error } = cronJobInput.safeParse(config)
-  if (!success) return faultsOfIssues(error.issues, config)
-  return [
-    ...within('/schedule', asFaults(faultOfSchedule(data.schedule))),
-    ...within('/timeZone', asFaults(faultOfTimeZone(data.timeZone))),
+  const { issues } = cronJobInput.safeParse(config).error ?? { issues: [] }
+  const faults = faultsOfIssues(issues, config)
+  const faulty = new Set(faults.map(({ pointer }) => pointer))
+  const texts = [
+    { pointer: '/schedule', text: config.schedule, faultOf: faultOfSchedule },
+    { pointer: '/timeZone', text: config.timeZone, faultOf: faultOfTimeZone },
   ]
+  for (const { pointer, text, faultOf } of texts) {
+    const message = typeof text === 'string' && !faulty.has(pointer) ? faultOf(text) : null
+    if (message !== null) faults.push({ pointer, message })
+  }
+  return faults
 }
-
-const asFaults = (message: string | null): Fault[] => (message === null ? [] : [{ pointer: '', message }])
 
 const schemaCheck = ({ name, configSchema }: Pick<PublishedFunction, 'name' | 'configSchema'>): ConfigCheck => {
   // Formats are the worker's to check, with the schema that it published this one from. An Ajv keeps what it has
@@ -65,6 +71,7 @@ const compile = (ajv: Ajv2020, schema: Record<string, unknown>): ValidateFunctio
 
 const faultOfAjv = (error: ErrorObject): Fault => {
   const { instancePath, keyword, params, parentSchema } = error
+  const here = (message: string): Fault => ({ pointer: instancePath, message })
   const property = (name: unknown): string => instancePath + pointerOf([String(name)])
   switch (keyword) {
     case 'additionalProperties': {
@@ -74,21 +81,34 @@ const faultOfAjv = (error: ErrorObject): Fault => {
     }
     case 'required':
       return { pointer: property(params.missingProperty), message: 'is missing' }
-    case 'enum': {
-      const words = Array.isArray(params.allowedValues) ? params.allowedValues.map(String) : []
-      const hint = typeof error.data === 'string' ? didYouMean(error.data, words) : ''
-      return { pointer: instancePath, message: `expected one of ${words.map((word) => `"${word}"`).join(', ')}${hint}` }
-    }
+    case 'enum':
+      return here(mustBeOneOf(Array.isArray(params.allowedValues) ? params.allowedValues : [], error.data))
+    case 'const':
+      return here(mustBeOneOf([params.allowedValue], error.data))
+    case 'type':
+      return here(mustBe(String(params.type), error.data))
+    case 'minimum':
+      return here(atLeast(params.limit))
+    case 'exclusiveMinimum':
+      return here(atLeast(params.limit, { exclusive: true }))
+    case 'maximum':
+      return here(atMost(params.limit))
+    case 'exclusiveMaximum':
+      return here(atMost(params.limit, { exclusive: true }))
+    case 'minLength':
+      return here(atLeast(params.limit, { unit: 'characters' }))
+    case 'maxLength':
+      return here(atMost(params.limit, { unit: 'characters' }))
+    case 'minItems':
+      return here(atLeast(params.limit, { unit: 'items' }))
+    case 'maxItems':
+      return here(atMost(params.limit, { unit: 'items' }))
     case 'pattern':
-      return {
-        pointer: instancePath,
-        message:
-          parentSchema?.['x-esteira-literal'] === true
-            ? 'takes no {{ expression }}'
-            : (error.message ?? `does not match ${String(params.pattern)}`),
-      }
+      return here(
+        parentSchema?.['x-esteira-literal'] === true ? 'takes no {{ expression }}' : `must match ${params.pattern}`,
+      )
     default:
-      return { pointer: instancePath, message: error.message ?? `does not fit "${keyword}"` }
+      return here(error.message ?? `does not fit "${keyword}"`)
   }
 }
 

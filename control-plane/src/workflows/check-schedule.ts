@@ -1,5 +1,5 @@
+import { didYouMean } from '@esteira/service'
 import { cronOf } from '@esteira/workflow'
-import { didYouMean } from '../faults/fault.ts'
 
 const macros = ['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly']
 

@@ -50,6 +50,25 @@ test('one step is judged by itself: what is wrong elsewhere does not hinder it',
   expect(faultsOfOneStep(steps, 1, functions)).toEqual([{ pointer: '/config/sql', message: 'is missing' }])
 })
 
+const producer = (change: Partial<StepDocument>) =>
+  faultsOfSteps([step('a', { functionName: 'CronJob', outputType: 'multiple', ...change })], functions)
+
+test.each([
+  [{ items: [] }, 'an object'],
+  [null, 'null'],
+  ['items', '"items"'],
+])('a CronJob that gives out its payload item by item cannot have %j', (payload, came) => {
+  expect(producer({ config: { schedule: '@daily', payload } })).toEqual([
+    { pointer: '/0/config/payload', message: `must be an array, ${came} came: outputType is "multiple"` },
+  ])
+})
+
+test('an array, or a payload that each run brings is no fault, nor is any other output type', () => {
+  expect(producer({ config: { schedule: '@daily', payload: [] } })).toEqual([])
+  expect(producer({ config: { schedule: '@daily' } })).toEqual([])
+  expect(producer({ config: { schedule: '@daily', payload: {} }, outputType: 'single' })).toEqual([])
+})
+
 test('a circle that one step closes is told at this step', () => {
   expect(faultsOfOneStep([step('a', { nextStep: 'b' }), step('b', { nextStep: 'a' })], 1, functions)).toEqual([
     { pointer: '/nextStep', message: 'leads back to the step itself: b → a → b' },

@@ -1,4 +1,7 @@
-import { didYouMean, type Fault, inside, within } from '../faults/fault.ts'
+import { didYouMean } from '@esteira/service'
+import { cronJobFunctionName } from '@esteira/workflow'
+import { type Fault, inside, within } from '../faults/fault.ts'
+import { mustBe } from '../faults/wording.ts'
 import type { ConfigCheck } from './check-config.ts'
 import { faultsOfGraph } from './check-graph.ts'
 import type { StepDocument } from './document.ts'
@@ -29,7 +32,14 @@ export const faultsOfOneStep = (steps: readonly StepDocument[], index: number, f
 
 const faultsOfStep = (step: StepDocument, functions: KnownFunctions): Fault[] => {
   const check = functions.get(step.functionName)
-  if (check !== undefined) return within('/config', check(step.config))
+  if (check !== undefined) return within('/config', [...check(step.config), ...faultsOfProduce(step)])
   const hint = didYouMean(step.functionName, [...functions.keys()])
   return [{ pointer: '/functionName', message: `no worker has offered a function "${step.functionName}"${hint}` }]
+}
+
+/** The payload of a CronJob is its result, which `multiple` gives out item by item; nothing in it is evaluated. */
+const faultsOfProduce = ({ functionName, outputType, config: { payload } }: StepDocument): Fault[] => {
+  if (functionName !== cronJobFunctionName || outputType !== 'multiple' || payload === undefined) return []
+  if (Array.isArray(payload)) return []
+  return [{ pointer: '/payload', message: `${mustBe('array', payload)}: outputType is "multiple"` }]
 }

@@ -1,4 +1,5 @@
-import { didYouMean, type Fault } from '../faults/fault.ts'
+import { didYouMean } from '@esteira/service'
+import type { Fault } from '../faults/fault.ts'
 import type { StepDocument, StepInput } from './document.ts'
 
 /** What is known of a workflow's steps before it is saved. */

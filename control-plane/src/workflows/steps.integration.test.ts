@@ -1,21 +1,12 @@
-import { cloneDatabase } from '@esteira/test/support'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type Api, leadsSteps, openApi } from '../../test/open-api.ts'
+import { beforeEach, expect, test } from 'vitest'
+import { leadsSteps } from '../../test/open-api.ts'
+import { api, useApi } from '../../test/use-api.ts'
 import { pageSchema } from '../http/pages.ts'
 import { stepDocument, workflowDocument } from './document.ts'
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let api: Api
 let path: string
 
-beforeAll(async () => {
-  database = await cloneDatabase()
-  api = await openApi(database.url)
-})
-afterAll(async () => {
-  await api.close()
-  await database.drop()
-})
+useApi()
 beforeEach(async () => {
   await api.query('truncate workflow cascade')
   const { body } = await api.send('POST', '/v1/workflows', { name: 'leads', steps: leadsSteps })

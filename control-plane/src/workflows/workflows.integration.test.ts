@@ -1,20 +1,10 @@
-import { cloneDatabase } from '@esteira/test/support'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type Answer, type Api, leadsSteps, openApi, statusesOf } from '../../test/open-api.ts'
+import { beforeEach, expect, test } from 'vitest'
+import { type Answer, leadsSteps, statusesOf } from '../../test/open-api.ts'
+import { api, useApi } from '../../test/use-api.ts'
 import { pageSchema } from '../http/pages.ts'
 import { workflowDocument } from './document.ts'
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let api: Api
-
-beforeAll(async () => {
-  database = await cloneDatabase()
-  api = await openApi(database.url)
-})
-afterAll(async () => {
-  await api.close()
-  await database.drop()
-})
+useApi()
 beforeEach(() => api.query('truncate workflow cascade'))
 
 const workflowOf = ({ body }: Answer) => workflowDocument.parse(body)

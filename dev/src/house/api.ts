@@ -19,6 +19,7 @@ const run = z.object({
 const runWithSteps = run.extend({
   steps: z.array(z.object({ staged: z.int(), belt: z.int(), succeeded: z.int(), failed: z.int(), cancelled: z.int() })),
 })
+const job = z.object({ error: z.object({ code: z.string(), message: z.string() }).nullable() })
 const problem = z.object({
   title: z.string(),
   detail: z.string().optional(),
@@ -52,6 +53,7 @@ export const createApi = (url: string, token: string) => {
     runs: async (workflowId: string, limit: number) =>
       (await call(z.object({ items: z.array(run) }), 'GET', `/v1/workflows/${workflowId}/runs?limit=${limit}`)).items,
     run: (id: string) => call(runWithSteps, 'GET', `/v1/runs/${id}`),
+    jobs: async (query: string) => (await call(z.object({ items: z.array(job) }), 'GET', `/v1/jobs?${query}`)).items,
   }
 }
 

@@ -1,2 +1,3 @@
+export { leadsWorkflow } from '../example/leads-workflow.ts'
 export { holdFirstFreePort } from './ports.ts'
-export { type HouseSettings, type Program, programs } from './programs.ts'
+export { type HouseSettings, type Program, programs, tickProgram } from './programs.ts'

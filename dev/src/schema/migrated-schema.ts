@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { migrate } from '@esteira/control-plane/migrate'
+import { migrate } from '@esteira/migrations/migrate'
 import pg from 'pg'
 import { ensureDatabase, startPostgresAlone } from '../stack/index.ts'
 import { dumpSchema } from './dump.ts'

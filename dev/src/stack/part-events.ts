@@ -1,4 +1,4 @@
-import { describeExit, type Happening, type KeptUp } from '../processes/keep-up.ts'
+import type { Happening, KeptUp } from '../processes/keep-up.ts'
 import { StackError } from './errors.ts'
 import type { Observe, ServiceName } from './service.ts'
 
@@ -9,7 +9,7 @@ export const partEvents =
     if (happening.kind === 'ready') ready?.(happening.ms)
     if (happening.kind !== 'exited') return
     const { exit, lastLines, restartInMs } = happening
-    observe({ kind: 'service.exited', service, part, reason: describeExit(exit), lastLines, restartInMs })
+    observe({ kind: 'service.exited', service, part, exit, lastLines, restartInMs })
   }
 
 /**

@@ -1,3 +1,5 @@
+import type { Exit } from '../processes/index.ts'
+
 export type ServiceName = 'postgres' | 'rabbitmq'
 
 /** Where a service comes from: an address that was given, a container, or a process of this machine. */
@@ -31,7 +33,7 @@ export type StackEvent =
       kind: 'service.exited'
       service: ServiceName
       part: string
-      reason: string
+      exit: Exit
       lastLines: string[]
       restartInMs: number | null
     }

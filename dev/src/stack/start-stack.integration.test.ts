@@ -96,7 +96,7 @@ test('a second start in a folder that is in use is refused and names the process
 
 test('a Postgres that is killed comes back with its data, on its port', async () => {
   kill('first', 'postgres')
-  expect(await seen('service.exited')).toMatchObject({ service: 'postgres', reason: 'was ended by SIGKILL' })
+  expect(await seen('service.exited')).toMatchObject({ service: 'postgres', exit: { signal: 'SIGKILL' } })
   await seen('service.ready')
   expect(await keptRows()).toEqual([{ answer: 42 }])
 })
@@ -128,7 +128,11 @@ const activeBackends = async (): Promise<number[]> =>
 
 test('a RabbitMQ that is killed comes back with its messages, on its port', async () => {
   kill('first', 'rabbitmq')
-  expect(await seen('service.exited')).toMatchObject({ service: 'rabbitmq', part: 'rabbitmq' })
+  expect(await seen('service.exited')).toMatchObject({
+    service: 'rabbitmq',
+    part: 'rabbitmq',
+    exit: { signal: 'SIGKILL' },
+  })
   await seen('service.ready')
   expect(await queued(stack.rabbitmq.url)).toEqual(['a message'])
 })

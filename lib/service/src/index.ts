@@ -1,13 +1,7 @@
 export { reasonOf, untilAvailable } from './availability.ts'
+export { type Config, ConfigError, loadConfig, loadConfigs, type Settings } from './config/load-config.ts'
 export {
-  type Config,
-  ConfigError,
-  loadConfig,
-  loadConfigs,
-  loadConnections,
-  type Settings,
-} from './config/load-config.ts'
-export {
+  connections,
   httpUrl,
   integer,
   oneOf,
@@ -15,11 +9,12 @@ export {
   rabbitmqUrl,
   serviceUrl,
   text,
+  token,
   uuid,
   withoutPassword,
   type Setting,
 } from './config/values.ts'
 export { connectionPrefix, variables, type VariableName } from './config/variables.ts'
 export { createLog, logLevels, type Log } from './log.ts'
-export { nearest } from './nearest.ts'
+export { didYouMean, nearest } from './nearest.ts'
 export { exitCodes, runMain, type Running } from './run-main.ts'

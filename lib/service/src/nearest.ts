@@ -1,4 +1,42 @@
-import { closest } from 'fastest-levenshtein'
+import { distance } from 'fastest-levenshtein'
 
-/** The known name that is fewest edits away from the one that was given; `known` must not be empty. */
-export const nearest = (name: string, known: readonly string[]): string => closest(name, known)
+/**
+ * The known name that is fewest edits away from the one that was given, in whatever case; of several, the one that
+ * begins most alike. `known` must not be empty.
+ */
+export const nearest = (name: string, known: readonly string[]): string =>
+  known.reduce((best, candidate) => {
+    const closer = edits(name, best) - edits(name, candidate)
+    const moreAlike = sameBeginning(name, candidate) - sameBeginning(name, best)
+    return closer > 0 || (closer === 0 && moreAlike > 0) ? candidate : best
+  })
+
+/** How to end a message about a name that is not known. One that resembles none of the known gets no hint. */
+export const didYouMean = (name: string, known: readonly string[]): string => {
+  if (known.length === 0) return ''
+  const hint = nearest(name, known)
+  return edits(name, hint) <= 0.6 * Math.max(name.length, hint.length) ? `, did you mean "${hint}"?` : ''
+}
+
+/** Which of `names` somebody may have written for `wanted`: the same words, or two slips of the finger at most. */
+export const misspellingOf = (wanted: string, names: readonly string[]): string | undefined => {
+  const sameWords = names.find((name) => wordsOf(name) === wordsOf(wanted))
+  if (sameWords !== undefined || names.length === 0) return sameWords
+  const closest = nearest(wanted, names)
+  return edits(wanted, closest) <= 2 ? closest : undefined
+}
+
+const edits = (one: string, other: string): number => distance(one.toLowerCase(), other.toLowerCase())
+
+const sameBeginning = (one: string, other: string): number => {
+  let length = 0
+  while (length < one.length && one[length]?.toLowerCase() === other[length]?.toLowerCase()) length += 1
+  return length
+}
+
+const wordsOf = (name: string): string =>
+  name
+    .toLowerCase()
+    .split(/[^a-z0-9]+/)
+    .toSorted()
+    .join(' ')

@@ -1,4 +1,4 @@
-import { loadConnections } from '@esteira/service'
+import { connections } from '@esteira/service'
 import { runWorker } from '@esteira/workflow'
 import { openConnections } from './connections.ts'
 import { databaseQuery } from './database-query.ts'
@@ -6,15 +6,15 @@ import { databaseQuery } from './database-query.ts'
 /** How long statements may take when the worker has stopped: with the grace period before it, below Kubernetes' 30 s. */
 const lastStatementsMs = 3_000
 
-process.exitCode = await runWorker('database-query', process.env, {}, (_, log) => {
-  const connections = openConnections(loadConnections(process.env), log)
-  const { fn, idle } = databaseQuery(connections, log)
+process.exitCode = await runWorker('database-query', process.env, { connections }, (config, log) => {
+  const databases = openConnections(config.connections, log)
+  const { fn, idle } = databaseQuery(databases, log)
   return {
     functions: [fn],
     close: async () => {
-      setTimeout(connections.sever, lastStatementsMs).unref()
+      setTimeout(databases.sever, lastStatementsMs).unref()
       await idle()
-      await connections.close()
+      await databases.close()
     },
   }
 })

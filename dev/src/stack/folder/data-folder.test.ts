@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -73,10 +73,24 @@ test('emptying takes data, logs and passwords, and leaves the stack of another f
   outer.release()
 })
 
-test('data that has no state beside it is left alone', async () => {
-  mkdirSync(join(path, 'postgres'))
-  await expect(openDataFolder(path, observe)).rejects.toThrow(expect.objectContaining({ code: 'folder_foreign' }))
-  expect(existsSync(join(path, 'postgres'))).toBe(true)
+test.each(['letter.txt', 'postgres'])(
+  'a folder that holds %s and no state is refused and left as it was',
+  async (name) => {
+    mkdirSync(join(path, name))
+    await expect(openDataFolder(path, observe)).rejects.toMatchObject({
+      code: 'folder_foreign',
+      message: expect.stringContaining(`${path} holds something else, ${name}; `),
+    })
+    expect(readdirSync(path)).toEqual([name])
+  },
+)
+
+test('what a start that was killed at once has left is taken, and so is a folder with a stack of its own inside', async () => {
+  for (const name of ['lock.4711', 'stack.json.new']) writeFileSync(join(path, name), '')
+  const inner = await openDataFolder(join(path, 'test'), observe)
+  const outer = await openDataFolder(path, observe)
+  outer.release()
+  inner.release()
 })
 
 test('a state that is not ours is not touched', async () => {

@@ -26,7 +26,7 @@ export type DataFolder = {
 /**
  * Takes a data folder, making it if it is not there, and stops what an earlier start left running in it.
  *
- * @throws StackError `folder_busy` while another process holds it, `folder_foreign` when it is not a data folder.
+ * @throws StackError `folder_busy` while another process holds it, `folder_foreign` when something else is in it.
  */
 export const openDataFolder = async (wanted: string, observe: Observe): Promise<DataFolder> => {
   mkdirSync(wanted, { recursive: true })
@@ -36,15 +36,7 @@ export const openDataFolder = async (wanted: string, observe: Observe): Promise<
   try {
     let state = readState(path)
     if (state === undefined) {
-      // Data without its passwords and ports is of no use, and may be somebody else's.
-      for (const name of ['postgres', 'rabbitmq']) {
-        if (existsSync(join(path, name))) {
-          throw new StackError(
-            'folder_foreign',
-            `${join(path, name)} is there without ${stateFile}; remove one to go on`,
-          )
-        }
-      }
+      refuseForeign(path)
       state = newState(folderHash)
       writeState(path, state)
     }
@@ -74,8 +66,23 @@ export const openDataFolder = async (wanted: string, observe: Observe): Promise<
 }
 
 /**
+ * Refuses a folder that has no state and holds anything but stacks of their own: `emptyDataFolder` would delete it. A start
+ * that was killed at once has left a lock, or a state that was not whole yet.
+ */
+const refuseForeign = (path: string): void => {
+  const foreign = readdirSync(path).find(
+    (name) => !name.startsWith('lock') && name !== `${stateFile}.new` && !existsSync(join(path, name, stateFile)),
+  )
+  if (foreign === undefined) return
+  throw new StackError(
+    'folder_foreign',
+    `${path} holds something else, ${foreign}; choose a new folder, an empty one, or one of an earlier start`,
+  )
+}
+
+/**
  * Empties a data folder that this process holds, all but the folders of other stacks in it, and gives it a new state.
- * That it is ours to empty is known from its state, which `openDataFolder` has read.
+ * That it is ours to empty is known from `openDataFolder`.
  */
 export const emptyDataFolder = (folder: DataFolder): void => {
   const kept = new Set(['lock', 'logs', 'processes.json', stateFile])

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { ConfigError, loadConfig, loadConnections } from './load-config.ts'
-import { integer, oneOf, postgresUrl, text, withoutPassword } from './values.ts'
+import { ConfigError, loadConfig, type Settings } from './load-config.ts'
+import { connections, integer, oneOf, postgresUrl, text, token, withoutPassword } from './values.ts'
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
@@ -10,9 +10,9 @@ const settings = {
 }
 const databaseUrl = 'postgres://app:s3cret@db:5432/esteira'
 
-const problemsOf = (env: Record<string, string>): readonly string[] => {
+const problemsOf = (env: Record<string, string>, wanted: Settings = settings): readonly string[] => {
   try {
-    loadConfig(env, settings)
+    loadConfig(env, wanted)
   } catch (error) {
     if (error instanceof ConfigError) return error.problems
     throw error
@@ -49,10 +49,53 @@ test('an address that cannot be read is told without its value', () => {
   expect(problems.join()).not.toContain('s3cret')
 })
 
+test('a required variable that is missing is told with the one that was set in its place', () => {
+  expect(problemsOf({ DATABSE_URL: databaseUrl, PGHOST: 'db' })).toEqual([
+    expect.stringMatching(/^DATABASE_URL .* is not set; DATABSE_URL is set: did you mean it\?$/),
+  ])
+})
+
+test("a neighbour's variable is not taken for a missing one, nor is any that resembles one that is set", () => {
+  const wanted = { lane: text('ESTEIRA_CRON_LANE'), databaseUrl: postgresUrl('DATABASE_URL') }
+  expect(problemsOf({ ESTEIRA_LANE: 'a', DATABASE_URL: databaseUrl, DATABASE_URI: 'x' }, wanted)).toEqual([
+    expect.stringMatching(/^ESTEIRA_CRON_LANE .* is not set$/),
+  ])
+})
+
+test('of a few words, the nearest is told, if one is near', () => {
+  expect(problemsOf({ DATABASE_URL: databaseUrl, ESTEIRA_LOG_LEVEL: 'wran' })).toEqual([
+    expect.stringMatching(/: expected one of info, warn, "wran" is not, did you mean "warn"\?$/),
+  ])
+})
+
+test('a token that could be guessed is refused without its value, with a way to make one', () => {
+  const wanted = { adminToken: token('ESTEIRA_ADMIN_TOKEN') }
+  expect(problemsOf({ ESTEIRA_ADMIN_TOKEN: 'x'.repeat(31) }, wanted)).toEqual([
+    'ESTEIRA_ADMIN_TOKEN (bearer token of the API): ' +
+      'expected at least 32 characters, as "openssl rand -hex 32" makes them, its value is not',
+  ])
+  expect(problemsOf({ ESTEIRA_ADMIN_TOKEN: 'x'.repeat(32) }, wanted)).toEqual([])
+})
+
 test('connections are found by their names in lower case', () => {
-  expect(loadConnections({ ESTEIRA_CONNECTION_CRM: databaseUrl, PATH: '/bin' })).toEqual(
-    new Map([['crm', databaseUrl]]),
-  )
+  const env = { ESTEIRA_CONNECTION_CRM: databaseUrl, PATH: '/bin' }
+  expect(loadConfig(env, { connections }).connections).toEqual(new Map([['crm', databaseUrl]]))
+})
+
+test('a connection that is no address is told with all other problems, without its value', () => {
+  const problems = problemsOf({ ESTEIRA_CONNECTION_CRM: 's3cret', ESTEIRA_PREFETCH: '0' }, { ...settings, connections })
+  expect(problems.map((problem) => problem.split(/[ :]/)[0])).toEqual([
+    'DATABASE_URL',
+    'ESTEIRA_PREFETCH',
+    'ESTEIRA_CONNECTION_CRM',
+  ])
+  expect(problems.join()).not.toContain('s3cret')
+})
+
+test('a misspelt connection is told as one', () => {
+  expect(problemsOf({ DATABASE_URL: databaseUrl, ESTEIRA_CONECTION_CRM: 'x' })).toEqual([
+    'ESTEIRA_CONECTION_CRM is not a variable of Esteira, did you mean ESTEIRA_CONNECTION_CRM?',
+  ])
 })
 
 test('an address is shown without its password', () => {

@@ -1,6 +1,6 @@
-import { nearest } from '../nearest.ts'
-import type { Setting } from './values.ts'
-import { connectionPrefix, ownPrefixes, variables } from './variables.ts'
+import { misspellingOf, nearest } from '../nearest.ts'
+import type { Family, Parsed, Setting } from './values.ts'
+import { connectionPrefix, ownPrefixes, type VariableName, variables } from './variables.ts'
 
 /** The environment does not say what the process needs. `problems` has one line for each fault. */
 export class ConfigError extends Error {
@@ -15,15 +15,17 @@ export class ConfigError extends Error {
 }
 
 /** A process's settings by the names it uses for them. */
-export type Settings = Record<string, Setting<unknown>>
+export type Settings = Record<string, Setting<unknown> | Family<unknown>>
 /** The values of settings. */
-export type Config<S extends Settings> = { [Key in keyof S]: S[Key] extends Setting<infer T> ? T : never }
+export type Config<S extends Settings> = {
+  [Key in keyof S]: S[Key] extends Setting<infer T> ? T : S[Key] extends Family<infer T> ? Map<string, T> : never
+}
 
 /**
  * Reads a process's settings from its environment.
  *
- * @throws ConfigError with every problem at once: what is missing, what is not as expected, and unknown `ESTEIRA_` or
- * `RDSTATION_` variables with the nearest known name.
+ * @throws ConfigError with every problem at once: what is missing, with a variable that may have been meant for it; what
+ * is not as expected; and unknown `ESTEIRA_` or `RDSTATION_` variables with the nearest known name.
  */
 export const loadConfig = <S extends Settings>(env: NodeJS.ProcessEnv, settings: S): Config<S> =>
   loadConfigs(env, settings, {})[0]
@@ -45,49 +47,62 @@ export const loadConfigs = <A extends Settings, B extends Settings>(
 const readSettings = (env: NodeJS.ProcessEnv, settings: Settings, problems: string[]): Record<string, unknown> => {
   const config: Record<string, unknown> = {}
   for (const [key, setting] of Object.entries(settings)) {
+    if ('prefix' in setting) {
+      config[key] = readFamily(env, setting, problems)
+      continue
+    }
     const text = env[setting.variable]
     const about = `${setting.variable} (${variables[setting.variable]})`
     if (text === undefined) {
-      if (setting.fallback === undefined) problems.push(`${about} is not set`)
+      if (setting.fallback === undefined) problems.push(`${about} is not set${hintOfForeign(env, setting.variable)}`)
       else config[key] = setting.fallback
       continue
     }
     const parsed = setting.parse(text)
-    if (parsed.ok) {
-      config[key] = parsed.value
-    } else {
-      const came = setting.secret ? 'its value' : JSON.stringify(text)
-      problems.push(`${about}: expected ${parsed.expected}, ${came} is not`)
-    }
+    if (parsed.ok) config[key] = parsed.value
+    else problems.push(refusal(about, parsed, setting.secret ? 'its value' : JSON.stringify(text)))
   }
   return config
 }
 
+const readFamily = <T>(env: NodeJS.ProcessEnv, { prefix, parse }: Family<T>, problems: string[]): Map<string, T> => {
+  const values = new Map<string, T>()
+  for (const [variable, text] of Object.entries(env)) {
+    if (!variable.startsWith(prefix) || text === undefined) continue
+    const parsed = parse(text)
+    if (parsed.ok) values.set(variable.slice(prefix.length).toLowerCase(), parsed.value)
+    else problems.push(refusal(variable, parsed, 'its value'))
+  }
+  return values
+}
+
+const refusal = (about: string, { expected, hint }: Extract<Parsed<unknown>, { ok: false }>, came: string): string =>
+  `${about}: expected ${expected}, ${came} is not${hint}`
+
 const isComplete = <S extends Settings>(config: Record<string, unknown>, settings: S): config is Config<S> =>
   Object.keys(settings).every((key) => key in config)
 
-/** The connections that `ESTEIRA_CONNECTION_<NAME>` variables give, by their name in lower case. */
-export const loadConnections = (env: NodeJS.ProcessEnv): Map<string, string> => {
-  const connections = new Map<string, string>()
-  const problems: string[] = []
-  for (const [variable, url] of Object.entries(env)) {
-    if (!variable.startsWith(connectionPrefix) || url === undefined) continue
-    if (URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol)) {
-      connections.set(variable.slice(connectionPrefix.length).toLowerCase(), url)
-    } else {
-      problems.push(
-        `${variable}: expected an address such as postgres://user:password@host:port/name, its value is not`,
-      )
-    }
-  }
-  if (problems.length > 0) throw new ConfigError(problems)
-  return connections
+/**
+ * Whatever else is set is nobody's business here, until a variable is missing that it may have been meant for. Names that
+ * are ours are told, or used, as such.
+ */
+const hintOfForeign = (env: NodeJS.ProcessEnv, wanted: VariableName): string => {
+  const foreign = Object.keys(env).filter((name) => !isOurs(name) && !isKnown(name))
+  const meant = misspellingOf(wanted, foreign)
+  return meant === undefined ? '' : `; ${meant} is set: did you mean it?`
 }
 
-const unknownVariables = (env: NodeJS.ProcessEnv): string[] => {
-  const known = Object.keys(variables)
-  return Object.keys(env)
-    .filter((name) => ownPrefixes.some((prefix) => name.startsWith(prefix)))
-    .filter((name) => !known.includes(name) && !name.startsWith(connectionPrefix))
-    .map((name) => `${name} is not a variable of Esteira, did you mean ${nearest(name, known)}?`)
-}
+const unknownVariables = (env: NodeJS.ProcessEnv): string[] =>
+  Object.keys(env)
+    .filter((name) => isOurs(name) && !isKnown(name) && !name.startsWith(connectionPrefix))
+    .map((name) => {
+      const known = [...Object.keys(variables), asConnection(name)]
+      return `${name} is not a variable of Esteira, did you mean ${nearest(name, known)}?`
+    })
+
+const isKnown = (name: string): boolean => Object.hasOwn(variables, name)
+
+const isOurs = (name: string): boolean => ownPrefixes.some((prefix) => name.startsWith(prefix))
+
+/** The name as it would be if its first two words were meant to be the prefix of connections. */
+const asConnection = (name: string): string => connectionPrefix + name.split('_').slice(2).join('_')

@@ -1,7 +1,8 @@
-import type { VariableName } from './variables.ts'
+import { didYouMean } from '../nearest.ts'
+import { connectionPrefix, type VariableName } from './variables.ts'
 
-/** How the text of one variable becomes a value: the value, or what was expected instead of the text. */
-export type Parsed<T> = { ok: true; value: T } | { ok: false; expected: string }
+/** How the text of one variable becomes a value: the value, or what was expected instead of the text, with a hint. */
+export type Parsed<T> = { ok: true; value: T } | { ok: false; expected: string; hint: string }
 
 /** One variable of a process: its name, how it is read, and what holds when it is not set. */
 export type Setting<T> = {
@@ -13,9 +14,29 @@ export type Setting<T> = {
   secret: boolean
 }
 
+/**
+ * All variables with a prefix, each read alike. They become a map by the rest of their names in lower case; their values
+ * never appear in a message.
+ */
+export type Family<T> = { prefix: string; parse: (text: string) => Parsed<T> }
+
 /** Any text that is not empty. */
 export const text = (variable: VariableName, options: { fallback?: string; secret?: boolean } = {}): Setting<string> =>
   setting(variable, (value) => (value === '' ? expected('some text') : found(value)), options)
+
+/** A secret that guards something by itself, so it must be too long to be guessed. */
+export const token = (variable: VariableName): Setting<string> =>
+  setting(
+    variable,
+    (value) =>
+      value.length >= minTokenLength
+        ? found(value)
+        : expected(`at least ${minTokenLength} characters, as "openssl rand -hex 32" makes them`),
+    { secret: true },
+  )
+
+/** 128 bits, when the characters are hexadecimal digits. */
+const minTokenLength = 32
 
 /** A whole number within a range, both ends included. */
 export const integer = (
@@ -51,7 +72,7 @@ export const oneOf = <const Word extends string>(
     variable,
     (value) => {
       const word = words.find((candidate) => candidate === value)
-      return word === undefined ? expected(`one of ${words.join(', ')}`) : found(word)
+      return word === undefined ? expected(`one of ${words.join(', ')}`, didYouMean(value, words)) : found(word)
     },
     options,
   )
@@ -61,18 +82,21 @@ export const serviceUrl = (
   variable: VariableName,
   protocols: readonly string[],
   options: { fallback?: string } = {},
-): Setting<string> =>
-  setting(
-    variable,
-    (value) =>
-      URL.canParse(value) && protocols.includes(new URL(value).protocol)
-        ? found(value)
-        : expected(`an address such as ${protocols[0]}//user:password@host:port/name`),
-    { ...options, secret: true },
-  )
+): Setting<string> => setting(variable, addressOf(protocols), { ...options, secret: true })
 
-export const postgresUrl = (variable: VariableName): Setting<string> =>
-  serviceUrl(variable, ['postgres:', 'postgresql:'])
+const addressOf =
+  (protocols: readonly string[]) =>
+  (value: string): Parsed<string> =>
+    URL.canParse(value) && protocols.includes(new URL(value).protocol)
+      ? found(value)
+      : expected(`an address such as ${protocols[0]}//user:password@host:port/name`)
+
+const postgresProtocols = ['postgres:', 'postgresql:']
+
+export const postgresUrl = (variable: VariableName): Setting<string> => serviceUrl(variable, postgresProtocols)
+
+/** The Postgres databases that `ESTEIRA_CONNECTION_<NAME>` variables give, by their names. */
+export const connections: Family<string> = { prefix: connectionPrefix, parse: addressOf(postgresProtocols) }
 
 export const rabbitmqUrl = (variable: VariableName): Setting<string> => serviceUrl(variable, ['amqp:', 'amqps:'])
 
@@ -88,7 +112,7 @@ export const withoutPassword = (address: string): string => {
 
 const found = <T>(value: T): Parsed<T> => ({ ok: true, value })
 
-const expected = (what: string): Parsed<never> => ({ ok: false, expected: what })
+const expected = (what: string, hint = ''): Parsed<never> => ({ ok: false, expected: what, hint })
 
 const setting = <T>(
   variable: VariableName,

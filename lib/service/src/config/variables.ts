@@ -34,5 +34,5 @@ export type VariableName = keyof typeof variables
 /** Variables with a name of the user's own: `ESTEIRA_CONNECTION_CRM` is the connection `crm` of Database.query. */
 export const connectionPrefix = 'ESTEIRA_CONNECTION_'
 
-/** Only names that begin like this are ours; the rest of the environment is nobody's business here. */
+/** Names that begin like this are ours alone, so one that is not known is a fault. */
 export const ownPrefixes = ['ESTEIRA_', 'RDSTATION_'] as const

@@ -1,16 +1,16 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { Migration, Migrator } from '@mikro-orm/migrations'
 import { MikroORM } from '@mikro-orm/postgresql'
-import { ControlPlaneError } from './errors.ts'
+import { MigrationError } from './errors.ts'
 
-const folder = new URL('../../migrations/', import.meta.url)
+const folder = new URL('.', import.meta.url)
 const fileName = /^\d{4}_[a-z0-9_]+\.sql$/
 
 /**
  * Brings a database up to the migrations of this code: each file that it has not seen, in one transaction for all. Calling
  * it again, from several processes at once, or on a database that is newer than the code changes nothing more.
  *
- * @throws ControlPlaneError `migration_failed` naming the file, or what the driver says when it does not come that far;
+ * @throws MigrationError `migration_failed` naming the file, or what the driver says when it does not come that far;
  * nothing of any file is kept then.
  */
 export const migrate = async (databaseUrl: string, onApplied: (file: string) => void = () => {}): Promise<void> => {
@@ -48,7 +48,7 @@ export const migrate = async (databaseUrl: string, onApplied: (file: string) => 
   } catch (cause) {
     if (file === undefined) throw cause
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new ControlPlaneError('migration_failed', `${file}: ${reason}`, { cause })
+    throw new MigrationError('migration_failed', `${file}: ${reason}`, { cause })
   } finally {
     await orm.close()
   }

@@ -1,6 +1,4 @@
-import { queryable } from '@esteira/outbox'
-import { emptyDatabase } from '@esteira/test/support'
-import { openOrm } from '@esteira/workflow'
+import { emptyDatabase, runOn } from '@esteira/test/support'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { migrate } from './migrate.ts'
 
@@ -10,14 +8,7 @@ beforeEach(async () => {
 })
 afterEach(() => database.drop())
 
-const query = async (sql: string): Promise<unknown[]> => {
-  const orm = openOrm({ databaseUrl: database.url, poolSize: 1, applicationName: 'test' })
-  try {
-    return (await queryable(orm.em.fork()).query(sql, [])).rows
-  } finally {
-    await orm.close()
-  }
-}
+const query = (sql: string) => runOn(database.url, sql)
 
 const applied = () => query('select name from schema_migration order by id')
 

@@ -1,0 +1,78 @@
+import { didYouMean } from '@esteira/service'
+import type * as z from 'zod'
+
+/** What does not hold for a value, as zod found it: what was expected, and what came instead. */
+export const wordingOf = (issue: z.core.$ZodIssue, value: unknown): string => {
+  const fault = faultOf(issue, value)
+  return value === undefined ? `is missing, ${fault}` : fault
+}
+
+const faultOf = (issue: z.core.$ZodIssue, value: unknown): string => {
+  switch (issue.code) {
+    case 'invalid_type':
+      return mustBe(issue.expected, value)
+    case 'invalid_value':
+      return mustBeOneOf(issue.values, value)
+    case 'too_small':
+      return atLeast(issue.minimum, { unit: units[issue.origin], exclusive: issue.inclusive === false })
+    case 'too_big':
+      return atMost(issue.maximum, { unit: units[issue.origin], exclusive: issue.inclusive === false })
+    case 'invalid_format':
+      return issue.pattern === undefined || issue.format in formats
+        ? `must be ${formats[issue.format] ?? issue.format}${cameInstead(value)}`
+        : `must match ${issue.pattern}`
+    case 'not_multiple_of':
+      return `must be a multiple of ${issue.divisor}`
+    default:
+      return issue.message
+  }
+}
+
+/** `type` is a name of zod or JSON Schema: `int`, `record`, `boolean`. */
+export const mustBe = (type: string, value: unknown): string => `must be ${kinds[type] ?? type}${cameInstead(value)}`
+
+/** Of a few values, the nearest is told, if one is near. */
+export const mustBeOneOf = (values: readonly unknown[], value: unknown): string => {
+  const words = values.map((word) => JSON.stringify(word))
+  const hint = typeof value === 'string' ? didYouMean(value, values.map(String)) : ''
+  return `must be ${words.length > 1 ? 'one of ' : ''}${words.join(', ')}${hint}`
+}
+
+type Bound = { unit?: string | undefined; exclusive?: boolean }
+
+/** The least size in a unit, or the least number where there is none. */
+export const atLeast = (least: number | bigint, { unit, exclusive = false }: Bound = {}): string => {
+  if (unit === undefined) return `must be ${exclusive ? 'more than' : 'at least'} ${least}`
+  return Number(least) === 1 ? 'must not be empty' : `must have at least ${least} ${unit}`
+}
+
+/** The greatest size in a unit, or the greatest number where there is none. */
+export const atMost = (most: number | bigint, { unit, exclusive = false }: Bound = {}): string =>
+  unit === undefined ? `must be ${exclusive ? 'less than' : 'at most'} ${most}` : `must have at most ${most} ${unit}`
+
+const kinds: Record<string, string> = {
+  string: 'a string',
+  number: 'a number',
+  int: 'a whole number',
+  integer: 'a whole number',
+  boolean: 'true or false',
+  array: 'an array',
+  object: 'an object',
+  record: 'an object',
+}
+
+const formats: Record<string, string> = { guid: 'a UUID', uuid: 'a UUID', datetime: 'an ISO date and time' }
+
+const units: Record<string, string> = { string: 'characters', array: 'items' }
+
+/** As many characters as a line of an answer bears. */
+const maxQuoted = 40
+
+const cameInstead = (value: unknown): string => {
+  if (value === undefined) return ''
+  if (typeof value !== 'object' || value === null) {
+    const text = JSON.stringify(value)
+    return text.length > maxQuoted ? ', a long string came' : `, ${text} came`
+  }
+  return Array.isArray(value) ? ', an array came' : ', an object came'
+}

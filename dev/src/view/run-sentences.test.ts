@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest'
+import { endOf, failureOf, progressOf } from './run-sentences.ts'
+
+const run = {
+  id: 'r',
+  trigger: 'cron',
+  idempotencyKey: 'k',
+  status: 'running',
+  createdAt: '2026-01-01T12:00:00Z',
+  steps: [
+    { staged: 0, belt: 0, succeeded: 1, failed: 0, cancelled: 0 },
+    { staged: 3, belt: 4, succeeded: 0, failed: 0, cancelled: 0 },
+  ],
+}
+
+test('one job is no "jobs"', () => {
+  expect(progressOf(run)).toBe('run r: 1 job done, 7 waiting')
+  expect(progressOf({ ...run, steps: [...run.steps, ...run.steps] })).toBe('run r: 2 jobs done, 14 waiting')
+})
+
+test('the end of a run says what came of it', () => {
+  const end = { run: 'r', status: 'succeeded', jobs: 52, leads: 1, seconds: 1.5 }
+  expect(endOf(end)).toBe('run r succeeded: 52 jobs in 1.5 s, 1 lead saved')
+})
+
+test('a failure says the error of a job and the command that shows all of them', () => {
+  const address = 'http://127.0.0.1:8080/v1/jobs?runId=r&status=failed'
+  expect(failureOf(2, { code: 'bad_thing', message: 'no table' }, address)).toEqual([
+    '2 jobs failed, the last with bad_thing: no table',
+    expect.stringContaining('npm start'),
+    `  curl -H "authorization: Bearer $ESTEIRA_ADMIN_TOKEN" '${address}'`,
+  ])
+})

@@ -1,4 +1,5 @@
-import { startTestHouse, type TestHouse, waitFor, type WorkflowOfTest } from '@esteira/test/support'
+import type { ApiWorkflow } from '@esteira/dev/house'
+import { startTestHouse, type TestHouse, waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 let house: TestHouse
@@ -20,9 +21,9 @@ const cronWorkflow = (name: string, change: { schedule?: string; enabled?: boole
     { name: 'tick', functionName: 'CronJob', config: { schedule: change.schedule ?? everyMinute, payload: { name } } },
   ],
 })
-const ticksOf = async (workflow: WorkflowOfTest) =>
+const ticksOf = async (workflow: ApiWorkflow) =>
   (await house.api.runs(workflow)).filter(({ trigger }) => trigger === 'cron')
-const untilTicks = (workflow: WorkflowOfTest, ticks: number) =>
+const untilTicks = (workflow: ApiWorkflow, ticks: number) =>
   waitFor(async () => (await ticksOf(workflow)).length >= ticks, {
     deadlineMs: 75_000,
     describe: `tick ${ticks} of "${workflow.name}"`,

@@ -71,9 +71,15 @@ describe('CronJob', () => {
     )
   })
 
-  test('with anything else than an array, multiple is a clear failure', async () => {
-    const workflow = await workflowOf('no items', { n: 1 }, 'multiple', query('see', 'select 1'))
-    const { id } = await house.api.startRun(workflow)
+  test('with anything else than an array, multiple is refused when it is saved', async () => {
+    await expect(workflowOf('no items', { n: 1 }, 'multiple')).rejects.toThrow(
+      /422 .*; \/steps\/0\/config\/payload: must be an array, an object came/,
+    )
+  })
+
+  test('and is a clear failure of a run that brings it', async () => {
+    const workflow = await workflowOf('items of the run', [], 'multiple', query('see', 'select 1'))
+    const { id } = await house.api.startRun(workflow, { payload: { n: 1 } })
     const run = await house.api.runOver(id)
     expect(run.status).toBe('failed')
     const [job] = await house.api.jobs(workflow, run.id, 'start')

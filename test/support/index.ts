@@ -1,6 +1,6 @@
 export { openBroker, type Broker, type TakenMessage } from './broker.ts'
 export { cloneDatabase, emptyDatabase, type TestDatabase } from './databases.ts'
-export { createHouseApi, type HouseApi, type JobOfTest, type RunOfTest, type WorkflowOfTest } from './house-api.ts'
+export { createHouseApi } from './house-api.ts'
 export { startTestHouse, type TestHouse } from './house.ts'
 export { isAlive, kill, npmStart, type NpmStart, runningIn, runNpmStart, summaryOf } from './npm-start.ts'
 export { startProxy, type Proxy } from './proxy.ts'

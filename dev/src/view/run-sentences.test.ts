@@ -8,8 +8,8 @@ const run = {
   status: 'running',
   createdAt: '2026-01-01T12:00:00Z',
   steps: [
-    { staged: 0, belt: 0, succeeded: 1, failed: 0, cancelled: 0 },
-    { staged: 3, belt: 4, succeeded: 0, failed: 0, cancelled: 0 },
+    { name: 'get leads', staged: 0, belt: 0, succeeded: 1, failed: 0, cancelled: 0 },
+    { name: 'save lead', staged: 3, belt: 4, succeeded: 0, failed: 0, cancelled: 0 },
   ],
 }
 

@@ -17,13 +17,24 @@ test('a name that resembles none gets no hint', () => {
   expect(didYouMean('x', [])).toBe('')
 })
 
-test.each(['DATABSE_URL', 'DATABASE_URI', 'database_url', 'URL_DATABASE', 'DATABASEURL'])(
-  '%s may be meant for DATABASE_URL',
-  (name) => {
-    expect(misspellingOf('DATABASE_URL', ['PATH', name])).toBe(name)
-  },
-)
+test.each([
+  ['DATABSE_URL', 'DATABASE_URL'],
+  ['DATABASE_URI', 'DATABASE_URL'],
+  ['database_url', 'DATABASE_URL'],
+  ['URL_DATABASE', 'DATABASE_URL'],
+  ['DATABASEURL', 'DATABASE_URL'],
+  ['RABBIT_URL', 'RABBITMQ_URL'],
+  ['RABBITMQ_ULR', 'RABBITMQ_URL'],
+])('%s may be meant for %s', (name, wanted) => {
+  expect(misspellingOf(wanted, ['PATH', name])).toBe(name)
+})
 
-test.each(['DATABASE_HOST', 'PGHOST', 'DATABASE', 'REDIS_URL'])('%s is not meant for DATABASE_URL', (name) => {
-  expect(misspellingOf('DATABASE_URL', [name])).toBeUndefined()
+test.each([
+  ['DATABASE_HOST', 'DATABASE_URL'],
+  ['PGHOST', 'DATABASE_URL'],
+  ['DATABASE', 'DATABASE_URL'],
+  ['REDIS_URL', 'DATABASE_URL'],
+  ['RABBITMQ_NODENAME', 'RABBITMQ_URL'],
+])('%s is not meant for %s', (name, wanted) => {
+  expect(misspellingOf(wanted, [name])).toBeUndefined()
 })

@@ -73,7 +73,7 @@ test('emptying takes data, logs and passwords, and leaves the stack of another f
   outer.release()
 })
 
-test.each(['letter.txt', 'postgres'])(
+test.each(['letter.txt', 'locksmith.txt', 'postgres'])(
   'a folder that holds %s and no state is refused and left as it was',
   async (name) => {
     mkdirSync(join(path, name))

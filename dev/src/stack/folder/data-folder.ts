@@ -71,7 +71,7 @@ export const openDataFolder = async (wanted: string, observe: Observe): Promise<
  */
 const refuseForeign = (path: string): void => {
   const foreign = readdirSync(path).find(
-    (name) => !name.startsWith('lock') && name !== `${stateFile}.new` && !existsSync(join(path, name, stateFile)),
+    (name) => !/^lock(\.|$)/.test(name) && name !== `${stateFile}.new` && !existsSync(join(path, name, stateFile)),
   )
   if (foreign === undefined) return
   throw new StackError(

@@ -5,24 +5,37 @@ create table outbox_lane (
   id int generated always as identity primary key,
   name text not null unique check (length(name) between 1 and 253),
   kind text not null default 'pod' check (kind in ('pod', 'key', 'always')),
+  -- Names the exclusive queue by which RabbitMQ knows the lane's owner, apart from those of other databases.
+  fence uuid not null default gen_random_uuid(),
   created_at timestamptz not null default now()
 );
 
 -- Lane 1, of those who name none.
 insert into outbox_lane (name, kind) values ('default', 'always');
 
+-- Messages with an ordering key go to one of these, by the key's hash, so that one relay carries all of a key. Their number
+-- must not change while there are rows: a key would be in two lanes.
+insert into outbox_lane (name, kind) select 'key ' || number, 'key' from generate_series(1, 8) as number;
+
 -- No foreign key to outbox_lane: each insert would lock the lane's row, and every writer of a pod shares that row.
+-- A payload is json, not jsonb, since it is published as it was given and nobody here looks into it; or it is bytes.
 create table outbox_message (
   lane int not null,
   id bigint generated always as identity,
   message_id uuid not null,
   exchange text not null default '',
   routing_key text not null,
-  headers jsonb not null default '{}' check (jsonb_typeof(headers) = 'object'),
-  payload jsonb not null,
+  ordering_key text collate "C",
+  headers json not null default '{}' check (json_typeof(headers) = 'object'),
+  payload json,
+  bytes bytea,
   created_at timestamptz not null default now(),
-  primary key (lane, id)
+  primary key (lane, id),
+  check (num_nonnulls(payload, bytes) = 1)
 );
+
+-- A relay steps from key to key of a key lane, to the first row of each. Rows without a key cost nothing here.
+create index outbox_message_key on outbox_message (lane, ordering_key, id) where ordering_key is not null;
 
 -- Messages for later (retries, delays). A relay moves those that are due, so the table it reads all the time stays small.
 create table outbox_scheduled (
@@ -31,18 +44,68 @@ create table outbox_scheduled (
   message_id uuid not null,
   exchange text not null default '',
   routing_key text not null,
-  headers jsonb not null default '{}' check (jsonb_typeof(headers) = 'object'),
-  payload jsonb not null,
+  ordering_key text collate "C",
+  headers json not null default '{}' check (json_typeof(headers) = 'object'),
+  payload json,
+  bytes bytea,
   created_at timestamptz not null default now(),
   available_at timestamptz not null,
-  primary key (lane, id)
+  primary key (lane, id),
+  check (num_nonnulls(payload, bytes) = 1)
 );
 create index outbox_scheduled_due on outbox_scheduled (lane, available_at);
 
--- The doorbell: a hint that a lane has rows, never the delivery itself. The relay also polls, so a lost ring costs only time.
-create function outbox_ring() returns trigger language plpgsql as $$
+-- Messages that the broker refused too often. One with an ordering key goes on holding its key back until it is tried again,
+-- under its old id, or dropped.
+create table outbox_parked (
+  lane int not null,
+  id bigint not null,
+  message_id uuid not null,
+  exchange text not null,
+  routing_key text not null,
+  ordering_key text collate "C",
+  headers json not null,
+  payload json,
+  bytes bytea,
+  created_at timestamptz not null,
+  reason text not null,
+  attempts int not null check (attempts > 0),
+  parked_at timestamptz not null default now(),
+  primary key (lane, id)
+);
+create index outbox_parked_key on outbox_parked (lane, ordering_key) where ordering_key is not null;
+
+-- The doorbell of each lane: whether its relay sleeps. It is a hint, never the delivery: the relay also looks by itself, so
+-- a lost ring costs only time. Unlogged, since a crash ends every relay's session, and each sets its bell anew. The free
+-- space in its pages keeps the updates of a row on one page.
+create unlogged table outbox_bell (
+  lane int primary key,
+  asleep boolean not null
+) with (fillfactor = 50);
+
+-- A transaction has its xid before it draws an id. So a relay that draws an xid after it has read an id knows that every
+-- transaction with a lower id is older than that, and can tell when all of them have ended.
+create function outbox_draw_xid() returns trigger language plpgsql as $$
 begin
-  perform pg_notify('outbox_lane_' || lane, '') from (select distinct lane from inserted) as lanes;
+  perform pg_current_xact_id();
+  return null;
+end
+$$;
+
+create trigger outbox_message_xid before insert on outbox_message
+  for each statement execute function outbox_draw_xid();
+
+-- Rings for the lanes whose relay sleeps. A NOTIFY takes a lock at commit and wakes every listening session; in each
+-- transaction it made 16 writers ten times slower. Volatile, so that under READ COMMITTED it sees the newest bell; above
+-- that a transaction's snapshot may be older than the bell, and it rings always.
+create function outbox_ring() returns trigger language plpgsql volatile as $$
+begin
+  if current_setting('transaction_isolation') = 'read committed' then
+    perform pg_notify('outbox_lane_' || bell.lane, '')
+      from outbox_bell as bell where bell.asleep and bell.lane in (select lane from inserted);
+  else
+    perform pg_notify('outbox_lane_' || lane, '') from (select distinct lane from inserted) as lanes;
+  end if;
   return null;
 end
 $$;

@@ -1,12 +1,27 @@
 -- The tables after all migrations, for people to read and for CI to compare. Nothing runs this file: the migrations
 -- beside it do the work, and `npm run schema` writes it anew.
 
+CREATE OR REPLACE FUNCTION public.outbox_draw_xid()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform pg_current_xact_id();
+  return null;
+end
+$function$;
+
 CREATE OR REPLACE FUNCTION public.outbox_ring()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
 begin
-  perform pg_notify('outbox_lane_' || lane, '') from (select distinct lane from inserted) as lanes;
+  if current_setting('transaction_isolation') = 'read committed' then
+    perform pg_notify('outbox_lane_' || bell.lane, '')
+      from outbox_bell as bell where bell.asleep and bell.lane in (select lane from inserted);
+  else
+    perform pg_notify('outbox_lane_' || lane, '') from (select distinct lane from inserted) as lanes;
+  end if;
   return null;
 end
 $function$;
@@ -20,10 +35,17 @@ begin
 end
 $function$;
 
+create unlogged table outbox_bell (
+  lane integer not null,
+  asleep boolean not null,
+  constraint outbox_bell_pkey PRIMARY KEY (lane)
+) with (fillfactor=50);
+
 create table outbox_lane (
   id integer not null generated always as identity,
   name text not null,
   kind text not null default 'pod'::text,
+  fence uuid not null default gen_random_uuid(),
   created_at timestamp with time zone not null default now(),
   constraint outbox_lane_pkey PRIMARY KEY (id),
   constraint outbox_lane_name_key UNIQUE (name),
@@ -37,13 +59,37 @@ create table outbox_message (
   message_id uuid not null,
   exchange text not null default ''::text,
   routing_key text not null,
-  headers jsonb not null default '{}'::jsonb,
-  payload jsonb not null,
+  ordering_key text,
+  headers json not null default '{}'::json,
+  payload json,
+  bytes bytea,
   created_at timestamp with time zone not null default now(),
   constraint outbox_message_pkey PRIMARY KEY (lane, id),
-  constraint outbox_message_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text))
+  constraint outbox_message_check CHECK ((num_nonnulls(payload, bytes) = 1)),
+  constraint outbox_message_headers_check CHECK ((json_typeof(headers) = 'object'::text))
 );
+CREATE INDEX outbox_message_key ON public.outbox_message USING btree (lane, ordering_key, id) WHERE (ordering_key IS NOT NULL);
 CREATE TRIGGER outbox_message_ring AFTER INSERT ON public.outbox_message REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION outbox_ring();
+CREATE TRIGGER outbox_message_xid BEFORE INSERT ON public.outbox_message FOR EACH STATEMENT EXECUTE FUNCTION outbox_draw_xid();
+
+create table outbox_parked (
+  lane integer not null,
+  id bigint not null,
+  message_id uuid not null,
+  exchange text not null,
+  routing_key text not null,
+  ordering_key text,
+  headers json not null,
+  payload json,
+  bytes bytea,
+  created_at timestamp with time zone not null,
+  reason text not null,
+  attempts integer not null,
+  parked_at timestamp with time zone not null default now(),
+  constraint outbox_parked_pkey PRIMARY KEY (lane, id),
+  constraint outbox_parked_attempts_check CHECK ((attempts > 0))
+);
+CREATE INDEX outbox_parked_key ON public.outbox_parked USING btree (lane, ordering_key) WHERE (ordering_key IS NOT NULL);
 
 create table outbox_scheduled (
   lane integer not null,
@@ -51,12 +97,15 @@ create table outbox_scheduled (
   message_id uuid not null,
   exchange text not null default ''::text,
   routing_key text not null,
-  headers jsonb not null default '{}'::jsonb,
-  payload jsonb not null,
+  ordering_key text,
+  headers json not null default '{}'::json,
+  payload json,
+  bytes bytea,
   created_at timestamp with time zone not null default now(),
   available_at timestamp with time zone not null,
   constraint outbox_scheduled_pkey PRIMARY KEY (lane, id),
-  constraint outbox_scheduled_headers_check CHECK ((jsonb_typeof(headers) = 'object'::text))
+  constraint outbox_scheduled_check CHECK ((num_nonnulls(payload, bytes) = 1)),
+  constraint outbox_scheduled_headers_check CHECK ((json_typeof(headers) = 'object'::text))
 );
 CREATE INDEX outbox_scheduled_due ON public.outbox_scheduled USING btree (lane, available_at);
 CREATE TRIGGER outbox_scheduled_ring AFTER INSERT ON public.outbox_scheduled REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION outbox_ring();

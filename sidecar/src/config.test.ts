@@ -10,7 +10,7 @@ test('two addresses are enough: the lane is the host, the rest has its default',
     rabbitmqUrl: env.RABBITMQ_URL,
     lane: hostname(),
     pollMs: 5_000,
-    window: 1_000,
+    window: 2_000,
     graceMs: 25_000,
     logLevel: 'info',
   })
@@ -21,14 +21,14 @@ test('every setting can be given', () => {
     ...env,
     ESTEIRA_LANE: 'web-1',
     ESTEIRA_RELAY_POLL_MS: '1000',
-    ESTEIRA_RELAY_WINDOW: '2000',
+    ESTEIRA_RELAY_WINDOW: '3000',
     ESTEIRA_GRACE_MS: '0',
     ESTEIRA_LOG_LEVEL: 'debug',
   }
   expect(loadSidecarConfig(given)).toMatchObject({
     lane: 'web-1',
     pollMs: 1_000,
-    window: 2_000,
+    window: 3_000,
     graceMs: 0,
     logLevel: 'debug',
   })

@@ -13,7 +13,7 @@ export const loadSidecarConfig = (env: NodeJS.ProcessEnv) =>
     /** A pod's host name is its own name, which its worker writes to as well. */
     lane: text('ESTEIRA_LANE', { fallback: hostname() }),
     pollMs: integer('ESTEIRA_RELAY_POLL_MS', { min: 100, max: 3_600_000, fallback: 5_000 }),
-    window: integer('ESTEIRA_RELAY_WINDOW', { min: 1, max: 10_000, fallback: 1_000 }),
+    window: integer('ESTEIRA_RELAY_WINDOW', { min: 1, max: 10_000, fallback: 2_000 }),
     /** Below the 30 s that Kubernetes gives a pod by itself. */
     graceMs: integer('ESTEIRA_GRACE_MS', { min: 0, max: 600_000, fallback: 25_000 }),
     logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),

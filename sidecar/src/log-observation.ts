@@ -5,9 +5,12 @@ import type { Log } from '@esteira/service'
 const levels: Record<Observation['kind'], keyof Log> = {
   'relay.owned': 'info',
   'relay.waiting': 'info',
+  'relay.released': 'info',
   'relay.lost': 'warn',
   'relay.batch': 'debug',
+  'relay.moved': 'debug',
   'relay.refused': 'warn',
+  'relay.parked': 'error',
   'relay.failed': 'error',
   'relay.stopped': 'info',
   'database.unavailable': 'warn',

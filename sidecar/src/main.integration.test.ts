@@ -1,14 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { cloneDatabase, createVhost } from '@esteira/test/support'
 import amqplib from 'amqplib'
 import pg from 'pg'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { enqueue, registerLane } from '@esteira/outbox'
+import { startSidecar } from '../test/start-sidecar.ts'
 
-const program = join(import.meta.dirname, 'main.ts')
 const soon = { timeout: 15_000, interval: 20 }
 /** Nothing listens there: it is the port of a service that no machine has. */
 const nobody = '127.0.0.1:9'
@@ -18,7 +16,6 @@ let vhost: Awaited<ReturnType<typeof createVhost>>
 let db: pg.Client
 let amqp: amqplib.ChannelModel
 let channel: amqplib.Channel
-const started: ChildProcess[] = []
 
 beforeAll(async () => {
   ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
@@ -28,32 +25,11 @@ beforeAll(async () => {
   channel = await amqp.createChannel()
 })
 
-afterEach(async () => {
-  for (const child of started.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-})
-
 afterAll(async () => {
   await amqp.close()
   await db.end()
   await Promise.all([database.drop(), vhost.drop()])
 })
-
-/** The relay as a process of its own, with its lines as they come. */
-const startSidecar = (env: Record<string, string>) => {
-  const child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  started.push(child)
-  const lines: Record<string, unknown>[] = []
-  const faults: string[] = []
-  createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line)))
-  createInterface(child.stderr).on('line', (line) => faults.push(line))
-  const exited = once(child, 'close').then(() => child.exitCode)
-  const saw = (event: string) => lines.filter((line) => line.event === event)
-  return { child, lines, faults, exited, saw }
-}
 
 const environment = (lane: string) => ({
   DATABASE_URL: database.url,
@@ -95,8 +71,9 @@ test('the relay says when it is ready, publishes, and on SIGTERM drains its lane
 
 test('when the owner of a lane is killed, the relay that waits for it takes over', async () => {
   await channel.assertQueue('killed')
+  const owned = expect.objectContaining({ lane: 'killed' })
   const owner = startSidecar(environment('killed'))
-  await expect.poll(() => owner.saw('relay.owned').length, soon).toBe(1)
+  await expect.poll(() => owner.saw('relay.owned'), soon).toContainEqual(owned)
   const heir = startSidecar(environment('killed'))
   await expect.poll(() => heir.saw('ready').length, soon).toBe(1)
   expect(heir.saw('relay.waiting')).toHaveLength(1)
@@ -104,7 +81,7 @@ test('when the owner of a lane is killed, the relay that waits for it takes over
   await owner.exited
   await commit('killed', [1, 2, 3])
   await expect.poll(() => count('killed'), soon).toBe(3)
-  expect(heir.saw('relay.owned')).toHaveLength(1)
+  expect(heir.saw('relay.owned')).toContainEqual(owned)
 })
 
 test('the relay is ready without RabbitMQ, and says where it looks for it without the password', async () => {

@@ -137,7 +137,7 @@ test('what a relay of ticks has published and not deleted when it is killed is p
 const deleting = z.array(z.object({ pid: z.int() }))
 const deletingSql = `
   select pid from pg_stat_activity
-  where datname = current_database() and wait_event_type = 'Lock' and query like 'delete from outbox_message%'`
+  where datname = current_database() and wait_event_type = 'Lock' and query like '%delete from outbox_message%'`
 
 test('a message that is delivered again, twice over, has no second effect', async () => {
   const [job] = await house.sql(

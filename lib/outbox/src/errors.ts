@@ -12,8 +12,12 @@ export type OutboxErrorCode =
   | 'row_invalid'
   /** Postgres did not take the connection, or has not been migrated yet. */
   | 'database_unavailable'
+  /** The address leads to a connection pooler, behind which a relay cannot work. */
+  | 'pooler_in_between'
   /** The control session ended, and with it the ownership of its lane. */
   | 'session_lost'
+  /** Another relay's connection still holds a key lane's exclusive queue. */
+  | 'fence_held'
   /** RabbitMQ did not take the connection or the channel. */
   | 'broker_unavailable'
   /** The connection or the channel ended before the confirm came: the message may be out. */

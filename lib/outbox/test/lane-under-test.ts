@@ -40,6 +40,8 @@ export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Addre
         databaseUrl,
         rabbitmqUrl,
         lane: name,
+        // Lanes of other tests are in the same database.
+        adopt: false,
         observe: (observation) => observed.push(observation),
         ...options,
       })

@@ -1,38 +1,57 @@
 import type { Queryable } from '../adapters/queryable.ts'
 import type { MessageRow } from './message.ts'
 
+/** The first key of every ordering key's advisory lock ('outk' in ASCII). */
+export const orderingLockClass = 0x6f_75_74_6b
+
 /** Writes all messages of one call with one statement, so that ids follow the order of the call. */
 export const insertMessages = async (tx: Queryable, lane: number, rows: readonly MessageRow[]): Promise<void> => {
-  const later = rows.some(({ delayMs }) => delayMs !== null)
+  const keys = rows.map(({ orderingKey }) => orderingKey).filter((key) => key !== null)
+  // Before ids are drawn: whoever has the key draws its ids and commits before the next one draws any.
+  if (keys.length > 0) await tx.query(lockKeysSql, [orderingLockClass, keys])
+  const later = rows.some(({ delayMs, availableAt }) => delayMs !== null || availableAt !== null)
   await tx.query(later ? insertSomeLaterSql : insertSql, [lane, JSON.stringify(rows)])
 }
 
-// JSON's null becomes SQL's on its way through the record, hence the coalesce: a message whose payload is null has one.
+/**
+ * Locks: the keys, by their hash and in its order, until the transaction ends, so that two calls with the same keys wait
+ * for each other and do not deadlock.
+ */
+const lockKeysSql = `
+  select pg_advisory_xact_lock($1::int, key)
+  from (select distinct hashtext(key) as key from unnest($2::text[]) as key order by 1) as keys`
+
+// JSON's null becomes SQL's on its way through the record, hence the case: a message whose payload is null has one.
 const source = `
-  rows from (jsonb_to_recordset($2::jsonb) as (
-    "messageId" uuid, exchange text, "routingKey" text, headers jsonb, payload jsonb, "delayMs" float8
-  )) with ordinality
-    as message (message_id, exchange, routing_key, headers, payload, delay_ms, position)`
+  select
+    case when "orderingKey" is null then $1::int
+      else key_lanes.ids[1 + abs(hashtext("orderingKey")::bigint) % cardinality(key_lanes.ids)] end as lane,
+    message_id, exchange, routing_key, "orderingKey" as ordering_key, headers,
+    case when bytes is null then coalesce(payload, 'null') end as payload, decode(bytes, 'hex') as bytes,
+    coalesce("availableAt", now() + delay_ms * interval '1 millisecond') as available_at, position
+  from rows from (json_to_recordset($2::json) as (
+    "messageId" uuid, exchange text, "routingKey" text, "orderingKey" text, headers json, payload json, bytes text,
+    "delayMs" float8, "availableAt" timestamptz
+  )) with ordinality as message (
+    message_id, exchange, routing_key, "orderingKey", headers, payload, bytes, delay_ms, "availableAt", position
+  ),
+  (select array_agg(id order by id) as ids from outbox_lane where kind = 'key') as key_lanes`
+
+const columns = 'lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes'
 
 const insertSql = `
-  insert into outbox_message (lane, message_id, exchange, routing_key, headers, payload)
-  select $1::int, message_id, exchange, routing_key, headers, coalesce(payload, 'null')
-  from ${source}
+  insert into outbox_message (${columns})
+  select ${columns} from (${source}) as message
   order by position`
 
 const insertSomeLaterSql = `
-  with message as materialized (
-    select * from ${source}
-  ), later as (
-    insert into outbox_scheduled (lane, message_id, exchange, routing_key, headers, payload, available_at)
-    select $1::int, message_id, exchange, routing_key, headers, coalesce(payload, 'null'),
-      now() + delay_ms * interval '1 millisecond'
-    from message
-    where delay_ms is not null
+  with message as materialized (${source}), later as (
+    insert into outbox_scheduled (${columns}, available_at)
+    select ${columns}, available_at from message
+    where available_at is not null
     order by position
   )
-  insert into outbox_message (lane, message_id, exchange, routing_key, headers, payload)
-  select $1::int, message_id, exchange, routing_key, headers, coalesce(payload, 'null')
-  from message
-  where delay_ms is null
+  insert into outbox_message (${columns})
+  select ${columns} from message
+  where available_at is null
   order by position`

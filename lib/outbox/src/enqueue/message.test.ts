@@ -9,9 +9,12 @@ test('a message gets an id, the default exchange and no headers unless it has it
     messageId: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/),
     exchange: '',
     routingKey: 'orders',
+    orderingKey: null,
     headers: {},
     payload: { id: 1 },
+    bytes: null,
     delayMs: null,
+    availableAt: null,
   })
 })
 
@@ -22,9 +25,18 @@ test('what is given stays as it is', () => {
     payload: null,
     headers: { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01', attempt: 2, last: false },
     messageId: '0190b1a2-7a4f-7c3e-9d1b-2f5d8e9a1c34',
+    orderingKey: 'order 17',
     delayMs: 1_500,
   }
-  expect(check(message)).toEqual(message)
+  expect(check(message)).toEqual({ ...message, bytes: null, availableAt: null })
+})
+
+test('bytes are kept as bytes, up to the limit', () => {
+  const row = check({ routingKey: 'orders', payload: new Uint8Array([0, 255, 16]) })
+  expect(row).toMatchObject({ payload: null, bytes: '00ff10' })
+  expect(() => check({ routingKey: 'orders', payload: new Uint8Array(1_001) })).toThrow(
+    'payload: expected at most 1000 bytes, got 1001',
+  )
 })
 
 const long = 'é'.repeat(128)
@@ -41,10 +53,13 @@ test.each<[Record<string, unknown>, string]>([
   ],
   [
     { routingkey: 'a' },
-    'routingkey is no member of a message, which has exchange, routingKey, payload, headers, messageId, delayMs',
+    'routingkey is no member of a message, which has exchange, routingKey, payload, headers, messageId, orderingKey, delayMs, availableAt',
   ],
   [{ messageId: '17' }, 'messageId: expected a UUID, got "17"'],
   [{ delayMs: -1 }, 'delayMs: expected milliseconds from 0 to 3162240000000, got -1'],
+  [{ orderingKey: long }, 'orderingKey: expected text of at most 255 bytes, got 256 bytes'],
+  [{ availableAt: new Date('soon') }, 'availableAt: expected a Date'],
+  [{ availableAt: new Date(), delayMs: 1 }, 'availableAt: expected either this or delayMs, got both'],
   [{ headers: { tags: ['a'] } }, 'headers.tags: expected text, a finite number or a boolean, got object'],
   [{ headers: { tag: null } }, 'headers.tag: expected text, a finite number or a boolean, got null'],
   [{ headers: { rate: Number.NaN } }, 'headers.rate: expected text, a finite number or a boolean, got NaN'],

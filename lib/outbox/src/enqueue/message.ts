@@ -8,13 +8,20 @@ export type OutboxMessage = {
   exchange?: string
   /** At most 255 bytes. */
   routingKey: string
-  /** Anything that JSON can hold. */
+  /** Anything that JSON can hold, or bytes. */
   payload: unknown
   headers?: Record<string, string | number | boolean>
   /** A UUID, a new one of version 7 unless given. A message that is published twice keeps it. */
   messageId?: string
+  /**
+   * Messages of one key reach the broker in the order in which their transactions commit: at most 255 bytes. Writers of
+   * one key wait for each other until they commit.
+   */
+  orderingKey?: string
   /** Not to be published before this many milliseconds of the database's clock. */
   delayMs?: number
+  /** Not to be published before this time, instead of `delayMs`. */
+  availableAt?: Date
 }
 
 /** A checked message, with its payload and headers as JSON values that jsonb can hold. */
@@ -22,9 +29,14 @@ export type MessageRow = {
   messageId: string
   exchange: string
   routingKey: string
+  orderingKey: string | null
   headers: Record<string, string | number | boolean>
+  /** Null for bytes. */
   payload: unknown
+  /** Hexadecimal. */
+  bytes: string | null
   delayMs: number | null
+  availableAt: string | null
 }
 
 /** AMQP's short strings, which names of exchanges and headers and routing keys are. */
@@ -36,7 +48,7 @@ const headersBytes = 32 * 1024
 /** A hundred years: beyond it an interval is more likely a mistake than a wish. */
 const longestDelayMs = 100 * 366 * 24 * 60 * 60 * 1000
 
-const members = ['exchange', 'routingKey', 'payload', 'headers', 'messageId', 'delayMs']
+const members = ['exchange', 'routingKey', 'payload', 'headers', 'messageId', 'orderingKey', 'delayMs', 'availableAt']
 
 /**
  * The message as it is written. `place` names it in the error, e.g. `message 3`.
@@ -48,8 +60,9 @@ export const checkMessage = (message: OutboxMessage, place: string, maxPayloadBy
   for (const member of Object.keys(message)) {
     if (!members.includes(member)) throw fault(`${member} is no member of a message, which has ${members.join(', ')}`)
   }
-  const { exchange = '', routingKey, headers = {}, messageId = uuidv7(), delayMs } = message
-  for (const [member, value] of Object.entries({ exchange, routingKey })) {
+  const { exchange = '', routingKey, headers = {}, messageId = uuidv7(), orderingKey, delayMs, availableAt } = message
+  const shortStrings = { exchange, routingKey, ...(orderingKey === undefined ? {} : { orderingKey }) }
+  for (const [member, value] of Object.entries(shortStrings)) {
     const wrong = faultOfShortString(value)
     if (wrong !== null) throw fault(`${member}: expected text of at most ${shortStringBytes} bytes, ${wrong}`)
   }
@@ -57,14 +70,22 @@ export const checkMessage = (message: OutboxMessage, place: string, maxPayloadBy
   if (delayMs !== undefined && !(Number.isFinite(delayMs) && delayMs >= 0 && delayMs <= longestDelayMs)) {
     throw fault(`delayMs: expected milliseconds from 0 to ${longestDelayMs}, got ${delayMs}`)
   }
+  if (orderingKey === '') throw fault('orderingKey: expected text of 1 to 255 bytes, got none')
+  if (availableAt !== undefined) {
+    if (delayMs !== undefined) throw fault('availableAt: expected either this or delayMs, got both')
+    if (!(availableAt instanceof Date) || Number.isNaN(availableAt.getTime()))
+      throw fault('availableAt: expected a Date')
+  }
   const wrong = faultOfHeaders(headers)
   if (wrong !== null) throw fault(wrong)
   return {
     messageId,
     exchange,
     routingKey,
+    orderingKey: orderingKey ?? null,
     headers,
-    payload: checkPayload(message.payload, maxPayloadBytes, fault),
+    ...checkPayload(message.payload, maxPayloadBytes, fault),
+    availableAt: availableAt?.toISOString() ?? null,
     delayMs: delayMs === undefined || delayMs === 0 ? null : delayMs,
   }
 }
@@ -91,17 +112,25 @@ const faultOfHeaders = (headers: Record<string, unknown>): string | null => {
   return bytes > headersBytes ? `headers: expected at most ${headersBytes} bytes of JSON, got ${bytes}` : null
 }
 
-const checkPayload = (payload: unknown, maxBytes: number, fault: (what: string) => OutboxError): unknown => {
+const checkPayload = (
+  payload: unknown,
+  maxBytes: number,
+  fault: (what: string) => OutboxError,
+): Pick<MessageRow, 'payload' | 'bytes'> => {
+  if (payload instanceof Uint8Array) {
+    if (payload.length > maxBytes) throw fault(`payload: expected at most ${maxBytes} bytes, got ${payload.length}`)
+    return { payload: null, bytes: Buffer.from(payload).toString('hex') }
+  }
   const json = toJson(payload, fault)
   const bytes = Buffer.byteLength(json)
   if (bytes > maxBytes) throw fault(`payload: expected at most ${maxBytes} bytes of JSON, got ${bytes}`)
   // The escapes are rare, so a payload is read a second time only when one of them may be in it.
-  if (!/\\u(0000|d[89a-f])/.test(json)) return payload
+  if (!/\\u(0000|d[89a-f])/.test(json)) return { payload, bytes: null }
   const place = unstorableText(JSON.parse(json))
   if (place !== null) {
     throw fault(`payload${place}: a NUL character or half of a surrogate pair, which Postgres cannot hold in jsonb`)
   }
-  return payload
+  return { payload, bytes: null }
 }
 
 const toJson = (payload: unknown, fault: (what: string) => OutboxError): string => {

@@ -1,9 +1,13 @@
-type Backoff = { firstMs: number; capMs: number }
+/** Doubles from the first to the cap, milliseconds. */
+export type Backoff = { firstMs: number; capMs: number }
 
 /** For what is tried again by the relay as a whole: a database or a broker that is not there. */
 export const reconnectBackoff: Backoff = { firstMs: 250, capMs: 10_000 }
 
-/** For one row that the broker refused. The cap is what a queue that was just declared waits for its messages at most. */
+/**
+ * For one row that the broker refused, unless given. The cap is what a queue that was just declared waits for its
+ * messages at most.
+ */
 export const refusedBackoff: Backoff = { firstMs: 1_000, capMs: 60_000 }
 
 /**

@@ -1,5 +1,4 @@
 export { OutboxError, type OutboxErrorCode } from '../errors.ts'
 export type { Observation } from './observation.ts'
 export type { RelayOptions } from './options.ts'
-export { createRelay, type Relay } from './relay.ts'
-export type { Turn } from './turn.ts'
+export { createRelay, type Relay, type Turn } from './relay.ts'

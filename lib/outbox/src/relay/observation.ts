@@ -1,14 +1,18 @@
 /** What a relay does and meets, for logs and metrics. Constant kinds; never a payload, and addresses without password. */
 export type Observation =
-  /** The lane is ours from now on. */
+  /** The lane is ours from now on: the relay's own, or one that it found with rows and without an owner. */
   | { kind: 'relay.owned'; lane: string }
+  /** The lane is nobody's from now on: one that was found is empty, or the broker was gone for too long. */
+  | { kind: 'relay.released'; lane: string; reason: 'empty' | 'no broker' }
   /** A neighbour owns the lane; said once, until it changes. */
   | { kind: 'relay.waiting'; lane: string }
-  /** The control session ended, and the ownership with it. Nothing new goes out until it is back. */
-  | { kind: 'relay.lost'; lane: string; reason: string }
-  /** One turn that did something: scheduled rows moved, and how the publishes ended. */
-  | { kind: 'relay.batch'; moved: number; confirmed: number; refused: number; unknown: number; ms: number }
-  /** Rows of one turn that the broker did not take; one of them as an example. They are tried again. */
+  /** The control session ended, and the ownership of every lane with it. Nothing new goes out until it is back. */
+  | { kind: 'relay.lost'; reason: string }
+  /** How the publishes of one batch ended. */
+  | { kind: 'relay.batch'; confirmed: number; refused: number; unknown: number; ms: number }
+  /** Scheduled rows that were due were moved into the lane. */
+  | { kind: 'relay.moved'; count: number }
+  /** Rows of one batch that the broker did not take; one of them as an example. They are tried again. */
   | {
       kind: 'relay.refused'
       count: number
@@ -19,7 +23,9 @@ export type Observation =
       attempt: number
       retryInMs: number
     }
-  /** A turn ended in an error that is neither the database's nor the broker's absence. */
+  /** Rows that were refused too often and are in `outbox_parked` now; the reason of one of them. */
+  | { kind: 'relay.parked'; count: number; reason: string; messageId: string }
+  /** Work on a lane ended in an error that is neither the database's nor the broker's absence. */
   | { kind: 'relay.failed'; reason: string; error: unknown; attempt: number; retryInMs: number }
   /** The relay has stopped; `emptied` says whether everything that could be published was. */
   | { kind: 'relay.stopped'; emptied: boolean; ms: number }
@@ -34,6 +40,6 @@ export type Observation =
   | { kind: 'broker.unblocked' }
   /** The session that hears the doorbell is gone; the poll finds the rows meanwhile. */
   | { kind: 'bell.lost'; reason: string }
-  | { kind: 'bell.listening'; channel: string }
+  | { kind: 'bell.listening' }
 
 export type Observe = (observation: Observation) => void

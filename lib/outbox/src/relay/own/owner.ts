@@ -1,98 +1,95 @@
 import pg from 'pg'
-import { registerLane } from '../../lane/register-lane.ts'
 import { OutboxError, reasonOf } from '../../errors.ts'
-import type { Observe } from '../observation.ts'
-import { createHeldRows, type HeldRows } from '../settle/held-rows.ts'
+import { createOwnedLane, type LaneName, type OwnedLane } from '../lane/owned-lane.ts'
+import type { RelaySettings } from '../options.ts'
 import { type ControlSession, openControlSession } from './control-session.ts'
-import { tryLaneLock } from './try-lane-lock.ts'
+import { findOrphans } from './find-orphans.ts'
+import { freeLane, tryLaneLock } from './lane-lock.ts'
+import { nameLane } from './lane-name.ts'
 
-/**
- * A lane while this relay owns it. All that the relay remembers of the lane's rows is here and goes with the session:
- * the next one may see another server, whose ids need not mean the same rows.
- */
-export type OwnedLane = {
-  /** The lane's number. */
-  lane: number
-  session: ControlSession
-  /** Rows that the broker refused, and when each is tried again. */
-  held: HeldRows
-  /** Rows that were confirmed and not yet deleted, because the delete failed. */
-  confirmed: bigint[]
-}
-
+/** What one control session owns. */
 export type Owner = {
-  /**
-   * The lane, or null while a neighbour owns it. Opens the session when there is none.
-   *
-   * @throws OutboxError `database_unavailable`, also when the tables are not there yet.
-   */
-  own: () => Promise<OwnedLane | null>
-  /** The lane's number, once it is known. */
-  lane: () => number | null
+  session: ControlSession
+  /** The relay's own lane. */
+  home: LaneName
+  /** The home lane, or null while a neighbour has it. */
+  ownHome: () => Promise<OwnedLane | null>
+  /** Takes lanes that hold rows and have no owner, at most `limit`. */
+  adopt: (limit: number) => Promise<OwnedLane[]>
+  /** How many lanes are ours. */
+  count: () => number
+  /** Ends the session, and with it frees every lane. */
   close: () => Promise<void>
+  /** Gives a lane to whoever asks for it next. */
+  release: (lane: OwnedLane, reason: 'empty' | 'no broker') => Promise<void>
 }
 
-type OwnerOptions = { databaseUrl: string; lane: string; observe: Observe; onLost: () => void }
-
-export const createOwner = ({ databaseUrl, lane, observe, onLost }: OwnerOptions): Owner => {
-  let current: { session: ControlSession; lane: number } | null = null
-  let owned: OwnedLane | null = null
+/** @throws OutboxError `database_unavailable`, also when the tables are not there yet, and `pooler_in_between`. */
+export const openOwner = async ({
+  databaseUrl,
+  lane: name,
+  refusedBackoff,
+  observe,
+}: RelaySettings): Promise<Owner> => {
+  const session = await openControlSession(databaseUrl, `outbox relay ${name}`)
+  const lanes = new Map<number, OwnedLane>()
   let waiting = false
   let closed = false
+  session.lost.addEventListener('abort', () => {
+    if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
+  })
 
-  const open = async () => {
-    const session = await openControlSession(databaseUrl, `outbox relay ${lane}`)
-    try {
-      const number = await registerLane(asQueryable(session), lane)
-      if (closed) throw new OutboxError('relay_misused', 'the relay was stopped')
-      session.lost.addEventListener('abort', () => sayLost(session))
-      return { session, lane: number }
-    } catch (cause) {
-      await session.close()
-      throw isNotMigrated(cause)
-        ? new OutboxError('database_unavailable', `the tables of the outbox are not there yet: ${reasonOf(cause)}`, {
-            cause,
-          })
-        : cause
-    }
+  const take = async (laneName: LaneName): Promise<OwnedLane | null> => {
+    if (!(await tryLaneLock(session, laneName.lane))) return null
+    const owned = createOwnedLane(laneName, session, refusedBackoff)
+    lanes.set(owned.lane, owned)
+    observe({ kind: 'relay.owned', lane: owned.name })
+    return owned
   }
 
-  const sayLost = (session: ControlSession) => {
-    if (closed) return
-    if (owned?.session === session) observe({ kind: 'relay.lost', lane, reason: reasonOf(session.lost.reason) })
-    onLost()
-  }
-
+  const home = await nameHome(session, name)
   return {
-    lane: () => current?.lane ?? null,
-    own: async () => {
-      if (closed) throw new OutboxError('relay_misused', 'the relay was stopped')
-      if (current === null || current.session.lost.aborted) {
-        owned = null
-        waiting = false
-        current = await open()
+    session,
+    home,
+    count: () => lanes.size,
+    ownHome: async () => {
+      const owned = lanes.get(home.lane) ?? (await take(home))
+      if (owned === null && !waiting) observe({ kind: 'relay.waiting', lane: name })
+      waiting = owned === null
+      return owned
+    },
+    adopt: async (limit) => {
+      const orphans = await findOrphans(session, limit)
+      const taken: OwnedLane[] = []
+      // One after the other: each is asked for without waiting, and a neighbour may be faster.
+      for (const orphan of orphans) {
+        const owned = await take(orphan)
+        if (owned !== null) taken.push(owned)
       }
-      if (owned !== null) return owned
-      const { session, lane: number } = current
-      if (await tryLaneLock(session, number)) {
-        owned = { lane: number, session, held: createHeldRows(), confirmed: [] }
-        observe({ kind: 'relay.owned', lane })
-        return owned
-      }
-      if (!waiting) observe({ kind: 'relay.waiting', lane })
-      waiting = true
-      return null
+      return taken
     },
     close: async () => {
       closed = true
-      await current?.session.close()
+      await session.close()
+    },
+    release: async (owned, reason) => {
+      await freeLane(session, owned.lane)
+      lanes.delete(owned.lane)
+      observe({ kind: 'relay.released', lane: owned.name, reason })
     },
   }
 }
 
-const asQueryable = (session: ControlSession) => ({
-  query: (text: string, values: unknown[]) => session.query({ text }, values),
-})
+const nameHome = async (session: ControlSession, name: string): Promise<LaneName> => {
+  try {
+    return await nameLane(session, name)
+  } catch (cause) {
+    await session.close()
+    if (!isNotMigrated(cause)) throw cause
+    const reason = `the tables of the outbox are not there yet: ${reasonOf(cause)}`
+    throw new OutboxError('database_unavailable', reason, { cause })
+  }
+}
 
 /** Undefined table: the control plane migrates, and a relay may start before it. */
 const isNotMigrated = (cause: unknown): boolean => cause instanceof pg.DatabaseError && cause.code === '42P01'

@@ -3,43 +3,49 @@ import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
 import type { Observe } from '../observation.ts'
 import { within } from '../within.ts'
-import { type ConfirmChannel, openConfirmChannel } from './confirm-channel.ts'
 import { openConnection } from './open-connection.ts'
 
-/** The relay's own connection to the broker, with one channel at a time. */
+/** The relay's own connection to the broker. */
 export type BrokerLink = {
   /**
-   * The channel to publish on; opens it, and the connection, when there is none.
+   * The connection to publish on; opens it when there is none.
    *
    * @throws OutboxError `broker_unavailable`.
    */
-  channel: () => Promise<ConfirmChannel>
+  connect: () => Promise<Connection>
+  up: () => boolean
   /** The broker takes no messages for now. */
   blocked: () => boolean
+  /** Calls back whenever the connection came up or fell, or takes messages again; returns what ends that. */
+  watch: (onChange: () => void) => () => void
+  /** Closes the connection, if it is up; the next `connect` opens another one. */
+  drop: () => Promise<void>
+  /** Closes it for good. */
   close: () => Promise<void>
 }
 
 type BrokerLinkOptions = {
   rabbitmqUrl: string
-  lane: string
+  name: string
   observe: Observe
-  onLost: () => void
-  onUnblocked: () => void
 }
 
 /** How long a connection may take to say goodbye. A broker that is gone never answers. */
 const closeTimeoutMs = 1_000
 
-export const createBrokerLink = (options: BrokerLinkOptions): BrokerLink => {
-  const { rabbitmqUrl, lane, observe } = options
+export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptions): BrokerLink => {
   const address = withoutPassword(rabbitmqUrl)
   let connection: Connection | null = null
-  let channel: ConfirmChannel | null = null
+  let opening: Promise<Connection> | null = null
   let blockedOne: Connection | null = null
   let closed = false
+  const watchers = new Set<() => void>()
+  const onChange = () => {
+    for (const watcher of watchers) watcher()
+  }
 
   const open = async (): Promise<Connection> => {
-    const opened = await openConnection(rabbitmqUrl, `outbox relay ${lane}`)
+    const opened = await openConnection(rabbitmqUrl, `outbox relay ${name}`)
     let reason = 'the connection was closed'
     opened.on('error', (error) => {
       reason = reasonOf(error)
@@ -47,9 +53,8 @@ export const createBrokerLink = (options: BrokerLinkOptions): BrokerLink => {
     opened.on('close', (error) => {
       if (connection !== opened) return
       connection = null
-      if (closed) return
       observe({ kind: 'broker.lost', address, reason: error === undefined ? reason : reasonOf(error) })
-      options.onLost()
+      onChange()
     })
     opened.on('blocked', (why) => {
       blockedOne = opened
@@ -58,49 +63,54 @@ export const createBrokerLink = (options: BrokerLinkOptions): BrokerLink => {
     opened.on('unblocked', () => {
       blockedOne = null
       observe({ kind: 'broker.unblocked' })
-      options.onUnblocked()
+      onChange()
     })
     if (closed) {
-      opened.close()
+      await hangUp(opened)
       throw new OutboxError('relay_misused', 'the relay was stopped')
     }
+    connection = opened
     observe({ kind: 'broker.connected', address })
+    onChange()
     return opened
   }
 
+  const drop = async () => {
+    const closing = connection
+    if (closing === null) return
+    connection = null
+    onChange()
+    await hangUp(closing)
+  }
+
   return {
+    up: () => connection !== null,
     blocked: () => connection !== null && blockedOne === connection,
-    channel: async () => {
+    connect: async () => {
       if (closed) throw new OutboxError('relay_misused', 'the relay was stopped')
-      connection ??= await open()
-      if (channel !== null && !channel.closed()) return channel
-      const link = connection
-      try {
-        channel = await openConfirmChannel(link, (reason) => {
-          if (!closed) observe({ kind: 'broker.channel-closed', reason })
-        })
-        return channel
-      } catch (error) {
-        // A connection that gives no channel is worth nothing, and it may have fallen before anybody listened to it.
-        connection = null
-        link.close(() => {})
-        throw error
-      }
+      if (connection !== null) return connection
+      opening ??= open().finally(() => {
+        opening = null
+      })
+      return opening
     },
+    watch: (watcher) => {
+      watchers.add(watcher)
+      return () => watchers.delete(watcher)
+    },
+    drop,
     close: async () => {
       closed = true
-      channel?.abandon(new OutboxError('broker_lost', 'the relay was stopped before the confirm came'))
-      const closing = connection
-      if (closing === null) return
-      const goodbye = Promise.withResolvers<void>()
-      closing.close(() => goodbye.resolve())
-      if (!(await within(closeTimeoutMs, goodbye.promise))) hangUp(closing)
+      await drop()
     },
   }
 }
 
-/** Ends a connection whose broker does not answer, which would keep the process alive until its heartbeat fails. */
-const hangUp = ({ connection }: Connection): void => {
-  const socket: unknown = Reflect.get(connection, 'stream')
+/** A broker that does not answer would keep the process alive until its heartbeat fails. */
+const hangUp = async (closing: Connection): Promise<void> => {
+  const goodbye = Promise.withResolvers<void>()
+  closing.close(() => goodbye.resolve())
+  if (await within(closeTimeoutMs, goodbye.promise)) return
+  const socket: unknown = Reflect.get(closing.connection, 'stream')
   if (socket instanceof Socket) socket.destroy(new Error('the broker did not answer'))
 }

@@ -1,11 +1,12 @@
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import type { LaneRow } from '../read/lane-row.ts'
-import type { PublishOutcome } from './outcome.ts'
+import type { PublishOutcome, Refusal } from './outcome.ts'
 
 /** A channel on which every publish ends as an outcome, whatever happens to the channel. */
 export type ConfirmChannel = {
-  publish: (row: LaneRow) => Promise<PublishOutcome>
+  /** Writes the row to the connection; `onEnd` is called once, with how it ended, and never before this returns. */
+  publish: (row: LaneRow, onEnd: (outcome: PublishOutcome) => void) => void
   /** What the broker closed the channel for, e.g. an exchange that is not there; null while it has not. */
   fault: () => string | null
   closed: () => boolean
@@ -48,7 +49,6 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     if (ended !== null) return
     ended = cause
     for (const settle of inFlight) settle({ kind: 'unknown', cause })
-    inFlight.clear()
   }
   channel.on('error', (error: Error) => {
     fault = reasonOf(error)
@@ -63,39 +63,39 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     if (typeof messageId === 'string') returned.add(messageId)
   })
 
-  const publish = (row: LaneRow) =>
-    new Promise<PublishOutcome>((resolve) => {
-      if (ended !== null) return resolve({ kind: 'unknown', cause: ended })
-      const settle = (outcome: PublishOutcome) => {
-        resolve(outcome)
-        inFlight.delete(settle)
-        // Two rows may share a message id, so none is forgotten while another one may still be answered by it.
-        if (inFlight.size === 0) returned.clear()
+  const publish = (row: LaneRow, onEnd: (outcome: PublishOutcome) => void) => {
+    const endLater = (outcome: PublishOutcome) => queueMicrotask(() => onEnd(outcome))
+    if (ended !== null) return endLater({ kind: 'unknown', cause: ended })
+    const settle = (outcome: PublishOutcome) => {
+      if (!inFlight.delete(settle)) return
+      // Two rows may share a message id, so none is forgotten while another one may still be answered by it.
+      if (inFlight.size === 0) returned.clear()
+      onEnd(outcome)
+    }
+    try {
+      channel.publish(
+        row.exchange,
+        row.routingKey,
+        typeof row.payload === 'string' ? Buffer.from(row.payload) : row.payload,
+        propertiesOf(row),
+        (error: Error | null) => {
+          if (error !== null) settle(refused('nacked', error.message))
+          // A message that no queue takes comes back before it is confirmed.
+          else settle(returned.has(row.messageId) ? refused('unroutable', 'no queue takes it') : confirmed)
+        },
+      )
+      inFlight.add(settle)
+    } catch (error) {
+      // A link that is being closed takes nothing; any other error means that the row could not be encoded, and
+      // then nothing of it was written.
+      if (isLinkClosing(error)) {
+        end(new OutboxError('broker_lost', reasonOf(error), { cause: error }))
+        endLater({ kind: 'unknown', cause: error })
+      } else {
+        endLater(refused('unwritable', reasonOf(error)))
       }
-      try {
-        channel.publish(
-          row.exchange,
-          row.routingKey,
-          Buffer.from(row.payload),
-          propertiesOf(row),
-          (error: Error | null) => {
-            if (error !== null) settle(refused(error.message))
-            // A message that no queue takes comes back before it is confirmed.
-            else settle(returned.has(row.messageId) ? refused('no queue takes it') : { kind: 'confirmed' })
-          },
-        )
-        inFlight.add(settle)
-      } catch (error) {
-        // A link that is being closed takes nothing; any other error means that the row could not be encoded, and
-        // then nothing of it was written.
-        if (error instanceof Error && error.name === 'IllegalOperationError') {
-          end(new OutboxError('broker_lost', reasonOf(error), { cause: error }))
-          resolve({ kind: 'unknown', cause: error })
-        } else {
-          resolve(refused(reasonOf(error)))
-        }
-      }
-    })
+    }
+  }
 
   return {
     publish,
@@ -105,17 +105,30 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
       if (ended !== null) return
       end(cause)
       onGiveUp(cause.message)
-      channel.close()
+      closeUnlessClosing(channel)
     },
   }
 }
 
-const refused = (reason: string): PublishOutcome => ({ kind: 'refused', reason, closedChannel: false })
+/** A connection that is being closed takes its channels with it, and refuses to close one. */
+const closeUnlessClosing = (channel: AmqpChannel): void => {
+  try {
+    channel.close()
+  } catch (error) {
+    if (!isLinkClosing(error)) throw error
+  }
+}
+
+const isLinkClosing = (error: unknown): boolean => error instanceof Error && error.name === 'IllegalOperationError'
+
+const confirmed: PublishOutcome = { kind: 'confirmed' }
+
+const refused = (why: Refusal, reason: string): PublishOutcome => ({ kind: 'refused', why, reason })
 
 const propertiesOf = (row: LaneRow) => ({
   mandatory: true,
   persistent: true,
-  contentType: 'application/json',
+  contentType: typeof row.payload === 'string' ? 'application/json' : 'application/octet-stream',
   messageId: row.messageId,
   timestamp: row.createdAt,
   headers: row.headers,

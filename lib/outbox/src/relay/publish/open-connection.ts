@@ -3,8 +3,11 @@ import rascal from 'rascal'
 import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
 import { within } from '../within.ts'
 
-/** A link without traffic is given up after two of these, so RabbitMQ's loss is noticed within some 20 s. */
-const heartbeatSeconds = 10
+/**
+ * A link without traffic is given up after two of these, so RabbitMQ's loss is noticed within some 10 s, and so is by
+ * RabbitMQ that of a relay that was frozen.
+ */
+const heartbeatSeconds = 5
 
 const connectTimeoutMs = 10_000
 

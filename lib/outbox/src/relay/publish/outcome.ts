@@ -2,7 +2,10 @@
 export type PublishOutcome =
   /** The broker has it, for good. */
   | { kind: 'confirmed' }
-  /** The broker did not take it: it is not out. `closedChannel`: it closed the channel instead of saying so. */
-  | { kind: 'refused'; reason: string; closedChannel: boolean }
+  /** The broker did not take it: it is not out. */
+  | { kind: 'refused'; why: Refusal; reason: string }
   /** The link fell, or the deadline passed, before the confirm: it may be out. */
   | { kind: 'unknown'; cause: unknown }
+
+/** Came back since no queue takes it; nacked; could not be written as AMQP; or the broker closed the channel over it. */
+export type Refusal = 'unroutable' | 'nacked' | 'unwritable' | 'closed channel'

@@ -1,18 +1,23 @@
 import { OutboxError } from '../../errors.ts'
 
-/** A row as it is published: the payload as JSON text, which nobody here looks into. */
+/** A row as it is published: the payload as JSON text, which nobody here looks into, or as bytes. */
 export type LaneRow = {
   id: bigint
   messageId: string
   exchange: string
   routingKey: string
+  orderingKey: string | null
   headers: Record<string, unknown>
-  payload: string
+  payload: string | Buffer
   /** When it was written, seconds since 1970. */
   createdAt: number
 }
 
-/** Reads a row of `readLane`. */
+// The payload is left as text: parsing it here to write it out again would be the costliest part of a row.
+export const laneColumns = `id, message_id, exchange, routing_key, ordering_key, headers, payload::text as payload, bytes,
+      floor(extract(epoch from created_at))::float8 as created_at`
+
+/** Reads a row of `laneColumns`. */
 export const parseLaneRow = (row: unknown): LaneRow => {
   if (
     !isRecord(row) ||
@@ -20,7 +25,8 @@ export const parseLaneRow = (row: unknown): LaneRow => {
     typeof row.message_id !== 'string' ||
     typeof row.exchange !== 'string' ||
     typeof row.routing_key !== 'string' ||
-    typeof row.payload !== 'string' ||
+    !(row.ordering_key === null || typeof row.ordering_key === 'string') ||
+    !(typeof row.payload === 'string' || row.bytes instanceof Buffer) ||
     typeof row.created_at !== 'number' ||
     !isRecord(row.headers)
   ) {
@@ -31,8 +37,9 @@ export const parseLaneRow = (row: unknown): LaneRow => {
     messageId: row.message_id,
     exchange: row.exchange,
     routingKey: row.routing_key,
+    orderingKey: row.ordering_key,
     headers: row.headers,
-    payload: row.payload,
+    payload: row.bytes instanceof Buffer ? row.bytes : String(row.payload),
     createdAt: row.created_at,
   }
 }

@@ -1,27 +1,69 @@
-import type { OwnedLane } from '../own/owner.ts'
-import { type LaneRow, parseLaneRow } from './lane-row.ts'
+import { lowestRow, type OwnedLane } from '../lane/owned-lane.ts'
+import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
+
+/** The rows, in the order of their ids, and whether there may be more. */
+export type Batch = { rows: LaneRow[]; full: boolean }
 
 /**
- * The lane's oldest rows that are not held back, in the order of their ids.
- *
- * Every read begins at the lane's first row. A cursor alone (`id > last id read`) would lose rows: an id is drawn
- * before its transaction commits, so a row with a lower id may appear after one with a higher id was read.
+ * Reads on where the last read ended, which passes no row twice. Rows that committed late, below the cursor, are not
+ * seen here: `readFromFloor` finds them.
  *
  * Locks nothing: only the lane's owner reads it.
  */
-export const readLane = async ({ session, lane, held }: OwnedLane, limit: number): Promise<LaneRow[]> => {
-  const { rows } = await session.query(readLaneSql, [lane, held.waiting(), limit])
-  return rows.map(parseLaneRow)
+export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> => {
+  const { session, lane, pointers } = owned
+  const { rows } = await session.query(readOnSql, [lane, String(pointers.cursor()), limit])
+  return take(owned, rows, limit)
 }
 
-// The payload is left as text: parsing it here to write it out again would be the costliest part of a row.
-const readLaneSql = {
-  name: 'read_lane',
+/**
+ * Reads every row of the lane that can be there and is not known or held back: from the floor on, below which no row can
+ * appear any more. Reading from the lane's first row would be as right, and slow: as long as some session's snapshot
+ * keeps them, the deleted rows at the head of the lane are passed one by one.
+ *
+ * Locks nothing: only the lane's owner reads it.
+ */
+export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
+  const { session, lane, pointers, held, known } = owned
+  const except = [...known, ...held.waiting()].map(String)
+  const { rows } = await session.query(readFromFloorSql, [lane, String(pointers.floor()), except, limit])
+  const batch = take(owned, rows, limit)
+  pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))
+  return batch
+}
+
+/** The last of the rows, or null. */
+export const lastOf = (rows: readonly LaneRow[]): bigint | null => rows.at(-1)?.id ?? null
+
+/** Rows that are on their way from now on. */
+export const remember = ({ known, pointers }: OwnedLane, rows: readonly LaneRow[]): void => {
+  for (const { id } of rows) known.add(id)
+  const last = lastOf(rows)
+  if (last !== null) pointers.sawRow(last)
+}
+
+const take = (owned: OwnedLane, found: unknown[], limit: number): Batch => {
+  const rows = found.map(parseLaneRow)
+  remember(owned, rows)
+  return { rows, full: rows.length === limit }
+}
+
+const readOnSql = {
+  name: 'read_on',
   text: `
-    select id, message_id, exchange, routing_key, headers, payload::text as payload,
-      floor(extract(epoch from created_at))::float8 as created_at
+    select ${laneColumns}
     from outbox_message
-    where lane = $1 and id <> all($2::bigint[])
+    where lane = $1 and id > $2
     order by id
     limit $3`,
+}
+
+const readFromFloorSql = {
+  name: 'read_from_floor',
+  text: `
+    select ${laneColumns}
+    from outbox_message
+    where lane = $1 and id > $2 and id <> all($3::bigint[])
+    order by id
+    limit $4`,
 }

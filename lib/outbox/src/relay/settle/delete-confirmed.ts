@@ -1,4 +1,5 @@
-import type { OwnedLane } from '../own/owner.ts'
+import type { OwnedLane } from '../lane/owned-lane.ts'
+import { takeXids, xidColumns } from '../read/xids.ts'
 
 /**
  * Deletes the rows that were confirmed. If that fails they stay remembered, and nothing else is read before they are
@@ -7,12 +8,25 @@ import type { OwnedLane } from '../own/owner.ts'
  * Locks: the rows it deletes, which nobody but the lane's owner touches.
  */
 export const deleteConfirmed = async (owned: OwnedLane): Promise<void> => {
-  if (owned.confirmed.length === 0) return
-  await owned.session.query(deleteConfirmedSql, [owned.lane, owned.confirmed])
+  const { session, lane, pointers, known } = owned
+  const ids = owned.confirmed
+  if (ids.length === 0) return
   owned.confirmed = []
+  const cursor = pointers.cursor()
+  try {
+    const { rows } = await session.query(deleteConfirmedSql, [lane, ids.map(String)])
+    takeXids(pointers, rows[0], cursor)
+    for (const id of ids) known.delete(id)
+  } catch (error) {
+    owned.confirmed.push(...ids)
+    throw error
+  }
 }
 
+// It draws an xid anyway, which serves as a mark of what was read before.
 const deleteConfirmedSql = {
   name: 'delete_confirmed',
-  text: 'delete from outbox_message where lane = $1 and id = any($2::bigint[])',
+  text: `
+    with gone as (delete from outbox_message where lane = $1 and id = any($2::bigint[]))
+    select ${xidColumns}`,
 }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { refusedBackoff } from '../backoff.ts'
 import { createHeldRows } from './held-rows.ts'
 
 const heldRows = () => {
@@ -6,6 +7,7 @@ const heldRows = () => {
   return {
     clock,
     held: createHeldRows(
+      refusedBackoff,
       () => clock.nowMs,
       () => 1,
     ),
@@ -14,27 +16,27 @@ const heldRows = () => {
 
 test('a row waits until its time comes, and longer after every refusal', () => {
   const { clock, held } = heldRows()
-  expect(held.hold(7n, false)).toEqual({ attempt: 1, retryInMs: 1_000 })
+  expect(held.hold({ id: 7n, key: 'a' }, false)).toEqual({ attempt: 1, retryInMs: 1_000 })
   expect(held.waiting()).toEqual([7n])
   clock.nowMs = 999
   expect(held.waiting()).toEqual([7n])
   clock.nowMs = 1_000
   expect(held.waiting()).toEqual([])
-  expect(held.hold(7n, false)).toEqual({ attempt: 2, retryInMs: 2_000 })
+  expect(held.hold({ id: 7n, key: 'a' }, false)).toEqual({ attempt: 2, retryInMs: 2_000 })
 })
 
 test('a wait is a minute at most', () => {
   const { held } = heldRows()
-  const last = Array.from({ length: 30 }, () => held.hold(1n, false)).at(-1)
+  const last = Array.from({ length: 30 }, () => held.hold({ id: 1n, key: 'a' }, false)).at(-1)
   expect(last).toEqual({ attempt: 30, retryInMs: 60_000 })
 })
 
 test('the next row to try is the one whose time comes first', () => {
   const { clock, held } = heldRows()
   expect(held.nextMs()).toBeNull()
-  held.hold(1n, false)
+  held.hold({ id: 1n, key: 'a' }, false)
   clock.nowMs = 400
-  held.hold(2n, false)
+  held.hold({ id: 2n, key: 'a' }, false)
   expect(held.nextMs()).toBe(600)
   clock.nowMs = 5_000
   expect(held.nextMs()).toBe(0)
@@ -42,8 +44,8 @@ test('the next row to try is the one whose time comes first', () => {
 
 test('a row that is out is forgotten, a row that closed the channel is remembered for it', () => {
   const { held } = heldRows()
-  held.hold(1n, true)
-  held.hold(2n, false)
+  held.hold({ id: 1n, key: 'a' }, true)
+  held.hold({ id: 2n, key: 'a' }, false)
   expect([1n, 2n, 3n].map(held.closedChannel)).toEqual([true, false, false])
   held.release(1n)
   expect(held.closedChannel(1n)).toBe(false)

@@ -1,21 +1,25 @@
+import { keyOf, type OwnedLane } from '../lane/owned-lane.ts'
 import type { Observe } from '../observation.ts'
-import type { OwnedLane } from '../own/owner.ts'
 import type { PublishOutcome } from '../publish/outcome.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import { deleteConfirmed } from './delete-confirmed.ts'
+import { park, type Refused } from './park.ts'
 
 export type Settled = { confirmed: number; refused: number; unknown: number }
 
+type SettleMeans = { parkAfter: number; observe: Observe }
+
 /**
- * Ends a turn: confirmed rows are deleted, refused ones held back, and unknown ones left to be read again, since they
- * may not be out. A confirm is remembered before the delete is tried.
+ * Ends a batch: confirmed rows are deleted, refused ones held back or, after too many refusals, parked, and unknown ones
+ * left to be read again, since they may not be out. A confirm is remembered before the delete is tried.
  */
 export const settle = async (
   owned: OwnedLane,
   outcomes: ReadonlyMap<LaneRow, PublishOutcome>,
-  observe: Observe,
+  { parkAfter, observe }: SettleMeans,
 ): Promise<Settled> => {
   const settled: Settled = { confirmed: 0, refused: 0, unknown: 0 }
+  const hopeless: Refused[] = []
   let example: Parameters<Observe>[0] | null = null
   for (const [row, outcome] of outcomes) {
     settled[outcome.kind] += 1
@@ -23,12 +27,23 @@ export const settle = async (
       owned.held.release(row.id)
       owned.confirmed.push(row.id)
     } else if (outcome.kind === 'refused') {
-      const again = owned.held.hold(row.id, outcome.closedChannel)
+      const again = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why === 'closed channel')
+      if (again.attempt >= parkAfter && !waitsForItsQueue(row, outcome)) {
+        hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
+      }
       const { messageId, exchange, routingKey } = row
       example ??= { kind: 'relay.refused', count: 0, reason: outcome.reason, messageId, exchange, routingKey, ...again }
     }
   }
   if (example !== null) observe({ ...example, count: settled.refused })
   await deleteConfirmed(owned)
+  const [first] = hopeless
+  if (first === undefined) return settled
+  await park(owned, hopeless)
+  observe({ kind: 'relay.parked', count: hopeless.length, reason: first.reason, messageId: first.row.messageId })
   return settled
 }
+
+/** A message to a queue by its name waits as long as it takes: whoever consumes it declares the queue when it comes. */
+const waitsForItsQueue = ({ exchange }: LaneRow, { why }: PublishOutcome & { kind: 'refused' }): boolean =>
+  exchange === '' && why === 'unroutable'

@@ -4,8 +4,8 @@
  */
 export type Bell = {
   ring: () => void
-  /** Waits for a ring, for the time to pass or for the signal to be aborted, whichever is first. */
-  wait: (ms: number, signal: AbortSignal) => Promise<void>
+  /** Waits for a ring, for the time to pass or for the signal to be aborted, and says whether it rang. */
+  wait: (ms: number, signal: AbortSignal) => Promise<boolean>
 }
 
 export const createBell = (): Bell => {
@@ -27,7 +27,9 @@ export const createBell = (): Bell => {
         signal.removeEventListener('abort', wake)
         wake = null
       }
+      const heard = rung
       rung = false
+      return heard
     },
   }
 }

@@ -2,18 +2,18 @@ import { Socket } from 'node:net'
 import pgListen from 'pg-listen'
 import { reasonOf } from '../../errors.ts'
 import { backoffMs, reconnectBackoff } from '../backoff.ts'
-import type { Observe } from '../observation.ts'
+import type { RelaySettings } from '../options.ts'
 import { within } from '../within.ts'
 
-/** The session that hears a lane's doorbell. Losing it costs only latency: the poll finds the rows. */
+/** The session that hears the lanes' doorbells. Losing it costs only latency: the poll finds the rows. */
 export type Listener = {
-  lane: number
   /** Resolves when it has listened for the first time. */
   listening: Promise<void>
+  /** Rings for every notification of the lane, and after each time in which none could be heard. */
+  add: (lane: number, ring: () => void) => void
+  remove: (lane: number) => void
   close: () => Promise<void>
 }
-
-type ListenerOptions = { databaseUrl: string; lane: number; laneName: string; onRing: () => void; observe: Observe }
 
 const connectTimeoutMs = 10_000
 const closeTimeoutMs = 1_000
@@ -21,16 +21,16 @@ const closeTimeoutMs = 1_000
 /** How often pg-listen asks whether its session still lives. It also finds a session that died while it came back. */
 const checkMs = 30_000
 
-/** Listens on `outbox_lane_<lane>` and rings for every notification; pg-listen comes back by itself after a loss. */
-export const startListener = ({ databaseUrl, lane, laneName, onRing, observe }: ListenerOptions): Listener => {
-  const channel = `outbox_lane_${lane}`
+/** Listens on `outbox_lane_<lane>` for each lane; pg-listen comes back by itself after a loss. */
+export const startListener = ({ databaseUrl, lane: name, observe }: RelaySettings): Listener => {
   const listening = Promise.withResolvers<void>()
+  const rings = new Map<string, () => void>()
   let closed = false
   let socket: Socket | null = null
   const subscriber = pgListen.default(
     {
       connectionString: databaseUrl,
-      application_name: `outbox bell ${laneName}`,
+      application_name: `outbox bell ${name}`,
       connectionTimeoutMillis: connectTimeoutMs,
       stream: () => (socket = new Socket()),
     },
@@ -44,10 +44,13 @@ export const startListener = ({ databaseUrl, lane, laneName, onRing, observe }: 
       paranoidChecking: checkMs,
     },
   )
+  const say = (reason: string) => {
+    if (!closed) observe({ kind: 'bell.lost', reason })
+  }
   const heard = () => {
+    observe({ kind: 'bell.listening' })
     // Whatever was written while nobody listened rang for nobody.
-    observe({ kind: 'bell.listening', channel })
-    onRing()
+    for (const ring of rings.values()) ring()
     listening.resolve()
   }
   const close = async () => {
@@ -55,23 +58,44 @@ export const startListener = ({ databaseUrl, lane, laneName, onRing, observe }: 
     // A server that does not answer must not keep the process alive.
     if (!(await within(closeTimeoutMs, subscriber.close()))) socket?.destroy()
   }
-  subscriber.events.on('notification', onRing)
-  subscriber.events.on('reconnect', (attempt) => {
-    if (!closed) observe({ kind: 'bell.lost', reason: `the session ended, attempt ${attempt} to listen again` })
-  })
-  subscriber.events.on('error', (error) => {
-    if (!closed) observe({ kind: 'bell.lost', reason: reasonOf(error) })
-  })
-  const start = async () => {
+  const tell = async (work: Promise<unknown>) => {
     try {
-      await Promise.all([subscriber.connect(), subscriber.listenTo(channel)])
-      heard()
+      await work
     } catch (error) {
-      if (!closed) observe({ kind: 'bell.lost', reason: reasonOf(error) })
+      say(reasonOf(error))
     }
+  }
+  // One statement at a time.
+  let last: Promise<unknown> = listening.promise
+  const inTurn = (work: () => Promise<unknown> | undefined) => {
+    last = tell(last.then(work))
+  }
+  subscriber.events.on('notification', ({ channel }) => rings.get(channel)?.())
+  subscriber.events.on('reconnect', (attempt) => say(`the session ended, attempt ${attempt} to listen again`))
+  subscriber.events.on('error', (error) => say(reasonOf(error)))
+  const start = async () => {
+    await tell(subscriber.connect().then(heard))
     // From the second time on pg-listen says so itself, after it has listened again.
     subscriber.events.on('connected', () => (closed ? void close() : heard()))
   }
   void start()
-  return { lane, listening: listening.promise, close }
+  return {
+    listening: listening.promise,
+    add: (lane, ring) => {
+      const channel = channelOf(lane)
+      rings.set(channel, ring)
+      inTurn(async () => {
+        await subscriber.listenTo(channel)
+        ring()
+      })
+    },
+    remove: (lane) => {
+      const channel = channelOf(lane)
+      rings.delete(channel)
+      inTurn(() => subscriber.unlisten(channel))
+    },
+    close,
+  }
 }
+
+const channelOf = (lane: number): string => `outbox_lane_${lane}`

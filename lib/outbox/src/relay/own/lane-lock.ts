@@ -1,7 +1,7 @@
 import type { ControlSession } from './control-session.ts'
 
 /** The first key of every lane's advisory lock ('outb' in ASCII), so that other users of the database keep clear of it. */
-const lockClass = 0x6f_75_74_62
+export const lockClass = 0x6f_75_74_62
 
 /**
  * Takes the lane for this session, if nobody else has it. Postgres frees it when the session ends, however it ends.
@@ -14,4 +14,11 @@ export const tryLaneLock = async (session: ControlSession, lane: number): Promis
   return typeof row === 'object' && row !== null && 'owned' in row && row.owned === true
 }
 
+/** Frees the lane for a neighbour. */
+export const freeLane = async (session: ControlSession, lane: number): Promise<void> => {
+  await session.query(freeLaneSql, [lockClass, lane])
+}
+
 const tryLaneLockSql = { name: 'try_lane_lock', text: 'select pg_try_advisory_lock($1, $2) as owned' }
+
+const freeLaneSql = { name: 'free_lane', text: 'select pg_advisory_unlock($1, $2)' }

@@ -1,0 +1,98 @@
+import type { Queryable } from '../adapters/queryable.ts'
+import { OutboxError } from '../errors.ts'
+
+/** A message that the broker refused too often. */
+export type ParkedMessage = {
+  /** Lane and id name it. */
+  lane: number
+  id: bigint
+  messageId: string
+  exchange: string
+  routingKey: string
+  orderingKey: string | null
+  /** What the broker said last. */
+  reason: string
+  attempts: number
+  createdAt: Date
+  parkedAt: Date
+}
+
+export type ParkedId = Pick<ParkedMessage, 'lane' | 'id'>
+
+/** Parked messages, those of a lane in the order of their ids. `after` is the last one of the page before. */
+export const listParked = async (
+  db: Queryable,
+  { limit = 100, after = { lane: 0, id: 0n } }: { limit?: number; after?: ParkedId } = {},
+): Promise<ParkedMessage[]> => {
+  const { rows } = await db.query(listSql, [limit, after.lane, String(after.id)])
+  return rows.map(parse)
+}
+
+/**
+ * Puts a message back into its lane, to be tried at once. One with an ordering key comes back under its old id, before
+ * its successors. False if it is not parked.
+ *
+ * Locks: the parked row, so of two calls one moves it.
+ */
+export const retryParked = async (db: Queryable, { lane, id }: ParkedId): Promise<boolean> => {
+  const { rowCount } = await db.query(retrySql, [lane, String(id)])
+  return rowCount === 1
+}
+
+/** Gives a message up, and sets free the key that it held. False if it is not parked. */
+export const dropParked = async (db: Queryable, { lane, id }: ParkedId): Promise<boolean> => {
+  const { rowCount } = await db.query(dropSql, [lane, String(id)])
+  return rowCount === 1
+}
+
+const parse = (row: unknown): ParkedMessage => {
+  const orNull = (column: string): string | null => {
+    const value: unknown = typeof row === 'object' && row !== null ? Reflect.get(row, column) : undefined
+    if (typeof value === 'string' || value === null) return value
+    throw new OutboxError('row_invalid', `outbox_parked.${column} is of another type than expected`)
+  }
+  const text = (column: string): string => orNull(column) ?? ''
+  return {
+    lane: Number(text('lane')),
+    id: BigInt(text('id')),
+    messageId: text('message_id'),
+    exchange: text('exchange'),
+    routingKey: text('routing_key'),
+    orderingKey: orNull('ordering_key'),
+    reason: text('reason'),
+    attempts: Number(text('attempts')),
+    createdAt: new Date(text('created_at')),
+    parkedAt: new Date(text('parked_at')),
+  }
+}
+
+// All as text: drivers read numbers and times each in their own way.
+const listSql = `
+  select lane::text, id::text, message_id::text, exchange, routing_key, ordering_key, reason, attempts::text,
+    to_json(created_at) #>> '{}' as created_at, to_json(parked_at) #>> '{}' as parked_at
+  from outbox_parked
+  where (lane, id) > ($2::int, $3::bigint)
+  order by outbox_parked.lane, outbox_parked.id
+  limit $1`
+
+const columns = 'message_id, exchange, routing_key, ordering_key, headers, payload, bytes, created_at'
+
+// A row without a key gets a new id: its relay may have raised the floor above the old one.
+const retrySql = `
+  with back as (
+    delete from outbox_parked where lane = $1 and id = $2 returning lane, id, ${columns}
+  ), keyed as (
+    insert into outbox_message (lane, id, ${columns}) overriding system value
+    select lane, id, ${columns} from back where ordering_key is not null
+    returning id
+  ), unkeyed as (
+    insert into outbox_message (lane, ${columns})
+    select lane, ${columns} from back where ordering_key is null
+    returning id
+  )
+  select id from keyed union all select id from unkeyed`
+
+// The lane's relay may sleep over the rows of the key that this one held.
+const dropSql = `
+  with gone as (delete from outbox_parked where lane = $1 and id = $2 returning lane)
+  select pg_notify('outbox_lane_' || lane, '') from gone`

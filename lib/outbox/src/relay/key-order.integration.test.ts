@@ -1,0 +1,173 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { startProxy } from '@esteira/test/support'
+import pg from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import { enqueue } from '../enqueue/enqueue.ts'
+import { dropParked, listParked, retryParked } from '../parked/parked.ts'
+import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
+import { orderFaults, type Written } from '../../test/order-faults.ts'
+
+const soon = { timeout: 30_000, interval: 20 }
+
+useLane()
+
+const keyed = (orderingKey: string, payload: unknown, routingKey = lane.name) => ({ routingKey, payload, orderingKey })
+
+const adopting = (options = {}) => lane.relay({ lane: `${lane.name} home`, adopt: true, ...options })
+
+const rowsLeft = async (): Promise<number> => {
+  const { rows } = await lane.db.query<{ count: number }>('select count(*)::int from outbox_message')
+  return rows[0]?.count ?? Number.NaN
+}
+
+const payloads = async () => (await lane.take(lane.name)).map(({ payload }) => payload)
+
+/** Writers of 100,000 rows with 500 keys, in transactions that overlap, and some that are rolled back. */
+const writeMuch = async (rows: number, keys: number): Promise<Map<string, Written>> => {
+  const written = new Map<string, Written>()
+  let clock = 0
+  const write = async (writer: pg.Client, number: number): Promise<void> => {
+    while (written.size < rows) {
+      const messages = Array.from({ length: 1 + Math.floor(Math.random() * 40) }, (_, position) => ({
+        ...keyed(`key ${Math.floor(Math.random() * keys)}`, { number, position }),
+        messageId: crypto.randomUUID(),
+      }))
+      await writer.query('begin')
+      await enqueue(writer, messages)
+      if (Math.random() < 0.05) {
+        await writer.query('rollback')
+        continue
+      }
+      clock += 1
+      const sent = clock
+      await writer.query('commit')
+      clock += 1
+      const done = clock
+      for (const [position, { messageId, orderingKey }] of messages.entries()) {
+        written.set(messageId, { key: orderingKey, position, sent, done })
+      }
+    }
+  }
+  await Promise.all(
+    Array.from({ length: 8 }, async (_, number) => {
+      const writer = new pg.Client(database.url)
+      await writer.connect()
+      await write(writer, number)
+      await writer.end()
+    }),
+  )
+  return written
+}
+
+test('100,000 rows of 500 keys by 8 writers arrive in the order of their commits, through losses of every kind', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const relays = [adopting({ rabbitmqUrl: proxy.url }), adopting({ lane: `${lane.name} other` })]
+  await Promise.all(relays.map((relay) => relay.start()))
+  const written = writeMuch(100_000, 500)
+  const breaking = new AbortController()
+  const breakThings = async () => {
+    while (!breaking.signal.aborted) {
+      await pause(400)
+      proxy.cut()
+      proxy.resume()
+      await pause(400)
+      await lane.db.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1`, [
+        `outbox relay ${lane.name} ${Math.random() < 0.5 ? 'home' : 'other'}`,
+      ])
+    }
+  }
+  await Promise.all([written.finally(() => breaking.abort()), breakThings()])
+  await expect.poll(rowsLeft, { timeout: 120_000, interval: 200 }).toBe(0)
+  await Promise.all(relays.map((relay) => relay.stop({ graceMs: 5_000 })))
+  const received = (await lane.take(lane.name)).map(({ messageId }) => messageId)
+  expect(new Set(received).size).toBe((await written).size)
+  expect(orderFaults(received, await written)).toEqual([])
+}, 240_000)
+
+test('a refused row holds back its key, and nothing else', async () => {
+  const missing = `${lane.name}.missing`
+  const relay = adopting({ refusedBackoff: { firstMs: 200, capMs: 200 } })
+  await relay.start()
+  await lane.commit(keyed('a', 'a1', missing), keyed('a', 'a2'), keyed('b', 'b1'))
+  await lane.commit(keyed('a', 'a3'), keyed('b', 'b2'), { routingKey: lane.name, payload: 'no key' })
+  await expect.poll(rowsLeft, soon).toBe(3)
+  expect(new Set(await payloads())).toEqual(new Set(['b1', 'b2', 'no key']))
+  await lane.declareQueue(missing)
+  await expect.poll(rowsLeft, soon).toBe(0)
+  expect(await lane.take(missing)).toHaveLength(1)
+  expect(await payloads()).toEqual(['a2', 'a3'])
+})
+
+test('ten thousand rows of a key that is held back do not hide a row of another key', async () => {
+  const relay = adopting({ window: 100 })
+  await relay.start()
+  await lane.commit(keyed('a', 'a0', `${lane.name}.missing`))
+  await lane.commit(...Array.from({ length: 10_000 }, (_, index) => keyed('a', index)))
+  await expect.poll(() => relay.saw('relay.refused').length, soon).toBeGreaterThan(0)
+  // Every lane has one, so one of them is behind the rows that are held back.
+  await lane.commit(...Array.from({ length: 100 }, (_, index) => keyed(`other ${index}`, 'free')))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(100)
+  expect(await rowsLeft()).toBe(10_001)
+  await lane.db.query('truncate outbox_message')
+})
+
+test('a parked row goes on holding its key, and comes back before its successors', async () => {
+  await lane.channel.assertExchange(`${lane.name} x`, 'direct')
+  const relay = adopting({ parkAfter: 2, refusedBackoff: { firstMs: 10, capMs: 10 } })
+  await relay.start()
+  const lost = { ...keyed('a', 'a1', 'nobody'), exchange: `${lane.name} x` }
+  await lane.commit(lost, keyed('a', 'a2'), keyed('b', 'b1'))
+  await expect.poll(() => relay.saw('relay.parked'), soon).toMatchObject([{ count: 1, reason: 'no queue takes it' }])
+  await lane.commit(keyed('a', 'a3'), keyed('b', 'b2'))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  expect(await payloads()).toEqual(['b1', 'b2'])
+  const [parked, ...others] = await listParked(lane.db)
+  if (parked === undefined) throw new Error('nothing is parked')
+  expect(others).toEqual([])
+  expect(parked).toMatchObject({ orderingKey: 'a', routingKey: 'nobody', attempts: 2, reason: 'no queue takes it' })
+  await lane.channel.bindQueue(lane.name, `${lane.name} x`, 'nobody')
+  expect(await retryParked(lane.db, parked)).toBe(true)
+  expect(await retryParked(lane.db, parked)).toBe(false)
+  await expect.poll(rowsLeft, soon).toBe(0)
+  expect(await payloads()).toEqual(['a1', 'a2', 'a3'])
+})
+
+test('a parked row that is dropped sets its key free', async () => {
+  await lane.channel.assertExchange(`${lane.name} y`, 'direct')
+  const relay = adopting({ parkAfter: 1 })
+  await relay.start()
+  await lane.commit({ ...keyed('a', 'a1', 'nobody'), exchange: `${lane.name} y` }, keyed('a', 'a2'))
+  await expect.poll(async () => (await listParked(lane.db)).length, soon).toBe(1)
+  const [parked] = await listParked(lane.db)
+  if (parked === undefined) throw new Error('nothing is parked')
+  expect(await rowsLeft()).toBe(1)
+  expect(await dropParked(lane.db, parked)).toBe(true)
+  expect(await dropParked(lane.db, parked)).toBe(false)
+  await expect.poll(rowsLeft, soon).toBe(0)
+  expect(await payloads()).toEqual(['a2'])
+})
+
+test('an heir publishes nothing before the former owner of a key lane can publish no more', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const owner = lane.relay({ lane: 'key 1', rabbitmqUrl: proxy.url })
+  expect(await owner.runOnce()).toMatchObject({ kind: 'done' })
+  const { rowCount } = await lane.db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox relay key 1'`,
+  )
+  expect(rowCount).toBe(1)
+  const heir = lane.relay({ lane: 'key 1' })
+  await heir.start()
+  await expect.poll(() => heir.saw('relay.owned').length, soon).toBe(1)
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, ordering_key, payload)
+     select id, gen_random_uuid(), $1, 'a', '1' from outbox_lane where name = 'key 1'`,
+    [lane.name],
+  )
+  await expect.poll(() => heir.saw('broker.unavailable').length, soon).toBeGreaterThan(2)
+  expect(heir.saw('broker.unavailable')[0]).toMatchObject({ reason: expect.stringContaining('former owner') })
+  expect(await rowsLeft()).toBe(1)
+  proxy.cut()
+  await expect.poll(rowsLeft, soon).toBe(0)
+})

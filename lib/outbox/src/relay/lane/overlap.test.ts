@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+import { createOverlap } from './overlap.ts'
+
+const batch = () => Promise.withResolvers<void>()
+
+const isPending = async (promise: Promise<unknown>): Promise<boolean> => {
+  const pending = Symbol('pending')
+  return (await Promise.race([promise, new Promise((resolve) => setImmediate(resolve, pending))])) === pending
+}
+
+test('there is room when few enough rows are on their way', async () => {
+  const overlap = createOverlap()
+  const [first, second] = [batch(), batch()]
+  overlap.add(10, first.promise)
+  overlap.add(10, second.promise)
+  await overlap.room(20)
+  const room = overlap.room(10)
+  expect(await isPending(room)).toBe(true)
+  second.resolve()
+  await room
+  expect(await isPending(overlap.room(9))).toBe(true)
+  first.resolve()
+})
+
+test('a batch that fails is told to whoever waits for room, at once and from then on', async () => {
+  const overlap = createOverlap()
+  const [first, second] = [batch(), batch()]
+  overlap.add(10, first.promise)
+  overlap.add(10, second.promise)
+  const room = overlap.room(0)
+  const error = new Error('the session ended')
+  first.reject(error)
+  await expect(room).rejects.toBe(error)
+  await expect(overlap.room(100)).rejects.toBe(error)
+  const ended = overlap.ended()
+  expect(await isPending(ended)).toBe(true)
+  second.resolve()
+  await ended
+})

@@ -1,0 +1,55 @@
+import type { LaneKind } from '../../lane/register-lane.ts'
+import type { Backoff } from '../backoff.ts'
+import type { ControlSession } from '../own/control-session.ts'
+import { createPointers, type Pointers } from '../read/pointers.ts'
+import { createHeldRows, type HeldRows } from '../settle/held-rows.ts'
+import { type Bell, createBell } from '../wake/bell.ts'
+
+/**
+ * A lane while this relay owns it. All that the relay remembers of the lane's rows is here and goes with the session:
+ * the next one may see another server, or an older state of this one, whose ids need not mean the same rows.
+ */
+export type OwnedLane = {
+  /** The lane's number. */
+  lane: number
+  name: string
+  kind: LaneKind
+  /** The exclusive queue of the lane's owner, by which RabbitMQ lets one relay at a time publish in a key lane. */
+  fence: string
+  session: ControlSession
+  bell: Bell
+  pointers: Pointers
+  /** Rows that were read and have not come to an end: not to be read again meanwhile. */
+  known: Set<bigint>
+  /** Rows that were confirmed and not yet deleted. They stay known until they are. */
+  confirmed: bigint[]
+  /** Rows that the broker refused, and when each is tried again. */
+  held: HeldRows
+  /** Rows in flight when the broker closed the channel: one of them is why, so each goes alone. */
+  suspects: Set<bigint>
+  /** When the lane was last read from its beginning, by the monotonic clock. */
+  distrustedAtMs: number
+}
+
+export type LaneName = Pick<OwnedLane, 'lane' | 'name' | 'kind' | 'fence'>
+
+export const createOwnedLane = (name: LaneName, session: ControlSession, backoff: Backoff): OwnedLane => ({
+  ...name,
+  session,
+  bell: createBell(),
+  pointers: createPointers(),
+  known: new Set(),
+  confirmed: [],
+  held: createHeldRows(backoff),
+  suspects: new Set(),
+  distrustedAtMs: performance.now(),
+})
+
+/** The key of a row in a key lane; rows without one share one. */
+export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string => orderingKey ?? ''
+
+/** The first row of the lane that may still be there, as far as it was read, or null. */
+export const lowestRow = ({ known, held }: OwnedLane): bigint | null => lowestOf([...known, ...held.ids()])
+
+export const lowestOf = (ids: readonly bigint[]): bigint | null =>
+  ids.reduce<bigint | null>((lowest, id) => (lowest === null || id < lowest ? id : lowest), null)

@@ -1,0 +1,78 @@
+import { OutboxError } from '../../errors.ts'
+import { spreadMs } from '../backoff.ts'
+import { tryUntilDone } from '../try-until-done.ts'
+import type { RelaySettings } from '../options.ts'
+import type { BrokerLink } from '../publish/broker-link.ts'
+import { createLaneChannel } from '../publish/lane-channel.ts'
+import { fallAsleep, sleep, wakeUp } from '../wake/sleep.ts'
+import type { OwnedLane } from './owned-lane.ts'
+import { type Pass, takePass } from './take-pass.ts'
+
+export type LaneMeans = {
+  settings: RelaySettings
+  link: BrokerLink
+  /** Ends the work at once: the lane is lost or given up, or the time for it is over. */
+  leaving: AbortSignal
+  /** Ends the work when the lane is empty. */
+  draining: AbortSignal
+  /** Whether the lane is kept when it is empty. */
+  stays: boolean
+}
+
+/**
+ * Carries the rows of an owned lane until the lane is to be left, or nothing is left in it that could be published, and
+ * says whether it came to that. Whatever goes wrong is told and tried again, later and later; the loss of the session
+ * aborts `leaving`.
+ */
+export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boolean> => {
+  const { settings, link, leaving, draining, stays } = means
+  const { bell } = owned
+  const channel = createLaneChannel(owned, link, settings.observe)
+  const passMeans = { ...settings, link, channel, leaving }
+  const onDraining = () => bell.ring()
+  draining.addEventListener('abort', onDraining)
+  try {
+    while (!leaving.aborted) {
+      const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
+      if (pass === null) return false
+      if (pass === 'no way out') {
+        await bell.wait(spreadMs(settings.pollMs), leaving)
+        continue
+      }
+      if (pass.read > 0 || pass.moved > 0) continue
+      if (draining.aborted) return true
+      const rest = await tryUntilDone(() => fallAsleep(owned, leaving), settings, leaving)
+      if (rest?.kind === 'sleep') {
+        if (!stays && rest.nextMs === null) return true
+        await tryUntilDone(() => sleep(owned, rest.nextMs, settings.pollMs, leaving), settings, leaving)
+      }
+      await tryUntilDone(() => wakeUp(owned), settings, leaving)
+    }
+    return false
+  } finally {
+    draining.removeEventListener('abort', onDraining)
+    channel.close()
+  }
+}
+
+const passOnce = async (owned: OwnedLane, means: Parameters<typeof takePass>[1]): Promise<Pass | 'no way out'> => {
+  // Whoever looks after the link rings when it is up again.
+  if (!means.link.up() || means.link.blocked()) return 'no way out'
+  // Before there is a row, so that the first one need not wait for it.
+  await means.channel.open()
+  distrustNowAndThen(owned)
+  const pass = await takePass(owned, means)
+  // Rows without a confirm are read again, but not at once: what kept the confirm back is likely still there.
+  if (pass.unknown > 0) throw new OutboxError('broker_lost', `${pass.unknown} messages were not confirmed`)
+  return pass
+}
+
+/** How long a floor is believed, milliseconds. */
+const floorBeliefMs = 60_000
+
+const distrustNowAndThen = (owned: OwnedLane): void => {
+  const nowMs = performance.now()
+  if (nowMs - owned.distrustedAtMs < floorBeliefMs) return
+  owned.distrustedAtMs = nowMs
+  owned.pointers.distrust()
+}

@@ -1,0 +1,98 @@
+import type { Observe } from '../observation.ts'
+import {
+  type Outcomes,
+  partSuspects,
+  publishOneByOne,
+  publishTogether,
+  type PublishMeans,
+} from '../publish/publish-rows.ts'
+import type { LaneRow } from '../read/lane-row.ts'
+import { moveDue } from '../read/move-due.ts'
+import { createReader } from '../read/reader.ts'
+import { deleteConfirmed } from '../settle/delete-confirmed.ts'
+import { settle } from '../settle/settle.ts'
+import { createOverlap } from './overlap.ts'
+import type { OwnedLane } from './owned-lane.ts'
+
+/** What one pass through a lane did. */
+export type Pass = {
+  /** Scheduled rows that were due and are in the lane now. */
+  moved: number
+  /** Rows that were read and so tried. */
+  read: number
+  confirmed: number
+  refused: number
+  unknown: number
+}
+
+export type PassMeans = PublishMeans & {
+  /** Messages in flight at a time. */
+  window: number
+  /** After how many refusals a row is parked. */
+  parkAfter: number
+  observe: Observe
+  /** Aborted when the lane is to be left: nothing more is read then. */
+  leaving: AbortSignal
+}
+
+/** How many reads share the window: while one batch is confirmed and deleted, the next ones are on their way. */
+const batchesInFlight = 4
+
+/**
+ * One pass through a lane: moves what is due, then reads, publishes and settles batch after batch until a read comes
+ * short, several batches at a time. It ends early, with what was left unread, when the broker is blocked or lost, or
+ * the lane is to be left. When it ends, nothing is in flight.
+ *
+ * @throws OutboxError `session_lost` or `broker_unavailable`, and what Postgres says of a statement. Rows that were
+ * published and not deleted by then are published again.
+ */
+export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass> => {
+  const { window, observe, link, leaving } = means
+  const pass: Pass = { moved: 0, read: 0, confirmed: 0, refused: 0, unknown: 0 }
+  const limit = Math.ceil(window / batchesInFlight)
+  const overlap = createOverlap()
+
+  const finish = async (rows: readonly LaneRow[], publishing: Promise<Outcomes>, startedMs: number) => {
+    try {
+      const settled = await settle(owned, await publishing, means)
+      // A suspect is tried alone, in this pass: only then it is known how it ends.
+      settled.unknown -= rows.filter(({ id }) => owned.suspects.has(id)).length
+      for (const kind of ['confirmed', 'refused', 'unknown'] as const) pass[kind] += settled[kind]
+      observe({ kind: 'relay.batch', ...settled, ms: Math.round(performance.now() - startedMs) })
+    } finally {
+      // Whatever did not come to an end is to be read again.
+      const undeleted = new Set(owned.confirmed)
+      for (const { id } of rows) if (!undeleted.has(id)) owned.known.delete(id)
+    }
+  }
+
+  try {
+    await deleteConfirmed(owned)
+    owned.known.clear()
+    pass.moved = await moveDue(owned, limit)
+    let read = createReader(owned, limit)
+    let batch = await read()
+    while (batch.rows.length > 0) {
+      const startedMs = performance.now()
+      const { alone, together } = partSuspects(owned, batch.rows)
+      pass.read += batch.rows.length
+      if (alone.length > 0) {
+        await overlap.room(0)
+        await finish(alone, publishOneByOne(owned, alone, means), startedMs)
+      }
+      if (together.length > 0) {
+        overlap.add(together.length, finish(together, publishTogether(owned, together, means), startedMs))
+      }
+      await overlap.room(batch.full && owned.suspects.size === 0 ? window - limit : 0)
+      if (pass.unknown > 0 || !link.up() || link.blocked() || leaving.aborted) break
+      if (owned.suspects.size > 0) read = createReader(owned, limit)
+      else if (!batch.full) break
+      batch = await read()
+    }
+    await overlap.room(0)
+  } finally {
+    await overlap.ended()
+  }
+  if (pass.moved > 0) observe({ kind: 'relay.moved', count: pass.moved })
+  return pass
+}

@@ -1,0 +1,93 @@
+import { startProxy } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { registerLane } from '../../lane/register-lane.ts'
+import { lane, useLane, vhost } from '../../../test/use-lane.ts'
+
+const soon = { timeout: 15_000, interval: 20 }
+
+useLane()
+
+const message = (payload: unknown) => ({ routingKey: lane.name, payload })
+const neighbour = (options = {}) => lane.relay({ lane: `${lane.name} neighbour`, adopt: true, ...options })
+
+test('rows of a lane without an owner are carried by a neighbour, which gives the lane up when it is empty', async () => {
+  await lane.commit(message(1), message(2))
+  const relay = neighbour()
+  await relay.start()
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual([1, 2])
+  await expect.poll(() => relay.saw('relay.released'), soon).toMatchObject([{ lane: lane.name, reason: 'empty' }])
+  const owner = lane.relay()
+  expect(await owner.runOnce()).toMatchObject({ kind: 'done' })
+})
+
+test('a scheduled row of a lane without an owner goes out when it is due', async () => {
+  await lane.commit({ ...message('later'), delayMs: 1_000 })
+  const relay = neighbour()
+  await relay.start()
+  await expect.poll(() => lane.rows('outbox_scheduled'), soon).toBe(0)
+  await expect.poll(() => lane.count(lane.name), soon).toBe(1)
+})
+
+test('a lane with an owner is nobody else to carry', async () => {
+  const owner = lane.relay()
+  await owner.runOnce()
+  await lane.commit(message('mine'))
+  const relay = neighbour()
+  await relay.start()
+  const other = await registerLane(lane.db, `${lane.name} orphan`)
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload) values ($1, gen_random_uuid(), $2, '1')`,
+    [other, lane.name],
+  )
+  // A sweep has passed when the orphan's row is out.
+  await expect.poll(() => lane.count(lane.name), soon).toBe(1)
+  expect(await lane.rows()).toBe(1)
+})
+
+test('a lane that is no pod its own is kept when it is empty', async () => {
+  const id = await registerLane(lane.db, `${lane.name} always`, 'always')
+  const relay = neighbour()
+  await relay.start()
+  await expect
+    .poll(() => relay.saw('relay.owned').map((seen) => 'lane' in seen && seen.lane), soon)
+    .toContain(`${lane.name} always`)
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload) values ($1, gen_random_uuid(), $2, '1')`,
+    [id, lane.name],
+  )
+  await expect.poll(() => lane.count(lane.name), soon).toBe(1)
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  expect(relay.saw('relay.released')).not.toContainEqual(expect.objectContaining({ lane: `${lane.name} always` }))
+})
+
+test('a relay that lost only the broker gives its lane up, and one that reaches the broker carries it', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const cutOff = lane.relay({ rabbitmqUrl: proxy.url, brokerDeadlineMs: 300 })
+  await cutOff.start()
+  await expect.poll(() => cutOff.saw('relay.owned').length, soon).toBe(1)
+  proxy.cut()
+  await lane.commit(message('waits'))
+  await expect.poll(() => cutOff.saw('relay.released'), soon).toMatchObject([{ reason: 'no broker' }])
+  const heir = lane.relay()
+  await heir.start()
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  proxy.resume()
+  await expect.poll(() => cutOff.saw('broker.connected').length, soon).toBe(2)
+  expect(cutOff.saw('relay.owned')).toHaveLength(1)
+  await heir.stop({ graceMs: 0 })
+  await expect.poll(() => cutOff.saw('relay.owned').length, soon).toBe(2)
+})
+
+test('a relay without a broker asks for no lane', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  proxy.cut()
+  const relay = lane.relay({ rabbitmqUrl: proxy.url })
+  await relay.start()
+  await expect.poll(() => relay.saw('broker.unavailable').length, soon).toBeGreaterThan(1)
+  expect(relay.saw('relay.owned')).toEqual([])
+  proxy.resume()
+  await expect.poll(() => relay.saw('relay.owned').length, soon).toBe(1)
+})

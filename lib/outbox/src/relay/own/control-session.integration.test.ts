@@ -1,0 +1,81 @@
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import { startProxy } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { database, lane, useLane } from '../../../test/use-lane.ts'
+import { openControlSession, sessionTimeoutMs } from './control-session.ts'
+
+const soon = { timeout: 15_000, interval: 20 }
+
+useLane()
+
+/**
+ * A way to Postgres on which clients get other process ids than their backends have. That is all that a client sees of
+ * PgBouncer, which was tried by hand (1.18, in transaction and in session mode).
+ */
+const startPooler = async (databaseUrl: string): Promise<string> => {
+  const { port, hostname } = new URL(databaseUrl)
+  const server = createServer((client) => {
+    const backend = connect(Number(port), hostname)
+    client.pipe(backend)
+    backend.on('data', (bytes) => {
+      // BackendKeyData: 'K', its length 12, the process id, the secret.
+      const key = bytes.indexOf(Buffer.from([0x4b, 0, 0, 0, 12]))
+      if (key >= 0) bytes.writeInt32BE(bytes.readInt32BE(key + 5) + 1, key + 5)
+      client.write(bytes)
+    })
+    for (const [one, other] of [
+      [client, backend],
+      [backend, client],
+    ] as const) {
+      one.on('error', () => other.destroy())
+      one.on('close', () => other.destroy())
+    }
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the pooler has no port')
+  const url = new URL(databaseUrl)
+  url.port = String(address.port)
+  return url.href
+}
+
+test('a pooler in between is refused, with the reason', async () => {
+  const relay = lane.relay({ databaseUrl: await startPooler(database.url) })
+  await expect(relay.start()).rejects.toThrow(
+    expect.objectContaining({ code: 'pooler_in_between', message: expect.stringContaining('direct connection') }),
+  )
+  expect(relay.saw('relay.stopped')).toHaveLength(1)
+})
+
+test('a relay that hears nothing from Postgres any more loses its lane to a neighbour', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const deaf = lane.relay({ databaseUrl: proxy.url })
+  await deaf.start()
+  await expect.poll(() => deaf.saw('relay.owned').length, soon).toBe(1)
+  proxy.pause()
+  const heir = lane.relay()
+  await heir.start()
+  expect(heir.saw('relay.owned')).toEqual([])
+  await expect.poll(() => heir.saw('relay.owned').length, { timeout: 3 * sessionTimeoutMs, interval: 100 }).toBe(1)
+  proxy.resume()
+  await expect.poll(() => deaf.saw('relay.lost').length, soon).toBe(1)
+}, 60_000)
+
+test('a session is kept that has nothing to say, and is not fresh once it is not answered', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const session = await openControlSession(proxy.url, 'quiet')
+  const startedMs = performance.now()
+  await expect
+    .poll(() => performance.now() - startedMs, { timeout: 30_000, interval: 500 })
+    .toBeGreaterThan(1.5 * sessionTimeoutMs)
+  expect(session.fresh()).toBe(true)
+  proxy.pause()
+  await expect.poll(() => session.fresh(), { timeout: sessionTimeoutMs, interval: 100 }).toBe(false)
+  expect(session.lost.aborted).toBe(false)
+  await session.close()
+}, 60_000)

@@ -1,0 +1,35 @@
+import type { LaneName } from '../lane/owned-lane.ts'
+import type { ControlSession } from './control-session.ts'
+import { parseLaneName } from './lane-name.ts'
+import { lockClass } from './lane-lock.ts'
+
+/**
+ * Lanes that nobody owns and that hold rows, or scheduled rows that are due, or are no pod's own. In the order of chance:
+ * relays that look at the same moment should not all ask for the same one.
+ *
+ * The locks are looked at first. A lane with an owner may have any number of dead rows at its head, which a look for its
+ * first row would pass one by one as long as some session's snapshot keeps them.
+ */
+export const findOrphans = async (session: ControlSession, limit: number): Promise<LaneName[]> => {
+  const { rows } = await session.query(findOrphansSql, [lockClass, limit])
+  return rows.map(parseLaneName)
+}
+
+const findOrphansSql = {
+  name: 'find_orphans',
+  text: `
+    with unowned as materialized (
+      select id, name, kind, fence from outbox_lane
+      where id <> all (
+        select objid::bigint::int from pg_locks
+        where locktype = 'advisory' and classid::bigint = $1::bigint and objsubid = 2 and granted
+          and database = (select oid from pg_database where datname = current_database())
+      )
+    )
+    select id as lane, name, kind, fence from unowned
+    where kind <> 'pod'
+      or exists (select from outbox_message where lane = unowned.id)
+      or exists (select from outbox_scheduled where lane = unowned.id and available_at <= now())
+    order by random()
+    limit $2`,
+}

@@ -1,0 +1,58 @@
+/**
+ * How far a lane was read. Ids are drawn before their transactions commit, so a row may appear below one that was read
+ * already; where that can still happen is known from the xids of Postgres, which writers draw before their ids.
+ */
+export type Pointers = {
+  /** The last id that was read: the fast path begins here. */
+  cursor: () => bigint
+  /** No row can appear at or below this id any more, and every row that did is gone. */
+  floor: () => bigint
+  /** A read brought rows up to this id. */
+  sawRow: (id: bigint) => void
+  /** A statement told the oldest xid that was in progress when it began (`pg_snapshot_xmin`). */
+  sawXmin: (xmin: bigint) => void
+  /** A statement drew an xid of its own. `cursor` is what the cursor was when that statement was sent. */
+  drewXid: (xid: bigint, cursor: bigint) => void
+  /**
+   * After the last `sawXmin` all rows above the floor were read, or those up to `last` (null: all); `lowest` is the first
+   * one that may still be there.
+   */
+  readAll: (last: bigint | null, lowest: bigint | null) => void
+  /** Puts the floor back to the lane's beginning, so that nothing rests for long on its being right. */
+  distrust: () => void
+}
+
+/** Begins at zero, before the first id of a lane. */
+export const createPointers = (): Pointers => {
+  let cursor = 0n
+  let floor = 0n
+  /** Ids up to `id` are decided once every transaction older than `mark` has ended. */
+  let candidate: { id: bigint; mark: bigint } | null = null
+  /** Every transaction that drew an id up to this one has ended. */
+  let decided = 0n
+  return {
+    cursor: () => cursor,
+    floor: () => floor,
+    sawRow: (id) => {
+      if (id > cursor) cursor = id
+    },
+    sawXmin: (xmin) => {
+      if (candidate === null || xmin <= candidate.mark) return
+      decided = candidate.id
+      candidate = null
+    },
+    // The mark is an xid of our own. A snapshot's xmax would be none: it is the latest ended xid plus one, and a
+    // transaction above it may have drawn its id before the read.
+    drewXid: (xid, sent) => {
+      if (sent > decided) candidate ??= { id: sent, mark: xid }
+    },
+    readAll: (last, lowest) => {
+      const read = last === null || last > decided ? decided : last
+      const reached = lowest === null || lowest > read ? read : lowest - 1n
+      if (reached > floor) floor = reached
+    },
+    distrust: () => {
+      floor = 0n
+    },
+  }
+}

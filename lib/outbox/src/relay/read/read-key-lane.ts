@@ -1,0 +1,117 @@
+import { OutboxError } from '../../errors.ts'
+import { lowestOf, type OwnedLane } from '../lane/owned-lane.ts'
+import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
+import { type Batch, remember } from './read-lane.ts'
+
+/** The first rows of keys, in the order of the keys, and whether there may be further keys. */
+export type KeyBatch = Batch & { lastKey: string }
+
+/**
+ * Reads the first row of each key after `afterKey` that is not held back or parked, at most `limit` of them. The next row
+ * of a key is read when its first one is deleted, so that a row that is published again, its confirm or its delete being
+ * lost, comes after none of its key. It steps from key to key, so a key with any number of rows costs one step.
+ *
+ * There is no cursor: with one, a later row of a key could be read before its earlier one that committed late.
+ *
+ * Locks nothing: only the lane's owner reads it.
+ */
+export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
+  const { session, lane, pointers, held } = owned
+  if (afterKey === '') await raiseFloor(owned)
+  const parked = await readParked(owned)
+  const taken = [...held.waitingKeys(), ...parked.keys]
+  const floor = String(pointers.floor())
+  const found = await session.query(readFirstsSql, [lane, floor, afterKey, taken, limit])
+  const keyed = found.rows.map(parseLaneRow)
+  const strays = afterKey === '' && keyed.length === 0 && !taken.includes('') ? await readStrays(owned, limit) : []
+  const rows = [...keyed, ...strays]
+  remember(owned, rows)
+  return { rows, full: keyed.length === limit, lastKey: keyed.at(-1)?.orderingKey ?? '' }
+}
+
+/** Rows in a key lane without a key, which nothing here writes: one at a time, since nobody knows their order. */
+const readStrays = async ({ session, lane, pointers }: OwnedLane, limit: number): Promise<LaneRow[]> => {
+  const { rows } = await session.query(readStraysSql, [lane, String(pointers.floor()), Math.min(1, limit)])
+  return rows.map(parseLaneRow)
+}
+
+/** Lifts the floor up to the lane's first row, as far as no row can appear below it any more. */
+const raiseFloor = async (owned: OwnedLane): Promise<void> => {
+  const { session, lane, pointers } = owned
+  const parked = await readParked(owned)
+  const { rows } = await session.query(lowestSql, [lane, String(pointers.floor())])
+  const lowest = rows.map(parseId)
+  pointers.readAll(null, lowestOf([...lowest, parked.lowest].filter((id) => id !== null)))
+}
+
+const parseId = (row: unknown): bigint => {
+  if (typeof row === 'object' && row !== null && 'id' in row && typeof row.id === 'string') return BigInt(row.id)
+  throw new OutboxError('row_invalid', 'outbox_message.id is of another type than expected')
+}
+
+/**
+ * What is parked in a key lane. Only its owner parks; people set keys free, and then ring. A row that is tried again after
+ * this was read is in the lane when that is read, under its old id, and its key is read the next time.
+ */
+export const readParked = async ({ session, lane }: OwnedLane): Promise<{ lowest: bigint | null; keys: string[] }> => {
+  const { rows } = await session.query(readParkedSql, [lane])
+  const parked = rows.map(parseParked)
+  return { lowest: parked[0]?.id ?? null, keys: parked.map(({ key }) => key) }
+}
+
+const parseParked = (row: unknown): { id: bigint; key: string } => {
+  if (
+    typeof row === 'object' &&
+    row !== null &&
+    'id' in row &&
+    typeof row.id === 'string' &&
+    'key' in row &&
+    typeof row.key === 'string'
+  ) {
+    return { id: BigInt(row.id), key: row.key }
+  }
+  throw new OutboxError('row_invalid', 'outbox_parked has columns of other types than expected')
+}
+
+const readParkedSql = {
+  name: 'read_parked',
+  text: `select id, coalesce(ordering_key, '') as key from outbox_parked where lane = $1 order by id`,
+}
+
+const lowestSql = {
+  name: 'lowest_row',
+  text: 'select id from outbox_message where lane = $1 and id > $2 order by id limit 1',
+}
+
+const firstAfter = (key: string): string => `
+      select ordering_key, id from outbox_message
+      where lane = $1 and ordering_key > ${key} and id > $2
+      order by ordering_key, id
+      limit 1`
+
+// Which keys are taken is looked at in the step that shows a key, so one with many rows is passed in one step as well.
+const readFirstsSql = {
+  name: 'read_firsts',
+  text: `
+    with recursive first as (
+      (${firstAfter('$3')})
+      union all
+      select next.ordering_key, next.id from first, lateral (${firstAfter('first.ordering_key')}) as next
+    ), chosen as (
+      select id from first where ordering_key <> all($4::text[]) limit $5
+    )
+    select ${laneColumns}
+    from chosen join outbox_message using (id)
+    where lane = $1
+    order by ordering_key`,
+}
+
+const readStraysSql = {
+  name: 'read_strays',
+  text: `
+    select ${laneColumns}
+    from outbox_message
+    where lane = $1 and id > $2 and coalesce(ordering_key, '') = ''
+    order by id
+    limit $3`,
+}

@@ -1,0 +1,32 @@
+import type { OwnedLane } from '../lane/owned-lane.ts'
+import { readKeyLane } from './read-key-lane.ts'
+import { type Batch, readFromFloor, readOn } from './read-lane.ts'
+
+/** Reads the next rows of a lane. The first read begins at the floor, and nothing of the lane may be in flight then. */
+export type Reader = () => Promise<Batch>
+
+/** How long to read on before looking for rows that committed late below what was read, milliseconds. */
+const floorReadMs = 250
+
+export const createReader = (owned: OwnedLane, limit: number): Reader =>
+  owned.kind === 'key' ? keyReader(owned, limit) : ownReader(owned, limit)
+
+const ownReader = (owned: OwnedLane, limit: number): Reader => {
+  let floorReadAtMs = Number.NEGATIVE_INFINITY
+  return async () => {
+    const nowMs = performance.now()
+    if (nowMs - floorReadAtMs < floorReadMs) return readOn(owned, limit)
+    floorReadAtMs = nowMs
+    return readFromFloor(owned, limit)
+  }
+}
+
+/** Passes each key once. */
+const keyReader = (owned: OwnedLane, limit: number): Reader => {
+  let afterKey = ''
+  return async () => {
+    const batch = await readKeyLane(owned, limit, afterKey)
+    afterKey = batch.lastKey
+    return batch
+  }
+}

@@ -1,0 +1,60 @@
+import { spreadMs } from './backoff.ts'
+import { createCrew, type CrewMeans } from './lane/crew.ts'
+import { tryUntilDone } from './try-until-done.ts'
+import { createBell } from './wake/bell.ts'
+import { within } from './within.ts'
+
+/** How often a relay asks for its lane while a neighbour owns it, and for lanes that nobody owns, milliseconds. */
+const sweepMs = 1_200
+
+/** How many lanes without an owner are taken at a time, so that neighbours take some as well. */
+const adoptAtATime = 4
+
+/** How long confirms are awaited after the control session was lost, milliseconds. */
+const lastConfirmsMs = 2_000
+
+/** The most lanes of one relay: each may have a window of messages in memory. */
+const mostLanes = 32
+
+/**
+ * The life of one control session, to its end or to that of the relay: takes lanes and sets them to work. Says whether
+ * the home lane was emptied.
+ *
+ * Lanes are asked for only while the broker is there. A relay that gave them up because it was gone would otherwise take
+ * them again before a neighbour who can reach it.
+ */
+export const serve = async (means: CrewMeans): Promise<boolean> => {
+  const { settings, owner, link, draining, over } = means
+  const { session } = owner
+  const crew = createCrew(means)
+  const attention = createBell()
+  const unwatch = link.watch(attention.ring)
+  const ending = AbortSignal.any([session.lost, draining])
+  let linkedAtMs = performance.now()
+
+  const takeLanes = async (): Promise<void> => {
+    const home = await owner.ownHome()
+    if (home !== null) crew.start(home)
+    const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - owner.count()) : 0
+    if (room > 0) for (const lane of await owner.adopt(room)) crew.start(lane)
+  }
+
+  while (!ending.aborted) {
+    if (link.up()) {
+      linkedAtMs = performance.now()
+      await tryUntilDone(takeLanes, settings, ending)
+    } else if (performance.now() - linkedAtMs > settings.brokerDeadlineMs) {
+      await tryUntilDone(crew.releaseAll, settings, ending)
+    }
+    await attention.wait(spreadMs(sweepMs), ending)
+  }
+  unwatch()
+  if (session.lost.aborted && !over.aborted) {
+    // What is in flight is awaited for a moment, but the heir may be waiting for what this connection holds.
+    await within(lastConfirmsMs, crew.ended())
+    await link.drop()
+  }
+  const emptied = await crew.ended()
+  await owner.close()
+  return emptied
+}

@@ -1,0 +1,34 @@
+import type { OwnedLane } from '../lane/owned-lane.ts'
+import type { LaneRow } from '../read/lane-row.ts'
+
+/** A row that was refused too often. */
+export type Refused = { row: LaneRow; reason: string; attempts: number }
+
+/**
+ * Moves rows out of the lane into `outbox_parked`, where people find them with the reason. One with an ordering key goes
+ * on holding its key back there.
+ *
+ * Locks: the rows it moves, which nobody but the lane's owner touches.
+ */
+export const park = async ({ session, lane, held }: OwnedLane, rows: readonly Refused[]): Promise<void> => {
+  const ids = rows.map(({ row }) => String(row.id))
+  const reasons = rows.map(({ reason }) => reason)
+  const attempts = rows.map((refused) => refused.attempts)
+  await session.query(parkSql, [lane, ids, reasons, attempts])
+  for (const { row } of rows) held.release(row.id)
+}
+
+const columns = 'lane, id, message_id, exchange, routing_key, ordering_key, headers, payload, bytes, created_at'
+
+const parkSql = {
+  name: 'park',
+  text: `
+    with refused as (
+      select * from unnest($2::bigint[], $3::text[], $4::int[]) as refused (refused_id, reason, attempts)
+    ), gone as (
+      delete from outbox_message using refused where lane = $1 and id = refused_id
+      returning ${columns}, reason, attempts
+    )
+    insert into outbox_parked (${columns}, reason, attempts)
+    select ${columns}, reason, attempts from gone`,
+}

@@ -1,0 +1,52 @@
+import { OutboxError, reasonOf, withoutPassword } from '../errors.ts'
+import { backoffMs, reconnectBackoff } from './backoff.ts'
+import type { RelaySettings } from './options.ts'
+import { pause } from './pause.ts'
+
+/**
+ * Tries until it is done, later and later, and says each time why not; null when the signal is aborted first. The
+ * pauses are left to chance in part: a server's other clients lost theirs at the same moment.
+ */
+export const tryUntilDone = async <T>(
+  work: () => Promise<T>,
+  settings: RelaySettings,
+  signal: AbortSignal,
+): Promise<T | null> => {
+  for (let attempt = 1; !signal.aborted; attempt += 1) {
+    try {
+      return await work()
+    } catch (error) {
+      // Nothing is said after the end, and a lost session is told by whoever opened it.
+      if (signal.aborted) return null
+      const retryInMs = backoffMs(attempt, isFenced(error) ? fenceBackoff : reconnectBackoff)
+      report(error, { attempt, retryInMs }, settings)
+      await pause(retryInMs, signal)
+    }
+  }
+  return null
+}
+
+/** RabbitMQ says to nobody that it closed the former owner's connection, so it is asked often. */
+const fenceBackoff = { firstMs: 100, capMs: 500 }
+
+const isFenced = (error: unknown): boolean => error instanceof OutboxError && error.code === 'fence_held'
+
+const report = (
+  error: unknown,
+  again: { attempt: number; retryInMs: number },
+  { observe, databaseUrl, rabbitmqUrl }: RelaySettings,
+): void => {
+  const reason = reasonOf(error)
+  switch (error instanceof OutboxError ? error.code : null) {
+    case 'database_unavailable':
+    case 'session_lost':
+    case 'pooler_in_between':
+      return observe({ kind: 'database.unavailable', address: withoutPassword(databaseUrl), reason, ...again })
+    case 'broker_unavailable':
+    case 'broker_lost':
+    case 'fence_held':
+      return observe({ kind: 'broker.unavailable', address: withoutPassword(rabbitmqUrl), reason, ...again })
+    default:
+      return observe({ kind: 'relay.failed', reason, error, ...again })
+  }
+}

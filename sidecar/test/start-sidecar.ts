@@ -1,0 +1,30 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterEach } from 'vitest'
+
+const program = join(import.meta.dirname, '../src/main.ts')
+
+const started: ChildProcess[] = []
+
+afterEach(async () => {
+  for (const child of started.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
+})
+
+/** The relay as a process of its own, with its lines as they come; it ends with the test. */
+export const startSidecar = (env: Record<string, string>) => {
+  const child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  started.push(child)
+  const lines: Record<string, unknown>[] = []
+  const faults: string[] = []
+  createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line)))
+  createInterface(child.stderr).on('line', (line) => faults.push(line))
+  const exited = once(child, 'close').then(() => child.exitCode)
+  const saw = (event: string) => lines.filter((line) => line.event === event)
+  return { child, lines, faults, exited, saw }
+}

@@ -75,6 +75,15 @@ create table outbox_parked (
 );
 create index outbox_parked_key on outbox_parked (lane, ordering_key) where ordering_key is not null;
 
+-- Messages that a consumer has received, so that it takes each once. Rows are pruned by age.
+create table inbox (
+  consumer text not null check (length(consumer) between 1 and 255),
+  message_id uuid not null,
+  received_at timestamptz not null default now(),
+  primary key (consumer, message_id)
+);
+create index inbox_received_at on inbox (received_at);
+
 -- The doorbell of each lane: whether its relay sleeps. It is a hint, never the delivery: the relay also looks by itself, so
 -- a lost ring costs only time. Unlogged, since a crash ends every relay's session, and each sets its bell anew. The free
 -- space in its pages keeps the updates of a row on one page.

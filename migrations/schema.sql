@@ -35,6 +35,15 @@ begin
 end
 $function$;
 
+create table inbox (
+  consumer text not null,
+  message_id uuid not null,
+  received_at timestamp with time zone not null default now(),
+  constraint inbox_pkey PRIMARY KEY (consumer, message_id),
+  constraint inbox_consumer_check CHECK (((length(consumer) >= 1) AND (length(consumer) <= 255)))
+);
+CREATE INDEX inbox_received_at ON public.inbox USING btree (received_at);
+
 create unlogged table outbox_bell (
   lane integer not null,
   asleep boolean not null,

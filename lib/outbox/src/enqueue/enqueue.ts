@@ -1,5 +1,6 @@
-import { type EntityManagerLike, queryable } from '../adapters/mikro-orm.ts'
+import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import type { Queryable } from '../adapters/queryable.ts'
+import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
 import { insertMessages } from './insert-messages.ts'
 import { checkMessage, type OutboxMessage } from './message.ts'
@@ -38,28 +39,8 @@ export const enqueue = async (
       maxPayloadBytes,
     ),
   )
-  await insertMessages(await transactionOf(tx), lane, rows)
+  await insertMessages(await transactionOf(tx, 'outbox_message', 'enqueue'), lane, rows)
 }
 
 const isList = (messages: OutboxMessage | readonly OutboxMessage[]): messages is readonly OutboxMessage[] =>
   Array.isArray(messages)
-
-const transactionOf = async (tx: EntityManagerLike | Queryable): Promise<Queryable> => {
-  if ('getKysely' in tx) {
-    if (!tx.isInTransaction()) throw notInTransaction()
-    return queryable(tx)
-  }
-  try {
-    // Nothing on a client tells whether a transaction is open, so Postgres is asked: it refuses this statement outside
-    // a transaction block, also for a pool, where it would run on a connection of its own. It costs nothing that the
-    // insert would not cost, since that takes the same lock.
-    await tx.query('lock table outbox_message in row exclusive mode', [])
-    return tx
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === '25P01') throw notInTransaction(cause)
-    throw cause
-  }
-}
-
-const notInTransaction = (cause?: Error): OutboxError =>
-  new OutboxError('not_in_transaction', 'enqueue needs a transaction: begin one and enqueue within it', { cause })

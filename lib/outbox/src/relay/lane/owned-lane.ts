@@ -27,8 +27,6 @@ export type OwnedLane = {
   held: HeldRows
   /** Rows in flight when the broker closed the channel: one of them is why, so each goes alone. */
   suspects: Set<bigint>
-  /** When the lane was last read from its beginning, by the monotonic clock. */
-  distrustedAtMs: number
 }
 
 export type LaneName = Pick<OwnedLane, 'lane' | 'name' | 'kind' | 'fence'>
@@ -42,7 +40,6 @@ export const createOwnedLane = (name: LaneName, session: ControlSession, backoff
   confirmed: [],
   held: createHeldRows(backoff),
   suspects: new Set(),
-  distrustedAtMs: performance.now(),
 })
 
 /** The key of a row in a key lane; rows without one share one. */

@@ -60,19 +60,8 @@ const passOnce = async (owned: OwnedLane, means: Parameters<typeof takePass>[1])
   if (!means.link.up() || means.link.blocked()) return 'no way out'
   // Before there is a row, so that the first one need not wait for it.
   await means.channel.open()
-  distrustNowAndThen(owned)
   const pass = await takePass(owned, means)
   // Rows without a confirm are read again, but not at once: what kept the confirm back is likely still there.
   if (pass.unknown > 0) throw new OutboxError('broker_lost', `${pass.unknown} messages were not confirmed`)
   return pass
-}
-
-/** How long a floor is believed, milliseconds. */
-const floorBeliefMs = 60_000
-
-const distrustNowAndThen = (owned: OwnedLane): void => {
-  const nowMs = performance.now()
-  if (nowMs - owned.distrustedAtMs < floorBeliefMs) return
-  owned.distrustedAtMs = nowMs
-  owned.pointers.distrust()
 }

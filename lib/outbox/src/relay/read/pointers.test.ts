@@ -65,3 +65,18 @@ test('without a read after the mark was passed the floor does not rise', () => {
   statement(pointers, { xid: 101n, xmin: 101n, cursor: 5n })
   expect(pointers.floor()).toBe(0n)
 })
+
+test('every minute the lane is read from its beginning once', () => {
+  const clock = { nowMs: 0 }
+  const pointers = createPointers(() => clock.nowMs)
+  pointers.sawRow(5n)
+  statement(pointers, { xid: 100n, xmin: 100n, cursor: 5n })
+  statement(pointers, { xid: 101n, xmin: 101n, cursor: 5n })
+  pointers.readAll(null, null)
+  clock.nowMs = 60_000
+  expect(pointers.floor()).toBe(5n)
+  clock.nowMs = 60_001
+  expect(pointers.floor()).toBe(0n)
+  pointers.readAll(null, null)
+  expect(pointers.floor()).toBe(5n)
+})

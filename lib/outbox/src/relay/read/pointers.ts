@@ -5,7 +5,10 @@
 export type Pointers = {
   /** The last id that was read: the fast path begins here. */
   cursor: () => bigint
-  /** No row can appear at or below this id any more, and every row that did is gone. */
+  /**
+   * Where to read from: no row can appear at or below this id any more, and every row that did is gone. Every minute it
+   * is zero once, so that nothing rests for long on its being right.
+   */
   floor: () => bigint
   /** A read brought rows up to this id. */
   sawRow: (id: bigint) => void
@@ -18,12 +21,14 @@ export type Pointers = {
    * one that may still be there.
    */
   readAll: (last: bigint | null, lowest: bigint | null) => void
-  /** Puts the floor back to the lane's beginning, so that nothing rests for long on its being right. */
-  distrust: () => void
 }
 
+/** How long the floor is believed, milliseconds. */
+const beliefMs = 60_000
+
 /** Begins at zero, before the first id of a lane. */
-export const createPointers = (): Pointers => {
+export const createPointers = (now: () => number = () => performance.now()): Pointers => {
+  let distrustedAtMs = now()
   let cursor = 0n
   let floor = 0n
   /** Ids up to `id` are decided once every transaction older than `mark` has ended. */
@@ -32,7 +37,14 @@ export const createPointers = (): Pointers => {
   let decided = 0n
   return {
     cursor: () => cursor,
-    floor: () => floor,
+    floor: () => {
+      const nowMs = now()
+      if (nowMs - distrustedAtMs > beliefMs) {
+        distrustedAtMs = nowMs
+        floor = 0n
+      }
+      return floor
+    },
     sawRow: (id) => {
       if (id > cursor) cursor = id
     },
@@ -50,9 +62,6 @@ export const createPointers = (): Pointers => {
       const read = last === null || last > decided ? decided : last
       const reached = lowest === null || lowest > read ? read : lowest - 1n
       if (reached > floor) floor = reached
-    },
-    distrust: () => {
-      floor = 0n
     },
   }
 }

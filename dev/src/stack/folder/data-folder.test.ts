@@ -97,3 +97,17 @@ test('a state that is not ours is not touched', async () => {
   writeFileSync(join(path, 'stack.json'), '{"format":"something else"}')
   await expect(openDataFolder(path, observe)).rejects.toThrow(/stack\.json is not the state of a local stack/)
 })
+
+test('a folder that cannot be made is told, with where and why', async () => {
+  const file = join(path, 'file')
+  writeFileSync(file, '')
+  const unusable = expect.objectContaining({
+    code: 'folder_unusable',
+    message: expect.stringContaining('cannot be made'),
+  })
+  await expect(openDataFolder(join(file, 'data'), observe)).rejects.toThrow(unusable)
+  // Its parent says that it is not there, though it is.
+  if (existsSync('/proc/self')) await expect(openDataFolder('/proc/data', observe)).rejects.toThrow(unusable)
+  const made = await openDataFolder(join(path, 'new', 'data'), observe)
+  made.release()
+})

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { reasonOf } from '@esteira/service'
 import { openRegistry, type Registry } from '../../processes/registry.ts'
 import { StackError } from '../errors.ts'
 import type { Observe } from '../service.ts'
@@ -26,10 +27,11 @@ export type DataFolder = {
 /**
  * Takes a data folder, making it if it is not there, and stops what an earlier start left running in it.
  *
- * @throws StackError `folder_busy` while another process holds it, `folder_foreign` when something else is in it.
+ * @throws StackError `folder_unusable` when it cannot be made, `folder_busy` while another process holds it,
+ * `folder_foreign` when something else is in it.
  */
 export const openDataFolder = async (wanted: string, observe: Observe): Promise<DataFolder> => {
-  mkdirSync(wanted, { recursive: true })
+  makeFolder(wanted)
   const path = realpathSync(wanted)
   const folderHash = hash('sha256', path).slice(0, 10)
   const release = lockFolder(path)
@@ -62,6 +64,19 @@ export const openDataFolder = async (wanted: string, observe: Observe): Promise<
   } catch (error) {
     release()
     throw error
+  }
+}
+
+/** Node's own recursive mkdir never comes back from a parent that takes no folders, such as /proc. */
+const makeFolder = (path: string): void => {
+  if (existsSync(path)) return
+  makeFolder(dirname(path))
+  try {
+    mkdirSync(path)
+  } catch (cause) {
+    // Another start was faster.
+    if (existsSync(path)) return
+    throw new StackError('folder_unusable', `${path} cannot be made: ${reasonOf(cause)}`, { cause })
   }
 }
 

@@ -1,0 +1,38 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { createVhost, startProxy } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { openConnection } from './open-connection.ts'
+
+test('a link that falls at any moment of its opening is an error, and never more than that', async () => {
+  const vhost = await createVhost()
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(async () => {
+    await proxy.stop()
+    await vhost.drop()
+  })
+  let opened = 0
+  let refused = 0
+  // An opening takes some 20 ms here, so these moments lie before, within and after it.
+  for (let round = 0; round < 40; round += 1) {
+    const opening = openConnection(proxy.url, 'falls').then(
+      (connection) => {
+        opened += 1
+        connection.on('error', () => {})
+        return connection
+      },
+      (error: unknown) => {
+        expect(error).toMatchObject({ code: 'broker_unavailable' })
+        refused += 1
+        return null
+      },
+    )
+    await pause(5 + round / 2)
+    proxy.cut()
+    await pause(1)
+    proxy.resume()
+    await opening
+  }
+  expect(opened).toBeGreaterThan(0)
+  expect(refused).toBeGreaterThan(0)
+  await expect.poll(() => proxy.connections(), { timeout: 10_000, interval: 50 }).toBe(0)
+}, 120_000)

@@ -1,8 +1,9 @@
-import { crmDatabase, leadsTableSql } from '../example/leads-workflow.ts'
+import { leadsTableSql } from '../example/leads-workflow.ts'
 import { type Exit, type ProcessEvent, type StartedProcess, startProcess } from '../processes/index.ts'
 import { defaultCredentials } from '../rd-station/index.ts'
 import { ensureDatabase, type Stack } from '../stack/index.ts'
 import { type Api, createApi } from './api.ts'
+import { databaseNames } from './database-names.ts'
 import { type HeldPort, holdSomePort } from './ports.ts'
 import {
   type HouseSettings,
@@ -42,8 +43,6 @@ type HouseOptions = {
   /** Ends a start that is still on its way. */
   signal: AbortSignal
 }
-
-const esteiraDatabase = 'esteira'
 
 /** Starts the processes of a house and waits until all of them are ready. */
 export const startHouse = async (options: HouseOptions): Promise<House> => {
@@ -96,17 +95,20 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
 const houseSettings = async (
   { stack, adminToken, port, cron, rdStation, connections }: HouseOptions,
   standInPort: number,
-): Promise<HouseSettings> => ({
-  databaseUrl: await ensureDatabase(stack.postgres.url, esteiraDatabase),
-  rabbitmqUrl: stack.rabbitmq.url,
-  crmUrl: await ensureDatabase(stack.postgres.url, crmDatabase),
-  connections,
-  rdStation: rdStation ?? { baseUrl: `http://127.0.0.1:${standInPort}`, ...defaultCredentials },
-  adminToken,
-  port: port.port,
-  cron,
-  logLevel: 'info',
-})
+): Promise<HouseSettings> => {
+  const names = databaseNames(stack.postgres)
+  return {
+    databaseUrl: await ensureDatabase(stack.postgres.url, names.esteira),
+    rabbitmqUrl: stack.rabbitmq.url,
+    crmUrl: await ensureDatabase(stack.postgres.url, names.crm),
+    connections,
+    rdStation: rdStation ?? { baseUrl: `http://127.0.0.1:${standInPort}`, ...defaultCredentials },
+    adminToken,
+    port: port.port,
+    cron,
+    logLevel: 'info',
+  }
+}
 
 /** A tick's program that falls before its run is written is started again under the same key, as Kubernetes does. */
 const carryTick = async (start: () => StartedProcess, signal: AbortSignal): Promise<void> => {

@@ -8,7 +8,7 @@ import type { Observe, RabbitmqService, Service, ServiceName } from './service.t
 /** Uses a Postgres that somebody else runs, once it answers. */
 export const useGivenPostgres = async (url: string, observe: Observe, signal: AbortSignal): Promise<Service> => {
   await reach('postgres', url, () => askPostgres(url), observe, signal)
-  return { ...given('postgres', url, observe), describe: `Postgres, given, ${withoutPassword(url)}` }
+  return { ...given('postgres', url), describe: `Postgres, given, ${withoutPassword(url)}` }
 }
 
 /** Uses a RabbitMQ that somebody else runs, once it answers; its management API is on port 15672 unless it is given. */
@@ -20,18 +20,18 @@ export const useGivenRabbitmq = async (
 ): Promise<RabbitmqService> => {
   await reach('rabbitmq', url, () => askRabbitmq(url), observe, signal)
   return {
-    ...given('rabbitmq', url, observe),
+    ...given('rabbitmq', url),
     describe: `RabbitMQ, given, ${withoutPassword(url)}`,
     managementUrl: managementUrl ?? usualManagementUrl(url),
   }
 }
 
-const given = (name: ServiceName, url: string, observe: Observe) => ({
+const given = (name: ServiceName, url: string) => ({
   name,
   source: 'given' as const,
   url,
-  // It is not ours to stop.
-  stop: async () => observe({ kind: 'service.stopped', service: name }),
+  // It is not ours to stop, and goes on.
+  stop: async () => {},
 })
 
 const usualManagementUrl = (url: string): string => {

@@ -30,7 +30,6 @@ export const cases: readonly ModelCase[] = [
   whole('key lane, one fault', keyed(1)),
   whole('key lane, two keys, no fault', keyed(0, 3)),
   whole('key lane, two faults', keyed(2), true),
-  whole('key lane, two keys, one fault', keyed(1, 3), true),
   without('OWNER', 'ONCE', own(0)),
   without('GIVING_UP', 'ASLEEP', own(1)),
   without('FORGETTING', 'ASLEEP', own(1)),

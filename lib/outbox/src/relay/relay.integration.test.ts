@@ -70,15 +70,6 @@ test('a ring wakes a relay at once, also when it comes while a turn is on', asyn
   expect(await lane.take(lane.name)).toHaveLength(50)
 })
 
-test('a row that nobody rang for is found by the poll', async () => {
-  const relay = lane.relay({ pollMs: 200 })
-  await relay.start()
-  await lane.db.query('alter table outbox_message disable trigger outbox_message_ring')
-  await lane.commit(message('silent'))
-  await lane.db.query('alter table outbox_message enable trigger outbox_message_ring')
-  await expect.poll(() => lane.rows(), soon).toBe(0)
-})
-
 test('a row with a delay goes out when it is due, and not before', async () => {
   const relay = lane.relay()
   await lane.commit({ ...message('in an hour'), delayMs: 3_600_000 }, message('now'))

@@ -2,10 +2,11 @@ import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { tryUntilDone } from './try-until-done.ts'
 import { createBell } from './wake/bell.ts'
+import { createLookout } from './wake/lookout.ts'
 import { within } from './within.ts'
 
 /** How often a relay asks for its lane while a neighbour owns it, and for lanes that nobody owns, milliseconds. */
-const sweepMs = 1_200
+const sweepMs = 1_400
 
 /** How many lanes without an owner are taken at a time, so that neighbours take some as well. */
 const adoptAtATime = 4
@@ -23,13 +24,15 @@ const mostLanes = 32
  * Lanes are asked for only while the broker is there. A relay that gave them up because it was gone would otherwise take
  * them again before a neighbour who can reach it.
  */
-export const serve = async (means: CrewMeans): Promise<boolean> => {
+export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean> => {
   const { settings, owner, link, draining, over } = means
   const { session } = owner
-  const crew = createCrew(means)
+  const lookout = createLookout(settings, session)
+  const crew = createCrew({ ...means, lookout })
   const attention = createBell()
   const unwatch = link.watch(attention.ring)
   const ending = AbortSignal.any([session.lost, draining])
+  const watching = lookout.keep(ending)
   let linkedAtMs = performance.now()
 
   const takeLanes = async (): Promise<void> => {
@@ -55,6 +58,7 @@ export const serve = async (means: CrewMeans): Promise<boolean> => {
     await link.drop()
   }
   const emptied = await crew.ended()
+  await watching
   await owner.close()
   return emptied
 }

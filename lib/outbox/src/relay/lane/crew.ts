@@ -3,6 +3,7 @@ import type { Owner } from '../own/owner.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { tryUntilDone } from '../try-until-done.ts'
 import type { Listener } from '../wake/listener.ts'
+import type { Lookout } from '../wake/lookout.ts'
 import type { OwnedLane } from './owned-lane.ts'
 import { runLane } from './run-lane.ts'
 
@@ -21,13 +22,14 @@ export type CrewMeans = {
   owner: Owner
   link: BrokerLink
   listener: Listener
+  lookout: Lookout
   /** Aborted when lanes are to be emptied and left. */
   draining: AbortSignal
   /** Aborted when there is no more time for it. */
   over: AbortSignal
 }
 
-export const createCrew = ({ settings, owner, link, listener, draining, over }: CrewMeans): Crew => {
+export const createCrew = ({ settings, owner, link, listener, lookout, draining, over }: CrewMeans): Crew => {
   const { session, home } = owner
   const working = new Map<OwnedLane, Promise<void>>()
   let release = new AbortController()
@@ -41,7 +43,7 @@ export const createCrew = ({ settings, owner, link, listener, draining, over }: 
     const leaving = AbortSignal.any(isHome ? signals : [...signals, draining])
     const unwatch = link.watch(lane.bell.ring)
     listener.add(lane.lane, lane.bell.ring)
-    const isEmpty = await runLane(lane, { settings, link, leaving, draining, stays })
+    const isEmpty = await runLane(lane, { settings, link, lookout, leaving, draining, stays })
     listener.remove(lane.lane)
     unwatch()
     if (isHome && !isEmpty) emptied = false

@@ -45,6 +45,9 @@ export const createOwnedLane = (name: LaneName, session: ControlSession, backoff
 /** The key of a row in a key lane; rows without one share one. */
 export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string => orderingKey ?? ''
 
+/** Rows that are on their way or held back, and so not to be read. */
+export const takenRows = ({ known, held }: OwnedLane): string[] => [...known, ...held.waiting()].map(String)
+
 /** The first row of the lane that may still be there, as far as it was read, or null. */
 export const lowestRow = ({ known, held }: OwnedLane): bigint | null => lowestOf([...known, ...held.ids()])
 

@@ -4,6 +4,7 @@ import { tryUntilDone } from '../try-until-done.ts'
 import type { RelaySettings } from '../options.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createLaneChannel } from '../publish/lane-channel.ts'
+import type { Lookout } from '../wake/lookout.ts'
 import { fallAsleep, sleep, wakeUp } from '../wake/sleep.ts'
 import type { OwnedLane } from './owned-lane.ts'
 import { type Pass, takePass } from './take-pass.ts'
@@ -11,6 +12,7 @@ import { type Pass, takePass } from './take-pass.ts'
 export type LaneMeans = {
   settings: RelaySettings
   link: BrokerLink
+  lookout: Lookout
   /** Ends the work at once: the lane is lost or given up, or the time for it is over. */
   leaving: AbortSignal
   /** Ends the work when the lane is empty. */
@@ -25,7 +27,7 @@ export type LaneMeans = {
  * aborts `leaving`.
  */
 export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boolean> => {
-  const { settings, link, leaving, draining, stays } = means
+  const { settings, link, lookout, leaving, draining, stays } = means
   const { bell } = owned
   const channel = createLaneChannel(owned, link, settings.observe)
   const passMeans = { ...settings, link, channel, leaving }
@@ -44,7 +46,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
       const rest = await tryUntilDone(() => fallAsleep(owned, leaving), settings, leaving)
       if (rest?.kind === 'sleep') {
         if (!stays && rest.nextMs === null) return true
-        await tryUntilDone(() => sleep(owned, rest.nextMs, settings.pollMs, leaving), settings, leaving)
+        await sleep(owned, rest.nextMs, lookout, leaving)
       }
       await tryUntilDone(() => wakeUp(owned), settings, leaving)
     }

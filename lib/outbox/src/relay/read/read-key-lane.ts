@@ -17,31 +17,29 @@ export type KeyBatch = Batch & { lastKey: string }
  */
 export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
   const { session, lane, pointers, held } = owned
-  if (afterKey === '') await raiseFloor(owned)
   const parked = await readParked(owned)
+  if (afterKey === '') await raiseFloor(owned, parked.lowest)
   const taken = [...held.waitingKeys(), ...parked.keys]
   const floor = String(pointers.floor())
   const found = await session.query(readFirstsSql, [lane, floor, afterKey, taken, limit])
   const keyed = found.rows.map(parseLaneRow)
-  const strays = afterKey === '' && keyed.length === 0 && !taken.includes('') ? await readStrays(owned, limit) : []
+  const strays = afterKey === '' && keyed.length === 0 && !taken.includes('') ? await readStray(owned) : []
   const rows = [...keyed, ...strays]
   remember(owned, rows)
   return { rows, full: keyed.length === limit, lastKey: keyed.at(-1)?.orderingKey ?? '' }
 }
 
-/** Rows in a key lane without a key, which nothing here writes: one at a time, since nobody knows their order. */
-const readStrays = async ({ session, lane, pointers }: OwnedLane, limit: number): Promise<LaneRow[]> => {
-  const { rows } = await session.query(readStraysSql, [lane, String(pointers.floor()), Math.min(1, limit)])
+/** A row in a key lane without a key, which nothing here writes: one at a time, since nobody knows their order. */
+const readStray = async ({ session, lane, pointers }: OwnedLane): Promise<LaneRow[]> => {
+  const { rows } = await session.query(readStraySql, [lane, String(pointers.floor())])
   return rows.map(parseLaneRow)
 }
 
 /** Lifts the floor up to the lane's first row, as far as no row can appear below it any more. */
-const raiseFloor = async (owned: OwnedLane): Promise<void> => {
-  const { session, lane, pointers } = owned
-  const parked = await readParked(owned)
+const raiseFloor = async ({ session, lane, pointers }: OwnedLane, lowestParked: bigint | null): Promise<void> => {
   const { rows } = await session.query(lowestSql, [lane, String(pointers.floor())])
   const lowest = rows.map(parseId)
-  pointers.readAll(null, lowestOf([...lowest, parked.lowest].filter((id) => id !== null)))
+  pointers.readAll(null, lowestOf([...lowest, lowestParked].filter((id) => id !== null)))
 }
 
 const parseId = (row: unknown): bigint => {
@@ -53,7 +51,7 @@ const parseId = (row: unknown): bigint => {
  * What is parked in a key lane. Only its owner parks; people set keys free, and then ring. A row that is tried again after
  * this was read is in the lane when that is read, under its old id, and its key is read the next time.
  */
-export const readParked = async ({ session, lane }: OwnedLane): Promise<{ lowest: bigint | null; keys: string[] }> => {
+const readParked = async ({ session, lane }: OwnedLane): Promise<{ lowest: bigint | null; keys: string[] }> => {
   const { rows } = await session.query(readParkedSql, [lane])
   const parked = rows.map(parseParked)
   return { lowest: parked[0]?.id ?? null, keys: parked.map(({ key }) => key) }
@@ -106,12 +104,12 @@ const readFirstsSql = {
     order by ordering_key`,
 }
 
-const readStraysSql = {
-  name: 'read_strays',
+const readStraySql = {
+  name: 'read_stray',
   text: `
     select ${laneColumns}
     from outbox_message
     where lane = $1 and id > $2 and coalesce(ordering_key, '') = ''
     order by id
-    limit $3`,
+    limit 1`,
 }

@@ -1,4 +1,4 @@
-import { lowestRow, type OwnedLane } from '../lane/owned-lane.ts'
+import { lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
 
 /** The rows, in the order of their ids, and whether there may be more. */
@@ -24,9 +24,8 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
  * Locks nothing: only the lane's owner reads it.
  */
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
-  const { session, lane, pointers, held, known } = owned
-  const except = [...known, ...held.waiting()].map(String)
-  const { rows } = await session.query(readFromFloorSql, [lane, String(pointers.floor()), except, limit])
+  const { session, lane, pointers } = owned
+  const { rows } = await session.query(readFromFloorSql, [lane, String(pointers.floor()), takenRows(owned), limit])
   const batch = take(owned, rows, limit)
   pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))
   return batch

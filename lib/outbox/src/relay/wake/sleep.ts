@@ -1,7 +1,8 @@
-import { spreadMs } from '../backoff.ts'
+import { OutboxError } from '../../errors.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
-import { lookAtLane } from '../read/look-at-lane.ts'
+import { lookAtLanes } from '../read/look-at-lanes.ts'
 import { takeXids, xidColumns } from '../read/xids.ts'
+import type { Lookout } from './lookout.ts'
 
 /** While a transaction may commit without ringing, the lane is looked at again after these pauses, milliseconds. */
 const firstPauseMs = 2
@@ -20,7 +21,9 @@ export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise
   // In a transaction after that one: a writer that is younger than this mark sees the bell set.
   const mark = await drawXid(owned)
   for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
-    const { xmin, waiting, nextDueMs } = await lookAtLane(owned)
+    const [look] = await lookAtLanes(session, [owned])
+    if (look === undefined) throw new OutboxError('row_invalid', 'the look at a lane gave no row')
+    const { xmin, waiting, nextDueMs } = look
     pointers.sawXmin(xmin)
     const waits = [nextDueMs, held.nextMs()].filter((ms) => ms !== null)
     const nextMs = waits.length === 0 ? null : Math.min(...waits)
@@ -31,24 +34,19 @@ export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise
   return { kind: 'work' }
 }
 
-/**
- * Sleeps until somebody rings, or the time comes. A lost ring leaves a row that nobody tells of, so the lane is looked at
- * every now and then, with its bell still set.
- */
+/** The longest time that a timer takes, milliseconds. */
+const longestTimerMs = 2 ** 31 - 1
+
+/** Sleeps until somebody rings, or the time comes. */
 export const sleep = async (
   owned: OwnedLane,
   nextMs: number | null,
-  pollMs: number,
+  lookout: Lookout,
   signal: AbortSignal,
 ): Promise<void> => {
-  let leftMs = nextMs ?? Number.POSITIVE_INFINITY
-  while (leftMs > 0 && !signal.aborted) {
-    const ms = Math.min(spreadMs(pollMs), leftMs)
-    if (await owned.bell.wait(ms, signal)) return
-    const { waiting, nextDueMs } = await lookAtLane(owned)
-    if (waiting) return
-    leftMs = Math.min(leftMs - ms, nextDueMs ?? Number.POSITIVE_INFINITY)
-  }
+  lookout.add(owned)
+  await owned.bell.wait(Math.min(nextMs ?? longestTimerMs, longestTimerMs), signal)
+  lookout.remove(owned)
 }
 
 /** Nobody needs to ring for a relay that is awake. */

@@ -1,0 +1,73 @@
+import { OutboxError } from '../../errors.ts'
+import { type OwnedLane, takenRows } from '../lane/owned-lane.ts'
+import type { ControlSession } from '../own/control-session.ts'
+
+/** What a relay must know of a lane before it may sleep, and while it does. */
+export type Look = {
+  lane: number
+  /** The oldest transaction that was in progress. Every one that is older had ended before the look. */
+  xmin: bigint
+  /** There is a row to be published. */
+  waiting: boolean
+  /** Milliseconds until the next scheduled row is due, 0 if one is, or null if there is none. */
+  nextDueMs: number | null
+}
+
+/**
+ * One statement, so that all of it is of one snapshot: with two, a transaction could end between them, older than the
+ * one and unseen by the other.
+ *
+ * Locks nothing.
+ */
+export const lookAtLanes = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<Look[]> => {
+  const keyed = lanes.filter(({ kind }) => kind === 'key')
+  const others = lanes.filter(({ kind }) => kind !== 'key')
+  const { rows } = await session.query(lookSql, [
+    lanes.map(({ lane }) => lane),
+    lanes.map(({ kind }) => kind === 'key'),
+    lanes.map(({ pointers }) => String(pointers.floor())),
+    keyed.flatMap(({ held }) => held.waitingKeys()),
+    others.flatMap(takenRows),
+  ])
+  return rows.map(parseLook)
+}
+
+const parseLook = (row: unknown): Look => {
+  if (
+    typeof row === 'object' &&
+    row !== null &&
+    'lane' in row &&
+    typeof row.lane === 'number' &&
+    'xmin' in row &&
+    typeof row.xmin === 'string' &&
+    'waiting' in row &&
+    typeof row.waiting === 'boolean' &&
+    'ms' in row &&
+    (row.ms === null || typeof row.ms === 'number')
+  ) {
+    const nextDueMs = row.ms === null ? null : Math.max(0, Math.ceil(row.ms))
+    return { lane: row.lane, xmin: BigInt(row.xmin), waiting: row.waiting, nextDueMs }
+  }
+  throw new OutboxError('row_invalid', 'the look at a lane gave columns of other types than expected')
+}
+
+// A key, and an id, is in one lane only, so what is held back can be given for all lanes at once.
+const lookSql = {
+  name: 'look_at_lanes',
+  text: `
+    select own.lane, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
+      case when own.keyed then exists (
+        select from outbox_message
+        where lane = own.lane and id > own.floor and coalesce(ordering_key, '') <> all($4::text[])
+          and coalesce(ordering_key, '') <> all(
+            array(select coalesce(ordering_key, '') from outbox_parked where lane = own.lane)
+          )
+      ) else exists (
+        select from outbox_message where lane = own.lane and id > own.floor and id <> all($5::bigint[])
+      ) end as waiting,
+      (
+        select (extract(epoch from min(available_at) - clock_timestamp()) * 1000)::float8
+        from outbox_scheduled where lane = own.lane
+      ) as ms
+    from unnest($1::int[], $2::bool[], $3::bigint[]) as own (lane, keyed, floor)`,
+}

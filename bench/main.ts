@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { StackError, startStack } from '@esteira/dev/stack'
+import { bundleRelay } from '@esteira/sidecar/bundle'
 import { benchBacklog } from './backlog.ts'
 import { benchBell } from './bell.ts'
 import { benchIdle } from './idle.ts'
@@ -9,6 +10,7 @@ import { benchPinned } from './pinned.ts'
 import { benchRelay } from './relay.ts'
 import type { Report } from './report/verdict.ts'
 import { openPlace, type Place } from './services/open-place.ts'
+import { relayProgram } from './services/start-sidecar.ts'
 import { benchTakeover } from './takeover.ts'
 
 const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promise<Report>> = {
@@ -32,6 +34,7 @@ const run = async (names: readonly BenchName[], options: BenchOptions): Promise<
     rabbitmqUrl: process.env['RABBITMQ_URL'],
   })
   try {
+    await bundleRelay(relayProgram)
     for (const name of names) {
       const place = await openPlace(stack, name)
       try {

@@ -1,15 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import type { Place } from './open-place.ts'
 
-/** The relay's process as it ships: bundled, where it was bundled. */
-const program = ['../../sidecar/dist/main.js', '../../sidecar/src/main.ts']
-  .map((path) => fileURLToPath(new URL(path, import.meta.url)))
-  .find((path) => existsSync(path))
+/** The relay's process as it ships: bundled. */
+export const relayProgram = fileURLToPath(new URL('../../.esteira/bench/relay.js', import.meta.url))
 
 const lineSchema = z.looseObject({ event: z.string(), confirmed: z.int().optional() })
 
@@ -18,8 +15,6 @@ export type Line = z.infer<typeof lineSchema> & { atMs: number }
 
 export type Sidecar = {
   pid: number
-  /** Its file, from the repository on. */
-  program: string
   /** When it was told to start, by this process's monotonic clock. */
   startedMs: number
   lines: Line[]
@@ -30,13 +25,12 @@ export type Sidecar = {
 
 /** Starts a relay of the place's lane in a process of its own, with what it does while it works in its log. */
 export const startSidecar = ({ databaseUrl, rabbitmqUrl, lane }: Place, env: Record<string, string> = {}): Sidecar => {
-  if (program === undefined) throw new Error('there is no sidecar')
   const startedMs = performance.now()
-  const child = spawn(process.execPath, [program], {
+  const child = spawn(process.execPath, [relayProgram], {
     env: { DATABASE_URL: databaseUrl, RABBITMQ_URL: rabbitmqUrl, ESTEIRA_LANE: lane.name, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  if (child.pid === undefined) throw new Error(`${program} could not be started`)
+  if (child.pid === undefined) throw new Error(`${relayProgram} could not be started`)
   const ended = once(child, 'close')
   const lines: Line[] = []
   const watchers = new Set<() => void>()
@@ -50,7 +44,6 @@ export const startSidecar = ({ databaseUrl, rabbitmqUrl, lane }: Place, env: Rec
   void ended.then(look)
   return {
     pid: child.pid,
-    program: program.replace(/^.*\/(?=sidecar\/)/, ''),
     startedMs,
     lines,
     saw: (isMeant) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach } from 'vitest'
 
-const program = join(import.meta.dirname, '../src/main.ts')
+const source = join(import.meta.dirname, '../src/main.ts')
 
 const started: ChildProcess[] = []
 
@@ -17,7 +17,7 @@ afterEach(async () => {
 })
 
 /** The relay as a process of its own, with its lines as they come; it ends with the test. */
-export const startSidecar = (env: Record<string, string>) => {
+export const startSidecar = (env: Record<string, string>, program = source) => {
   const child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'pipe'] })
   started.push(child)
   const lines: Record<string, unknown>[] = []

@@ -3,11 +3,13 @@ import {
   connections,
   httpUrl,
   loadConfig,
+  oneOf,
   postgresUrl,
   rabbitmqUrl,
   type Setting,
   text,
   token,
+  variables,
 } from '@esteira/service'
 import { defaultCredentials } from './rd-station/index.ts'
 
@@ -22,6 +24,8 @@ const settings = {
   clientSecret: text('RDSTATION_CLIENT_SECRET', { fallback: defaultCredentials.clientSecret, secret: true }),
   refreshToken: text('RDSTATION_REFRESH_TOKEN', { fallback: defaultCredentials.refreshToken, secret: true }),
   adminToken: optional(token('ESTEIRA_ADMIN_TOKEN')),
+  // The house waits for a line that each process writes at "info" when it is ready.
+  logLevel: oneOf('ESTEIRA_LOG_LEVEL', ['debug', 'info'], { fallback: 'info' }),
   connections,
 }
 
@@ -37,7 +41,7 @@ export const readEnvironment = (env: NodeJS.ProcessEnv) => {
     refreshToken,
     connections: given,
     ...servers
-  } = loadConfig(env, settings)
+  } = loadConfig(env, settings, ignoredVariables(env))
   return {
     ...servers,
     /** An RD Station, or what stands in for it, that somebody else runs. */
@@ -45,4 +49,27 @@ export const readEnvironment = (env: NodeJS.ProcessEnv) => {
     /** Variables of connections for Database.query, beside `crm`. */
     connections: Object.fromEntries([...given].map(([name, url]) => [connectionPrefix + name.toUpperCase(), url])),
   }
+}
+
+/** Variables of Esteira that `npm start` would not heed, each with what to do instead. */
+const ignoredVariables = (env: NodeJS.ProcessEnv): string[] => {
+  const read: string[] = Object.values(settings).flatMap((setting) => ('variable' in setting ? [setting.variable] : []))
+  const isSet = (name: string) => env[name] !== undefined
+  const ofNoUse = Object.keys(variables)
+    .filter((name) => isSet(name) && !read.includes(name))
+    .map((name) => `${name} has no effect on npm start${insteadOf[name] ?? ''}; unset it`)
+  const withoutAddress = isSet('RDSTATION_BASE_URL')
+    ? []
+    : ['RDSTATION_CLIENT_ID', 'RDSTATION_CLIENT_SECRET', 'RDSTATION_REFRESH_TOKEN']
+        .filter(isSet)
+        .map((name) => `${name} is for the RD Station at RDSTATION_BASE_URL, which is not set`)
+  const own = isSet(ownConnection) ? [`${ownConnection} is the house's own, the leads; take another name`] : []
+  return [...ofNoUse, ...withoutAddress, ...own]
+}
+
+const ownConnection = `${connectionPrefix}CRM`
+
+const insteadOf: Record<string, string> = {
+  ESTEIRA_HTTP_PORT: ', which takes --port',
+  RDSTATION_LEADS: ', which takes --leads',
 }

@@ -44,6 +44,7 @@ const main = async ({ options, environment, screen, signal }: Start): Promise<Su
       leads: options.leads,
       rdStation: environment.rdStation,
       connections: environment.connections,
+      logLevel: environment.logLevel,
       cron: options.once && !options.keep ? 'off' : 'local',
       env: process.env,
       observe: services.onProcess,

@@ -40,6 +40,14 @@ test.each([
     says: 'ESTEIRA_ADMIN_TOKN is not a variable of Esteira, did you mean ESTEIRA_ADMIN_TOKEN?\n',
   },
   {
+    env: { RABITMQ_URL: 'amqp://somewhere' },
+    says: 'RABITMQ_URL is not a variable of Esteira, did you mean RABBITMQ_URL?\n',
+  },
+  {
+    env: { ESTEIRA_HTTP_PORT: '8081' },
+    says: 'ESTEIRA_HTTP_PORT has no effect on npm start, which takes --port; unset it\n',
+  },
+  {
     env: { DATABASE_URL: 'me:secret@somewhere' },
     says:
       'DATABASE_URL (Postgres that holds workflows, jobs and the outbox): ' +

@@ -98,15 +98,15 @@ describe('a second start, left up with --keep', () => {
     )
   })
 
-  test('is ended by Ctrl-C in order: programs, RabbitMQ, Postgres', async () => {
+  test('is ended by Ctrl-C in order: who writes, the relays, the stand-in, RabbitMQ, Postgres', async () => {
     const pids = [...runningIn(data).values()]
     expect(pids).toHaveLength(11)
     const { code, signal, stdout, stderr } = await start.interrupt()
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' })
     const stopped = [...stdout.matchAll(/^(.+) has stopped$/gm)].map(([, name]) => name)
-    expect(stopped).toHaveLength(10)
-    expect(stopped.slice(-2)).toEqual(['rabbitmq', 'postgres'])
-    expect(stopped.indexOf('database-query')).toBeLessThan(stopped.indexOf('control-plane'))
+    expect(new Set(stopped.slice(0, 3))).toEqual(new Set(['control-plane', 'rd-station-get-leads', 'database-query']))
+    expect(stopped.slice(3, 7)).toEqual(Array.from({ length: 4 }, () => expect.stringMatching(/^relay of /)))
+    expect(stopped.slice(7)).toEqual(['rd-station stand-in', 'rabbitmq', 'postgres'])
     expect(pids.filter(isAlive)).toEqual([])
     expect(runningIn(data)).toEqual(new Map())
   })

@@ -89,7 +89,8 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     return found
   }
   const broker = await openBroker(vhost.url)
-  const all = programs(settings)
+  const { controlPlane, workers, relays } = programs(settings)
+  const all = [controlPlane, ...workers, ...relays]
   await held.release()
   await Promise.all(all.map(start))
   return {

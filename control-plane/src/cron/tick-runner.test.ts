@@ -114,10 +114,16 @@ test('no more than four programs run at once, and all ticks get their turn', asy
 }, 30_000)
 
 test('stopping waits for what runs and leaves what has not begun', async () => {
-  const { runner, events, starts } = await setup('setTimeout(() => {}, 300)')
+  const go = join(folder, 'go')
+  const { runner, events, starts } = await setup(
+    `const { existsSync } = await import('node:fs')
+     while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 10))`,
+  )
   for (let index = 0; index < 5; index += 1) runner.fire({ ...tick, stepId: `step-${index}` })
   await vi.waitFor(async () => expect(await starts()).toHaveLength(4), 10_000)
-  await runner.stop()
+  const stopped = runner.stop()
+  await writeFile(go, '')
+  await stopped
   expect(events.map(({ kind, stepId }) => `${kind} ${stepId}`).toSorted()).toEqual([
     'tick.fired step-0',
     'tick.fired step-1',

@@ -1,3 +1,4 @@
+import { reasonOf } from '@esteira/service'
 import * as z from 'zod'
 
 const step = z.object({ id: z.string(), name: z.string(), functionName: z.string(), nextStep: z.string().nullable() })
@@ -42,13 +43,20 @@ export type Api = ReturnType<typeof createApi>
 /** Calls the control plane at `url`; an answer that is no success is an error with the problem's own words. */
 export const createApi = (url: string, token: string) => {
   /** The answer as it is, whatever it is. */
-  const request = (method: string, path: string, { body, headers }: Sent = {}): Promise<Response> =>
-    fetch(`${url}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(patienceMs),
-    })
+  const request = async (method: string, path: string, { body, headers }: Sent = {}): Promise<Response> => {
+    try {
+      return await fetch(`${url}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', ...headers },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(patienceMs),
+      })
+    } catch (cause) {
+      // Of itself fetch says no more than that it failed.
+      const reason = reasonOf(cause instanceof Error ? (cause.cause ?? cause) : cause)
+      throw new Error(`no answer from the control plane at ${url}: ${reason}`, { cause })
+    }
+  }
   const call = async <T>(answer: z.ZodType<T>, ...[method, path, sent]: Parameters<typeof request>): Promise<T> => {
     const response = await request(method, path, sent)
     const body: unknown = response.status === 204 ? null : await response.json()

@@ -2,6 +2,9 @@ import { resolve } from 'node:path'
 
 const root = resolve(import.meta.dirname, '../../..')
 
+/** A person waits at Ctrl-C. What does not end in this time is done again at the next start, as after a crash. */
+const graceMs = 4_000
+
 const cronJobScript = resolve(root, 'workers/cron-job/src/main.ts')
 
 /** Where the parts of a house find each other, and what they share. Addresses have user and password. */
@@ -27,12 +30,21 @@ export type RdStationAccount = { baseUrl: string; clientId: string; clientSecret
 /** One process of a house: its name, what it runs, and its whole environment. */
 export type Program = { name: string; script: string; env: Record<string, string> }
 
-/**
- * Every long-lived process of Esteira on one machine: the control plane, the workers, and one relay beside each of them
- * and beside the ticks that the control plane starts.
- */
-export const programs = (house: HouseSettings): Program[] => {
-  const common = { DATABASE_URL: house.databaseUrl, ESTEIRA_LOG_LEVEL: house.logLevel }
+/** Every long-lived process of Esteira on one machine, by what it is to the others. */
+export type Programs = {
+  /** Migrates the database, which nobody can do without. */
+  controlPlane: Program
+  workers: Program[]
+  /** One beside the control plane, one beside the ticks that it starts, and one beside each worker. */
+  relays: Program[]
+}
+
+export const programs = (house: HouseSettings): Programs => {
+  const common = {
+    DATABASE_URL: house.databaseUrl,
+    ESTEIRA_LOG_LEVEL: house.logLevel,
+    ESTEIRA_GRACE_MS: String(graceMs),
+  }
   const relay = (lane: string): Program => ({
     name: `relay of ${lane}`,
     script: resolve(root, 'sidecar/src/main.ts'),
@@ -43,8 +55,8 @@ export const programs = (house: HouseSettings): Program[] => {
     script: resolve(root, 'workers', lane, 'src/main.ts'),
     env: { ...common, RABBITMQ_URL: house.rabbitmqUrl, ESTEIRA_LANE: lane, ...env },
   })
-  return [
-    {
+  return {
+    controlPlane: {
       name: 'control-plane',
       script: resolve(root, 'control-plane/src/main.ts'),
       env: {
@@ -57,18 +69,17 @@ export const programs = (house: HouseSettings): Program[] => {
         ESTEIRA_CRON_LANE: 'cron-job',
       },
     },
-    relay('control-plane'),
-    relay('cron-job'),
-    worker('rd-station-get-leads', {
-      RDSTATION_BASE_URL: house.rdStation.baseUrl,
-      RDSTATION_CLIENT_ID: house.rdStation.clientId,
-      RDSTATION_CLIENT_SECRET: house.rdStation.clientSecret,
-      RDSTATION_REFRESH_TOKEN: house.rdStation.refreshToken,
-    }),
-    relay('rd-station-get-leads'),
-    worker('database-query', { ...house.connections, ESTEIRA_CONNECTION_CRM: house.crmUrl }),
-    relay('database-query'),
-  ]
+    workers: [
+      worker('rd-station-get-leads', {
+        RDSTATION_BASE_URL: house.rdStation.baseUrl,
+        RDSTATION_CLIENT_ID: house.rdStation.clientId,
+        RDSTATION_CLIENT_SECRET: house.rdStation.clientSecret,
+        RDSTATION_REFRESH_TOKEN: house.rdStation.refreshToken,
+      }),
+      worker('database-query', { ...house.connections, ESTEIRA_CONNECTION_CRM: house.crmUrl }),
+    ],
+    relays: ['control-plane', 'cron-job', 'rd-station-get-leads', 'database-query'].map(relay),
+  }
 }
 
 /** The RD Station stand-in as a process. */

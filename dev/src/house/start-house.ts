@@ -23,7 +23,7 @@ export type House = {
   settings: HouseSettings
   /** Runs the cron-job program for one tick and resolves once it has ended well; an abort ends it. */
   fireTick: (stepId: string, key: string, signal: AbortSignal) => Promise<void>
-  /** Stops the processes in the reverse order of their start; the stack stays. */
+  /** Stops the processes: first those that write, then the relays, which carry what was written last. The stack stays. */
   stop: () => Promise<void>
 }
 
@@ -37,6 +37,7 @@ type HouseOptions = {
   /** An RD Station that is there already; null starts the stand-in. */
   rdStation: RdStationAccount | null
   connections: Record<string, string>
+  logLevel: HouseSettings['logLevel']
   cron: 'local' | 'off'
   env: NodeJS.ProcessEnv
   observe: (event: ProcessEvent) => void
@@ -47,9 +48,9 @@ type HouseOptions = {
 /** Starts the processes of a house and waits until all of them are ready. */
 export const startHouse = async (options: HouseOptions): Promise<House> => {
   const { stack, adminToken, port, signal } = options
-  const started: StartedProcess[] = []
-  const start = (program: Program, restart = true): StartedProcess => {
-    const process = startProcess({
+  const started = new Map<string, StartedProcess>()
+  const start = (program: Program, restart = true): StartedProcess =>
+    startProcess({
       ...program,
       inherit: options.env,
       logFile: stack.logFile(program.name.replaceAll(' ', '-')),
@@ -57,27 +58,31 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
       observe: options.observe,
       restart,
     })
-    if (restart) started.push(process)
-    return process
-  }
   const startAll = async (some: readonly Program[]): Promise<void> => {
     signal.throwIfAborted()
-    await Promise.race([Promise.all(some.map((program) => start(program).ready)), rejectionOf(signal)])
+    const processes = some.map((program) => start(program))
+    for (const process of processes) started.set(process.name, process)
+    await Promise.race([Promise.all(processes.map(({ ready }) => ready)), rejectionOf(signal)])
   }
-  const stop = async (): Promise<void> => {
-    for (const process of started.toReversed()) await process.stop()
+  const stopAll = async (some: readonly Program[]): Promise<void> => {
+    const processes = some.flatMap(({ name }) => started.get(name) ?? [])
+    await Promise.all(processes.map((process) => process.stop()))
   }
   const standInPort = await holdSomePort()
+  const settings = await houseSettings(options, standInPort.port)
+  await queryOnce(settings.crmUrl, leadsTableSql)
+  const { controlPlane, workers, relays } = programs(settings)
+  const standIns =
+    options.rdStation === null ? [rdStationProgram({ port: standInPort.port, leads: options.leads })] : []
+  const stop = async (): Promise<void> => {
+    await stopAll([controlPlane, ...workers])
+    await stopAll(relays)
+    await stopAll(standIns)
+  }
   try {
-    const settings = await houseSettings(options, standInPort.port)
-    await queryOnce(settings.crmUrl, leadsTableSql)
-    const [controlPlane, ...others] = programs(settings)
-    if (controlPlane === undefined) throw new Error('a house has a control plane')
     await Promise.all([port.release(), standInPort.release()])
-    const standIn = rdStationProgram({ port: standInPort.port, leads: options.leads })
-    // The control plane migrates the database, and nobody else can do anything before that.
-    await startAll(options.rdStation === null ? [standIn, controlPlane] : [controlPlane])
-    await startAll(others)
+    await startAll([...standIns, controlPlane])
+    await startAll([...workers, ...relays])
     const url = `http://127.0.0.1:${port.port}`
     return {
       api: createApi(url, adminToken),
@@ -93,7 +98,7 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
 }
 
 const houseSettings = async (
-  { stack, adminToken, port, cron, rdStation, connections }: HouseOptions,
+  { stack, adminToken, port, cron, rdStation, connections, logLevel }: HouseOptions,
   standInPort: number,
 ): Promise<HouseSettings> => {
   const names = databaseNames(stack.postgres)
@@ -106,7 +111,7 @@ const houseSettings = async (
     adminToken,
     port: port.port,
     cron,
-    logLevel: 'info',
+    logLevel,
   }
 }
 

@@ -34,6 +34,19 @@ test('an insert writes its row and gives what it returns', async () => {
   expect(await emails()).toEqual(['1@example.com', null])
 })
 
+test.each(['single', 'multiple'] as const)(
+  'an insert without "returning" has nothing to pass on under %s: it says so, and writes nothing',
+  async (outputType) => {
+    const sql = 'insert into lead values (1)'
+    await expect(call({ sql }, { outputType })).rejects.toMatchObject({
+      final: true,
+      message: 'config.sql gives no rows that could be passed on: expected INSERT ... returning, or outputType null',
+    })
+    expect(await emails()).toEqual([])
+    expect(await call({ sql: 'select 1 from lead' }, { outputType })).toEqual([])
+  },
+)
+
 test('a select gives its rows', async () => {
   await admin.query(`insert into lead values (1, 'a'), (2, 'b')`)
   expect(await call({ sql: 'select id, email from lead where id > $1', params: [1] })).toEqual([{ id: 2, email: 'b' }])

@@ -46,7 +46,8 @@ export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery
     config: configSchema,
     run: async ({ config, job, step }) => {
       const pool = connections.pool(config.connection)
-      const statement: Statement = { sql: config.sql, values: config.params.map(asParameter), jobId: job.id }
+      const values = config.params.map(asParameter)
+      const statement = { sql: config.sql, values, jobId: job.id, rowsWanted: step.outputType !== null }
       if (config.confirm === 'none') {
         if (step.outputType !== null) throw rowsWithoutConfirmation(step.outputType)
         // Acked at once, so prefetch does not bound them.

@@ -1,8 +1,15 @@
 import type { Pool, PoolClient } from 'pg'
+import { DatabaseQueryError } from './errors.ts'
 import { claimInLedger, ensureLedger, keepRows } from './ledger.ts'
 
 /** A statement of one job: the text never contains data, the values are bound to `$1`, `$2` ... */
-export type Statement = { sql: string; values: unknown[]; jobId: string }
+export type Statement = {
+  sql: string
+  values: unknown[]
+  jobId: string
+  /** Whether its rows are the job's output, so that one which can give none is a mistake. */
+  rowsWanted: boolean
+}
 
 /** Runs a statement that only reads; the server refuses it if it would write. Resolves to its rows. */
 export const readRows = (pool: Pool, statement: Statement): Promise<unknown[]> =>
@@ -31,9 +38,17 @@ export const executeOnce = async (
  * Without values pg would use the protocol that takes several statements at once, and one of them could end the
  * transaction: the next would write in spite of `read only`, or beside the ledger.
  */
-const runAlone = async (client: PoolClient, { sql, values }: Statement): Promise<unknown[]> => {
+const runAlone = async (client: PoolClient, { sql, values, rowsWanted }: Statement): Promise<unknown[]> => {
   const alone = { text: sql, values, queryMode: 'extended' }
-  return (await client.query<object>(alone)).rows
+  const { rows, fields, command } = await client.query<object>(alone)
+  // Thrown before the commit: a step that is put right later finds nothing half done.
+  if (rowsWanted && fields.length === 0) {
+    throw new DatabaseQueryError(
+      'config_invalid',
+      `config.sql gives no rows that could be passed on: expected ${command} ... returning, or outputType null`,
+    )
+  }
+  return rows
 }
 
 /** A server may be set to answer before a commit is on disk; `durable` does not take that for an answer. */

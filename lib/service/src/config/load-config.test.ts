@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ConfigError, loadConfig, type Settings } from './load-config.ts'
-import { connections, integer, oneOf, postgresUrl, text, token, withoutPassword } from './values.ts'
+import { connections, integer, oneOf, postgresUrl, rabbitmqUrl, text, token, withoutPassword } from './values.ts'
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
@@ -52,6 +52,15 @@ test('an address that cannot be read is told without its value', () => {
 test('a required variable that is missing is told with the one that was set in its place', () => {
   expect(problemsOf({ DATABSE_URL: databaseUrl, PGHOST: 'db' })).toEqual([
     expect.stringMatching(/^DATABASE_URL .* is not set; DATABSE_URL is set: did you mean it\?$/),
+  ])
+})
+
+test('a misspelt variable that could be left out is told as well, so that it is not left out in silence', () => {
+  const env = { DATABASE_URL: databaseUrl, RABITMQ_URL: 'amqp://broker', ESTERIA_LANE: 'web-1', PGHOST: 'db' }
+  const wanted = { ...settings, rabbitmqUrl: { ...rabbitmqUrl('RABBITMQ_URL'), fallback: 'amqp://127.0.0.1' } }
+  expect(problemsOf(env, wanted)).toEqual([
+    'ESTERIA_LANE is not a variable of Esteira, did you mean ESTEIRA_LANE?',
+    'RABITMQ_URL is not a variable of Esteira, did you mean RABBITMQ_URL?',
   ])
 })
 

@@ -24,19 +24,23 @@ export type Config<S extends Settings> = {
 /**
  * Reads a process's settings from its environment.
  *
- * @throws ConfigError with every problem at once: what is missing, with a variable that may have been meant for it; what
- * is not as expected; and unknown `ESTEIRA_` or `RDSTATION_` variables with the nearest known name.
+ * @throws ConfigError with every problem at once: what is missing or misspelt, what is not as expected, unknown `ESTEIRA_`
+ * or `RDSTATION_` variables with the nearest known name, and what the caller `found` before.
  */
-export const loadConfig = <S extends Settings>(env: NodeJS.ProcessEnv, settings: S): Config<S> =>
-  loadConfigs(env, settings, {})[0]
+export const loadConfig = <S extends Settings>(
+  env: NodeJS.ProcessEnv,
+  settings: S,
+  found: readonly string[] = [],
+): Config<S> => loadConfigs(env, settings, {}, found)[0]
 
 /** As `loadConfig`, for two groups of settings whose problems are told together. */
 export const loadConfigs = <A extends Settings, B extends Settings>(
   env: NodeJS.ProcessEnv,
   first: A,
   second: B,
+  found: readonly string[] = [],
 ): [Config<A>, Config<B>] => {
-  const problems = unknownVariables(env)
+  const problems = [...unknownVariables(env), ...found]
   const configs = [readSettings(env, first, problems), readSettings(env, second, problems)] as const
   if (problems.length > 0 || !isComplete(configs[0], first) || !isComplete(configs[1], second)) {
     throw new ConfigError(problems)
@@ -54,8 +58,13 @@ const readSettings = (env: NodeJS.ProcessEnv, settings: Settings, problems: stri
     const text = env[setting.variable]
     const about = `${setting.variable} (${variables[setting.variable]})`
     if (text === undefined) {
-      if (setting.fallback === undefined) problems.push(`${about} is not set${hintOfForeign(env, setting.variable)}`)
-      else config[key] = setting.fallback
+      const meant = meantFor(env, setting.variable)
+      if (setting.fallback === undefined) {
+        problems.push(`${about} is not set${meant === undefined ? '' : `; ${meant} is set: did you mean it?`}`)
+      } else {
+        config[key] = setting.fallback
+        if (meant !== undefined) problems.push(notOfEsteira(meant, setting.variable))
+      }
       continue
     }
     const parsed = setting.parse(text)
@@ -83,22 +92,22 @@ const isComplete = <S extends Settings>(config: Record<string, unknown>, setting
   Object.keys(settings).every((key) => key in config)
 
 /**
- * Whatever else is set is nobody's business here, until a variable is missing that it may have been meant for. Names that
- * are ours are told, or used, as such.
+ * The variable that was set in place of one that is not. Whatever else is set is nobody's business here; names that are
+ * ours are told, or used, as such.
  */
-const hintOfForeign = (env: NodeJS.ProcessEnv, wanted: VariableName): string => {
-  const foreign = Object.keys(env).filter((name) => !isOurs(name) && !isKnown(name))
-  const meant = misspellingOf(wanted, foreign)
-  return meant === undefined ? '' : `; ${meant} is set: did you mean it?`
-}
+const meantFor = (env: NodeJS.ProcessEnv, wanted: VariableName): string | undefined =>
+  misspellingOf(
+    wanted,
+    Object.keys(env).filter((name) => !isOurs(name) && !isKnown(name)),
+  )
 
 const unknownVariables = (env: NodeJS.ProcessEnv): string[] =>
   Object.keys(env)
     .filter((name) => isOurs(name) && !isKnown(name) && !name.startsWith(connectionPrefix))
-    .map((name) => {
-      const known = [...Object.keys(variables), asConnection(name)]
-      return `${name} is not a variable of Esteira, did you mean ${nearest(name, known)}?`
-    })
+    .map((name) => notOfEsteira(name, nearest(name, [...Object.keys(variables), asConnection(name)])))
+
+const notOfEsteira = (name: string, meant: string): string =>
+  `${name} is not a variable of Esteira, did you mean ${meant}?`
 
 const isKnown = (name: string): boolean => Object.hasOwn(variables, name)
 

@@ -22,6 +22,7 @@ export type ControlPlaneErrorCode =
   | 'first_step_missing'
   | 'first_step_ambiguous'
   | 'run_unknown'
+  | 'idempotency_key_reused'
   | 'job_unknown'
   | 'database_unavailable'
   | 'internal'

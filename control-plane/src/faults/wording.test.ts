@@ -24,7 +24,7 @@ test.each([
   [z.enum(['insert', 'select']), 'inser', 'must be one of "insert", "select", did you mean "insert"?'],
   [z.enum(['insert', 'select']), 'x', 'must be one of "insert", "select"'],
   [z.enum(['insert', 'select']), undefined, 'is missing, must be one of "insert", "select"'],
-  [z.enum(['step']), 7, 'must be "step"'],
+  [z.enum(['step']), 'Step', 'must be "step", "Step" came'],
 ])('a word that is none of the known is told with the nearest, if one is near (%#)', (schema, value, wording) => {
   expect(wordingsOf(schema, value)).toEqual([wording])
 })

@@ -31,11 +31,12 @@ const faultOf = (issue: z.core.$ZodIssue, value: unknown): string => {
 /** `type` is a name of zod or JSON Schema: `int`, `record`, `boolean`. */
 export const mustBe = (type: string, value: unknown): string => `must be ${kinds[type] ?? type}${cameInstead(value)}`
 
-/** Of a few values, the nearest is told, if one is near. */
+/** Of several values, the nearest is told, if one is near. */
 export const mustBeOneOf = (values: readonly unknown[], value: unknown): string => {
   const words = values.map((word) => JSON.stringify(word))
+  if (words.length === 1) return `must be ${words[0]}${cameInstead(value)}`
   const hint = typeof value === 'string' ? didYouMean(value, values.map(String)) : ''
-  return `must be ${words.length > 1 ? 'one of ' : ''}${words.join(', ')}${hint}`
+  return `must be one of ${words.join(', ')}${hint}`
 }
 
 type Bound = { unit?: string | undefined; exclusive?: boolean }

@@ -28,6 +28,7 @@ const answers = {
   first_step_missing: [409, 'The workflow has no step to start at'],
   first_step_ambiguous: [409, 'The workflow has several first steps'],
   run_unknown: [404, 'There is no such run'],
+  idempotency_key_reused: [422, 'The key began another run'],
   job_unknown: [404, 'There is no such job'],
   database_unavailable: [503, 'The database does not answer'],
   internal: [500, 'Something went wrong on our side'],

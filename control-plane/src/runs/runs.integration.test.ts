@@ -87,6 +87,20 @@ test('the same key gives the run that it began before', async () => {
   expect((await jobsOf(runOf(await start()).id)).length).toBe(2)
 })
 
+test('a key that began a run does not begin another one with another payload, and says so', async () => {
+  const { runs } = await create(leadsSteps)
+  const start = (payload: unknown) => api.send('POST', runs, { idempotencyKey: 'tuesday', payload })
+  const began = await start([{ segmentationId: 1, of: 'b' }])
+  expect(await start([{ of: 'b', segmentationId: 1 }])).toMatchObject({ status: 200, body: { id: runOf(began).id } })
+  expect(await start([])).toMatchObject({
+    status: 422,
+    body: {
+      code: 'idempotency_key_reused',
+      detail: `Run ${runOf(began).id} began under this key with another payload; send that one, or another key.`,
+    },
+  })
+})
+
 test('without a key every start is a run of its own', async () => {
   const { runs } = await create(leadsSteps)
   const first = runOf(await api.send('POST', runs, {}))

@@ -1,5 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { didYouMean } from '@esteira/service'
-import { cronJobFunctionName, type OpenedRun, openRun } from '@esteira/workflow'
+import { cronJobFunctionName, type OpenedRun, openRun, WorkflowJob } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import { ControlPlaneError } from '../errors.ts'
@@ -12,8 +13,8 @@ import type { RunInput } from './document.ts'
 /**
  * Starts a run by hand, at the workflow's first step or the one that is named, on the version that is there now.
  *
- * @throws ControlPlaneError `workflow_unknown`, `workflow_disabled`, `first_step_missing`, `first_step_ambiguous`, or
- * `body_invalid` when the named step is not there.
+ * @throws ControlPlaneError `workflow_unknown`, `workflow_disabled`, `first_step_missing`, `first_step_ambiguous`,
+ * `body_invalid` when the named step is not there, or `idempotency_key_reused` when the key began a run with another payload.
  */
 export const startRun = async (
   em: EntityManager,
@@ -29,7 +30,7 @@ export const startRun = async (
     )
   }
   const step = input.step === undefined ? onlyFirstStep(workflow) : namedStep(workflow, input.step)
-  return openRun(em, {
+  const opened = await openRun(em, {
     workflow,
     stepId: step.id,
     trigger: 'manual',
@@ -38,6 +39,18 @@ export const startRun = async (
     lane,
     worker,
   })
+  if (!opened.created && 'payload' in input) await expectPayload(em, opened.runId, input.payload)
+  return opened
+}
+
+/** The same request again gets the run that it began; another one under its key is a mistake that would go unseen. */
+const expectPayload = async (em: EntityManager, runId: string, payload: unknown): Promise<void> => {
+  const first = await em.findOne(WorkflowJob, { runId, parentId: null })
+  if (first === null || isDeepStrictEqual(first.payload ?? null, payload ?? null)) return
+  throw new ControlPlaneError(
+    'idempotency_key_reused',
+    `Run ${runId} began under this key with another payload; send that one, or another key.`,
+  )
 }
 
 const onlyFirstStep = (workflow: WorkflowDocument): StepDocument => {

@@ -45,7 +45,7 @@ test('every fault has its place in the config', () => {
 })
 
 test.each([
-  [{ const: 'durable' }, 'none', 'must be "durable"'],
+  [{ const: 'durable' }, 'none', 'must be "durable", "none" came'],
   [{ minimum: 1 }, 0, 'must be at least 1'],
   [{ exclusiveMinimum: 0 }, 0, 'must be more than 0'],
   [{ exclusiveMaximum: 9 }, 9, 'must be less than 9'],

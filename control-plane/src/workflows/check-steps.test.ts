@@ -63,9 +63,11 @@ test.each([
   ])
 })
 
-test('an array, or a payload that each run brings is no fault, nor is any other output type', () => {
+test('an array is no fault, nor is any other output type; without a payload no tick could give items out', () => {
   expect(producer({ config: { schedule: '@daily', payload: [] } })).toEqual([])
-  expect(producer({ config: { schedule: '@daily' } })).toEqual([])
+  expect(producer({ config: { schedule: '@daily' } })).toEqual([
+    { pointer: '/0/config/payload', message: 'is missing, must be an array: outputType is "multiple"' },
+  ])
   expect(producer({ config: { schedule: '@daily', payload: {} }, outputType: 'single' })).toEqual([])
 })
 

@@ -39,7 +39,7 @@ const faultsOfStep = (step: StepDocument, functions: KnownFunctions): Fault[] =>
 
 /** The payload of a CronJob is its result, which `multiple` gives out item by item; nothing in it is evaluated. */
 const faultsOfProduce = ({ functionName, outputType, config: { payload } }: StepDocument): Fault[] => {
-  if (functionName !== cronJobFunctionName || outputType !== 'multiple' || payload === undefined) return []
-  if (Array.isArray(payload)) return []
-  return [{ pointer: '/payload', message: `${mustBe('array', payload)}: outputType is "multiple"` }]
+  if (functionName !== cronJobFunctionName || outputType !== 'multiple' || Array.isArray(payload)) return []
+  const fault = payload === undefined ? 'is missing, must be an array' : mustBe('array', payload)
+  return [{ pointer: '/payload', message: `${fault}: outputType is "multiple"` }]
 }

@@ -33,8 +33,13 @@ test.each([
   ['DATABASE_HOST', 'DATABASE_URL'],
   ['PGHOST', 'DATABASE_URL'],
   ['DATABASE', 'DATABASE_URL'],
+  ['DATABASE_URL_OLD', 'DATABASE_URL'],
+  ['DATABASE_URL_2', 'DATABASE_URL'],
+  ['A_DATABASE_URL', 'DATABASE_URL'],
+  ['POSTGRES_URL', 'DATABASE_URL'],
   ['REDIS_URL', 'DATABASE_URL'],
   ['RABBITMQ_NODENAME', 'RABBITMQ_URL'],
+  ['RABBITMQ_PORT', 'RABBITMQ_URL'],
 ])('%s is not meant for %s', (name, wanted) => {
   expect(misspellingOf(wanted, [name])).toBeUndefined()
 })

@@ -18,11 +18,15 @@ export const didYouMean = (name: string, known: readonly string[]): string => {
   return edits(name, hint) <= 0.6 * Math.max(name.length, hint.length) ? `, did you mean "${hint}"?` : ''
 }
 
-/** Which of `names` somebody may have written for `wanted`: the same words, or two slips of the finger at most. */
+/**
+ * Which of `names` somebody may have written for `wanted`: the same words, or two slips of the finger at most. One that
+ * holds all of `wanted`, as `DATABASE_URL_2` does, was named after it on purpose.
+ */
 export const misspellingOf = (wanted: string, names: readonly string[]): string | undefined => {
-  const sameWords = names.find((name) => wordsOf(name) === wordsOf(wanted))
-  if (sameWords !== undefined || names.length === 0) return sameWords
-  const closest = nearest(wanted, names)
+  const others = names.filter((name) => !name.includes(wanted))
+  const sameWords = others.find((name) => wordsOf(name) === wordsOf(wanted))
+  if (sameWords !== undefined || others.length === 0) return sameWords
+  const closest = nearest(wanted, others)
   return edits(wanted, closest) <= 2 ? closest : undefined
 }
 

@@ -6,6 +6,7 @@ import { parserOf } from './row-values.ts'
 
 /** The databases that steps may name, each with a pool that opens when it is first used. */
 export type Connections = {
+  names: readonly string[]
   /** @throws DatabaseQueryError `connection_unknown` with the nearest name. */
   pool: (name: string) => Pool
   /** Breaks every session. What runs in one fails, so a database that does not answer holds nothing up. */
@@ -25,6 +26,7 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
   const pools = new Map<string, Pool>()
   const severed = new AbortController()
   return {
+    names: [...urls.keys()],
     pool: (name) => {
       const known = pools.get(name)
       if (known !== undefined) return known

@@ -6,21 +6,22 @@ import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { executeOnce, readRows, type Statement } from './run-statement.ts'
 
-const configSchema = z.strictObject({
-  /** Which database: a name that the worker has an `ESTEIRA_CONNECTION_<NAME>` for. */
-  connection: literalText(),
-  /** One statement; data comes in through `$1`, `$2` ... only. */
-  sql: literalText(),
-  /** The values of `$1`, `$2` ...; an array is a Postgres array, an object is JSON. */
-  params: z.array(z.unknown()).default([]),
-  /** `query` reads and is refused if it writes; `execute` may write, once a job. By the statement's first word if left out. */
-  mode: z.enum(['query', 'execute']).optional(),
-  /**
-   * What the job waits for: the commit on disk, the commit in the server's memory, or nothing. With `none` the job goes
-   * on at once; a statement that fails then is logged and not tried again.
-   */
-  confirm: z.enum(['durable', 'applied', 'none']).default('durable'),
-})
+const configSchema = (connections: readonly string[]) =>
+  z.strictObject({
+    /** Which database: a name that the worker has an `ESTEIRA_CONNECTION_<NAME>` for. */
+    connection: literalText(connections),
+    /** One statement; data comes in through `$1`, `$2` ... only. */
+    sql: literalText(),
+    /** The values of `$1`, `$2` ...; an array is a Postgres array, an object is JSON. */
+    params: z.array(z.unknown()).default([]),
+    /** `query` reads and is refused if it writes; `execute` may write, once a job. By the statement's first word if left out. */
+    mode: z.enum(['query', 'execute']).optional(),
+    /**
+     * What the job waits for: the commit on disk, the commit in the server's memory, or nothing. With `none` the job goes
+     * on at once; a statement that fails then is logged and not tried again.
+     */
+    confirm: z.enum(['durable', 'applied', 'none']).default('durable'),
+  })
 
 /** How long a job waits for a database that is away, in milliseconds. */
 const awayMs = 5_000
@@ -43,7 +44,7 @@ export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery
   }
   const fn = defineFunction({
     name: 'Database.query',
-    config: configSchema,
+    config: configSchema(connections.names),
     run: async ({ config, job, step }) => {
       const pool = connections.pool(config.connection)
       const values = config.params.map(asParameter)

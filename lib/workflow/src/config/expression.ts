@@ -93,11 +93,24 @@ const compileJsonata = (source: string): ((scope: Scope) => Promise<unknown>) =>
   }
 }
 
-/** JSONata throws plain objects: a code, a message that may quote values, and the place. Only code and place go on. */
+/**
+ * JSONata throws plain objects: a code, a message and the place. A message quotes the value that the error carries, if it
+ * carries one, and a value may be of the payload; that of a timeout is the time.
+ */
 const describeFault = (cause: unknown): string => {
-  if (typeof cause !== 'object' || cause === null) return 'it cannot be evaluated'
-  const code = 'code' in cause ? `JSONata ${String(cause.code)}` : 'JSONata'
-  const place = 'position' in cause ? ` at character ${String(cause.position)}` : ''
-  const token = 'token' in cause ? ` near "${String(cause.token)}"` : ''
-  return `${code}${place}${token}`
+  if (typeof cause !== 'object' || cause === null || !('code' in cause)) return 'it cannot be evaluated'
+  const code = String(cause.code)
+  const isSafe = !('value' in cause) || code === 'D1012'
+  const words = isSafe && 'message' in cause ? String(cause.message) : (withoutValue[code] ?? `JSONata ${code}`)
+  return 'position' in cause ? `${words}, at character ${String(cause.position)}` : words
+}
+
+/** What goes wrong most often with a payload that is not as expected. */
+const withoutValue: Record<string, string> = {
+  T2001: 'the left side of the operator is not a number',
+  T2002: 'the right side of the operator is not a number',
+  T2010: 'the sides of the comparison are neither both numbers nor both strings',
+  T0410: 'an argument is not of the type that the function takes',
+  T0412: 'an argument is not an array of the type that the function takes',
+  T1006: 'what is called is not a function',
 }

@@ -27,7 +27,7 @@ test('a literal field is never evaluated', async () => {
 
 test('all faults are told at once, each with its pointer', () => {
   expect(faultsOfExpressions({ a: '{{ ( }}', 'b/c': ['fine', '{{ payload. }}'], d: '{{ payload.x }}' })).toEqual([
-    { pointer: '/a', message: expect.stringContaining('JSONata') },
-    { pointer: '/b~1c/1', message: expect.stringContaining('JSONata') },
+    { pointer: '/a', message: expect.stringMatching(/, at character \d+$/) },
+    { pointer: '/b~1c/1', message: expect.stringMatching(/, at character \d+$/) },
   ])
 })

@@ -8,13 +8,16 @@ export const expressionPattern = '\\{\\{[\\s\\S]*\\}\\}'
 /** Marks a config field whose text is taken as it is: an expression in it is refused, never evaluated. */
 export const literalMark = 'x-esteira-literal'
 
-/** A text field of a config that takes no expression, such as SQL, which must never contain data. */
-export const literalText = () =>
+/**
+ * A text field of a config that takes no expression, such as SQL, which must never contain data. With `names`, a step with
+ * another text is refused when it is saved; a worker that has other names by then still runs what it can.
+ */
+export const literalText = (names: readonly string[] = []) =>
   z
     .string()
     .min(1)
     .regex(/^(?![\s\S]*\{\{)/, 'takes no {{ expression }}')
-    .meta({ [literalMark]: true })
+    .meta({ [literalMark]: true, ...(names.length === 0 ? {} : { enum: [...names] }) })
 
 /** The JSON Schema (2020-12) that a payload or an output is described by. */
 export const plainJsonSchema = (schema: z.ZodType): JsonSchema => ({

@@ -2,7 +2,17 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { isAlive, npmStart, type NpmStart, runningIn, runNpmStart, runOn, summaryOf } from '@esteira/test/support'
+import {
+  createHouseApi,
+  isAlive,
+  npmStart,
+  type NpmStart,
+  runningIn,
+  runNpmStart,
+  runOn,
+  summaryOf,
+  waitFor,
+} from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 
@@ -101,6 +111,7 @@ describe('a second start, left up with --keep', () => {
   test('is ended by Ctrl-C in order: who writes, the relays, the stand-in, RabbitMQ, Postgres', async () => {
     const pids = [...runningIn(data).values()]
     expect(pids).toHaveLength(11)
+    await waitsForRateLimit()
     const { code, signal, stdout, stderr } = await start.interrupt()
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' })
     const stopped = [...stdout.matchAll(/^(.+) has stopped$/gm)].map(([, name]) => name)
@@ -109,7 +120,21 @@ describe('a second start, left up with --keep', () => {
     expect(stopped.slice(7)).toEqual(['rd-station stand-in', 'rabbitmq', 'postgres'])
     expect(pids.filter(isAlive)).toEqual([])
     expect(runningIn(data)).toEqual(new Map())
+    // What only waited gave its job back, to come again when the limit is over.
+    const log = readFileSync(join(data, 'logs', 'rd-station-get-leads.log'), 'utf8')
+    expect(log).toMatch(/"event":"job\.written",.*"ending":"requeued",.*"code":"snoozed"/)
+    expect(log).not.toContain('delivery.handed-back')
   })
+
+  /** A run that RD Station has asked to come again in a minute. */
+  const waitsForRateLimit = async () => {
+    const control = `${await start.said(/^RD Station (http:\S+)/)}/_control`
+    const refusal = { status: 429, retryAfter: 60 }
+    await fetch(control, { method: 'PUT', body: JSON.stringify({ failNext: [refusal] }) })
+    const api = createHouseApi(url, token)
+    await api.startRun({ id: (await api.findWorkflow('leads'))?.id ?? '' })
+    await waitFor(async () => (await (await fetch(control)).text()).includes('"429":1'))
+  }
 })
 
 describe('two copies that are started at the same moment, one of them with --fresh', () => {

@@ -9,6 +9,9 @@ const configSchema = z.strictObject({
   pageSize: z.int().min(1).max(125).default(125),
 })
 
+/** RD Station counts requests by the minute. */
+const rateWindowMs = 60_000
+
 /** `RdStation.getLeads`: the contacts of a segmentation of RD Station, as an array of leads. */
 export const getLeads = (client: RdStationClient): StepFunction =>
   defineFunction({
@@ -22,8 +25,8 @@ export const getLeads = (client: RdStationClient): StepFunction =>
         for await (const page of client.contacts({ ...config, signal })) leads.push(...page)
         return leads
       } catch (error) {
-        if (error instanceof RdStationError && error.code === 'throttled' && error.retryAfterMs !== undefined) {
-          return snooze(error.retryAfterMs, error.message)
+        if (error instanceof RdStationError && error.code === 'throttled') {
+          return snooze(error.retryAfterMs ?? rateWindowMs, error.message)
         }
         throw error
       }

@@ -31,18 +31,20 @@ export type Served = { functions: readonly StepFunction[]; close?: () => Promise
 
 /**
  * Runs a worker process until it is asked to stop, and resolves to its exit code. `own` are the settings of the
- * functions themselves; they are read together with the worker's, so all their faults are told at once.
+ * functions themselves; they are read together with the worker's, so all their faults are told at once. `stopping` is
+ * aborted as soon as the worker is asked to stop, when what runs may still end within the grace period: a function that
+ * would only wait gives up.
  */
 export const runWorker = <Own extends Settings>(
   name: string,
   env: NodeJS.ProcessEnv,
   own: Own,
-  serve: (config: Config<Own>, log: Log) => Served,
+  serve: (config: Config<Own>, log: Log, stopping: AbortSignal) => Served,
 ): Promise<number> =>
-  runMain(() => {
+  runMain((stopping) => {
     const [config, ownConfig] = loadConfigs(env, settings, own)
     const log = createLog(name, config.logLevel)
-    const { functions, close } = serve(ownConfig, log)
+    const { functions, close } = serve(ownConfig, log, stopping)
     return {
       log,
       start: async (signal) => {

@@ -3,9 +3,9 @@ import { retryAfterMs, type Http, type HttpRequest } from './http.ts'
 import { readReply, refusal, type Reply } from './reply.ts'
 
 /**
- * Makes one call. A 429 is waited out for as long as it says, and the same call made again.
+ * Makes one call. A 429 is waited out for as long as it says, and the same call made again, unless the worker stops.
  *
- * @throws RdStationError for every other failure, and the signal's reason once it is aborted.
+ * @throws RdStationError for every failure that is not waited out, and the signal's reason once it is aborted.
  */
 export type Call = (request: HttpRequest, signal: AbortSignal) => Promise<Reply>
 
@@ -13,12 +13,15 @@ export type CallOptions = {
   http: Http
   /** How long one call may wait for the rate limit in all, before it fails as `throttled`. */
   maxThrottledMs: number
+  /** Aborted when nobody has the time to wait any more; what is under way still comes to its end. */
+  stopping: AbortSignal
   now: () => number
+  /** Ends early, without an error, once the signal is aborted. */
   wait: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
 export const createCall =
-  ({ http, maxThrottledMs, now, wait }: CallOptions): Call =>
+  ({ http, maxThrottledMs, stopping, now, wait }: CallOptions): Call =>
   async (request, signal) => {
     let waitedMs = 0
     for (;;) {
@@ -29,17 +32,18 @@ export const createCall =
       const pauseMs = Math.max(minPauseMs, asked) + Math.random() * spreadMs
       waitedMs += pauseMs
       if (waitedMs > maxThrottledMs) throw refusal(request, outcome, now())
-      await wait(pauseMs, signal)
+      await wait(pauseMs, AbortSignal.any([signal, stopping]))
+      signal.throwIfAborted()
+      if (stopping.aborted) throw refusal(request, outcome, now())
     }
   }
 
-/** Waits, and throws the signal's reason once it is aborted. */
+/** Waits, at most until the signal is aborted. */
 export const waitFor = async (ms: number, signal: AbortSignal): Promise<void> => {
   try {
     await delay(ms, undefined, { signal })
   } catch (error) {
-    signal.throwIfAborted()
-    throw error
+    if (!signal.aborted) throw error
   }
 }
 

@@ -1,5 +1,6 @@
 import { startRdStation, type RdStationOptions } from '@esteira/dev/rd-station'
 import { expect, onTestFinished, test } from 'vitest'
+import { waitFor } from './call.ts'
 import { createRdStationClient, type RdStationClientOptions } from './client.ts'
 import type { Contact } from './contacts.ts'
 
@@ -199,6 +200,24 @@ test('a call does not wait for the rate limit for ever', async () => {
     message: `GET ${contactsPath}?page=1&page_size=10: answered 429 RATE_LIMIT_EXCEDDED, to be tried again after 40000 ms`,
   })
   expect(waits).toHaveLength(2)
+})
+
+test('a wait for the rate limit is given up when the worker stops, and none is begun after that', async () => {
+  const stopping = new AbortController()
+  const waiting = Promise.withResolvers<void>()
+  const wait = (ms: number, signal: AbortSignal) => {
+    waiting.resolve()
+    return waitFor(ms, signal)
+  }
+  const { contacts, rdStation } = await setup({ leads: 20 }, { stopping: stopping.signal, wait })
+  const throttled = { code: 'throttled', retryAfterMs: 40_000 }
+  rdStation.control.set({ failNext: [{ status: 429, retryAfter: 40, times: 2 }] })
+  const read = all(contacts())
+  await waiting.promise
+  stopping.abort()
+  await expect(read).rejects.toMatchObject(throttled)
+  await expect(all(contacts())).rejects.toMatchObject(throttled)
+  expect(await all(contacts()), 'what needs no wait').toHaveLength(20)
 })
 
 /** A page prepared for the stand-in, with or without the total of its segmentation. */

@@ -14,6 +14,8 @@ export type RdStationClientOptions = Credentials & {
   maxResponseBytes?: number
   /** How long one call may wait for the rate limit in all; ten minutes. */
   maxThrottledMs?: number
+  /** Once it is aborted, a call that would wait for the rate limit fails as `throttled` instead. */
+  stopping?: AbortSignal
   /** Milliseconds since 1970; a test passes a clock of its own, and with it a wait that moves that clock. */
   now?: () => number
   wait?: CallOptions['wait']
@@ -30,9 +32,10 @@ export type RdStationClient = {
 export const createRdStationClient = (options: RdStationClientOptions): RdStationClient => {
   const { baseUrl, clientId, clientSecret, refreshToken, now = Date.now, wait = waitFor } = options
   const { deadlineMs = 30_000, maxResponseBytes = 4 * 1024 * 1024, maxThrottledMs = 600_000 } = options
+  const { stopping = new AbortController().signal } = options
   const closing = new AbortController()
   const http = createHttp({ baseUrl, deadlineMs, maxResponseBytes })
-  const call = createCall({ http, maxThrottledMs, now, wait })
+  const call = createCall({ http, maxThrottledMs, stopping, now, wait })
   const credentials = { clientId, clientSecret, refreshToken }
   const authorizedCall = createAuthorizedCall(
     call,

@@ -3,7 +3,7 @@ export type RdStationErrorCode =
   | 'unreachable' // refused, reset, no such host, or the connection broke in the middle of an answer
   | 'timeout' // no whole answer within the deadline of the call
   | 'unavailable' // 408, 425 or 5xx
-  | 'throttled' // 429, and the wait it asks for is longer than a call may wait
+  | 'throttled' // 429, and the wait it asks for is longer than a call may wait, or the worker stops
   | 'not_json' // an answer that says it is fine and is not JSON: a page of a proxy, or cut off
   | 'unexpected_shape' // JSON that is not what the API promises
   | 'too_large' // more bytes than a call takes

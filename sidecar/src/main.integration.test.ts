@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { cloneDatabase, createVhost } from '@esteira/test/support'
+import { cloneDatabase, createVhost, startProxy } from '@esteira/test/support'
 import amqplib from 'amqplib'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -37,6 +39,15 @@ const environment = (lane: string) => ({
   ESTEIRA_LANE: lane,
   ESTEIRA_GRACE_MS: '10000',
 })
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no port')
+  return address.port
+}
 
 const commit = async (lane: string, payloads: readonly unknown[]) => {
   const id = await registerLane(db, lane)
@@ -94,6 +105,28 @@ test('the relay is ready without RabbitMQ, and says where it looks for it withou
     reason: expect.stringContaining('ECONNREFUSED'),
   })
   expect(JSON.stringify(relay.lines)).not.toContain('s3cret')
+})
+
+test('the relay is ready and tells its metrics without RabbitMQ, and says that it is not ready without Postgres', async () => {
+  const port = String(await freePort())
+  const at = (path: string) => fetch(`http://127.0.0.1:${port}${path}`)
+  const proxy = await startProxy(database.url)
+  startSidecar({
+    ...environment('looked at'),
+    DATABASE_URL: proxy.url,
+    RABBITMQ_URL: `amqp://app:s3cret@${nobody}/app`,
+    ESTEIRA_HEALTH_PORT: port,
+  })
+  await expect.poll(async () => (await at('/readyz').catch(() => null))?.status, soon).toBe(200)
+  expect((await at('/healthz')).status).toBe(200)
+  const metrics = await at('/metrics')
+  expect(metrics.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+  expect(await metrics.text()).toMatch(/^esteira_relay_broker_up 0$/m)
+  await proxy.stop()
+  await expect.poll(async () => (await at('/readyz')).status, soon).toBe(503)
+  expect((await at('/healthz')).status).toBe(200)
+  expect((await at('/metrics')).status).toBe(200)
+  expect((await at('/')).status).toBe(404)
 })
 
 test('without Postgres every try is one line with the address, and SIGTERM ends the waiting', async () => {

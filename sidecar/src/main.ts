@@ -1,15 +1,30 @@
 import { createRelay } from '@esteira/outbox/relay'
-import { createLog, runMain } from '@esteira/service'
+import { createLog, runMain, serveHealth } from '@esteira/service'
 import { loadSidecarConfig } from './config.ts'
 import { logObservation } from './log-observation.ts'
+import { createRelayMetrics } from './relay-metrics.ts'
 
 process.exitCode = await runMain(() => {
-  const { graceMs, logLevel, ...config } = loadSidecarConfig(process.env)
+  const { graceMs, logLevel, healthHost, healthPort, adopt, ...config } = loadSidecarConfig(process.env)
   const log = createLog('relay', logLevel)
-  const relay = createRelay({ ...config, observe: (observation) => logObservation(log, observation) })
+  const metrics = createRelayMetrics()
+  const relay = createRelay({
+    ...config,
+    adopt: adopt === 'yes',
+    observe: (observation) => {
+      metrics.count(observation)
+      logObservation(log, observation)
+    },
+  })
+  const health = {
+    // Not whether RabbitMQ is there: a pod must be able to write while it is away.
+    isReady: () => relay.state().database === 'up',
+    metrics: async () => metrics.text(relay.state(), await relay.backlog()),
+  }
   return {
     log,
     start: async (signal) => {
+      if (healthPort !== null) await serveHealth(health, healthHost, healthPort)
       await relay.start({ signal })
       log.info({ event: 'ready', lane: config.lane })
       return { stop: () => relay.stop({ graceMs }) }

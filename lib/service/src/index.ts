@@ -17,4 +17,5 @@ export {
 export { connectionPrefix, variables, type VariableName } from './config/variables.ts'
 export { createLog, logLevels, type Log } from './log.ts'
 export { didYouMean, nearest } from './nearest.ts'
+export { type Health, serveHealth } from './serve-health.ts'
 export { exitCodes, runMain, type Running } from './run-main.ts'

@@ -1,4 +1,5 @@
 export { OutboxError, type OutboxErrorCode } from '../errors.ts'
 export type { Observation } from './observation.ts'
 export type { RelayOptions } from './options.ts'
-export { createRelay, type Relay, type Turn } from './relay.ts'
+export type { LaneBacklog } from './read/measure-backlog.ts'
+export { createRelay, type Relay, type RelayState, type Turn } from './relay.ts'

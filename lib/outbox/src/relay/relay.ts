@@ -7,6 +7,7 @@ import { pause } from './pause.ts'
 import { createBrokerLink } from './publish/broker-link.ts'
 import { keepLinked } from './publish/keep-linked.ts'
 import { createLaneChannel, type LaneChannel } from './publish/lane-channel.ts'
+import { type LaneBacklog, measureBacklog } from './read/measure-backlog.ts'
 import { serve } from './serve.ts'
 import { tryUntilDone } from './try-until-done.ts'
 import { type Listener, startListener } from './wake/listener.ts'
@@ -14,6 +15,9 @@ import { within } from './within.ts'
 
 /** What one turn did: nothing, since a neighbour owns the lane or the broker takes no messages for now; or one pass. */
 export type Turn = { kind: 'waiting' } | { kind: 'blocked' } | ({ kind: 'done' } & Pass)
+
+/** How a relay stands: with Postgres, with RabbitMQ, and how many lanes are its own. */
+export type RelayState = { database: 'up' | 'down'; broker: 'up' | 'down' | 'blocked'; lanes: number }
 
 /** Carries the rows of lanes to RabbitMQ for as long as it runs. */
 export type Relay = {
@@ -29,6 +33,13 @@ export type Relay = {
    * everything. What is left waits in the table for the next owner. A second call changes nothing.
    */
   stop: (options: { graceMs: number }) => Promise<void>
+  state: () => RelayState
+  /**
+   * What waits in the relay's lanes, by one statement. Empty while Postgres is away.
+   *
+   * @throws What Postgres says.
+   */
+  backlog: () => Promise<LaneBacklog[]>
   /**
    * One pass through the home lane without the loop, for tests and scripts. Opens what it needs; `stop` closes it.
    *
@@ -44,6 +55,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   const draining = new AbortController()
   const over = new AbortController()
   const ready = Promise.withResolvers<void>()
+  let current: Owner | null = null
   let listener: Listener | null = null
   let working: Promise<boolean> | null = null
   let stopped: Promise<void> | null = null
@@ -56,6 +68,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     while (!draining.signal.aborted) {
       const owner = await tryUntilDone(openOrRefuse, settings, draining.signal)
       if (owner === null) break
+      current = owner
       listener ??= startListener(settings)
       void listener.listening.then(ready.resolve)
       emptied = await serve({ settings, owner, link, listener, draining: draining.signal, over: over.signal })
@@ -112,6 +125,18 @@ export const createRelay = (options: RelayOptions): Relay => {
       }
     },
     stop: ({ graceMs }) => (stopped ??= stop(graceMs)),
+    state: () => {
+      const living = livingOf(current)
+      return {
+        database: living === null ? 'down' : 'up',
+        broker: link.blocked() ? 'blocked' : link.up() ? 'up' : 'down',
+        lanes: living?.lanes().length ?? 0,
+      }
+    },
+    backlog: async () => {
+      const living = livingOf(current)
+      return living === null ? [] : measureBacklog(living.session, living.lanes())
+    },
     runOnce: async () => {
       if (working !== null) throw misused('the loop takes the turns of a relay that was started')
       if (stopped !== null) throw misused('the relay was stopped')
@@ -130,5 +155,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     },
   }
 }
+
+const livingOf = (owner: Owner | null): Owner | null => (owner?.session.lost.aborted === false ? owner : null)
 
 const misused = (message: string): OutboxError => new OutboxError('relay_misused', message)

@@ -38,7 +38,7 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   const takeLanes = async (): Promise<void> => {
     const home = await owner.ownHome()
     if (home !== null) crew.start(home)
-    const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - owner.count()) : 0
+    const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - owner.lanes().length) : 0
     if (room > 0) for (const lane of await owner.adopt(room)) crew.start(lane)
   }
 

@@ -39,11 +39,11 @@ export const token = (variable: VariableName): Setting<string> =>
 const minTokenLength = 32
 
 /** A whole number within a range, both ends included. */
-export const integer = (
+export const integer = <Fallback extends number | null = number>(
   variable: VariableName,
-  options: { min: number; max: number; fallback?: number },
-): Setting<number> =>
-  setting(
+  options: { min: number; max: number; fallback?: Fallback },
+): Setting<number | Fallback> =>
+  setting<number | Fallback>(
     variable,
     (value) => {
       const number = Number(value)

@@ -16,8 +16,8 @@ export type Owner = {
   ownHome: () => Promise<OwnedLane | null>
   /** Takes lanes that hold rows and have no owner, at most `limit`. */
   adopt: (limit: number) => Promise<OwnedLane[]>
-  /** How many lanes are ours. */
-  count: () => number
+  /** The lanes that are ours now. */
+  lanes: () => OwnedLane[]
   /** Ends the session, and with it frees every lane. */
   close: () => Promise<void>
   /** Gives a lane to whoever asks for it next. */
@@ -51,7 +51,7 @@ export const openOwner = async ({
   return {
     session,
     home,
-    count: () => lanes.size,
+    lanes: () => [...lanes.values()],
     ownHome: async () => {
       const owned = lanes.get(home.lane) ?? (await take(home))
       if (owned === null && !waiting) observe({ kind: 'relay.waiting', lane: name })

@@ -1,0 +1,61 @@
+import { OutboxError } from '../../errors.ts'
+import type { OwnedLane } from '../lane/owned-lane.ts'
+import type { ControlSession } from '../own/control-session.ts'
+
+/** What waits in a lane. A lane that holds more rows than `mostCounted` tells that number. */
+export type LaneBacklog = {
+  lane: string
+  rows: number
+  /** The age of the first row, by the clock of Postgres; 0 when there is none. */
+  oldestSeconds: number
+}
+
+/** To count a backlog of millions would cost more than anybody learns from it. */
+export const mostCounted = 10_000
+
+/** Looks above the floors only, so the cost does not hang on how many rows were there before. */
+export const measureBacklog = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<LaneBacklog[]> => {
+  const { rows } = await session.query(backlogSql, [
+    lanes.map(({ name }) => name),
+    lanes.map(({ lane }) => lane),
+    lanes.map(({ pointers }) => String(pointers.floor())),
+    mostCounted,
+  ])
+  return rows.map(parseBacklog)
+}
+
+const parseBacklog = (row: unknown): LaneBacklog => {
+  if (
+    typeof row === 'object' &&
+    row !== null &&
+    'lane' in row &&
+    typeof row.lane === 'string' &&
+    'rows' in row &&
+    typeof row.rows === 'number' &&
+    'seconds' in row &&
+    typeof row.seconds === 'number'
+  ) {
+    return { lane: row.lane, rows: row.rows, oldestSeconds: Math.max(0, row.seconds) }
+  }
+  throw new OutboxError('row_invalid', 'the measure of a backlog gave columns of other types than expected')
+}
+
+const backlogSql = {
+  name: 'measure_backlog',
+  text: `
+    select own.name as lane,
+      (
+        select count(*)::int
+        from (select from outbox_message where lane = own.lane and id > own.floor limit $4) as counted
+      ) as rows,
+      coalesce(
+        (
+          select extract(epoch from clock_timestamp() - created_at)::float8 from outbox_message
+          where lane = own.lane and id > own.floor
+          order by id
+          limit 1
+        ),
+        0
+      ) as seconds
+    from unnest($1::text[], $2::int[], $3::bigint[]) as own (name, lane, floor)`,
+}

@@ -1,0 +1,34 @@
+import { startProxy } from '@esteira/test/support'
+import { expect, test } from 'vitest'
+import { lane, useLane, vhost } from '../../test/use-lane.ts'
+
+const soon = { timeout: 20_000, interval: 20 }
+
+useLane()
+
+const message = (payload: unknown) => ({ routingKey: lane.name, payload })
+
+test('a relay says how it stands with Postgres and RabbitMQ, and what waits in its lane while it cannot publish', async () => {
+  const proxy = await startProxy(vhost.url)
+  // Beyond the test, so that the lane is kept while the broker is away.
+  const relay = lane.relay({ rabbitmqUrl: proxy.url, brokerDeadlineMs: 600_000 })
+  expect(relay.state()).toEqual({ database: 'down', broker: 'down', lanes: 0 })
+  expect(await relay.backlog()).toEqual([])
+  await relay.start()
+  await expect.poll(() => relay.state(), soon).toEqual({ database: 'up', broker: 'up', lanes: 1 })
+  expect(await relay.backlog()).toEqual([{ lane: lane.name, rows: 0, oldestSeconds: 0 }])
+  await proxy.stop()
+  await expect.poll(() => relay.state().broker, soon).toBe('down')
+  await lane.commit(message(1), message(2))
+  const [waiting] = await relay.backlog()
+  expect(waiting).toMatchObject({ lane: lane.name, rows: 2 })
+  expect(waiting?.oldestSeconds).toBeGreaterThan(0)
+  await lane.commit(...Array.from({ length: 10_000 }, (_, index) => message(index)))
+  expect(await relay.backlog(), 'no more are counted').toMatchObject([{ rows: 10_000 }])
+  await lane.db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox relay ' || $1`,
+    [lane.name],
+  )
+  await expect.poll(() => relay.saw('relay.lost').length, soon).toBe(1)
+  await expect.poll(() => relay.state(), soon).toMatchObject({ database: 'up', broker: 'down' })
+})

@@ -3,6 +3,7 @@ import { type Exit, type ProcessEvent, type StartedProcess, startProcess } from 
 import { defaultCredentials } from '../rd-station/index.ts'
 import { ensureDatabase, type Stack } from '../stack/index.ts'
 import { type Api, createApi } from './api.ts'
+import { claimVhost } from './claim-vhost.ts'
 import { databaseNames } from './database-names.ts'
 import { type HeldPort, holdSomePort } from './ports.ts'
 import {
@@ -70,6 +71,7 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
   }
   const standInPort = await holdSomePort()
   const settings = await houseSettings(options, standInPort.port)
+  await claimVhost(stack.rabbitmq, settings.databaseUrl)
   await queryOnce(settings.crmUrl, leadsTableSql)
   const { controlPlane, workers, relays } = programs(settings)
   const standIns =

@@ -7,6 +7,7 @@
  * - `nothing_to_run`: the machine has nothing that runs one of the services
  * - `install_failed`: the package manager did not install RabbitMQ
  * - `unreachable`: a service whose address was given does not answer
+ * - `vhost_taken`: the virtual host is that of a house with another database
  * - `service_failed`: a service that was started does not come up
  */
 export type StackErrorCode =
@@ -16,6 +17,7 @@ export type StackErrorCode =
   | 'nothing_to_run'
   | 'install_failed'
   | 'unreachable'
+  | 'vhost_taken'
   | 'service_failed'
 
 /** The one error of the stack; `code` is stable. */

@@ -68,6 +68,6 @@ const readRun = async (house: House, runId: string): Promise<ApiRun | string> =>
   try {
     return await house.api.run(runId)
   } catch (error) {
-    return `the control plane does not answer for the moment: ${reasonOf(error)}`
+    return `no news for the moment: ${reasonOf(error)}`
   }
 }

@@ -52,9 +52,9 @@ export const createApi = (url: string, token: string) => {
         signal: AbortSignal.timeout(patienceMs),
       })
     } catch (cause) {
-      // Of itself fetch says no more than that it failed.
-      const reason = reasonOf(cause instanceof Error ? (cause.cause ?? cause) : cause)
-      throw new Error(`no answer from the control plane at ${url}: ${reason}`, { cause })
+      // All that fetch itself says is that it failed.
+      const reason = reasonOf(cause instanceof TypeError ? (cause.cause ?? cause) : cause)
+      throw new Error(`the control plane at ${url} does not answer: ${reason}`, { cause })
     }
   }
   const call = async <T>(answer: z.ZodType<T>, ...[method, path, sent]: Parameters<typeof request>): Promise<T> => {

@@ -53,10 +53,11 @@ export const readEnvironment = (env: NodeJS.ProcessEnv) => {
 
 /** Variables of Esteira that `npm start` would not heed, each with what to do instead. */
 const ignoredVariables = (env: NodeJS.ProcessEnv): string[] => {
-  const read: string[] = Object.values(settings).flatMap((setting) => ('variable' in setting ? [setting.variable] : []))
+  const read = new Set<string>()
+  for (const setting of Object.values(settings)) if ('variable' in setting) read.add(setting.variable)
   const isSet = (name: string) => env[name] !== undefined
   const ofNoUse = Object.keys(variables)
-    .filter((name) => isSet(name) && !read.includes(name))
+    .filter((name) => isSet(name) && !read.has(name))
     .map((name) => `${name} has no effect on npm start${insteadOf[name] ?? ''}; unset it`)
   const withoutAddress = isSet('RDSTATION_BASE_URL')
     ? []

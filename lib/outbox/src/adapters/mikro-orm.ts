@@ -1,9 +1,21 @@
-import type { EntityManager } from '@mikro-orm/postgresql'
-import { CompiledQuery } from 'kysely'
+import { randomUUID } from 'node:crypto'
 import type { Queryable } from './queryable.ts'
 
-/** What is needed of MikroORM's `EntityManager` on Postgres. */
-export type EntityManagerLike = Pick<EntityManager, 'isInTransaction' | 'getKysely'>
+/** What is needed of MikroORM's `EntityManager` on Postgres, without its types: others do not have MikroORM. */
+export type EntityManagerLike = {
+  isInTransaction(): boolean
+  getKysely(): {
+    executeQuery(query: RawQuery): Promise<{ rows: unknown[]; numAffectedRows?: bigint | undefined }>
+  }
+}
+
+/** What `CompiledQuery.raw` of Kysely makes. */
+type RawQuery = {
+  sql: string
+  parameters: readonly unknown[]
+  query: { kind: 'RawNode'; sqlFragments: readonly string[]; parameters: readonly never[] }
+  queryId: { queryId: string }
+}
 
 /**
  * Statements with bound parameters in the transaction that the entity manager is in; outside one, each by itself on a
@@ -14,7 +26,12 @@ export type EntityManagerLike = Pick<EntityManager, 'isInTransaction' | 'getKyse
  */
 export const queryable = (em: EntityManagerLike): Queryable => ({
   query: async (text, values) => {
-    const { rows, numAffectedRows } = await em.getKysely<unknown>().executeQuery(CompiledQuery.raw(text, values))
+    const { rows, numAffectedRows } = await em.getKysely().executeQuery({
+      sql: text,
+      parameters: values,
+      query: { kind: 'RawNode', sqlFragments: [text], parameters: [] },
+      queryId: { queryId: randomUUID() },
+    })
     return { rows, rowCount: numAffectedRows === undefined ? rows.length : Number(numAffectedRows) }
   },
 })

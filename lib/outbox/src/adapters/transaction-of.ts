@@ -2,17 +2,20 @@ import { OutboxError } from '../errors.ts'
 import { type EntityManagerLike, queryable } from './mikro-orm.ts'
 import type { Queryable } from './queryable.ts'
 
+/** A lock that the caller of `transactionOf` would take anyway, or that holds nobody up. */
+type Probe = 'outbox_message in row exclusive mode' | 'inbox in row exclusive mode'
+
 /**
- * The transaction that the caller is in, for a function of ours that writes to `table`.
+ * The transaction that the caller is in, for a function of ours.
  *
  * @throws OutboxError `not_in_transaction` outside one.
  */
 export const transactionOf = async (
   tx: EntityManagerLike | Queryable,
-  table: 'outbox_message' | 'inbox',
+  probe: Probe,
   caller: string,
 ): Promise<Queryable> => {
-  const refuse = (cause?: Error): OutboxError =>
+  const refuse = (cause?: unknown): OutboxError =>
     new OutboxError('not_in_transaction', `${caller} needs a transaction: begin one and ${caller} within it`, { cause })
   if ('getKysely' in tx) {
     if (!tx.isInTransaction()) throw refuse()
@@ -20,12 +23,15 @@ export const transactionOf = async (
   }
   try {
     // Nothing on a client tells whether a transaction is open, so Postgres is asked: it refuses this statement outside
-    // a transaction block, also for a pool, where it would run on a connection of its own. It costs nothing that the
-    // insert would not cost, since that takes the same lock.
-    await tx.query(`lock table ${table} in row exclusive mode`, [])
+    // a transaction block, also for a pool, where it would run on a connection of its own.
+    await tx.query(`lock table ${probe}`, [])
     return tx
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === '25P01') throw refuse(cause)
+    if (saysNoTransaction(cause)) throw refuse(cause)
     throw cause
   }
 }
+
+/** Some libraries put an error of their own around the one that came from Postgres. */
+const saysNoTransaction = (error: unknown): boolean =>
+  error instanceof Error && (('code' in error && error.code === '25P01') || saysNoTransaction(error.cause))

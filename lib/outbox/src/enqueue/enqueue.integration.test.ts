@@ -53,6 +53,19 @@ test('a pool is refused, since it has no transaction', async () => {
   expect(await payloads()).toEqual([])
 })
 
+test('a library that puts its own error around that of Postgres is refused as well', async () => {
+  const wrapping = {
+    query: async (text: string, values: unknown[]) => {
+      try {
+        return await client.query<Record<string, unknown>>(text, values)
+      } catch (cause) {
+        throw new Error(`failed: ${text}`, { cause })
+      }
+    },
+  }
+  await expect(enqueue(wrapping, message(1), { lane })).rejects.toThrow(outsideATransaction)
+})
+
 test('an entity manager outside a transaction is refused', async () => {
   await expect(enqueue(orm.em.fork(), message(1), { lane })).rejects.toThrow(outsideATransaction)
   expect(await payloads()).toEqual([])

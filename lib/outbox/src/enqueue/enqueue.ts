@@ -39,7 +39,7 @@ export const enqueue = async (
       maxPayloadBytes,
     ),
   )
-  await insertMessages(await transactionOf(tx, 'outbox_message', 'enqueue'), lane, rows)
+  await insertMessages(await transactionOf(tx, 'outbox_message in row exclusive mode', 'enqueue'), lane, rows)
 }
 
 const isList = (messages: OutboxMessage | readonly OutboxMessage[]): messages is readonly OutboxMessage[] =>

@@ -15,7 +15,7 @@ export const receive = async (
   tx: EntityManagerLike | Queryable,
   { consumer, messageId }: { consumer: string; messageId: string },
 ): Promise<boolean> => {
-  const transaction = await transactionOf(tx, 'inbox', 'receive')
+  const transaction = await transactionOf(tx, 'inbox in row exclusive mode', 'receive')
   const { rows } = await transaction.query(noteSql, [consumer, messageId])
   return rows.length === 1
 }

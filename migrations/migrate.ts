@@ -1,4 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { migrate as migrateOutbox } from '@esteira/outbox/migrate'
 import { Migration, Migrator } from '@mikro-orm/migrations'
 import { MikroORM } from '@mikro-orm/postgresql'
 import { MigrationError } from './errors.ts'
@@ -7,10 +8,10 @@ const folder = new URL('.', import.meta.url)
 const fileName = /^\d{4}_[a-z0-9_]+\.sql$/
 
 /**
- * Brings a database up to the migrations of this code: each file that it has not seen, in one transaction for all. Calling
- * it again, from several processes at once, or on a database that is newer than the code changes nothing more.
+ * Brings a database up to the migrations of this code, the outbox's and then those of this folder: each file that it has
+ * not seen, in one transaction for all. Calling it again, from several processes at once, or on a database that is newer than the code changes nothing more.
  *
- * @throws MigrationError `migration_failed` naming the file, or what the driver says when it does not come that far;
+ * @throws MigrationError or OutboxError `migration_failed` naming the file, or what the driver says when it does not come that far;
  * nothing of any file is kept then.
  */
 export const migrate = async (databaseUrl: string, onApplied: (file: string) => void = () => {}): Promise<void> => {
@@ -43,6 +44,7 @@ export const migrate = async (databaseUrl: string, onApplied: (file: string) => 
       // caller: a change that waits for a table holds up everybody behind it.
       await em.execute(`set local lock_timeout = '10s'`)
       await em.execute(`select pg_advisory_xact_lock(hashtextextended('esteira migrations', 0))`)
+      for (const name of await migrateOutbox(em)) onApplied(name)
       await orm.migrator.up({ transaction: em.getTransactionContext() })
     })
   } catch (cause) {

@@ -81,6 +81,12 @@ CREATE INDEX outbox_message_key ON public.outbox_message USING btree (lane, orde
 CREATE TRIGGER outbox_message_ring AFTER INSERT ON public.outbox_message REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION outbox_ring();
 CREATE TRIGGER outbox_message_xid BEFORE INSERT ON public.outbox_message FOR EACH STATEMENT EXECUTE FUNCTION outbox_draw_xid();
 
+create table outbox_migration (
+  name text not null,
+  applied_at timestamp with time zone not null default now(),
+  constraint outbox_migration_pkey PRIMARY KEY (name)
+);
+
 create table outbox_parked (
   lane integer not null,
   id bigint not null,

@@ -13,7 +13,7 @@ const allowed: Record<string, readonly string[]> = {
   'workers/cron-job': ['lib/outbox', 'lib/service', 'lib/workflow'],
   'workers/rd-station-get-leads': ['lib/service', 'lib/workflow'],
   'workers/database-query': ['lib/service', 'lib/workflow'],
-  migrations: [],
+  migrations: ['lib/outbox'],
   'control-plane': ['lib/outbox', 'lib/service', 'lib/workflow', 'migrations'],
   dev: ['lib/service', 'migrations'],
 }

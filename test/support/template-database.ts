@@ -12,7 +12,7 @@ export type Migrate = (databaseUrl: string) => Promise<void>
  * Makes the database that `cloneDatabase` copies, unless a run with the same migrations has left it. It is made under
  * another name and renamed when it is whole. Returns its name.
  */
-export const makeTemplate = async (adminUrl: string, migrations: URL, migrate: Migrate): Promise<string> => {
+export const makeTemplate = async (adminUrl: string, migrations: readonly URL[], migrate: Migrate): Promise<string> => {
   const name = `${templatePrefix}${await hashOf(migrations)}`
   const unfinished = `${name}_unfinished`
   const found = await runOn(adminUrl, `select from pg_database where datname = '${name}'`)
@@ -29,8 +29,12 @@ export const makeTemplate = async (adminUrl: string, migrations: URL, migrate: M
   return name
 }
 
-const hashOf = async (folder: URL): Promise<string> => {
+const hashOf = async (folders: readonly URL[]): Promise<string> => {
+  const texts = await Promise.all(folders.map(migrationsIn))
+  return hash('sha256', texts.flat().join('\n')).slice(0, 12)
+}
+
+const migrationsIn = async (folder: URL): Promise<string[]> => {
   const names = (await readdir(folder)).filter((name) => /^\d+_.*\.sql$/.test(name)).toSorted()
-  const files = await Promise.all(names.map((name) => readFile(new URL(name, folder), 'utf8')))
-  return hash('sha256', names.map((name, index) => `${name}\n${files[index]}`).join('\n')).slice(0, 12)
+  return Promise.all(names.map(async (name) => `${name}\n${await readFile(new URL(name, folder), 'utf8')}`))
 }

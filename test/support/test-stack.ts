@@ -14,6 +14,7 @@ import { vhostPrefix } from './vhosts.ts'
 export type TestStack = { stack: Stack; template: string }
 
 const root = new URL('../../', import.meta.url)
+const migrationFolders = ['lib/outbox/migrations/', 'migrations/'].map((folder) => new URL(folder, root))
 
 /**
  * Starts the services that tests use, with a data folder of their own, so that `npm start` can run beside them. What an
@@ -32,7 +33,7 @@ export const startTestStack = async (env: NodeJS.ProcessEnv): Promise<TestStack>
   })
   try {
     const [template] = await Promise.all([
-      dropOldDatabases(stack).then(() => makeTemplate(stack.postgres.url, new URL('migrations/', root), migrate)),
+      dropOldDatabases(stack).then(() => makeTemplate(stack.postgres.url, migrationFolders, migrate)),
       dropOldVhosts(stack),
     ])
     return { stack, template }

@@ -1,7 +1,9 @@
 /** What went wrong, for programs to tell apart. Codes are never reused. */
 export type OutboxErrorCode =
-  /** `enqueue` was called outside a transaction: the message would be out even if the caller's work is rolled back. */
+  /** `enqueue`, `receive` or `migrate` was called outside a transaction: what it writes would stay if the rest fails. */
   | 'not_in_transaction'
+  /** Postgres did not take a migration; the error's text names it. */
+  | 'migration_failed'
   /** A message cannot be published as it is; the error's text says which one, where and what was expected. */
   | 'message_invalid'
   /** A lane's name is empty or too long, or its number is none. */

@@ -3,7 +3,7 @@ import { type EntityManagerLike, queryable } from './mikro-orm.ts'
 import type { Queryable } from './queryable.ts'
 
 /** A lock that the caller of `transactionOf` would take anyway, or that holds nobody up. */
-type Probe = 'outbox_message in row exclusive mode' | 'inbox in row exclusive mode'
+type Probe = 'outbox_message in row exclusive mode' | 'inbox in row exclusive mode' | 'pg_class in access share mode'
 
 /**
  * The transaction that the caller is in, for a function of ours.

@@ -1,5 +1,12 @@
 -- The outbox: messages that will be published because their transaction committed.
 
+-- Which of these files the database has. Each notes itself, so the note is there whoever ran it, and with what tool.
+create table outbox_migration (
+  name text primary key,
+  applied_at timestamptz not null default now()
+);
+insert into outbox_migration (name) values ('0001_outbox');
+
 -- A lane is a sequence of messages that one relay publishes at a time. Every pod writes to a home lane of its own.
 create table outbox_lane (
   id int generated always as identity primary key,

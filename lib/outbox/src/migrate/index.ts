@@ -1,0 +1,3 @@
+export { OutboxError, type OutboxErrorCode } from '../errors.ts'
+export { migrate } from './migrate.ts'
+export { type Migration, migrations } from './migrations.ts'

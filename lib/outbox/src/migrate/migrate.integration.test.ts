@@ -1,0 +1,80 @@
+import { emptyDatabase } from '@esteira/test/support'
+import { MikroORM } from '@mikro-orm/postgresql'
+import pg from 'pg'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { migrate, migrations } from './index.ts'
+
+const names = migrations.map(({ name }) => name)
+
+let database: Awaited<ReturnType<typeof emptyDatabase>>
+let pool: pg.Pool
+beforeEach(async () => {
+  database = await emptyDatabase()
+  pool = new pg.Pool({ connectionString: database.url })
+})
+afterEach(async () => {
+  await pool.end()
+  await database.drop()
+})
+
+const migrateByClient = async (): Promise<string[]> => {
+  const client = await pool.connect()
+  try {
+    await client.query('begin')
+    const applied = await migrate(client)
+    await client.query('commit')
+    return applied
+  } finally {
+    client.release(true)
+  }
+}
+
+const noted = async () => (await pool.query('select name from outbox_migration order by name')).rows
+
+const allOfThem = names.map((name) => ({ name }))
+
+test('an empty database gets every migration, each notes itself, and a second call has nothing to do', async () => {
+  expect(names[0]).toBe('0001_outbox')
+  expect(await migrateByClient()).toEqual(names)
+  expect(await noted()).toEqual(allOfThem)
+  expect(await migrateByClient()).toEqual([])
+})
+
+test('of several that start at once one migrates and the others find it done', async () => {
+  const applied = await Promise.all([1, 2, 3, 4].map(migrateByClient))
+  expect(applied.flat()).toEqual(names)
+})
+
+test('an entity manager migrates in its transaction, and nothing stays of one that is rolled back', async () => {
+  const orm = new MikroORM({ clientUrl: database.url, entities: [], discovery: { warnWhenNoEntities: false } })
+  try {
+    await expect(migrate(orm.em.fork())).rejects.toMatchObject({ code: 'not_in_transaction' })
+    const failing = orm.em.fork().transactional(async (em) => {
+      await migrate(em)
+      throw new Error('changed my mind')
+    })
+    await expect(failing).rejects.toThrow('changed my mind')
+    expect(await orm.em.fork().transactional(migrate)).toEqual(names)
+    expect(await noted()).toEqual(allOfThem)
+  } finally {
+    await orm.close()
+  }
+})
+
+test('what another tool has run is not run again', async () => {
+  for (const { sql } of migrations) await pool.query(sql)
+  expect(await migrateByClient()).toEqual([])
+})
+
+test('outside a transaction nothing is run', async () => {
+  await expect(migrate(pool)).rejects.toMatchObject({ code: 'not_in_transaction' })
+  expect((await pool.query(`select to_regclass('outbox_lane') as found`)).rows).toEqual([{ found: null }])
+})
+
+test('a migration that fails is named', async () => {
+  await pool.query('create table outbox_lane (id int)')
+  await expect(migrateByClient()).rejects.toMatchObject({
+    code: 'migration_failed',
+    message: '0001_outbox: relation "outbox_lane" already exists',
+  })
+})

@@ -1,0 +1,16 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+/** One step from an empty database to the outbox's tables. */
+export type Migration = {
+  /** The file's name without its ending. It never changes, nor does the text once it was released. */
+  name: string
+  /** Several statements, to be run in one transaction. It notes its name in the table `outbox_migration`. */
+  sql: string
+}
+
+const folder = new URL('../../migrations/', import.meta.url)
+
+/** All migrations in the order in which they are to be run, for those who run them with a tool of their own. */
+export const migrations: readonly Migration[] = readdirSync(folder)
+  .toSorted()
+  .map((file) => ({ name: file.replace(/\.sql$/, ''), sql: readFileSync(new URL(file, folder), 'utf8') }))

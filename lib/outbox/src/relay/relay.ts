@@ -1,6 +1,7 @@
 import { OutboxError } from '../errors.ts'
 import { backoffMs, reconnectBackoff } from './backoff.ts'
-import { type Pass, takePass } from './lane/take-pass.ts'
+import type { Pass } from './lane/pass.ts'
+import { takePass } from './lane/take-pass.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
 import { openOwner, type Owner } from './own/owner.ts'
 import { pause } from './pause.ts'

@@ -7,7 +7,8 @@ import { createLaneChannel } from '../publish/lane-channel.ts'
 import type { Lookout } from '../wake/lookout.ts'
 import { fallAsleep, sleep, wakeUp } from '../wake/sleep.ts'
 import type { OwnedLane } from './owned-lane.ts'
-import { type Pass, takePass } from './take-pass.ts'
+import type { Pass } from './pass.ts'
+import { takePass } from './take-pass.ts'
 
 export type LaneMeans = {
   settings: RelaySettings

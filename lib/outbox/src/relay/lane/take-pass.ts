@@ -13,17 +13,7 @@ import { deleteConfirmed } from '../settle/delete-confirmed.ts'
 import { settle } from '../settle/settle.ts'
 import { createOverlap } from './overlap.ts'
 import type { OwnedLane } from './owned-lane.ts'
-
-/** What one pass through a lane did. */
-export type Pass = {
-  /** Scheduled rows that were due and are in the lane now. */
-  moved: number
-  /** Rows that were read and so tried. */
-  read: number
-  confirmed: number
-  refused: number
-  unknown: number
-}
+import type { Pass } from './pass.ts'
 
 export type PassMeans = PublishMeans & {
   /** Messages in flight at a time. */

@@ -19,7 +19,8 @@ const defaultMaxPayloadBytes = 1024 * 1024
 /**
  * Writes messages in the caller's transaction, many of them as one statement: they are published once it commits, and
  * never if it does not. `tx` is MikroORM's `EntityManager` in a transaction, whose pending changes need no flush before
- * (messages refer to no table), or a `pg` client in a transaction. No messages: nothing happens.
+ * (messages refer to no table), or a `pg` client in a transaction, or what runs statements for another library. No
+ * messages: nothing happens.
  *
  * @throws OutboxError `not_in_transaction` outside a transaction; `message_invalid` for a message that could not be
  * published; `lane_invalid`.

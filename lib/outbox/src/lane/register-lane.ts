@@ -8,7 +8,9 @@ export type LaneKind = 'pod' | 'key' | 'always'
 const longestName = 253
 
 /**
- * The number of the lane with this name, which is added if there is none. A lane that is there keeps its kind.
+ * The number of the lane with this name, for `enqueue`'s `lane`. It is added if there is none; one that is there keeps its
+ * kind. Without a relay of its own a lane of kind `pod` is adopted while it holds rows, an `always` one at once. Key lanes
+ * are made by the migrations: one more would part a key that has messages.
  *
  * @throws OutboxError `lane_invalid` for an empty name or one of more than 253 characters.
  */

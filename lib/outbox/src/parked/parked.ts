@@ -17,9 +17,14 @@ export type ParkedMessage = {
   parkedAt: Date
 }
 
+/** What names a parked message; a `ParkedMessage` will do. */
 export type ParkedId = Pick<ParkedMessage, 'lane' | 'id'>
 
-/** Parked messages, those of a lane in the order of their ids. `after` is the last one of the page before. */
+/**
+ * Parked messages by lane and id, 100 unless `limit` is given. `after` is the last one of the page before.
+ *
+ * @throws OutboxError `row_invalid`.
+ */
 export const listParked = async (
   db: Queryable,
   { limit = 100, after = { lane: 0, id: 0n } }: { limit?: number; after?: ParkedId } = {},

@@ -1,0 +1,3 @@
+import { pack } from './pack.ts'
+
+process.stdout.write(`${await pack(process.cwd())}\n`)

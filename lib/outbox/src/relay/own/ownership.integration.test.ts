@@ -48,6 +48,7 @@ test('a relay that waits for its lane has started, and owns it soon after the ow
 test('a relay whose control session is killed owns its lane again and goes on', async () => {
   const relay = lane.relay({ pollMs })
   await relay.start()
+  await expect.poll(() => relay.saw('relay.owned').length, soon).toBe(1)
   await killSessions('relay')
   await expect.poll(() => relay.saw('relay.lost').length, soon).toBe(1)
   await expect.poll(() => relay.saw('relay.owned').length, soon).toBe(2)

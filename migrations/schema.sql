@@ -56,6 +56,7 @@ create table outbox_lane (
   kind text not null default 'pod'::text,
   fence uuid not null default gen_random_uuid(),
   created_at timestamp with time zone not null default now(),
+  seen_at timestamp with time zone not null default now(),
   constraint outbox_lane_pkey PRIMARY KEY (id),
   constraint outbox_lane_name_key UNIQUE (name),
   constraint outbox_lane_kind_check CHECK ((kind = ANY (ARRAY['pod'::text, 'key'::text, 'always'::text]))),

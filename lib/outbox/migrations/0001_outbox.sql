@@ -14,7 +14,9 @@ create table outbox_lane (
   kind text not null default 'pod' check (kind in ('pod', 'key', 'always')),
   -- Names the exclusive queue by which RabbitMQ knows the lane's owner, apart from those of other databases.
   fence uuid not null default gen_random_uuid(),
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  -- When it was last found to have an owner or rows, give or take an hour. Pods come and go; their lanes go a week later.
+  seen_at timestamptz not null default now()
 );
 
 -- Lane 1, of those who name none.

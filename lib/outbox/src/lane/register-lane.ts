@@ -34,6 +34,7 @@ const findLane = async (db: Queryable, name: string): Promise<number | null> => 
   return row.id
 }
 
-const findLaneSql = `select id from outbox_lane where name = $1`
+/** Whoever asks for a lane is about to use it, so it must not be removed now, however long it lay idle. */
+const findLaneSql = `update outbox_lane set seen_at = now() where name = $1 returning id`
 
 const addLaneSql = `insert into outbox_lane (name, kind) values ($1, $2) on conflict (name) do nothing`

@@ -7,29 +7,31 @@ import { migrate, migrations } from './index.ts'
 const names = migrations.map(({ name }) => name)
 
 let database: Awaited<ReturnType<typeof emptyDatabase>>
-let pool: pg.Pool
+let db: pg.Client
 beforeEach(async () => {
   database = await emptyDatabase()
-  pool = new pg.Pool({ connectionString: database.url })
+  db = new pg.Client(database.url)
+  await db.connect()
 })
 afterEach(async () => {
-  await pool.end()
+  await db.end()
   await database.drop()
 })
 
 const migrateByClient = async (): Promise<string[]> => {
-  const client = await pool.connect()
+  const client = new pg.Client(database.url)
+  await client.connect()
   try {
     await client.query('begin')
     const applied = await migrate(client)
     await client.query('commit')
     return applied
   } finally {
-    client.release(true)
+    await client.end()
   }
 }
 
-const noted = async () => (await pool.query('select name from outbox_migration order by name')).rows
+const noted = async () => (await db.query('select name from outbox_migration order by name')).rows
 
 const allOfThem = names.map((name) => ({ name }))
 
@@ -62,17 +64,17 @@ test('an entity manager migrates in its transaction, and nothing stays of one th
 })
 
 test('what another tool has run is not run again', async () => {
-  for (const { sql } of migrations) await pool.query(sql)
+  for (const { sql } of migrations) await db.query(sql)
   expect(await migrateByClient()).toEqual([])
 })
 
 test('outside a transaction nothing is run', async () => {
-  await expect(migrate(pool)).rejects.toMatchObject({ code: 'not_in_transaction' })
-  expect((await pool.query(`select to_regclass('outbox_lane') as found`)).rows).toEqual([{ found: null }])
+  await expect(migrate(db)).rejects.toMatchObject({ code: 'not_in_transaction' })
+  expect((await db.query(`select to_regclass('outbox_lane') as found`)).rows).toEqual([{ found: null }])
 })
 
 test('a migration that fails is named', async () => {
-  await pool.query('create table outbox_lane (id int)')
+  await db.query('create table outbox_lane (id int)')
   await expect(migrateByClient()).rejects.toMatchObject({
     code: 'migration_failed',
     message: '0001_outbox: relation "outbox_lane" already exists',

@@ -1,5 +1,6 @@
 import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
+import { tendMs, tendRegister } from './own/tend-register.ts'
 import { tryUntilDone } from './try-until-done.ts'
 import { createBell } from './wake/bell.ts'
 import { createLookout } from './wake/lookout.ts'
@@ -34,6 +35,7 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   const ending = AbortSignal.any([session.lost, draining])
   const watching = lookout.keep(ending)
   let linkedAtMs = performance.now()
+  let tendAtMs = performance.now() + spreadMs(tendMs)
 
   const takeLanes = async (): Promise<void> => {
     const home = await owner.ownHome()
@@ -48,6 +50,10 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
       await tryUntilDone(takeLanes, settings, ending)
     } else if (performance.now() - linkedAtMs > settings.brokerDeadlineMs) {
       await tryUntilDone(crew.releaseAll, settings, ending)
+    }
+    if (settings.adopt && performance.now() > tendAtMs) {
+      await tryUntilDone(() => tendRegister(session), settings, ending)
+      tendAtMs = performance.now() + spreadMs(tendMs)
     }
     await attention.wait(spreadMs(sweepMs), ending)
   }

@@ -6,7 +6,7 @@ import { databaseQuery } from './database-query.ts'
 /** How long statements may take when the worker has stopped: with the grace period before it, below Kubernetes' 30 s. */
 const lastStatementsMs = 3_000
 
-process.exitCode = await runWorker('database-query', process.env, { connections }, (config, log) => {
+process.exitCode = await runWorker('database-query', process.env, { connections }, (config, { log }) => {
   const databases = openConnections(config.connections, log)
   const { fn, idle } = databaseQuery(databases, log)
   return {

@@ -30,21 +30,25 @@ const settings = {
 export type Served = { functions: readonly StepFunction[]; close?: () => Promise<void> }
 
 /**
+ * What the process gives its functions. `stopping` is aborted as soon as the worker is asked to stop, when what runs may
+ * still end within the grace period: a function that would only wait gives up.
+ */
+export type ServeMeans = { log: Log; stopping: AbortSignal }
+
+/**
  * Runs a worker process until it is asked to stop, and resolves to its exit code. `own` are the settings of the
- * functions themselves; they are read together with the worker's, so all their faults are told at once. `stopping` is
- * aborted as soon as the worker is asked to stop, when what runs may still end within the grace period: a function that
- * would only wait gives up.
+ * functions themselves; they are read together with the worker's, so all their faults are told at once.
  */
 export const runWorker = <Own extends Settings>(
   name: string,
   env: NodeJS.ProcessEnv,
   own: Own,
-  serve: (config: Config<Own>, log: Log, stopping: AbortSignal) => Served,
+  serve: (config: Config<Own>, means: ServeMeans) => Served,
 ): Promise<number> =>
   runMain((stopping) => {
     const [config, ownConfig] = loadConfigs(env, settings, own)
     const log = createLog(name, config.logLevel)
-    const { functions, close } = serve(ownConfig, log, stopping)
+    const { functions, close } = serve(ownConfig, { log, stopping })
     return {
       log,
       start: async (signal) => {

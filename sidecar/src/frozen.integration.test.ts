@@ -1,38 +1,14 @@
-import { cloneDatabase, createVhost } from '@esteira/test/support'
-import amqplib from 'amqplib'
-import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
 import { enqueue } from '@esteira/outbox'
+import { expect, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
+import { channel, db, environment, useServices } from '../test/use-services.ts'
 
 /** What Postgres allows a silent session, what RabbitMQ allows a silent connection, and a sweep. */
 const soon = { timeout: 40_000, interval: 50 }
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let vhost: Awaited<ReturnType<typeof createVhost>>
-let db: pg.Client
-let amqp: amqplib.ChannelModel
-beforeAll(async () => {
-  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
-  db = new pg.Client(database.url)
-  await db.connect()
-  amqp = await amqplib.connect(vhost.url)
-})
-afterAll(async () => {
-  await amqp.close()
-  await db.end()
-  await Promise.all([database.drop(), vhost.drop()])
-})
-
-const environment = (lane: string) => ({
-  DATABASE_URL: database.url,
-  RABBITMQ_URL: vhost.url,
-  ESTEIRA_LANE: lane,
-  ESTEIRA_GRACE_MS: '5000',
-})
+useServices()
 
 test('an owner that is frozen loses its lanes to an heir, and publishes nothing out of order when it wakes', async () => {
-  const channel = await amqp.createChannel()
   await channel.assertQueue('keyed')
   const received = new Map<string, number[]>()
   await channel.consume(
@@ -81,5 +57,4 @@ test('an owner that is frozen loses its lanes to an heir, and publishes nothing 
     expect(new Set(numbers).size).toBe(number)
   }
   expect(heir.saw('relay.owned').length).toBeGreaterThan(4)
-  await channel.close()
 }, 180_000)

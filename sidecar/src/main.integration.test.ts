@@ -2,43 +2,16 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { cloneDatabase, createVhost, startProxy } from '@esteira/test/support'
-import amqplib from 'amqplib'
-import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { enqueue, registerLane } from '@esteira/outbox'
+import { startProxy } from '@esteira/test/support'
+import { expect, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
+import { channel, commit, count, database, environment, useServices, vhost } from '../test/use-services.ts'
 
 const soon = { timeout: 15_000, interval: 20 }
 /** Nothing listens there: it is the port of a service that no machine has. */
 const nobody = '127.0.0.1:9'
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let vhost: Awaited<ReturnType<typeof createVhost>>
-let db: pg.Client
-let amqp: amqplib.ChannelModel
-let channel: amqplib.Channel
-
-beforeAll(async () => {
-  ;[database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
-  db = new pg.Client(database.url)
-  await db.connect()
-  amqp = await amqplib.connect(vhost.url)
-  channel = await amqp.createChannel()
-})
-
-afterAll(async () => {
-  await amqp.close()
-  await db.end()
-  await Promise.all([database.drop(), vhost.drop()])
-})
-
-const environment = (lane: string) => ({
-  DATABASE_URL: database.url,
-  RABBITMQ_URL: vhost.url,
-  ESTEIRA_LANE: lane,
-  ESTEIRA_GRACE_MS: '10000',
-})
+useServices()
 
 const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1')
@@ -48,19 +21,6 @@ const freePort = async (): Promise<number> => {
   if (address === null || typeof address === 'string') throw new Error('the server listens on no port')
   return address.port
 }
-
-const commit = async (lane: string, payloads: readonly unknown[]) => {
-  const id = await registerLane(db, lane)
-  await db.query('begin')
-  await enqueue(
-    db,
-    payloads.map((payload) => ({ routingKey: lane, payload })),
-    { lane: id },
-  )
-  await db.query('commit')
-}
-
-const count = async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount
 
 test('the relay says when it is ready, publishes, and on SIGTERM drains its lane and exits with 0', async () => {
   await channel.assertQueue('drains')

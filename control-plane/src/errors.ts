@@ -1,5 +1,4 @@
-import type { Fault } from './faults/fault.ts'
-
+import type { Fault } from '@esteira/workflow'
 /** What can be wrong, for programs to tell apart; `http/problems.ts` has the answer to each. Codes are never reused. */
 export type ControlPlaneErrorCode =
   | 'unauthorized'

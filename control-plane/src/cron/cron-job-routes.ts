@@ -1,6 +1,5 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
-import { cronOf } from '@esteira/workflow'
-import { strictObject } from '../faults/faults-of-issues.ts'
+import { cronOf, strictObject } from '@esteira/workflow'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf } from '../http/describe.ts'
 import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'

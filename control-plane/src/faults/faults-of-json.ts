@@ -1,5 +1,4 @@
-import { type Fault, pointerOf } from './fault.ts'
-
+import { type Fault, pointerOf } from '@esteira/workflow'
 /** Far more than any document needs, and far less than the stack bears. */
 const maxDepth = 100
 

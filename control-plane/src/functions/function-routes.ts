@@ -1,6 +1,5 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
-import { WorkflowFunction } from '@esteira/workflow'
-import { strictObject } from '../faults/faults-of-issues.ts'
+import { strictObject, WorkflowFunction } from '@esteira/workflow'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf } from '../http/describe.ts'
 import { pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'

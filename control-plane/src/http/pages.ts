@@ -1,6 +1,6 @@
+import { strictObject } from '@esteira/workflow'
 import { z } from '@hono/zod-openapi'
 import { ControlPlaneError } from '../errors.ts'
-import { strictObject } from '../faults/faults-of-issues.ts'
 
 const maxLimit = 500
 const defaultLimit = 50

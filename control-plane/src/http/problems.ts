@@ -1,10 +1,9 @@
-import { isTransient } from '@esteira/workflow'
+import { isTransient, strictObject } from '@esteira/workflow'
 import { z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { ControlPlaneError, type ControlPlaneErrorCode } from '../errors.ts'
-import { strictObject } from '../faults/faults-of-issues.ts'
 
 /** The one place where an error becomes an HTTP status. Codes without a status here never reach a client. */
 const answers = {

@@ -1,6 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import type { WorkflowRun } from '@esteira/workflow'
-import { strictObject } from '../faults/faults-of-issues.ts'
+import { strictObject, type WorkflowRun } from '@esteira/workflow'
 
 /** How a run may be started by hand. */
 export const runInput = strictObject({

@@ -1,6 +1,5 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
-import { WorkflowRun } from '@esteira/workflow'
-import { strictObject } from '../faults/faults-of-issues.ts'
+import { strictObject, WorkflowRun } from '@esteira/workflow'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'

@@ -1,9 +1,18 @@
 import { didYouMean } from '@esteira/service'
-import { type PublishedFunction, cronJobConfig, cronJobFunctionName, faultsOfExpressions } from '@esteira/workflow'
+import {
+  atLeast,
+  atMost,
+  cronJobConfig,
+  cronJobFunctionName,
+  type Fault,
+  faultsOfExpressions,
+  faultsOfIssues,
+  mustBe,
+  mustBeOneOf,
+  pointerOf,
+  type PublishedFunction,
+} from '@esteira/workflow'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
-import { type Fault, pointerOf } from '../faults/fault.ts'
-import { faultsOfIssues, strictObject } from '../faults/faults-of-issues.ts'
-import { atLeast, atMost, mustBe, mustBeOneOf } from '../faults/wording.ts'
 import { faultOfSchedule, faultOfTimeZone } from './check-schedule.ts'
 
 /** Finds where a config does not fit its function, with pointers into the config. */
@@ -22,10 +31,8 @@ export const configCheckOf = (fn: Pick<PublishedFunction, 'name' | 'configSchema
   }
 }
 
-const cronJobInput = strictObject(cronJobConfig.shape)
-
 const faultsOfCronJob = (config: Record<string, unknown>): Fault[] => {
-  const { issues } = cronJobInput.safeParse(config).error ?? { issues: [] }
+  const { issues } = cronJobConfig.safeParse(config).error ?? { issues: [] }
   const faults = faultsOfIssues(issues, config)
   const faulty = new Set(faults.map(({ pointer }) => pointer))
   const texts = [

@@ -1,5 +1,4 @@
-import { cronJobFunctionName } from '@esteira/workflow'
-import type { Fault } from '../faults/fault.ts'
+import { cronJobFunctionName, type Fault } from '@esteira/workflow'
 import type { StepDocument } from './document.ts'
 
 type Node = Pick<StepDocument, 'id' | 'name' | 'functionName' | 'nextStep'>

@@ -1,7 +1,6 @@
 import { z } from '@hono/zod-openapi'
-import { retryPolicySchema } from '@esteira/workflow'
+import { retryPolicySchema, strictObject } from '@esteira/workflow'
 import { uuidInput } from '../http/pages.ts'
-import { strictObject } from '../faults/faults-of-issues.ts'
 
 /** 25 minutes: RabbitMQ takes a delivery back after 30, and the job must be over before. */
 export const maxTimeoutMs = 25 * 60_000

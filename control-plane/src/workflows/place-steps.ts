@@ -1,5 +1,5 @@
 import { didYouMean } from '@esteira/service'
-import type { Fault } from '../faults/fault.ts'
+import type { Fault } from '@esteira/workflow'
 import type { StepDocument, StepInput } from './document.ts'
 
 /** What is known of a workflow's steps before it is saved. */

@@ -1,5 +1,5 @@
+import { strictObject } from '@esteira/workflow'
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
-import { strictObject } from '../faults/faults-of-issues.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'

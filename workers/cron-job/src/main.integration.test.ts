@@ -134,7 +134,7 @@ test('an unknown step, a deleted one, a disabled workflow and a step that is no 
     [gone.stepId, 12, 'is no longer part of workflow'],
     [disabled.stepId, 13, 'is disabled'],
     [other.stepId, 15, 'is a Test.other: expected a CronJob'],
-    [unfit.stepId, 15, 'config of step \\"tick\\": schedule: '],
+    [unfit.stepId, 15, 'config.schedule: is missing, must be a string'],
   ] as const
   const ended = await Promise.all(cases.map(([stepId]) => tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })))
   expect(ended).toMatchObject(cases.map(([, code, said]) => ({ code, said: expect.stringContaining(said) })))

@@ -1,6 +1,7 @@
 import {
   cronJobConfig,
   cronJobFunctionName,
+  describeIssues,
   type OpenedRun,
   openRun,
   WorkflowError,
@@ -31,8 +32,8 @@ export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun
   }
   const config = cronJobConfig.safeParse(step.config)
   if (!config.success) {
-    const faults = config.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
-    throw new WorkflowError('config_invalid', `config of step "${step.name}": ${faults.join('; ')}`)
+    const faults = describeIssues('config', config.error.issues, step.config)
+    throw new WorkflowError('config_invalid', `step "${step.name}" of workflow "${workflow.name}": ${faults}`)
   }
   return openRun(em, {
     workflow,

@@ -1,4 +1,5 @@
 import { WorkflowError } from '../errors.ts'
+import { type Fault, pointerOf } from '../faults/fault.ts'
 import { hasExpression, parseTemplate, type Scope } from './expression.ts'
 
 /** A config whose expressions are read once and evaluated for every job. */
@@ -19,7 +20,7 @@ export const compileConfig = (config: Record<string, unknown>, literals: Readonl
 }
 
 /** What is wrong with a config's expressions, each with a JSON pointer into the config. */
-export const faultsOfExpressions = (value: unknown, pointer = ''): { pointer: string; message: string }[] => {
+export const faultsOfExpressions = (value: unknown, pointer = ''): Fault[] => {
   if (typeof value === 'string') {
     try {
       if (hasExpression(value)) parseTemplate(value)
@@ -30,9 +31,7 @@ export const faultsOfExpressions = (value: unknown, pointer = ''): { pointer: st
     }
   }
   if (typeof value !== 'object' || value === null) return []
-  return Object.entries(value).flatMap(([name, part]) =>
-    faultsOfExpressions(part, `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`),
-  )
+  return Object.entries(value).flatMap(([name, part]) => faultsOfExpressions(part, pointer + pointerOf([name])))
 }
 
 const compileValue = (value: unknown): Node => {

@@ -1,12 +1,13 @@
 import { Cron } from 'croner'
 import * as z from 'zod'
+import { strictObject } from '../faults/faults-of-issues.ts'
 import { plainJsonSchema } from '../function/json-schema.ts'
 
 /** The function whose steps Kubernetes (or the local scheduler) fires. It has no queue: its ticks begin runs. */
 export const cronJobFunctionName = 'CronJob'
 
 /** The config of a CronJob step. */
-export const cronJobConfig = z.strictObject({
+export const cronJobConfig = strictObject({
   /** Five fields or a macro such as `@daily`. */
   schedule: z.string().min(1),
   /** An IANA zone such as `America/Sao_Paulo`. */

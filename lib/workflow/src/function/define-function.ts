@@ -1,6 +1,7 @@
 import type { Log } from '@esteira/service'
 import * as z from 'zod'
 import { WorkflowError, type WorkflowErrorCode } from '../errors.ts'
+import { describeIssues } from '../faults/faults-of-issues.ts'
 import type { RetryPolicy } from '../job/retry-policy.ts'
 import { configJsonSchema, literalFields, plainJsonSchema } from './json-schema.ts'
 
@@ -79,6 +80,5 @@ export const defineFunction = <Config, Payload = unknown>(
 const checked = <T>(schema: z.ZodType<T>, value: unknown, what: string, code: WorkflowErrorCode): T => {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  const faults = result.error.issues.map((issue) => `${[what, ...issue.path].join('.')}: ${issue.message}`)
-  throw new WorkflowError(code, faults.join('; '))
+  throw new WorkflowError(code, describeIssues(what, result.error.issues, value))
 }

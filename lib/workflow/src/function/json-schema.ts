@@ -16,8 +16,8 @@ export const literalText = (names: readonly string[] = []) =>
   z
     .string()
     .min(1)
-    .regex(/^(?![\s\S]*\{\{)/, 'takes no {{ expression }}')
-    .meta({ [literalMark]: true, ...(names.length === 0 ? {} : { enum: [...names] }) })
+    .refine((text) => !text.includes('{{'), 'takes no {{ expression }}')
+    .meta({ [literalMark]: true, pattern: '^(?![\\s\\S]*\\{\\{)', ...(names.length === 0 ? {} : { enum: [...names] }) })
 
 /** The JSON Schema (2020-12) that a payload or an output is described by. */
 export const plainJsonSchema = (schema: z.ZodType): JsonSchema => ({

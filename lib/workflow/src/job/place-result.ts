@@ -1,4 +1,5 @@
 import { WorkflowError } from '../errors.ts'
+import { describeKind } from '../faults/wording.ts'
 
 /** What of a step decides where a result goes. */
 type Outlet = { name: string; outputType: 'single' | 'multiple' | null; next: object | null }
@@ -23,12 +24,4 @@ export const placeResult = (step: Outlet, result: unknown, input: unknown, what 
   if (step.next === null) return { output: step.outputType ? (result ?? null) : null }
   if (step.outputType === 'multiple') return { items: Array.isArray(result) ? result : [] }
   return { items: [step.outputType === 'single' ? (result ?? null) : input] }
-}
-
-/** What a value is, for a message that must not show it. */
-export const describeKind = (value: unknown): string => {
-  if (value === null) return 'null'
-  if (value === undefined) return 'nothing'
-  if (Array.isArray(value)) return 'an array'
-  return typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }

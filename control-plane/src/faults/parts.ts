@@ -1,9 +1,4 @@
-/** One thing wrong with a document: where, as a JSON pointer into it (`/steps/0/config`), and what. */
-export type Fault = { pointer: string; message: string }
-
-/** The JSON pointer (RFC 6901) of a path. */
-export const pointerOf = (path: readonly PropertyKey[]): string =>
-  path.map((name) => `/${String(name).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')
+import type { Fault } from '@esteira/workflow'
 
 /** The faults of a part, as faults of the whole. */
 export const within = (part: string, faults: readonly Fault[]): Fault[] =>

@@ -1,10 +1,8 @@
-import { faultsOfIssues } from '@esteira/workflow'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 import { methodNotAllowed } from 'hono/method-not-allowed'
 import { routePath } from 'hono/route'
-import type { ZodError } from 'zod'
 import { cronJobRoutes } from '../cron/cron-job-routes.ts'
 import { ControlPlaneError } from '../errors.ts'
 import { functionRoutes } from '../functions/function-routes.ts'
@@ -17,6 +15,7 @@ import { bearerToken } from './auth.ts'
 import { healthRoutes } from './health-routes.ts'
 import { checkJson, limitBody } from './json-body.ts'
 import { answerError } from './problems.ts'
+import { refuseInvalid } from './refuse-invalid.ts'
 
 /** What happens while requests are served: never with a body or a token. `path` is the route's pattern. */
 export type ApiEvent =
@@ -27,7 +26,7 @@ export type AppOptions = ApiContext & { adminToken: string; observe: (event: Api
 
 /** The API as a Hono app. */
 export const createApp = ({ adminToken, observe, ...context }: AppOptions): OpenAPIHono => {
-  const app = new OpenAPIHono({ defaultHook: refuseInvalid })
+  const app = new OpenAPIHono({ defaultHook: refuseInvalid() })
   const answer = (error: unknown, c: Context): Response =>
     answerError(error, c, (cause) =>
       observe({ kind: 'request.failed', method: c.req.method, path: routePath(c, -1), error: cause }),
@@ -63,24 +62,6 @@ export const createApp = ({ adminToken, observe, ...context }: AppOptions): Open
     security: [{ bearer: [] }],
   })
   return app
-}
-
-type Validated = { target: string } & ({ success: true } | { success: false; error: ZodError })
-
-/** What does not fit a route's schemas is refused with every fault at once. */
-const refuseInvalid = async (result: Validated, c: Context): Promise<void> => {
-  if (result.success) return
-  const { issues } = result.error
-  if (result.target === 'json') {
-    const text = await c.req.text()
-    // Without a body there is nothing that the faults could point to.
-    if (text === '') throw new ControlPlaneError('json_invalid', 'Send a JSON body.')
-    const input: unknown = JSON.parse(text)
-    throw new ControlPlaneError('body_invalid', 'See what is wrong where.', { faults: faultsOfIssues(issues, input) })
-  }
-  throw new ControlPlaneError('query_invalid', 'See what is wrong where; pointers name the parameter.', {
-    faults: faultsOfIssues(issues, c.req.query()),
-  })
 }
 
 const observed = (observe: (event: ApiEvent) => void) =>

@@ -6,7 +6,7 @@ import { uuidInput } from '../http/pages.ts'
 export const maxTimeoutMs = 25 * 60_000
 
 /** As many as a page of a list may have. */
-const maxSteps = 500
+export const maxSteps = 500
 
 const stepMembers = {
   name: z.string().min(1).max(200),

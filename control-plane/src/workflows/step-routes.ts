@@ -7,6 +7,7 @@ import { bodyProblems, pageProblems, problemResponses } from '../http/problems.t
 import { etagOf, expectedVersion, ifMatchHeader } from '../http/version-header.ts'
 import { stepDocument, stepInput } from './document.ts'
 import { readWorkflow, stepOf } from './read-workflows.ts'
+import { refuseStep } from './refuse-steps.ts'
 import { addStep, removeStep, replaceStep } from './save-step.ts'
 
 const tags = ['steps']
@@ -74,7 +75,7 @@ const removeRoute = createRoute({
 
 /** `/v1/workflows/{id}/steps` and `/v1/workflows/{id}/steps/{stepId}`. */
 export const stepRoutes = ({ orm, onSaved }: ApiContext): OpenAPIHono => {
-  const app = new OpenAPIHono()
+  const app = new OpenAPIHono({ defaultHook: refuseStep(orm) })
 
   app.openapi(listRoute, async (c) => {
     const page = pageRequest('steps', c.req.valid('query'), isPosition)

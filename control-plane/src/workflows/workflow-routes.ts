@@ -7,6 +7,7 @@ import { bodyProblems, pageProblems, problemResponses } from '../http/problems.t
 import { etagOf, expectedVersion, ifMatchHeader, requiredVersion } from '../http/version-header.ts'
 import { newWorkflowInput, workflowDocument, workflowInput } from './document.ts'
 import { listWorkflows, readWorkflow } from './read-workflows.ts'
+import { refuseWorkflow } from './refuse-steps.ts'
 import { createWorkflow, deleteWorkflow, replaceWorkflow } from './save-workflow.ts'
 
 const tags = ['workflows']
@@ -79,7 +80,7 @@ const deleteRoute = createRoute({
 
 /** `/v1/workflows` and `/v1/workflows/{id}`. */
 export const workflowRoutes = ({ orm, onSaved }: ApiContext): OpenAPIHono => {
-  const app = new OpenAPIHono()
+  const app = new OpenAPIHono({ defaultHook: refuseWorkflow(orm) })
 
   app.openapi(listRoute, async (c) => {
     const page = pageRequest('workflows', c.req.valid('query'), isUuid)

@@ -43,27 +43,37 @@ export const holdWorkflow = async (em: EntityManager, id: string, expected: Expe
 const heldRows = z.array(z.object({ now: z.coerce.date() }))
 
 /**
- * Places and checks the steps of a workflow that is about to be saved: all of them, or the one at `only`, to which the
- * pointers then are relative.
+ * The steps of a workflow that is about to be saved, placed and checked.
  *
  * @throws ControlPlaneError `body_invalid` with every fault.
  */
-export const checkedSteps = async (
+export const checkedSteps = async (...args: Parameters<typeof placeAndCheck>): Promise<StepDocument[]> => {
+  const { steps, faults } = await placeAndCheck(...args)
+  refuse(faults)
+  return steps
+}
+
+/**
+ * Places the steps of a workflow and finds what is wrong with them: with all of them, or with the one at `only`, to which
+ * the pointers then are relative.
+ */
+export const placeAndCheck = async (
   em: EntityManager,
   current: Pick<WorkflowDocument, 'id' | 'steps'>,
   inputs: readonly StepInput[],
   only?: number,
-): Promise<StepDocument[]> => {
+): Promise<{ steps: StepDocument[]; faults: Fault[] }> => {
   const known = { current: current.steps, everUsed: await everUsedIds(em, current.id, inputs) }
   const { steps, faults } = placeSteps(inputs, known, uuidv7)
   const functions = await em.find(WorkflowFunction, {})
   const checks = new Map(functions.map((fn) => [fn.name, configCheckOf(fn)]))
-  refuse(
-    only === undefined
-      ? within('/steps', [...faults, ...faultsOfSteps(steps, checks)])
-      : [...inside(`/${only}`, faults), ...faultsOfOneStep(steps, only, checks)],
-  )
-  return steps
+  return {
+    steps,
+    faults:
+      only === undefined
+        ? within('/steps', [...faults, ...faultsOfSteps(steps, checks)])
+        : [...inside(`/${only}`, faults), ...faultsOfOneStep(steps, only, checks)],
+  }
 }
 
 /** @throws ControlPlaneError `body_invalid` unless there are no faults. */

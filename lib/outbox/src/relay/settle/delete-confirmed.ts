@@ -23,10 +23,15 @@ export const deleteConfirmed = async (owned: OwnedLane): Promise<void> => {
   }
 }
 
-// It draws an xid anyway, which serves as a mark of what was read before.
+// It draws an xid anyway, which serves as a mark of what was read before. The bounds are for Postgres 15 and 16, which may
+// take the ids alone for a filter and read the lane from its first row, deleted ones included, for every batch.
 const deleteConfirmedSql = {
   name: 'delete_confirmed',
   text: `
-    with gone as (delete from outbox_message where lane = $1 and id = any($2::bigint[]))
+    with gone as (
+      delete from outbox_message
+      where lane = $1 and id = any($2::bigint[])
+        and id between (select min(id) from unnest($2) as id) and (select max(id) from unnest($2) as id)
+    )
     select ${xidColumns}`,
 }

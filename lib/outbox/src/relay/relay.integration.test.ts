@@ -121,11 +121,14 @@ test('stop publishes what the lane holds, frees it and leaves nothing open', asy
   expect(await lane.rows()).toBe(0)
   expect(await lane.count(lane.name)).toBe(200)
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
-  const { rows } = await lane.db.query(
-    `select application_name from pg_stat_activity where datname = current_database() and application_name = any($1)`,
-    [[`outbox relay ${lane.name}`, `outbox bell ${lane.name}`]],
-  )
-  expect(rows).toEqual([])
+  const sessions = async () => {
+    const { rows } = await lane.db.query(
+      `select application_name from pg_stat_activity where datname = current_database() and application_name = any($1)`,
+      [[`outbox relay ${lane.name}`, `outbox bell ${lane.name}`]],
+    )
+    return rows
+  }
+  await expect.poll(sessions, soon).toEqual([])
 })
 
 test('a relay that was started takes no single turns, and one that was stopped does not start', async () => {

@@ -1,51 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { waitFor } from '@esteira/test/support'
-import { afterAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { callQuery, type QueryConfig } from '../test/call-query.ts'
+import { emails, insert, leadTable } from '../test/insert-lead.ts'
 import { admin, call, link, log, logged, query, target, useTarget } from '../test/use-target.ts'
 import { openConnections } from './connections.ts'
 import { databaseQuery } from './database-query.ts'
 
-useTarget(
-  `create table lead (id int primary key, email text unique);
-   create role reader login password 'reader';
-   grant usage on schema public to reader;
-   grant select, insert on lead to reader`,
-  {
-    reader: (address) => {
-      address.username = 'reader'
-      address.password = 'reader'
-    },
-  },
-)
-
-afterAll(() => admin.query('drop owned by reader; drop role reader'))
-
-const emails = async () => (await admin.query('select email from lead order by id')).rows.map(({ email }) => email)
-const insert = (id: number, email: unknown = `${id}@example.com`, rest: Partial<QueryConfig> = {}): QueryConfig => ({
-  sql: 'insert into lead values ($1, $2) returning id',
-  params: [id, email],
-  ...rest,
-})
+useTarget(leadTable, {})
 
 test('an insert writes its row and gives what it returns', async () => {
   expect(await call(insert(1))).toEqual([{ id: 1 }])
   expect(await call({ sql: 'insert into lead values (2)' })).toEqual([])
   expect(await emails()).toEqual(['1@example.com', null])
 })
-
-test.each(['single', 'multiple'] as const)(
-  'an insert without "returning" has nothing to pass on under %s: it says so, and writes nothing',
-  async (outputType) => {
-    const sql = 'insert into lead values (1)'
-    await expect(call({ sql }, { outputType })).rejects.toMatchObject({
-      final: true,
-      message: 'config.sql gives no rows that could be passed on: expected INSERT ... returning, or outputType null',
-    })
-    expect(await emails()).toEqual([])
-    expect(await call({ sql: 'select 1 from lead' }, { outputType })).toEqual([])
-  },
-)
 
 test('a select gives its rows', async () => {
   await admin.query(`insert into lead values (1, 'a'), (2, 'b')`)
@@ -139,75 +107,6 @@ test('a database that is away burns no attempt: the job waits for it', async () 
   expect(outcome).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the database is away') })
 })
 
-test('what is taken for reading cannot write, and the message says what to set', async () => {
-  await admin.query(
-    `create or replace function sneak() returns int language sql as 'insert into lead values (9) returning id'`,
-  )
-  await expect(call({ sql: 'select sneak()' })).rejects.toThrow(
-    expect.objectContaining({
-      code: 'statement_refused',
-      final: true,
-      message: expect.stringContaining('set config.mode to "execute"'),
-    }),
-  )
-  expect(await emails()).toEqual([])
-  expect(await call({ sql: 'select sneak()', mode: 'execute' })).toEqual([{ sneak: 9 }])
-})
-
-test.each([
-  [
-    'a syntax error',
-    { sql: 'insert int lead values (1)' },
-    /syntax error .* at character 8 of config\.sql \(SQLSTATE 42601\)/,
-  ],
-  ['a missing parameter', { sql: 'insert into lead values ($1, $2)', params: [1] }, /SQLSTATE 08P01/],
-  [
-    'a value of another type',
-    insert(1, 'x', { params: ['secret-value', 'x'] }),
-    /invalid input syntax for type integer \(SQLSTATE 22P02\)/,
-  ],
-])('%s is final and says where, without values', async (_, config, message) => {
-  const failure = await call(config).then(
-    () => 'no failure',
-    (error: unknown) => error,
-  )
-  expect(failure).toMatchObject({ code: 'statement_refused', final: true, message: expect.stringMatching(message) })
-  expect(String(failure)).not.toContain('secret-value')
-})
-
-test('a constraint that is violated is final and named, without the values', async () => {
-  await call(insert(1, 'taken@example.com'))
-  const failure = await call(insert(2, 'taken@example.com')).catch((error: unknown) => error)
-  expect(failure).toMatchObject({ code: 'statement_refused', message: expect.stringContaining('"lead_email_key"') })
-  expect(String(failure)).not.toContain('taken@example.com')
-})
-
-test('an unknown connection is told with the nearest name', async () => {
-  await expect(call({ sql: 'select 1', connection: 'crn' })).rejects.toThrow(
-    expect.objectContaining({ code: 'connection_unknown', message: expect.stringContaining('did you mean "crm"?') }),
-  )
-})
-
-test('an expression inside the SQL is refused, never evaluated', async () => {
-  await expect(call({ sql: `select '{{ payload.email }}'` })).rejects.toThrow(
-    expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('takes no {{ expression }}') }),
-  )
-})
-
-test('without the right to create the ledger, the message holds the SQL to run', async () => {
-  await admin.query('alter table esteira_applied rename to elsewhere')
-  await expect(call(insert(1, 'x', { connection: 'reader' }))).rejects.toThrow(
-    expect.objectContaining({
-      code: 'ledger_missing',
-      message: expect.stringContaining('create table if not exists esteira_applied'),
-    }),
-  )
-  await admin.query(
-    'alter table elsewhere rename to esteira_applied; grant select, insert, update on esteira_applied to reader',
-  )
-  expect(await call(insert(1, 'x', { connection: 'reader' }))).toEqual([{ id: 1 }])
-})
-
 test('durable waits for the disk also on a server that is set not to, applied does not wait', async () => {
   await admin.query(`alter database ${new URL(target.url).pathname.slice(1)} set synchronous_commit = off`)
   const setting = `insert into lead values ($1, current_setting('synchronous_commit')) returning email`
@@ -234,10 +133,4 @@ test('with confirm none a statement that fails is logged, and nothing else happe
   expect(logged).toEqual([
     expect.objectContaining({ event: 'statement.failed', reason: expect.stringContaining('"nowhere" does not exist') }),
   ])
-})
-
-test('rows of a statement that is not waited for cannot be passed on', async () => {
-  await expect(call(insert(1, 'x', { confirm: 'none' }), { outputType: 'multiple' })).rejects.toThrow(
-    expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('config.confirm is "none"') }),
-  )
 })

@@ -99,15 +99,26 @@ const whenAway = (error: unknown): Outcome => {
 /** What Postgres refused, without the values that it quotes. What may go another time is left to be tried again. */
 const explain = (error: unknown): unknown => {
   if (!(error instanceof DatabaseError) || error.code === undefined || isTransient(error)) return error
-  if (error.code === '25006') {
-    return new DatabaseQueryError('statement_refused', `${error.message}: set config.mode to "execute"`, {
-      cause: error,
-    })
-  }
-  const words = error.code.startsWith('22') ? withoutValues(error.message) : error.message
-  const at = error.position === undefined ? '' : ` at character ${error.position} of config.sql`
-  return new DatabaseQueryError('statement_refused', `${words}${at} (SQLSTATE ${error.code})`, { cause: error })
+  if (error.code === '25006') return refused(`${error.message}: set config.mode to "execute"`, error)
+  const words = error.code.startsWith('22') ? withoutValues(error.message) : inOurWords(error.message)
+  const at = error.position === undefined ? '' : `, at character ${error.position}`
+  return refused(`${words}${at} (SQLSTATE ${error.code})`, error)
 }
+
+const refused = (reason: string, cause: DatabaseError) => {
+  const at = loginRefused.test(cause.code ?? '') ? 'config.connection' : 'config.sql'
+  return new DatabaseQueryError('statement_refused', `${at}: ${reason}`, { cause })
+}
+
+/** The user or the database of the address is not known: no statement was looked at. */
+const loginRefused = /^(28|3D)/
+
+/** A server that speaks English counts values in terms of its protocol; what it says in another language stays. */
+const inOurWords = (message: string): string =>
+  message.replace(
+    /^bind message supplies (\d+) parameters, but prepared statement "" requires (\d+)$/,
+    'expected as many config.params as the highest $n, $2, but $1 came',
+  )
 
 /** Errors of the class "data" end in the value after a colon, or have it in the middle when it is out of range. */
 const withoutValues = (message: string): string =>

@@ -40,12 +40,12 @@ export const executeOnce = async (
  */
 const runAlone = async (client: PoolClient, { sql, values, rowsWanted }: Statement): Promise<unknown[]> => {
   const alone = { text: sql, values, queryMode: 'extended' }
-  const { rows, fields, command } = await client.query<object>(alone)
+  const { rows, fields } = await client.query<object>(alone)
   // Thrown before the commit: a step that is put right later finds nothing half done.
   if (rowsWanted && fields.length === 0) {
     throw new DatabaseQueryError(
       'config_invalid',
-      `config.sql gives no rows that could be passed on: expected ${command} ... returning, or outputType null`,
+      'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
     )
   }
   return rows

@@ -1,0 +1,129 @@
+import { afterAll, expect, test } from 'vitest'
+import { emails, insert, leadTable } from '../test/insert-lead.ts'
+import { admin, call, useTarget } from '../test/use-target.ts'
+
+useTarget(
+  `${leadTable};
+   create role reader login password 'reader';
+   grant usage on schema public to reader;
+   grant select, insert on lead to reader`,
+  {
+    reader: (address) => {
+      address.username = 'reader'
+      address.password = 'reader'
+    },
+    nowhere: (address) => {
+      address.pathname = '/nowhere'
+    },
+  },
+)
+
+afterAll(() => admin.query('drop owned by reader; drop role reader'))
+
+test.each(['single', 'multiple'] as const)(
+  'an insert without "returning" has nothing to pass on under %s: it says so, and writes nothing',
+  async (outputType) => {
+    const sql = 'insert into lead values (1)'
+    await expect(call({ sql }, { outputType })).rejects.toMatchObject({
+      final: true,
+      message: 'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
+    })
+    expect(await emails()).toEqual([])
+    expect(await call({ sql: 'select 1 from lead' }, { outputType })).toEqual([])
+  },
+)
+
+test('what is taken for reading cannot write, and the message says what to set', async () => {
+  await admin.query(
+    `create or replace function sneak() returns int language sql as 'insert into lead values (9) returning id'`,
+  )
+  await expect(call({ sql: 'select sneak()' })).rejects.toThrow(
+    expect.objectContaining({
+      code: 'statement_refused',
+      final: true,
+      message: expect.stringContaining('set config.mode to "execute"'),
+    }),
+  )
+  expect(await emails()).toEqual([])
+  expect(await call({ sql: 'select sneak()', mode: 'execute' })).toEqual([{ sneak: 9 }])
+})
+
+test.each([
+  [
+    'a syntax error',
+    { sql: 'insert int lead values (1)' },
+    /^config\.sql: syntax error at or near "int", at character 8 \(SQLSTATE 42601\)$/,
+  ],
+  [
+    'a parameter too few',
+    insert(1, 'x', { params: ['secret-value'] }),
+    /^config\.sql: expected as many config\.params as the highest \$n, 2, but 1 came \(SQLSTATE 08P01\)$/,
+  ],
+  [
+    'a parameter too many',
+    insert(1, 'x', { params: [1, 'x', 'secret-value'] }),
+    /^config\.sql: expected as many config\.params as the highest \$n, 2, but 3 came \(SQLSTATE 08P01\)$/,
+  ],
+  [
+    'a parameter that is skipped',
+    insert(1, 'x', { sql: 'select $2::text', params: [1, 'secret-value'], mode: 'execute' }),
+    /^config\.sql: could not determine data type of parameter \$1 \(SQLSTATE 42P18\)$/,
+  ],
+  [
+    'a value of another type',
+    insert(1, 'x', { params: ['secret-value', 'x'] }),
+    /^config\.sql: invalid input syntax for type integer \(SQLSTATE 22P02\)$/,
+  ],
+])('%s is final and says where, without values', async (_, config, message) => {
+  const failure = await call(config).then(
+    () => 'no failure',
+    (error: unknown) => error,
+  )
+  expect(failure).toMatchObject({ code: 'statement_refused', final: true, message: expect.stringMatching(message) })
+  expect(String(failure)).not.toContain('secret-value')
+})
+
+test('a constraint that is violated is final and named, without the values', async () => {
+  await call(insert(1, 'taken@example.com'))
+  const failure = await call(insert(2, 'taken@example.com')).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'statement_refused', message: expect.stringContaining('"lead_email_key"') })
+  expect(String(failure)).not.toContain('taken@example.com')
+})
+
+test('an unknown connection is told with the nearest name', async () => {
+  await expect(call({ sql: 'select 1', connection: 'crn' })).rejects.toThrow(
+    expect.objectContaining({ code: 'connection_unknown', message: expect.stringContaining('did you mean "crm"?') }),
+  )
+})
+
+test('a connection whose database is not there is told as such, not as a fault of the SQL', async () => {
+  await expect(call(insert(1, 'x', { connection: 'nowhere' }))).rejects.toThrow(
+    'config.connection: database "nowhere" does not exist (SQLSTATE 3D000)',
+  )
+})
+
+test('an expression inside the SQL is refused, never evaluated', async () => {
+  await expect(call({ sql: `select '{{ payload.email }}'` })).rejects.toThrow(
+    expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('takes no {{ expression }}') }),
+  )
+})
+
+test('without the right to create the ledger, the message holds the SQL to run', async () => {
+  await admin.query('alter table esteira_applied rename to elsewhere')
+  await expect(call(insert(1, 'x', { connection: 'reader' }))).rejects.toThrow(
+    expect.objectContaining({
+      code: 'ledger_missing',
+      message: expect.stringContaining('create table if not exists esteira_applied'),
+    }),
+  )
+  await admin.query(
+    'alter table elsewhere rename to esteira_applied; grant select, insert, update on esteira_applied to reader',
+  )
+  expect(await call(insert(1, 'x', { connection: 'reader' }))).toEqual([{ id: 1 }])
+})
+
+test('rows of a statement that is not waited for cannot be passed on', async () => {
+  await expect(call(insert(1, 'x', { confirm: 'none' }), { outputType: 'multiple' })).rejects.toThrow(
+    expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('config.confirm is "none"') }),
+  )
+})

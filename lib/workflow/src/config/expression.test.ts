@@ -77,17 +77,30 @@ test('a faulty expression is told when it is read, with its place', () => {
   expect(() => parseTemplate('a {{ payload.age')).toThrow('"{{" at character 2 has no "}}"')
 })
 
-test('an expression that fails says where, and shows no value of the payload', async () => {
-  const failure = await evaluate('{{ payload.email + 1 }}').then(
-    () => 'no failure',
-    (error: unknown) => String(error),
-  )
-  expect(failure).toContain('the left side of the operator is not a number, at character')
-  expect(failure).not.toContain('ana@example.com')
+test.each([
+  ['(', 'Expected ")" before end of expression, at character 3'],
+  ['{"a" 1}', 'Expected ":", got 1, at character 7'],
+])('what JSONata cannot read in {{ %s }} is told in words', (source, words) => {
+  expect(() => parseTemplate(`{{ ${source} }}`)).toThrow(words)
 })
 
 test.each([
-  ['calls itself deeper and deeper', '{{ ($f := function($n) { 1 + $f($n + 1) }; $f(1)) }}', 'D1011'],
+  ['payload.email + 1', 'The left side of the "+" operator must evaluate to a number, at character 16'],
+  ['$number(payload.email)', 'Unable to cast value to a number, at character 9'],
+  ['{payload.company: 1}', 'Key in object structure must evaluate to a string, at character 2'],
+  ['payload.email < 1', 'The values on the two sides of a comparison must be of the same data type, at character 16'],
+  ['$toMillis(payload.email)', 'must be an ISO 8601 formatted timestamp, at character 11'],
+  ['$formatBase(1, 80085)', 'a value does not fit (JSONata D3100), at character 13'],
+  ['[1..2080085]', 'A sequence may have 1000000 items, at character 5'],
+  ['payload.email()', 'Attempted to invoke a non-function, at character 15'],
+])('{{ %s }} fails in words, with the place and without a value of the payload', async (source, words) => {
+  const failure = await evaluate(`{{ ${source} }}`).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'expression_failed', message: expect.stringContaining(words) })
+  expect(String(failure).replace(source, '')).not.toMatch(/ana@|Acme|80085/)
+})
+
+test.each([
+  ['calls itself deeper and deeper', '{{ ($f := function($n) { 1 + $f($n + 1) }; $f(1)) }}', 'Stack overflow'],
   [
     'calls itself without end',
     '{{ ($f := function($n) { $f($n + 1) }; $f(1)) }}',

@@ -1,4 +1,5 @@
 import jsonata from 'jsonata'
+import * as z from 'zod'
 import { WorkflowError } from '../errors.ts'
 
 /** What an expression may look at. */
@@ -82,35 +83,47 @@ const compileJsonata = (source: string): ((scope: Scope) => Promise<unknown>) =>
   try {
     expression = jsonata(source, limits)
   } catch (cause) {
-    throw new WorkflowError('expression_invalid', `"{{${source}}}": ${describeFault(cause)}`, { cause })
+    throw new WorkflowError('expression_invalid', `"{{${source}}}": ${describeFault(cause, allWords)}`, { cause })
   }
   return async (scope) => {
     try {
       return await expression.evaluate(scope)
     } catch (cause) {
-      throw new WorkflowError('expression_failed', `"{{${source}}}": ${describeFault(cause)}`, { cause })
+      throw new WorkflowError('expression_failed', `"{{${source}}}": ${describeFault(cause, wordsWithoutValue)}`, {
+        cause,
+      })
     }
   }
 }
 
-/**
- * JSONata throws plain objects: a code, a message and the place. A message quotes the value that the error carries, if it
- * carries one, and a value may be of the payload; that of a timeout is the time.
- */
-const describeFault = (cause: unknown): string => {
-  if (typeof cause !== 'object' || cause === null || !('code' in cause)) return 'it cannot be evaluated'
-  const code = String(cause.code)
-  const isSafe = !('value' in cause) || code === 'D1012'
-  const words = isSafe && 'message' in cause ? String(cause.message) : (withoutValue[code] ?? `JSONata ${code}`)
-  return 'position' in cause ? `${words}, at character ${String(cause.position)}` : words
+/** What JSONata throws: plain objects, often with the value that was at fault. */
+const jsonataFault = z.looseObject({ code: z.string(), message: z.string(), position: z.number().optional() })
+type JsonataFault = z.infer<typeof jsonataFault>
+
+const describeFault = (cause: unknown, wordsOf: (fault: JsonataFault) => string): string => {
+  const fault = jsonataFault.safeParse(cause).data
+  if (fault === undefined) return 'it cannot be evaluated'
+  return fault.position === undefined ? wordsOf(fault) : `${wordsOf(fault)}, at character ${fault.position}`
 }
 
-/** What goes wrong most often with a payload that is not as expected. */
-const withoutValue: Record<string, string> = {
-  T2001: 'the left side of the operator is not a number',
-  T2002: 'the right side of the operator is not a number',
-  T2010: 'the sides of the comparison are neither both numbers nor both strings',
-  T0410: 'an argument is not of the type that the function takes',
-  T0412: 'an argument is not an array of the type that the function takes',
-  T1006: 'what is called is not a function',
+/** Before anything is evaluated, a value at fault is one of the text itself. */
+const allWords = ({ message }: JsonataFault): string => message
+
+/** A value at fault may be of the payload, which no message shows but that of `$error`, where the author wrote it. */
+const wordsWithoutValue = (fault: JsonataFault): string => {
+  const { code, message } = fault
+  if (!('value' in fault)) return message
+  const before = endsInValue.test(code) ? message.replace(/[:;].*$/s, '') : undefined
+  return ownWords[code] ?? before ?? `a value does not fit (JSONata ${code})`
+}
+
+/** Faults whose message has the value after a colon, or not at all, or whose value is a limit of ours. */
+const endsInValue = /^(T|D10|D3030|D3060|D3120|D3121|D3140)/
+
+/** In place of messages that have the value in the middle. */
+const ownWords: Record<string, string> = {
+  T2007: 'The values that are sorted by must be of the same data type',
+  T2009: 'The values on the two sides of a comparison must be of the same data type',
+  D2015: `A sequence may have ${limits.sequence} items`,
+  D3110: 'The argument of the toMillis function must be an ISO 8601 formatted timestamp',
 }

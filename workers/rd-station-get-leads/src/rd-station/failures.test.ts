@@ -61,7 +61,7 @@ test.each<[string, Fault, Partial<RdStationError>]>([
     {
       code: 'unexpected_shape',
       final: true,
-      message: `${page}: contacts.0.uuid: Invalid input: expected string, received number`,
+      message: `${page}: answer.contacts.0.uuid: must be a string, a number came`,
     },
   ],
   ['a list instead of a page', { status: 200, body: [] }, { code: 'unexpected_shape', final: true }],
@@ -71,7 +71,7 @@ test.each<[string, Fault, Partial<RdStationError>]>([
     {
       code: 'unexpected_shape',
       final: true,
-      message: `${page}: pagination-total-rows: Invalid string: must match pattern /^\\d{1,15}$/`,
+      message: `${page}: answer.pagination-total-rows: must match /^\\d{1,15}$/`,
     },
   ],
 ])('%s fails the read with a clear error, and the next read works', async (_, fault, expected) => {

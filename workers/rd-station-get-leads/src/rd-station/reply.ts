@@ -1,4 +1,5 @@
 import { reasonOf } from '@esteira/service'
+import { describeIssues } from '@esteira/workflow'
 import type { z } from 'zod'
 import { RdStationError, type RdStationErrorCode } from './errors.ts'
 import {
@@ -55,10 +56,9 @@ export const refusal = (request: HttpRequest, answer: HttpAnswer, now: number): 
 export const promised = <T>(schema: z.ZodType<T>, json: unknown, call: string): T => {
   const parsed = schema.safeParse(json)
   if (parsed.success) return parsed.data
-  const problems = parsed.error.issues
-    .slice(0, 3)
-    .map(({ path, message }) => [path.join('.'), message].filter((part) => part !== '').join(': '))
-  throw new RdStationError('unexpected_shape', problems.join('; '), { call })
+  throw new RdStationError('unexpected_shape', describeIssues('answer', parsed.error.issues.slice(0, 3), json), {
+    call,
+  })
 }
 
 /** As it stands in messages. Paths hold ids and page numbers; tokens travel in headers and bodies. */

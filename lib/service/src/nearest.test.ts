@@ -11,9 +11,32 @@ test('the case of letters does not hide a name', () => {
   expect(nearest('DATABASE.QUERY', ['RD.leads', 'Database.query'])).toBe('Database.query')
 })
 
-test('a name that resembles none gets no hint', () => {
-  expect(didYouMean('inser', ['insert', 'select'])).toBe(', did you mean "insert"?')
-  expect(didYouMean('x', ['insert', 'select'])).toBe('')
+test.each([
+  ['inser', 'insert'],
+  ['wran', 'warn'],
+  ['crn', 'crm'],
+  ['Multiple', 'multiple'],
+  ['conifg', 'config'],
+  ['time_zone', 'timeZone'],
+  ['RdStation.getLead', 'RdStation.getLeads'],
+  ['ESTEIRA_LOG_LVL', 'ESTEIRA_LOG_LEVEL'],
+])('%s gets the hint %s', (name, known) => {
+  expect(didYouMean(name, ['something else', known])).toBe(`, did you mean "${known}"?`)
+})
+
+test.each([
+  ['x', 'y'],
+  ['erp', 'crm'],
+  ['array', 'multiple'],
+  ['insert', 'select'],
+  ['RDSTATION_TIMEOUT', 'RDSTATION_PORT'],
+  ['RDSTATION_TOKEN', 'RDSTATION_PORT'],
+  ['Database.insert', 'Database.query'],
+])('%s resembles %s too little for a hint', (name, known) => {
+  expect(didYouMean(name, [known])).toBe('')
+})
+
+test('where nothing is known there is no hint', () => {
   expect(didYouMean('x', [])).toBe('')
 })
 

@@ -15,7 +15,21 @@ export const nearest = (name: string, known: readonly string[]): string =>
 export const didYouMean = (name: string, known: readonly string[]): string => {
   if (known.length === 0) return ''
   const hint = nearest(name, known)
-  return edits(name, hint) <= 0.6 * Math.max(name.length, hint.length) ? `, did you mean "${hint}"?` : ''
+  return isNear(name, hint) ? `, did you mean "${hint}"?` : ''
+}
+
+/**
+ * A third of the characters may be wrong, and two where there are at least four: the slip of the finger is mostly a swap.
+ * A first word that both have (`RDSTATION_`, `Database.`) is where they come from and no likeness.
+ */
+const isNear = (name: string, other: string): boolean => {
+  const length = Math.min(name.length, other.length) - sharedFirstWord(name, other).length
+  return edits(name, other) <= Math.min(length / 2, Math.max(2, length / 3))
+}
+
+const sharedFirstWord = (name: string, other: string): string => {
+  const word = /^[^_.]*[_.]/.exec(name.toLowerCase())?.[0] ?? ''
+  return other.toLowerCase().startsWith(word) ? word : ''
 }
 
 /**

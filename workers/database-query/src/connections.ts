@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
-import { nearest, type Log } from '@esteira/service'
+import type { Log } from '@esteira/service'
+import { mustBeOneOf } from '@esteira/workflow'
 import { Pool } from 'pg'
 import { DatabaseQueryError } from './errors.ts'
 import { parserOf } from './row-values.ts'
@@ -7,7 +8,7 @@ import { parserOf } from './row-values.ts'
 /** The databases that steps may name, each with a pool that opens when it is first used. */
 export type Connections = {
   names: readonly string[]
-  /** @throws DatabaseQueryError `connection_unknown` with the nearest name. */
+  /** @throws DatabaseQueryError `connection_unknown` with the names that there are. */
   pool: (name: string) => Pool
   /** Breaks every session. What runs in one fails, so a database that does not answer holds nothing up. */
   sever: () => void
@@ -57,9 +58,9 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
 }
 
 const unknownConnection = (name: string, known: readonly string[]): DatabaseQueryError => {
-  const hint = known.length === 0 ? 'this worker has none' : `did you mean "${nearest(name, known)}"?`
+  const fault = known.length === 0 ? 'this worker has no connections' : mustBeOneOf(known, name)
   return new DatabaseQueryError(
     'connection_unknown',
-    `config.connection: there is no connection "${name}", ${hint} A connection is an ESTEIRA_CONNECTION_<NAME> variable of the worker.`,
+    `config.connection: ${fault} (a connection is an ESTEIRA_CONNECTION_<NAME> variable of the worker)`,
   )
 }

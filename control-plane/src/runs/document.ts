@@ -7,12 +7,10 @@ export const runInput = strictObject({
     .unknown()
     .optional()
     .openapi({ description: 'The first payload; for a CronJob in place of its config.payload' }),
-  idempotencyKey: z
-    .string()
-    .min(1)
-    .max(500)
-    .optional()
-    .openapi({ description: 'A key that the workflow has seen gives the run it began then' }),
+  idempotencyKey: z.string().min(1).max(500).optional().openapi({
+    description:
+      'A key that the workflow has seen gives the run it began then; with another payload or step it is refused',
+  }),
   step: z.string().min(1).optional().openapi({ description: 'The id or name of the step to start at' }),
 }).openapi('RunInput')
 

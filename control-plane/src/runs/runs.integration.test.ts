@@ -87,18 +87,21 @@ test('the same key gives the run that it began before', async () => {
   expect((await jobsOf(runOf(await start()).id)).length).toBe(2)
 })
 
-test('a key that began a run does not begin another one with another payload, and says so', async () => {
+test('a key that began a run does not begin another one with another payload or step, and says so', async () => {
   const { runs } = await create(leadsSteps)
-  const start = (payload: unknown) => api.send('POST', runs, { idempotencyKey: 'tuesday', payload })
-  const began = await start([{ segmentationId: 1, of: 'b' }])
-  expect(await start([{ of: 'b', segmentationId: 1 }])).toMatchObject({ status: 200, body: { id: runOf(began).id } })
-  expect(await start([])).toMatchObject({
-    status: 422,
-    body: {
-      code: 'idempotency_key_reused',
-      detail: `Run ${runOf(began).id} began under this key with another payload; send that one, or another key.`,
-    },
-  })
+  const start = (rest: Record<string, unknown>) => api.send('POST', runs, { idempotencyKey: 'tuesday', ...rest })
+  const { id } = runOf(await start({ payload: [{ segmentationId: 1, of: 'b' }] }))
+  const payload = [{ of: 'b', segmentationId: 1 }]
+  for (const same of [{ payload }, { payload, step: 'every hour' }, {}]) {
+    expect(await start(same)).toMatchObject({ status: 200, body: { id } })
+  }
+  for (const [other, how] of [
+    [{ payload: [] }, 'with another payload'],
+    [{ payload, step: 'get leads' }, 'at another step'],
+  ] as const) {
+    const detail = `Run ${id} began under this key ${how}; send the same, or another key.`
+    expect(await start(other)).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused', detail } })
+  }
 })
 
 test('without a key every start is a run of its own', async () => {

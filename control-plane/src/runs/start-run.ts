@@ -14,7 +14,7 @@ import type { RunInput } from './document.ts'
  * Starts a run by hand, at the workflow's first step or the one that is named, on the version that is there now.
  *
  * @throws ControlPlaneError `workflow_unknown`, `workflow_disabled`, `first_step_missing`, `first_step_ambiguous`,
- * `body_invalid` when the named step is not there, or `idempotency_key_reused` when the key began a run with another payload.
+ * `body_invalid` when the named step is not there, or `idempotency_key_reused` when the key began another run.
  */
 export const startRun = async (
   em: EntityManager,
@@ -39,17 +39,20 @@ export const startRun = async (
     lane,
     worker,
   })
-  if (!opened.created && 'payload' in input) await expectPayload(em, opened.runId, input.payload)
+  if (!opened.created) await expectSame(em, opened.runId, input, step)
   return opened
 }
 
 /** The same request again gets the run that it began; another one under its key is a mistake that would go unseen. */
-const expectPayload = async (em: EntityManager, runId: string, payload: unknown): Promise<void> => {
+const expectSame = async (em: EntityManager, runId: string, input: RunInput, step: StepDocument): Promise<void> => {
   const first = await em.findOne(WorkflowJob, { runId, parentId: null })
-  if (first === null || isDeepStrictEqual(first.payload ?? null, payload ?? null)) return
+  if (first === null) return
+  const isOtherStep = input.step !== undefined && first.stepId !== step.id
+  const isOtherPayload = 'payload' in input && !isDeepStrictEqual(first.payload ?? null, input.payload ?? null)
+  if (!isOtherStep && !isOtherPayload) return
   throw new ControlPlaneError(
     'idempotency_key_reused',
-    `Run ${runId} began under this key with another payload; send that one, or another key.`,
+    `Run ${runId} began under this key ${isOtherStep ? 'at another step' : 'with another payload'}; send the same, or another key.`,
   )
 }
 

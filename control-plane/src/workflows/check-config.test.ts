@@ -59,6 +59,18 @@ test.each([
   expect(check({ member: value })).toEqual([{ pointer: '/member', message }])
 })
 
+test('a literal with names takes one of them', () => {
+  const config = z.strictObject({ connection: literalText(['crm', 'erp']) })
+  const check = configCheckOf(defineFunction({ name: 'Database.query', config, run: () => null }))
+  const oneOf = 'must be one of "crm", "erp"'
+  expect(check({ connection: 'erp' })).toEqual([])
+  expect(check({ connection: 'crn' })).toEqual([{ pointer: '/connection', message: `${oneOf}, did you mean "crm"?` }])
+  expect(check({ connection: '{{ payload.connection }}' })).toEqual([
+    { pointer: '/connection', message: oneOf },
+    { pointer: '/connection', message: 'takes no {{ expression }}' },
+  ])
+})
+
 test('an expression that cannot be read is refused with its place', () => {
   const faults = query({ connection: 'crm', sql: 'select 1', parameters: ['fine', '{{ payload. }}', '{{ open'] })
   expect(faults.map(({ pointer }) => pointer)).toEqual(['/parameters/1', '/parameters/2'])

@@ -44,6 +44,15 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
     if (room > 0) for (const lane of await owner.adopt(room)) crew.start(lane)
   }
 
+  /** A pod may end before its relay owns its lane. Says whether there was time to ask for it. */
+  const takeHomeAtLast = async (): Promise<boolean> => {
+    const tooLate = AbortSignal.any([session.lost, over])
+    while (!link.up() && !tooLate.aborted) await attention.wait(sweepMs, tooLate)
+    const home = await tryUntilDone(owner.ownHome, settings, tooLate)
+    if (home !== null) crew.start(home)
+    return !tooLate.aborted
+  }
+
   while (!ending.aborted) {
     if (link.up()) {
       linkedAtMs = performance.now()
@@ -57,6 +66,8 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
     }
     await attention.wait(spreadMs(sweepMs), ending)
   }
+  const ownsHome = owner.lanes().some(({ lane }) => lane === owner.home.lane)
+  const wasInTime = ownsHome || (await takeHomeAtLast())
   unwatch()
   if (session.lost.aborted && !over.aborted) {
     // What is in flight is awaited for a moment, but the heir may be waiting for what this connection holds.
@@ -66,5 +77,5 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   const emptied = await crew.ended()
   await watching
   await owner.close()
-  return emptied
+  return emptied && wasInTime
 }

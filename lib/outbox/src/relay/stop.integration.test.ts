@@ -25,3 +25,25 @@ test('a relay that is stopped while it connects to Postgres says nothing after t
   await Promise.all([once(witness, 'close'), waitFor(() => proxy.connections() === 0)])
   expect(said.at(-1)).toBe('relay.stopped')
 })
+
+const messagesFor = (queue: string) =>
+  Array.from({ length: 300 }, (_, index) => ({ routingKey: queue, payload: index }))
+
+test('a relay that is stopped as soon as it has started carries what its lane holds', async () => {
+  await lane.commit(...messagesFor(lane.name))
+  const relay = lane.relay()
+  await relay.start()
+  await relay.stop({ graceMs: 10_000 })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.rows()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(300)
+})
+
+test('one whose broker does not come in time leaves the rows, and does not say that its lane was emptied', async () => {
+  await lane.commit(...messagesFor(lane.name))
+  const relay = lane.relay({ rabbitmqUrl: 'amqp://127.0.0.1:9' })
+  await relay.start()
+  await relay.stop({ graceMs: 300 })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  expect(await lane.rows()).toBe(300)
+})

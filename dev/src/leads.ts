@@ -16,8 +16,8 @@ const sql = `
 export const readLeads = async (crmUrl: string, last: number): Promise<Leads> =>
   z.tuple([leads]).parse(await queryOnce(crmUrl, sql, [last]))[0]
 
-const sinceSql = 'select count(*)::int as count from leads where last_seen_at >= $1'
+const ofRunSql = 'select count(*)::int as count from leads where last_run = $1'
 
-/** How many leads were written since a time, be they new or there already. */
-export const countLeadsSince = async (crmUrl: string, time: string): Promise<number> =>
-  z.tuple([leads.pick({ count: true })]).parse(await queryOnce(crmUrl, sinceSql, [time]))[0].count
+/** How many leads a run has saved, be they new or there already; those that a newer one saved too are the newer one's. */
+export const countLeadsOf = async (crmUrl: string, runId: string): Promise<number> =>
+  z.tuple([leads.pick({ count: true })]).parse(await queryOnce(crmUrl, ofRunSql, [runId]))[0].count

@@ -4,10 +4,10 @@ import pRetry from 'p-retry'
 import type { ApiRun } from './house/api.ts'
 import { saveExample, tickExample } from './house/example.ts'
 import type { House } from './house/start-house.ts'
-import { countLeadsSince } from './leads.ts'
+import { countLeadsOf } from './leads.ts'
 import { endOf, failureOf, progressOf, sum } from './view/run-sentences.ts'
 
-/** What came of one tick, counted when its run is over; `leads` are those that were saved since it began. */
+/** What came of one tick, counted when its run is over; `leads` are those that it saved. */
 export type Summary = { run: string; status: string; jobs: number; leads: number; seconds: number }
 
 /** A run in which nothing moves for this long will not end by itself, milliseconds. */
@@ -26,7 +26,7 @@ export const runOnce = async (house: House, say: (line: string) => void, signal:
   const seconds = Math.round((performance.now() - begun) / 10) / 100
   // A server may be on its way back when the run is over.
   const ask = <T>(question: () => Promise<T>): Promise<T> => pRetry(question, { minTimeout: 200, signal })
-  const leads = await ask(() => countLeadsSince(house.settings.crmUrl, run.createdAt))
+  const leads = await ask(() => countLeadsOf(house.settings.crmUrl, runId))
   const jobs = sum(run, ({ succeeded, failed, cancelled }) => succeeded + failed + cancelled)
   const summary = { run: runId, status: run.status, jobs, leads, seconds }
   say(endOf(summary))

@@ -1,0 +1,45 @@
+/** A message as it was written and as it came: the n-th of its key, from 1 on. */
+export type Numbered = { key: string; n: number }
+
+export type Comparison = {
+  committed: number
+  /** Messages that came once more. */
+  again: number
+  /** Committed, and never came. */
+  lost: string[]
+  /** Came, and was never committed. */
+  invented: string[]
+  /** Of an ordered key, and came first after one with a higher number. */
+  overtaken: string[]
+}
+
+/**
+ * Compares what was committed, the last number of each key, with what a queue gave in the order in which it came. A
+ * message that comes again is no fault, wherever it comes.
+ */
+export const compare = (
+  last: readonly Numbered[],
+  received: Iterable<Numbered>,
+  isOrdered: (key: string) => boolean,
+): Comparison => {
+  const committed = new Map(last.map(({ key, n }) => [key, n]))
+  const seen = new Map<string, { numbers: Set<number>; highest: number }>()
+  const result: Comparison = { committed: 0, again: 0, lost: [], invented: [], overtaken: [] }
+  for (const { key, n } of received) {
+    const before = seen.get(key) ?? { numbers: new Set<number>(), highest: 0 }
+    seen.set(key, before)
+    if (before.numbers.has(n)) {
+      result.again += 1
+      continue
+    }
+    if (n > (committed.get(key) ?? 0)) result.invented.push(`${key}: ${n}`)
+    if (isOrdered(key) && n < before.highest) result.overtaken.push(`${key}: ${n} after ${before.highest}`)
+    before.numbers.add(n)
+    before.highest = Math.max(before.highest, n)
+  }
+  for (const [key, count] of committed) {
+    result.committed += count
+    for (let n = 1; n <= count; n++) if (seen.get(key)?.numbers.has(n) !== true) result.lost.push(`${key}: ${n}`)
+  }
+  return result
+}

@@ -1,0 +1,18 @@
+import { readFileSync, statSync } from 'node:fs'
+import { z } from 'zod'
+import type { Numbered } from './compare.ts'
+
+/** The file in which the collector notes what came, a message a line, in the order in which it came. */
+export type Received = { path: string; bytes: () => number; read: () => Numbered[] }
+
+const line = z.object({ key: z.string(), n: z.int() })
+
+export const receivedIn = (path: string): Received => ({
+  path,
+  bytes: () => statSync(path, { throwIfNoEntry: false })?.size ?? 0,
+  read: () => {
+    // The last one is the empty rest, or what a kill has left of a line; that message comes again.
+    const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1)
+    return lines.map((text) => line.parse(JSON.parse(text)))
+  },
+})

@@ -287,21 +287,17 @@ describe('Database.query', () => {
     expect(seen).toMatchObject({ payload: { keep: 'me' }, output: null })
   })
 
-  test('the rows of an insert that is not waited for cannot be passed on, which is a clear failure', async () => {
-    const workflow = await workflowOf(
+  test('the rows of an insert that is not waited for cannot be passed on, which is refused when it is saved', async () => {
+    const insert = { confirm: 'none', nextStep: 'see', outputType: 'multiple' } as const
+    const saved = workflowOf(
       'unconfirmed rows',
       {},
       'single',
-      query('insert', `insert into archive values ('x') returning *`, {
-        confirm: 'none',
-        nextStep: 'see',
-        outputType: 'multiple',
-      }),
+      query('insert', `insert into archive values ('x') returning *`, insert),
       query('see', 'select 1'),
     )
-    const { id } = await house.api.startRun(workflow)
-    expect(await house.api.runOver(id)).toMatchObject({ status: 'failed' })
-    const [job] = await house.api.jobs(workflow, id, 'insert')
-    expect(job?.error?.message).toContain('config.confirm is "none"')
+    await expect(saved).rejects.toThrow(
+      /422 .*; \/steps\/1\/outputType: must be null, "multiple" came: with config\.confirm "none" there is no result/,
+    )
   })
 })

@@ -1,13 +1,16 @@
 import { expect, test } from 'vitest'
-import { configCheckOf } from './check-config.ts'
+import { stepCheckOf } from './check-step.ts'
 import { faultsOfOneStep, faultsOfSteps } from './check-steps.ts'
 import type { StepDocument } from './document.ts'
 
 const functions = new Map(
   [
     { name: 'CronJob', configSchema: {} },
-    { name: 'Database.query', configSchema: { type: 'object', required: ['sql'] } },
-  ].map((fn) => [fn.name, configCheckOf(fn)]),
+    {
+      name: 'Database.query',
+      configSchema: { type: 'object', required: ['sql'], 'x-esteira-without-result': { confirm: 'none' } },
+    },
+  ].map((fn) => [fn.name, stepCheckOf(fn)]),
 )
 
 const step = (id: string, change: Partial<StepDocument> = {}): StepDocument => ({
@@ -74,6 +77,17 @@ test('an array is no fault, nor is any other output type; without a payload no t
 test('a circle that one step closes is told at this step', () => {
   expect(faultsOfOneStep([step('a', { nextStep: 'b' }), step('b', { nextStep: 'a' })], 1, functions)).toEqual([
     { pointer: '/nextStep', message: 'leads back to the step itself: b → a → b' },
+  ])
+})
+
+test('a config that leaves no result goes with no outputType', () => {
+  const config = { sql: 'select 1', confirm: 'none' }
+  expect(faultsOfSteps([step('a', { config })], functions)).toEqual([])
+  expect(faultsOfSteps([step('a', { config, outputType: 'single' })], functions)).toEqual([
+    {
+      pointer: '/0/outputType',
+      message: 'must be null, "single" came: with config.confirm "none" there is no result',
+    },
   ])
 })
 

@@ -1,12 +1,12 @@
 import { didYouMean } from '@esteira/service'
-import { cronJobFunctionName, type Fault, mustBe } from '@esteira/workflow'
+import type { Fault } from '@esteira/workflow'
 import { inside, within } from '../faults/parts.ts'
-import type { ConfigCheck } from './check-config.ts'
+import type { StepCheck } from './check-step.ts'
 import { faultsOfGraph } from './check-graph.ts'
 import type { StepDocument } from './document.ts'
 
 /** The functions that are known, by name. */
-export type KnownFunctions = ReadonlyMap<string, ConfigCheck>
+export type KnownFunctions = ReadonlyMap<string, StepCheck>
 
 /** All that is wrong with the steps of a workflow, with pointers into the steps: `/0/config/schedule`. */
 export const faultsOfSteps = (steps: readonly StepDocument[], functions: KnownFunctions): Fault[] => [
@@ -31,14 +31,7 @@ export const faultsOfOneStep = (steps: readonly StepDocument[], index: number, f
 
 const faultsOfStep = (step: StepDocument, functions: KnownFunctions): Fault[] => {
   const check = functions.get(step.functionName)
-  if (check !== undefined) return within('/config', [...check(step.config), ...faultsOfProduce(step)])
+  if (check !== undefined) return check(step)
   const hint = didYouMean(step.functionName, [...functions.keys()])
   return [{ pointer: '/functionName', message: `no worker has offered a function "${step.functionName}"${hint}` }]
-}
-
-/** The payload of a CronJob is its result, which `multiple` gives out item by item; nothing in it is evaluated. */
-const faultsOfProduce = ({ functionName, outputType, config: { payload } }: StepDocument): Fault[] => {
-  if (functionName !== cronJobFunctionName || outputType !== 'multiple' || Array.isArray(payload)) return []
-  const fault = payload === undefined ? 'is missing, must be an array' : mustBe('array', payload)
-  return [{ pointer: '/payload', message: `${fault}: outputType is "multiple"` }]
 }

@@ -5,7 +5,7 @@ import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
 import { inside, within } from '../faults/parts.ts'
 import { ControlPlaneError } from '../errors.ts'
-import { configCheckOf } from './check-config.ts'
+import { stepCheckOf } from './check-step.ts'
 import { faultsOfOneStep, faultsOfSteps } from './check-steps.ts'
 import type { StepDocument, StepInput, WorkflowDocument, WorkflowInput } from './document.ts'
 import { placeSteps } from './place-steps.ts'
@@ -66,7 +66,7 @@ export const placeAndCheck = async (
   const known = { current: current.steps, everUsed: await everUsedIds(em, current.id, inputs) }
   const { steps, faults } = placeSteps(inputs, known, uuidv7)
   const functions = await em.find(WorkflowFunction, {})
-  const checks = new Map(functions.map((fn) => [fn.name, configCheckOf(fn)]))
+  const checks = new Map(functions.map((fn) => [fn.name, stepCheckOf(fn)]))
   return {
     steps,
     faults:

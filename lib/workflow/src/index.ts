@@ -10,6 +10,7 @@ export { defineFunction, type FunctionContext, type StepFunction } from './funct
 export { literalText } from './function/json-schema.ts'
 export { fail, type Outcome, retry, snooze } from './function/outcome.ts'
 export { publishFunctions, type PublishedFunction } from './function/publish-functions.ts'
+export { faultOfOutputType, withoutResultMark } from './function/without-result.ts'
 export { retryPolicySchema, type RetryPolicy } from './job/retry-policy.ts'
 export { jobStatuses, type JobStatus } from './job/transitions.ts'
 export { WorkflowFunction } from './model/workflow-function.ts'

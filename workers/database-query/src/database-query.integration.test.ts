@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { waitFor } from '@esteira/test/support'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { callQuery, type QueryConfig } from '../test/call-query.ts'
 import { emails, insert, leadTable } from '../test/insert-lead.ts'
 import { admin, call, link, log, logged, query, target, useTarget } from '../test/use-target.ts'
@@ -20,16 +20,43 @@ test('a select gives its rows', async () => {
   expect(await call({ sql: 'select id, email from lead where id > $1', params: [1] })).toEqual([{ id: 2, email: 'b' }])
 })
 
-test('values keep their types on the way in: arrays are arrays, objects are JSON, null is null', async () => {
-  const [row] = Array.from(
-    Object(
+test('values keep their types on the way in: objects are JSON, null is null', async () => {
+  const sql = `select $1::jsonb ->> 'a' as field, $2::text is null as nothing, $3::boolean as flag`
+  expect(await call({ sql, params: [{ a: 'b' }, null, true] })).toEqual([{ field: 'b', nothing: true, flag: true }])
+})
+
+test.each(['select $1::int[] as list, $2::jsonb as json', 'insert into both_kinds values ($1, $2) returning *'])(
+  'an array is a Postgres array or JSON, as its parameter is one: %s',
+  async (sql) => {
+    await admin.query('create table if not exists both_kinds (list int[], json jsonb)')
+    expect(
       await call({
-        sql: `select $1::int[] as list, $2::jsonb ->> 'a' as field, $3::text is null as nothing, $4::boolean as flag`,
-        params: [[1, 2], { a: 'b' }, null, true],
+        sql,
+        params: [
+          [1, 2],
+          [1, 'a'],
+        ],
       }),
-    ),
-  )
-  expect(row).toEqual({ list: [1, 2], field: 'b', nothing: true, flag: true })
+    ).toEqual([{ list: [1, 2], json: [1, 'a'] }])
+    expect(await call({ sql, params: [[], []] })).toEqual([{ list: [], json: [] }])
+  },
+)
+
+test.each([
+  ['the path of names', `set search_path = pg_catalog`],
+  ['what may be written', `set default_transaction_read_only = on`],
+  ['a setting', `do $$ begin perform set_config('search_path', 'pg_catalog', false); end $$`],
+  ['the role', `set role pg_monitor`],
+  ['a lock', `select pg_advisory_lock(4242)`],
+])('%s that a statement set for its session does not meet the next job', async (_, sql) => {
+  const connections = openConnections(new Map([['crm', target.url]]), log)
+  onTestFinished(connections.close)
+  const alone = databaseQuery(connections, log)
+  await callQuery(alone, log, { sql, mode: 'execute' })
+  expect(await callQuery(alone, log, insert(1))).toEqual([{ id: 1 }])
+  expect(connections.pool('crm').totalCount, 'both ran in one session').toBe(1)
+  const locks = `select from pg_locks join pg_database on oid = database and datname = current_database()`
+  expect((await admin.query(`${locks} where locktype = 'advisory'`)).rowCount).toBe(0)
 })
 
 test('times go on as Postgres writes them, whatever the zone of the worker, and come back the same', async () => {
@@ -82,10 +109,10 @@ test('two deliveries of one job at once are one row', async () => {
   expect(await emails()).toHaveLength(1)
 })
 
-test('a statement whose session is killed has written nothing, and the job that comes again writes it', async () => {
+test('a statement whose session is killed has written nothing, costs an attempt, and is written by the next', async () => {
   const jobId = randomUUID()
   const slow = { ...insert(1), sql: 'insert into lead select $1, $2 from pg_sleep(5) returning id' }
-  const killed = call(slow, { jobId })
+  const killed = call(slow, { jobId }).catch((error: unknown) => error)
   await waitFor(
     async () =>
       (
@@ -95,9 +122,17 @@ test('a statement whose session is killed has written nothing, and the job that 
       ).rowCount,
     { describe: 'the statement to run' },
   )
-  expect(await killed).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the database is away') })
+  expect(await killed).toMatchObject({ code: 'session_lost', final: false })
   expect(await emails()).toEqual([])
   expect(await call(insert(1), { jobId })).toEqual([{ id: 1 }])
+})
+
+test('a statement that ends its own session costs an attempt each time, so it fails at last', async () => {
+  await expect(call({ sql: 'select pg_terminate_backend(pg_backend_pid())' })).rejects.toMatchObject({
+    code: 'session_lost',
+    final: false,
+    message: expect.stringContaining('the session was lost under config.sql'),
+  })
 })
 
 test('a database that is away burns no attempt: the job waits for it', async () => {

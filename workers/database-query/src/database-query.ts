@@ -2,6 +2,7 @@ import { type Log, reasonOf } from '@esteira/service'
 import { defineFunction, isTransient, literalText, type Outcome, snooze, type StepFunction } from '@esteira/workflow'
 import { DatabaseError, type Pool } from 'pg'
 import * as z from 'zod'
+import { isAway } from './away.ts'
 import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { executeOnce, readRows, type Statement } from './run-statement.ts'
@@ -12,7 +13,7 @@ const configSchema = (connections: readonly string[]) =>
     connection: literalText(connections),
     /** One statement; data comes in through `$1`, `$2` ... only. */
     sql: literalText(),
-    /** The values of `$1`, `$2` ...; an array is a Postgres array, an object is JSON. */
+    /** The values of `$1`, `$2` ...; an object is JSON, an array what `$n` is: a Postgres array or JSON. */
     params: z.array(z.unknown()).default([]),
     /** `query` reads and is refused if it writes; `execute` may write, once a job. By the statement's first word if left out. */
     mode: z.enum(['query', 'execute']).optional(),
@@ -45,12 +46,11 @@ export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery
   const fn = defineFunction({
     name: 'Database.query',
     config: configSchema(connections.names),
+    withoutResult: { confirm: 'none' },
     run: async ({ config, job, step }) => {
       const pool = connections.pool(config.connection)
-      const values = config.params.map(asParameter)
-      const statement = { sql: config.sql, values, jobId: job.id, rowsWanted: step.outputType !== null }
+      const statement = { sql: config.sql, values: config.params, jobId: job.id, rowsWanted: step.outputType !== null }
       if (config.confirm === 'none') {
-        if (step.outputType !== null) throw rowsWithoutConfirmation(step.outputType)
         // Acked at once, so prefetch does not bound them.
         while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
         const running = executeUnconfirmed(pool, statement)
@@ -77,22 +77,9 @@ export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery
 /** A guess that cannot do harm: what is taken for reading runs in a transaction that the server keeps read-only. */
 const modeOf = (sql: string): 'query' | 'execute' => (/^\s*(select|values|table)\b/i.test(sql) ? 'query' : 'execute')
 
-const asParameter = (value: unknown): unknown =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? JSON.stringify(value) : value
-
-const rowsWithoutConfirmation = (outputType: string) =>
-  new DatabaseQueryError(
-    'config_invalid',
-    `config.confirm is "none", so there are no rows to pass on: expected outputType null, "${outputType}" is set`,
-  )
-
-/** Conflicts between writers, objects in use or not ready, and a statement that took too long: the database is there. */
-const refusedForNow = /^(40|55)|^57014$/
-
 /** A database that is away burns no attempt: the job waits for it, however long that takes. */
 const whenAway = (error: unknown): Outcome => {
-  const isThere = error instanceof DatabaseError && refusedForNow.test(error.code ?? '')
-  if (!isTransient(error) || isThere) throw explain(error)
+  if (!isAway(error)) throw explain(error)
   return snooze(awayMs, `the database is away: ${reasonOf(error)}`)
 }
 
@@ -105,9 +92,14 @@ const explain = (error: unknown): unknown => {
   return refused(`${words}${at} (SQLSTATE ${error.code})`, error)
 }
 
-const refused = (reason: string, cause: DatabaseError) => {
-  const at = loginRefused.test(cause.code ?? '') ? 'config.connection' : 'config.sql'
-  return new DatabaseQueryError('statement_refused', `${at}: ${reason}`, { cause })
+const refused = (reason: string, cause: DatabaseError) =>
+  new DatabaseQueryError('statement_refused', `${placeOf(cause)}: ${reason}`, { cause })
+
+/** Which part of the config the server has something against. */
+const placeOf = ({ code = '', where = '' }: DatabaseError): string => {
+  if (loginRefused.test(code)) return 'config.connection'
+  const [, number] = /portal parameter \$(\d+)/.exec(where) ?? []
+  return number === undefined ? 'config.sql' : `config.params[${Number(number) - 1}]`
 }
 
 /** The user or the database of the address is not known: no statement was looked at. */

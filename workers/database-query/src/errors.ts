@@ -1,14 +1,22 @@
-/** What can be wrong with a statement, for programs to tell apart. */
-export type DatabaseQueryErrorCode = 'connection_unknown' | 'ledger_missing' | 'statement_refused' | 'config_invalid'
+/** What can go wrong with a statement, for programs to tell apart. */
+export type DatabaseQueryErrorCode =
+  | 'connection_unknown'
+  | 'ledger_missing'
+  | 'ledger_refused'
+  | 'statement_refused'
+  | 'config_invalid'
+  | 'session_lost'
 
-/** The one error of this worker. None of these goes away by trying again. */
+/** The one error of this worker. */
 export class DatabaseQueryError extends Error {
   override readonly name = 'DatabaseQueryError'
   readonly code: DatabaseQueryErrorCode
-  readonly final = true
+  /** Of all these only a session that was lost may go better another time. */
+  readonly final: boolean
 
   constructor(code: DatabaseQueryErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
+    this.final = code !== 'session_lost'
   }
 }

@@ -1,4 +1,5 @@
-import { DatabaseError, type Pool, type PoolClient } from 'pg'
+import { isTransient } from '@esteira/workflow'
+import { DatabaseError, type Pool, type PoolClient, type QueryResult } from 'pg'
 import * as z from 'zod'
 import { DatabaseQueryError } from './errors.ts'
 
@@ -39,10 +40,25 @@ const createLedger = async (pool: Pool): Promise<void> => {
     // `if not exists` alone fails when two sessions create the table at once. Both statements are one transaction.
     await pool.query(`select pg_advisory_xact_lock(hashtext('esteira_applied')); ${ledgerSql}`)
   } catch (cause) {
-    if (!(cause instanceof DatabaseError) || cause.code !== '42501') throw cause
+    if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause
     throw new DatabaseQueryError(
       'ledger_missing',
-      `this database has no table esteira_applied and its user may not create it; have it created with: ${ledgerSql}`,
+      `this database has no table esteira_applied, and its user cannot create it (${cause.message}); have it created with: ${ledgerSql}`,
+      { cause },
+    )
+  }
+}
+
+/** A statement on the ledger; what the server has against it is not the fault of the step's SQL. */
+const onLedger = async (client: PoolClient, sql: string, values: readonly unknown[]): Promise<QueryResult> => {
+  try {
+    return await client.query(sql, [...values])
+  } catch (cause) {
+    if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause
+    throw new DatabaseQueryError(
+      'ledger_refused',
+      `the ledger esteira_applied of config.connection cannot be used: ${cause.message} (SQLSTATE ${cause.code}); ` +
+        'expected a table that its user may select from, insert into and update',
       { cause },
     )
   }
@@ -56,18 +72,20 @@ export type Claimed = { kind: 'new' } | { kind: 'applied'; rows: unknown[] }
  * the first has committed or given up.
  */
 export const claimInLedger = async (client: PoolClient, jobId: string): Promise<Claimed> => {
-  const inserted = await client.query(
+  const inserted = await onLedger(
+    client,
     `insert into esteira_applied (job_id) values ($1) on conflict (job_id) do nothing`,
     [jobId],
   )
   if (inserted.rowCount === 1) return { kind: 'new' }
-  const { rows } = await client.query(`select rows from esteira_applied where job_id = $1`, [jobId])
+  const { rows } = await onLedger(client, `select rows from esteira_applied where job_id = $1`, [jobId])
   return { kind: 'applied', rows: ledgerRows.parse(rows)[0]?.rows ?? [] }
 }
 
 /** Keeps what the statement gave, so that a job that comes again passes the same on. */
 export const keepRows = async (client: PoolClient, jobId: string, rows: readonly unknown[]): Promise<void> => {
-  await client.query(`update esteira_applied set rows = $2::jsonb where job_id = $1`, [jobId, JSON.stringify(rows)])
+  const values = [jobId, JSON.stringify(rows)]
+  await onLedger(client, `update esteira_applied set rows = $2::jsonb where job_id = $1`, values)
 }
 
 const ledgerRows = z.array(z.object({ rows: z.array(z.unknown()).nullable() }))

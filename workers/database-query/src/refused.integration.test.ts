@@ -72,7 +72,12 @@ test.each([
   [
     'a value of another type',
     insert(1, 'x', { params: ['secret-value', 'x'] }),
-    /^config\.sql: invalid input syntax for type integer \(SQLSTATE 22P02\)$/,
+    /^config\.params\[0\]: invalid input syntax for type integer \(SQLSTATE 22P02\)$/,
+  ],
+  [
+    'text that is no JSON',
+    insert(1, 'x', { sql: 'select $1::int, $2::jsonb', params: [1, 'secret-value'] }),
+    /^config\.params\[1\]: invalid input syntax for type json \(SQLSTATE 22P02\)$/,
   ],
 ])('%s is final and says where, without values', async (_, config, message) => {
   const failure = await call(config).then(
@@ -125,8 +130,22 @@ test('without the right to create the ledger, the message holds the SQL to run',
   expect(await call(insert(1, 'x', { connection: 'reader' }))).toEqual([{ id: 1 }])
 })
 
+test('a ledger that cannot be used is told as such, not as a fault of the SQL', async () => {
+  await call(insert(1))
+  await admin.query('grant select on esteira_applied to reader; revoke insert, update on esteira_applied from reader')
+  await expect(call(insert(2, 'x', { connection: 'reader' }))).rejects.toThrow(
+    expect.objectContaining({
+      code: 'ledger_refused',
+      final: true,
+      message:
+        'the ledger esteira_applied of config.connection cannot be used: permission denied for table esteira_applied ' +
+        '(SQLSTATE 42501); expected a table that its user may select from, insert into and update',
+    }),
+  )
+})
+
 test('rows of a statement that is not waited for cannot be passed on', async () => {
   await expect(call(insert(1, 'x', { confirm: 'none' }), { outputType: 'multiple' })).rejects.toThrow(
-    expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('config.confirm is "none"') }),
+    expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('config.confirm "none"') }),
   )
 })

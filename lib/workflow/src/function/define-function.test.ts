@@ -43,6 +43,25 @@ test('a config that does not fit is a final error that tells every fault by its 
   )
 })
 
+test('a step of a function whose config leaves no result can have no outputType', () => {
+  const silent = defineFunction({
+    name: 'Silent.say',
+    config: z.strictObject({ loud: z.boolean() }),
+    withoutResult: { loud: false },
+    run: () => 'said',
+  })
+  expect(silent.configSchema).toMatchObject({ 'x-esteira-without-result': { loud: false } })
+  const single = { ...context, step: { ...context.step, outputType: 'single' as const } }
+  expect(silent.call({ ...single, config: { loud: true } })).toBe('said')
+  expect(silent.call({ ...context, config: { loud: false } })).toBe('said')
+  expect(() => silent.call({ ...single, config: { loud: false } })).toThrow(
+    expect.objectContaining({
+      code: 'config_invalid',
+      message: 'outputType must be null, "single" came: with config.loud false there is no result',
+    }),
+  )
+})
+
 test('a payload that does not fit is told with its path', () => {
   expect(() => double.call({ ...context, payload: { value: 'x' } })).toThrow(
     expect.objectContaining({

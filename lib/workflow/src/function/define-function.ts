@@ -4,6 +4,7 @@ import { WorkflowError, type WorkflowErrorCode } from '../errors.ts'
 import { describeIssues } from '../faults/faults-of-issues.ts'
 import type { RetryPolicy } from '../job/retry-policy.ts'
 import { configJsonSchema, literalFields, plainJsonSchema } from './json-schema.ts'
+import { faultOfOutputType, withoutResultMark } from './without-result.ts'
 
 /** What a function is called with. `signal` is aborted when its time is up or the job is no longer its own. */
 export type FunctionContext<Config, Payload> = {
@@ -28,6 +29,8 @@ export type FunctionDefinition<Config, Payload> = {
   /** What the payload must look like; without it anything goes. */
   input?: z.ZodType<Payload>
   output?: z.ZodType
+  /** Members of the config, with a value each, with which it has no result: its step must have no `outputType` then. */
+  withoutResult?: Partial<Config>
   defaults?: { retry?: Partial<RetryPolicy>; timeoutMs?: number }
   /**
    * Returns a result, an async iterable of items, or an outcome (`retry`, `snooze`, `fail`). What it throws is a retry,
@@ -56,7 +59,8 @@ const defaultTimeoutMs = 600_000
 export const defineFunction = <Config, Payload = unknown>(
   definition: FunctionDefinition<Config, Payload>,
 ): StepFunction => {
-  const configSchema = configJsonSchema(definition.config)
+  const withoutResult = definition.withoutResult ?? {}
+  const configSchema = { ...configJsonSchema(definition.config), [withoutResultMark]: withoutResult }
   const input: z.ZodType<Payload> = definition.input ?? z.any()
   return {
     name: definition.name,
@@ -68,12 +72,16 @@ export const defineFunction = <Config, Payload = unknown>(
       retry: definition.defaults?.retry ?? {},
       timeoutMs: definition.defaults?.timeoutMs ?? defaultTimeoutMs,
     },
-    call: (context) =>
-      definition.run({
+    call: (context) => {
+      const config = checked(definition.config, context.config, 'config', 'config_invalid')
+      const fault = faultOfOutputType(context.step.outputType, config, withoutResult)
+      if (fault !== null) throw new WorkflowError('config_invalid', `outputType ${fault}`)
+      return definition.run({
         ...context,
-        config: checked(definition.config, context.config, 'config', 'config_invalid'),
+        config,
         payload: checked(input, context.payload, 'payload', 'payload_invalid'),
-      }),
+      })
+    },
   }
 }
 

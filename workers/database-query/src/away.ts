@@ -1,0 +1,12 @@
+import { isTransient } from '@esteira/workflow'
+import { DatabaseError } from 'pg'
+import { DatabaseQueryError } from './errors.ts'
+
+/** Conflicts between writers, objects in use or not ready, and a statement that took too long: the database is there. */
+const refusedForNow = /^(40|55)|^57014$/
+
+/** Whether an error of the driver says that the database cannot be reached, or that the session with it is lost. */
+export const isAway = (error: unknown): boolean => {
+  if (error instanceof DatabaseQueryError) return false
+  return isTransient(error) && !(error instanceof DatabaseError && refusedForNow.test(error.code ?? ''))
+}

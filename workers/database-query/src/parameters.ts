@@ -1,0 +1,38 @@
+import { DatabaseError, type PoolClient } from 'pg'
+import * as z from 'zod'
+
+/**
+ * The values as the driver takes them: an object is JSON, and so is an array where Postgres takes `json` or `jsonb`;
+ * elsewhere it is a Postgres array. Of the two the driver would always write the latter, and an empty one of those reads
+ * as an empty JSON object.
+ */
+export const toParameters = async (client: PoolClient, sql: string, values: readonly unknown[]): Promise<unknown[]> => {
+  const types = values.some(Array.isArray) ? await parameterTypes(client, sql) : []
+  return values.map((value, index) => {
+    if (typeof value !== 'object' || value === null) return value
+    return Array.isArray(value) && !isJson(types[index]) ? value : JSON.stringify(value)
+  })
+}
+
+const isJson = (type: string | undefined): boolean => type === 'json' || type === 'jsonb'
+
+/** What Postgres takes `$1`, `$2` ... for; nothing where it cannot tell, and then the statement itself will fail. */
+const parameterTypes = async (client: PoolClient, sql: string): Promise<string[]> => {
+  await client.query('savepoint before_prepare')
+  try {
+    // As the statement itself: never several at once.
+    const prepare = { text: `prepare of_types as ${sql}`, queryMode: 'extended' }
+    await client.query(prepare)
+    const { rows } = await client.query(
+      `select unnest(parameter_types)::text as type from pg_prepared_statements where name = 'of_types'`,
+    )
+    await client.query('deallocate of_types')
+    return typeRows.parse(rows).map(({ type }) => type)
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error
+    await client.query('rollback to before_prepare')
+    return []
+  }
+}
+
+const typeRows = z.array(z.object({ type: z.string() }))

@@ -110,7 +110,7 @@ test('faults of the environment are one line each', async () => {
   expect(output.stdout).toBe('')
   const faults = output.stderr.trim().split('\n')
   expect(faults).toHaveLength(5)
-  expect(output.stderr).toContain('ESTEIRA_HTTP_PROT is not a variable of Esteira, did you mean ESTEIRA_HTTP_PORT?')
+  expect(output.stderr).toContain('ESTEIRA_HTTP_PROT is not a variable of Esteira, did you mean "ESTEIRA_HTTP_PORT"?')
 })
 
 test('a cron program that is not there is told before anything else begins', async () => {

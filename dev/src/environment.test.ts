@@ -42,7 +42,7 @@ test('what would be ignored is refused, with what to do instead, and so is what 
     'ESTEIRA_HTTP_PORT has no effect on npm start, which takes --port; unset it',
     'RDSTATION_CLIENT_ID is for the RD Station at RDSTATION_BASE_URL, which is not set',
     "ESTEIRA_CONNECTION_CRM is the house's own, the leads; take another name",
-    'DATABSE_URL is not a variable of Esteira, did you mean DATABASE_URL?',
+    'DATABSE_URL is not a variable of Esteira, did you mean "DATABASE_URL"?',
     expect.stringMatching(/^ESTEIRA_LOG_LEVEL .*: expected one of debug, info, "warn" is not$/),
   ])
 })

@@ -7,6 +7,7 @@ import { showLive } from './live.ts'
 import { runOnce, type Summary } from './once.ts'
 import { type Options, readOptions, usage } from './options.ts'
 import { signalOfEnd } from './signal-of-end.ts'
+import { StackError } from './stack/index.ts'
 import { plainScreen, terminalScreen } from './view/screen.ts'
 import { type ShownHouse, type Start, withHouse } from './with-house.ts'
 
@@ -59,7 +60,8 @@ const run = async (options: Options): Promise<number> => {
       process.stderr.write(error.problems.map((problem) => `${problem}\n`).join(''))
       return exitCodes.misconfigured
     }
-    process.stderr.write(`${reasonOf(error)}\n`)
+    const isOfFolder = error instanceof StackError && error.code.startsWith('folder_') && options.data !== null
+    process.stderr.write(`${isOfFolder ? '--data: ' : ''}${reasonOf(error)}\n`)
     return exitCodes.failed
   }
 }

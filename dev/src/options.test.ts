@@ -19,7 +19,7 @@ test('every problem is told at once, with the nearest option or what was expecte
   expect(readOptions(['--lead', '5', '--port', 'http', '--once=yes'])).toEqual({
     ok: false,
     problems: [
-      '--lead is not an option, did you mean --leads?',
+      'there is no option --lead, did you mean "leads"?',
       '"5" is not an option, options begin with --',
       '--port expects a whole number from 1 to 65535, "http" is not',
       '--once takes no value, "yes" came',
@@ -30,7 +30,14 @@ test('every problem is told at once, with the nearest option or what was expecte
 test('of options that are as near, the one that begins alike is named', () => {
   expect(readOptions(['--leed'])).toEqual({
     ok: false,
-    problems: ['--leed is not an option, did you mean --leads?'],
+    problems: ['there is no option --leed, did you mean "leads"?'],
+  })
+})
+
+test('an option that comes twice is refused, whatever its values', () => {
+  expect(readOptions(['--leads', '5', '--leads=6', '--once', '--once'])).toEqual({
+    ok: false,
+    problems: ['--leads came more than once', '--once came more than once'],
   })
 })
 

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { nearest } from '@esteira/service'
+import { didYouMean } from '@esteira/service'
 
 /** What `npm start` was asked for. */
 export type Options = {
@@ -46,10 +46,13 @@ export const usage = `npm start [-- options]
 export const readOptions = (words: readonly string[]): ReadOptions => {
   const { tokens } = parseArgs({ args: [...words], options: known, strict: false, tokens: true })
   const problems: string[] = []
+  const seen = new Set<string>()
   const options: Options = { once: false, fresh: false, keep: false, help: false, leads: 50, port: null, data: null }
   for (const token of tokens) {
     if (token.kind === 'positional') problems.push(`"${token.value}" is not an option, options begin with --`)
     if (token.kind !== 'option') continue
+    if (seen.has(token.name)) problems.push(`${token.rawName} came more than once`)
+    seen.add(token.name)
     switch (token.name) {
       case 'once':
       case 'fresh':
@@ -68,7 +71,7 @@ export const readOptions = (words: readonly string[]): ReadOptions => {
         options.data = folder('--data', token.value, problems)
         break
       default:
-        problems.push(`${token.rawName} is not an option, did you mean --${nearest(token.name, Object.keys(known))}?`)
+        problems.push(`there is no option ${token.rawName}${didYouMean(token.name, Object.keys(known))}`)
     }
   }
   if (options.keep && !options.once) problems.push('--keep goes with --once')

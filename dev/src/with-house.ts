@@ -26,7 +26,7 @@ export type ShownHouse = { house: House; services: () => readonly ServiceLine[];
 export const withHouse = async <T>(start: Start, work: (shown: ShownHouse) => Promise<T>): Promise<T> => {
   const { options, environment, env, dataDir, screen, signal } = start
   const services = watchServices(screen.say)
-  const port = await choosePort(options.port, screen.say)
+  const port = await choosePort(options.port)
   if (options.fresh && environment.databaseUrl !== null) screen.say('--fresh leaves what DATABASE_URL holds as it is')
   const stack = await startStack({
     dataDir,
@@ -38,6 +38,9 @@ export const withHouse = async <T>(start: Start, work: (shown: ShownHouse) => Pr
     signal,
   })
   try {
+    if (options.port === null && port.port !== usualPort) {
+      screen.say(`port ${usualPort} of 127.0.0.1 is taken, the control plane uses ${port.port}`)
+    }
     const house = await startHouse({
       stack,
       adminToken: environment.adminToken ?? adminTokenOf(dataDir),
@@ -65,14 +68,10 @@ export const withHouse = async <T>(start: Start, work: (shown: ShownHouse) => Pr
 
 const usualPort = 8080
 
-const choosePort = async (asked: number | null, say: (line: string) => void): Promise<HeldPort> => {
-  if (asked !== null) {
-    const held = await holdPort(asked)
-    if (held === null) throw new Error(`port ${asked} of 127.0.0.1 is taken; --port takes another`)
-    return held
-  }
-  const held = await holdFirstFreePort(usualPort)
-  if (held.port !== usualPort) say(`port ${usualPort} of 127.0.0.1 is taken, the control plane uses ${held.port}`)
+const choosePort = async (asked: number | null): Promise<HeldPort> => {
+  if (asked === null) return holdFirstFreePort(usualPort)
+  const held = await holdPort(asked)
+  if (held === null) throw new Error(`port ${asked} of 127.0.0.1 is taken; --port takes another`)
   return held
 }
 

@@ -55,7 +55,7 @@ test('every problem is told at once, with what was expected and without secrets'
     ESTEIRA_RELAY_POL_MS: '1000',
   }
   const problems = [
-    /^ESTEIRA_RELAY_POL_MS is not a variable of Esteira, did you mean ESTEIRA_RELAY_POLL_MS\?$/,
+    /^ESTEIRA_RELAY_POL_MS is not a variable of Esteira, did you mean "ESTEIRA_RELAY_POLL_MS"\?$/,
     /^DATABASE_URL .*: expected an address such as postgres:.*, its value is not$/,
     /^RABBITMQ_URL .* is not set$/,
     /^ESTEIRA_RELAY_POLL_MS .*: expected a whole number from 100 to 3600000, "50" is not$/,

@@ -109,7 +109,7 @@ test('faults of the environment are one line each, and the exit code says so', a
   const relay = startSidecar({ RABBITMQ_URL: vhost.url, ESTEIRA_RELAY_WINDOW: '0', ESTEIRA_LAN: 'web-1' })
   expect(await relay.exited).toBe(2)
   expect(relay.faults).toEqual([
-    'ESTEIRA_LAN is not a variable of Esteira, did you mean ESTEIRA_LANE?',
+    'ESTEIRA_LAN is not a variable of Esteira, did you mean "ESTEIRA_LANE"?',
     expect.stringMatching(/^DATABASE_URL .* is not set$/),
     expect.stringMatching(/^ESTEIRA_RELAY_WINDOW .* from 1 to 10000, "0" is not$/),
   ])

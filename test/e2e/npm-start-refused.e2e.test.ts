@@ -21,7 +21,7 @@ const takenPort = async (): Promise<number> => {
 }
 
 test.each([
-  { words: ['--lead', '5'], says: ['--lead is not an option, did you mean --leads?'] },
+  { words: ['--lead', '5'], says: ['there is no option --lead, did you mean "leads"?'] },
   { words: ['--leads', 'many'], says: ['--leads expects a whole number from 0 to 10000000, "many" is not'] },
   { words: ['--port', '70000'], says: ['--port expects a whole number from 1 to 65535, "70000" is not'] },
   { words: ['--keep'], says: ['--keep goes with --once'] },
@@ -37,11 +37,11 @@ test.each([
 test.each([
   {
     env: { ESTEIRA_ADMIN_TOKN: 'x' },
-    says: 'ESTEIRA_ADMIN_TOKN is not a variable of Esteira, did you mean ESTEIRA_ADMIN_TOKEN?\n',
+    says: 'ESTEIRA_ADMIN_TOKN is not a variable of Esteira, did you mean "ESTEIRA_ADMIN_TOKEN"?\n',
   },
   {
     env: { RABITMQ_URL: 'amqp://somewhere' },
-    says: 'RABITMQ_URL is not a variable of Esteira, did you mean RABBITMQ_URL?\n',
+    says: 'RABITMQ_URL is not a variable of Esteira, did you mean "RABBITMQ_URL"?\n',
   },
   {
     env: { ESTEIRA_HTTP_PORT: '8081' },

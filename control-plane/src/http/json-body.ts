@@ -1,3 +1,4 @@
+import type { Fault } from '@esteira/workflow'
 import { bodyLimit } from 'hono/body-limit'
 import { createMiddleware } from 'hono/factory'
 import { ControlPlaneError } from '../errors.ts'
@@ -22,7 +23,7 @@ export const checkJson = createMiddleware(async (c, next) => {
       const came = type === '' ? 'no content type' : `"${type}"`
       throw new ControlPlaneError('content_type_unsupported', `Send "content-type: application/json", not ${came}.`)
     }
-    const faults = faultsOfJson(parseJson(bytes))
+    const faults = faultsOfBody(bytes)
     if (faults.length > 0) {
       throw new ControlPlaneError('body_invalid', 'The body holds what cannot be kept.', { faults })
     }
@@ -30,9 +31,9 @@ export const checkJson = createMiddleware(async (c, next) => {
   await next()
 })
 
-const parseJson = (bytes: ArrayBuffer): unknown => {
+const faultsOfBody = (bytes: ArrayBuffer): Fault[] => {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return faultsOfJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
     // A SyntaxError says where; a TypeError is the decoder's.
     const detail = cause instanceof SyntaxError ? cause.message : 'The body is not UTF-8.'

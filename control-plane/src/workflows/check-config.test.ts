@@ -39,7 +39,7 @@ test('every fault has its place in the config', () => {
     { pointer: '/connection', message: 'is missing' },
     { pointer: '/conection', message: 'is not known here, did you mean "connection"?' },
     { pointer: '/parameters', message: 'must be an array, "x" came' },
-    { pointer: '/mode', message: 'must be one of "rows", "none", did you mean "rows"?' },
+    { pointer: '/mode', message: 'must be one of "rows", "none", "row" came, did you mean "rows"?' },
     { pointer: '/batch', message: 'must be at most 100' },
   ])
 })
@@ -64,9 +64,11 @@ test('a literal with names takes one of them', () => {
   const check = configCheckOf(defineFunction({ name: 'Database.query', config, run: () => null }))
   const oneOf = 'must be one of "crm", "erp"'
   expect(check({ connection: 'erp' })).toEqual([])
-  expect(check({ connection: 'crn' })).toEqual([{ pointer: '/connection', message: `${oneOf}, did you mean "crm"?` }])
+  expect(check({ connection: 'crn' })).toEqual([
+    { pointer: '/connection', message: `${oneOf}, "crn" came, did you mean "crm"?` },
+  ])
   expect(check({ connection: '{{ payload.connection }}' })).toEqual([
-    { pointer: '/connection', message: oneOf },
+    { pointer: '/connection', message: `${oneOf}, "{{ payload.connection }}" came` },
     { pointer: '/connection', message: 'takes no {{ expression }}' },
   ])
 })

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { retryPolicySchema, strictObject } from '@esteira/workflow'
+import { notBlank, retryPolicySchema, strictObject } from '@esteira/workflow'
 import { uuidInput } from '../http/pages.ts'
 
 /** 25 minutes: RabbitMQ takes a delivery back after 30, and the job must be over before. */
@@ -8,9 +8,11 @@ export const maxTimeoutMs = 25 * 60_000
 /** As many as a page of a list may have. */
 export const maxSteps = 500
 
+const name = z.string().max(200).regex(notBlank)
+
 const stepMembers = {
-  name: z.string().min(1).max(200),
-  functionName: z.string().min(1).max(200),
+  name,
+  functionName: name,
   outputType: z.enum(['single', 'multiple']).nullable(),
   timeoutMs: z.int().min(1).max(maxTimeoutMs).nullable(),
 }
@@ -41,8 +43,8 @@ export const stepDocument = strictObject({
 }).openapi('Step')
 
 const workflowMembers = {
-  name: z.string().min(1).max(200),
-  client: z.string().min(1).max(200).nullable().default(null).openapi({ description: 'Whose automation it is' }),
+  name,
+  client: name.nullable().default(null).openapi({ description: 'Whose automation it is' }),
   automationType: z.enum(['step']).default('step'),
   enabled: z.boolean().default(true),
 }

@@ -33,7 +33,7 @@ test('a member that does not fit hides no other fault of a workflow', async () =
     { pointer: '/enabled', message: 'must be true or false, "yes" came' },
     { pointer: '/steps/0/outputType', message: expect.stringContaining('did you mean "multiple"?') },
     { pointer: '/steps/1/timeoutMs', message: 'must be at most 1500000' },
-    { pointer: '/steps/2/name', message: 'must not be empty' },
+    { pointer: '/steps/2/name', message: 'must not be blank' },
     { pointer: '/steps/2/config', message: 'must be an object, "x" came' },
     { pointer: '/steps/3', message: 'must be an object, 7 came' },
     { pointer: '/nmae', message: 'is not known here, did you mean "name"?' },

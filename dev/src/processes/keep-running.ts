@@ -6,6 +6,8 @@ import type { Recorded, Registry } from './registry.ts'
 
 /** How a process is started, known to be ready, and stopped. `T` is what it says when it is ready. */
 export type ProcessPlan<T> = Pick<Recorded, 'name' | 'role' | 'mark' | 'stopSignal' | 'graceMs'> & {
+  /** Clears the way for each start. */
+  prepare?: () => Promise<void>
   /** Starts it, its output going to the descriptor of its log. It must lead a group of its own (`detached`). */
   spawn: (log: number) => ChildProcess
   logFile: string
@@ -31,6 +33,7 @@ export const keepRunning = <T>(plan: ProcessPlan<T>): KeptProcess<T> => {
   let running: number | undefined
 
   const start = async (): Promise<Life<T>> => {
+    await plan.prepare?.()
     const log = openLog(plan.logFile)
     const child = plan.spawn(log.descriptor)
     const exited = exitOf(child)

@@ -267,11 +267,11 @@ test('a change that is not understood is refused whole, with the nearest name', 
   const misspelt = await control({ leads: 9, latency: 3 })
   expect(misspelt.status).toBe(422)
   expect(await misspelt.json()).toEqual({
-    errors: [{ path: '', message: 'unknown option latency, did you mean latencyMs?' }],
+    errors: [{ path: '', message: 'unknown option latency, did you mean "latencyMs"?' }],
   })
   const inFault = await control({ failNext: [{ status: 500, time: 2 }] })
   expect(await inFault.json()).toEqual({
-    errors: [{ path: 'failNext.0', message: 'unknown option time, did you mean times?' }],
+    errors: [{ path: 'failNext.0', message: 'unknown option time, did you mean "times"?' }],
   })
   expect((await control({ leads: -1 })).status).toBe(422)
   expect((await app.request('/_control', { method: 'PUT', body: '{' })).status).toBe(422)

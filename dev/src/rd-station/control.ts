@@ -1,4 +1,4 @@
-import { nearest } from '@esteira/service'
+import { didYouMean } from '@esteira/service'
 import { Hono } from 'hono'
 import type { z } from 'zod'
 import { settingsChange } from './settings.ts'
@@ -34,7 +34,7 @@ const problems = (issue: z.core.$ZodIssue): { path: string; message: string }[] 
   const path = issue.path.join('.')
   if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }]
   const known = issue.path[0] === 'failNext' ? faultNames : settingNames
-  return issue.keys.map((key) => ({ path, message: `unknown option ${key}, did you mean ${nearest(key, known)}?` }))
+  return issue.keys.map((key) => ({ path, message: `unknown option ${key}${didYouMean(key, known)}` }))
 }
 
 const settingNames = Object.keys(settingsChange.shape)

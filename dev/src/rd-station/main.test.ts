@@ -32,6 +32,6 @@ test('a variable that is wrong or misspelt is named before anything starts', asy
   const { child, exited } = start({ RDSTATION_PORT: 'eighty', RDSTATION_LEAD: '7' })
   const message = await text(child.stderr)
   expect(message).toContain('RDSTATION_PORT')
-  expect(message).toContain('did you mean RDSTATION_LEADS?')
+  expect(message).toContain('did you mean "RDSTATION_LEADS"?')
   expect(await exited).toEqual([2, null])
 })

@@ -2,7 +2,7 @@
  * Why the stack cannot be brought up, in a message that needs no stack trace.
  *
  * - `folder_busy`: another start uses the data folder
- * - `folder_unusable`: the data folder cannot be made
+ * - `folder_unusable`: the data folder cannot be made or written to
  * - `folder_foreign`: what is in the data folder is not ours to delete or to use
  * - `nothing_to_run`: the machine has nothing that runs one of the services
  * - `install_failed`: the package manager did not install RabbitMQ

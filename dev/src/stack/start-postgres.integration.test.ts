@@ -1,9 +1,10 @@
-import { chmodSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { afterEach, beforeEach, expect, inject, test } from 'vitest'
+import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest'
+import { z } from 'zod'
 import { emptyDataFolder, openDataFolder } from './folder/data-folder.ts'
 import { startPostgresAlone, startStack, type StackEvent } from './index.ts'
 
@@ -40,6 +41,24 @@ test('Postgres alone comes up in a folder whose way is closed to others', async 
   const folder = await openDataFolder(inside, observe)
   emptyDataFolder(folder)
   folder.release()
+})
+
+test('a Postgres that is killed under long queries is started once more, and no oftener', async () => {
+  const stack = await startPostgresAlone({ dataDir, env, observe })
+  const clients = Array.from({ length: 10 }, () => new Client({ connectionString: stack.postgres.url }))
+  for (const client of clients) {
+    client.on('error', () => undefined)
+    await client.connect()
+    // One that only waits would notice that the server is gone, and end by itself.
+    client.query('select count(*) from generate_series(1, 1e12)').catch(() => undefined)
+  }
+  const running = z.object({ processes: z.tuple([z.object({ pid: z.int() })]) })
+  const [{ pid }] = running.parse(JSON.parse(readFileSync(join(dataDir, 'processes.json'), 'utf8'))).processes
+  process.kill(pid, 'SIGKILL')
+  await vi.waitFor(() => expect(events.filter(({ kind }) => kind === 'service.ready')).toHaveLength(2), 20_000)
+  expect(events.filter(({ kind }) => kind === 'service.exited')).toHaveLength(1)
+  await Promise.all(clients.map((client) => client.end()))
+  await stack.stop()
 })
 
 test('a server that was given is used as it is', async () => {

@@ -16,6 +16,6 @@ export {
 } from './config/values.ts'
 export { connectionPrefix, variables, type VariableName } from './config/variables.ts'
 export { createLog, logLevels, type Log } from './log.ts'
-export { didYouMean, nearest } from './nearest.ts'
+export { didYouMean } from './nearest.ts'
 export { type Health, serveHealth } from './serve-health.ts'
 export { exitCodes, runMain, type Running } from './run-main.ts'

@@ -66,7 +66,7 @@ test('every fault of the environment is one line, a connection that is no addres
   })
   expect(await ended).toBe(2)
   expect(said().trim().split('\n')).toEqual([
-    'ESTEIRA_CONECTION_CRM is not a variable of Esteira, did you mean ESTEIRA_CONNECTION_CRM?',
+    'ESTEIRA_CONECTION_CRM is not a variable of Esteira, did you mean "ESTEIRA_CONNECTION_CRM"?',
     expect.stringMatching(/^DATABASE_URL .*its value is not$/),
     expect.stringMatching(/^ESTEIRA_PREFETCH .*from 1 to 10000, "0" is not$/),
     expect.stringMatching(/^ESTEIRA_CONNECTION_CRM: expected an address such as .*, its value is not$/),

@@ -99,7 +99,9 @@ test('an unknown connection is told with the nearest name', async () => {
   await expect(call({ sql: 'select 1', connection: 'crn' })).rejects.toThrow(
     expect.objectContaining({
       code: 'connection_unknown',
-      message: expect.stringContaining('must be one of "crm", "far", "reader", "nowhere", did you mean "crm"?'),
+      message: expect.stringContaining(
+        'must be one of "crm", "far", "reader", "nowhere", "crn" came, did you mean "crm"?',
+      ),
     }),
   )
 })

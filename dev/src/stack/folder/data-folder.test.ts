@@ -98,16 +98,18 @@ test('a state that is not ours is not touched', async () => {
   await expect(openDataFolder(path, observe)).rejects.toThrow(/stack\.json is not the state of a local stack/)
 })
 
-test('a folder that cannot be made is told, with where and why', async () => {
+test('a folder that cannot be made or written to is told, with where and why', async () => {
   const file = join(path, 'file')
   writeFileSync(file, '')
-  const unusable = expect.objectContaining({
-    code: 'folder_unusable',
-    message: expect.stringContaining('cannot be made'),
-  })
-  await expect(openDataFolder(join(file, 'data'), observe)).rejects.toThrow(unusable)
-  // Its parent says that it is not there, though it is.
-  if (existsSync('/proc/self')) await expect(openDataFolder('/proc/data', observe)).rejects.toThrow(unusable)
+  const refused = (wanted: string, message: string) =>
+    expect(openDataFolder(wanted, observe)).rejects.toThrow(
+      expect.objectContaining({ code: 'folder_unusable', message: expect.stringContaining(message) }),
+    )
+  await refused(file, `${file} is not a folder`)
+  await refused(join(file, 'data'), `${file} is not a folder`)
+  // Not even root writes there; /proc says of a folder in it that it is not there, though its parent is.
+  if (existsSync('/proc/self')) await refused('/proc/data', '/proc/data cannot be made')
+  if (existsSync('/sys/kernel')) await refused('/sys/kernel', '/sys/kernel cannot be written to')
   const made = await openDataFolder(join(path, 'new', 'data'), observe)
   made.release()
 })

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { reasonOf } from '@esteira/service'
 import { openRegistry, type Registry } from '../../processes/registry.ts'
@@ -27,7 +27,7 @@ export type DataFolder = {
 /**
  * Takes a data folder, making it if it is not there, and stops what an earlier start left running in it.
  *
- * @throws StackError `folder_unusable` when it cannot be made, `folder_busy` while another process holds it,
+ * @throws StackError `folder_unusable` when it cannot be made or written to, `folder_busy` while another process holds it,
  * `folder_foreign` when something else is in it.
  */
 export const openDataFolder = async (wanted: string, observe: Observe): Promise<DataFolder> => {
@@ -69,7 +69,10 @@ export const openDataFolder = async (wanted: string, observe: Observe): Promise<
 
 /** Node's own recursive mkdir never comes back from a parent that takes no folders, such as /proc. */
 const makeFolder = (path: string): void => {
-  if (existsSync(path)) return
+  if (existsSync(path)) {
+    if (!statSync(path).isDirectory()) throw new StackError('folder_unusable', `${path} is not a folder`)
+    return
+  }
   makeFolder(dirname(path))
   try {
     mkdirSync(path)

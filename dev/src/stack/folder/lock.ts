@@ -1,5 +1,6 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { reasonOf } from '@esteira/service'
 import { z } from 'zod'
 import { sight } from '../../processes/sighting.ts'
 import { StackError } from '../errors.ts'
@@ -11,13 +12,17 @@ const lockShape = z.object({ folder: z.string(), pid: z.int().positive(), starte
  * not count: a lock holds as long as its process runs, told by pid and start time. A copied folder's lock names the
  * folder it was copied from and does not count either.
  *
- * @throws StackError `folder_busy` that names the process.
+ * @throws StackError `folder_busy` that names the process, `folder_unusable` when nothing can be written there.
  */
 export const lockFolder = (folder: string): (() => void) => {
   const file = join(folder, 'lock')
   const mine = `${file}.${process.pid}`
   const own = { folder, pid: process.pid, started: sight(process.pid)?.started ?? '' }
-  writeFileSync(mine, JSON.stringify(own))
+  try {
+    writeFileSync(mine, JSON.stringify(own))
+  } catch (cause) {
+    throw new StackError('folder_unusable', `${folder} cannot be written to: ${reasonOf(cause)}`, { cause })
+  }
   try {
     for (let tries = 0; tries < 5; tries++) {
       if (take(mine, file)) return () => rmSync(file, { force: true })

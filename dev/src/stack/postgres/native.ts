@@ -9,6 +9,7 @@ import { firstReady, partEvents } from '../part-events.ts'
 import type { Observe, Service } from '../service.ts'
 import { postgresAnswers } from './answers.ts'
 import { makeCluster, superuser } from './cluster.ts'
+import { removeDeadLockFile } from './dead-lock-file.ts'
 import { runnablePrograms } from './programs.ts'
 import { isReachable, serviceUser, type ServiceUser } from './service-user.ts'
 import { endStrayBackends } from './stray-backends.ts'
@@ -45,20 +46,18 @@ export const startNativePostgres = async (options: {
     stopSignal: 'SIGINT',
     graceMs: 20_000,
     logFile: folder.logFile('postgres'),
-    spawn: (log) => {
-      endStrayBackends(data, program)
-      return spawn(
-        program,
-        ['-D', data, ...[...settings(port), ...options.settings].flatMap((setting) => ['-c', setting])],
-        {
-          cwd: home,
-          env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
-          detached: true,
-          stdio: ['ignore', log, log],
-          ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
-        },
-      )
+    prepare: async () => {
+      await endStrayBackends(data, program)
+      removeDeadLockFile(data)
     },
+    spawn: (log) =>
+      spawn(program, ['-D', data, ...[...settings(port), ...options.settings].flatMap((setting) => ['-c', setting])], {
+        cwd: home,
+        env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+        detached: true,
+        stdio: ['ignore', log, log],
+        ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
+      }),
     answers: (stillUp) => postgresAnswers(url, stillUp),
     // Recovery after a kill reads back at most max_wal_size, 1 GiB.
     readyWithinMs: 120_000,

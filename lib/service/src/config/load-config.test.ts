@@ -39,7 +39,7 @@ test('every problem is told at once, with what was expected', () => {
 
 test("an unknown variable is told with the nearest name, a neighbour's is not", () => {
   expect(problemsOf({ DATABASE_URL: databaseUrl, ESTEIRA_PREFECH: '7', ESTEIRA_ADMIN_TOKEN: 'x' })).toEqual([
-    'ESTEIRA_PREFECH is not a variable of Esteira, did you mean ESTEIRA_PREFETCH?',
+    'ESTEIRA_PREFECH is not a variable of Esteira, did you mean "ESTEIRA_PREFETCH"?',
   ])
 })
 
@@ -59,8 +59,8 @@ test('a misspelt variable that could be left out is told as well, so that it is 
   const env = { DATABASE_URL: databaseUrl, RABITMQ_URL: 'amqp://broker', ESTERIA_LANE: 'web-1', PGHOST: 'db' }
   const wanted = { ...settings, rabbitmqUrl: { ...rabbitmqUrl('RABBITMQ_URL'), fallback: 'amqp://127.0.0.1' } }
   expect(problemsOf(env, wanted)).toEqual([
-    'ESTERIA_LANE is not a variable of Esteira, did you mean ESTEIRA_LANE?',
-    'RABITMQ_URL is not a variable of Esteira, did you mean RABBITMQ_URL?',
+    'ESTERIA_LANE is not a variable of Esteira, did you mean "ESTEIRA_LANE"?',
+    'RABITMQ_URL is not a variable of Esteira, did you mean "RABBITMQ_URL"?',
   ])
 })
 
@@ -103,7 +103,7 @@ test('a connection that is no address is told with all other problems, without i
 
 test('a misspelt connection is told as one', () => {
   expect(problemsOf({ DATABASE_URL: databaseUrl, ESTEIRA_CONECTION_CRM: 'x' })).toEqual([
-    'ESTEIRA_CONECTION_CRM is not a variable of Esteira, did you mean ESTEIRA_CONNECTION_CRM?',
+    'ESTEIRA_CONECTION_CRM is not a variable of Esteira, did you mean "ESTEIRA_CONNECTION_CRM"?',
   ])
 })
 

@@ -1,4 +1,4 @@
-import { misspellingOf, nearest } from '../nearest.ts'
+import { didYouMean, misspellingOf } from '../nearest.ts'
 import type { Family, Parsed, Setting } from './values.ts'
 import { connectionPrefix, ownPrefixes, type VariableName, variables } from './variables.ts'
 
@@ -63,7 +63,7 @@ const readSettings = (env: NodeJS.ProcessEnv, settings: Settings, problems: stri
         problems.push(`${about} is not set${meant === undefined ? '' : `; ${meant} is set: did you mean it?`}`)
       } else {
         config[key] = setting.fallback
-        if (meant !== undefined) problems.push(notOfEsteira(meant, setting.variable))
+        if (meant !== undefined) problems.push(notOfEsteira(meant, `, did you mean "${setting.variable}"?`))
       }
       continue
     }
@@ -104,10 +104,9 @@ const meantFor = (env: NodeJS.ProcessEnv, wanted: VariableName): string | undefi
 const unknownVariables = (env: NodeJS.ProcessEnv): string[] =>
   Object.keys(env)
     .filter((name) => isOurs(name) && !isKnown(name) && !name.startsWith(connectionPrefix))
-    .map((name) => notOfEsteira(name, nearest(name, [...Object.keys(variables), asConnection(name)])))
+    .map((name) => notOfEsteira(name, didYouMean(name, [...Object.keys(variables), asConnection(name)])))
 
-const notOfEsteira = (name: string, meant: string): string =>
-  `${name} is not a variable of Esteira, did you mean ${meant}?`
+const notOfEsteira = (name: string, hint: string): string => `${name} is not a variable of Esteira${hint}`
 
 const isKnown = (name: string): boolean => Object.hasOwn(variables, name)
 

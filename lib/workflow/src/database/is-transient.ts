@@ -22,7 +22,8 @@ export const isTransient = (error: unknown): boolean => {
   return isLinkFault(error)
 }
 
-const sqlState = (error: Error): string | undefined => {
+/** What Postgres calls an error, five characters; undefined for one that is not its own. */
+export const sqlState = (error: Error): string | undefined => {
   if ('code' in error && typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code)) return error.code
   // MikroORM wraps what the driver threw.
   return error.cause instanceof Error ? sqlState(error.cause) : undefined

@@ -15,7 +15,10 @@ test('every fault is told at once, each with its place', () => {
     faultsOf({ name: 7, outputType: 'Multiple', steps: [{ config: {} }, { config: [], timeoutMs: 0.5 }] }),
   ).toEqual([
     { pointer: '/name', message: 'must be a string, 7 came' },
-    { pointer: '/outputType', message: 'must be one of "single", "multiple", did you mean "multiple"?' },
+    {
+      pointer: '/outputType',
+      message: 'must be one of "single", "multiple", "Multiple" came, did you mean "multiple"?',
+    },
     { pointer: '/steps/1/config', message: 'must be an object, an array came' },
     { pointer: '/steps/1/timeoutMs', message: 'must be a whole number, 0.5 came' },
   ])

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import * as z from 'zod'
-import { wordingOf } from './wording.ts'
+import { notBlank, wordingOf } from './wording.ts'
 
 const wordingsOf = (schema: z.ZodType, value: unknown) =>
   schema.safeParse(value).error?.issues.map((issue) => wordingOf(issue, value))
@@ -21,8 +21,8 @@ test.each([
 })
 
 test.each([
-  [z.enum(['insert', 'select']), 'inser', 'must be one of "insert", "select", did you mean "insert"?'],
-  [z.enum(['insert', 'select']), 'x', 'must be one of "insert", "select"'],
+  [z.enum(['insert', 'select']), 'inser', 'must be one of "insert", "select", "inser" came, did you mean "insert"?'],
+  [z.enum(['insert', 'select']), 'x', 'must be one of "insert", "select", "x" came'],
   [z.enum(['insert', 'select']), undefined, 'is missing, must be one of "insert", "select"'],
   [z.enum(['step']), 'Step', 'must be "step", "Step" came'],
 ])('a word that is none of the known is told with the nearest, if one is near (%#)', (schema, value, wording) => {
@@ -47,6 +47,7 @@ test.each([
   [z.guid(), '1', 'must be a UUID, "1" came'],
   [z.iso.datetime(), 'today', 'must be an ISO date and time, "today" came'],
   [z.string().regex(/^a/), 'b', 'must match /^a/'],
+  [z.string().regex(notBlank), '  ', 'must not be blank'],
 ])('a text of another form is told with the form (%#)', (schema, value, wording) => {
   expect(wordingsOf(schema, value)).toEqual([wording])
 })

@@ -21,6 +21,7 @@ const faultOf = (issue: z.core.$ZodIssue, value: unknown, tell: Tell): string =>
     case 'too_big':
       return atMost(issue.maximum, { unit: units[issue.origin], exclusive: issue.inclusive === false })
     case 'invalid_format':
+      if (issue.pattern === String(notBlank)) return 'must not be blank'
       return issue.pattern === undefined || issue.format in formats
         ? `must be ${formats[issue.format] ?? issue.format}${cameInstead(value, tell)}`
         : `must match ${issue.pattern}`
@@ -31,6 +32,9 @@ const faultOf = (issue: z.core.$ZodIssue, value: unknown, tell: Tell): string =>
   }
 }
 
+/** What a name has to match. */
+export const notBlank = /\S/
+
 /** `type` is a name of zod or JSON Schema: `int`, `record`, `boolean`. */
 export const mustBe = (type: string, value: unknown, tell: Tell = quote): string =>
   `must be ${kinds[type] ?? type}${cameInstead(value, tell)}`
@@ -40,7 +44,7 @@ export const mustBeOneOf = (values: readonly unknown[], value: unknown, tell: Te
   const words = values.map((word) => JSON.stringify(word))
   if (words.length === 1) return `must be ${words[0]}${cameInstead(value, tell)}`
   const hint = typeof value === 'string' ? didYouMean(value, values.map(String)) : ''
-  return `must be one of ${words.join(', ')}${hint}`
+  return `must be one of ${words.join(', ')}${cameInstead(value, tell)}${hint}`
 }
 
 type Bound = { unit?: string | undefined; exclusive?: boolean }

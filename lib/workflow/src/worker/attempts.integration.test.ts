@@ -194,8 +194,9 @@ test('a result that Postgres cannot store fails only its own job of those that e
   expect(failed).toMatchObject([
     { step: 1, payload: 3, status: 'failed', attempt: 1, error: { code: 'output_rejected' } },
   ])
-  expect(failed[0]?.error?.message).toContain('the result cannot be stored')
-  expect(failed[0]?.error?.message).not.toContain('secret')
+  expect(failed[0]?.error?.message).toBe(
+    'the result cannot be stored: its text at /1 has a NUL character or half of a surrogate pair',
+  )
   expect(await engine.untrueCounters()).toEqual([])
 })
 
@@ -211,7 +212,15 @@ test.each([
   ])
   const kept = await begin('unstorable')
   expect(await engine.over(kept)).toBe('failed')
-  expect(await engine.jobs(kept)).toMatchObject([{ error: { code: 'output_rejected' }, output: null }])
+  expect(await engine.jobs(kept)).toMatchObject([
+    {
+      output: null,
+      error: {
+        code: 'output_rejected',
+        message: 'the result cannot be stored: its text has a NUL character or half of a surrogate pair',
+      },
+    },
+  ])
   const thrown = await begin('unstorable', { retry: { maxAttempts: 2, delayMs: 0 } }, 'throw')
   expect(await engine.over(thrown)).toBe('failed')
   expect(await engine.jobs(thrown)).toMatchObject([

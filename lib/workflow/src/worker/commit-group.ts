@@ -1,4 +1,7 @@
+import { unstorableText } from '@esteira/outbox'
+import { reasonOf } from '@esteira/service'
 import type { MikroORM } from '@mikro-orm/postgresql'
+import { sqlState } from '../database/is-transient.ts'
 import { type Committed, commitJobs } from '../job/commit-jobs.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { settleRun } from '../run/settle-run.ts'
@@ -41,9 +44,18 @@ const rejected = (finished: FinishedJob, error: unknown): FinishedJob => ({
   ...finished,
   ending: {
     kind: 'failed',
-    error: {
-      code: 'output_rejected',
-      message: `the result cannot be stored: ${error instanceof Error ? error.message : String(error)}`,
-    },
+    error: { code: 'output_rejected', message: `the result cannot be stored: ${whyRejected(finished, error)}` },
   },
 })
+
+/** Of many items Postgres does not say which it means, and a place is told in place of the text. */
+const whyRejected = ({ job, ending }: FinishedJob, error: unknown): string => {
+  if (!(error instanceof Error) || sqlState(error) === undefined || ending.kind !== 'succeeded') return reasonOf(error)
+  const { placed } = ending
+  const result =
+    'output' in placed ? placed.output : job.step.outputType === 'multiple' ? placed.items : placed.items[0]
+  // What was refused has been JSON before.
+  const place = unstorableText(JSON.parse(JSON.stringify(result)))
+  if (place === null) return reasonOf(error)
+  return `its text${place && ` at ${place}`} has a NUL character or half of a surrogate pair`
+}

@@ -67,17 +67,10 @@ const programOf = (
 })
 
 const untilMigrated = async ({ databaseUrl }: Config, log: Log, signal: AbortSignal): Promise<void> => {
-  const fault = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, async () => {
-    try {
-      await migrate(databaseUrl, (file) => log.info({ event: 'migration.applied', file }))
-      return null
-    } catch (error) {
-      // Only what may pass by itself is tried again: a migration that fails for its own sake would fail for ever.
-      if (isTransient(error)) throw error
-      return error
-    }
-  })
-  if (fault !== null) throw fault
+  // A migration that fails for its own sake would fail for ever.
+  await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal, mayPass: isTransient }, () =>
+    migrate(databaseUrl, (file) => log.info({ event: 'migration.applied', file })),
+  )
 }
 
 const untilRegistered = (orm: MikroORM, config: Config, log: Log, signal: AbortSignal): Promise<number> =>

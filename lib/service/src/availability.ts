@@ -1,4 +1,4 @@
-import pRetry from 'p-retry'
+import pRetry, { AbortError } from 'p-retry'
 import { withoutPassword } from './config/values.ts'
 import type { Log } from './log.ts'
 
@@ -6,13 +6,18 @@ import type { Log } from './log.ts'
  * Tries until a service answers, with a pause that doubles from 250 ms to 10 s and is spread at random, so that many
  * processes do not come back in step. Every failed try is one line with the address, never its password.
  *
- * @throws the signal's reason, once it is aborted.
+ * @throws the signal's reason, once it is aborted; an error that would not pass by itself, if `mayPass` tells them apart.
  */
 export const untilAvailable = <T>(
-  service: { what: string; url: string; log: Log; signal: AbortSignal },
+  service: { what: string; url: string; log: Log; signal: AbortSignal; mayPass?: (error: unknown) => boolean },
   attempt: () => Promise<T>,
-): Promise<T> =>
-  pRetry(attempt, {
+): Promise<T> => {
+  const { mayPass = () => true } = service
+  const attemptOnce = () =>
+    attempt().catch((error: unknown) => {
+      throw mayPass(error) || !(error instanceof Error) ? error : new AbortError(error)
+    })
+  return pRetry(attemptOnce, {
     retries: Number.POSITIVE_INFINITY,
     minTimeout: 250,
     maxTimeout: 10_000,
@@ -28,6 +33,7 @@ export const untilAvailable = <T>(
       })
     },
   })
+}
 
 /** Why something failed, in one line. Node gathers the refusals of several addresses in an error without a message. */
 export const reasonOf = (error: unknown): string => {

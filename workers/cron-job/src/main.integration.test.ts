@@ -172,6 +172,13 @@ test('a tick that is asked to stop before it could fire does not pass for one th
   })
 })
 
+test('a database that will never take the tick ends it at once, with why', async () => {
+  const nowhere = new URL(database.url)
+  nowhere.pathname = '/nowhere'
+  const env = { DATABASE_URL: nowhere.href, ESTEIRA_STEP_ID: randomUUID(), ESTEIRA_TICK_KEY: 'a' }
+  expect(await tick(env)).toEqual({ code: 1, said: expect.stringContaining('database \\"nowhere\\" does not exist') })
+})
+
 test('a variable that is missing or bad is told, with the code of a bad environment', async () => {
   expect(await tick({ ESTEIRA_STEP_ID: 'seven', ESTEIRA_TICK_KEY: 'a' })).toMatchObject({
     code: 2,

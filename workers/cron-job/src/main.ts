@@ -13,7 +13,7 @@ import {
   untilAvailable,
   uuid,
 } from '@esteira/service'
-import { openOrm, WorkflowError } from '@esteira/workflow'
+import { isTransient, openOrm, WorkflowError } from '@esteira/workflow'
 import { fireTick, type Tick } from './tick.ts'
 
 /** How a tick ends, beyond the codes that every process has. From 11 on, trying again cannot help. */
@@ -42,9 +42,8 @@ const fire = async (
   const orm = openOrm({ databaseUrl, poolSize: 1, applicationName: 'cron-job' })
   const fields = { stepId, key }
   try {
-    const lane = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, () =>
-      registerLane(queryable(orm.em.fork()), config.lane),
-    )
+    const postgres = { what: 'Postgres', url: databaseUrl, log, signal, mayPass: isTransient }
+    const lane = await untilAvailable(postgres, () => registerLane(queryable(orm.em.fork()), config.lane))
     const tick: Tick = { stepId, key, lane, worker: config.lane }
     const { runId, created, error } = await fireTick(orm.em.fork(), tick)
     if (error !== null) {

@@ -5,6 +5,13 @@ import { DatabaseQueryError } from './errors.ts'
 /** Conflicts between writers, objects in use or not ready, and a statement that took too long: the database is there. */
 const refusedForNow = /^(40|55)|^57014$/
 
+/** Ended by an administrator, by a crash of the server, or by its time limit. */
+const sessionEnded = /^57P0[125]$/
+
+/** Whether an error of the driver says that the session it came from is no more. */
+export const isSessionLost = (error: unknown): boolean =>
+  isAway(error) && !(error instanceof DatabaseError && !sessionEnded.test(error.code ?? ''))
+
 /** Whether an error of the driver says that the database cannot be reached, or that the session with it is lost. */
 export const isAway = (error: unknown): boolean => {
   if (error instanceof DatabaseQueryError) return false

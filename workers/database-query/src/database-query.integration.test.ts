@@ -45,7 +45,7 @@ test.each(['select $1::int[] as list, $2::jsonb as json', 'insert into both_kind
 test.each([
   ['the path of names', `set search_path = pg_catalog`],
   ['what may be written', `set default_transaction_read_only = on`],
-  ['a setting', `do $$ begin perform set_config('search_path', 'pg_catalog', false); end $$`],
+  ['a setting', `select set_config('search_path', 'pg_catalog', false)`],
   ['the role', `set role pg_monitor`],
   ['a lock', `select pg_advisory_lock(4242)`],
 ])('%s that a statement set for its session does not meet the next job', async (_, sql) => {

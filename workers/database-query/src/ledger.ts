@@ -13,19 +13,20 @@ const ledgerSql = `create table if not exists esteira_applied (
   applied_at timestamptz not null default now()
 )`
 
-/** Databases whose ledger was seen, or is being looked for, by this process. */
-const looked = new WeakMap<Pool, Promise<void>>()
+/** The ledgers that were found, or are being looked for, by this process. */
+const looked = new WeakMap<Pool, Promise<string>>()
 
 /**
- * Makes sure, once a process, that the ledger is there.
+ * The name of the database's ledger with its schema: a statement may change where names are looked up. It is looked for
+ * once a process, and made if it is not there.
  *
  * @throws DatabaseQueryError `ledger_missing` with the SQL to run, when this user may not create it.
  */
-export const ensureLedger = async (pool: Pool): Promise<void> => {
-  const looking = looked.get(pool) ?? createLedger(pool)
+export const findLedger = async (pool: Pool): Promise<string> => {
+  const looking = looked.get(pool) ?? lookForLedger(pool)
   looked.set(pool, looking)
   try {
-    await looking
+    return await looking
   } catch (error) {
     // The next job looks again: the database may be back by then, or somebody has created the table.
     looked.delete(pool)
@@ -33,9 +34,9 @@ export const ensureLedger = async (pool: Pool): Promise<void> => {
   }
 }
 
-const createLedger = async (pool: Pool): Promise<void> => {
-  const { rows } = await pool.query(`select to_regclass('esteira_applied') is not null as there`)
-  if (z.array(z.object({ there: z.boolean() })).parse(rows)[0]?.there) return
+const lookForLedger = async (pool: Pool): Promise<string> => {
+  const there = await nameOfLedger(pool)
+  if (there !== undefined) return there
   try {
     // `if not exists` alone fails when two sessions create the table at once. Both statements are one transaction.
     await pool.query(`select pg_advisory_xact_lock(hashtext('esteira_applied')); ${ledgerSql}`)
@@ -47,6 +48,16 @@ const createLedger = async (pool: Pool): Promise<void> => {
       { cause },
     )
   }
+  return (await nameOfLedger(pool)) ?? 'esteira_applied'
+}
+
+const nameOfLedger = async (pool: Pool): Promise<string | undefined> => {
+  const { rows } = await pool.query(
+    `select format('%I.esteira_applied', nspname) as name
+     from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+     where pg_class.oid = to_regclass('esteira_applied')`,
+  )
+  return z.array(z.object({ name: z.string() })).parse(rows)[0]?.name
 }
 
 /** A statement on the ledger; what the server has against it is not the fault of the step's SQL. */
@@ -71,21 +82,26 @@ export type Claimed = { kind: 'new' } | { kind: 'applied'; rows: unknown[] }
  * Puts the job into the ledger, in the transaction of its statement. A second delivery of the same job waits here until
  * the first has committed or given up.
  */
-export const claimInLedger = async (client: PoolClient, jobId: string): Promise<Claimed> => {
+export const claimInLedger = async (client: PoolClient, ledger: string, jobId: string): Promise<Claimed> => {
   const inserted = await onLedger(
     client,
-    `insert into esteira_applied (job_id) values ($1) on conflict (job_id) do nothing`,
+    `insert into ${ledger} (job_id) values ($1) on conflict (job_id) do nothing`,
     [jobId],
   )
   if (inserted.rowCount === 1) return { kind: 'new' }
-  const { rows } = await onLedger(client, `select rows from esteira_applied where job_id = $1`, [jobId])
+  const { rows } = await onLedger(client, `select rows from ${ledger} where job_id = $1`, [jobId])
   return { kind: 'applied', rows: ledgerRows.parse(rows)[0]?.rows ?? [] }
 }
 
 /** Keeps what the statement gave, so that a job that comes again passes the same on. */
-export const keepRows = async (client: PoolClient, jobId: string, rows: readonly unknown[]): Promise<void> => {
+export const keepRows = async (
+  client: PoolClient,
+  ledger: string,
+  jobId: string,
+  rows: readonly unknown[],
+): Promise<void> => {
   const values = [jobId, JSON.stringify(rows)]
-  await onLedger(client, `update esteira_applied set rows = $2::jsonb where job_id = $1`, values)
+  await onLedger(client, `update ${ledger} set rows = $2::jsonb where job_id = $1`, values)
 }
 
 const ledgerRows = z.array(z.object({ rows: z.array(z.unknown()).nullable() }))

@@ -1,8 +1,8 @@
 import { reasonOf } from '@esteira/service'
 import type { Pool, PoolClient, QueryResult } from 'pg'
-import { isAway } from './away.ts'
+import { isSessionLost } from './away.ts'
 import { DatabaseQueryError } from './errors.ts'
-import { claimInLedger, ensureLedger, keepRows } from './ledger.ts'
+import { claimInLedger, findLedger, keepRows } from './ledger.ts'
 import { toParameters } from './parameters.ts'
 
 /** A statement of one job: the text never contains data, the values are bound to `$1`, `$2` ... */
@@ -27,12 +27,12 @@ export const executeOnce = async (
   statement: Statement,
   durability: 'durable' | 'applied',
 ): Promise<unknown[]> => {
-  await ensureLedger(pool)
+  const ledger = await findLedger(pool)
   return inTransaction(pool, begin[durability], async (client) => {
-    const claimed = await claimInLedger(client, statement.jobId)
+    const claimed = await claimInLedger(client, ledger, statement.jobId)
     if (claimed.kind === 'applied') return claimed.rows
     const rows = await runAlone(client, statement)
-    if (rows.length > 0) await keepRows(client, statement.jobId, rows)
+    if (rows.length > 0) await keepRows(client, ledger, statement.jobId, rows)
     return rows
   })
 }
@@ -59,7 +59,7 @@ const underStatement = async (running: Promise<QueryResult<object>>): Promise<Qu
   try {
     return await running
   } catch (error) {
-    if (!isAway(error)) throw error
+    if (!isSessionLost(error)) throw error
     throw new DatabaseQueryError('session_lost', `the session was lost under config.sql: ${reasonOf(error)}`, {
       cause: error,
     })

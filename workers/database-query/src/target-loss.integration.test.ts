@@ -97,6 +97,11 @@ test('a statement that takes too long is tried again by the policy: the database
   await expect(slow).rejects.not.toHaveProperty('final')
 })
 
+test('a statement that reaches beyond its database to one that is away loses no session', async () => {
+  const sql = `do $$ begin raise exception 'no route' using errcode = '08001'; end $$`
+  expect(await call({ sql })).toMatchObject({ delayMs: 5_000, reason: 'the database is away: no route' })
+})
+
 test('an object that cannot take the statement is no database that is away', async () => {
   await expect(call({ sql: 'insert into untouchable values (1)' })).rejects.toThrow(
     expect.objectContaining({ code: '55000', message: 'cannot insert into view "untouchable"' }),

@@ -1,7 +1,7 @@
 import type { LaneName } from '../lane/owned-lane.ts'
 import type { ControlSession } from './control-session.ts'
 import { parseLaneName } from './lane-name.ts'
-import { lockClass } from './lane-lock.ts'
+import { lockClass, ownedLanesSql } from './lane-lock.ts'
 
 /**
  * Lanes that nobody owns and that hold rows, or scheduled rows that are due, or are no pod's own. In the order of chance:
@@ -20,11 +20,7 @@ const findOrphansSql = {
   text: `
     with unowned as materialized (
       select id, name, kind, fence from outbox_lane
-      where id <> all (
-        select objid::bigint::int from pg_locks
-        where locktype = 'advisory' and classid::bigint = $1::bigint and objsubid = 2 and granted
-          and database = (select oid from pg_database where datname = current_database())
-      )
+      where id <> all (${ownedLanesSql})
     )
     select id as lane, name, kind, fence from unowned
     where kind <> 'pod'

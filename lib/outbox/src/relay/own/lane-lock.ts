@@ -22,3 +22,9 @@ export const freeLane = async (session: ControlSession, lane: number): Promise<v
 const tryLaneLockSql = { name: 'try_lane_lock', text: 'select pg_try_advisory_lock($1, $2) as owned' }
 
 const freeLaneSql = { name: 'free_lane', text: 'select pg_advisory_unlock($1, $2)' }
+
+/** A subselect of the numbers of the lanes that some session owns; `$1` is `lockClass`. */
+export const ownedLanesSql = `
+  select objid::bigint::int from pg_locks
+  where locktype = 'advisory' and classid::bigint = $1::bigint and objsubid = 2 and granted
+    and database = (select oid from pg_database where datname = current_database())`

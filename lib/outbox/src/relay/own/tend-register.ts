@@ -1,5 +1,5 @@
 import type { ControlSession } from './control-session.ts'
-import { lockClass } from './lane-lock.ts'
+import { lockClass, ownedLanesSql } from './lane-lock.ts'
 
 /** How often a relay looks after the register of lanes, milliseconds. */
 export const tendMs = 3_600_000
@@ -25,11 +25,7 @@ const seeLanesSql = {
   text: `
     update outbox_lane set seen_at = now()
     where kind = 'pod' and seen_at < now() - interval '1 hour' and (
-      id in (
-        select objid::bigint::int from pg_locks
-        where locktype = 'advisory' and classid::bigint = $1::bigint and objsubid = 2 and granted
-          and database = (select oid from pg_database where datname = current_database())
-      )
+      id in (${ownedLanesSql})
       or exists (select from outbox_message where lane = outbox_lane.id)
       or exists (select from outbox_scheduled where lane = outbox_lane.id)
       or exists (select from outbox_parked where lane = outbox_lane.id)

@@ -14,6 +14,8 @@ export const loadSidecarConfig = (env: NodeJS.ProcessEnv) =>
     lane: text('ESTEIRA_LANE', { fallback: hostname() }),
     pollMs: integer('ESTEIRA_RELAY_POLL_MS', { min: 100, max: 3_600_000, fallback: 5_000 }),
     window: integer('ESTEIRA_RELAY_WINDOW', { min: 1, max: 10_000, fallback: 2_000 }),
+    retryMs: integer('ESTEIRA_RELAY_RETRY_MS', { min: 1, max: 3_600_000, fallback: 1_000 }),
+    retryCapMs: integer('ESTEIRA_RELAY_RETRY_CAP_MS', { min: 1, max: 86_400_000, fallback: 60_000 }),
     parkAfter: integer('ESTEIRA_RELAY_PARK_AFTER', { min: 1, max: 1_000, fallback: 10 }),
     adopt: oneOf('ESTEIRA_RELAY_ADOPT', ['yes', 'no'], { fallback: 'yes' }),
     /** The kubelet comes by the pod's address, which is then to be given. */

@@ -5,12 +5,16 @@ import { logObservation } from './log-observation.ts'
 import { createRelayMetrics } from './relay-metrics.ts'
 
 process.exitCode = await runMain(() => {
-  const { graceMs, logLevel, healthHost, healthPort, adopt, ...config } = loadSidecarConfig(process.env)
+  const { graceMs, logLevel, healthHost, healthPort, adopt, retryMs, retryCapMs, ...config } = loadSidecarConfig(
+    process.env,
+  )
   const log = createLog('relay', logLevel)
   const metrics = createRelayMetrics()
   const relay = createRelay({
     ...config,
     adopt: adopt === 'yes',
+    // A first pause above the cap is as long as the cap.
+    refusedBackoff: { firstMs: Math.min(retryMs, retryCapMs), capMs: retryCapMs },
     observe: (observation) => {
       metrics.count(observation)
       logObservation(log, observation)

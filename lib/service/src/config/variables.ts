@@ -11,6 +11,8 @@ export const variables = {
   ESTEIRA_GRACE_MS: 'how long running work may take to end after SIGTERM',
   ESTEIRA_RELAY_POLL_MS: 'how often a relay looks without being rung',
   ESTEIRA_RELAY_WINDOW: 'messages that a relay has in flight at a time',
+  ESTEIRA_RELAY_RETRY_MS: 'how long a relay waits before it tries a refused message again, doubled each time',
+  ESTEIRA_RELAY_RETRY_CAP_MS: 'the longest that a relay waits before it tries a refused message again',
   ESTEIRA_RELAY_PARK_AFTER: 'how often the broker may refuse a message before a relay parks it',
   ESTEIRA_RELAY_ADOPT: 'whether a relay carries lanes as well that have no relay',
   ESTEIRA_HEALTH_HOST: 'address that /healthz, /readyz and /metrics are served on',

@@ -14,10 +14,11 @@ import { defaultCredentials, startRdStation, type RunningRdStation } from '@este
 import { openBroker, type Broker } from './broker.ts'
 import { cloneDatabase, emptyDatabase } from './databases.ts'
 import { createHouseApi, type HouseApi } from './house-api.ts'
+import { createRoles } from './roles.ts'
 import { runOn } from './run-on.ts'
 import { createVhost } from './vhosts.ts'
 
-/** Every process of Esteira, real, on a database and a virtual host of a test's own. */
+/** Every process of Esteira, real, under its role, on a database and a virtual host of a test's own. */
 export type TestHouse = {
   api: HouseApi
   settings: HouseSettings
@@ -54,6 +55,7 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     createVhost(),
     startRdStation({ leads, rateLimitPerMinute: null }),
   ])
+  const roles = await createRoles(database)
   await runOn(target.url, crmSql)
   const held = await holdFirstFreePort(randomInt(20_000, 32_000))
   const settings: HouseSettings = {
@@ -78,6 +80,10 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
       observe: (event) => events.push(event),
       restart,
     })
+  const as = (role: string, program: Program): Program => ({
+    ...program,
+    env: { ...program.env, DATABASE_URL: roles.urlFor(role) },
+  })
   const start = async (program: Program): Promise<void> => {
     const starting = launch(program, true)
     started.set(program.name, starting)
@@ -90,7 +96,11 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
   }
   const broker = await openBroker(vhost.url)
   const { controlPlane, workers, relays } = programs(settings)
-  const all = [controlPlane, ...workers, ...relays]
+  const all = [
+    as('control_plane', controlPlane),
+    ...workers.map((worker) => as('worker', worker)),
+    ...relays.map((relay) => as('relay', relay)),
+  ]
   await held.release()
   await Promise.all(all.map(start))
   return {
@@ -102,7 +112,7 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     crm: (text) => runOn(target.url, text),
     process: processOf,
     tick: async (stepId, key) => {
-      const exit = await launch(tickProgram(settings, stepId, key), false).exited
+      const exit = await launch(as('cron_job', tickProgram(settings, stepId, key)), false).exited
       if (exit.kind !== 'ended' || exit.code !== 0) throw new Error(`the tick ${describeExit(exit)}`)
     },
     startSecond: async (worker) => {
@@ -119,6 +129,7 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
       await Promise.all([...started.values()].map((one) => one.stop()))
       await Promise.all([broker.close(), rdStation.stop()])
       await Promise.all([database.drop(), target.drop(), vhost.drop()])
+      await roles.drop()
       rmSync(folder, { recursive: true, force: true })
     },
   }

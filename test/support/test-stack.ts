@@ -63,11 +63,19 @@ const tell = (event: StackEvent): void => {
 /** On a server that was given another run may be at work, so only our own is swept. */
 const dropOldDatabases = async ({ postgres }: Stack): Promise<void> => {
   if (postgres.source === 'given') return
-  const rows = z
-    .array(z.object({ datname: z.string() }))
-    .parse(await runOn(postgres.url, `select datname from pg_database where datname like '${clonePrefix}%'`))
-  const drops = rows.map(({ datname }) => `drop database ${escapeIdentifier(datname)} with (force)`)
-  await runOn(postgres.url, ...drops)
+  const named = async (sql: string): Promise<string[]> =>
+    z
+      .array(z.object({ name: z.string() }))
+      .parse(await runOn(postgres.url, sql))
+      .map(({ name }) => escapeIdentifier(name))
+  const databases = await named(`select datname as name from pg_database where datname like '${clonePrefix}%'`)
+  // After their databases, which have their grants.
+  const roles = await named(`select rolname as name from pg_roles where rolname like '${clonePrefix}%'`)
+  await runOn(
+    postgres.url,
+    ...databases.map((name) => `drop database ${name} with (force)`),
+    ...roles.map((name) => `drop role ${name}`),
+  )
 }
 
 const dropOldVhosts = async ({ rabbitmq }: Stack): Promise<void> => {

@@ -1,0 +1,154 @@
+import { randomUUID } from 'node:crypto'
+import { migrate } from '@esteira/migrations/migrate'
+import { runOn, waitFor } from '@esteira/test/support'
+import { z } from 'zod'
+import { type Api, leadsSteps, openApi } from '../../../control-plane/test/open-api.ts'
+import { openLane } from '../../../lib/outbox/test/lane-under-test.ts'
+import { queryable, registerLane } from '../../../lib/outbox/src/index.ts'
+import { openControlSession } from '../../../lib/outbox/src/relay/own/control-session.ts'
+import { tendRegister } from '../../../lib/outbox/src/relay/own/tend-register.ts'
+import { cronJobFunction, openOrm, publishFunctions, settleWaitingRuns } from '../../../lib/workflow/src/index.ts'
+import { claimJob } from '../../../lib/workflow/src/job/claim-job.ts'
+import { commitJobs } from '../../../lib/workflow/src/job/commit-jobs.ts'
+import { findJobs } from '../../../lib/workflow/src/job/find-jobs.ts'
+import type { Ending, FinishedJob } from '../../../lib/workflow/src/job/held-job.ts'
+import { loadSteps } from '../../../lib/workflow/src/run/load-steps.ts'
+import { settleRun } from '../../../lib/workflow/src/run/settle-run.ts'
+import { fireTick } from '../../../workers/cron-job/src/tick.ts'
+
+/** Where the work is done. `admin` is the API under a user who may do everything. */
+export type Place = { databaseUrl: string; rabbitmqUrl: string; admin: Api }
+
+/** What a role does in its database; `url` has the role's name and password. Rejects with what Postgres refuses. */
+export type Work = (url: string, place: Place) => Promise<void>
+
+/** A tick that begins a run. */
+const cronJob: Work = async (url, { admin }) => {
+  const { stepId } = await saveLeads(admin)
+  await withOrm(url, async (fork) => {
+    const lane = await registerLane(queryable(fork()), randomUUID())
+    await fireTick(fork(), { stepId, key: randomUUID(), lane, worker: 'cron-job' })
+  })
+}
+
+/** A worker's start, and a unit of work with a job of each ending. */
+const worker: Work = async (url, { admin }) => {
+  const { workflowId } = await saveLeads(admin)
+  const payload = endings.map((_, index) => ({ segmentationId: index + 1 }))
+  const { id: runId } = idOf(await ask(admin, 'POST', `/v1/workflows/${workflowId}/runs`, { payload }))
+  const { items } = idsOf(await ask(admin, 'GET', `/v1/jobs?runId=${runId}&status=queued`))
+  const jobIds = items.map(({ id }) => id)
+  await withOrm(url, async (fork) => {
+    await publishFunctions(fork(), [cronJobFunction])
+    const lane = await registerLane(queryable(fork()), randomUUID())
+    const jobs = [...(await findJobs(fork(), jobIds)).values()]
+    const steps = await loadSteps(fork(), workflowId, 1)
+    const finished: FinishedJob[] = []
+    for (const [index, ending] of endings.entries()) {
+      const job = jobs[index]
+      const step = steps.find(({ id }) => id === job?.stepId)
+      if (job === undefined || step === undefined) throw new Error(`there is no job to end ${ending.kind}`)
+      const claim = randomUUID()
+      await claimJob(fork(), job, claim, 'worker')
+      finished.push({ job: { ...job, payload: job.payload, claim, step }, ending, elapsedMs: 1 })
+    }
+    const { won } = await commitJobs(fork(), finished, { worker: 'worker', lane })
+    if (won.size !== endings.length) throw new Error(`${won.size} jobs were written, not ${endings.length}`)
+    await settleRun(fork(), runId)
+  })
+}
+
+const endings: readonly Ending[] = [
+  { kind: 'succeeded', placed: { items: [1, 2] } },
+  { kind: 'failed', error: { code: 'attempt_failed', message: 'no' } },
+  { kind: 'requeued', attempt: 1, delayMs: 60_000, error: null },
+]
+
+/** Tends the register; carries rows of its lane, one for later and one that is parked too, and of an orphan; sleeps. */
+const relay: Work = async (url, { databaseUrl, rabbitmqUrl }) => {
+  await tend(url)
+  const lanes = await Promise.all([1, 2].map(() => openLane(randomUUID(), { databaseUrl, rabbitmqUrl })))
+  const [home, orphan] = lanes
+  if (home === undefined || orphan === undefined) throw new Error('there are two lanes')
+  try {
+    await home.declareQueue(home.name)
+    const message = { routingKey: home.name, payload: null }
+    await home.commit(message, { ...message, delayMs: 1 }, { ...message, exchange: 'amq.direct' })
+    await orphan.commit(message)
+    const carrier = home.relay({ databaseUrl: url, adopt: true, parkAfter: 1 })
+    void carrier.start()
+    const isDone = async () => {
+      const [parked] = await runOn(databaseUrl, `select from outbox_parked where lane = ${home.id}`)
+      const [asleep] = await runOn(databaseUrl, `select from outbox_bell where asleep and lane = ${home.id}`)
+      const left = [await home.rows(), await home.rows('outbox_scheduled'), await orphan.rows()]
+      return parked !== undefined && asleep !== undefined && left.every((rows) => rows === 0)
+    }
+    await waitFor(async () => carrier.saw('relay.failed').length > 0 || (await isDone()), { deadlineMs: 20_000 })
+    for (const failed of carrier.saw('relay.failed')) if ('error' in failed) throw failed.error
+    await carrier.backlog()
+  } finally {
+    await Promise.all(lanes.map((lane) => lane.close()))
+  }
+}
+
+/** A start on a database that is up to date, a save, a change, a run by hand, and what the API and the sweep read. */
+const controlPlane: Work = async (url) => {
+  await migrate(url)
+  const api = await openApi(url)
+  try {
+    // The lane that the API writes to is there, since the admin's has the same.
+    await registerLane(queryable(api.orm.em.fork()), randomUUID())
+    const { workflowId, stepId } = await saveLeads(api)
+    const path = `/v1/workflows/${workflowId}`
+    await ask(api, 'POST', `${path}/steps`, {
+      name: 'another',
+      functionName: 'CronJob',
+      config: { schedule: '@daily' },
+    })
+    const { id: runId } = idOf(await ask(api, 'POST', `${path}/runs`, { step: stepId }))
+    const lists = ['workflows', 'jobs', 'functions', 'cron-jobs'].map((list) => `/v1/${list}`)
+    for (const read of [path, `${path}/runs`, `/v1/runs/${runId}`, ...lists]) await ask(api, 'GET', read)
+    await settleWaitingRuns(api.orm.em.fork(), 100)
+    await ask(api, 'DELETE', path)
+  } finally {
+    await api.close()
+  }
+}
+
+export const workOfRoles: Record<string, Work> = { cron_job: cronJob, worker, relay, control_plane: controlPlane }
+
+const withOrm = async (databaseUrl: string, work: (fork: () => Api['orm']['em']) => Promise<void>): Promise<void> => {
+  const orm = openOrm({ databaseUrl, poolSize: 2, applicationName: 'test' })
+  try {
+    await work(() => orm.em.fork())
+  } finally {
+    await orm.close()
+  }
+}
+
+const tend = async (url: string): Promise<void> => {
+  const session = await openControlSession(url, 'tending')
+  try {
+    await tendRegister(session)
+  } finally {
+    await session.close()
+  }
+}
+
+/** Sends a request and gives the body of the answer, or throws what kept the API from answering. */
+const ask = async (api: Api, method: string, path: string, body?: unknown): Promise<unknown> => {
+  const answer = await api.send(method, path, body)
+  if (answer.status < 300) return answer.body
+  for (const event of api.events) if (event.kind === 'request.failed') throw event.error
+  throw new Error(`${method} ${path}: ${JSON.stringify(answer.body)}`)
+}
+
+const saveLeads = async (api: Api): Promise<{ workflowId: string; stepId: string }> => {
+  const saved = await ask(api, 'POST', '/v1/workflows', { name: randomUUID(), steps: leadsSteps })
+  const { id: workflowId, steps } = z.object({ id: z.uuid(), steps: z.tuple([idSchema], idSchema) }).parse(saved)
+  return { workflowId, stepId: steps[0].id }
+}
+
+const idSchema = z.object({ id: z.uuid() })
+const idOf = (body: unknown) => idSchema.parse(body)
+const idsOf = (body: unknown) => z.object({ items: z.array(idSchema) }).parse(body)

@@ -4,46 +4,83 @@ import { expect, test } from 'vitest'
 
 const root = resolve(import.meta.dirname, '../..')
 
-const documents = globSync(['README.md', 'docs/**/*.md'], { cwd: root })
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-test.each(documents)('every relative link in %s leads to a file of this repository', (document) => {
-  const targets = linksOf(document).map((link) => targetOf(document, link))
-  expect(targets.filter((target) => target.startsWith('..') || !existsSync(join(root, target)))).toEqual([])
+const documents = globSync('**/*.md', { cwd: root, exclude: ['**/node_modules/**', '**/dist/**', '**/.esteira/**'] })
+
+const english = 'docs/answers.md'
+const portuguese = 'docs/pt/respostas.md'
+
+test.each(documents)('every relative link in %s leads to a file of this repository, and to a heading in it', (page) => {
+  expect(linksOf(page).filter((link) => !isWhole(page, link))).toEqual([])
 })
 
-test('the answers in English and in Portuguese have the same headings, and under each the same links to code', () => {
-  const english = outlineOf('docs/answers.md')
-  expect(english.filter(({ code }) => code.length > 0).length, 'sections that link to code').toBeGreaterThan(5)
-  expect(outlineOf('docs/pt/respostas.md')).toEqual(english)
+test('the answers in both languages have the same headings, and under each the same links to code and code blocks', () => {
+  const outline = outlineOf(english)
+  expect(outline.filter(({ code }) => code.length > 0).length, 'sections that link to code').toBeGreaterThan(5)
+  expect(outline.flatMap(({ blocks }) => blocks).length, 'code blocks').toBeGreaterThan(1)
+  expect(outlineOf(portuguese)).toEqual(outline)
 })
 
-/** What two translations of a page have in common: the level of each heading, and the code that its section links to. */
-const outlineOf = (document: string): { level: number; code: string[] }[] =>
-  proseOf(document)
+test.each([english, portuguese])('%s names every table', (page) => {
+  const tables = [...read('migrations/schema.sql').matchAll(/^create (?:unlogged )?table (\w+)/gm)].map(
+    (match) => match[1],
+  )
+  expect(tables.length).toBeGreaterThan(10)
+  const text = read(page)
+  expect(tables.filter((table) => !text.includes(`\`${table}\``))).toEqual([])
+})
+
+const fence = /^ *(`{3,}|~{3,})(.*)\n([\s\S]*?)^ *\1.*$/gm
+
+/**
+ * What two translations of a page have in common: the level of each heading, the code that its section links to, and its
+ * code blocks. Those without a language are drawings, and may have words in them.
+ */
+const outlineOf = (page: string): { level: number; code: string[]; blocks: string[] }[] =>
+  read(page)
     .split(/^(?=#{1,6} )/m)
     .map((section) => ({
       level: /^#*/.exec(section)?.[0].length ?? 0,
-      code: [...new Set(linksIn(section).map((link) => targetOf(document, link)))]
+      code: [...new Set(linksIn(proseOf(section)).map((link) => targetOf(page, link)))]
         .filter((target) => !target.startsWith(`docs${sep}`))
         .toSorted(),
+      blocks: [...section.matchAll(fence)].map(([, , language = '', text = '']) => (language === '' ? '' : text)),
     }))
 
-const linksOf = (document: string): string[] => linksIn(proseOf(document))
+const linksOf = (page: string): string[] => linksIn(proseOf(read(page)))
 
-/** Relative links, inline ones and definitions, without those to a heading of the same page. */
+/** Relative links, inline ones and definitions. */
 const linksIn = (text: string): string[] =>
   [...text.matchAll(/\]\(\s*<?([^\s)>]+)|^ {0,3}\[[^\]]+\]:\s*<?([^\s>]+)/gm)]
     .map((match) => match[1] ?? match[2] ?? '')
-    .filter((link) => !link.startsWith('#') && !/^[a-z][a-z0-9+.-]*:/i.test(link))
+    .filter((link) => !/^[a-z][a-z0-9+.-]*:/i.test(link))
 
-/** The path from the root that a link leads to. One that leaves the repository begins with `..`. */
-const targetOf = (document: string, link: string): string => {
-  const path = decodeURIComponent(link.replace(/[#?].*$/, ''))
-  return relative(root, resolve(root, dirname(document), path))
+const isWhole = (page: string, link: string): boolean => {
+  const target = targetOf(page, link)
+  const anchor = link.split('#')[1]
+  if (target.startsWith('..') || !existsSync(join(root, target))) return false
+  return anchor === undefined || !target.endsWith('.md') || anchorsOf(target).includes(decodeURIComponent(anchor))
 }
 
+/** The path from the root that a link leads to. One that leaves the repository begins with `..`. */
+const targetOf = (page: string, link: string): string => {
+  const path = decodeURIComponent(link.replace(/[#?].*$/, ''))
+  return path === '' ? page : relative(root, resolve(root, dirname(page), path))
+}
+
+/** The anchors that GitHub gives to the headings of a page. */
+const anchorsOf = (page: string): string[] =>
+  [
+    ...read(page)
+      .replaceAll(fence, '')
+      .matchAll(/^#{1,6} (.*)$/gm),
+  ].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{M}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
 /** The text without fenced code and code spans, where `#` and brackets mean other things. */
-const proseOf = (document: string): string =>
-  readFileSync(join(root, document), 'utf8')
-    .replaceAll(/^ *(`{3,}|~{3,})[\s\S]*?^ *\1.*$/gm, '')
-    .replaceAll(/`(?:[^`\n]|\n(?!\n))*`/g, '')
+const proseOf = (text: string): string => text.replaceAll(fence, '').replaceAll(/`(?:[^`\n]|\n(?!\n))*`/g, '')

@@ -8,8 +8,8 @@ import { settleRun } from '../run/settle-run.ts'
 import type { DeliverMeans } from './deliver.ts'
 
 /**
- * Commits finished jobs together and says of each what was written, or null when it was no longer ours. A group that the
- * database refuses is committed one by one, so that only the job whose result cannot be stored fails.
+ * Commits finished jobs together, ends the runs that are over with them, and says of each job what was written, or null
+ * when it was no longer ours.
  */
 export const commitGroup = async (
   orm: MikroORM,
@@ -17,11 +17,23 @@ export const commitGroup = async (
   by: { worker: string; lane: number },
   untilDone: DeliverMeans['untilDone'],
 ): Promise<(Ending | null)[]> => {
+  const maybeOver = new Set<string>()
   const commit = async (finished: readonly FinishedJob[]): Promise<Committed> => {
     const committed = await untilDone(() => commitJobs(orm.em.fork(), finished, by))
-    for (const runId of committed.maybeOver) await untilDone(() => settleRun(orm.em.fork(), runId))
+    for (const runId of committed.maybeOver) maybeOver.add(runId)
     return committed
   }
+  const written = await writeGroup(group, commit)
+  // Not with the writing: what keeps a run from being ended is no fault of the jobs.
+  for (const runId of maybeOver) await untilDone(() => settleRun(orm.em.fork(), runId))
+  return written
+}
+
+/** A group that the database refuses is written one by one, so that only the job whose result cannot be stored fails. */
+const writeGroup = async (
+  group: readonly FinishedJob[],
+  commit: (finished: readonly FinishedJob[]) => Promise<Committed>,
+): Promise<(Ending | null)[]> => {
   try {
     const { won } = await commit(group)
     return group.map((finished) => (won.has(finished) ? finished.ending : null))
@@ -34,7 +46,7 @@ export const commitGroup = async (
       return [won.has(failed) ? failed.ending : null]
     }
     const written: (Ending | null)[] = []
-    for (const one of group) written.push(...(await commitGroup(orm, [one], by, untilDone)))
+    for (const one of group) written.push(...(await writeGroup([one], commit)))
     return written
   }
 }

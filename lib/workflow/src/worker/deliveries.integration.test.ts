@@ -1,5 +1,5 @@
 import { waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
 
 let engine: Engine
@@ -203,3 +203,19 @@ test('of two deliveries of a long job one takes it, and the other is aborted and
 })
 
 const byTruth = (a: boolean, b: boolean) => Number(a) - Number(b)
+
+test('what keeps a run from being ended is told, and is no fault of its job', async () => {
+  await engine.query(`
+    create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this run'; end $$;
+    create trigger refuse before update on workflow_run for each row execute function refuse()`)
+  onTestFinished(async () => {
+    await engine.query('drop function refuse cascade')
+  })
+  const worker = await engine.startWorker([functionOf('unended', () => 'done')])
+  const run = await engine.begin(await engine.saveWorkflow({ functionName: 'unended', outputType: 'single' }), null)
+  await waitFor(() => worker.saw('delivery.dropped').length > 0)
+  expect(worker.saw('delivery.handed-back')).toMatchObject([
+    { error: { message: expect.stringContaining('not this run') } },
+  ])
+  expect(await engine.jobs(run)).toMatchObject([{ status: 'succeeded', output: 'done', error: null }])
+})

@@ -1,8 +1,8 @@
-import { Socket } from 'node:net'
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
 import type { Observe } from '../observation.ts'
 import { within } from '../within.ts'
+import { socketOf } from './gather-writes.ts'
 import { openConnection } from './open-connection.ts'
 
 /** The relay's own connection to the broker. */
@@ -111,6 +111,5 @@ const hangUp = async (closing: Connection): Promise<void> => {
   const goodbye = Promise.withResolvers<void>()
   closing.close(() => goodbye.resolve())
   if (await within(closeTimeoutMs, goodbye.promise)) return
-  const socket: unknown = Reflect.get(closing.connection, 'stream')
-  if (socket instanceof Socket) socket.destroy(new Error('the broker did not answer'))
+  socketOf(closing).destroy(new Error('the broker did not answer'))
 }

@@ -3,6 +3,7 @@ import type { Connection } from 'amqplib/callback_api'
 import rascal from 'rascal'
 import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
 import { within } from '../within.ts'
+import { gatherWrites, socketOf } from './gather-writes.ts'
 
 /**
  * A link without traffic is given up after two of these, so RabbitMQ's loss is noticed within some 10 s, and so is by
@@ -57,6 +58,7 @@ export const openConnection = async (rabbitmqUrl: string, name: string): Promise
     try {
       const connection: unknown = await broker.connect(vhost)
       if (!isConnection(connection)) throw new Error('rascal gave something else than a connection of amqplib')
+      gatherWrites(socketOf(connection))
       return connection
     } finally {
       await lossesHandled()

@@ -19,6 +19,8 @@ test('an empty environment is enough, and what is set is taken', () => {
       ESTEIRA_LOG_LEVEL: 'debug',
       RDSTATION_BASE_URL: 'http://127.0.0.1:1',
       RDSTATION_CLIENT_ID: 'mine',
+      RDSTATION_CLIENT_SECRET: 'secret',
+      RDSTATION_REFRESH_TOKEN: 'token',
       ESTEIRA_CONNECTION_ERP: 'postgres://erp/erp',
     }),
   ).toMatchObject({
@@ -44,5 +46,12 @@ test('what would be ignored is refused, with what to do instead, and so is what 
     "ESTEIRA_CONNECTION_CRM is the house's own, the leads; take another name",
     'DATABSE_URL is not a variable of Esteira, did you mean "DATABASE_URL"?',
     expect.stringMatching(/^ESTEIRA_LOG_LEVEL .*: expected one of debug, info, "warn" is not$/),
+  ])
+})
+
+test("an address of RD Station alone would be called with the stand-in's credentials, so they are asked for", () => {
+  expect(problemsOf({ RDSTATION_BASE_URL: 'http://127.0.0.1:1', RDSTATION_CLIENT_ID: 'mine' })).toEqual([
+    'RDSTATION_CLIENT_SECRET is not set, which goes with RDSTATION_BASE_URL',
+    'RDSTATION_REFRESH_TOKEN is not set, which goes with RDSTATION_BASE_URL',
   ])
 })

@@ -59,13 +59,12 @@ const ignoredVariables = (env: NodeJS.ProcessEnv): string[] => {
   const ofNoUse = Object.keys(variables)
     .filter((name) => isSet(name) && !read.has(name))
     .map((name) => `${name} has no effect on npm start${insteadOf[name] ?? ''}; unset it`)
-  const withoutAddress = isSet('RDSTATION_BASE_URL')
-    ? []
-    : ['RDSTATION_CLIENT_ID', 'RDSTATION_CLIENT_SECRET', 'RDSTATION_REFRESH_TOKEN']
-        .filter(isSet)
-        .map((name) => `${name} is for the RD Station at RDSTATION_BASE_URL, which is not set`)
+  const credentials = ['RDSTATION_CLIENT_ID', 'RDSTATION_CLIENT_SECRET', 'RDSTATION_REFRESH_TOKEN']
+  const ofAccount = isSet('RDSTATION_BASE_URL')
+    ? credentials.filter((name) => !isSet(name)).map((name) => `${name} is not set, which goes with RDSTATION_BASE_URL`)
+    : credentials.filter(isSet).map((name) => `${name} is for the RD Station at RDSTATION_BASE_URL, which is not set`)
   const own = isSet(ownConnection) ? [`${ownConnection} is the house's own, the leads; take another name`] : []
-  return [...ofNoUse, ...withoutAddress, ...own]
+  return [...ofNoUse, ...ofAccount, ...own]
 }
 
 const ownConnection = `${connectionPrefix}CRM`

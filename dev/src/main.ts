@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { ConfigError, exitCodes, reasonOf } from '@esteira/service'
-import { readEnvironment } from './environment.ts'
+import { type Environment, readEnvironment } from './environment.ts'
 import { dataFolderOf } from './house/data-folder.ts'
 import { saveExample, tickExample } from './house/example.ts'
 import { showLive } from './live.ts'
@@ -34,6 +34,12 @@ const workOnce = async ({ house, introduction }: ShownHouse, { options, screen, 
   return summary
 }
 
+const environmentFor = (options: Options): Environment => {
+  const environment = readEnvironment(process.env)
+  if (environment.rdStation === null || options.leads === null) return environment
+  throw new ConfigError(['--leads is for the RD Station stand-in, which does not run beside RDSTATION_BASE_URL'])
+}
+
 /** The exit code. The line of JSON is the last of the output: without `--keep`, after everything has stopped. */
 const run = async (options: Options): Promise<number> => {
   const screen = process.stdout.isTTY && !options.once ? terminalScreen(process.stdout) : plainScreen(process.stdout)
@@ -41,7 +47,7 @@ const run = async (options: Options): Promise<number> => {
   try {
     const start: Start = {
       options,
-      environment: readEnvironment(process.env),
+      environment: environmentFor(options),
       env: process.env,
       // npm runs its scripts in the package's folder; INIT_CWD is where it was called.
       dataDir: dataFolderOf(options.data, process.env['INIT_CWD'] ?? process.cwd()),

@@ -5,13 +5,16 @@ import type { ApiRun } from './house/api.ts'
 import { saveExample, tickExample } from './house/example.ts'
 import type { House } from './house/start-house.ts'
 import { countLeadsOf } from './leads.ts'
-import { endOf, failureOf, progressOf, sum } from './view/run-sentences.ts'
+import { endOf, failureOf, progressOf, stillOf, sum } from './view/run-sentences.ts'
 
 /** What came of one tick, counted when its run is over; `leads` are those that it saved. */
 export type Summary = { run: string; status: string; jobs: number; leads: number; seconds: number }
 
 /** A run in which nothing moves for this long will not end by itself, milliseconds. */
 const patienceMs = 300_000
+
+/** From when on a run that does not move is asked why, and how often, milliseconds. */
+const stillMs = 10_000
 
 /** Between two lines about a run that is under way, milliseconds. */
 const progressMs = 1_000
@@ -39,6 +42,7 @@ export const runOnce = async (house: House, say: (line: string) => void, signal:
   return summary
 }
 
+/** Gives the run when it is over, or as it is when nothing has moved in it for too long. */
 const untilOver = async (
   house: House,
   runId: string,
@@ -47,6 +51,7 @@ const untilOver = async (
 ): Promise<ApiRun> => {
   let said = { at: Number.NEGATIVE_INFINITY, line: '' }
   let moved = { at: performance.now(), picture: '' }
+  let asked = 0
   for (;;) {
     const now = performance.now()
     const run = await readRun(house, runId)
@@ -58,8 +63,25 @@ const untilOver = async (
       say(line)
       said = { at: now, line }
     }
-    if (now - moved.at > patienceMs) throw new Error(`nothing has moved in run ${runId} for ${patienceMs / 1000} s`)
+    if (now - Math.max(moved.at, asked) > stillMs) {
+      asked = now
+      say(stillOf(now - moved.at, await lastError(house, runId)))
+    }
+    if (now - moved.at > patienceMs) {
+      if (typeof run === 'string') throw new Error(run)
+      return run
+    }
     await pause(200, undefined, { signal })
+  }
+}
+
+/** What the last attempt at one of the jobs that wait ended with, if one did. */
+const lastError = async (house: House, runId: string): Promise<string | null> => {
+  try {
+    const waiting = await house.api.jobs(`runId=${runId}&status=queued&limit=100`)
+    return waiting.find(({ error }) => error !== null)?.error?.message ?? null
+  } catch (error) {
+    return reasonOf(error)
   }
 }
 

@@ -4,7 +4,7 @@ import { readOptions } from './options.ts'
 test('without words, it runs until it is stopped', () => {
   expect(readOptions([])).toEqual({
     ok: true,
-    options: { once: false, fresh: false, keep: false, help: false, leads: 50, port: null, data: null },
+    options: { once: false, fresh: false, keep: false, help: false, leads: null, port: null, data: null },
   })
 })
 
@@ -19,7 +19,7 @@ test('every problem is told at once, with the nearest option or what was expecte
   expect(readOptions(['--lead', '5', '--port', 'http', '--once=yes'])).toEqual({
     ok: false,
     problems: [
-      'there is no option --lead, did you mean "leads"?',
+      'there is no option --lead, did you mean "--leads"?',
       '"5" is not an option, options begin with --',
       '--port expects a whole number from 1 to 65535, "http" is not',
       '--once takes no value, "yes" came',
@@ -30,7 +30,7 @@ test('every problem is told at once, with the nearest option or what was expecte
 test('of options that are as near, the one that begins alike is named', () => {
   expect(readOptions(['--leed'])).toEqual({
     ok: false,
-    problems: ['there is no option --leed, did you mean "leads"?'],
+    problems: ['there is no option --leed, did you mean "--leads"?'],
   })
 })
 

@@ -10,8 +10,8 @@ export type Options = {
   /** With `once`: leave everything up at the end. */
   keep: boolean
   help: boolean
-  /** How many leads the RD Station stand-in holds. */
-  leads: number
+  /** How many leads the RD Station stand-in holds; without one, 50. */
+  leads: number | null
   /** The control plane's port; without one, 8080 or the next that is free. */
   port: number | null
   /** The folder for data and logs; without one, `.esteira` beside the code. */
@@ -26,15 +26,17 @@ const known = {
   fresh: { type: 'boolean', default: false },
   keep: { type: 'boolean', default: false },
   help: { type: 'boolean', short: 'h', default: false },
-  leads: { type: 'string', default: '50' },
+  leads: { type: 'string' },
   port: { type: 'string' },
   data: { type: 'string' },
 } as const
 
+const optionNames = Object.keys(known).map((name) => `--${name}`)
+
 export const usage = `npm start [-- options]
 
   --once      fire one tick, wait until its run is over, print a summary and a line of JSON, stop
-  --leads N   how many leads the RD Station stand-in holds (default ${known.leads.default})
+  --leads N   how many leads the RD Station stand-in holds (default 50)
   --keep      with --once: leave everything up
   --fresh     begin with empty data
   --port N    port of the control plane (default 8080, or the next free one)
@@ -47,7 +49,7 @@ export const readOptions = (words: readonly string[]): ReadOptions => {
   const { tokens } = parseArgs({ args: [...words], options: known, strict: false, tokens: true })
   const problems: string[] = []
   const seen = new Set<string>()
-  const options: Options = { once: false, fresh: false, keep: false, help: false, leads: 50, port: null, data: null }
+  const options: Options = { once: false, fresh: false, keep: false, help: false, leads: null, port: null, data: null }
   for (const token of tokens) {
     if (token.kind === 'positional') problems.push(`"${token.value}" is not an option, options begin with --`)
     if (token.kind !== 'option') continue
@@ -71,7 +73,7 @@ export const readOptions = (words: readonly string[]): ReadOptions => {
         options.data = folder('--data', token.value, problems)
         break
       default:
-        problems.push(`there is no option ${token.rawName}${didYouMean(token.name, Object.keys(known))}`)
+        problems.push(`there is no option ${token.rawName}${didYouMean(token.rawName, optionNames)}`)
     }
   }
   if (options.keep && !options.once) problems.push('--keep goes with --once')

@@ -45,7 +45,7 @@ export const withHouse = async <T>(start: Start, work: (shown: ShownHouse) => Pr
       stack,
       adminToken: environment.adminToken ?? adminTokenOf(dataDir),
       port,
-      leads: options.leads,
+      leads: options.leads ?? usualLeads,
       rdStation: environment.rdStation,
       connections: environment.connections,
       cron: options.once && !options.keep ? 'off' : 'local',
@@ -67,6 +67,8 @@ export const withHouse = async <T>(start: Start, work: (shown: ShownHouse) => Pr
 }
 
 const usualPort = 8080
+
+const usualLeads = 50
 
 const choosePort = async (asked: number | null): Promise<HeldPort> => {
   if (asked === null) return holdFirstFreePort(usualPort)

@@ -21,7 +21,7 @@ const takenPort = async (): Promise<number> => {
 }
 
 test.each([
-  { words: ['--lead', '5'], says: ['there is no option --lead, did you mean "leads"?'] },
+  { words: ['--lead', '5'], says: ['there is no option --lead, did you mean "--leads"?'] },
   { words: ['--leads', 'many'], says: ['--leads expects a whole number from 0 to 10000000, "many" is not'] },
   { words: ['--port', '70000'], says: ['--port expects a whole number from 1 to 65535, "70000" is not'] },
   { words: ['--keep'], says: ['--keep goes with --once'] },
@@ -78,7 +78,7 @@ test('a folder with something else in it is not taken for data, nor emptied', as
   const { code, stderr } = await runNpmStart(['--data', data, '--fresh'])
   expect({ code, stderr }).toEqual({
     code: 1,
-    stderr: `${realpathSync(data)} holds something else, cat.jpg; choose a new folder, an empty one, or one of an earlier start\n`,
+    stderr: `--data: ${realpathSync(data)} holds something else, cat.jpg; choose a new folder, an empty one, or one of an earlier start\n`,
   })
   expect(existsSync(join(data, 'cat.jpg'))).toBe(true)
 })

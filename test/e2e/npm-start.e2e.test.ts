@@ -76,7 +76,7 @@ describe('a second start, left up with --keep', () => {
   test('keeps its folder to itself', async () => {
     const { code, stderr } = await runNpmStart(['--once', '--data', data])
     expect(code).toBe(1)
-    expect(stderr).toMatch(/^\S+ is in use by process \d+; stop that one first\n$/)
+    expect(stderr).toMatch(/^--data: \S+ is in use by process \d+; stop that one first\n$/)
   })
 
   test('does not meet a copy beside it, which takes the next port and says so', async () => {
@@ -92,20 +92,34 @@ describe('a second start, left up with --keep', () => {
     const rdStation = await start.said(/^RD Station (http:\S+)/)
     const { code, stdout } = await runNpmStart(['--once', '--data', beside], {
       RDSTATION_BASE_URL: rdStation,
+      RDSTATION_CLIENT_ID: 'of somebody else',
+      RDSTATION_CLIENT_SECRET: 'of somebody else',
       RDSTATION_REFRESH_TOKEN: 'of somebody else',
     })
     expect(code).toBe(1)
     const lines = stdout.trimEnd().split('\n')
     const { run, ...rest } = summaryOf(lines.at(-1))
     expect(rest).toMatchObject({ status: 'failed', jobs: 2, leads: 0 })
-    expect(lines).toContainEqual(
-      expect.stringMatching(/^1 job failed, the last with unauthorized: .*INVALID_REFRESH_TOKEN/),
-    )
+    expect(lines).toContainEqual(expect.stringMatching(/^1 job failed, the last with unauthorized: .*ACCESS_DENIED/))
     expect(lines).toContainEqual(
       expect.stringMatching(
         `^  curl .*\\$ESTEIRA_ADMIN_TOKEN" 'http://127.0.0.1:\\d+/v1/jobs\\?runId=${run}&status=failed'$`,
       ),
     )
+  })
+
+  test('lets a start whose API is not there say so while it waits', async () => {
+    const waiting = npmStart(['--once', '--data', beside], {
+      RDSTATION_BASE_URL: 'http://127.0.0.1:9',
+      RDSTATION_CLIENT_ID: 'mine',
+      RDSTATION_CLIENT_SECRET: 'mine',
+      RDSTATION_REFRESH_TOKEN: 'mine',
+    })
+    await waiting.said(
+      /^nothing has moved for \d+ s, the last attempt ended with: .*ECONNREFUSED 127\.0\.0\.1:9/,
+      60_000,
+    )
+    expect(await waiting.interrupt()).toMatchObject({ code: 130 })
   })
 
   test('is ended by Ctrl-C in order: who writes, the relays, the stand-in, RabbitMQ, Postgres', async () => {

@@ -6,7 +6,7 @@
  * - `folder_foreign`: what is in the data folder is not ours to delete or to use
  * - `nothing_to_run`: the machine has nothing that runs one of the services
  * - `install_failed`: the package manager did not install RabbitMQ
- * - `unreachable`: a service whose address was given does not answer
+ * - `unreachable`: a service whose address was given does not answer, or refuses what the address asks for
  * - `vhost_taken`: the virtual host is that of a house with another database
  * - `service_failed`: a service that was started does not come up
  */

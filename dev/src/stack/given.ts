@@ -68,6 +68,8 @@ const reach = async (
     } catch (cause) {
       const reason = reasonOf(cause)
       observe({ kind: 'service.unreachable', service, address, attempt, reason })
+      if (isRefusal(cause))
+        throw new StackError('unreachable', `${service} at ${address} refuses: ${reason}`, { cause })
       const pauseMs = pausesMs[attempt - 1]
       if (pauseMs === undefined) {
         throw new StackError('unreachable', `${service} at ${address} does not answer: ${reason}`, { cause })
@@ -76,3 +78,7 @@ const reach = async (
     }
   }
 }
+
+/** A Postgres that answers, but knows no such user or database: no pause helps. */
+const isRefusal = (cause: unknown): boolean =>
+  cause instanceof Error && 'code' in cause && /^(28|3D)/.test(String(cause.code))

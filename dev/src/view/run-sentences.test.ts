@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { endOf, failureOf, progressOf } from './run-sentences.ts'
+import { endOf, failureOf, progressOf, stillOf } from './run-sentences.ts'
 
 const run = {
   id: 'r',
@@ -16,6 +16,13 @@ const run = {
 test('one job is no "jobs"', () => {
   expect(progressOf(run)).toBe('run r: 1 job done, 7 waiting')
   expect(progressOf({ ...run, steps: [...run.steps, ...run.steps] })).toBe('run r: 2 jobs done, 14 waiting')
+})
+
+test('of a run that stands still it is said for how long, and what the last attempt failed with', () => {
+  expect(stillOf(10_200, null)).toBe('nothing has moved for 10 s')
+  expect(stillOf(20_000, 'connect ECONNREFUSED')).toBe(
+    'nothing has moved for 20 s, the last attempt ended with: connect ECONNREFUSED',
+  )
 })
 
 test('the end of a run says what came of it', () => {

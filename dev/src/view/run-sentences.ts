@@ -10,6 +10,10 @@ export const progressOf = (run: ApiRun): string => {
   return `run ${run.id}: ${counted(done, 'job')} done, ${sum(run, ({ staged, belt }) => staged + belt)} waiting`
 }
 
+/** That nothing has moved in a run for so many milliseconds, and what one of its jobs waits after. */
+export const stillOf = (ms: number, error: string | null): string =>
+  `nothing has moved for ${Math.round(ms / 1_000)} s${error === null ? '' : `, the last attempt ended with: ${error}`}`
+
 /** How a run ended. */
 export const endOf = (end: { run: string; status: string; jobs: number; leads: number; seconds: number }): string =>
   `run ${end.run} ${end.status}: ${counted(end.jobs, 'job')} in ${end.seconds} s, ${counted(end.leads, 'lead')} saved`
@@ -25,4 +29,4 @@ export const failureOf = (
   `  curl -H "authorization: Bearer $ESTEIRA_ADMIN_TOKEN" '${address}'`,
 ]
 
-const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -1,6 +1,7 @@
 import type { WriteStream } from 'node:tty'
 import { stripVTControlCharacters } from 'node:util'
 import { render } from './render.ts'
+import { counted } from './run-sentences.ts'
 import type { Snapshot } from './snapshot.ts'
 
 /** Shows snapshots and sentences, each kind of output in its own way. */
@@ -87,7 +88,8 @@ const changes = (before: Snapshot | undefined, now: Snapshot): string[] => {
   const runs = now.runs
     .filter((run) => before?.runs.find(({ id }) => id === run.id)?.status !== run.status)
     .map(
-      (run) => `run ${run.id} (${run.trigger}): ${run.status}, ${run.succeeded} jobs succeeded, ${run.failed} failed`,
+      (run) =>
+        `run ${run.id} (${run.trigger}): ${run.status}, ${counted(run.succeeded, 'job')} succeeded, ${run.failed} failed`,
     )
   const leads = before?.leads.count === now.leads.count ? [] : [`leads in the table: ${now.leads.count}`]
   return [...runs.toReversed(), ...leads]

@@ -101,6 +101,14 @@ test('a connection that is no address is told with all other problems, without i
   expect(problems.join()).not.toContain('s3cret')
 })
 
+test('the name of a connection is in capital letters, so that no two of them are one', () => {
+  const env = { DATABASE_URL: databaseUrl, ESTEIRA_CONNECTION_crm: databaseUrl, 'ESTEIRA_CONNECTION_A-B': databaseUrl }
+  expect(problemsOf(env, { ...settings, connections })).toEqual([
+    'ESTEIRA_CONNECTION_crm: expected capital letters, digits and "_" behind ESTEIRA_CONNECTION_, "crm" is not',
+    'ESTEIRA_CONNECTION_A-B: expected capital letters, digits and "_" behind ESTEIRA_CONNECTION_, "A-B" is not',
+  ])
+})
+
 test('a misspelt connection is told as one', () => {
   expect(problemsOf({ DATABASE_URL: databaseUrl, ESTEIRA_CONECTION_CRM: 'x' })).toEqual([
     'ESTEIRA_CONECTION_CRM is not a variable of Esteira, did you mean "ESTEIRA_CONNECTION_CRM"?',

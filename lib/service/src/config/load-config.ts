@@ -78,8 +78,14 @@ const readFamily = <T>(env: NodeJS.ProcessEnv, { prefix, parse }: Family<T>, pro
   const values = new Map<string, T>()
   for (const [variable, text] of Object.entries(env)) {
     if (!variable.startsWith(prefix) || text === undefined) continue
+    const name = variable.slice(prefix.length)
+    // Names are told apart in small letters, so two variables must not differ in that alone.
+    if (!/^[A-Z0-9_]+$/.test(name)) {
+      problems.push(`${variable}: expected capital letters, digits and "_" behind ${prefix}, "${name}" is not`)
+      continue
+    }
     const parsed = parse(text)
-    if (parsed.ok) values.set(variable.slice(prefix.length).toLowerCase(), parsed.value)
+    if (parsed.ok) values.set(name.toLowerCase(), parsed.value)
     else problems.push(refusal(variable, parsed, 'its value'))
   }
   return values

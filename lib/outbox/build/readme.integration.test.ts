@@ -77,18 +77,18 @@ test('the programs of the README, with nothing installed that it does not name, 
 
   const consumer = project.start('consume.ts', env)
   const relay = project.start('relay.ts', env)
-  await expect.poll(shipped, soon).toEqual([1, 2, 3, 4, 101, 102, 103])
+  await expect.poll(shipped, soon).toEqual([1, 2, 3, 4, 5, 101, 102, 103])
 
   await db.query(parkedMessage('purchases', 104))
   await db.query(parkedMessage('nobody', 105))
   expect(await project.run('parked.ts', env)).toMatch(
     /1 attempts: no queue takes it\n.*1 attempts: no queue takes it\n/,
   )
-  await expect.poll(shipped, soon).toEqual([1, 2, 3, 4, 101, 102, 103, 104])
+  await expect.poll(shipped, soon).toEqual([1, 2, 3, 4, 5, 101, 102, 103, 104])
 
   relay.child.kill('SIGTERM')
   expect(await relay.exited).toBe(0)
-  expect(confirmedBy(relay.lines)).toBe(8)
+  expect(confirmedBy(relay.lines)).toBe(9)
   expect(await rowsOf('outbox_message')).toBe(0)
   expect(await rowsOf('outbox_parked')).toBe(0)
   expect(consumer.lines).toEqual([])
@@ -106,7 +106,7 @@ test.each([
 })
 
 /** Not among this repository's own dependencies. */
-const versions: Record<string, string> = { 'drizzle-orm': '0.45.4' }
+const versions: Record<string, string> = { 'drizzle-orm': '0.45.4', typeorm: '1.1.1' }
 
 const install = async (names: readonly string[]) =>
   project.install(await Promise.all(names.map(async (name) => (name === '@esteira/outbox' ? tarball : pinned(name)))))

@@ -47,3 +47,15 @@ test('one whose broker does not come in time leaves the rows, and does not say t
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
   expect(await lane.rows()).toBe(300)
 })
+
+test('a relay that waits for an open transaction before it may sleep stops at once', async () => {
+  await lane.db.query('begin')
+  await lane.db.query('select pg_current_xact_id()')
+  const relay = lane.relay()
+  await relay.start()
+  const isAsleep = () => lane.db.query('select from outbox_bell where lane = $1 and asleep', [lane.id])
+  await waitFor(async () => (await isAsleep()).rowCount === 1)
+  await relay.stop({ graceMs: 20_000 })
+  await lane.db.query('rollback')
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+})

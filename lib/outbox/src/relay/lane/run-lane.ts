@@ -32,8 +32,8 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
   const { bell } = owned
   const channel = createLaneChannel(owned, link, settings.observe)
   const passMeans = { ...settings, link, channel, leaving }
-  const onDraining = () => bell.ring()
-  draining.addEventListener('abort', onDraining)
+  // A ring would not do: a lane that is falling asleep takes it for that of a row, finds none, and sleeps.
+  const waking = AbortSignal.any([leaving, draining])
   try {
     while (!leaving.aborted) {
       const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
@@ -44,16 +44,15 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
       }
       if (pass.read > 0 || pass.moved > 0) continue
       if (draining.aborted) return true
-      const rest = await tryUntilDone(() => fallAsleep(owned, leaving), settings, leaving)
+      const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
       if (rest?.kind === 'sleep') {
         if (!stays && rest.nextMs === null) return true
-        await sleep(owned, rest.nextMs, lookout, leaving)
+        await sleep(owned, rest.nextMs, lookout, waking)
       }
       await tryUntilDone(() => wakeUp(owned), settings, leaving)
     }
     return false
   } finally {
-    draining.removeEventListener('abort', onDraining)
     channel.close()
   }
 }

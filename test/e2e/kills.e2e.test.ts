@@ -11,4 +11,4 @@ test('relays, their broker and their database are killed under load, and nothing
   const result = await killUnderLoad({ dataDir, blows: 8, say: (line) => said.push(line) })
   expect(result, said.join(', ')).toMatchObject({ lost: [], invented: [], overtaken: [] })
   expect(result.committed).toBeGreaterThan(1_000)
-})
+}, 400_000)

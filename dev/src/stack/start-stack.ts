@@ -26,6 +26,8 @@ export type StackOptions = {
   fresh?: boolean
   /** More of Postgres' settings, `name=value`; a given server keeps its own. */
   postgresSettings?: readonly string[]
+  /** Postgres' programs to run in place of those of the npm package. */
+  postgresPrograms?: string
   observe?: Observe
   /** Ends a start that is still on its way. */
   signal?: AbortSignal
@@ -131,9 +133,9 @@ const emptyAll = async (folder: DataFolder, observe: Observe): Promise<void> => 
 
 const pathOf = (env: NodeJS.ProcessEnv): string => env['PATH'] ?? '/usr/bin:/bin'
 
-const lookAtMachine = async ({ env, databaseUrl, rabbitmqUrl }: StackOptions) => ({
+const lookAtMachine = async ({ env, databaseUrl, rabbitmqUrl, postgresPrograms }: StackOptions) => ({
   docker: databaseUrl !== undefined && rabbitmqUrl !== undefined ? false : await engineAnswers(env),
-  postgresPrograms: findPostgresPrograms(),
+  postgresPrograms: postgresPrograms ?? findPostgresPrograms(),
 })
 
 const rememberSources = (folder: DataFolder, plan: { postgres: PostgresPlan; rabbitmq?: RabbitmqPlan }): void => {

@@ -15,11 +15,12 @@ export const superuser = 'postgres'
  */
 export const makeCluster = async (options: {
   programs: string
+  majorVersion: number
   home: string
   password: string
   user: ServiceUser | undefined
 }): Promise<string> => {
-  const { programs, home, password, user } = options
+  const { programs, majorVersion, home, password, user } = options
   const data = join(home, 'data')
   if (existsSync(data)) return data
   const unfinished = join(home, 'data.new')
@@ -35,11 +36,10 @@ export const makeCluster = async (options: {
     `--username=${superuser}`,
     `--pwfile=${passwordFile}`,
     '--auth=scram-sha-256',
-    // The built-in locale sorts alike on every system, whatever locales that one has.
     '--encoding=UTF8',
     '--locale=C',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
+    // The built-in locale sorts alike on every system, whatever locales that one has.
+    ...(majorVersion < 17 ? [] : ['--locale-provider=builtin', '--builtin-locale=C.UTF-8']),
   ]
   try {
     await promisify(execFile)(join(programs, 'bin', 'initdb'), settings, {

@@ -10,7 +10,7 @@ import type { Observe, Service } from '../service.ts'
 import { postgresAnswers } from './answers.ts'
 import { makeCluster, superuser } from './cluster.ts'
 import { removeDeadLockFile } from './dead-lock-file.ts'
-import { runnablePrograms } from './programs.ts'
+import { majorVersionOf, runnablePrograms } from './programs.ts'
 import { isReachable, serviceUser, type ServiceUser } from './service-user.ts'
 import { endStrayBackends } from './stray-backends.ts'
 
@@ -32,8 +32,9 @@ export const startNativePostgres = async (options: {
   await mkdir(home, { recursive: true })
   for (const path of user === undefined ? [] : [dirname(home), home]) await chmod(path, 0o755)
   const programs = await runnablePrograms(options.programs, home, user !== undefined)
+  const majorVersion = await majorVersionOf(options.programs)
   const { password } = folder.state()
-  const data = await makeCluster({ programs, home, password, user })
+  const data = await makeCluster({ programs, majorVersion, home, password, user })
   const url = `postgres://${superuser}:${password}@${address}/postgres`
   const program = realpathSync(join(programs, 'bin', 'postgres'))
   signal.throwIfAborted()
@@ -74,7 +75,11 @@ export const startNativePostgres = async (options: {
     name: 'postgres',
     source: 'native',
     url,
-    describe: ['Postgres 18, native', address, ...(user ? [`as user ${user.name}, data in ${data}`] : [])].join(', '),
+    describe: [
+      `Postgres ${majorVersion}, native`,
+      address,
+      ...(user ? [`as user ${user.name}, data in ${data}`] : []),
+    ].join(', '),
     stop: async () => {
       await server.stop()
       observe({ kind: 'service.stopped', service: 'postgres' })

@@ -44,5 +44,11 @@ export const runnablePrograms = async (packaged: string, home: string, forAnothe
   return join(programs, 'native')
 }
 
+/** The major version of the programs. */
+export const majorVersionOf = async (programs: string): Promise<number> => {
+  const { version } = packageShape.parse(JSON.parse(await readFile(join(programs, '..', 'package.json'), 'utf8')))
+  return Number.parseInt(version, 10)
+}
+
 const linksShape = z.array(z.object({ source: z.string(), target: z.string() }))
 const packageShape = z.object({ version: z.string() })

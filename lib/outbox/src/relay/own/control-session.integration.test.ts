@@ -4,6 +4,7 @@ import { startProxy } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { openControlSession, sessionTimeoutMs } from './control-session.ts'
+import { tryLaneLock } from './lane-lock.ts'
 
 const soon = { timeout: 15_000, interval: 20 }
 
@@ -79,3 +80,39 @@ test('a session is kept that has nothing to say, and is not fresh once it is not
   expect(session.lost.aborted).toBe(false)
   await session.close()
 }, 60_000)
+
+test('an answer that comes late does not make a session fresh: it tells of the time when it was asked for', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const session = await openControlSession(proxy.url, 'late')
+  proxy.pause()
+  const answer = session.query({ text: 'select' }, [])
+  const askedAtMs = performance.now()
+  await expect.poll(() => performance.now() - askedAtMs, soon).toBeGreaterThan(0.75 * sessionTimeoutMs)
+  proxy.resume()
+  await answer
+  expect(session.fresh()).toBe(false)
+  await expect.poll(() => session.fresh(), soon).toBe(true)
+  await session.close()
+})
+
+test.each([
+  ['has a transaction open', 'begin'],
+  ['is in the middle of an answer', `select repeat('x', 1000000) from generate_series(1, 100)`],
+])(
+  'a frozen session that %s loses its lanes as well',
+  async (_, text) => {
+    const proxy = await startProxy(database.url)
+    onTestFinished(proxy.stop)
+    const frozen = await openControlSession(proxy.url, 'frozen')
+    expect(await tryLaneLock(frozen, lane.id)).toBe(true)
+    proxy.pause()
+    const answered = Promise.allSettled([frozen.query({ text }, [])])
+    const heir = await openControlSession(database.url, 'heir')
+    expect(await tryLaneLock(heir, lane.id)).toBe(false)
+    await expect.poll(() => tryLaneLock(heir, lane.id), { timeout: 3 * sessionTimeoutMs, interval: 100 }).toBe(true)
+    await Promise.all([frozen.close(), heir.close()])
+    await answered
+  },
+  60_000,
+)

@@ -18,6 +18,9 @@ const killSessions = async (kind: 'relay' | 'bell') => {
   expect(rowCount).toBe(1)
 }
 
+const isAsleep = async (): Promise<boolean> =>
+  (await lane.db.query('select from outbox_bell where lane = $1 and asleep', [lane.id])).rowCount === 1
+
 test('of two relays on a lane one publishes, and the other takes over when it stops', async () => {
   const first = lane.relay()
   const second = lane.relay()
@@ -69,6 +72,10 @@ test('a relay whose bell session is killed listens again and is woken by the nex
 test('a row that nobody heard of while the bell session was away is found when it is back', async () => {
   const relay = lane.relay({ pollMs })
   await relay.start()
+  await expect.poll(isAsleep, soon).toBe(true)
+  await lane.commit(message('heard'))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  await expect.poll(isAsleep, soon).toBe(true)
   await lane.db.query('alter table outbox_message disable trigger outbox_message_ring')
   await lane.commit(message('unheard'))
   await lane.db.query('alter table outbox_message enable trigger outbox_message_ring')
@@ -113,6 +120,31 @@ test('nothing new goes out once the control session is lost', async () => {
   await expect(turn).rejects.toThrow(expect.objectContaining({ code: 'session_lost' }))
   expect(await lane.count(lane.name)).toBeLessThanOrEqual(5)
   expect(await relay.runOnce()).toMatchObject({ confirmed: 20 })
+  await relay.stop({ graceMs: 0 })
+  await proxy.stop()
+})
+
+test('rows that go one by one stop going as well once the control session is lost', async () => {
+  const proxy = await startProxy(vhost.url)
+  const seen: string[] = []
+  const relay = lane.relay({
+    rabbitmqUrl: proxy.url,
+    observe: ({ kind }) => {
+      seen.push(kind)
+      // The rows in flight with the bad one go one by one from now on, and the next channel does not open yet.
+      if (kind === 'broker.channel-closed') proxy.pause()
+    },
+  })
+  await lane.commit(message('first'))
+  await relay.runOnce()
+  await lane.commit({ exchange: 'missing', routingKey: 'any', payload: 'bad' }, ...[1, 2, 3, 4, 5].map(message))
+  const turn = relay.runOnce()
+  await expect.poll(() => seen, soon).toContain('broker.channel-closed')
+  await killSessions('relay')
+  await expect.poll(() => seen, soon).toContain('relay.lost')
+  proxy.resume()
+  await expect(turn).rejects.toThrow(expect.objectContaining({ code: 'session_lost' }))
+  expect(await lane.count(lane.name)).toBe(1)
   await relay.stop({ graceMs: 0 })
   await proxy.stop()
 })

@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { registerLane } from '../../lane/register-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { openControlSession } from './control-session.ts'
-import { tendRegister } from './tend-register.ts'
+import { tendMs, tendRegister } from './tend-register.ts'
 
 const soon = { timeout: 10_000, interval: 20 }
 
@@ -39,6 +39,19 @@ test('the lane of a pod that nobody has seen for a week is removed with its bell
   expect(await isRegistered('gone')).toBe(false)
   expect((await lane.db.query('select from outbox_bell where lane = $1', [gone])).rowCount).toBe(0)
   for (const name of ['idle for six days', 'key 1', 'default']) expect(await isRegistered(name), name).toBe(true)
+})
+
+test('a relay tends the register by itself when the time for it has come', async () => {
+  await registerLane(lane.db, 'long gone')
+  await unseen('long gone', 8)
+  const relay = lane.relay({ adopt: true })
+  await relay.start()
+  await expect.poll(() => relay.saw('relay.owned').length, soon).toBeGreaterThan(0)
+  expect(await isRegistered('long gone')).toBe(true)
+  const now = performance.now.bind(performance)
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + 2 * tendMs)
+  onTestFinished(() => later.mockRestore())
+  await expect.poll(() => isRegistered('long gone'), soon).toBe(false)
 })
 
 test('a lane with an owner, or with rows of any kind, is not removed', async () => {

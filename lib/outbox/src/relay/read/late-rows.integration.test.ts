@@ -1,7 +1,10 @@
 import pg from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { enqueue } from '../../enqueue/enqueue.ts'
+import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
+import { deleteConfirmed } from '../settle/delete-confirmed.ts'
+import { readFromFloor } from './read-lane.ts'
 
 const soon = { timeout: 20_000, interval: 20 }
 
@@ -37,22 +40,85 @@ test('a row that commits after one with a higher id was published is found, howe
   expect((await lane.take(lane.name)).at(-1)?.payload).toBe('slow')
 })
 
+test('a row that commits late is found while the lane is full, not only when it is empty', async () => {
+  // So small a window carries fewer rows than are written meanwhile.
+  const relay = lane.relay({ window: 8 })
+  const [slow] = writers
+  if (slow === undefined) throw new Error('no writer')
+  await slow.query('begin')
+  await write(slow, 'slow')
+  const { rows } = await slow.query<{ id: string }>('select id from outbox_message where lane = $1', [lane.id])
+  const fill = () => lane.commit(...Array.from({ length: 500 }, (_, index) => message(index)))
+  await fill()
+  await relay.start()
+  await expect.poll(() => relay.saw('relay.batch').length, soon).toBeGreaterThan(1)
+  await slow.query('commit')
+  const isThere = async () => {
+    await fill()
+    return (await lane.db.query('select from outbox_message where id = $1', [rows[0]?.id])).rowCount === 1
+  }
+  await expect.poll(isThere, soon).toBe(false)
+  expect(await lane.rows()).toBeGreaterThan(0)
+})
+
 test('a transaction whose xid is above the snapshot of a read keeps the floor below its id', async () => {
-  // Its xid is drawn before that of the transaction which ends first, so xmax of a snapshot is no mark: it is the
-  // latest ended xid plus one, and the writer in progress is at or above it.
-  const relay = lane.relay()
-  const [first, second] = writers
-  if (first === undefined || second === undefined) throw new Error('no writers')
-  await first.query('begin')
-  await write(first, 'ends first')
-  await second.query('begin')
-  await write(second, 'late')
-  await write(first, 'ends first, with the highest id')
+  // xmax of a snapshot is the latest ended xid plus one, so it is no mark: at the first delete it is the xid of `older`,
+  // and `late`, which has drawn an id below the highest one that was read, is above it. The steps of a pass are taken one
+  // by one, since a whole pass draws more xids.
+  const owned = await ownLane('reader')
+  const carry = async () => {
+    const { rows: read } = await readFromFloor(owned, 10)
+    owned.confirmed.push(...read.map(({ id }) => id))
+    await deleteConfirmed(owned)
+    return read.length
+  }
+  const [first, older, late] = writers
+  if (first === undefined || older === undefined || late === undefined) throw new Error('no writers')
+  for (const writer of [first, older, late]) {
+    await writer.query('begin')
+    await write(writer, 'below')
+  }
+  await write(first, 'the highest id')
   await first.query('commit')
-  for (let turn = 0; turn < 5; turn += 1) await relay.runOnce()
-  await second.query('commit')
+  expect(await carry()).toBe(2)
+  await older.query('rollback')
+  for (let turn = 0; turn < 5; turn += 1) {
+    await lane.commit(message(turn))
+    expect(await carry()).toBe(1)
+  }
+  await late.query('commit')
+  expect(await carry()).toBe(1)
+})
+
+test('a transaction that has drawn its id, and written no row yet, keeps the floor below it', async () => {
+  const relay = lane.relay()
+  const [slow] = writers
+  if (slow === undefined) throw new Error('no writer')
+  // A trigger for each row comes between the two: it waits for a lock that the test has.
+  await lane.db.query(
+    `create function wait_with_id() returns trigger language plpgsql as
+     $$ begin perform pg_advisory_xact_lock(1); return new; end $$`,
+  )
+  await lane.db.query(
+    `create trigger wait_with_id before insert on outbox_message
+     for each row when (new.payload::text = '"slow"') execute function wait_with_id()`,
+  )
+  await lane.db.query('select pg_advisory_lock(1)')
+  await lane.commit(message('before'))
+  await slow.query('begin')
+  const written = write(slow, 'slow')
+  const waits = () => lane.db.query(`select from pg_locks where locktype = 'advisory' and objid = 1 and not granted`)
+  await expect.poll(async () => (await waits()).rowCount, soon).toBe(1)
+  for (let turn = 0; turn < 5; turn += 1) {
+    await lane.commit(message(turn))
+    await relay.runOnce()
+  }
+  await lane.db.query('select pg_advisory_unlock(1)')
+  await written
+  await slow.query('commit')
   expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
   expect(await lane.rows()).toBe(0)
+  await lane.db.query('drop function wait_with_id cascade')
 })
 
 test('whatever the order of ids, commits and rollbacks, every committed row goes out once', async () => {

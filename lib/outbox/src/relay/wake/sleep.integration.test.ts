@@ -1,11 +1,13 @@
+import { startProxy } from '@esteira/test/support'
 import pg from 'pg'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { enqueue } from '../../enqueue/enqueue.ts'
-import { database, lane, useLane } from '../../../test/use-lane.ts'
+import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 /** Far beyond each test: what goes out was rung for. */
 const pollMs = 600_000
 const soon = { timeout: 10_000, interval: 10 }
+const longBackoff = { firstMs: pollMs, capMs: pollMs }
 
 useLane()
 
@@ -25,6 +27,14 @@ const isAsleep = async (): Promise<boolean> => {
 
 /** Long enough for a relay that would sleep, were it allowed to: the transaction is held open meanwhile. */
 const holdOpen = () => lane.db.query('select pg_sleep(0.3)')
+
+/** The relay has heard of a row, so it listens, and sleeps again. */
+const fallsAsleep = async (): Promise<void> => {
+  await expect.poll(isAsleep, soon).toBe(true)
+  await lane.commit(message('heard'))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  await expect.poll(isAsleep, soon).toBe(true)
+}
 
 /** How often somebody rang, as a session of our own hears it. */
 const hearRings = async () => {
@@ -65,6 +75,44 @@ test.each(['repeatable read', 'serializable'])(
   },
 )
 
+test('a writer that comes while the bell is being set, and looked at it before, is not slept over', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ pollMs, rabbitmqUrl: proxy.url })
+  await relay.start()
+  await fallsAsleep()
+  // Its confirm does not come, so the relay is awake until it may set its bell, and then it cannot.
+  proxy.pause()
+  await lane.commit(message('in flight'))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  await lane.db.query('begin')
+  await lane.db.query('select from outbox_bell where lane = $1 for update', [lane.id])
+  proxy.resume()
+  const isSetting = async () => {
+    const { rowCount } = await writer.query(
+      `select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1`,
+      [`outbox relay ${lane.name}`],
+    )
+    return rowCount === 1
+  }
+  await expect.poll(isSetting, soon).toBe(true)
+  await writer.query('begin')
+  await enqueue(writer, message('looked at the bell'), { lane: lane.id })
+  await lane.db.query('rollback')
+  await expect.poll(isAsleep, soon).toBe(true)
+  await holdOpen()
+  await writer.query('commit')
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+})
+
+test('a row with a delay that is written while the relay sleeps goes out when it is due', async () => {
+  const relay = lane.relay({ pollMs })
+  await relay.start()
+  await fallsAsleep()
+  await lane.commit({ ...message('soon'), delayMs: 300 })
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+})
+
 test('only a lane whose relay sleeps is rung for', async () => {
   const rings = await hearRings()
   await lane.commit(message('nobody is there'))
@@ -87,4 +135,59 @@ test('a relay that was woken clears its bell, and sets it again when it has noth
     await expect.poll(() => lane.rows(), soon).toBe(0)
   }
   expect(rings.length).toBeGreaterThanOrEqual(3)
+})
+
+test('the bell is clear while the relay is at work', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ pollMs, rabbitmqUrl: proxy.url })
+  await relay.start()
+  await fallsAsleep()
+  // Its confirm does not come, so the relay is not done with it.
+  proxy.pause()
+  await lane.commit(message('in flight'))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  expect(await isAsleep()).toBe(false)
+  proxy.resume()
+  await expect.poll(isAsleep, soon).toBe(true)
+})
+
+test('a bell that a crash of Postgres has emptied is set again', async () => {
+  const relay = lane.relay({ pollMs })
+  await relay.start()
+  await expect.poll(isAsleep, soon).toBe(true)
+  // What a crash does to it: the sessions end, and an unlogged table is empty.
+  await lane.db.query('truncate outbox_bell')
+  await lane.db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name in ($1, $2)`,
+    ['relay', 'bell'].map((session) => `outbox ${session} ${lane.name}`),
+  )
+  await expect.poll(() => relay.saw('bell.listening').length, soon).toBe(2)
+  await expect.poll(isAsleep, soon).toBe(true)
+  await lane.commit(message('after'))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+})
+
+test.each(['unkeyed', 'keyed', 'parked'])('a relay whose rows are all held back sleeps: %s', async (kind) => {
+  const home = kind === 'unkeyed' ? lane.name : 'key 1'
+  const relay = lane.relay({ pollMs, lane: home, parkAfter: kind === 'parked' ? 1 : 10, refusedBackoff: longBackoff })
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, payload)
+     select id, gen_random_uuid(), 'amq.direct', 'nobody', case when kind = 'key' then $2 end, number::text::json
+     from outbox_lane, generate_series(1, 3) as number where name = $1`,
+    [home, kind],
+  )
+  await relay.start()
+  await expect.poll(() => relay.saw(kind === 'parked' ? 'relay.parked' : 'relay.refused').length, soon).toBe(1)
+  // One that looks again and again asks more often than this. One that sleeps beats every other second.
+  const isQuiet = async () => {
+    const { rows } = await lane.db.query<{ quiet: boolean }>(
+      `select clock_timestamp() - query_start > interval '1 second' as quiet
+       from pg_stat_activity where application_name = $1`,
+      [`outbox relay ${home}`],
+    )
+    return rows[0]?.quiet
+  }
+  await expect.poll(isQuiet, soon).toBe(true)
+  await lane.db.query('truncate outbox_message, outbox_parked')
 })

@@ -1,0 +1,13 @@
+import { onTestFinished } from 'vitest'
+import { refusedBackoff } from '../src/relay/backoff.ts'
+import { createOwnedLane } from '../src/relay/lane/owned-lane.ts'
+import { openControlSession } from '../src/relay/own/control-session.ts'
+import { nameLane } from '../src/relay/own/lane-name.ts'
+import { database, lane } from './use-lane.ts'
+
+/** The test's lane as a relay has it that takes itself for the owner, on a session that ends with the test. */
+export const ownLane = async (applicationName: string) => {
+  const session = await openControlSession(database.url, applicationName)
+  onTestFinished(session.close)
+  return createOwnedLane(await nameLane(session, lane.name), session, refusedBackoff)
+}

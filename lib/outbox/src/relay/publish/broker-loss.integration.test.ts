@@ -18,6 +18,9 @@ afterEach(() => proxy.stop())
 
 const message = (payload: unknown) => ({ routingKey: lane.name, payload })
 
+const isAwake = async (): Promise<boolean> =>
+  (await lane.db.query('select from outbox_bell where lane = $1 and not asleep', [lane.id])).rowCount === 1
+
 /** A relay behind the proxy whose link to the broker is open. */
 const linkedRelay = async (options = {}) => {
   const relay = lane.relay({ rabbitmqUrl: proxy.url, pollMs, ...options })
@@ -50,6 +53,13 @@ test('a confirm that does not come in time leaves the row unknown, and the chann
   expect(await relay.runOnce()).toMatchObject({ confirmed: 1, unknown: 0 })
   expect(relay.saw('broker.connected')).toHaveLength(1)
   expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(['first', 'second', 'second'])
+})
+
+test('no more than the window is in flight, whatever the backlog', async () => {
+  const relay = await linkedRelay({ window: 8, confirmDeadlineMs: 300 })
+  await lane.commit(...Array.from({ length: 100 }, (_, index) => message(index)))
+  proxy.pause()
+  expect(await relay.runOnce()).toMatchObject({ read: 8, confirmed: 0, unknown: 8 })
 })
 
 test('a relay starts while RabbitMQ is down, and its rows go out once it is back', async () => {
@@ -109,6 +119,23 @@ test('a broker that is blocked is left alone until it takes messages again', asy
   await blocking.close()
 })
 
+test('a broker that is blocked in the middle of a pass is sent nothing more', async () => {
+  const blocking = await startBlockingProxy(vhost.url)
+  const relay = lane.relay({ rabbitmqUrl: blocking.url, window: 8 })
+  await lane.commit(message('first'))
+  await relay.runOnce()
+  blocking.hold()
+  await lane.commit(...Array.from({ length: 20 }, (_, index) => message(index)))
+  const turn = relay.runOnce()
+  await expect.poll(() => lane.count(lane.name), soon).toBe(9)
+  blocking.block()
+  await expect.poll(() => relay.saw('broker.blocked').length, soon).toBe(1)
+  blocking.release()
+  expect(await turn).toMatchObject({ read: 8, confirmed: 8 })
+  await relay.stop({ graceMs: 0 })
+  await blocking.close()
+})
+
 test('a broker that is blocked may take longer than the deadline to confirm', async () => {
   const confirmDeadlineMs = 500
   const blocking = await startBlockingProxy(vhost.url)
@@ -132,10 +159,17 @@ test('a relay that waits for a blocked broker goes on at once when it is unblock
   const blocking = await startBlockingProxy(vhost.url)
   const relay = lane.relay({ rabbitmqUrl: blocking.url, pollMs })
   await relay.start()
-  await expect.poll(() => relay.saw('broker.connected').length, soon).toBe(1)
+  await lane.commit(message('first'))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  await expect.poll(isAwake, soon).toBe(false)
   blocking.block()
   await expect.poll(() => relay.saw('broker.blocked').length, soon).toBe(1)
+  expect(relay.state()).toMatchObject({ broker: 'blocked' })
   await lane.commit(message('waits'))
+  await expect.poll(isAwake, soon).toBe(true)
+  // Long enough for a relay that would publish, were it allowed to.
+  await lane.db.query('select pg_sleep(0.3)')
+  expect(await lane.count(lane.name)).toBe(1)
   blocking.unblock()
   await expect.poll(() => lane.rows(), soon).toBe(0)
   await relay.stop({ graceMs: 0 })

@@ -31,6 +31,33 @@ test('a row that was refused goes out by itself once its queue is there', async 
   expect((await lane.take(queue)).map(({ payload }) => payload)).toEqual(['waits'])
 })
 
+test('a refused row waits as long as the options say, and up to half of it less by chance', async () => {
+  const relay = lane.relay({ refusedBackoff: { firstMs: 40_000, capMs: 50_000 } })
+  await lane.commit({ routingKey: `${lane.name}.missing`, payload: 'waits' })
+  expect(await relay.runOnce()).toMatchObject({ refused: 1 })
+  const isAsGiven = expect.toSatisfy((ms: number) => ms >= 20_000 && ms <= 40_000)
+  expect(relay.saw('relay.refused')).toMatchObject([{ retryInMs: isAsGiven }])
+})
+
+test('rows that are held back do not fill a batch', async () => {
+  // One row at a time.
+  const relay = lane.relay({ window: 4, refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  await lane.commit(...[1, 2, 3, 4, 5].map((payload) => ({ routingKey: `${lane.name}.missing`, payload })))
+  expect(await relay.runOnce()).toMatchObject({ refused: 5 })
+  await lane.commit(good(6))
+  expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+})
+
+test('a message for a queue that is not there is never parked', async () => {
+  const relay = lane.relay({ parkAfter: 1, refusedBackoff: { firstMs: 10, capMs: 10 } })
+  await lane.commit({ routingKey: `${lane.name}.missing`, payload: 'waits' })
+  for (let attempt = 1; attempt <= 3; attempt += 1) {
+    await expect.poll(() => relay.runOnce(), soon).toMatchObject({ refused: 1 })
+  }
+  expect(relay.saw('relay.parked')).toEqual([])
+  expect(await lane.rows()).toBe(1)
+})
+
 test('one row for an exchange that is not there does not hold the good ones, and only it is held back', async () => {
   const relay = lane.relay()
   const numbers = Array.from({ length: 20 }, (_, index) => index)

@@ -7,6 +7,8 @@ import { dropParked, listParked, retryParked } from '../parked/parked.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 import { orderFaults, type Written } from '../../test/order-faults.ts'
 
+/** Far beyond what a test waits. */
+const pollMs = 600_000
 const soon = { timeout: 30_000, interval: 20 }
 
 useLane()
@@ -21,6 +23,16 @@ const rowsLeft = async (): Promise<number> => {
 }
 
 const payloads = async () => (await lane.take(lane.name)).map(({ payload }) => payload)
+
+/** Writes a row past `enqueue`, which chooses the lane by the key: to the one that a test's relay has. */
+const insertIn = (keyLane: string, orderingKey: string, { table = 'outbox_message', routingKey = lane.name } = {}) =>
+  lane.db.query(
+    `insert into ${table} (lane, message_id, exchange, routing_key, ordering_key, payload
+       ${table === 'outbox_scheduled' ? ', available_at' : ''})
+     select id, gen_random_uuid(), $2, $3, $4, to_json($4::text) ${table === 'outbox_scheduled' ? ', now()' : ''}
+     from outbox_lane where name = $1`,
+    [keyLane, routingKey === lane.name ? '' : 'amq.direct', routingKey, orderingKey],
+  )
 
 /** Writers of 100,000 rows with 500 keys, in transactions that overlap, and some that are rolled back. */
 const writeMuch = async (rows: number, keys: number): Promise<Map<string, Written>> => {
@@ -112,9 +124,48 @@ test('ten thousand rows of a key that is held back do not hide a row of another 
   await lane.db.query('truncate outbox_message')
 })
 
+test('keys that are held back do not fill a batch', async () => {
+  // One row at a time.
+  const relay = lane.relay({ lane: 'key 1', window: 4, refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  for (const key of ['a', 'b', 'c']) await insertIn('key 1', key, { routingKey: 'nobody' })
+  expect(await relay.runOnce()).toMatchObject({ refused: 3 })
+  await insertIn('key 1', 'd')
+  expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+  await lane.db.query('truncate outbox_message')
+})
+
+test('a row that is due waits while a writer has its key, and those of other keys do not', async () => {
+  const relay = lane.relay({ lane: 'key 1' })
+  for (const key of ['a', 'b']) await insertIn('key 1', key, { table: 'outbox_scheduled' })
+  const writer = new pg.Client(database.url)
+  await writer.connect()
+  await writer.query('begin')
+  await enqueue(writer, keyed('a', 'not committed yet'))
+  expect(await relay.runOnce()).toMatchObject({ moved: 1, confirmed: 1 })
+  expect(await payloads()).toEqual(['b'])
+  await writer.query('rollback')
+  await writer.end()
+  expect(await relay.runOnce()).toMatchObject({ moved: 1, confirmed: 1 })
+})
+
+test('a parked row that is tried again is found, however far its lane was read meanwhile', async () => {
+  const relay = lane.relay({ lane: 'key 1', parkAfter: 1 })
+  await insertIn('key 1', 'a', { routingKey: 'later' })
+  expect(await relay.runOnce()).toMatchObject({ refused: 1 })
+  for (let round = 1; round <= 5; round += 1) {
+    await insertIn('key 1', 'b')
+    expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+  }
+  await lane.channel.bindQueue(lane.name, 'amq.direct', 'later')
+  const [parked] = await listParked(lane.db)
+  if (parked === undefined) throw new Error('nothing is parked')
+  await retryParked(lane.db, parked)
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+})
+
 test('a parked row goes on holding its key, and comes back before its successors', async () => {
   await lane.channel.assertExchange(`${lane.name} x`, 'direct')
-  const relay = adopting({ parkAfter: 2, refusedBackoff: { firstMs: 10, capMs: 10 } })
+  const relay = adopting({ pollMs, parkAfter: 2, refusedBackoff: { firstMs: 10, capMs: 10 } })
   await relay.start()
   const lost = { ...keyed('a', 'a1', 'nobody'), exchange: `${lane.name} x` }
   await lane.commit(lost, keyed('a', 'a2'), keyed('b', 'b1'))
@@ -135,7 +186,7 @@ test('a parked row goes on holding its key, and comes back before its successors
 
 test('a parked row that is dropped sets its key free', async () => {
   await lane.channel.assertExchange(`${lane.name} y`, 'direct')
-  const relay = adopting({ parkAfter: 1 })
+  const relay = adopting({ pollMs, parkAfter: 1 })
   await relay.start()
   await lane.commit({ ...keyed('a', 'a1', 'nobody'), exchange: `${lane.name} y` }, keyed('a', 'a2'))
   await expect.poll(async () => (await listParked(lane.db)).length, soon).toBe(1)
@@ -153,6 +204,11 @@ test('an heir publishes nothing before the former owner of a key lane can publis
   onTestFinished(proxy.stop)
   const owner = lane.relay({ lane: 'key 1', rabbitmqUrl: proxy.url })
   expect(await owner.runOnce()).toMatchObject({ kind: 'done' })
+  // On its later connections as on the first one.
+  proxy.cut()
+  await expect.poll(() => owner.saw('broker.lost').length, soon).toBe(1)
+  proxy.resume()
+  expect(await owner.runOnce()).toMatchObject({ kind: 'done' })
   const { rowCount } = await lane.db.query(
     `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox relay key 1'`,
   )
@@ -160,11 +216,7 @@ test('an heir publishes nothing before the former owner of a key lane can publis
   const heir = lane.relay({ lane: 'key 1' })
   await heir.start()
   await expect.poll(() => heir.saw('relay.owned').length, soon).toBe(1)
-  await lane.db.query(
-    `insert into outbox_message (lane, message_id, routing_key, ordering_key, payload)
-     select id, gen_random_uuid(), $1, 'a', '1' from outbox_lane where name = 'key 1'`,
-    [lane.name],
-  )
+  await insertIn('key 1', 'a')
   await expect.poll(() => heir.saw('broker.unavailable').length, soon).toBeGreaterThan(2)
   expect(heir.saw('broker.unavailable')[0]).toMatchObject({ reason: expect.stringContaining('former owner') })
   expect(await rowsLeft()).toBe(1)

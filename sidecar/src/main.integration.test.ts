@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { startProxy } from '@esteira/test/support'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, database, environment, useServices, vhost } from '../test/use-services.ts'
 
@@ -33,11 +33,33 @@ test('the relay says when it is ready, publishes, and on SIGTERM drains its lane
     Array.from({ length: 2_000 }, (_, index) => index),
   )
   relay.child.kill('SIGTERM')
-  relay.child.kill('SIGTERM')
   expect(await relay.exited).toBe(0)
   expect(await count('drains')).toBe(2_001)
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
   expect(relay.faults).toEqual([])
+})
+
+test('another SIGTERM changes nothing: the drain goes on', async () => {
+  await channel.assertQueue('asked twice')
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const relay = startSidecar({ ...environment('asked twice'), RABBITMQ_URL: proxy.url })
+  await commit('asked twice', [1])
+  await expect.poll(() => count('asked twice'), soon).toBe(1)
+  // The drain waits for a confirm meanwhile.
+  proxy.pause()
+  await commit('asked twice', [2])
+  await expect.poll(() => count('asked twice'), soon).toBe(2)
+  let asked = 0
+  const ask = () => {
+    relay.child.kill('SIGTERM')
+    asked += 1
+    return asked
+  }
+  await expect.poll(ask, { interval: 50 }).toBe(5)
+  proxy.resume()
+  expect(await relay.exited).toBe(0)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
 })
 
 test('when the owner of a lane is killed, the relay that waits for it takes over', async () => {

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
-import { database, lane, useLane } from '../../test/use-lane.ts'
+import { registerLane } from '../index.ts'
+import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 
 useLane()
 
@@ -46,6 +47,38 @@ test('one whose broker does not come in time leaves the rows, and does not say t
   await relay.stop({ graceMs: 300 })
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
   expect(await lane.rows()).toBe(300)
+})
+
+test('one that had no broker when it was stopped carries what its lane holds, if the broker comes in time', async () => {
+  await lane.commit(...messagesFor(lane.name))
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  proxy.cut()
+  const relay = lane.relay({ rabbitmqUrl: proxy.url })
+  await relay.start()
+  const stopped = relay.stop({ graceMs: 10_000 })
+  proxy.resume()
+  await stopped
+  expect(relay.saw('relay.owned')).toHaveLength(1)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.rows()).toBe(0)
+})
+
+test('a lane that was adopted is left to the neighbours at once, with its rows', async () => {
+  const id = await registerLane(lane.db, `${lane.name} always`, 'always')
+  const rowsLeft = async () => (await lane.db.query('select from outbox_message where lane = $1', [id])).rowCount ?? 0
+  const rows = 10_000
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload)
+     select $1, gen_random_uuid(), $2, '1' from generate_series(1, $3)`,
+    [id, lane.name, rows],
+  )
+  const relay = lane.relay({ adopt: true, window: 4 })
+  await relay.start()
+  await waitFor(async () => (await rowsLeft()) < rows)
+  await relay.stop({ graceMs: 60_000 })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await rowsLeft()).toBeGreaterThan(0)
 })
 
 test('a relay that waits for an open transaction before it may sleep stops at once', async () => {

@@ -120,7 +120,7 @@ create function outbox_ring() returns trigger language plpgsql volatile as $$
 begin
   if current_setting('transaction_isolation') = 'read committed' then
     perform pg_notify('outbox_lane_' || bell.lane, '')
-      from outbox_bell as bell where bell.asleep and bell.lane in (select lane from inserted);
+      from outbox_bell as bell where bell.asleep and bell.lane = any (array(select lane from inserted));
   else
     perform pg_notify('outbox_lane_' || lane, '') from (select distinct lane from inserted) as lanes;
   end if;

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { startProxy } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
-import { channel, commit, count, database, environment, useServices, vhost } from '../test/use-services.ts'
+import { channel, commit, count, database, environment, rowsOf, useServices, vhost } from '../test/use-services.ts'
 
 const soon = { timeout: 15_000, interval: 20 }
 /** Nothing listens there: it is the port of a service that no machine has. */
@@ -46,6 +46,8 @@ test('another SIGTERM changes nothing: the drain goes on', async () => {
   const relay = startSidecar({ ...environment('asked twice'), RABBITMQ_URL: proxy.url })
   await commit('asked twice', [1])
   await expect.poll(() => count('asked twice'), soon).toBe(1)
+  // Not before the first one has its confirm, or the second one would wait for it.
+  await expect.poll(() => rowsOf('asked twice'), soon).toBe(0)
   // The drain waits for a confirm meanwhile.
   proxy.pause()
   await commit('asked twice', [2])

@@ -48,3 +48,9 @@ export const commit = async (lane: string, payloads: readonly unknown[]): Promis
 }
 
 export const count = async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount
+
+/** How many rows of a lane wait. */
+export const rowsOf = async (lane: string): Promise<number | null> => {
+  const laneId = '(select id from outbox_lane where name = $1)'
+  return (await db.query(`select from outbox_message where lane = ${laneId}`, [lane])).rowCount
+}

@@ -36,6 +36,19 @@ const fallsAsleep = async (): Promise<void> => {
   await expect.poll(isAsleep, soon).toBe(true)
 }
 
+/** A relay that is not done with a row, since the confirm is held back until what is returned is called. */
+const keepAtWork = async (): Promise<() => void> => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ pollMs, rabbitmqUrl: proxy.url })
+  await relay.start()
+  await fallsAsleep()
+  proxy.pause()
+  await lane.commit(message('in flight'))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  return proxy.resume
+}
+
 /** How often somebody rang, as a session of our own hears it. */
 const hearRings = async () => {
   const rings: string[] = []
@@ -76,18 +89,11 @@ test.each(['repeatable read', 'serializable'])(
 )
 
 test('a writer that comes while the bell is being set, and looked at it before, is not slept over', async () => {
-  const proxy = await startProxy(vhost.url)
-  onTestFinished(proxy.stop)
-  const relay = lane.relay({ pollMs, rabbitmqUrl: proxy.url })
-  await relay.start()
-  await fallsAsleep()
-  // Its confirm does not come, so the relay is awake until it may set its bell, and then it cannot.
-  proxy.pause()
-  await lane.commit(message('in flight'))
-  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  const letConfirm = await keepAtWork()
+  // The relay is awake until it may set its bell, and then it cannot.
   await lane.db.query('begin')
   await lane.db.query('select from outbox_bell where lane = $1 for update', [lane.id])
-  proxy.resume()
+  letConfirm()
   const isSetting = async () => {
     const { rowCount } = await writer.query(
       `select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1`,
@@ -138,17 +144,9 @@ test('a relay that was woken clears its bell, and sets it again when it has noth
 })
 
 test('the bell is clear while the relay is at work', async () => {
-  const proxy = await startProxy(vhost.url)
-  onTestFinished(proxy.stop)
-  const relay = lane.relay({ pollMs, rabbitmqUrl: proxy.url })
-  await relay.start()
-  await fallsAsleep()
-  // Its confirm does not come, so the relay is not done with it.
-  proxy.pause()
-  await lane.commit(message('in flight'))
-  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  const letConfirm = await keepAtWork()
   expect(await isAsleep()).toBe(false)
-  proxy.resume()
+  letConfirm()
   await expect.poll(isAsleep, soon).toBe(true)
 })
 

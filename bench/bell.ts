@@ -75,10 +75,9 @@ const connect = ({ databaseUrl }: Place, count: number): Promise<pg.Client[]> =>
 const prepare = async ({ db, admin, lane }: Place, state: State): Promise<void> => {
   await db.query('truncate outbox_message')
   await db.query(`alter table outbox_message ${state === 'none' ? 'disable' : 'enable'} trigger user`)
-  await db.query(
-    `insert into outbox_bell (lane, asleep) values ($1, $2) on conflict (lane) do update set asleep = excluded.asleep`,
-    [lane.id, state === 'asleep'],
-  )
+  await db.query('select pg_advisory_unlock_all()')
+  // As a relay does that sleeps.
+  if (state === 'asleep') await db.query(`select pg_advisory_lock(x'6f757473'::int, $1)`, [lane.id])
   await admin.query('checkpoint')
 }
 

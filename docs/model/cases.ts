@@ -41,7 +41,6 @@ export const cases: readonly ModelCase[] = [
   without('READ_AFTER_ARMING', 'ASLEEP', own(0)),
   without('WAITING_FOR_THE_MARK', 'ASLEEP', own(0)),
   without('OWN_MARK_FOR_BELL', 'ASLEEP', own(0)),
-  without('RING_ABOVE_READ_COMMITTED', 'ASLEEP', own(0)),
   without('OWN_MARK_FOR_FLOOR', 'ASLEEP', own(0)),
   without('FLOOR_BELOW_ROWS', 'ASLEEP', own(1)),
   without('READS_AT_THE_FLOOR', 'ORDER', keyed(0, 3)),

@@ -28,8 +28,13 @@ byte running = 0;            /* the transactions in progress, as a set */
 bool committed[3], deleted[3];
 byte keyLock[2] = NOBODY;
 byte lock = NOBODY;  /* the relay whose control session holds the lane's advisory lock */
-bool asleep = false; /* the bell */
+bool asleep = false; /* the doorbell: a second lock of the owner's control session */
 bool rung[2];        /* by relay: what its second session heard */
+
+inline endSession() {
+  lock = NOBODY;
+  asleep = false
+}
 
 #define BIT(row) (1 << (row))
 #define HAS(set, row) (((set) & BIT(row)) != 0)
@@ -91,17 +96,17 @@ active proctype Misfortune() {
        if :: relay = 0 :: relay = 1 fi;
        excused = true;
        if
-       :: faults > 0 && lock == relay -> faults--; lock = NOBODY                           /* its control session */
+       :: faults > 0 && lock == relay -> faults--; endSession()                            /* its control session */
        :: faults > 0 && connected[relay] -> faults--; closeConnection(relay)               /* its connection */
        :: faults > 0 && !cutOff[1 - relay] && !dead[1 - relay] && !dead[relay] ->          /* its way to RabbitMQ */
           faults--; cutOff[relay] = true; closeConnection(relay)
        :: faults > 0 && !cutOff[1 - relay] && !dead[1 - relay] && !dead[relay] ->          /* its process */
           faults--; dead[relay] = true; closeConnection(relay);
-          if :: lock == relay -> lock = NOBODY :: else fi
+          if :: lock == relay -> endSession() :: else fi
        :: faults > 0 && running == 0 ->                       /* Postgres crashes */
-          faults--; lock = NOBODY; asleep = false
+          faults--; endSession()
        :: faults > 0 && running == 0 ->                       /* and comes back older */
-          faults--; lock = NOBODY; asleep = false; latestEnded = 0; ids = 0;
+          faults--; endSession(); latestEnded = 0; ids = 0;
           committed[0] = false; committed[1] = false; committed[2] = false;
           newest[0] = 0; newest[1] = 0
        :: else
@@ -115,10 +120,6 @@ active proctype Misfortune() {
 
 proctype Writer(byte w) {
   bool ring;
-#ifdef WITHOUT_RING_ABOVE_READ_COMMITTED
-  bool bellBefore, repeatable;
-  if :: atomic { repeatable = true; bellBefore = asleep } :: skip fi;
-#endif
 #if defined(KEYED) && !defined(WITHOUT_KEY_LOCK)
   atomic { keyLock[KEY(w)] == NOBODY -> keyLock[KEY(w)] = w };
 #endif
@@ -129,14 +130,7 @@ proctype Writer(byte w) {
   atomic { ids++; id[w] = ids; ADD(running, w) };
   atomic { xids++; xid[w] = xids };
 #endif
-  atomic {
-#ifndef WITHOUT_RING_ABOVE_READ_COMMITTED
-    if :: ring = asleep :: ring = true fi /* above READ COMMITTED it may see an older bell, so it rings always */
-#else
-    if :: repeatable -> ring = bellBefore :: else -> ring = asleep fi;
-    repeatable = false; bellBefore = false
-#endif
-  };
+  ring = asleep; /* a lock, so it is as it is now, whatever the transaction's snapshot */
   atomic {
     DROP(running, w);
     if :: xid[w] > latestEnded -> latestEnded = xid[w] :: else fi;
@@ -382,7 +376,7 @@ unlinked: /* the broker is gone, the lane is still ours */
   if
   :: atomic { !connected[r] && !cutOff[r] -> connected[r] = true }; goto fence
 #ifndef WITHOUT_GIVING_UP
-  :: atomic { lock == r -> lock = NOBODY }; goto link
+  :: atomic { lock == r -> endSession() }; goto link
 #endif
   :: lock != r -> goto fenced
   fi;

@@ -1,6 +1,7 @@
 import amqplib from 'amqplib'
 import pg from 'pg'
 import { enqueue, type OutboxMessage, registerLane } from '../src/index.ts'
+import { lockClasses, ownedLanesSql } from '../src/relay/own/lane-lock.ts'
 import { createRelay, type Observation, type Relay, type RelayOptions } from '../src/relay/index.ts'
 
 /** A message as it lies in a queue. */
@@ -72,12 +73,22 @@ export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Addre
       const { rowCount } = await db.query(`select from ${table} where lane = $1`, [id])
       return rowCount ?? 0
     },
+    /** Whether its relay sleeps, so that a commit rings. */
+    isAsleep: async (): Promise<boolean> => (await sleepers(db)).includes(id),
     close: async () => {
       await Promise.all(relays.map((relay) => relay.stop({ graceMs: 0 })))
       await amqp.close()
       await db.end()
     },
   }
+}
+
+/** The lanes whose relays sleep. */
+export const sleepers = async (db: pg.Client): Promise<number[]> => {
+  const { rows } = await db.query<{ lane: number }>(`select lane from (${ownedLanesSql}) as locks (lane)`, [
+    lockClasses.sleeper,
+  ])
+  return rows.map(({ lane }) => lane)
 }
 
 export type LaneUnderTest = Awaited<ReturnType<typeof openLane>>

@@ -79,9 +79,8 @@ const relay: Work = async (url, { databaseUrl, rabbitmqUrl }) => {
     void carrier.start()
     const isDone = async () => {
       const [parked] = await runOn(databaseUrl, `select from outbox_parked where lane = ${home.id}`)
-      const [asleep] = await runOn(databaseUrl, `select from outbox_bell where asleep and lane = ${home.id}`)
       const left = [await home.rows(), await home.rows('outbox_scheduled'), await orphan.rows()]
-      return parked !== undefined && asleep !== undefined && left.every((rows) => rows === 0)
+      return parked !== undefined && (await home.isAsleep()) && left.every((rows) => rows === 0)
     }
     await waitFor(async () => carrier.saw('relay.failed').length > 0 || (await isDone()), { deadlineMs: 20_000 })
     for (const failed of carrier.saw('relay.failed')) if ('error' in failed) throw failed.error

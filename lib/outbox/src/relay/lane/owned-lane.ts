@@ -18,6 +18,8 @@ export type OwnedLane = {
   fence: string
   session: ControlSession
   bell: Bell
+  /** Whether this session holds the lane's doorbell, so that whoever commits rings. */
+  asleep: boolean
   pointers: Pointers
   /** Rows that were read and have not come to an end: not to be read again meanwhile. */
   known: Set<bigint>
@@ -35,6 +37,7 @@ export const createOwnedLane = (name: LaneName, session: ControlSession, backoff
   ...name,
   session,
   bell: createBell(),
+  asleep: false,
   pointers: createPointers(),
   known: new Set(),
   confirmed: [],

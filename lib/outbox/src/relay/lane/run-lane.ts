@@ -4,8 +4,9 @@ import { tryUntilDone } from '../try-until-done.ts'
 import type { RelaySettings } from '../options.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createLaneChannel } from '../publish/lane-channel.ts'
+import { freeDoorbell } from '../wake/doorbell.ts'
 import type { Lookout } from '../wake/lookout.ts'
-import { fallAsleep, sleep, wakeUp } from '../wake/sleep.ts'
+import { fallAsleep, sleep } from '../wake/sleep.ts'
 import type { OwnedLane } from './owned-lane.ts'
 import type { Pass } from './pass.ts'
 import { takePass } from './take-pass.ts'
@@ -49,7 +50,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
         if (!stays && rest.nextMs === null) return true
         await sleep(owned, rest.nextMs, lookout, waking)
       }
-      await tryUntilDone(() => wakeUp(owned), settings, leaving)
+      await tryUntilDone(() => freeDoorbell(owned), settings, leaving)
     }
     return false
   } finally {

@@ -105,12 +105,14 @@ test.each([
     const proxy = await startProxy(database.url)
     onTestFinished(proxy.stop)
     const frozen = await openControlSession(proxy.url, 'frozen')
-    expect(await tryLaneLock(frozen, lane.id)).toBe(true)
+    expect(await tryLaneLock(frozen, 'owner', lane.id)).toBe(true)
     proxy.pause()
     const answered = Promise.allSettled([frozen.query({ text }, [])])
     const heir = await openControlSession(database.url, 'heir')
-    expect(await tryLaneLock(heir, lane.id)).toBe(false)
-    await expect.poll(() => tryLaneLock(heir, lane.id), { timeout: 3 * sessionTimeoutMs, interval: 100 }).toBe(true)
+    expect(await tryLaneLock(heir, 'owner', lane.id)).toBe(false)
+    await expect
+      .poll(() => tryLaneLock(heir, 'owner', lane.id), { timeout: 3 * sessionTimeoutMs, interval: 100 })
+      .toBe(true)
     await Promise.all([frozen.close(), heir.close()])
     await answered
   },

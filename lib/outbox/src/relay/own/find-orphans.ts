@@ -1,7 +1,7 @@
 import type { LaneName } from '../lane/owned-lane.ts'
 import type { ControlSession } from './control-session.ts'
 import { parseLaneName } from './lane-name.ts'
-import { lockClass, ownedLanesSql } from './lane-lock.ts'
+import { lockClasses, ownedLanesSql } from './lane-lock.ts'
 
 /**
  * Lanes that nobody owns and that hold rows, or scheduled rows that are due, or are no pod's own. In the order of chance:
@@ -11,7 +11,7 @@ import { lockClass, ownedLanesSql } from './lane-lock.ts'
  * first row would pass one by one as long as some session's snapshot keeps them.
  */
 export const findOrphans = async (session: ControlSession, limit: number): Promise<LaneName[]> => {
-  const { rows } = await session.query(findOrphansSql, [lockClass, limit])
+  const { rows } = await session.query(findOrphansSql, [lockClasses.owner, limit])
   return rows.map(parseLaneName)
 }
 

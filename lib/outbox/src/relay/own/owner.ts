@@ -2,9 +2,10 @@ import pg from 'pg'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import { createOwnedLane, type LaneName, type OwnedLane } from '../lane/owned-lane.ts'
 import type { RelaySettings } from '../options.ts'
+import { freeDoorbell } from '../wake/doorbell.ts'
 import { type ControlSession, openControlSession } from './control-session.ts'
 import { findOrphans } from './find-orphans.ts'
-import { freeLane, tryLaneLock } from './lane-lock.ts'
+import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { nameLane } from './lane-name.ts'
 
 /** What one control session owns. */
@@ -40,7 +41,7 @@ export const openOwner = async ({
   })
 
   const take = async (laneName: LaneName): Promise<OwnedLane | null> => {
-    if (!(await tryLaneLock(session, laneName.lane))) return null
+    if (!(await tryLaneLock(session, 'owner', laneName.lane))) return null
     const owned = createOwnedLane(laneName, session, refusedBackoff)
     lanes.set(owned.lane, owned)
     observe({ kind: 'relay.owned', lane: owned.name })
@@ -73,7 +74,9 @@ export const openOwner = async ({
       await session.close()
     },
     release: async (owned, reason) => {
-      await freeLane(session, owned.lane)
+      // The next owner must be able to sleep.
+      await freeDoorbell(owned)
+      await freeLaneLock(session, 'owner', owned.lane)
       lanes.delete(owned.lane)
       observe({ kind: 'relay.released', lane: owned.name, reason })
     },

@@ -18,9 +18,6 @@ const killSessions = async (kind: 'relay' | 'bell') => {
   expect(rowCount).toBe(1)
 }
 
-const isAsleep = async (): Promise<boolean> =>
-  (await lane.db.query('select from outbox_bell where lane = $1 and asleep', [lane.id])).rowCount === 1
-
 test('of two relays on a lane one publishes, and the other takes over when it stops', async () => {
   const first = lane.relay()
   const second = lane.relay()
@@ -72,10 +69,10 @@ test('a relay whose bell session is killed listens again and is woken by the nex
 test('a row that nobody heard of while the bell session was away is found when it is back', async () => {
   const relay = lane.relay({ pollMs })
   await relay.start()
-  await expect.poll(isAsleep, soon).toBe(true)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
   await lane.commit(message('heard'))
   await expect.poll(() => lane.rows(), soon).toBe(0)
-  await expect.poll(isAsleep, soon).toBe(true)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
   await lane.db.query('alter table outbox_message disable trigger outbox_message_ring')
   await lane.commit(message('unheard'))
   await lane.db.query('alter table outbox_message enable trigger outbox_message_ring')

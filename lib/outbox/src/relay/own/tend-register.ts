@@ -1,5 +1,5 @@
 import type { ControlSession } from './control-session.ts'
-import { lockClass, ownedLanesSql } from './lane-lock.ts'
+import { lockClasses, ownedLanesSql } from './lane-lock.ts'
 
 /** How often a relay looks after the register of lanes, milliseconds. */
 export const tendMs = 3_600_000
@@ -15,7 +15,7 @@ const keptDays = 7
  * Locks: rows of `outbox_lane`, for a statement each.
  */
 export const tendRegister = async (session: ControlSession): Promise<void> => {
-  await session.query(seeLanesSql, [lockClass])
+  await session.query(seeLanesSql, [lockClasses.owner])
   await session.query(removeLanesSql, [keptDays])
   await session.query(restoreLanesSql('outbox_message'), [])
   await session.query(restoreLanesSql('outbox_scheduled'), [])
@@ -33,11 +33,7 @@ const seeLanesSql = {
 }
 
 const removeLanesSql = {
-  text: `
-    with removed as (
-      delete from outbox_lane where kind = 'pod' and seen_at < now() - $1::int * interval '1 day' returning id
-    )
-    delete from outbox_bell where lane in (select id from removed)`,
+  text: `delete from outbox_lane where kind = 'pod' and seen_at < now() - $1::int * interval '1 day'`,
 }
 
 /** Steps from lane to lane, so a lane with any number of rows costs one step. */

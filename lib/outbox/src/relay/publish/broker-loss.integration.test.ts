@@ -18,8 +18,7 @@ afterEach(() => proxy.stop())
 
 const message = (payload: unknown) => ({ routingKey: lane.name, payload })
 
-const isAwake = async (): Promise<boolean> =>
-  (await lane.db.query('select from outbox_bell where lane = $1 and not asleep', [lane.id])).rowCount === 1
+const isAwake = async (): Promise<boolean> => !(await lane.isAsleep())
 
 /** A relay behind the proxy whose link to the broker is open. */
 const linkedRelay = async (options = {}) => {

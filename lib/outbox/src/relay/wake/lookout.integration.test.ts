@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { enqueue } from '../../enqueue/enqueue.ts'
+import { sleepers } from '../../../test/lane-under-test.ts'
 import { lane, useLane } from '../../../test/use-lane.ts'
 
 const soon = { timeout: 10_000, interval: 10 }
@@ -8,10 +9,7 @@ useLane()
 
 const message = (payload: unknown) => ({ routingKey: lane.name, payload })
 
-const sleeping = async (): Promise<number> => {
-  const { rowCount } = await lane.db.query('select from outbox_bell where asleep')
-  return rowCount ?? 0
-}
+const sleeping = async (): Promise<number> => (await sleepers(lane.db)).length
 
 /** As if every ring of the transaction were lost. */
 const commitSilently = async (write: () => Promise<unknown>) => {

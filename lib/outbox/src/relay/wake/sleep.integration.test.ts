@@ -2,6 +2,7 @@ import { startProxy } from '@esteira/test/support'
 import pg from 'pg'
 import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { enqueue } from '../../enqueue/enqueue.ts'
+import { lockClasses } from '../own/lane-lock.ts'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 /** Far beyond each test: what goes out was rung for. */
@@ -20,20 +21,15 @@ afterEach(() => writer.end())
 
 const message = (payload: unknown) => ({ routingKey: lane.name, payload })
 
-const isAsleep = async (): Promise<boolean> => {
-  const { rows } = await lane.db.query<{ asleep: boolean }>('select asleep from outbox_bell where lane = $1', [lane.id])
-  return rows[0]?.asleep ?? false
-}
-
 /** Long enough for a relay that would sleep, were it allowed to: the transaction is held open meanwhile. */
 const holdOpen = () => lane.db.query('select pg_sleep(0.3)')
 
 /** The relay has heard of a row, so it listens, and sleeps again. */
 const fallsAsleep = async (): Promise<void> => {
-  await expect.poll(isAsleep, soon).toBe(true)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
   await lane.commit(message('heard'))
   await expect.poll(() => lane.rows(), soon).toBe(0)
-  await expect.poll(isAsleep, soon).toBe(true)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
 }
 
 /** A relay that is not done with a row, since the confirm is held back until what is returned is called. */
@@ -58,14 +54,14 @@ const hearRings = async () => {
 }
 
 test.each(['read committed', 'repeatable read', 'serializable'])(
-  'a transaction that looked at the bell before it was set, and commits after it, is not slept over: %s',
+  'a transaction that asked for the doorbell before it was taken, and commits after it, is not slept over: %s',
   async (isolation) => {
     const relay = lane.relay({ pollMs })
     await writer.query(`begin isolation level ${isolation}`)
     // No relay sleeps yet, so this insert rings for nobody.
     await enqueue(writer, message('held open'), { lane: lane.id })
     await relay.start()
-    await expect.poll(isAsleep, soon).toBe(true)
+    await expect.poll(() => lane.isAsleep(), soon).toBe(true)
     await holdOpen()
     await writer.query('commit')
     await expect.poll(() => lane.rows(), soon).toBe(0)
@@ -73,14 +69,14 @@ test.each(['read committed', 'repeatable read', 'serializable'])(
 )
 
 test.each(['repeatable read', 'serializable'])(
-  'a transaction whose snapshot is older than the bell rings all the same: %s',
+  'a transaction whose snapshot is older than the sleep of its relay rings all the same: %s',
   async (isolation) => {
     const relay = lane.relay({ pollMs })
     await writer.query(`begin isolation level ${isolation}`)
-    // The snapshot is taken here, and with it the bell as it was. There is no xid yet that a relay could wait for.
-    await writer.query('select from outbox_bell')
+    // The snapshot is taken here. There is no xid yet that a relay could wait for.
+    await writer.query('select from outbox_lane')
     await relay.start()
-    await expect.poll(isAsleep, soon).toBe(true)
+    await expect.poll(() => lane.isAsleep(), soon).toBe(true)
     await holdOpen()
     await enqueue(writer, message('older snapshot'), { lane: lane.id })
     await writer.query('commit')
@@ -88,24 +84,16 @@ test.each(['repeatable read', 'serializable'])(
   },
 )
 
-test('a writer that comes while the bell is being set, and looked at it before, is not slept over', async () => {
+test('a writer that asked for the doorbell before it was taken, while others asked too, is not slept over', async () => {
   const letConfirm = await keepAtWork()
-  // The relay is awake until it may set its bell, and then it cannot.
-  await lane.db.query('begin')
-  await lane.db.query('select from outbox_bell where lane = $1 for update', [lane.id])
+  // As a writer who asks for it does, but for as long as the test wants.
+  await lane.db.query('select pg_advisory_lock_shared($1, $2)', [lockClasses.sleeper, lane.id])
   letConfirm()
-  const isSetting = async () => {
-    const { rowCount } = await writer.query(
-      `select from pg_stat_activity where wait_event_type = 'Lock' and application_name = $1`,
-      [`outbox relay ${lane.name}`],
-    )
-    return rowCount === 1
-  }
-  await expect.poll(isSetting, soon).toBe(true)
+  await expect.poll(() => lane.rows(), soon).toBe(0)
   await writer.query('begin')
-  await enqueue(writer, message('looked at the bell'), { lane: lane.id })
-  await lane.db.query('rollback')
-  await expect.poll(isAsleep, soon).toBe(true)
+  await enqueue(writer, message('asked before'), { lane: lane.id })
+  await lane.db.query('select pg_advisory_unlock_shared($1, $2)', [lockClasses.sleeper, lane.id])
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
   await holdOpen()
   await writer.query('commit')
   await expect.poll(() => lane.rows(), soon).toBe(0)
@@ -122,48 +110,62 @@ test('a row with a delay that is written while the relay sleeps goes out when it
 test('only a lane whose relay sleeps is rung for', async () => {
   const rings = await hearRings()
   await lane.commit(message('nobody is there'))
-  await lane.db.query('insert into outbox_bell values ($1, false)', [lane.id])
-  await lane.commit(message('awake'))
-  await lane.db.query('update outbox_bell set asleep = true where lane = $1', [lane.id])
+  await writer.query('select pg_advisory_lock($1, $2)', [lockClasses.sleeper, lane.id])
   await lane.commit(message('asleep'), message('asleep too'))
-  await lane.db.query('select')
+  await writer.query('select pg_advisory_unlock($1, $2)', [lockClasses.sleeper, lane.id])
+  await lane.commit(message('awake'))
   expect(rings).toEqual([`outbox_lane_${lane.id}`])
 })
 
-test('a relay that was woken clears its bell, and sets it again when it has nothing to do', async () => {
+test('a relay that was woken gives the doorbell back, and takes it again when it has nothing to do', async () => {
   const relay = lane.relay({ pollMs })
   await relay.start()
-  await expect.poll(isAsleep, soon).toBe(true)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
   const rings = await hearRings()
   for (let round = 1; round <= 3; round += 1) {
-    await expect.poll(isAsleep, soon).toBe(true)
+    await expect.poll(() => lane.isAsleep(), soon).toBe(true)
     await lane.commit(message(round))
     await expect.poll(() => lane.rows(), soon).toBe(0)
   }
   expect(rings.length).toBeGreaterThanOrEqual(3)
 })
 
-test('the bell is clear while the relay is at work', async () => {
+test('the doorbell is free while the relay is at work', async () => {
   const letConfirm = await keepAtWork()
-  expect(await isAsleep()).toBe(false)
+  expect(await lane.isAsleep()).toBe(false)
   letConfirm()
-  await expect.poll(isAsleep, soon).toBe(true)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
 })
 
-test('a bell that a crash of Postgres has emptied is set again', async () => {
+test('a doorbell that was lost with its session is taken again', async () => {
   const relay = lane.relay({ pollMs })
   await relay.start()
-  await expect.poll(isAsleep, soon).toBe(true)
-  // What a crash does to it: the sessions end, and an unlogged table is empty.
-  await lane.db.query('truncate outbox_bell')
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
+  // What a crash of Postgres does to it: the sessions end.
   await lane.db.query(
     `select pg_terminate_backend(pid) from pg_stat_activity where application_name in ($1, $2)`,
     ['relay', 'bell'].map((session) => `outbox ${session} ${lane.name}`),
   )
   await expect.poll(() => relay.saw('bell.listening').length, soon).toBe(2)
-  await expect.poll(isAsleep, soon).toBe(true)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
   await lane.commit(message('after'))
   await expect.poll(() => lane.rows(), soon).toBe(0)
+})
+
+test('a relay that gives up a lane in which it sleeps leaves the doorbell to the next one', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const [first, second] = [
+    lane.relay({ pollMs, rabbitmqUrl: proxy.url, brokerDeadlineMs: 100 }),
+    lane.relay({ pollMs }),
+  ]
+  await first.start()
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
+  await second.start()
+  await proxy.stop()
+  await expect.poll(() => second.saw('relay.owned').length, soon).toBe(1)
+  expect(first.saw('relay.released')).toHaveLength(1)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
 })
 
 test.each(['unkeyed', 'keyed', 'parked'])('a relay whose rows are all held back sleeps: %s', async (kind) => {

@@ -2,6 +2,7 @@ import { OutboxError } from '../../errors.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import { lookAtLanes } from '../read/look-at-lanes.ts'
 import { takeXids, xidColumns } from '../read/xids.ts'
+import { takeDoorbell } from './doorbell.ts'
 import type { Lookout } from './lookout.ts'
 
 /** While a transaction may commit without ringing, the lane is looked at again after these pauses, milliseconds. */
@@ -12,15 +13,15 @@ const longestPauseMs = 200
 export type Rest = { kind: 'work' } | { kind: 'sleep'; nextMs: number | null }
 
 /**
- * Sets the lane's bell, so that whoever commits from now on rings, and makes sure that nobody who looked at it before is
- * still to come: it draws an xid, and only a look that finds every older transaction ended, and no row, lets it sleep.
+ * Takes the lane's doorbell, so that whoever writes from now on rings, and makes sure that nobody who asked for it before
+ * is still to come: it draws an xid, and only a look that finds every older transaction ended, and no row, lets it sleep.
  */
 export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise<Rest> => {
-  const { session, lane, held, pointers, bell } = owned
-  await session.query(setBellSql, [lane])
-  // In a transaction after that one: a writer that is younger than this mark sees the bell set.
-  const mark = await drawXid(owned)
+  const { session, held, pointers, bell } = owned
+  let mark: bigint | null = null
   for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+    // In a statement after that one: a writer that is younger than this mark finds the doorbell taken.
+    if (mark === null && (await takeDoorbell(owned))) mark = await drawXid(owned)
     const [look] = await lookAtLanes(session, [owned])
     if (look === undefined) throw new OutboxError('row_invalid', 'the look at a lane gave no row')
     const { xmin, waiting, nextDueMs } = look
@@ -28,7 +29,7 @@ export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise
     const waits = [nextDueMs, held.nextMs()].filter((ms) => ms !== null)
     const nextMs = waits.length === 0 ? null : Math.min(...waits)
     if (waiting || nextMs === 0) return { kind: 'work' }
-    if (xmin > mark) return { kind: 'sleep', nextMs }
+    if (mark !== null && xmin > mark) return { kind: 'sleep', nextMs }
     await bell.wait(nextMs === null ? pauseMs : Math.min(pauseMs, nextMs), signal)
   }
   return { kind: 'work' }
@@ -49,24 +50,10 @@ export const sleep = async (
   lookout.remove(owned)
 }
 
-/** Nobody needs to ring for a relay that is awake. */
-export const wakeUp = async ({ session, lane }: OwnedLane): Promise<void> => {
-  await session.query(clearBellSql, [lane])
-}
-
 const drawXid = async ({ session, pointers }: OwnedLane): Promise<bigint> => {
   const cursor = pointers.cursor()
   const { rows } = await session.query(drawXidSql, [])
   return takeXids(pointers, rows[0], cursor).xid
 }
-
-const setBellSql = {
-  name: 'set_bell',
-  text: `
-    insert into outbox_bell (lane, asleep) values ($1, true)
-    on conflict (lane) do update set asleep = true where not outbox_bell.asleep`,
-}
-
-const clearBellSql = { name: 'clear_bell', text: 'update outbox_bell set asleep = false where lane = $1 and asleep' }
 
 const drawXidSql = { name: 'draw_xid', text: `select ${xidColumns}` }

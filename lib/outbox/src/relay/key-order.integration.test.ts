@@ -184,6 +184,45 @@ test('a parked row goes on holding its key, and comes back before its successors
   expect(await payloads()).toEqual(['a1', 'a2', 'a3'])
 })
 
+test('a key that is parked while the broker closes the channel over another row stays held', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  // Two rows a batch, four batches on their way.
+  const relay = lane.relay({ lane: 'key 1', rabbitmqUrl: proxy.url, window: 8, parkAfter: 1 })
+  expect(await relay.runOnce()).toMatchObject({ read: 0 })
+  // It keeps nothing on disk, so its confirms do not wait for one.
+  await lane.channel.assertQueue(`${lane.name}.quick`, { durable: false })
+  const quick = ['', `${lane.name}.quick`]
+  const nobody = ['amq.direct', 'nobody']
+  const undeclared = ['', 'undeclared']
+  const rows = [
+    [...nobody, 'a'],
+    [...quick, 'b'],
+    [...undeclared, 'c'],
+    [...undeclared, 'd'],
+    [...undeclared, 'e'],
+    [...undeclared, 'f'],
+    [...quick, 'g'],
+    ['missing', 'any', 'h'],
+    [...quick, 'a'],
+  ]
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, payload)
+     select id, gen_random_uuid(), message ->> 0, message ->> 1, message ->> 2, message -> 2
+     from outbox_lane, json_array_elements($1) as message where name = 'key 1'`,
+    [JSON.stringify(rows)],
+  )
+  proxy.pause()
+  const turn = relay.runOnce()
+  // The second one is of the last batch, so all eight are out. All that RabbitMQ says of them comes at once.
+  await expect.poll(() => lane.count(`${lane.name}.quick`), soon).toBe(2)
+  proxy.resume()
+  await turn
+  expect(await listParked(lane.db)).toMatchObject([{ orderingKey: 'a' }, { orderingKey: 'h' }])
+  expect((await lane.take(`${lane.name}.quick`)).map(({ payload }) => payload)).not.toContain('a')
+  await lane.db.query('truncate outbox_message, outbox_parked')
+})
+
 test('a parked row that is dropped sets its key free', async () => {
   await lane.channel.assertExchange(`${lane.name} y`, 'direct')
   const relay = adopting({ pollMs, parkAfter: 1 })

@@ -73,7 +73,9 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
       if (together.length > 0) {
         overlap.add(together.length, finish(together, publishTogether(owned, together, means), startedMs))
       }
-      await overlap.room(batch.full && owned.suspects.size === 0 ? window - limit : 0)
+      await overlap.room(batch.full ? window - limit : 0)
+      // Suspects may have come while it waited, and a read from the start must not meet a batch that is being settled.
+      if (owned.suspects.size > 0) await overlap.room(0)
       if (pass.unknown > 0 || !link.up() || link.blocked() || leaving.aborted) break
       if (owned.suspects.size > 0) read = createReader(owned, limit)
       else if (!batch.full) break

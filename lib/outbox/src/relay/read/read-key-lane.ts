@@ -18,8 +18,9 @@ export type KeyBatch = Batch & { lastKey: string }
 export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
   const { session, lane, pointers, held } = owned
   const parked = await readParked(owned)
-  if (afterKey === '') await raiseFloor(owned, parked.lowest)
+  // Before anything else is awaited: a key that is parked from now on is in the one list still, or in the other one.
   const taken = [...held.waitingKeys(), ...parked.keys]
+  if (afterKey === '') await raiseFloor(owned, parked.lowest)
   const floor = String(pointers.floor())
   const found = await session.query(readFirstsSql, [lane, floor, afterKey, taken, limit])
   const keyed = found.rows.map(parseLaneRow)

@@ -45,8 +45,6 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
   const finish = async (rows: readonly LaneRow[], publishing: Promise<Outcomes>, startedMs: number) => {
     try {
       const settled = await settle(owned, await publishing, means)
-      // A suspect is tried alone, in this pass: only then it is known how it ends.
-      settled.unknown -= rows.filter(({ id }) => owned.suspects.has(id)).length
       for (const kind of ['confirmed', 'refused', 'unknown'] as const) pass[kind] += settled[kind]
       observe({ kind: 'relay.batch', ...settled, ms: Math.round(performance.now() - startedMs) })
     } finally {

@@ -14,7 +14,8 @@ export type Outcomes = Map<LaneRow, PublishOutcome>
  * Publishes rows, all in flight together, and says of each how it ended; rows that were not tried are left out.
  *
  * The broker answers some bad rows (an exchange that is not there, a message too large) by closing the channel, which
- * leaves everything in flight unknown and does not say who it was. All of them are suspects from then on.
+ * leaves everything in flight unknown and does not say who it was. All of them are suspects from then on, and left out
+ * too: how they end is known once each was tried alone.
  *
  * @throws OutboxError `broker_unavailable`, if nothing was published.
  */
@@ -26,15 +27,20 @@ export const publishTogether = async (
   const channel = await means.channel.open()
   const outcomes = await publish(owned, channel, rows, means)
   if (channel.fault() === null) return outcomes
-  // A row that was alone is no suspect any more.
-  const inFlight = [...outcomes].filter(([, { kind }]) => kind === 'unknown')
-  for (const [row] of inFlight) owned.suspects.add(row.id)
+  for (const [row, { kind }] of outcomes) {
+    if (kind !== 'unknown') continue
+    owned.suspects.add(row.id)
+    outcomes.delete(row)
+  }
   return outcomes
 }
 
 /**
  * Publishes suspects one at a time, which costs each good one at most one more publish. The row that closes the channel
- * alone is the guilty one: it is refused with what the broker said, and goes alone from then on.
+ * alone is the guilty one: it is refused with what the broker said, and goes alone from then on. Rows that were not tried
+ * are left out, and stay suspects.
+ *
+ * @throws OutboxError `broker_unavailable` or `fence_held`, if nothing was published.
  */
 export const publishOneByOne = async (
   owned: OwnedLane,
@@ -43,7 +49,7 @@ export const publishOneByOne = async (
 ): Promise<Outcomes> => {
   const outcomes: Outcomes = new Map()
   for (const row of rows) {
-    const channel = await openOrNull(means.channel)
+    const channel = outcomes.size === 0 ? await means.channel.open() : await openOrNull(means.channel)
     if (channel === null) break
     const outcome = (await publish(owned, channel, [row], means)).get(row)
     // The lane is lost.
@@ -57,7 +63,7 @@ export const publishOneByOne = async (
   return outcomes
 }
 
-/** A link that is gone is not this row's fault; the next pass meets it again and says so. */
+/** A link that is gone is not this row's fault; the next read of what is left meets it again and says so. */
 const openOrNull = async (channel: LaneChannel): Promise<ConfirmChannel | null> => {
   try {
     return await channel.open()

@@ -1,5 +1,6 @@
-import { expect, test } from 'vitest'
-import { lane, useLane } from '../../../test/use-lane.ts'
+import { startProxy } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 const soon = { timeout: 10_000, interval: 20 }
 
@@ -92,6 +93,31 @@ test('several rows that close the channel are all found in one turn', async () =
   await lane.commit(bad('missing.1'), good(1), bad('missing.2'), good(2), bad('missing.3'))
   expect(await relay.runOnce()).toMatchObject({ confirmed: 2, refused: 3, unknown: 0 })
   expect(await lane.rows()).toBe(3)
+})
+
+test('suspects that the link leaves untried are not counted, and go out when it is back', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const batches: unknown[] = []
+  const relay = lane.relay({
+    rabbitmqUrl: proxy.url,
+    observe: (observation) => {
+      if (observation.kind === 'relay.batch') batches.push(observation)
+      // The rows in flight with the bad one go one by one from now on: the first time they cannot.
+      if (observation.kind === 'broker.channel-closed' && batches.length === 0) proxy.cut()
+    },
+  })
+  await lane.commit(...[1, 2, 3].map(good), bad('missing'), ...[4, 5, 6].map(good))
+  await Promise.allSettled([relay.runOnce()])
+  const isNoLess = expect.toSatisfy((count: number) => count >= 0)
+  expect(batches).not.toEqual([])
+  for (const batch of batches) expect(batch).toMatchObject({ confirmed: isNoLess, refused: 0, unknown: isNoLess })
+  proxy.resume()
+  const rowsLeft = async () => {
+    await Promise.allSettled([relay.runOnce()])
+    return lane.rows()
+  }
+  await expect.poll(rowsLeft, soon).toBe(1)
 })
 
 test('a row that a full queue turns away is refused, and goes out when there is room', async () => {

@@ -51,6 +51,10 @@ export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string =
 /** Rows that are on their way or held back, and so not to be read. */
 export const takenRows = ({ known, held }: OwnedLane): string[] => [...known, ...held.waiting()].map(String)
 
+/** Rows that were tried and are to be read again now: a read of the whole lane brings them, if they are there still. */
+export const awaitedRows = ({ known, held, suspects }: OwnedLane): bigint[] =>
+  [...held.due(), ...suspects].filter((id) => !known.has(id))
+
 /** The first row of the lane that may still be there, as far as it was read, or null. */
 export const lowestRow = ({ known, held }: OwnedLane): bigint | null => lowestOf([...known, ...held.ids()])
 

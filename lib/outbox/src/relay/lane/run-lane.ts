@@ -1,5 +1,5 @@
 import { OutboxError } from '../../errors.ts'
-import { spreadMs } from '../backoff.ts'
+import { backoffMs, spreadMs } from '../backoff.ts'
 import { tryUntilDone } from '../try-until-done.ts'
 import type { RelaySettings } from '../options.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
@@ -24,6 +24,12 @@ export type LaneMeans = {
 }
 
 /**
+ * For a lane that has something to do, and of which a pass brings nothing: a writer has the key of a row that is due. What
+ * a writer commits meanwhile ends the pause.
+ */
+const fruitlessBackoff = { firstMs: 2, capMs: 200 }
+
+/**
  * Carries the rows of an owned lane until the lane is to be left, or nothing is left in it that could be published, and
  * says whether it came to that. Whatever goes wrong is told and tried again, later and later; the loss of the session
  * aborts `leaving`.
@@ -35,6 +41,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
   const passMeans = { ...settings, link, channel, leaving }
   // A ring would not do: a lane that is falling asleep takes it for that of a row, finds none, and sleeps.
   const waking = AbortSignal.any([leaving, draining])
+  let fruitless = 0
   try {
     while (!leaving.aborted) {
       const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
@@ -43,12 +50,17 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
         await bell.wait(spreadMs(settings.pollMs), leaving)
         continue
       }
-      if (pass.read > 0 || pass.moved > 0) continue
+      fruitless = pass.read > 0 || pass.moved > 0 ? 0 : fruitless + 1
+      if (fruitless === 0) continue
       if (draining.aborted) return true
       const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
       if (rest?.kind === 'sleep') {
         if (!stays && rest.nextMs === null) return true
         await sleep(owned, rest.nextMs, lookout, waking)
+        fruitless = 0
+      } else if (fruitless > 1) {
+        // Not after the first one: a row may have come between the pass and the look.
+        await bell.wait(backoffMs(fruitless - 1, fruitlessBackoff), waking)
       }
       await tryUntilDone(() => freeDoorbell(owned), settings, leaving)
     }

@@ -1,7 +1,7 @@
 import { OutboxError } from '../../errors.ts'
-import { lowestOf, type OwnedLane } from '../lane/owned-lane.ts'
+import { awaitedRows, lowestOf, type OwnedLane } from '../lane/owned-lane.ts'
 import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
-import { type Batch, remember } from './read-lane.ts'
+import { type Batch, forgetMissing, remember } from './read-lane.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
 export type KeyBatch = Batch & { lastKey: string }
@@ -17,6 +17,7 @@ export type KeyBatch = Batch & { lastKey: string }
  */
 export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
   const { session, lane, pointers, held } = owned
+  const awaited = awaitedRows(owned)
   const parked = await readParked(owned)
   // Before anything else is awaited: a key that is parked from now on is in the one list still, or in the other one.
   const taken = [...held.waitingKeys(), ...parked.keys]
@@ -24,10 +25,23 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
   const floor = String(pointers.floor())
   const found = await session.query(readFirstsSql, [lane, floor, afterKey, taken, limit])
   const keyed = found.rows.map(parseLaneRow)
-  const strays = afterKey === '' && keyed.length === 0 && !taken.includes('') ? await readStray(owned) : []
+  const looksForStrays = afterKey === '' && keyed.length === 0 && !taken.includes('')
+  const strays = looksForStrays ? await readStray(owned) : []
   const rows = [...keyed, ...strays]
   remember(owned, rows)
-  return { rows, full: keyed.length === limit, lastKey: keyed.at(-1)?.orderingKey ?? '' }
+  const full = keyed.length === limit
+  // A row that is not the first of its key may be behind one that committed late or came back from the parked ones.
+  const isBehind = (id: bigint): boolean => {
+    const key = held.keyOf(id)
+    return key === '' ? !looksForStrays : rows.some((row) => row.orderingKey === key && row.id < id)
+  }
+  if (afterKey === '' && !full)
+    forgetMissing(
+      owned,
+      awaited.filter((id) => !isBehind(id)),
+      rows,
+    )
+  return { rows, full, lastKey: keyed.at(-1)?.orderingKey ?? '' }
 }
 
 /** A row in a key lane without a key, which nothing here writes: one at a time, since nobody knows their order. */

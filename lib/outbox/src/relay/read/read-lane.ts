@@ -1,4 +1,4 @@
-import { lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
+import { awaitedRows, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
 
 /** The rows, in the order of their ids, and whether there may be more. */
@@ -25,10 +25,22 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
  */
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
   const { session, lane, pointers } = owned
+  const awaited = awaitedRows(owned)
   const { rows } = await session.query(readFromFloorSql, [lane, String(pointers.floor()), takenRows(owned), limit])
   const batch = take(owned, rows, limit)
+  if (!batch.full) forgetMissing(owned, awaited, batch.rows)
   pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))
   return batch
+}
+
+/** Forgets those of the rows that a whole read did not bring: somebody has deleted them. */
+export const forgetMissing = ({ held, suspects }: OwnedLane, awaited: Iterable<bigint>, found: readonly LaneRow[]) => {
+  const there = new Set(found.map(({ id }) => id))
+  for (const id of awaited) {
+    if (there.has(id)) continue
+    held.release(id)
+    suspects.delete(id)
+  }
 }
 
 /** The last of the rows, or null. */

@@ -20,8 +20,10 @@ test('a row waits until its time comes, and longer after every refusal', () => {
   expect(held.waiting()).toEqual([7n])
   clock.nowMs = 999
   expect(held.waiting()).toEqual([7n])
+  expect(held.due()).toEqual([])
   clock.nowMs = 1_000
   expect(held.waiting()).toEqual([])
+  expect(held.due()).toEqual([7n])
   expect(held.hold({ id: 7n, key: 'a' }, false)).toEqual({ attempt: 2, retryInMs: 2_000 })
 })
 

@@ -10,13 +10,17 @@ type Held = { key: string; attempt: number; untilMs: number; closedChannel: bool
 export type HeldRows = {
   /** Holds the row back once more and says for how long. */
   hold: (row: { id: bigint; key: string }, closedChannel: boolean) => { attempt: number; retryInMs: number }
-  /** The row is out. */
+  /** The row is out, or gone. */
   release: (id: bigint) => void
   ids: () => Iterable<bigint>
   /** Rows whose time has not come: they are not to be read. */
   waiting: () => bigint[]
   /** The keys of those rows. */
   waitingKeys: () => string[]
+  /** Rows whose time has come. */
+  due: () => bigint[]
+  /** The key of a row that is held, or null. */
+  keyOf: (id: bigint) => string | null
   /** Milliseconds until the next row's time comes, 0 if it has, or null if no row is held. */
   nextMs: () => number | null
   /** Whether publishing this row made the broker close the channel, which hits everything else that is in flight. */
@@ -46,6 +50,11 @@ export const createHeldRows = (
     ids: () => rows.keys(),
     waiting: () => waiting().map(([id]) => id),
     waitingKeys: () => waiting().map(([, { key }]) => key),
+    due: () => {
+      const at = now()
+      return [...rows].filter(([, { untilMs }]) => untilMs <= at).map(([id]) => id)
+    },
+    keyOf: (id) => rows.get(id)?.key ?? null,
     nextMs: () => {
       let firstMs = Number.POSITIVE_INFINITY
       for (const { untilMs } of rows.values()) firstMs = Math.min(firstMs, untilMs)

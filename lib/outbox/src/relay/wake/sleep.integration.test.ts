@@ -45,6 +45,15 @@ const keepAtWork = async (): Promise<() => void> => {
   return proxy.resume
 }
 
+/** Whether the session of a relay has asked for nothing that long. */
+const isQuiet = async (home: string, time: string): Promise<boolean | undefined> => {
+  const { rows } = await lane.db.query<{ quiet: boolean }>(
+    'select clock_timestamp() - query_start > $2::interval as quiet from pg_stat_activity where application_name = $1',
+    [`outbox relay ${home}`, time],
+  )
+  return rows[0]?.quiet
+}
+
 /** How often somebody rang, as a session of our own hears it. */
 const hearRings = async () => {
   const rings: string[] = []
@@ -180,14 +189,36 @@ test.each(['unkeyed', 'keyed', 'parked'])('a relay whose rows are all held back 
   await relay.start()
   await expect.poll(() => relay.saw(kind === 'parked' ? 'relay.parked' : 'relay.refused').length, soon).toBe(1)
   // One that looks again and again asks more often than this. One that sleeps beats every other second.
-  const isQuiet = async () => {
-    const { rows } = await lane.db.query<{ quiet: boolean }>(
-      `select clock_timestamp() - query_start > interval '1 second' as quiet
-       from pg_stat_activity where application_name = $1`,
-      [`outbox relay ${home}`],
-    )
-    return rows[0]?.quiet
-  }
-  await expect.poll(isQuiet, soon).toBe(true)
+  await expect.poll(() => isQuiet(home, '1 second'), soon).toBe(true)
   await lane.db.query('truncate outbox_message, outbox_parked')
+})
+
+test.each(['unkeyed', 'keyed'])('a refused row that somebody deletes lets its relay sleep: %s', async (kind) => {
+  const home = kind === 'unkeyed' ? lane.name : 'key 1'
+  const relay = lane.relay({ pollMs, lane: home, refusedBackoff: { firstMs: 100, capMs: 100 } })
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, ordering_key, payload)
+     select id, gen_random_uuid(), 'nobody', case when kind = 'key' then 'a' end, '1' from outbox_lane where name = $1`,
+    [home],
+  )
+  await relay.start()
+  await expect.poll(() => relay.saw('relay.refused').length, soon).toBeGreaterThan(1)
+  await lane.db.query('truncate outbox_message')
+  await expect.poll(() => isQuiet(home, '1 second'), soon).toBe(true)
+})
+
+test('a relay looks at times, not all the time, whether a writer has given the key of a due row back', async () => {
+  await writer.query('begin')
+  await enqueue(writer, { ...message('not committed'), orderingKey: 'a' })
+  await lane.db.query(
+    `insert into outbox_scheduled (lane, message_id, routing_key, ordering_key, payload, available_at)
+     select id, gen_random_uuid(), $1, 'a', '"due"', now() from outbox_lane where name = 'key 1'`,
+    [lane.name],
+  )
+  const relay = lane.relay({ pollMs, lane: 'key 1' })
+  await relay.start()
+  await expect.poll(() => isQuiet('key 1', '100 milliseconds'), soon).toBe(true)
+  expect(await lane.count(lane.name)).toBe(0)
+  await writer.query('rollback')
+  await expect.poll(() => lane.count(lane.name), soon).toBe(1)
 })

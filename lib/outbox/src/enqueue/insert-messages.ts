@@ -15,7 +15,7 @@ export const insertMessages = async (tx: Queryable, lane: number, rows: readonly
 
 /**
  * Locks: the keys, by their hash and in its order, until the transaction ends, so that two calls with the same keys wait
- * for each other and do not deadlock.
+ * for each other and do not deadlock. Each is an entry in a table that all sessions of the server share.
  */
 const lockKeysSql = `
   select pg_advisory_xact_lock($1::int, key)

@@ -1,6 +1,8 @@
+import pg from 'pg'
 import { expect, test } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
-import { lane, useLane } from '../../../test/use-lane.ts'
+import { database, lane, useLane } from '../../../test/use-lane.ts'
+import { enqueue } from '../../enqueue/enqueue.ts'
 import { moveDue } from './move-due.ts'
 
 const soon = { timeout: 20_000, interval: 20 }
@@ -26,6 +28,49 @@ test('of two that move the same rows at the same moment each row is moved by one
   expect(await lane.rows('outbox_scheduled')).toBe(100 - first - second)
   const { rows } = await lane.db.query('select count(distinct message_id)::int as messages from outbox_message')
   expect(rows).toEqual([{ messages: first + second }])
+})
+
+test('a turn locks no more keys than it may move rows', async () => {
+  const owned = await ownLane('mover')
+  await lane.db.query(
+    `insert into outbox_scheduled (lane, message_id, routing_key, ordering_key, payload, available_at)
+     select $1, gen_random_uuid(), $2, number, '1', 'epoch' from generate_series(1, 100) as number`,
+    [lane.id, lane.name],
+  )
+  // It waits for the first row, with all of its keys.
+  const writer = new pg.Client(database.url)
+  await writer.connect()
+  await writer.query('begin')
+  await writer.query('select from outbox_scheduled where lane = $1 order by id limit 1 for update', [lane.id])
+  const moving = moveDue(owned, 10)
+  const locked = async () => {
+    const { rows } = await lane.db.query<{ waits: boolean; keys: number }>(
+      `select bool_or(wait_event_type = 'Lock') as waits, count(*) filter (where locktype = 'advisory')::int as keys
+       from pg_stat_activity join pg_locks using (pid) where application_name = 'mover'`,
+    )
+    return rows[0]
+  }
+  await expect.poll(async () => (await locked())?.waits, soon).toBe(true)
+  expect((await locked())?.keys).toBe(10)
+  await writer.query('rollback')
+  await writer.end()
+  expect(await moving).toBe(10)
+})
+
+test('rows of a key that a writer has do not hide what is due behind them', async () => {
+  const owned = await ownLane('mover')
+  await lane.db.query(
+    `insert into outbox_scheduled (lane, message_id, routing_key, ordering_key, payload, available_at)
+     select $1, gen_random_uuid(), $2, case when number <= 30 then 'busy' end, '1', 'epoch'
+     from generate_series(1, 35) as number`,
+    [lane.id, lane.name],
+  )
+  await lane.db.query('begin')
+  await enqueue(lane.db, { routingKey: lane.name, payload: 'not committed', orderingKey: 'busy' })
+  expect(await moveDue(owned, 10)).toBe(5)
+  expect(await moveDue(owned, 10)).toBe(0)
+  await lane.db.query('rollback')
+  expect(await moveDue(owned, 40)).toBe(30)
 })
 
 test('ten thousand rows that are due at once go over in batches, each by one statement', async () => {

@@ -1,36 +1,70 @@
 import { orderingLockClass } from '../../enqueue/insert-messages.ts'
+import { OutboxError } from '../../errors.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 
 /**
  * Moves scheduled rows that are due into the lane, at most `limit`, the longest overdue first, and says how many.
  * A row is moved once, whoever else tries: it is deleted and inserted by one statement.
  *
- * Locks: the scheduled rows it takes. Two owners for a moment could take them in the same order only, so they wait
- * for each other and do not deadlock. And the ordering keys, as writers do; a row whose key a writer has waits, since
- * that writer may hold it for minutes.
+ * Locks: the ordering keys of the rows, as writers do, at most `limit` of them, since all keys that are locked at a time
+ * share one table of the server's. A row whose key a writer has waits, and with it its key, since that writer may hold it
+ * for minutes; those behind it go. And the rows, in the order in which they go, so two owners for a moment wait for each
+ * other and do not deadlock.
  */
 export const moveDue = async ({ session, lane }: OwnedLane, limit: number): Promise<number> => {
-  const { rowCount } = await session.query(moveDueSql, [lane, limit, orderingLockClass])
-  return rowCount ?? 0
+  const passed: string[] = []
+  for (;;) {
+    const { rows } = await session.query(moveDueSql, [lane, limit, orderingLockClass, passed])
+    const { moved, busy } = parseMove(rows[0])
+    if (moved > 0 || busy.length === 0) return moved
+    passed.push(...busy)
+  }
 }
 
+const parseMove = (row: unknown): { moved: number; busy: string[] } => {
+  if (
+    typeof row === 'object' &&
+    row !== null &&
+    'moved' in row &&
+    typeof row.moved === 'number' &&
+    'busy' in row &&
+    Array.isArray(row.busy)
+  ) {
+    return { moved: row.moved, busy: row.busy.map(String) }
+  }
+  throw new OutboxError('row_invalid', 'the move of what is due gave columns of other types than expected')
+}
+
+// Each key is tried once for all of its rows: of two tries the writer may commit in between, and the second row go first.
 const moveDueSql = {
   name: 'move_due',
   text: `
-    with due as materialized (
-      select id from outbox_scheduled
-      where lane = $1 and available_at <= now()
-        and (ordering_key is null or pg_try_advisory_xact_lock($3::int, hashtext(ordering_key)))
+    with candidate as materialized (
+      select id, available_at, ordering_key from outbox_scheduled
+      where lane = $1 and available_at <= now() and (ordering_key is null or ordering_key <> all($4::text[]))
       order by available_at, id
       limit $2
-      for update
+    ), key as materialized (
+      select distinct ordering_key as name from candidate where ordering_key is not null
+    ), tried as materialized (
+      select name, pg_try_advisory_xact_lock($3::int, hashtext(name)) as free from key
+    ), due as materialized (
+      select scheduled.id
+      from candidate join outbox_scheduled as scheduled using (id)
+      where scheduled.lane = $1
+        and (candidate.ordering_key is null or candidate.ordering_key in (select name from tried where free))
+      order by candidate.available_at, candidate.id
+      for update of scheduled
     ), taken as (
       delete from outbox_scheduled scheduled using due
       where scheduled.lane = $1 and scheduled.id = due.id
       returning scheduled.*
+    ), moved as (
+      insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes)
+      select lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes
+      from taken
+      order by available_at, id
+      returning id
     )
-    insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes)
-    select lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes
-    from taken
-    order by available_at, id`,
+    select (select count(*)::int from moved) as moved, array(select name from tried where not free) as busy`,
 }

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { startProxy } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
+import { startSlowProxy } from '../../../test/slow-proxy.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { openControlSession, sessionTimeoutMs } from './control-session.ts'
 import { tryLaneLock } from './lane-lock.ts'
@@ -95,6 +96,26 @@ test('an answer that comes late does not make a session fresh: it tells of the t
   await expect.poll(() => session.fresh(), soon).toBe(true)
   await session.close()
 })
+
+test.each([
+  ['read_from_floor', 'pod'],
+  ['read_firsts', 'key'],
+])(
+  'rows whose read took longer than a session is fresh are published all the same: %s',
+  async (statement, kind) => {
+    const proxy = await startSlowProxy(database.url, { statement, delayMs: 0.75 * sessionTimeoutMs })
+    const relay = lane.relay({ databaseUrl: proxy.url, lane: kind === 'key' ? 'key 1' : lane.name })
+    await lane.db.query(
+      `insert into outbox_message (lane, message_id, routing_key, ordering_key, payload)
+       select id, gen_random_uuid(), $1, case when kind = 'key' then 'a' end, '1' from outbox_lane where name = $2`,
+      [lane.name, kind === 'key' ? 'key 1' : lane.name],
+    )
+    expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+    await relay.stop({ graceMs: 0 })
+    await proxy.stop()
+  },
+  30_000,
+)
 
 test.each([
   ['has a transaction open', 'begin'],

@@ -17,16 +17,24 @@ export type ControlSession = {
    * publishes, that Postgres may have ended its session meanwhile.
    */
   fresh: () => boolean
+  /** Asks Postgres for nothing, to hear whether the session is alive. */
+  beat: () => Promise<void>
   /** Ends the session, and with it frees its locks. */
   close: () => Promise<void>
 }
 
-export type Statement = { name?: string; text: string }
+export type Statement = { name?: string; text: string; mayTakeLong?: boolean }
 
 const connectTimeoutMs = 10_000
 
-/** No statement of a relay takes long. One that does not come back tells of a link that is cut without a word. */
+/** One that does not come back in this time tells of a server that hangs. */
 const queryTimeoutMs = 30_000
+
+/**
+ * The same for a read that begins at zero. It passes every deleted row of the lane that somebody's snapshot keeps, a million
+ * in a second or so, and were it given up, so would the next one be.
+ */
+const longQueryTimeoutMs = 120_000
 
 /** How long a session may take to say goodbye. A server that is gone never answers. */
 const closeTimeoutMs = 1_000
@@ -77,11 +85,12 @@ export const openControlSession = async (databaseUrl: string, applicationName: s
     await close()
     throw cause instanceof OutboxError ? cause : new OutboxError('database_unavailable', reasonOf(cause), { cause })
   }
-  const run = async (statement: Statement, values: unknown[]) => {
+  const run = async ({ name, text, mayTakeLong }: Statement, values: unknown[]) => {
+    const config = { name, text, values, query_timeout: mayTakeLong ? longQueryTimeoutMs : queryTimeoutMs }
     if (lost.signal.aborted) throw lost.signal.reason
     const sentMs = performance.now()
     try {
-      const result = await client.query<Record<string, unknown>>({ ...statement, values })
+      const result = await client.query<Record<string, unknown>>(config)
       answeredMs = sentMs
       return result
     } catch (cause) {
@@ -106,6 +115,9 @@ export const openControlSession = async (databaseUrl: string, applicationName: s
   return {
     lost: lost.signal,
     close,
+    beat: async () => {
+      await query(beatSql, [])
+    },
     fresh: () => !lost.signal.aborted && performance.now() - answeredMs < freshMs,
     query,
   }

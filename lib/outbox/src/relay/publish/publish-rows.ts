@@ -17,7 +17,7 @@ export type Outcomes = Map<LaneRow, PublishOutcome>
  * leaves everything in flight unknown and does not say who it was. All of them are suspects from then on, and left out
  * too: how they end is known once each was tried alone.
  *
- * @throws OutboxError `broker_unavailable`, if nothing was published.
+ * @throws OutboxError `session_lost`, or `broker_unavailable` if nothing was published.
  */
 export const publishTogether = async (
   owned: OwnedLane,
@@ -40,7 +40,7 @@ export const publishTogether = async (
  * alone is the guilty one: it is refused with what the broker said, and goes alone from then on. Rows that were not tried
  * are left out, and stay suspects.
  *
- * @throws OutboxError `broker_unavailable` or `fence_held`, if nothing was published.
+ * @throws OutboxError `session_lost`, or `broker_unavailable` or `fence_held` if nothing was published.
  */
 export const publishOneByOne = async (
   owned: OwnedLane,
@@ -82,12 +82,15 @@ export const partSuspects = (
   return { alone: rows.filter(isSuspect), together: rows.filter((row) => !isSuspect(row)) }
 }
 
-const publish = (
+const publish = async (
   { session }: OwnedLane,
   channel: ConfirmChannel,
   rows: readonly LaneRow[],
   { link, confirmDeadlineMs }: PublishMeans,
 ): Promise<Outcomes> => {
+  // An answer tells of the time when it was asked for. So after a read that took long nobody knows, and to give its rows
+  // back would bring the same read again.
+  if (!session.fresh()) await session.beat()
   const outcomes: Outcomes = new Map()
   const ended = Promise.withResolvers<Outcomes>()
   let heardOf = 0

@@ -22,10 +22,11 @@ export type Look = {
 export const lookAtLanes = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<Look[]> => {
   const keyed = lanes.filter(({ kind }) => kind === 'key')
   const others = lanes.filter(({ kind }) => kind !== 'key')
-  const { rows } = await session.query(lookSql, [
+  const floors = lanes.map(({ pointers }) => pointers.floor())
+  const { rows } = await session.query({ ...lookSql, mayTakeLong: floors.includes(0n) }, [
     lanes.map(({ lane }) => lane),
     lanes.map(({ kind }) => kind === 'key'),
-    lanes.map(({ pointers }) => String(pointers.floor())),
+    floors.map(String),
     keyed.flatMap(({ held }) => held.waitingKeys()),
     others.flatMap(takenRows),
   ])

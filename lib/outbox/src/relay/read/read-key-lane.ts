@@ -22,8 +22,9 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
   // Before anything else is awaited: a key that is parked from now on is in the one list still, or in the other one.
   const taken = [...held.waitingKeys(), ...parked.keys]
   if (afterKey === '') await raiseFloor(owned, parked.lowest)
-  const floor = String(pointers.floor())
-  const found = await session.query(readFirstsSql, [lane, floor, afterKey, taken, limit])
+  const floor = pointers.floor()
+  const statement = { ...readFirstsSql, mayTakeLong: floor === 0n }
+  const found = await session.query(statement, [lane, String(floor), afterKey, taken, limit])
   const keyed = found.rows.map(parseLaneRow)
   const looksForStrays = afterKey === '' && keyed.length === 0 && !taken.includes('')
   const strays = looksForStrays ? await readStray(owned) : []
@@ -46,13 +47,15 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
 
 /** A row in a key lane without a key, which nothing here writes: one at a time, since nobody knows their order. */
 const readStray = async ({ session, lane, pointers }: OwnedLane): Promise<LaneRow[]> => {
-  const { rows } = await session.query(readStraySql, [lane, String(pointers.floor())])
+  const floor = pointers.floor()
+  const { rows } = await session.query({ ...readStraySql, mayTakeLong: floor === 0n }, [lane, String(floor)])
   return rows.map(parseLaneRow)
 }
 
 /** Lifts the floor up to the lane's first row, as far as no row can appear below it any more. */
 const raiseFloor = async ({ session, lane, pointers }: OwnedLane, lowestParked: bigint | null): Promise<void> => {
-  const { rows } = await session.query(lowestSql, [lane, String(pointers.floor())])
+  const floor = pointers.floor()
+  const { rows } = await session.query({ ...lowestSql, mayTakeLong: floor === 0n }, [lane, String(floor)])
   const lowest = rows.map(parseId)
   pointers.readAll(null, lowestOf([...lowest, lowestParked].filter((id) => id !== null)))
 }

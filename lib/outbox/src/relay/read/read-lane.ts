@@ -26,7 +26,9 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
   const { session, lane, pointers } = owned
   const awaited = awaitedRows(owned)
-  const { rows } = await session.query(readFromFloorSql, [lane, String(pointers.floor()), takenRows(owned), limit])
+  const floor = pointers.floor()
+  const statement = { ...readFromFloorSql, mayTakeLong: floor === 0n }
+  const { rows } = await session.query(statement, [lane, String(floor), takenRows(owned), limit])
   const batch = take(owned, rows, limit)
   if (!batch.full) forgetMissing(owned, awaited, batch.rows)
   pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))

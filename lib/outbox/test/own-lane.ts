@@ -5,9 +5,9 @@ import { openControlSession } from '../src/relay/own/control-session.ts'
 import { nameLane } from '../src/relay/own/lane-name.ts'
 import { database, lane } from './use-lane.ts'
 
-/** The test's lane as a relay has it that takes itself for the owner, on a session that ends with the test. */
-export const ownLane = async (applicationName: string) => {
+/** The test's lane, or another one, as a relay has it that takes itself for the owner, on a session that ends with the test. */
+export const ownLane = async (applicationName: string, name = lane.name) => {
   const session = await openControlSession(database.url, applicationName)
   onTestFinished(session.close)
-  return createOwnedLane(await nameLane(session, lane.name), session, refusedBackoff)
+  return createOwnedLane(await nameLane(session, name), session, refusedBackoff)
 }

@@ -2,6 +2,7 @@ import type { LaneKind } from '../../lane/register-lane.ts'
 import type { Backoff } from '../backoff.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { createPointers, type Pointers } from '../read/pointers.ts'
+import { createStrayWatch, type StrayWatch } from '../read/stray-watch.ts'
 import { createHeldRows, type HeldRows } from '../settle/held-rows.ts'
 import { type Bell, createBell } from '../wake/bell.ts'
 
@@ -29,6 +30,8 @@ export type OwnedLane = {
   held: HeldRows
   /** Rows in flight when the broker closed the channel: one of them is why, so each goes alone. */
   suspects: Set<bigint>
+  /** In a key lane, when to look for rows without a key. */
+  strays: StrayWatch
 }
 
 export type LaneName = Pick<OwnedLane, 'lane' | 'name' | 'kind' | 'fence'>
@@ -43,6 +46,7 @@ export const createOwnedLane = (name: LaneName, session: ControlSession, backoff
   confirmed: [],
   held: createHeldRows(backoff),
   suspects: new Set(),
+  strays: createStrayWatch(),
 })
 
 /** The key of a row in a key lane; rows without one share one. */
@@ -50,6 +54,10 @@ export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string =
 
 /** Rows that are on their way or held back, and so not to be read. */
 export const takenRows = ({ known, held }: OwnedLane): string[] => [...known, ...held.waiting()].map(String)
+
+/** Whether to look for rows without a key now: it is time, and none of them is held back, which holds back the others. */
+export const looksForStrays = ({ kind, strays, held }: OwnedLane): boolean =>
+  kind === 'key' && strays.isDue() && !held.waitingKeys().includes('')
 
 /** Rows that were tried and are to be read again now: a read of the whole lane brings them, if they are there still. */
 export const awaitedRows = ({ known, held, suspects }: OwnedLane): bigint[] =>

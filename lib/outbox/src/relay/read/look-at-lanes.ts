@@ -1,6 +1,7 @@
 import { OutboxError } from '../../errors.ts'
-import { type OwnedLane, takenRows } from '../lane/owned-lane.ts'
+import { looksForStrays, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
+import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
 
 /** What a relay must know of a lane before it may sleep, and while it does. */
 export type Look = {
@@ -22,15 +23,22 @@ export type Look = {
 export const lookAtLanes = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<Look[]> => {
   const keyed = lanes.filter(({ kind }) => kind === 'key')
   const others = lanes.filter(({ kind }) => kind !== 'key')
+  const searched = lanes.map(looksForStrays)
   const floors = lanes.map(({ pointers }) => pointers.floor())
   const { rows } = await session.query({ ...lookSql, mayTakeLong: floors.includes(0n) }, [
     lanes.map(({ lane }) => lane),
     lanes.map(({ kind }) => kind === 'key'),
     floors.map(String),
+    searched,
     keyed.flatMap(({ held }) => held.waitingKeys()),
     others.flatMap(takenRows),
   ])
-  return rows.map(parseLook)
+  const looks = rows.map(parseLook)
+  for (const [index, owned] of lanes.entries()) {
+    const isEmpty = looks.some(({ lane, waiting }) => lane === owned.lane && !waiting)
+    if (isEmpty && searched[index] === true) owned.strays.foundNone()
+  }
+  return looks
 }
 
 const parseLook = (row: unknown): Look => {
@@ -58,17 +66,17 @@ const lookSql = {
   text: `
     select own.lane, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
       case when own.keyed then exists (
-        select from outbox_message
-        where lane = own.lane and id > own.floor and coalesce(ordering_key, '') <> all($4::text[])
-          and coalesce(ordering_key, '') <> all(
-            array(select coalesce(ordering_key, '') from outbox_parked where lane = own.lane)
-          )
-      ) else exists (
-        select from outbox_message where lane = own.lane and id > own.floor and id <> all($5::bigint[])
+        with ${keySteps("''", 'own.lane', 'own.floor')}
+        select from first where ordering_key <> all($5::text[]) and ${isNotParked('own.lane')}
+      ) or case when own.searched then exists (
+        select from outbox_message where ${strayCondition('own.lane', 'own.floor')}
+      ) else false end
+      else exists (
+        select from outbox_message where lane = own.lane and id > own.floor and id <> all($6::bigint[])
       ) end as waiting,
       (
         select (extract(epoch from min(available_at) - clock_timestamp()) * 1000)::float8
         from outbox_scheduled where lane = own.lane
       ) as ms
-    from unnest($1::int[], $2::bool[], $3::bigint[]) as own (lane, keyed, floor)`,
+    from unnest($1::int[], $2::bool[], $3::bigint[], $4::bool[]) as own (lane, keyed, floor, searched)`,
 }

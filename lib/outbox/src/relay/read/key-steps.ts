@@ -1,0 +1,29 @@
+const firstAfter = (key: string, lane: string, floor: string): string => `
+      select ordering_key, id from outbox_message
+      where lane = ${lane} and ordering_key > ${key} and id > ${floor}
+      order by ordering_key, id
+      limit 1`
+
+/**
+ * A part of a statement: the table `first`, which steps by index from key to key, after `key`, and shows the first row of
+ * each. Which keys are to be left out is looked at where it is read, so one with many rows is passed in one step as well.
+ */
+export const keySteps = (key: string, lane: string, floor: string): string => `
+    recursive first as (
+      (${firstAfter(key, lane, floor)})
+      union all
+      select next.ordering_key, next.id
+      from first, lateral (${firstAfter('first.ordering_key', lane, floor)}) as next
+    )`
+
+/**
+ * Whether the key of `first` has no parked row. It is asked as a value, one index look-up a key: of a `not exists` Postgres
+ * may make a join with all that is parked, and sort the lane for it.
+ */
+export const isNotParked = (lane: string): string =>
+  `(select true from outbox_parked where lane = ${lane} and ordering_key = first.ordering_key limit 1) is null`
+
+/** Rows without a key, which hold each other back as those of one key do. */
+export const strayCondition = (lane: string, floor: string): string => `
+      lane = ${lane} and id > ${floor} and coalesce(ordering_key, '') = ''
+        and not exists (select from outbox_parked where lane = ${lane} and coalesce(ordering_key, '') = '')`

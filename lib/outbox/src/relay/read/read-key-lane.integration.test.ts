@@ -1,0 +1,60 @@
+import { afterEach, expect, test } from 'vitest'
+import { ownLane } from '../../../test/own-lane.ts'
+import { lane, useLane } from '../../../test/use-lane.ts'
+import { lookAtLanes } from './look-at-lanes.ts'
+import { readKeyLane } from './read-key-lane.ts'
+
+const soon = { timeout: 20_000, interval: 20 }
+
+useLane()
+
+afterEach(() => lane.db.query('truncate outbox_message, outbox_parked'))
+
+const insert = (table: 'outbox_message' | 'outbox_parked', key: string | null, count = 1) =>
+  lane.db.query(
+    `insert into ${table} (lane, message_id, routing_key, ordering_key, payload
+       ${table === 'outbox_parked' ? ', id, exchange, headers, created_at, reason, attempts' : ''})
+     select id, gen_random_uuid(), 'any', $1, '1' ${table === 'outbox_parked' ? `, 0, '', '{}', now(), 'test', 1` : ''}
+     from outbox_lane, generate_series(1, $2::int) where name = 'key 1'`,
+    [key, count],
+  )
+
+test('what waits behind a parked key is passed in one step by a look and by a read', async () => {
+  const waiting = 10_000
+  await insert('outbox_parked', 'a')
+  await insert('outbox_message', 'a', waiting)
+  await lane.db.query('select pg_stat_reset()')
+  const owned = await ownLane('reader', 'key 1')
+  for (let turn = 0; turn < 20; turn += 1) {
+    expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }])
+    expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] })
+  }
+  await insert('outbox_message', 'b')
+  expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: true }])
+  expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [{ orderingKey: 'b' }] })
+  await owned.session.close()
+  const passed = async () => {
+    const { rows } = await lane.db.query<{ passed: number }>(
+      `select sum(idx_tup_read)::int as passed from pg_stat_user_indexes where relname = 'outbox_message'`,
+    )
+    return rows[0]?.passed
+  }
+  await expect.poll(passed, soon).toBeGreaterThan(0)
+  // Once they are searched for a row without a key.
+  expect(await passed()).toBeLessThan(2 * waiting)
+})
+
+test('a row without a key goes by itself, and the next one when it is gone', async () => {
+  const owned = await ownLane('reader', 'key 1')
+  await insert('outbox_message', 'a')
+  await insert('outbox_message', null, 2)
+  for (const rows of [[{ orderingKey: 'a' }, { orderingKey: null }], [{ orderingKey: null }], []]) {
+    expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: rows.length > 0 }])
+    const batch = await readKeyLane(owned, 10)
+    expect(batch).toMatchObject({ rows })
+    await lane.db.query('delete from outbox_message where id = any($1)', [batch.rows.map(({ id }) => String(id))])
+  }
+  // For a minute.
+  await insert('outbox_message', null)
+  expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }])
+})

@@ -28,6 +28,8 @@ export type OutboxErrorCode =
   | 'confirm_overdue'
   /** The relay was started twice, or used after it was stopped. */
   | 'relay_misused'
+  /** The relay was stopped while its start still waited for Postgres. */
+  | 'relay_stopped'
 
 /** The one error of this package. */
 export class OutboxError extends Error {

@@ -26,7 +26,7 @@ export type Relay = {
    * Starts the work and resolves when the relay has its sessions at Postgres. RabbitMQ need not be there. Waits for
    * Postgres as long as it takes; `signal` stops the relay and rejects with its reason.
    *
-   * @throws OutboxError `pooler_in_between`, `relay_misused`.
+   * @throws OutboxError `pooler_in_between`, `relay_misused`, and `relay_stopped` if `stop` is called meanwhile.
    */
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
@@ -65,7 +65,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   /** Says whether the home lane was emptied. */
   const work = async (): Promise<boolean> => {
     const linked = keepLinked(link, settings, over.signal)
-    let emptied = true
+    let emptied = false
     while (!draining.signal.aborted) {
       const owner = await tryUntilDone(openOrRefuse, settings, draining.signal)
       if (owner === null) break
@@ -91,7 +91,8 @@ export const createRelay = (options: RelayOptions): Relay => {
     }
   }
 
-  const stop = async (graceMs: number): Promise<void> => {
+  /** `reason` is what a start that still waits is told. */
+  const stop = async (graceMs: number, reason: unknown): Promise<void> => {
     const startedMs = performance.now()
     draining.abort()
     let emptied = false
@@ -104,6 +105,8 @@ export const createRelay = (options: RelayOptions): Relay => {
     // What is in flight ends with the link.
     await Promise.all([listener?.close(), link.close(), byHand?.owner.close(), drained])
     settings.observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
+    // Without a start nobody hears of it.
+    if (working !== null) ready.reject(reason)
   }
 
   return {
@@ -112,20 +115,19 @@ export const createRelay = (options: RelayOptions): Relay => {
       signal?.throwIfAborted()
       working = work()
       const giveUp = () => {
-        stopped ??= stop(0)
-        void stopped.then(() => ready.reject(signal?.reason))
+        stopped ??= stop(0, signal?.reason)
       }
       signal?.addEventListener('abort', giveUp, { once: true })
       try {
         await ready.promise
       } catch (error) {
-        await (stopped ??= stop(0))
+        await (stopped ??= stop(0, error))
         throw error
       } finally {
         signal?.removeEventListener('abort', giveUp)
       }
     },
-    stop: ({ graceMs }) => (stopped ??= stop(graceMs)),
+    stop: ({ graceMs }) => (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped'))),
     state: () => {
       const living = livingOf(current)
       return {

@@ -27,6 +27,17 @@ test('a relay that is stopped while it connects to Postgres says nothing after t
   expect(said.at(-1)).toBe('relay.stopped')
 })
 
+test('a start that waits for Postgres ends when the relay is stopped, which has emptied nothing', async () => {
+  const relay = lane.relay({ databaseUrl: 'postgres://127.0.0.1:9/none' })
+  const started = relay.start()
+  await waitFor(() => relay.saw('database.unavailable').length > 0)
+  await Promise.all([
+    expect(started).rejects.toThrow(expect.objectContaining({ code: 'relay_stopped' })),
+    relay.stop({ graceMs: 5_000 }),
+  ])
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+})
+
 const messagesFor = (queue: string) =>
   Array.from({ length: 300 }, (_, index) => ({ routingKey: queue, payload: index }))
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { startProxy } from '@esteira/test/support'
+import { startProxy, startSilentServer } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, database, environment, rowsOf, useServices, vhost } from '../test/use-services.ts'
@@ -62,6 +62,23 @@ test('another SIGTERM changes nothing: the drain goes on', async () => {
   proxy.resume()
   expect(await relay.exited).toBe(0)
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+})
+
+test.each([
+  ['RabbitMQ', (port: number) => ({ RABBITMQ_URL: `amqp://127.0.0.1:${port}` }), 'ready'],
+  ['Postgres', (port: number) => ({ DATABASE_URL: `postgres://app@127.0.0.1:${port}/app` }), null],
+])('SIGTERM ends a relay in its grace whose %s takes connections and says nothing', async (_, silentAt, event) => {
+  const silent = await startSilentServer()
+  onTestFinished(silent.stop)
+  const relay = startSidecar({ ...environment('silent'), ...silentAt(silent.port), ESTEIRA_GRACE_MS: '300' })
+  await expect.poll(() => silent.connections(), soon).toBeGreaterThan(0)
+  if (event !== null) await expect.poll(() => relay.saw(event).length, soon).toBe(1)
+  const askedAtMs = performance.now()
+  relay.child.kill('SIGTERM')
+  expect(await relay.exited).toBe(0)
+  expect(performance.now() - askedAtMs).toBeLessThan(4_300)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  expect(relay.faults).toEqual([])
 })
 
 test('when the owner of a lane is killed, the relay that waits for it takes over', async () => {

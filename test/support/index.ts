@@ -7,5 +7,6 @@ export { isAlive, kill, npmStart, type NpmStart, runningIn, runNpmStart, summary
 export { startProxy, type Proxy } from './proxy.ts'
 export { createRoles } from './roles.ts'
 export { runOn } from './run-on.ts'
+export { startSilentServer, type SilentServer } from './silent-server.ts'
 export { createVhost, type TestVhost } from './vhosts.ts'
 export { waitFor, type WaitOptions } from './wait-for.ts'

@@ -77,14 +77,14 @@ export const createRelay = (options: RelayOptions): Relay => {
       await pause(backoffMs(1, reconnectBackoff), draining.signal)
     }
     over.abort()
-    await linked
+    await Promise.all([link.close(), listener?.close(), linked])
     return emptied
   }
 
   /** A pooler in between is a mistake that waiting does not mend. */
   const openOrRefuse = async (): Promise<Owner> => {
     try {
-      return await openOwner(settings)
+      return await openOwner(settings, over.signal)
     } catch (error) {
       if (error instanceof OutboxError && error.code === 'pooler_in_between') ready.reject(error)
       throw error
@@ -100,10 +100,11 @@ export const createRelay = (options: RelayOptions): Relay => {
       emptied = working === null ? false : await working
     }
     const drained = drain()
-    if (!(await within(graceMs, drained))) over.abort()
+    await within(graceMs, drained)
+    over.abort()
     byHand?.channel.close()
     // What is in flight ends with the link.
-    await Promise.all([listener?.close(), link.close(), byHand?.owner.close(), drained])
+    await Promise.all([link.close(), byHand?.owner.close(), drained])
     settings.observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
     // Without a start nobody hears of it.
     if (working !== null) ready.reject(reason)
@@ -145,7 +146,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       if (stopped !== null) throw misused('the relay was stopped')
       if (byHand === null || byHand.owner.session.lost.aborted) {
         byHand?.channel.close()
-        const owner = await openOwner(settings)
+        const owner = await openOwner(settings, over.signal)
         byHand = { owner, channel: createLaneChannel(owner.home, link, settings.observe) }
       }
       const { owner, channel } = byHand

@@ -1,5 +1,6 @@
 import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
+import { onAbort } from './on-abort.ts'
 import { tendMs, tendRegister } from './own/tend-register.ts'
 import { tryUntilDone } from './try-until-done.ts'
 import { createBell } from './wake/bell.ts'
@@ -14,6 +15,9 @@ const adoptAtATime = 4
 
 /** How long confirms are awaited after the control session was lost, milliseconds. */
 const lastConfirmsMs = 2_000
+
+/** How long the statements that run when the time is over may take: they delete what was confirmed, milliseconds. */
+const lastStatementsMs = 1_000
 
 /** The most lanes of one relay: each may have a window of messages in memory. */
 const mostLanes = 32
@@ -44,6 +48,12 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
     if (room > 0) for (const lane of await owner.adopt(room)) crew.start(lane)
   }
 
+  /** A Postgres that says nothing must not hold up the end. */
+  const hurry = async (): Promise<void> => {
+    await within(lastStatementsMs, crew.ended())
+    await owner.close()
+  }
+
   /** A pod may end before its relay owns its lane. Says whether there was time to ask for it. */
   const takeHomeAtLast = async (): Promise<boolean> => {
     const tooLate = AbortSignal.any([session.lost, over])
@@ -53,6 +63,7 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
     return !tooLate.aborted
   }
 
+  const unwatchEnd = onAbort(over, () => void hurry())
   while (!ending.aborted) {
     if (link.up()) {
       linkedAtMs = performance.now()
@@ -76,6 +87,7 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   }
   const emptied = await crew.ended()
   await watching
+  unwatchEnd()
   await owner.close()
   return emptied && wasInTime
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { startProxy, waitFor } from '@esteira/test/support'
+import { startProxy, startSilentServer, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { registerLane } from '../index.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
@@ -102,3 +102,53 @@ test('a relay that waits for an open transaction before it may sleep stops at on
   await lane.db.query('rollback')
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
 })
+
+const graceMs = 300
+/** What a stop may take beyond its grace: the last statements, and three goodbyes that nobody answers. */
+const withinMs = graceMs + 4_000
+
+/** How long the relay took to stop, milliseconds. */
+const stopping = async (relay: ReturnType<typeof lane.relay>): Promise<number> => {
+  const startedMs = performance.now()
+  await relay.stop({ graceMs })
+  return performance.now() - startedMs
+}
+
+test('a relay that connects to a RabbitMQ which says nothing stops in its grace, and hangs up', async () => {
+  const silent = await startSilentServer()
+  onTestFinished(silent.stop)
+  const relay = lane.relay({ rabbitmqUrl: `amqp://127.0.0.1:${silent.port}` })
+  await relay.start()
+  await waitFor(() => silent.connections() > 0)
+  expect(await stopping(relay)).toBeLessThan(withinMs)
+  await waitFor(() => silent.connections() === 0)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+})
+
+test('a relay that connects to a Postgres which says nothing stops in its grace, and hangs up', async () => {
+  const silent = await startSilentServer()
+  onTestFinished(silent.stop)
+  const relay = lane.relay({ databaseUrl: `postgres://app@127.0.0.1:${silent.port}/app` })
+  const started = Promise.allSettled([relay.start()])
+  await waitFor(() => silent.connections() > 0)
+  expect(await stopping(relay)).toBeLessThan(withinMs)
+  await waitFor(() => silent.connections() === 0)
+  expect(await started).toMatchObject([{ reason: { code: 'relay_stopped' } }])
+})
+
+test.each(['Postgres', 'RabbitMQ'])(
+  'a relay whose %s falls silent in the middle of a pass stops in its grace',
+  async (who) => {
+    const proxy = await startProxy(who === 'Postgres' ? database.url : vhost.url)
+    onTestFinished(proxy.stop)
+    const relay = lane.relay(who === 'Postgres' ? { databaseUrl: proxy.url } : { rabbitmqUrl: proxy.url })
+    await relay.start()
+    await lane.commit(...messagesFor(lane.name))
+    await waitFor(async () => (await lane.rows()) < 300)
+    proxy.pause()
+    await lane.commit(...messagesFor(lane.name))
+    expect(await stopping(relay)).toBeLessThan(withinMs)
+    expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+    await waitFor(() => proxy.connections() === 0)
+  },
+)

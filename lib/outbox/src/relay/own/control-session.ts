@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import { OutboxError, reasonOf } from '../../errors.ts'
+import { onAbort } from '../on-abort.ts'
 import { within } from '../within.ts'
 
 /**
@@ -50,8 +51,16 @@ const beatSql = { name: 'beat', text: 'select' }
 /** A session that was answered within this time is alive for as long again: well inside what Postgres allows. */
 const freshMs = 5_000
 
-/** @throws OutboxError `database_unavailable`, or `pooler_in_between` when the address is not Postgres' own. */
-export const openControlSession = async (databaseUrl: string, applicationName: string): Promise<ControlSession> => {
+/**
+ * Opens a session, unless the signal is aborted before it is there.
+ *
+ * @throws OutboxError `database_unavailable`, or `pooler_in_between` when the address is not Postgres' own.
+ */
+export const openControlSession = async (
+  databaseUrl: string,
+  applicationName: string,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<ControlSession> => {
   const socket = new Socket()
   const client = new pg.Client({
     stream: () => socket,
@@ -77,13 +86,18 @@ export const openControlSession = async (databaseUrl: string, applicationName: s
   let answeredMs = performance.now()
   // One statement at a time, in the order in which they were given.
   let last: Promise<unknown> = Promise.resolve()
+  const unwatch = onAbort(signal, () => socket.destroy())
   try {
+    // A socket that was destroyed would connect all the same.
+    signal.throwIfAborted()
     await client.connect()
     await expectDirect(client)
     await client.query(setUpSql)
   } catch (cause) {
     await close()
     throw cause instanceof OutboxError ? cause : new OutboxError('database_unavailable', reasonOf(cause), { cause })
+  } finally {
+    unwatch()
   }
   const run = async ({ name, text, mayTakeLong }: Statement, values: unknown[]) => {
     const config = { name, text, values, query_timeout: mayTakeLong ? longQueryTimeoutMs : queryTimeoutMs }

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import { createOwnedLane, type LaneName, type OwnedLane } from '../lane/owned-lane.ts'
+import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type ControlSession, openControlSession } from './control-session.ts'
@@ -25,14 +26,16 @@ export type Owner = {
   release: (lane: OwnedLane, reason: 'empty' | 'no broker') => Promise<void>
 }
 
-/** @throws OutboxError `database_unavailable`, also when the tables are not there yet, and `pooler_in_between`. */
-export const openOwner = async ({
-  databaseUrl,
-  lane: name,
-  refusedBackoff,
-  observe,
-}: RelaySettings): Promise<Owner> => {
-  const session = await openControlSession(databaseUrl, `outbox relay ${name}`)
+/**
+ * Opens a session and finds the home lane, unless the signal is aborted before that is done.
+ *
+ * @throws OutboxError `database_unavailable`, also when the tables are not there yet, and `pooler_in_between`.
+ */
+export const openOwner = async (
+  { databaseUrl, lane: name, refusedBackoff, observe }: RelaySettings,
+  signal: AbortSignal,
+): Promise<Owner> => {
+  const session = await openControlSession(databaseUrl, `outbox relay ${name}`, signal)
   const lanes = new Map<number, OwnedLane>()
   let waiting = false
   let closed = false
@@ -48,7 +51,7 @@ export const openOwner = async ({
     return owned
   }
 
-  const home = await nameHome(session, name)
+  const home = await nameHome(session, name, signal)
   return {
     session,
     home,
@@ -83,7 +86,8 @@ export const openOwner = async ({
   }
 }
 
-const nameHome = async (session: ControlSession, name: string): Promise<LaneName> => {
+const nameHome = async (session: ControlSession, name: string, signal: AbortSignal): Promise<LaneName> => {
+  const unwatch = onAbort(signal, () => void session.close())
   try {
     return await nameLane(session, name)
   } catch (cause) {
@@ -91,6 +95,8 @@ const nameHome = async (session: ControlSession, name: string): Promise<LaneName
     if (!isNotMigrated(cause)) throw cause
     const reason = `the tables of the outbox are not there yet: ${reasonOf(cause)}`
     throw new OutboxError('database_unavailable', reason, { cause })
+  } finally {
+    unwatch()
   }
 }
 

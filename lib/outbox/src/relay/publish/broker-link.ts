@@ -37,6 +37,7 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
   const address = withoutPassword(rabbitmqUrl)
   let connection: Connection | null = null
   let opening: Promise<Connection> | null = null
+  let giveUpOpening = new AbortController()
   let blockedOne: Connection | null = null
   let closed = false
   const watchers = new Set<() => void>()
@@ -45,7 +46,9 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
   }
 
   const open = async (): Promise<Connection> => {
-    const opened = await openConnection(rabbitmqUrl, `outbox relay ${name}`)
+    // One of its own each time: an open connection is closed in order.
+    giveUpOpening = new AbortController()
+    const opened = await openConnection(rabbitmqUrl, `outbox relay ${name}`, giveUpOpening.signal)
     let reason = 'the connection was closed'
     opened.on('error', (error) => {
       reason = reasonOf(error)
@@ -101,6 +104,7 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
     drop,
     close: async () => {
       closed = true
+      if (opening !== null) giveUpOpening.abort()
       await drop()
     },
   }

@@ -35,9 +35,16 @@ const vhost = 'relay'
  * Rascal cannot be created without a connection of its own, which it would keep and reconnect for nothing; it is shut
  * down as soon as ours is open.
  *
+ * Once the signal is aborted the sockets are destroyed, that of the connection as well: what is still being opened ends
+ * at once, whatever the broker says or does not say.
+ *
  * @throws OutboxError `broker_unavailable`.
  */
-export const openConnection = async (rabbitmqUrl: string, name: string): Promise<Connection> => {
+export const openConnection = async (
+  rabbitmqUrl: string,
+  name: string,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Connection> => {
   const config = {
     vhosts: {
       [vhost]: {
@@ -46,7 +53,12 @@ export const openConnection = async (rabbitmqUrl: string, name: string): Promise
           options: { heartbeat: heartbeatSeconds },
           ...withoutRetry,
           // Without noDelay the last frames of a small batch wait for the broker's acknowledgement of those before.
-          socketOptions: { timeout: connectTimeoutMs, noDelay: true, clientProperties: { connection_name: name } },
+          socketOptions: {
+            timeout: connectTimeoutMs,
+            noDelay: true,
+            signal,
+            clientProperties: { connection_name: name },
+          },
         },
       },
     },

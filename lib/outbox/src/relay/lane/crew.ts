@@ -60,6 +60,8 @@ export const createCrew = ({ settings, owner, link, listener, lookout, draining,
       const lanes = [...working.keys()]
       await Promise.all(working.values())
       release = new AbortController()
+      // One that came up meanwhile may hold the fence of a key lane, which its heir could not have while we live.
+      await link.drop()
       for (const lane of lanes) await owner.release(lane, 'no broker')
     },
     ended: async () => {

@@ -1,7 +1,10 @@
 import { startProxy } from '@esteira/test/support'
+import amqplib from 'amqplib'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { registerLane } from '../../lane/register-lane.ts'
-import { lane, useLane, vhost } from '../../../test/use-lane.ts'
+import { lockClass } from './lane-lock.ts'
+import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 const soon = { timeout: 15_000, interval: 20 }
 
@@ -78,6 +81,56 @@ test('a relay that lost only the broker gives its lane up, and one that reaches 
   expect(cutOff.saw('relay.owned')).toHaveLength(1)
   await heir.stop({ graceMs: 0 })
   await expect.poll(() => cutOff.saw('relay.owned').length, soon).toBe(2)
+})
+
+test('a key lane that was given up can be had at once, though the broker came back while it was', async () => {
+  const proxy = await startProxy(vhost.url)
+  const [blocker, heir] = [new pg.Client(database.url), new pg.Client(database.url)]
+  await Promise.all([blocker.connect(), heir.connect()])
+  onTestFinished(async () => {
+    await Promise.all([blocker.end(), heir.end(), proxy.stop()])
+  })
+  const relay = lane.relay({ lane: 'key 1', rabbitmqUrl: proxy.url, brokerDeadlineMs: 300 })
+  await relay.start()
+  await expect.poll(() => relay.saw('relay.owned').length, soon).toBe(1)
+  const { rows } = await lane.db.query(`select id, fence from outbox_lane where name = 'key 1'`)
+  const { id, fence } = rows[0]
+
+  // The relay has a row to publish, and is in the middle of its pass when the broker goes.
+  await blocker.query('begin')
+  await blocker.query(
+    `insert into outbox_message (lane, message_id, routing_key, ordering_key, payload)
+     values ($1, gen_random_uuid(), $2, 'a', '1')`,
+    [id, lane.name],
+  )
+  await blocker.query('lock table outbox_message in access exclusive mode')
+  await lane.db.query('select pg_notify($1, $2)', [`outbox_lane_${id}`, ''])
+  const isStuck = () =>
+    lane.db.query(
+      `select from pg_stat_activity where application_name = 'outbox relay key 1' and wait_event_type = 'Lock'`,
+    )
+  await expect.poll(async () => (await isStuck()).rowCount, soon).toBe(1)
+  proxy.cut()
+  await expect.poll(() => relay.saw('broker.lost').length, soon).toBe(1)
+  const lostAtMs = performance.now()
+  // Its deadline, and what may lie between two of its looks at it.
+  await expect.poll(() => performance.now() - lostAtMs, soon).toBeGreaterThan(2_500)
+  proxy.resume()
+  await expect.poll(() => relay.saw('broker.connected').length, soon).toBe(2)
+  const inherited = heir.query('select pg_advisory_lock($1, $2)', [lockClass, id])
+  await blocker.query('commit')
+  await expect.poll(() => relay.saw('relay.released'), soon).toMatchObject([{ lane: 'key 1', reason: 'no broker' }])
+  await inherited
+
+  const connection = await amqplib.connect(vhost.url)
+  onTestFinished(() => connection.close())
+  const takeFence = async () => {
+    const channel = await connection.createChannel()
+    channel.on('error', () => {})
+    return channel.assertQueue(`outbox.lane.${fence}`, { exclusive: true })
+  }
+  await expect.poll(takeFence, soon).toMatchObject({ consumerCount: 0 })
+  expect(relay.state()).toMatchObject({ database: 'up' })
 })
 
 test('a relay without a broker asks for no lane', async () => {

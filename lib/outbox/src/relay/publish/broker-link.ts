@@ -8,11 +8,17 @@ import { openConnection } from './open-connection.ts'
 /** The relay's own connection to the broker. */
 export type BrokerLink = {
   /**
-   * The connection to publish on; opens it when there is none.
+   * Opens the connection, if there is none.
    *
    * @throws OutboxError `broker_unavailable`.
    */
   connect: () => Promise<Connection>
+  /**
+   * The connection to publish on, if there is one.
+   *
+   * @throws OutboxError `broker_unavailable`.
+   */
+  connection: () => Connection
   up: () => boolean
   /** The broker takes no messages for now. */
   blocked: () => boolean
@@ -96,6 +102,10 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
         opening = null
       })
       return opening
+    },
+    connection: () => {
+      if (connection === null) throw new OutboxError('broker_unavailable', 'there is no connection to RabbitMQ for now')
+      return connection
     },
     watch: (watcher) => {
       watchers.add(watcher)

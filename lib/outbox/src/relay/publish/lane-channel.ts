@@ -23,7 +23,8 @@ export const createLaneChannel = ({ kind, fence }: LaneName, link: BrokerLink, o
   return {
     open: async () => {
       if (current !== null && !current.closed()) return current
-      const connection = await link.connect()
+      // A lane does not wait for a broker: it may have to be given up.
+      const connection = link.connection()
       if (kind === 'key' && fenced !== connection) {
         await holdFence(connection, fence)
         fenced = connection

@@ -2,6 +2,7 @@ import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
 import type { Observe } from '../observation.ts'
 import { within } from '../within.ts'
+import { isLinkClosing } from './confirm-channel.ts'
 import { socketOf } from './gather-writes.ts'
 import { openConnection } from './open-connection.ts'
 
@@ -123,7 +124,13 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
 /** A broker that does not answer would keep the process alive until its heartbeat fails. */
 const hangUp = async (closing: Connection): Promise<void> => {
   const goodbye = Promise.withResolvers<void>()
-  closing.close(() => goodbye.resolve())
+  try {
+    closing.close(() => goodbye.resolve())
+  } catch (error) {
+    // It is gone already.
+    if (isLinkClosing(error)) return
+    throw error
+  }
   if (await within(closeTimeoutMs, goodbye.promise)) return
   socketOf(closing).destroy(new Error('the broker did not answer'))
 }

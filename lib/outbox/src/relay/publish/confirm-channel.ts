@@ -119,7 +119,9 @@ const closeUnlessClosing = (channel: AmqpChannel): void => {
   }
 }
 
-const isLinkClosing = (error: unknown): boolean => error instanceof Error && error.name === 'IllegalOperationError'
+/** What amqplib throws for whatever is asked of a connection that is closed, or about to be. */
+export const isLinkClosing = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'IllegalOperationError'
 
 const confirmed: PublishOutcome = { kind: 'confirmed' }
 

@@ -6,7 +6,7 @@ import { OutboxError, reasonOf } from '../../errors.ts'
  * publish before RabbitMQ has closed its former owner's connection, and what that one still writes goes nowhere: also when
  * the owner was frozen between its last look at Postgres and its write.
  *
- * @throws OutboxError `fence_held` while another connection has the queue.
+ * @throws OutboxError `fence_held` while another connection has the queue, `broker_unavailable` for any other reason.
  */
 export const holdFence = async (connection: Connection, fence: string): Promise<void> => {
   const queue = `outbox.lane.${fence}`
@@ -21,19 +21,29 @@ export const holdFence = async (connection: Connection, fence: string): Promise<
     await declared.promise
     channel.close(() => {})
   } catch (cause) {
-    const reason = `the lane's former owner still holds the queue ${queue}: ${reasonOf(cause)}`
-    throw new OutboxError('fence_held', reason, { cause })
+    if (answerOf(cause) === resourceLocked) {
+      const reason = `the lane's former owner still holds the queue ${queue}: ${reasonOf(cause)}`
+      throw new OutboxError('fence_held', reason, { cause })
+    }
+    throw new OutboxError('broker_unavailable', `the queue ${queue} was not declared: ${reasonOf(cause)}`, { cause })
   }
 }
 
-const openChannel = (connection: Connection): Promise<Channel> => {
+/** The reply code of AMQP for a queue that is exclusive to another connection. */
+const resourceLocked = 405
+
+/** The code with which the broker refused something; null if it did not answer. */
+export const answerOf = (cause: unknown): number | null =>
+  cause instanceof Error && 'code' in cause && typeof cause.code === 'number' ? cause.code : null
+
+const openChannel = async (connection: Connection): Promise<Channel> => {
   const opened = Promise.withResolvers<Channel>()
   try {
     const channel: Channel = connection.createChannel((error: Error | null) =>
       error === null ? opened.resolve(channel) : opened.reject(error),
     )
+    return await opened.promise
   } catch (cause) {
-    opened.reject(new OutboxError('broker_unavailable', `no channel: ${reasonOf(cause)}`, { cause }))
+    throw new OutboxError('broker_unavailable', `no channel: ${reasonOf(cause)}`, { cause })
   }
-  return opened.promise
 }

@@ -4,7 +4,7 @@ import type { LaneName } from '../lane/owned-lane.ts'
 import type { Observe } from '../observation.ts'
 import type { BrokerLink } from './broker-link.ts'
 import { type ConfirmChannel, openConfirmChannel } from './confirm-channel.ts'
-import { holdFence } from './hold-fence.ts'
+import { answerOf, holdFence } from './hold-fence.ts'
 
 /**
  * The channel that a lane publishes on, another one after it was closed. Each lane has its own: a bad row makes the
@@ -25,18 +25,20 @@ export const createLaneChannel = ({ kind, fence }: LaneName, link: BrokerLink, o
       if (current !== null && !current.closed()) return current
       // A lane does not wait for a broker: it may have to be given up.
       const connection = link.connection()
-      if (kind === 'key' && fenced !== connection) {
-        await holdFence(connection, fence)
-        fenced = connection
-      }
       try {
+        if (kind === 'key' && fenced !== connection) {
+          await holdFence(connection, fence)
+          fenced = connection
+        }
         current = await openConfirmChannel(connection, (reason) => {
           if (!closed) observe({ kind: 'broker.channel-closed', reason })
         })
         return current
       } catch (error) {
-        // A connection that gives no channel is worth nothing, and it may have fallen before anybody listened to it.
-        await link.drop()
+        // A connection that answers is kept: other lanes publish on it. One that gives no channel is worth nothing, and it
+        // may have fallen before anybody listened to it.
+        const answered = error instanceof OutboxError && answerOf(error.cause) !== null
+        if (!answered) await link.drop()
         throw error
       }
     },

@@ -39,9 +39,6 @@ export const openOwner = async (
   const lanes = new Map<number, OwnedLane>()
   let waiting = false
   let closed = false
-  session.lost.addEventListener('abort', () => {
-    if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
-  })
 
   const take = async (laneName: LaneName): Promise<OwnedLane | null> => {
     if (!(await tryLaneLock(session, 'owner', laneName.lane))) return null
@@ -52,6 +49,10 @@ export const openOwner = async (
   }
 
   const home = await nameHome(session, name, signal)
+  // A session that ended before owned nothing that could be lost.
+  session.lost.addEventListener('abort', () => {
+    if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
+  })
   return {
     session,
     home,

@@ -175,6 +175,7 @@ test('a relay that starts before the tables are there waits for them', async () 
   await lane.db.query('alter table not_there_yet rename to outbox_lane')
   await started
   await expect.poll(() => relay.saw('relay.owned').length, soon).toBe(1)
+  expect(relay.saw('relay.lost'), 'nothing was owned that could be lost').toEqual([])
 })
 
 test('a start that waits for Postgres ends with the reason of its signal', async () => {

@@ -46,7 +46,8 @@ export const createCrew = ({ settings, owner, link, listener, lookout, draining,
     const isEmpty = await runLane(lane, { settings, link, lookout, leaving, draining, stays })
     listener.remove(lane.lane)
     unwatch()
-    if (isHome && !isEmpty) emptied = false
+    // As it was left the last time: it may have been given up and taken again.
+    if (isHome) emptied = isEmpty
     working.delete(lane)
     if (isEmpty && !stays) await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)
   }

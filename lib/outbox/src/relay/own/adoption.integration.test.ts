@@ -81,6 +81,8 @@ test('a relay that lost only the broker gives its lane up, and one that reaches 
   expect(cutOff.saw('relay.owned')).toHaveLength(1)
   await heir.stop({ graceMs: 0 })
   await expect.poll(() => cutOff.saw('relay.owned').length, soon).toBe(2)
+  await cutOff.stop({ graceMs: 10_000 })
+  expect(cutOff.saw('relay.stopped')).toMatchObject([{ emptied: true }])
 })
 
 test('a key lane that was given up can be had at once, though the broker came back while it was', async () => {

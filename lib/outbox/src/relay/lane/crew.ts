@@ -48,8 +48,8 @@ export const createCrew = ({ settings, owner, link, listener, lookout, draining,
     unwatch()
     // As it was left the last time: it may have been given up and taken again.
     if (isHome) emptied = isEmpty
-    working.delete(lane)
     if (isEmpty && !stays) await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)
+    working.delete(lane)
   }
 
   return {
@@ -58,12 +58,12 @@ export const createCrew = ({ settings, owner, link, listener, lookout, draining,
     },
     releaseAll: async () => {
       release.abort()
-      const lanes = [...working.keys()]
       await Promise.all(working.values())
       release = new AbortController()
       // One that came up meanwhile may hold the fence of a key lane, which its heir could not have while we live.
       await link.drop()
-      for (const lane of lanes) await owner.release(lane, 'no broker')
+      // All that are owned: a call before this one may have failed half-way, after their work had ended.
+      for (const lane of owner.lanes()) await owner.release(lane, 'no broker')
     },
     ended: async () => {
       await Promise.all(working.values())

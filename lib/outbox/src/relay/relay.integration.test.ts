@@ -131,6 +131,19 @@ test('stop publishes what the lane holds, frees it and leaves nothing open', asy
   await expect.poll(sessions, soon).toEqual([])
 })
 
+test('turns that are asked for at once are taken one after the other, on one session, and then the loop is not started', async () => {
+  const relay = lane.relay()
+  await lane.commit(message(1))
+  const turns = await Promise.all([relay.runOnce(), relay.runOnce(), relay.runOnce()])
+  expect(turns).toMatchObject([{ confirmed: 1 }, { read: 0 }, { read: 0 }])
+  const { rowCount } = await lane.db.query('select from pg_stat_activity where application_name = $1', [
+    `outbox relay ${lane.name}`,
+  ])
+  expect(rowCount).toBe(1)
+  await expect(relay.start()).rejects.toThrow(expect.objectContaining({ code: 'relay_misused' }))
+  expect(await relay.runOnce()).toMatchObject({ kind: 'done' })
+})
+
 test('a relay that was started takes no single turns, and one that was stopped does not start', async () => {
   const misused = expect.objectContaining({ code: 'relay_misused' })
   const relay = lane.relay({ pollMs })

@@ -26,7 +26,7 @@ export type Relay = {
    * Starts the work and resolves when the relay has its sessions at Postgres. RabbitMQ need not be there. Waits for
    * Postgres as long as it takes; `signal` stops the relay and rejects with its reason.
    *
-   * @throws OutboxError `pooler_in_between`, `relay_misused`, and `relay_stopped` if `stop` is called meanwhile.
+   * @throws OutboxError `pooler_in_between`, `relay_misused` (also after `runOnce`), and `relay_stopped` if `stop` is called meanwhile.
    */
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
@@ -42,7 +42,8 @@ export type Relay = {
    */
   backlog: () => Promise<LaneBacklog[]>
   /**
-   * One pass through the home lane without the loop, for tests and scripts. Opens what it needs; `stop` closes it.
+   * One pass through the home lane without the loop, for tests and scripts. Opens what it needs; `stop` closes it. Calls
+   * at the same time take turns.
    *
    * @throws OutboxError `relay_misused` while the loop runs, and what a pass throws.
    */
@@ -61,6 +62,8 @@ export const createRelay = (options: RelayOptions): Relay => {
   let working: Promise<boolean> | null = null
   let stopped: Promise<void> | null = null
   let byHand: { owner: Owner; channel: LaneChannel } | null = null
+  /** Ends with the last turn that was asked for. */
+  let lastTurn: Promise<unknown> | null = null
 
   /** Says whether the home lane was emptied. */
   const work = async (): Promise<boolean> => {
@@ -100,19 +103,37 @@ export const createRelay = (options: RelayOptions): Relay => {
       emptied = working === null ? false : await working
     }
     const drained = drain()
-    await within(graceMs, drained)
+    await within(graceMs, Promise.all([drained, lastTurn]))
     over.abort()
     byHand?.channel.close()
     // What is in flight ends with the link.
-    await Promise.all([link.close(), byHand?.owner.close(), drained])
+    await Promise.all([link.close(), byHand?.owner.close(), drained, lastTurn])
     settings.observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
     // Without a start nobody hears of it.
     if (working !== null) ready.reject(reason)
   }
 
+  const takeTurn = async (): Promise<Turn> => {
+    if (stopped !== null) throw misused('the relay was stopped')
+    if (byHand === null || byHand.owner.session.lost.aborted) {
+      byHand?.channel.close()
+      const owner = await openOwner(settings, over.signal)
+      byHand = { owner, channel: createLaneChannel(owner.home, link, settings.observe) }
+    }
+    const { owner, channel } = byHand
+    await link.connect()
+    const owned = await owner.ownHome()
+    if (owned === null) return { kind: 'waiting' }
+    if (link.blocked()) return { kind: 'blocked' }
+    await channel.open()
+    return { kind: 'done', ...(await takePass(owned, { ...settings, link, channel, leaving: over.signal })) }
+  }
+
   return {
     start: async ({ signal } = {}) => {
       if (working !== null || stopped !== null) throw misused('a relay is started once')
+      // Its own turns own the lane.
+      if (lastTurn !== null) throw misused('a relay that took single turns is not started')
       signal?.throwIfAborted()
       working = work()
       const giveUp = () => {
@@ -143,19 +164,9 @@ export const createRelay = (options: RelayOptions): Relay => {
     },
     runOnce: async () => {
       if (working !== null) throw misused('the loop takes the turns of a relay that was started')
-      if (stopped !== null) throw misused('the relay was stopped')
-      if (byHand === null || byHand.owner.session.lost.aborted) {
-        byHand?.channel.close()
-        const owner = await openOwner(settings, over.signal)
-        byHand = { owner, channel: createLaneChannel(owner.home, link, settings.observe) }
-      }
-      const { owner, channel } = byHand
-      await link.connect()
-      const owned = await owner.ownHome()
-      if (owned === null) return { kind: 'waiting' }
-      if (link.blocked()) return { kind: 'blocked' }
-      await channel.open()
-      return { kind: 'done', ...(await takePass(owned, { ...settings, link, channel, leaving: over.signal })) }
+      const turn = (lastTurn ?? Promise.resolve()).then(takeTurn)
+      lastTurn = Promise.allSettled([turn])
+      return turn
     },
   }
 }

@@ -6,7 +6,7 @@ export type OutboxErrorCode =
   | 'migration_failed'
   /** A message cannot be published as it is; the error's text says which one, where and what was expected. */
   | 'message_invalid'
-  /** A lane's name is empty or too long, or its number is none. */
+  /** A lane's name is empty or too long, its kind not for registering, or its number none. */
   | 'lane_invalid'
   /** An option of `createRelay` is out of its range. */
   | 'option_invalid'

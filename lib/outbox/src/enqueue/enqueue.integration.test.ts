@@ -203,3 +203,14 @@ test('a lane is registered once, however many register it at the same time', asy
 test.each(['', 'x'.repeat(254)])('the name %o is refused for a lane', async (name) => {
   await expect(registerLane(client, name)).rejects.toThrow(expect.objectContaining({ code: 'lane_invalid' }))
 })
+
+test.each(['key', 'none'])(
+  'no lane of the kind %o is registered: one more for keys would part those that have messages',
+  async (kind) => {
+    // As from JavaScript: the type has only those that may be registered.
+    await expect(Reflect.apply(registerLane, null, [client, 'one more', kind])).rejects.toThrow(
+      expect.objectContaining({ code: 'lane_invalid', message: `kind: expected "pod" or "always", got ${kind}` }),
+    )
+    expect((await client.query(`select from outbox_lane where name = 'one more'`)).rowCount).toBe(0)
+  },
+)

@@ -12,9 +12,14 @@ const longestName = 253
  * kind. Without a relay of its own a lane of kind `pod` is adopted while it holds rows, an `always` one at once. Key lanes
  * are made by the migrations: one more would part a key that has messages.
  *
- * @throws OutboxError `lane_invalid` for an empty name or one of more than 253 characters.
+ * @throws OutboxError `lane_invalid` for an empty name or one of more than 253 characters, and for another kind.
  */
-export const registerLane = async (db: Queryable, name: string, kind: LaneKind = 'pod'): Promise<number> => {
+export const registerLane = async (
+  db: Queryable,
+  name: string,
+  kind: Exclude<LaneKind, 'key'> = 'pod',
+): Promise<number> => {
+  if (!isOpenKind(kind)) throw new OutboxError('lane_invalid', `kind: expected "pod" or "always", got ${String(kind)}`)
   if (name.length < 1 || name.length > longestName) {
     throw new OutboxError('lane_invalid', `a lane's name has 1 to ${longestName} characters, this one ${name.length}`)
   }
@@ -26,6 +31,9 @@ export const registerLane = async (db: Queryable, name: string, kind: LaneKind =
   if (added === null) throw new OutboxError('lane_invalid', `the lane ${name} was removed while it was registered`)
   return added
 }
+
+/** For JavaScript, which the type does not keep from the others. */
+const isOpenKind = (kind: string): boolean => kind === 'pod' || kind === 'always'
 
 const findLane = async (db: Queryable, name: string): Promise<number | null> => {
   const { rows } = await db.query(findLaneSql, [name])

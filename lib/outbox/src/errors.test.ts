@@ -6,6 +6,9 @@ test('an address is shown without its password and its query', () => {
     'postgres://app@db.internal:5432/app',
   )
   expect(withoutPassword('amqp://rabbit:5672/orders')).toBe('amqp://rabbit:5672/orders')
+  expect(withoutPassword('/var/run/postgresql app')).toBe('/var/run/postgresql app')
+  expect(withoutPassword('postgres://app:s3cret@/app?host=/var/run/postgresql')).toBe('postgres:///app')
+  expect(withoutPassword('socket://app:s3cret@/var/run/postgresql?db=app')).toBe('socket:///var/run/postgresql')
 })
 
 test('the reason of a refusal by several addresses is all of them', () => {

@@ -8,7 +8,7 @@ export type OutboxErrorCode =
   | 'message_invalid'
   /** A lane's name is empty or too long, its kind not for registering, or its number none. */
   | 'lane_invalid'
-  /** An option of `createRelay` is out of its range. */
+  /** An option of `createRelay` is not known, missing or not what was expected. */
   | 'option_invalid'
   /** A row of the outbox is not as the migrations made the table. */
   | 'row_invalid'
@@ -48,9 +48,16 @@ export const reasonOf = (error: unknown): string => {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** The address as it may be shown: user, host, port and path, never the password or the query. */
+/**
+ * The address as it may be shown: user, host, port and path, never the password or the query.
+ *
+ * @throws TypeError for what is no address.
+ */
 export const withoutPassword = (address: string): string => {
-  const url = new URL(address)
+  // The folder of a socket and a database, as pg takes them: there is no password in it.
+  if (address.startsWith('/')) return address
+  // pg also takes a user without a host, which a URL cannot have.
+  const url = URL.parse(address) ?? new URL(address.replace(/\/\/[^/]*@\//, '///'))
   const user = url.username === '' ? '' : `${url.username}@`
   return `${url.protocol}//${user}${url.host}${url.pathname}`
 }

@@ -19,7 +19,7 @@ export const registerLane = async (
   name: string,
   kind: Exclude<LaneKind, 'key'> = 'pod',
 ): Promise<number> => {
-  if (!isOpenKind(kind)) throw new OutboxError('lane_invalid', `kind: expected "pod" or "always", got ${String(kind)}`)
+  if (!isOpenKind(kind)) throw new OutboxError('lane_invalid', `kind: expected "pod" or "always", got ${kind}`)
   if (name.length < 1 || name.length > longestName) {
     throw new OutboxError('lane_invalid', `a lane's name has 1 to ${longestName} characters, this one ${name.length}`)
   }

@@ -3,6 +3,8 @@ import { checkOptions } from './options.ts'
 
 const given = { databaseUrl: 'postgres://localhost/app', rabbitmqUrl: 'amqp://localhost', lane: 'web-1' }
 
+const readable = 'databaseUrl: expected an address like postgres://user:password@host:5432/database'
+
 test('what is not given has its default', () => {
   expect(checkOptions(given)).toMatchObject({ ...given, pollMs: 5_000, window: 2_000, confirmDeadlineMs: 30_000 })
 })
@@ -12,8 +14,38 @@ test.each([
   [{ window: 0 }, 'window: expected a whole number from 1 to 10000, got 0'],
   [{ window: 1.5 }, 'window: expected a whole number from 1 to 10000, got 1.5'],
   [{ confirmDeadlineMs: Number.NaN }, 'confirmDeadlineMs: expected a whole number from 100 to 3600000, got NaN'],
-])('%o is refused with its range', (options, message) => {
-  expect(() => checkOptions({ ...given, ...options })).toThrow(
+  [{ databaseUrl: undefined }, 'databaseUrl: expected text, got undefined'],
+  [{ databaseUrl: 'app' }, `${readable}, got one without "://"`],
+  [{ databaseUrl: 'postgres://a:b:c' }, `${readable}, got one that cannot be read: Invalid URL`],
+  [
+    { databaseUrl: 'postgres://db/app?sslrootcert=/none' },
+    `${readable}, got one that cannot be read: ENOENT: no such file or directory, open '/none'`,
+  ],
+  [{ rabbitmqUrl: 'rabbit:5672' }, 'rabbitmqUrl: expected an address like amqp://user:password@host:5672/vhost'],
+  [{ rabbitmqUrl: 'http://rabbit' }, 'rabbitmqUrl: expected an address like amqp://user:password@host:5672/vhost'],
+  [{ lane: '' }, 'lane: expected a name of 1 to 253 characters, got 0'],
+  [{ lane: 7 }, 'lane: expected text, got number'],
+  [{ refusedBackoff: 1_000 }, 'refusedBackoff: expected an object, got number'],
+  [{ adopt: 'no' }, 'adopt: expected true or false, got string'],
+  [{ observe: console }, 'observe: expected a function, got object'],
+  [{ databaseURL: 'postgres://db/app' }, 'databaseURL: a relay has no such option, did you mean "databaseUrl"?'],
+  [{ pollms: 100 }, 'pollms: a relay has no such option, did you mean "pollMs"?'],
+  [{ retries: 3 }, 'retries: a relay has no such option'],
+])('%o is refused with what was expected', (options, message) => {
+  // As from JavaScript, which no type keeps from it.
+  expect(() => Reflect.apply(checkOptions, null, [{ ...given, ...options }])).toThrow(
     expect.objectContaining({ code: 'option_invalid', message }),
   )
+})
+
+test.each([
+  'postgres://app:s3cret@db:5432/app?sslmode=require',
+  'postgresql://db',
+  '/var/run/postgresql app',
+  'postgres://app:s3cret@/app?host=/var/run/postgresql',
+  'postgres://%2Fvar%2Frun%2Fpostgresql/app',
+  'socket://app:s3cret@/var/run/postgresql?db=app',
+  'postgres://app:s3%cret and a blank@db/app',
+])('%s is an address of Postgres', (databaseUrl) => {
+  expect(checkOptions({ ...given, databaseUrl })).toMatchObject({ databaseUrl })
 })

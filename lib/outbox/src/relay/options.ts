@@ -1,13 +1,19 @@
-import { OutboxError } from '../errors.ts'
+import pg from 'pg'
+import { OutboxError, reasonOf, withoutPassword } from '../errors.ts'
 import { type Backoff, refusedBackoff } from './backoff.ts'
+import { didYouMean } from './did-you-mean.ts'
 import type { Observe } from './observation.ts'
 
 /** What a relay carries, from where to where. */
 export type RelayOptions = {
-  /** Needs a direct connection: a pooler in transaction mode keeps neither LISTEN nor session locks. */
+  /**
+   * As `pg` takes it: `postgres://user:password@host:5432/database`, or the folder of a socket and a database with a blank
+   * between them. Needs a direct connection: a pooler in transaction mode keeps neither LISTEN nor session locks.
+   */
   databaseUrl: string
+  /** `amqp://user:password@host:5672/vhost`, or `amqps://`. */
   rabbitmqUrl: string
-  /** The name of the relay's home lane; it is registered if it is new. */
+  /** The name of the relay's home lane, at most 253 characters; it is registered if it is new. */
   lane: string
   /** Whether to carry lanes as well that hold rows and have no owner: yes, unless given. */
   adopt?: boolean
@@ -30,18 +36,56 @@ export type RelayOptions = {
 /** The options with every default filled in. */
 export type RelaySettings = Required<RelayOptions>
 
-/** @throws OutboxError `option_invalid` with the option and its range. */
+const defaults = {
+  adopt: true,
+  pollMs: 5_000,
+  window: 2_000,
+  confirmDeadlineMs: 30_000,
+  brokerDeadlineMs: 5_000,
+  refusedBackoff,
+  parkAfter: 10,
+  observe: () => {},
+} satisfies Partial<RelayOptions>
+
+/** The longest name that the register of lanes takes. */
+const longestLane = 253
+
+/** @throws OutboxError `option_invalid` with the option and what was expected. */
 export const checkOptions = (options: RelayOptions): RelaySettings => {
-  const settings = {
-    ...options,
-    adopt: options.adopt ?? true,
-    pollMs: options.pollMs ?? 5_000,
-    window: options.window ?? 2_000,
-    confirmDeadlineMs: options.confirmDeadlineMs ?? 30_000,
-    brokerDeadlineMs: options.brokerDeadlineMs ?? 5_000,
-    refusedBackoff: options.refusedBackoff ?? refusedBackoff,
-    parkAfter: options.parkAfter ?? 10,
-    observe: options.observe ?? (() => {}),
+  const names = ['databaseUrl', 'rabbitmqUrl', 'lane', ...Object.keys(defaults)]
+  for (const name of Object.keys(options)) {
+    if (!names.includes(name)) throw fault(name, `a relay has no such option${didYouMean(name, names)}`)
+  }
+  const settings: RelaySettings = {
+    databaseUrl: options.databaseUrl,
+    rabbitmqUrl: options.rabbitmqUrl,
+    lane: options.lane,
+    adopt: options.adopt ?? defaults.adopt,
+    pollMs: options.pollMs ?? defaults.pollMs,
+    window: options.window ?? defaults.window,
+    confirmDeadlineMs: options.confirmDeadlineMs ?? defaults.confirmDeadlineMs,
+    brokerDeadlineMs: options.brokerDeadlineMs ?? defaults.brokerDeadlineMs,
+    refusedBackoff: options.refusedBackoff ?? defaults.refusedBackoff,
+    parkAfter: options.parkAfter ?? defaults.parkAfter,
+    observe: options.observe ?? defaults.observe,
+  }
+  const { databaseUrl, rabbitmqUrl, lane } = settings
+  // From JavaScript, or an environment, anything may come.
+  ofType('databaseUrl', databaseUrl, 'string')
+  ofType('rabbitmqUrl', rabbitmqUrl, 'string')
+  ofType('lane', lane, 'string')
+  ofType('adopt', settings.adopt, 'boolean')
+  ofType('observe', settings.observe, 'function')
+  ofType('refusedBackoff', settings.refusedBackoff, 'object')
+  const unreadable = faultOfDatabaseAddress(databaseUrl)
+  if (unreadable !== null) {
+    throw fault('databaseUrl', `expected an address like postgres://user:password@host:5432/database, ${unreadable}`)
+  }
+  if (!/^amqps?:$/.test(URL.parse(rabbitmqUrl)?.protocol ?? '')) {
+    throw fault('rabbitmqUrl', 'expected an address like amqp://user:password@host:5672/vhost')
+  }
+  if (lane.length < 1 || lane.length > longestLane) {
+    throw fault('lane', `expected a name of 1 to ${longestLane} characters, got ${lane.length}`)
   }
   inRange('pollMs', settings.pollMs, 100, 3_600_000)
   inRange('window', settings.window, 1, 10_000)
@@ -53,7 +97,30 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
   return settings
 }
 
+/** Never the value: an address may hold a password. */
+const fault = (option: string, what: string): OutboxError => new OutboxError('option_invalid', `${option}: ${what}`)
+
+const kinds = { string: 'text', boolean: 'true or false', function: 'a function', object: 'an object' }
+
+const ofType = (option: string, value: unknown, type: keyof typeof kinds): void => {
+  if (typeof value === type && value !== null) return
+  throw fault(option, `expected ${kinds[type]}, got ${value === null ? 'null' : typeof value}`)
+}
+
+/** Why pg cannot read the address, or we cannot show it; null if both can. */
+const faultOfDatabaseAddress = (address: string): string | null => {
+  // pg takes any other text for the path of an address of its own making.
+  if (!address.startsWith('/') && !/^\w+:\/\//.test(address)) return 'got one without "://"'
+  try {
+    withoutPassword(address)
+    void new pg.Client(address)
+    return null
+  } catch (error) {
+    return `got one that cannot be read: ${reasonOf(error)}`
+  }
+}
+
 const inRange = (option: string, value: number, min: number, max: number): void => {
   if (Number.isInteger(value) && value >= min && value <= max) return
-  throw new OutboxError('option_invalid', `${option}: expected a whole number from ${min} to ${max}, got ${value}`)
+  throw fault(option, `expected a whole number from ${min} to ${max}, got ${value}`)
 }

@@ -131,6 +131,16 @@ test('stop publishes what the lane holds, frees it and leaves nothing open', asy
   await expect.poll(sessions, soon).toEqual([])
 })
 
+test('an address of Postgres that only pg can read is as good as any', async () => {
+  const { username, password, hostname, port, pathname } = new URL(database.url)
+  const relay = lane.relay({
+    databaseUrl: `postgres://${username}:${password}@${pathname}?host=${hostname}&port=${port}`,
+  })
+  await lane.commit(message(1))
+  await relay.start()
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+})
+
 test('turns that are asked for at once are taken one after the other, on one session, and then the loop is not started', async () => {
   const relay = lane.relay()
   await lane.commit(message(1))

@@ -32,6 +32,8 @@ export type Relay = {
   /**
    * Publishes what the home lane holds until it is empty or `graceMs` are over, then frees the lanes and closes
    * everything. What is left waits in the table for the next owner. A second call changes nothing.
+   *
+   * @throws OutboxError `option_invalid` for a grace that is no number of milliseconds.
    */
   stop: (options: { graceMs: number }) => Promise<void>
   state: () => RelayState
@@ -149,7 +151,10 @@ export const createRelay = (options: RelayOptions): Relay => {
         signal?.removeEventListener('abort', giveUp)
       }
     },
-    stop: ({ graceMs }) => (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped'))),
+    stop: async ({ graceMs }) => {
+      if (!(graceMs >= 0)) throw new OutboxError('option_invalid', `graceMs: expected milliseconds, got ${graceMs}`)
+      await (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped')))
+    },
     state: () => {
       const living = livingOf(current)
       return {

@@ -51,6 +51,17 @@ test('a relay that is stopped as soon as it has started carries what its lane ho
   expect(await lane.count(lane.name)).toBe(300)
 })
 
+test('a grace without an end is one, and one that is no number is refused', async () => {
+  await lane.commit(...messagesFor(lane.name))
+  const relay = lane.relay()
+  await relay.start()
+  await expect(Reflect.apply(relay.stop, null, [{}])).rejects.toThrow(
+    expect.objectContaining({ code: 'option_invalid', message: 'graceMs: expected milliseconds, got undefined' }),
+  )
+  await relay.stop({ graceMs: Number.POSITIVE_INFINITY })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+})
+
 test('one whose broker does not come in time leaves the rows, and does not say that its lane was emptied', async () => {
   await lane.commit(...messagesFor(lane.name))
   const relay = lane.relay({ rabbitmqUrl: 'amqp://127.0.0.1:9' })

@@ -8,7 +8,7 @@ import { createLookout } from './wake/lookout.ts'
 import { within } from './within.ts'
 
 /** How often a relay asks for its lane while a neighbour owns it, and for lanes that nobody owns, milliseconds. */
-const sweepMs = 1_400
+const sweepMs = 1_600
 
 /** How many lanes without an owner are taken at a time, so that neighbours take some as well. */
 const adoptAtATime = 4

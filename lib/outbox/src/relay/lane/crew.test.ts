@@ -12,6 +12,7 @@ const session: ControlSession = {
   query: () => Promise.reject(new Error('a crew without a broker asks nothing')),
   lost: never,
   fresh: () => true,
+  beat: async () => {},
   close: async () => {},
 }
 

@@ -3,7 +3,7 @@ import amqplib from 'amqplib'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { registerLane } from '../../lane/register-lane.ts'
-import { lockClass } from './lane-lock.ts'
+import { lockClasses } from './lane-lock.ts'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 const soon = { timeout: 15_000, interval: 20 }
@@ -119,7 +119,7 @@ test('a key lane that was given up can be had at once, though the broker came ba
   await expect.poll(() => performance.now() - lostAtMs, soon).toBeGreaterThan(2_500)
   proxy.resume()
   await expect.poll(() => relay.saw('broker.connected').length, soon).toBe(2)
-  const inherited = heir.query('select pg_advisory_lock($1, $2)', [lockClass, id])
+  const inherited = heir.query('select pg_advisory_lock($1, $2)', [lockClasses.owner, id])
   await blocker.query('commit')
   await expect.poll(() => relay.saw('relay.released'), soon).toMatchObject([{ lane: 'key 1', reason: 'no broker' }])
   await inherited

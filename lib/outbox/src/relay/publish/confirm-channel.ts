@@ -1,18 +1,20 @@
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import type { LaneRow } from '../read/lane-row.ts'
-import type { PublishOutcome, Refusal } from './outcome.ts'
+import type { PublishOutcome, Refusal, Refused } from './outcome.ts'
 
 /** A channel on which every publish ends as an outcome, whatever happens to the channel. */
 export type ConfirmChannel = {
   /** Writes the row to the connection; `onEnd` is called once, with how it ended, and never before this returns. */
   publish: (row: LaneRow, onEnd: (outcome: PublishOutcome) => void) => void
   /** What the broker closed the channel for, e.g. an exchange that is not there; null while it has not. */
-  fault: () => string | null
+  fault: () => Fault | null
   closed: () => boolean
   /** Gives the channel up: what is in flight ends as unknown at once. */
   abandon: (cause: OutboxError) => void
 }
+
+export type Fault = { of: Refused; reason: string }
 
 /**
  * Opens a channel. `onGiveUp` hears why, when the broker closes it or it is abandoned while the connection lives.
@@ -37,12 +39,16 @@ export const openConfirmChannel = async (
   }
 }
 
+/** What RabbitMQ closes a channel with that concerns the exchange. With others (406: too large) it is the message. */
+const noExchange = 404
+const noRight = 403
+
 type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 
 const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): ConfirmChannel => {
   const inFlight = new Set<(outcome: PublishOutcome) => void>()
   const returned = new Set<string>()
-  let fault: string | null = null
+  let fault: Fault | null = null
   let ended: OutboxError | null = null
 
   const end = (cause: OutboxError) => {
@@ -51,12 +57,13 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     for (const settle of inFlight) settle({ kind: 'unknown', cause })
   }
   channel.on('error', (error: Error) => {
-    fault = reasonOf(error)
-    onGiveUp(fault)
+    const code: unknown = Reflect.get(error, 'code')
+    fault = { of: code === noExchange || code === noRight ? 'destination' : 'row', reason: reasonOf(error) }
+    onGiveUp(fault.reason)
   })
   // First of all listeners: amqplib's own answers each publish in flight with an error that looks like a nack's.
   channel.prependListener('close', () => {
-    end(new OutboxError('broker_lost', fault ?? 'the channel was closed before the confirm came'))
+    end(new OutboxError('broker_lost', fault?.reason ?? 'the channel was closed before the confirm came'))
   })
   channel.on('return', ({ properties }) => {
     const messageId: unknown = properties.messageId
@@ -79,9 +86,10 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
         typeof row.payload === 'string' ? Buffer.from(row.payload) : row.payload,
         propertiesOf(row),
         (error: Error | null) => {
-          if (error !== null) settle(refused('nacked', error.message))
+          if (error !== null) settle(refused('nacked', 'destination', error.message))
           // A message that no queue takes comes back before it is confirmed.
-          else settle(returned.has(row.messageId) ? refused('unroutable', 'no queue takes it') : confirmed)
+          else
+            settle(returned.has(row.messageId) ? refused('unroutable', 'destination', 'no queue takes it') : confirmed)
         },
       )
       inFlight.add(settle)
@@ -92,7 +100,7 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
         end(new OutboxError('broker_lost', reasonOf(error), { cause: error }))
         endLater({ kind: 'unknown', cause: error })
       } else {
-        endLater(refused('unwritable', reasonOf(error)))
+        endLater(refused('unwritable', 'row', reasonOf(error)))
       }
     }
   }
@@ -125,7 +133,7 @@ export const isLinkClosing = (error: unknown): boolean =>
 
 const confirmed: PublishOutcome = { kind: 'confirmed' }
 
-const refused = (why: Refusal, reason: string): PublishOutcome => ({ kind: 'refused', why, reason })
+const refused = (why: Refusal, of: Refused, reason: string): PublishOutcome => ({ kind: 'refused', why, of, reason })
 
 const propertiesOf = (row: LaneRow) => ({
   mandatory: true,

@@ -54,10 +54,10 @@ export const publishOneByOne = async (
     const outcome = (await publish(owned, channel, [row], means)).get(row)
     // The lane is lost.
     if (outcome === undefined) break
-    const reason = channel.fault()
-    outcomes.set(row, reason === null ? outcome : { kind: 'refused', why: 'closed channel', reason })
+    const fault = channel.fault()
+    outcomes.set(row, fault === null ? outcome : { kind: 'refused', why: 'closed channel', ...fault })
     // The link fell, or confirms do not come: the next row would fare no better.
-    if (reason === null && outcome.kind === 'unknown') break
+    if (fault === null && outcome.kind === 'unknown') break
     owned.suspects.delete(row.id)
   }
   return outcomes

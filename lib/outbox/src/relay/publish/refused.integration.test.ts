@@ -1,6 +1,8 @@
 import { startProxy } from '@esteira/test/support'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import { lane, useLane, vhost } from '../../../test/use-lane.ts'
+import { enqueue } from '../../enqueue/enqueue.ts'
+import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 const soon = { timeout: 10_000, interval: 20 }
 
@@ -43,10 +45,82 @@ test('a refused row waits as long as the options say, and up to half of it less 
 test('rows that are held back do not fill a batch', async () => {
   // One row at a time.
   const relay = lane.relay({ window: 4, refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
-  await lane.commit(...[1, 2, 3, 4, 5].map((payload) => ({ routingKey: `${lane.name}.missing`, payload })))
+  await lane.commit(...[1, 2, 3, 4, 5].map((payload) => ({ routingKey: `${lane.name}.missing.${payload}`, payload })))
   expect(await relay.runOnce()).toMatchObject({ refused: 5 })
   await lane.commit(good(6))
   expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+})
+
+test.each([
+  ['the default exchange', '', 'no queue takes it'],
+  ['a missing exchange', 'missing', expect.stringContaining('NOT_FOUND')],
+])(
+  'of a backlog for a destination that takes nothing no more than the window is tried: %s',
+  async (_, exchange, reason) => {
+    const relay = lane.relay({ window: 8, refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+    const lost = { exchange, routingKey: `${lane.name}.missing`, payload: 'waits' }
+    await lane.commit(...Array.from({ length: 100 }, () => lost), good(1))
+    const turns = [await relay.runOnce(), await relay.runOnce()]
+    expect(await lane.take(lane.name)).toMatchObject([{ payload: 1 }])
+    const refused = turns.map((turn) => (turn.kind === 'done' ? turn.refused : 0))
+    expect(refused[0]).toBeLessThanOrEqual(8)
+    expect(refused[1]).toBe(0)
+    expect(relay.saw('relay.refused')[0]).toMatchObject({ reason })
+    await lane.commit(good(2), lost)
+    expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+    expect(await lane.rows()).toBe(101)
+  },
+)
+
+test('a destination is open again once a row that was refused goes through', async () => {
+  const queue = `${lane.name}.missing`
+  const relay = lane.relay({ pollMs: 600_000, window: 8, refusedBackoff: { firstMs: 500, capMs: 500 } })
+  await lane.commit(...Array.from({ length: 100 }, (_, index) => ({ routingKey: queue, payload: index })))
+  await relay.start()
+  await expect.poll(() => relay.saw('relay.refused').length, soon).toBeGreaterThan(0)
+  await lane.declareQueue(queue)
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  expect(new Set((await lane.take(queue)).map(({ payload }) => payload)).size).toBe(100)
+})
+
+test('rows that are refused for their own sake do not hold up others to their destination', async () => {
+  const relay = lane.relay({ refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  // One that cannot be written, and one that RabbitMQ closes the channel over: it takes a list there only.
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, headers, payload)
+     select $1, gen_random_uuid(), $2, json_build_object(header, 'any'), '"bad"' from unnest($3::text[]) as header`,
+    [lane.id, lane.name, ['k'.repeat(256), 'CC']],
+  )
+  expect(await relay.runOnce()).toMatchObject({ refused: 2 })
+  expect(relay.saw('broker.channel-closed')[0]).toMatchObject({
+    reason: expect.stringContaining('PRECONDITION_FAILED'),
+  })
+  await lane.commit(good(1))
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+})
+
+test('a row to a closed destination that commits late is found when that opens', async () => {
+  const queue = `${lane.name}.missing`
+  const relay = lane.relay({ refusedBackoff: { firstMs: 500, capMs: 500 } })
+  const slow = new pg.Client(database.url)
+  await slow.connect()
+  await slow.query('begin')
+  await enqueue(slow, { routingKey: queue, payload: 'slow' }, { lane: lane.id })
+  await lane.commit({ routingKey: queue, payload: 'waits' })
+  expect(await relay.runOnce()).toMatchObject({ refused: 1 })
+  await slow.query('commit')
+  await slow.end()
+  // Each turn draws xids, so the floor rises as far as it may.
+  for (let turn = 0; turn < 5; turn += 1) {
+    await lane.commit(good(turn))
+    await relay.runOnce()
+  }
+  await lane.declareQueue(queue)
+  const rowsLeft = async () => {
+    await relay.runOnce()
+    return lane.rows()
+  }
+  await expect.poll(rowsLeft, soon).toBe(0)
 })
 
 test('a message for a queue that is not there is never parked', async () => {

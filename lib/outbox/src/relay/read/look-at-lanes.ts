@@ -1,7 +1,8 @@
 import { OutboxError } from '../../errors.ts'
-import { looksForStrays, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
+import { awaitedRows, looksForStrays, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
+import { columnsOf } from './read-lane.ts'
 
 /** What a relay must know of a lane before it may sleep, and while it does. */
 export type Look = {
@@ -25,14 +26,25 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
   const others = lanes.filter(({ kind }) => kind !== 'key')
   const searched = lanes.map(looksForStrays)
   const floors = lanes.map(({ pointers }) => pointers.floor())
-  const { rows } = await session.query({ ...lookSql, mayTakeLong: floors.includes(0n) }, [
+  const mayTakeLong = floors.includes(0n)
+  const values = [
     lanes.map(({ lane }) => lane),
     lanes.map(({ kind }) => kind === 'key'),
     floors.map(String),
     searched,
     keyed.flatMap(({ held }) => held.waitingKeys()),
     others.flatMap(takenRows),
-  ])
+  ]
+  const closed = others.flatMap(({ lane, held }) => held.closed().map((destination) => ({ lane, destination })))
+  const { rows } =
+    closed.length === 0
+      ? await session.query({ ...lookSql, mayTakeLong }, values)
+      : await session.query({ ...lookAtOpenSql, mayTakeLong }, [
+          ...values,
+          closed.map(({ lane }) => lane),
+          ...columnsOf(closed.map(({ destination }) => destination)),
+          others.flatMap(awaitedRows).map(String),
+        ])
   const looks = rows.map(parseLook)
   for (const [index, owned] of lanes.entries()) {
     const isEmpty = looks.some(({ lane, waiting }) => lane === owned.lane && !waiting)
@@ -61,9 +73,7 @@ const parseLook = (row: unknown): Look => {
 }
 
 // A key, and an id, is in one lane only, so what is held back can be given for all lanes at once.
-const lookSql = {
-  name: 'look_at_lanes',
-  text: `
+const lookText = (isOpen: string): string => `
     select own.lane, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
       case when own.keyed then exists (
         with ${keySteps("''", 'own.lane', 'own.floor')}
@@ -72,11 +82,23 @@ const lookSql = {
         select from outbox_message where ${strayCondition('own.lane', 'own.floor')}
       ) else false end
       else exists (
-        select from outbox_message where lane = own.lane and id > own.floor and id <> all($6::bigint[])
+        select from outbox_message where lane = own.lane and id > own.floor and id <> all($6::bigint[]) ${isOpen}
       ) end as waiting,
       (
         select (extract(epoch from min(available_at) - clock_timestamp()) * 1000)::float8
         from outbox_scheduled where lane = own.lane
       ) as ms
-    from unnest($1::int[], $2::bool[], $3::bigint[], $4::bool[]) as own (lane, keyed, floor, searched)`,
+    from unnest($1::int[], $2::bool[], $3::bigint[], $4::bool[]) as own (lane, keyed, floor, searched)`
+
+const lookSql = { name: 'look_at_lanes', text: lookText('') }
+
+const lookAtOpenSql = {
+  name: 'look_at_open_lanes',
+  text: lookText(`
+          and (
+            (own.lane, exchange, routing_key) not in (
+              select lane, exchange, key from unnest($7::int[], $8::text[], $9::text[]) as closed (lane, exchange, key)
+            )
+            or id = any($10::bigint[])
+          )`),
 }

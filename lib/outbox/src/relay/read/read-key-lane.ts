@@ -1,8 +1,7 @@
-import { OutboxError } from '../../errors.ts'
 import { awaitedRows, looksForStrays, type OwnedLane } from '../lane/owned-lane.ts'
 import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
 import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
-import { type Batch, forgetMissing, remember } from './read-lane.ts'
+import { type Batch, forgetMissing, parseLowest, remember } from './read-lane.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
 export type KeyBatch = Batch & { lastKey: string }
@@ -60,14 +59,6 @@ const raiseFloor = async ({ session, lane, pointers }: OwnedLane): Promise<void>
   const floor = pointers.floor()
   const { rows } = await session.query({ ...lowestSql, mayTakeLong: floor === 0n }, [lane, String(floor)])
   pointers.readAll(null, parseLowest(rows[0]))
-}
-
-const parseLowest = (row: unknown): bigint | null => {
-  if (typeof row === 'object' && row !== null && 'id' in row) {
-    if (row.id === null) return null
-    if (typeof row.id === 'string') return BigInt(row.id)
-  }
-  throw new OutboxError('row_invalid', 'outbox_message.id is of another type than expected')
 }
 
 // A parked row that is tried again comes back under its old id, so the floor waits below it.

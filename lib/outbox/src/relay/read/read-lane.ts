@@ -1,4 +1,6 @@
+import { OutboxError } from '../../errors.ts'
 import { awaitedRows, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
+import type { Destination } from '../settle/held-rows.ts'
 import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
 
 /** The rows, in the order of their ids, and whether there may be more. */
@@ -11,29 +13,66 @@ export type Batch = { rows: LaneRow[]; full: boolean }
  * Locks nothing: only the lane's owner reads it.
  */
 export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> => {
-  const { session, lane, pointers } = owned
-  const { rows } = await session.query(readOnSql, [lane, String(pointers.cursor()), limit])
+  const { session, lane, pointers, held } = owned
+  const values = [lane, String(pointers.cursor()), limit]
+  const closed = held.closed()
+  const { rows } =
+    closed.length === 0
+      ? await session.query(readOnSql, values)
+      : await session.query(readOpenOnSql, [...values, ...columnsOf(closed)])
   return take(owned, rows, limit)
 }
 
 /**
- * Reads every row of the lane that can be there and is not known or held back: from the floor on, below which no row can
- * appear any more. Reading from the lane's first row would be as right, and slow: as long as some session's snapshot
- * keeps them, the deleted rows at the head of the lane are passed one by one.
+ * Reads every row of the lane that can be there and is neither known, held back nor to a closed destination: from the floor
+ * on, below which no row can appear any more. Reading from the lane's first row would be as right, and slow, as the first
+ * read and each minute's are: as long as some session's snapshot keeps them, the deleted rows at the head of the lane are
+ * passed one by one. So are rows to a closed destination.
  *
  * Locks nothing: only the lane's owner reads it.
  */
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
-  const { session, lane, pointers } = owned
+  const { session, lane, pointers, held } = owned
   const awaited = awaitedRows(owned)
+  const closed = held.closed()
   const floor = pointers.floor()
-  const statement = { ...readFromFloorSql, mayTakeLong: floor === 0n }
-  const { rows } = await session.query(statement, [lane, String(floor), takenRows(owned), limit])
+  const mayTakeLong = floor === 0n
+  const values = [lane, String(floor), takenRows(owned), limit]
+  const { rows } =
+    closed.length === 0
+      ? await session.query({ ...readFromFloorSql, mayTakeLong }, values)
+      : await session.query({ ...readOpenFromFloorSql, mayTakeLong }, [
+          ...values,
+          ...columnsOf(closed),
+          awaited.map(String),
+        ])
   const batch = take(owned, rows, limit)
   if (!batch.full) forgetMissing(owned, awaited, batch.rows)
-  pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))
+  const lowest = closed.length === 0 ? lowestRow(owned) : await firstRow(owned, floor)
+  pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowest)
   return batch
 }
+
+/** The lane's first row. Rows to a closed destination are not read, so nobody here knows which is the lowest of them. */
+const firstRow = async ({ session, lane }: OwnedLane, floor: bigint): Promise<bigint | null> => {
+  const { rows } = await session.query({ ...firstRowSql, mayTakeLong: floor === 0n }, [lane, String(floor)])
+  return parseLowest(rows[0])
+}
+
+/** Reads the one id that is asked for, or null. */
+export const parseLowest = (row: unknown): bigint | null => {
+  if (typeof row === 'object' && row !== null && 'id' in row) {
+    if (row.id === null) return null
+    if (typeof row.id === 'string') return BigInt(row.id)
+  }
+  throw new OutboxError('row_invalid', 'outbox_message.id is of another type than expected')
+}
+
+/** Destinations as a statement takes them. */
+export const columnsOf = (destinations: readonly Destination[]): [exchanges: string[], routingKeys: string[]] => [
+  destinations.map(({ exchange }) => exchange),
+  destinations.map(({ routingKey }) => routingKey),
+]
 
 /** Forgets those of the rows that a whole read did not bring: somebody has deleted them. */
 export const forgetMissing = ({ held, suspects }: OwnedLane, awaited: Iterable<bigint>, found: readonly LaneRow[]) => {
@@ -71,6 +110,17 @@ const readOnSql = {
     limit $3`,
 }
 
+const readOpenOnSql = {
+  name: 'read_open_on',
+  text: `
+    select ${laneColumns}
+    from outbox_message
+    where lane = $1 and id > $2
+      and (exchange, routing_key) not in (select exchange, key from unnest($4::text[], $5::text[]) as closed (exchange, key))
+    order by id
+    limit $3`,
+}
+
 const readFromFloorSql = {
   name: 'read_from_floor',
   text: `
@@ -79,4 +129,23 @@ const readFromFloorSql = {
     where lane = $1 and id > $2 and id <> all($3::bigint[])
     order by id
     limit $4`,
+}
+
+const readOpenFromFloorSql = {
+  name: 'read_open_from_floor',
+  text: `
+    select ${laneColumns}
+    from outbox_message
+    where lane = $1 and id > $2 and id <> all($3::bigint[])
+      and (
+        (exchange, routing_key) not in (select exchange, key from unnest($5::text[], $6::text[]) as closed (exchange, key))
+        or id = any($7::bigint[])
+      )
+    order by id
+    limit $4`,
+}
+
+const firstRowSql = {
+  name: 'first_row',
+  text: 'select (select id from outbox_message where lane = $1 and id > $2 order by id limit 1) as id',
 }

@@ -1,20 +1,32 @@
 import { type Backoff, backoffMs } from '../backoff.ts'
 
-/** Why a row is held back and until when. */
-type Held = { key: string; attempt: number; untilMs: number; closedChannel: boolean }
+/** Where a message goes. */
+export type Destination = { exchange: string; routingKey: string }
+
+/** Why a row is held back and until when, and the destination that it closes. */
+type Held = { key: string; attempt: number; untilMs: number; closedChannel: boolean; closes: Destination | null }
 
 /**
  * Rows that the broker refused, each held back for a time of its own, so that it does not block the others and is not
- * tried in a tight loop. Times are of the monotonic clock (`performance.now()`).
+ * tried in a tight loop. One that was refused for its destination's sake closes that until one of its rows goes through: a
+ * backlog for a queue that is not there would else be refused, and remembered, row by row. Times are of the monotonic clock (`performance.now()`).
  */
 export type HeldRows = {
   /** Holds the row back once more and says for how long. */
-  hold: (row: { id: bigint; key: string }, closedChannel: boolean) => { attempt: number; retryInMs: number }
-  /** The row is out, or gone. */
+  hold: (
+    row: { id: bigint; key: string },
+    closedChannel: boolean,
+    closes?: Destination | null,
+  ) => { attempt: number; retryInMs: number }
+  /** The row is out, and if it was held its destination is open. */
+  wentThrough: (id: bigint) => void
+  /** The row is parked, or gone. */
   release: (id: bigint) => void
   ids: () => Iterable<bigint>
   /** Rows whose time has not come: they are not to be read. */
   waiting: () => bigint[]
+  /** Destinations of which nothing is to be read but rows that are due. */
+  closed: () => Destination[]
   /** The keys of those rows. */
   waitingKeys: () => string[]
   /** Rows whose time has come. */
@@ -38,17 +50,30 @@ export const createHeldRows = (
     return [...rows].filter(([, { untilMs }]) => untilMs > at)
   }
   return {
-    hold: ({ id, key }, closedChannel) => {
+    hold: ({ id, key }, closedChannel, closes = null) => {
       const attempt = (rows.get(id)?.attempt ?? 0) + 1
       const retryInMs = backoffMs(attempt, backoff, random)
-      rows.set(id, { key, attempt, untilMs: now() + retryInMs, closedChannel })
+      rows.set(id, { key, attempt, untilMs: now() + retryInMs, closedChannel, closes })
       return { attempt, retryInMs }
+    },
+    wentThrough: (id) => {
+      const closes = rows.get(id)?.closes ?? null
+      rows.delete(id)
+      if (closes === null) return
+      for (const row of rows.values()) if (isSame(row.closes, closes)) row.closes = null
     },
     release: (id) => {
       rows.delete(id)
     },
     ids: () => rows.keys(),
     waiting: () => waiting().map(([id]) => id),
+    closed: () => {
+      const closed = new Map<string, Destination>()
+      for (const { closes } of rows.values()) {
+        if (closes !== null) closed.set(JSON.stringify([closes.exchange, closes.routingKey]), closes)
+      }
+      return [...closed.values()]
+    },
     waitingKeys: () => waiting().map(([, { key }]) => key),
     due: () => {
       const at = now()
@@ -63,3 +88,6 @@ export const createHeldRows = (
     closedChannel: (id) => rows.get(id)?.closedChannel ?? false,
   }
 }
+
+const isSame = (one: Destination | null, other: Destination): boolean =>
+  one?.exchange === other.exchange && one.routingKey === other.routingKey

@@ -24,10 +24,12 @@ export const settle = async (
   for (const [row, outcome] of outcomes) {
     settled[outcome.kind] += 1
     if (outcome.kind === 'confirmed') {
-      owned.held.release(row.id)
+      owned.held.wentThrough(row.id)
       owned.confirmed.push(row.id)
     } else if (outcome.kind === 'refused') {
-      const again = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why === 'closed channel')
+      // In a key lane the key waits, and others to the same destination are read one a key.
+      const closes = owned.kind !== 'key' && outcome.of === 'destination' ? destinationOf(row) : null
+      const again = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why === 'closed channel', closes)
       if (again.attempt >= parkAfter && !waitsForItsQueue(row, outcome)) {
         hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
       }
@@ -43,6 +45,8 @@ export const settle = async (
   observe({ kind: 'relay.parked', count: hopeless.length, reason: first.reason, messageId: first.row.messageId })
   return settled
 }
+
+const destinationOf = ({ exchange, routingKey }: LaneRow) => ({ exchange, routingKey })
 
 /** A message to a queue by its name waits as long as it takes: whoever consumes it declares the queue when it comes. */
 const waitsForItsQueue = ({ exchange }: LaneRow, { why }: PublishOutcome & { kind: 'refused' }): boolean =>

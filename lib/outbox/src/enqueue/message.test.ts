@@ -60,6 +60,8 @@ test.each<[Record<string, unknown>, string]>([
   [{ orderingKey: long }, 'orderingKey: expected text of at most 255 bytes, got 256 bytes'],
   [{ availableAt: new Date('soon') }, 'availableAt: expected a Date'],
   [{ availableAt: new Date(), delayMs: 1 }, 'availableAt: expected either this or delayMs, got both'],
+  [{ headers: null }, 'headers: expected an object, got null'],
+  [{ headers: 'a' }, 'headers: expected an object, got string'],
   [{ headers: { tags: ['a'] } }, 'headers.tags: expected text, a finite number or a boolean, got object'],
   [{ headers: { tag: null } }, 'headers.tag: expected text, a finite number or a boolean, got null'],
   [{ headers: { rate: Number.NaN } }, 'headers.rate: expected text, a finite number or a boolean, got NaN'],

@@ -96,8 +96,11 @@ const faultOfShortString = (value: unknown): string | null => {
   return unstorableText(value) === null ? null : 'got a NUL character or half of a surrogate pair'
 }
 
-const faultOfHeaders = (headers: Record<string, unknown>): string | null => {
-  for (const [name, value] of Object.entries(headers)) {
+const faultOfHeaders = (headers: unknown): string | null => {
+  if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
+    return `headers: expected an object, got ${headers === null ? 'null' : typeof headers}`
+  }
+  for (const [name, value] of Object.entries<unknown>({ ...headers })) {
     const wrongName = faultOfShortString(name)
     if (wrongName !== null) {
       return `headers: expected names of at most ${shortStringBytes} bytes, ${wrongName} in ${JSON.stringify(name)}`

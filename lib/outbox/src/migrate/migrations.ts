@@ -8,9 +8,12 @@ export type Migration = {
   sql: string
 }
 
-const folder = new URL('../../migrations/', import.meta.url)
+/** The files of SQL in the folder, in the order of their names. An editor or a Mac may have left others there. */
+export const readMigrations = (folder: URL): Migration[] =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith('.sql'))
+    .toSorted()
+    .map((file) => ({ name: file.replace(/\.sql$/, ''), sql: readFileSync(new URL(file, folder), 'utf8') }))
 
 /** All migrations in the order in which they are to be run, for those who run them with a tool of their own. */
-export const migrations: readonly Migration[] = readdirSync(folder)
-  .toSorted()
-  .map((file) => ({ name: file.replace(/\.sql$/, ''), sql: readFileSync(new URL(file, folder), 'utf8') }))
+export const migrations: readonly Migration[] = readMigrations(new URL('../../migrations/', import.meta.url))

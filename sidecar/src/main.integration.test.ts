@@ -130,6 +130,17 @@ test('the relay is ready and tells its metrics without RabbitMQ, and says that i
   expect((await at('/')).status).toBe(404)
 })
 
+test('the relay tells its metrics while Postgres says nothing', async () => {
+  const port = String(await freePort())
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const relay = startSidecar({ ...environment('unanswered'), DATABASE_URL: proxy.url, ESTEIRA_HEALTH_PORT: port })
+  await expect.poll(() => relay.saw('ready').length, soon).toBe(1)
+  proxy.pause()
+  const metrics = await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(10_000) })
+  expect(await metrics.text()).toMatch(/^esteira_relay_lanes \d+$/m)
+})
+
 test('without Postgres every try is one line with the address, and SIGTERM ends the waiting', async () => {
   const relay = startSidecar({ ...environment('nowhere'), DATABASE_URL: `postgres://app:s3cret@${nobody}/app` })
   await expect.poll(() => relay.saw('database.unavailable').length, soon).toBeGreaterThan(1)

@@ -2,7 +2,11 @@ import { createRelay } from '@esteira/outbox/relay'
 import { createLog, runMain, serveHealth } from '@esteira/service'
 import { loadSidecarConfig } from './config.ts'
 import { logObservation } from './log-observation.ts'
+import { inTime } from './in-time.ts'
 import { createRelayMetrics } from './relay-metrics.ts'
+
+/** How long `/metrics` waits for Postgres, milliseconds: well within what Prometheus waits for its answer. */
+const backlogMs = 3_000
 
 process.exitCode = await runMain(() => {
   const { graceMs, logLevel, healthHost, healthPort, adopt, retryMs, retryCapMs, ...config } = loadSidecarConfig(
@@ -20,10 +24,11 @@ process.exitCode = await runMain(() => {
       logObservation(log, observation)
     },
   })
+  const backlog = inTime(relay.backlog, backlogMs, [])
   const health = {
     // Not whether RabbitMQ is there: a pod must be able to write while it is away.
     isReady: () => relay.state().database === 'up',
-    metrics: async () => metrics.text(relay.state(), await relay.backlog()),
+    metrics: async () => metrics.text(relay.state(), await backlog()),
   }
   return {
     log,

@@ -24,7 +24,7 @@ export type OutboxMessage = {
   availableAt?: Date
 }
 
-/** A checked message, with its payload and headers as JSON values that jsonb can hold. */
+/** A checked message, with its payload and headers as JSON values that Postgres takes apart. */
 export type MessageRow = {
   messageId: string
   exchange: string
@@ -131,7 +131,7 @@ const checkPayload = (
   if (!/\\u(0000|d[89a-f])/.test(json)) return { payload, bytes: null }
   const place = unstorableText(JSON.parse(json))
   if (place !== null) {
-    throw fault(`payload${place}: a NUL character or half of a surrogate pair, which Postgres cannot hold in jsonb`)
+    throw fault(`payload${place}: a NUL character or half of a surrogate pair, which Postgres cannot read`)
   }
   return { payload, bytes: null }
 }

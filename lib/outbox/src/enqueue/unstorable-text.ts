@@ -1,6 +1,6 @@
 /**
  * Where a JSON value has text that Postgres refuses, as a JSON pointer (`''` is the value itself), or null if it has
- * none: `text` cannot hold NUL, and `jsonb` neither that nor half of a surrogate pair.
+ * none: `text` cannot hold NUL, and neither `jsonb` nor what takes `json` apart reads that or half of a surrogate pair.
  */
 export const unstorableText = (value: unknown): string | null => {
   if (typeof value === 'string') return isStorable(value) ? null : ''

@@ -11,6 +11,7 @@ export const tryUntilDone = async <T>(
   work: () => Promise<T>,
   settings: RelaySettings,
   signal: AbortSignal,
+  wait = pause,
 ): Promise<T | null> => {
   for (let attempt = 1; !signal.aborted; attempt += 1) {
     try {
@@ -20,7 +21,7 @@ export const tryUntilDone = async <T>(
       if (signal.aborted) return null
       const retryInMs = backoffMs(attempt, isFenced(error) ? fenceBackoff : reconnectBackoff)
       report(error, { attempt, retryInMs }, settings)
-      await pause(retryInMs, signal)
+      await wait(retryInMs, signal)
     }
   }
   return null

@@ -131,12 +131,12 @@ test('a relay that was woken gives the doorbell back, and takes it again when it
   await relay.start()
   await expect.poll(() => lane.isAsleep(), soon).toBe(true)
   const rings = await hearRings()
-  for (let round = 1; round <= 3; round += 1) {
+  // Until the test's time is over: a commit that meets the relay awake rings for nobody.
+  while (rings.length < 3) {
     await expect.poll(() => lane.isAsleep(), soon).toBe(true)
-    await lane.commit(message(round))
+    await lane.commit(message(rings.length))
     await expect.poll(() => lane.rows(), soon).toBe(0)
   }
-  expect(rings.length).toBeGreaterThanOrEqual(3)
 })
 
 test('the doorbell is free while the relay is at work', async () => {

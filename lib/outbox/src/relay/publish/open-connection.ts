@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Connection } from 'amqplib/callback_api'
 import rascal from 'rascal'
 import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
+import { onAbort } from '../on-abort.ts'
 import { within } from '../within.ts'
 import { gatherWrites, socketOf } from './gather-writes.ts'
 
@@ -35,8 +36,8 @@ const vhost = 'relay'
  * Rascal cannot be created without a connection of its own, which it would keep and reconnect for nothing; it is shut
  * down as soon as ours is open.
  *
- * Once the signal is aborted the sockets are destroyed, that of the connection as well: what is still being opened ends
- * at once, whatever the broker says or does not say.
+ * When the signal is aborted before it is open, its sockets are destroyed and nothing is awaited any more, whatever the
+ * broker says or does not say.
  *
  * @throws OutboxError `broker_unavailable`.
  */
@@ -45,6 +46,8 @@ export const openConnection = async (
   name: string,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<Connection> => {
+  const sockets = new AbortController()
+  const unwatch = onAbort(signal, () => sockets.abort())
   const config = {
     vhosts: {
       [vhost]: {
@@ -56,7 +59,7 @@ export const openConnection = async (
           socketOptions: {
             timeout: connectTimeoutMs,
             noDelay: true,
-            signal,
+            signal: sockets.signal,
             clientProperties: { connection_name: name },
           },
         },
@@ -64,19 +67,22 @@ export const openConnection = async (
     },
   }
   try {
-    const broker = await createInTime(rascal.BrokerAsPromised.create(config))
+    const broker = await createInTime(rascal.BrokerAsPromised.create(config), sockets.signal)
     // Its own connection may fall before it is shut down; without a listener that would end the process.
     broker.on('error', () => {})
     try {
-      const connection: unknown = await broker.connect(vhost)
+      const connection: unknown = await unlessAborted(sockets.signal, broker.connect(vhost))
       if (!isConnection(connection)) throw new Error('rascal gave something else than a connection of amqplib')
       gatherWrites(socketOf(connection))
       return connection
     } finally {
+      // From here on Rascal would take a loss for one that it has to handle, and throw where nobody can catch it.
+      unwatch()
       await lossesHandled()
       await within(shutdownTimeoutMs, broker.shutdown())
     }
   } catch (cause) {
+    unwatch()
     await shutDownFailed(cause)
     throw new OutboxError('broker_unavailable', withoutRascalsWords(reasonOf(cause), rabbitmqUrl), { cause })
   }
@@ -93,10 +99,23 @@ const lossesHandled = async (): Promise<void> => {
 }
 
 /** Rascal waits for ever for an answer to what it closes; a broker that comes too late is shut down again. */
-const createInTime = async (creating: Promise<Broker>): Promise<Broker> => {
-  if (await within(createTimeoutMs, creating)) return creating
-  void creating.then((late) => late.shutdown(), shutDownFailed)
+const createInTime = async (creating: Promise<Broker>, signal: AbortSignal): Promise<Broker> => {
+  const shutDownLate = () => void creating.then((late) => late.shutdown(), shutDownFailed)
+  try {
+    if (await within(createTimeoutMs, unlessAborted(signal, creating))) return await creating
+  } catch (error) {
+    if (signal.aborted) shutDownLate()
+    throw error
+  }
+  shutDownLate()
   throw new Error(`no answer within ${createTimeoutMs} ms`)
+}
+
+/** Rascal need not notice that its socket was destroyed, so nobody waits for it. */
+const unlessAborted = <T>(signal: AbortSignal, work: Promise<T>): Promise<T> => {
+  const aborted = Promise.withResolvers<never>()
+  onAbort(signal, () => aborted.reject(new Error('it was given up')))
+  return Promise.race([work, aborted.promise])
 }
 
 /** Rascal's types promise amqplib's promise API; what comes is a connection of its callback API. */

@@ -43,6 +43,7 @@ export const cases: readonly ModelCase[] = [
   without('OWN_MARK_FOR_BELL', 'ASLEEP', own(0)),
   without('OWN_MARK_FOR_FLOOR', 'ASLEEP', own(0)),
   without('FLOOR_BELOW_ROWS', 'ASLEEP', own(1)),
+  without('DUE_BY_ID', 'ASLEEP', own(1)),
   without('READS_AT_THE_FLOOR', 'ORDER', keyed(0, 3)),
   without('WAVES', 'ORDER', keyed(1)),
   without('HELD_KEYS', 'ORDER', keyed(1)),

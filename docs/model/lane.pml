@@ -183,11 +183,25 @@ active proctype Broker() {
 #define HELD_BACK(row) HAS(held, row)
 #endif
 
+/* In an own lane the floor may rise above a row that was refused: when its backoff is over it is due, and read by its id. */
+#ifndef KEYED
+#define PASSED_OVER(row) (HAS(held, row) || HAS(due, row))
+#ifndef WITHOUT_DUE_BY_ID
+#define READ_BY_ID(row) HAS(due, row)
+#endif
+#endif
+#ifndef PASSED_OVER
+#define PASSED_OVER(row) false
+#endif
+#ifndef READ_BY_ID
+#define READ_BY_ID(row) false
+#endif
+
 inline look(row) {
   if
-  :: VISIBLE(row) && id[row] > from ->
+  :: VISIBLE(row) && (id[row] > from || READ_BY_ID(row)) ->
      if :: HELD_BACK(row) :: else -> ADD(rows, row) fi;
-     if :: id[row] - 1 < below -> below = id[row] - 1 :: else fi;
+     if :: id[row] - 1 < below && !PASSED_OVER(row) -> below = id[row] - 1 :: else fi;
      if :: id[row] > seen -> seen = id[row] :: else fi
   :: else
   fi
@@ -237,8 +251,8 @@ inline send(row) {
 /* A row that got neither answer may be out: it stays. */
 inline settle(row) {
   if
-  :: HAS(wave, row) && answers[r].to[row] == confirmed -> ADD(out, row)
-  :: HAS(wave, row) && answers[r].to[row] == refused -> ADD(held, row)
+  :: HAS(wave, row) && answers[r].to[row] == confirmed -> ADD(out, row); DROP(due, row)
+  :: HAS(wave, row) && answers[r].to[row] == refused -> ADD(held, row); DROP(due, row)
 #ifdef WITHOUT_CONFIRMS
   :: HAS(wave, row) && answers[r].to[row] == none -> ADD(out, row)
 #endif
@@ -257,12 +271,12 @@ inline remove(row) {
 }
 
 inline forget() {
-  floor = 0; cursor = 0; candidate = 0; floorMark = 0; mark = 0; rows = 0; wave = 0; out = 0; held = 0
+  floor = 0; cursor = 0; candidate = 0; floorMark = 0; mark = 0; rows = 0; wave = 0; out = 0; held = 0; due = 0
 }
 
 proctype Relay(byte r) provided (!dead[r]) {
   byte floor, cursor, candidate, floorMark, from, below, seen, mark;
-  byte rows, wave, out, held;
+  byte rows, wave, out, held, due;
 
 link:
   atomic { !connected[r] && !cutOff[r] -> connected[r] = true };
@@ -304,7 +318,9 @@ turn:
   if :: candidate == 0 -> atomic { OWNED; candidate = cursor; floorMark = FLOOR_MARK } :: else fi;
   if
   :: rows == 0 && held == 0 -> goto arm
-  :: rows == 0 && held != 0 -> held = 0; goto turn /* the backoff is over */
+  :: rows == 0 && held != 0 -> /* the backoff is over */
+     atomic { due = due | held; held = 0 };
+     goto turn
   :: else
   fi;
 

@@ -36,18 +36,22 @@ export type OwnedLane = {
 
 export type LaneName = Pick<OwnedLane, 'lane' | 'name' | 'kind' | 'fence'>
 
-export const createOwnedLane = (name: LaneName, session: ControlSession, backoff: Backoff): OwnedLane => ({
-  ...name,
-  session,
-  bell: createBell(),
-  asleep: false,
-  pointers: createPointers(),
-  known: new Set(),
-  confirmed: [],
-  held: createHeldRows(backoff),
-  suspects: new Set(),
-  strays: createStrayWatch(),
-})
+export const createOwnedLane = (name: LaneName, session: ControlSession, backoff: Backoff): OwnedLane => {
+  const pointers = createPointers()
+  return {
+    ...name,
+    session,
+    bell: createBell(),
+    asleep: false,
+    pointers,
+    known: new Set(),
+    confirmed: [],
+    // Rows of a closed destination were passed over.
+    held: createHeldRows(backoff, pointers.startOver),
+    suspects: new Set(),
+    strays: createStrayWatch(),
+  }
+}
 
 /** The key of a row in a key lane; rows without one share one. */
 export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string => orderingKey ?? ''
@@ -59,12 +63,13 @@ export const takenRows = ({ known, held }: OwnedLane): string[] => [...known, ..
 export const looksForStrays = ({ kind, strays, held }: OwnedLane): boolean =>
   kind === 'key' && strays.isDue() && !held.waitingKeys().includes('')
 
-/** Rows that were tried and are to be read again now: a read of the whole lane brings them, if they are there still. */
+/** Rows that were tried and are to be read again now: a read from the floor brings them, if they are there still. */
 export const awaitedRows = ({ known, held, suspects }: OwnedLane): bigint[] =>
   [...held.due(), ...suspects].filter((id) => !known.has(id))
 
-/** The first row of the lane that may still be there, as far as it was read, or null. */
-export const lowestRow = ({ known, held }: OwnedLane): bigint | null => lowestOf([...known, ...held.ids()])
-
-export const lowestOf = (ids: readonly bigint[]): bigint | null =>
-  ids.reduce<bigint | null>((lowest, id) => (lowest === null || id < lowest ? id : lowest), null)
+/** The first row on its way that nothing but a read from the floor brings again, or null. */
+export const lowestRow = ({ known, held }: OwnedLane): bigint | null => {
+  let lowest: bigint | null = null
+  for (const id of known) if ((lowest === null || id < lowest) && held.keyOf(id) === null) lowest = id
+  return lowest
+}

@@ -83,6 +83,31 @@ test('a destination is open again once a row that was refused goes through', asy
   expect(new Set((await lane.take(queue)).map(({ payload }) => payload)).size).toBe(100)
 })
 
+test('a backlog for a closed destination is passed a few times, not in every turn', async () => {
+  const [backlog, turns] = [3_000, 40]
+  const relay = lane.relay({ window: 8, refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload)
+     select $1, gen_random_uuid(), $2, '1' from generate_series(1, $3)`,
+    [lane.id, `${lane.name}.missing`, backlog],
+  )
+  await lane.db.query('select pg_stat_reset()')
+  for (let turn = 0; turn < turns; turn += 1) {
+    await lane.commit(good(turn))
+    expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+  }
+  // A session says what it did when it ends.
+  await relay.stop({ graceMs: 1_000 })
+  const passed = async () => {
+    const { rows } = await lane.db.query<{ passed: number }>(
+      `select sum(idx_tup_read)::int as passed from pg_stat_user_indexes where relname = 'outbox_message'`,
+    )
+    return rows[0]?.passed ?? 0
+  }
+  await expect.poll(passed, soon).toBeGreaterThan(backlog)
+  expect(await passed()).toBeLessThan(8 * backlog)
+})
+
 test('rows that are refused for their own sake do not hold up others to their destination', async () => {
   const relay = lane.relay({ refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
   // One that cannot be written, and one that RabbitMQ closes the channel over: it takes a list there only.

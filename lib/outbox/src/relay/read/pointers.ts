@@ -10,7 +10,11 @@ export type Pointers = {
    * is zero once, so that nothing rests for long on its being right.
    */
   floor: () => bigint
-  /** A read brought rows up to this id. */
+  /** The floor is zero: rows below it that were passed over are to be read. */
+  startOver: () => void
+  /** How often that was. */
+  restarts: () => number
+  /** A read brought rows up to this id, or passed them over. */
   sawRow: (id: bigint) => void
   /** A statement told the oldest xid that was in progress when it began (`pg_snapshot_xmin`). */
   sawXmin: (xmin: bigint) => void
@@ -31,6 +35,7 @@ export const createPointers = (now: () => number = () => performance.now()): Poi
   let distrustedAtMs = now()
   let cursor = 0n
   let floor = 0n
+  let restarts = 0
   /** Ids up to `id` are decided once every transaction older than `mark` has ended. */
   let candidate: { id: bigint; mark: bigint } | null = null
   /** Every transaction that drew an id up to this one has ended. */
@@ -45,6 +50,11 @@ export const createPointers = (now: () => number = () => performance.now()): Poi
       }
       return floor
     },
+    startOver: () => {
+      floor = 0n
+      restarts += 1
+    },
+    restarts: () => restarts,
     sawRow: (id) => {
       if (id > cursor) cursor = id
     },

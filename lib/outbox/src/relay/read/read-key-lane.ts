@@ -1,7 +1,7 @@
 import { awaitedRows, looksForStrays, type OwnedLane } from '../lane/owned-lane.ts'
 import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
 import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
-import { type Batch, forgetMissing, parseLowest, remember } from './read-lane.ts'
+import { type Batch, forgetMissing, parseId, remember } from './read-lane.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
 export type KeyBatch = Batch & { lastKey: string }
@@ -58,7 +58,7 @@ const readStray = async ({ session, lane, pointers, strays }: OwnedLane): Promis
 const raiseFloor = async ({ session, lane, pointers }: OwnedLane): Promise<void> => {
   const floor = pointers.floor()
   const { rows } = await session.query({ ...lowestSql, mayTakeLong: floor === 0n }, [lane, String(floor)])
-  pointers.readAll(null, parseLowest(rows[0]))
+  pointers.readAll(null, parseId(rows[0]))
 }
 
 // A parked row that is tried again comes back under its old id, so the floor waits below it.

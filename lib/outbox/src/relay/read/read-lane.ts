@@ -25,9 +25,12 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
 
 /**
  * Reads every row of the lane that can be there and is neither known, held back nor to a closed destination: from the floor
- * on, below which no row can appear any more. Reading from the lane's first row would be as right, and slow, as the first
- * read and each minute's are: as long as some session's snapshot keeps them, the deleted rows at the head of the lane are
- * passed one by one. So are rows to a closed destination.
+ * on, below which no row can appear any more, and by their ids those that were tried and are to be read again. Reading from
+ * the lane's first row would be as right, and slow, as the first read and each minute's are: as long as some session's
+ * snapshot keeps them, the deleted rows at the head of the lane are passed one by one.
+ *
+ * Rows that are held back or to a closed destination are passed over as if they had been read, so that the floor rises
+ * above them and no read or look meets them again. When a destination opens, the floor is zero.
  *
  * Locks nothing: only the lane's owner reads it.
  */
@@ -36,10 +39,12 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
   const awaited = awaitedRows(owned)
   const closed = held.closed()
   const floor = pointers.floor()
+  const restarts = pointers.restarts()
   const mayTakeLong = floor === 0n
   const values = [lane, String(floor), takenRows(owned), limit]
+  const passed = closed.length === 0 ? null : await lastRow(owned)
   const { rows } =
-    closed.length === 0
+    closed.length === 0 && awaited.length === 0
       ? await session.query({ ...readFromFloorSql, mayTakeLong }, values)
       : await session.query({ ...readOpenFromFloorSql, mayTakeLong }, [
           ...values,
@@ -48,19 +53,21 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
         ])
   const batch = take(owned, rows, limit)
   if (!batch.full) forgetMissing(owned, awaited, batch.rows)
-  const lowest = closed.length === 0 ? lowestRow(owned) : await firstRow(owned, floor)
-  pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowest)
+  // A destination that opened while this was read may have rows that it passed over.
+  if (pointers.restarts() > restarts) return batch
+  if (!batch.full && passed !== null) pointers.sawRow(passed)
+  pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))
   return batch
 }
 
-/** The lane's first row. Rows to a closed destination are not read, so nobody here knows which is the lowest of them. */
-const firstRow = async ({ session, lane }: OwnedLane, floor: bigint): Promise<bigint | null> => {
-  const { rows } = await session.query({ ...firstRowSql, mayTakeLong: floor === 0n }, [lane, String(floor)])
-  return parseLowest(rows[0])
+/** The lane's last row: a whole read that begins after this passes every row up to it that was there. */
+const lastRow = async ({ session, lane }: OwnedLane): Promise<bigint | null> => {
+  const { rows } = await session.query({ ...lastRowSql, mayTakeLong: true }, [lane])
+  return parseId(rows[0])
 }
 
 /** Reads the one id that is asked for, or null. */
-export const parseLowest = (row: unknown): bigint | null => {
+export const parseId = (row: unknown): bigint | null => {
   if (typeof row === 'object' && row !== null && 'id' in row) {
     if (row.id === null) return null
     if (typeof row.id === 'string') return BigInt(row.id)
@@ -134,18 +141,20 @@ const readFromFloorSql = {
 const readOpenFromFloorSql = {
   name: 'read_open_from_floor',
   text: `
-    select ${laneColumns}
-    from outbox_message
-    where lane = $1 and id > $2 and id <> all($3::bigint[])
-      and (
-        (exchange, routing_key) not in (select exchange, key from unnest($5::text[], $6::text[]) as closed (exchange, key))
-        or id = any($7::bigint[])
-      )
+    (
+      select ${laneColumns}
+      from outbox_message
+      where lane = $1 and id = any($7::bigint[])
+    ) union all (
+      select ${laneColumns}
+      from outbox_message
+      where lane = $1 and id > $2 and id <> all($3::bigint[]) and id <> all($7::bigint[])
+        and (exchange, routing_key) not in (select exchange, key from unnest($5::text[], $6::text[]) as closed (exchange, key))
+      order by id
+      limit $4
+    )
     order by id
     limit $4`,
 }
 
-const firstRowSql = {
-  name: 'first_row',
-  text: 'select (select id from outbox_message where lane = $1 and id > $2 order by id limit 1) as id',
-}
+const lastRowSql = { name: 'last_row', text: 'select max(id) as id from outbox_message where lane = $1' }

@@ -1,13 +1,16 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { refusedBackoff } from '../backoff.ts'
 import { createHeldRows } from './held-rows.ts'
 
 const heldRows = () => {
   const clock = { nowMs: 0 }
+  const opened = vi.fn<() => void>()
   return {
     clock,
+    opened,
     held: createHeldRows(
       refusedBackoff,
+      opened,
       () => clock.nowMs,
       () => 1,
     ),
@@ -71,4 +74,23 @@ test('a destination is closed while it holds rows, and open once one of them wen
   held.wentThrough(2n)
   expect(held.closed()).toEqual([])
   expect(held.waiting()).toEqual([5n])
+})
+
+test('it is told when a destination opens, and not while another row closes it', () => {
+  const { held, opened } = heldRows()
+  const one = { exchange: '', routingKey: 'one' }
+  held.hold({ id: 1n, key: '' }, false, one)
+  held.hold({ id: 2n, key: '' }, false, one)
+  held.release(1n)
+  held.wentThrough(3n)
+  expect(opened).not.toHaveBeenCalled()
+  held.release(2n)
+  expect(opened).toHaveBeenCalledTimes(1)
+  held.hold({ id: 4n, key: '' }, false, one)
+  held.hold({ id: 5n, key: '' }, false, one)
+  held.wentThrough(4n)
+  expect(opened).toHaveBeenCalledTimes(2)
+  held.hold({ id: 6n, key: '' }, false, one)
+  held.hold({ id: 6n, key: '' }, true)
+  expect(opened).toHaveBeenCalledTimes(3)
 })

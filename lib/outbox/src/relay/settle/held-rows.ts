@@ -9,7 +9,8 @@ type Held = { key: string; attempt: number; untilMs: number; closedChannel: bool
 /**
  * Rows that the broker refused, each held back for a time of its own, so that it does not block the others and is not
  * tried in a tight loop. One that was refused for its destination's sake closes that until one of its rows goes through: a
- * backlog for a queue that is not there would else be refused, and remembered, row by row. Times are of the monotonic clock (`performance.now()`).
+ * backlog for a queue that is not there would else be refused, and remembered, row by row. Times are of the monotonic
+ * clock (`performance.now()`).
  */
 export type HeldRows = {
   /** Holds the row back once more and says for how long. */
@@ -20,9 +21,8 @@ export type HeldRows = {
   ) => { attempt: number; retryInMs: number }
   /** The row is out, and if it was held its destination is open. */
   wentThrough: (id: bigint) => void
-  /** The row is parked, or gone. */
+  /** The row is parked, or gone: the last one that closes a destination opens it. */
   release: (id: bigint) => void
-  ids: () => Iterable<bigint>
   /** Rows whose time has not come: they are not to be read. */
   waiting: () => bigint[]
   /** Destinations of which nothing is to be read but rows that are due. */
@@ -39,8 +39,10 @@ export type HeldRows = {
   closedChannel: (id: bigint) => boolean
 }
 
+/** `opened` is called when a destination was closed and is not any more. */
 export const createHeldRows = (
   backoff: Backoff,
+  opened: () => void,
   now: () => number = () => performance.now(),
   random = Math.random,
 ): HeldRows => {
@@ -49,23 +51,33 @@ export const createHeldRows = (
     const at = now()
     return [...rows].filter(([, { untilMs }]) => untilMs > at)
   }
+  /** Says what the row closed. */
+  const remove = (id: bigint): Destination | null => {
+    const closes = rows.get(id)?.closes ?? null
+    rows.delete(id)
+    return closes
+  }
+  const openUnlessClosed = (destination: Destination | null): void => {
+    if (destination !== null && ![...rows.values()].some(({ closes }) => isSame(closes, destination))) opened()
+  }
   return {
     hold: ({ id, key }, closedChannel, closes = null) => {
-      const attempt = (rows.get(id)?.attempt ?? 0) + 1
+      const before = rows.get(id)
+      const attempt = (before?.attempt ?? 0) + 1
       const retryInMs = backoffMs(attempt, backoff, random)
       rows.set(id, { key, attempt, untilMs: now() + retryInMs, closedChannel, closes })
+      openUnlessClosed(before?.closes ?? null)
       return { attempt, retryInMs }
     },
     wentThrough: (id) => {
-      const closes = rows.get(id)?.closes ?? null
-      rows.delete(id)
-      if (closes === null) return
-      for (const row of rows.values()) if (isSame(row.closes, closes)) row.closes = null
+      const closed = remove(id)
+      if (closed === null) return
+      for (const row of rows.values()) if (isSame(row.closes, closed)) row.closes = null
+      opened()
     },
     release: (id) => {
-      rows.delete(id)
+      openUnlessClosed(remove(id))
     },
-    ids: () => rows.keys(),
     waiting: () => waiting().map(([id]) => id),
     closed: () => {
       const closed = new Map<string, Destination>()

@@ -19,7 +19,10 @@ const lastConfirmsMs = 2_000
 /** How long the statements that run when the time is over may take: they delete what was confirmed, milliseconds. */
 const lastStatementsMs = 1_000
 
-/** The most lanes of one relay: each may have a window of messages in memory. */
+/** After as many there may be more of them, and then it asks again this soon, milliseconds. */
+const nextSweepMs = 200
+
+/** The most lanes that one relay carries at a time: each may have a window of messages in memory. One that sleeps has none. */
 const mostLanes = 32
 
 /**
@@ -41,11 +44,15 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   let linkedAtMs = performance.now()
   let tendAtMs = performance.now() + spreadMs(tendMs)
 
-  const takeLanes = async (): Promise<void> => {
+  /** Says whether there may be more. */
+  const takeLanes = async (): Promise<boolean> => {
     const home = await owner.ownHome()
     if (home !== null) crew.start(home)
-    const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - owner.lanes().length) : 0
-    if (room > 0) for (const lane of await owner.adopt(room)) crew.start(lane)
+    const awake = owner.lanes().filter(({ asleep }) => !asleep)
+    const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - awake.length) : 0
+    const adopted = room > 0 ? await owner.adopt(room) : []
+    for (const lane of adopted) crew.start(lane)
+    return adopted.length === adoptAtATime
   }
 
   /** A Postgres that says nothing must not hold up the end. */
@@ -65,9 +72,10 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
 
   const unwatchEnd = onAbort(over, () => void hurry())
   while (!ending.aborted) {
+    let mayBeMore = false
     if (link.up()) {
       linkedAtMs = performance.now()
-      await tryUntilDone(takeLanes, settings, ending)
+      mayBeMore = (await tryUntilDone(takeLanes, settings, ending)) ?? false
     } else if (performance.now() - linkedAtMs > settings.brokerDeadlineMs) {
       await tryUntilDone(crew.releaseAll, settings, ending)
     }
@@ -75,7 +83,7 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
       await tryUntilDone(() => tendRegister(session), settings, ending)
       tendAtMs = performance.now() + spreadMs(tendMs)
     }
-    await attention.wait(spreadMs(sweepMs), ending)
+    await attention.wait(spreadMs(mayBeMore ? nextSweepMs : sweepMs), ending)
   }
   const ownsHome = owner.lanes().some(({ lane }) => lane === owner.home.lane)
   const wasInTime = ownsHome || (await takeHomeAtLast())

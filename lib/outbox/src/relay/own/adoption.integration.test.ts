@@ -32,6 +32,23 @@ test('a scheduled row of a lane without an owner goes out when it is due', async
   await expect.poll(() => lane.count(lane.name), soon).toBe(1)
 })
 
+test('lanes that cannot be emptied do not keep a relay from others', async () => {
+  const dead = Array.from({ length: 40 }, (_, index) => `${lane.name} dead ${index}`)
+  await lane.db.query(
+    `with dead as (insert into outbox_lane (name) select unnest($1::text[]) returning id)
+     insert into outbox_message (lane, message_id, routing_key, payload)
+     select id, gen_random_uuid(), $2, '1' from dead`,
+    [dead, `${lane.name}.missing`],
+  )
+  const relay = neighbour()
+  await relay.start()
+  const carried = () => relay.saw('relay.owned').filter((owned) => 'lane' in owned && dead.includes(owned.lane)).length
+  await expect.poll(carried, { timeout: 30_000, interval: 50 }).toBe(40)
+  await lane.commit(message('good'))
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  await lane.db.query('delete from outbox_message')
+})
+
 test('a lane with an owner is nobody else to carry', async () => {
   const owner = lane.relay()
   await owner.runOnce()

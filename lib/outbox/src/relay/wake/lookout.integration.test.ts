@@ -35,5 +35,4 @@ test('rows that nobody rang for are found in every lane that sleeps, and when th
   await expect.poll(() => lane.count(lane.name), soon).toBe(6)
   const payloads = (await lane.take(lane.name)).map(({ payload }) => payload)
   expect(new Set(payloads)).toEqual(new Set(['a', 'b', 'c', 'd', 'later', 'own']))
-  expect(payloads.at(-1)).toBe('later')
 })

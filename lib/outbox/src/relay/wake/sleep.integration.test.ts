@@ -161,6 +161,16 @@ test('a doorbell that was lost with its session is taken again', async () => {
   await expect.poll(() => lane.rows(), soon).toBe(0)
 })
 
+/** The sessions that hold the lane's doorbell. */
+const sleepingSessions = async (): Promise<{ pid: number }[]> => {
+  const { rows } = await lane.db.query<{ pid: number }>(
+    `select pid from pg_locks where locktype = 'advisory' and classid::bigint = $1 and objid::bigint = $2 and granted
+       and database = (select oid from pg_database where datname = current_database())`,
+    [lockClasses.sleeper, lane.id],
+  )
+  return rows
+}
+
 test('a relay that gives up a lane in which it sleeps leaves the doorbell to the next one', async () => {
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)
@@ -170,11 +180,12 @@ test('a relay that gives up a lane in which it sleeps leaves the doorbell to the
   ]
   await first.start()
   await expect.poll(() => lane.isAsleep(), soon).toBe(true)
+  const [former] = await sleepingSessions()
   await second.start()
   await proxy.stop()
   await expect.poll(() => second.saw('relay.owned').length, soon).toBe(1)
   expect(first.saw('relay.released')).toHaveLength(1)
-  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
+  await expect.poll(sleepingSessions, soon).toEqual([expect.not.objectContaining(former ?? {})])
 })
 
 test.each(['unkeyed', 'keyed', 'parked'])('a relay whose rows are all held back sleeps: %s', async (kind) => {

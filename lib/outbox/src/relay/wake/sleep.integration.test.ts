@@ -188,21 +188,31 @@ test('a relay that gives up a lane in which it sleeps leaves the doorbell to the
   await expect.poll(sleepingSessions, soon).toEqual([expect.not.objectContaining(former ?? {})])
 })
 
-test.each(['unkeyed', 'keyed', 'parked'])('a relay whose rows are all held back sleeps: %s', async (kind) => {
-  const home = kind === 'unkeyed' ? lane.name : 'key 1'
-  const relay = lane.relay({ pollMs, lane: home, parkAfter: kind === 'parked' ? 1 : 10, refusedBackoff: longBackoff })
-  await lane.db.query(
-    `insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, payload)
+test.each(['unkeyed', 'keyed', 'parked', 'untried'])(
+  'a relay whose rows are all held back sleeps: %s',
+  async (kind) => {
+    const home = kind === 'unkeyed' || kind === 'untried' ? lane.name : 'key 1'
+    const relay = lane.relay({
+      pollMs,
+      lane: home,
+      // The first row closes the destination of the others before they are read.
+      window: kind === 'untried' ? 1 : 2_000,
+      parkAfter: kind === 'parked' ? 1 : 10,
+      refusedBackoff: longBackoff,
+    })
+    await lane.db.query(
+      `insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, payload)
      select id, gen_random_uuid(), 'amq.direct', 'nobody', case when kind = 'key' then $2 end, number::text::json
      from outbox_lane, generate_series(1, 3) as number where name = $1`,
-    [home, kind],
-  )
-  await relay.start()
-  await expect.poll(() => relay.saw(kind === 'parked' ? 'relay.parked' : 'relay.refused').length, soon).toBe(1)
-  // One that looks again and again asks more often than this. One that sleeps beats every other second.
-  await expect.poll(() => isQuiet(home, '1 second'), soon).toBe(true)
-  await lane.db.query('truncate outbox_message, outbox_parked')
-})
+      [home, kind],
+    )
+    await relay.start()
+    await expect.poll(() => relay.saw(kind === 'parked' ? 'relay.parked' : 'relay.refused').length, soon).toBe(1)
+    // One that looks again and again asks more often than this. One that sleeps beats every other second.
+    await expect.poll(() => isQuiet(home, '1 second'), soon).toBe(true)
+    await lane.db.query('truncate outbox_message, outbox_parked')
+  },
+)
 
 test.each(['unkeyed', 'keyed'])('a refused row that somebody deletes lets its relay sleep: %s', async (kind) => {
   const home = kind === 'unkeyed' ? lane.name : 'key 1'

@@ -46,7 +46,9 @@ const noRight = 403
 type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 
 const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): ConfirmChannel => {
-  const inFlight = new Set<(outcome: PublishOutcome) => void>()
+  /** How each publish in flight is ended, with its message id. */
+  const inFlight = new Map<(outcome: PublishOutcome) => void, string>()
+  /** The ids of messages in flight that came back. */
   const returned = new Set<string>()
   let fault: Fault | null = null
   let ended: OutboxError | null = null
@@ -54,7 +56,7 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
   const end = (cause: OutboxError) => {
     if (ended !== null) return
     ended = cause
-    for (const settle of inFlight) settle({ kind: 'unknown', cause })
+    for (const settle of inFlight.keys()) settle({ kind: 'unknown', cause })
   }
   channel.on('error', (error: Error) => {
     const code: unknown = Reflect.get(error, 'code')
@@ -75,8 +77,9 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     if (ended !== null) return endLater({ kind: 'unknown', cause: ended })
     const settle = (outcome: PublishOutcome) => {
       if (!inFlight.delete(settle)) return
-      // Two rows may share a message id, so none is forgotten while another one may still be answered by it.
-      if (inFlight.size === 0) returned.clear()
+      // Two rows may share a message id, so it is remembered as long as another one may still be answered by it.
+      const { messageId } = row
+      if (returned.has(messageId) && ![...inFlight.values()].includes(messageId)) returned.delete(messageId)
       onEnd(outcome)
     }
     try {
@@ -92,7 +95,7 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
             settle(returned.has(row.messageId) ? refused('unroutable', 'destination', 'no queue takes it') : confirmed)
         },
       )
-      inFlight.add(settle)
+      inFlight.set(settle, row.messageId)
     } catch (error) {
       // A link that is being closed takes nothing; any other error means that the row could not be encoded, and
       // then nothing of it was written.

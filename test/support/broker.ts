@@ -15,6 +15,8 @@ export type Broker = {
   count: (queue: string) => Promise<number>
   /** Takes and acknowledges all messages that are ready. */
   takeAll: (queue: string) => Promise<TakenMessage[]>
+  /** The payloads of all messages that are ready. They stay; none are in a queue that is not there. */
+  look: (queue: string) => Promise<unknown[]>
   deleteQueue: (queue: string) => Promise<void>
   /** Publishes to a queue as JSON and waits for the confirm. */
   publish: (queue: string, payload: unknown, options?: Options.Publish) => Promise<void>
@@ -56,6 +58,23 @@ export const openBroker = async (url: string): Promise<Broker> => {
           })
         }
       }),
+    look: async (queue) => {
+      const channel = await connection.createChannel()
+      channel.on('error', () => undefined)
+      const payloads: unknown[] = []
+      try {
+        for (;;) {
+          const message = await channel.get(queue)
+          if (message === false) break
+          payloads.push(parsed(message.content))
+        }
+        // Closed without an ack, the channel gives them back.
+        await channel.close()
+      } catch (error) {
+        if (!isNotFound(error)) throw error
+      }
+      return payloads
+    },
     deleteQueue: (queue) =>
       onChannel(async (channel) => {
         await channel.deleteQueue(queue)
@@ -69,3 +88,16 @@ export const openBroker = async (url: string): Promise<Broker> => {
     close: () => connection.close(),
   }
 }
+
+/** Bytes that are no JSON are told as they are. */
+const parsed = (content: Buffer): unknown => {
+  const text = content.toString('utf8')
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+const isNotFound = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'code' in error && error.code === 404

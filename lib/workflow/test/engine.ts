@@ -17,8 +17,10 @@ import {
   type WorkerOptions,
   WorkflowStep,
 } from '../src/index.ts'
+import { openConservation } from './conservation.ts'
 import { openLooks } from './looks.ts'
 import { publishBytes } from './publish-bytes.ts'
+import { findStuck } from './stuck.ts'
 
 /** A step as a test writes it. It leads to the one that is written after it. */
 export type StepDraft = {
@@ -74,6 +76,10 @@ export const openEngine = async () => {
     em: () => orm.em.fork(),
     query,
     ...looks,
+    ...openConservation(query),
+
+    /** What will never move by itself, while no worker is at work. */
+    stuck: () => findStuck(query, broker),
 
     saveWorkflow: async (...drafts: readonly [StepDraft, ...StepDraft[]]): Promise<SavedWorkflow> => {
       const workflow = { id: uuidv7(), version: 1 }

@@ -8,9 +8,6 @@ export const openLooks = (query: (text: string, values?: unknown[]) => Promise<u
   statusOf: async (runId: string): Promise<string> =>
     runRows.parse(await query(`select status from workflow_run where id = $1`, [runId]))[0].status,
 
-  /** Steps of any run whose counters differ from the rows that they count. */
-  untrueCounters: () => query(untrueCountersSql),
-
   /** How many messages wait in the outbox, those for later included. */
   outboxRows: async (): Promise<number> => countRows.parse(await query(outboxRowsSql))[0].count,
 })
@@ -46,20 +43,6 @@ const jobsSql = `
 
 const runRows = z.tuple([z.object({ status: z.string() })])
 const countRows = z.tuple([z.object({ count: z.int() })])
-
-const untrueCountersSql = `
-  select counted.*, actual.*
-  from workflow_run_step counted,
-    lateral (
-      select count(*) filter (where status = 'staged') as staged,
-             count(*) filter (where status in ('queued', 'running')) as belt,
-             count(*) filter (where status = 'succeeded') as succeeded,
-             count(*) filter (where status = 'failed') as failed,
-             count(*) filter (where status = 'cancelled') as cancelled
-      from workflow_job job where job.run_id = counted.run_id and job.step_id = counted.step_id
-    ) actual
-  where (counted.staged, counted.belt, counted.succeeded, counted.failed, counted.cancelled)
-    is distinct from (actual.staged, actual.belt, actual.succeeded, actual.failed, actual.cancelled)`
 
 const outboxRowsSql = `
   select (select count(*) from outbox_message)::int + (select count(*) from outbox_scheduled)::int as count`

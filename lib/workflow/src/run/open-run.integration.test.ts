@@ -1,20 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { queryable, registerLane } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Engine, openEngine, type SavedWorkflow, type StepDraft } from '../../test/engine.ts'
+import { beforeAll, expect, test } from 'vitest'
+import { type Engine, type SavedWorkflow, type StepDraft } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
 import { openRun, type RunStart } from './open-run.ts'
 
 let engine: Engine
 /** A lane that no relay reads, so that its messages stay to be looked at. */
 let lane: number
 
-beforeAll(async () => {
-  engine = await openEngine()
-  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+useEngine((opened) => {
+  engine = opened
 })
 
-afterAll(() => engine.close())
+beforeAll(async () => {
+  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+})
 
 const start = (workflow: SavedWorkflow, more: Partial<RunStart> = {}): RunStart => ({
   workflow,

@@ -1,14 +1,13 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Engine, openEngine } from '../../test/engine.ts'
+import { expect, test } from 'vitest'
+import type { Engine } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
 import { settleRun, settleWaitingRuns } from './settle-run.ts'
 
 let engine: Engine
 
-beforeAll(async () => {
-  engine = await openEngine()
+useEngine((opened) => {
+  engine = opened
 })
-
-afterAll(() => engine.close())
 
 /** A run of one job whose worker died after its commit and before it looked whether the run is over. */
 const runWithoutHint = async (status: 'succeeded' | 'failed' | 'running'): Promise<string> => {

@@ -1,17 +1,14 @@
 import { waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type Engine, functionOf, openEngine, type StepDraft } from '../../test/engine.ts'
+import { expect, test } from 'vitest'
+import { type Engine, functionOf, type StepDraft } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
 import { fail, retry, snooze } from '../index.ts'
 
 let engine: Engine
 
-beforeAll(async () => {
-  engine = await openEngine()
+useEngine((opened) => {
+  engine = opened
 })
-
-afterEach(() => engine.stopWorkers())
-
-afterAll(() => engine.close())
 
 const hourMs = 3_600_000
 

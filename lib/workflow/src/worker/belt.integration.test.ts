@@ -1,21 +1,20 @@
 import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type Engine, functionOf, openEngine, silentLog } from '../../test/engine.ts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Engine, functionOf, silentLog } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
 
 let engine: Engine
 let link: Proxy
 
+useEngine((opened) => {
+  engine = opened
+})
+
 beforeAll(async () => {
-  engine = await openEngine()
   link = await startProxy(engine.rabbitmqUrl)
 })
 
-afterEach(() => engine.stopWorkers())
-
-afterAll(async () => {
-  await link.stop()
-  await engine.close()
-})
+afterAll(() => link.stop())
 
 test('a queue that is there with other arguments is told by name and argument, and each try leaves no connection', async () => {
   await engine.broker.declareQueue('other')

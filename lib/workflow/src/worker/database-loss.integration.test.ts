@@ -1,25 +1,23 @@
 import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { type Engine, functionOf, openEngine, silentLog } from '../../test/engine.ts'
+import { type Engine, functionOf, silentLog } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
+import { useEngine } from '../../test/use-engine.ts'
 
 let engine: Engine
 let link: Proxy
 
+useEngine((opened) => {
+  engine = opened
+})
+
 beforeAll(async () => {
-  engine = await openEngine()
   link = await startProxy(engine.databaseUrl)
 })
 
-afterEach(async () => {
-  link.resume()
-  await engine.stopWorkers()
-})
+afterEach(() => link.resume())
 
-afterAll(async () => {
-  await link.stop()
-  await engine.close()
-})
+afterAll(() => link.stop())
 
 /** A worker whose way to Postgres can break, with a function that gives two items when `go` is called. */
 const startSplit = async (name: string) => {

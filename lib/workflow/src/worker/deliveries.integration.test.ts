@@ -1,16 +1,13 @@
 import { waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
+import { expect, test } from 'vitest'
+import { type Engine, functionOf } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
 
 let engine: Engine
 
-beforeAll(async () => {
-  engine = await openEngine()
+useEngine((opened) => {
+  engine = opened
 })
-
-afterEach(() => engine.stopWorkers())
-
-afterAll(() => engine.close())
 
 /** A first step that splits when it is let go, and a second that takes the parts. */
 const splitWorkflow = (name: string) =>
@@ -208,12 +205,10 @@ test('what keeps a run from being ended is told, and is no fault of its job', as
   await engine.query(`
     create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this run'; end $$;
     create trigger refuse before update on workflow_run for each row execute function refuse()`)
-  onTestFinished(async () => {
-    await engine.query('drop function refuse cascade')
-  })
   const worker = await engine.startWorker([functionOf('unended', () => 'done')])
   const run = await engine.begin(await engine.saveWorkflow({ functionName: 'unended', outputType: 'single' }), null)
   await waitFor(() => worker.saw('delivery.dropped').length > 0)
+  await engine.query('drop function refuse cascade')
   expect(worker.saw('delivery.handed-back')).toMatchObject([
     { error: { message: expect.stringContaining('not this run') } },
   ])

@@ -1,16 +1,13 @@
 import { startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
+import { expect, test } from 'vitest'
+import { type Engine, functionOf } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
 
 let engine: Engine
 
-beforeAll(async () => {
-  engine = await openEngine()
+useEngine((opened) => {
+  engine = opened
 })
-
-afterEach(() => engine.stopWorkers())
-
-afterAll(() => engine.close())
 
 /** Begins one job for each payload at a step of the function. */
 const beginJobs = async (functionName: string, payloads: readonly unknown[]): Promise<string> =>

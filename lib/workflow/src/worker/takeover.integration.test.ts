@@ -3,16 +3,20 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { type Engine, functionOf, laneName, openEngine } from '../../test/engine.ts'
+import { type Engine, functionOf, laneName } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
+import { useEngine } from '../../test/use-engine.ts'
 
 const program = fileURLToPath(new URL('../../test/split-worker.ts', import.meta.url))
 
 let engine: Engine
 let links: { broker: Proxy; database: Proxy }
 
+useEngine((opened) => {
+  engine = opened
+})
+
 beforeAll(async () => {
-  engine = await openEngine()
   const [broker, database] = await Promise.all([startProxy(engine.rabbitmqUrl), startProxy(engine.databaseUrl)])
   links = { broker, database }
 })
@@ -20,13 +24,9 @@ beforeAll(async () => {
 afterEach(async () => {
   links.broker.resume()
   links.database.resume()
-  await engine.stopWorkers()
 })
 
-afterAll(async () => {
-  await Promise.all([links.broker.stop(), links.database.stop()])
-  await engine.close()
-})
+afterAll(() => Promise.all([links.broker.stop(), links.database.stop()]))
 
 const next = (name: string) => functionOf(`${name}.next`, () => undefined)
 

@@ -1,16 +1,13 @@
 import { waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
+import { expect, test } from 'vitest'
+import { type Engine, functionOf } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
 
 let engine: Engine
 
-beforeAll(async () => {
-  engine = await openEngine()
+useEngine((opened) => {
+  engine = opened
 })
-
-afterEach(() => engine.stopWorkers())
-
-afterAll(() => engine.close())
 
 /** Every kind of JSON value, and texts that look like another kind. */
 const values = [

@@ -1,0 +1,66 @@
+/** One statement on the database, in whatever transaction it is. */
+type Query = (text: string, values?: unknown[]) => Promise<unknown[]>
+
+/**
+ * What must hold at every moment for every reader: each counter is the number of rows that it counts, what came out of
+ * a step went into the next one, item by item, and a run that is over has nothing open. Gives whatever does not.
+ */
+export const openConservation = (query: Query) => ({
+  /** Steps of any run whose counters differ from the rows that they count. */
+  untrueCounters: () => query(untrueCountersSql),
+
+  /** Jobs whose children are not those that their step gives; runs without one root; runs that ended too soon. */
+  unconserved: async (): Promise<unknown[]> => [
+    ...(await query(falseChildrenSql)),
+    ...(await query(falseRootsSql)),
+    ...(await query(endedTooSoonSql)),
+  ],
+})
+
+const untrueCountersSql = `
+  select counted.*, actual.*
+  from workflow_run_step counted left join (
+    select run_id, step_id,
+           count(*) filter (where status = 'staged') as staged,
+           count(*) filter (where status in ('queued', 'running')) as belt,
+           count(*) filter (where status = 'succeeded') as succeeded,
+           count(*) filter (where status = 'failed') as failed,
+           count(*) filter (where status = 'cancelled') as cancelled
+    from workflow_job group by run_id, step_id
+  ) actual using (run_id, step_id)
+  where (counted.staged, counted.belt, counted.succeeded, counted.failed, counted.cancelled)
+    is distinct from (coalesce(actual.staged, 0), coalesce(actual.belt, 0), coalesce(actual.succeeded, 0),
+                      coalesce(actual.failed, 0), coalesce(actual.cancelled, 0))`
+
+const falseChildrenSql = `
+  with children as (
+    select parent_id, count(*) as jobs, count(distinct item_index) as places, min(item_index) as first,
+           max(item_index) as last, array_agg(distinct run_id) as runs, array_agg(distinct step_id) as steps
+    from workflow_job where parent_id is not null
+    group by parent_id
+  )
+  select parent.id, parent.status, step.name, step.output_type, children.*
+  from workflow_job parent
+  join workflow_run run on run.id = parent.run_id
+  join workflow_step step on step.id = parent.step_id and step.version = run.version
+  full join children on children.parent_id = parent.id
+  where case
+    when parent.id is null then true
+    when parent.status <> 'succeeded' or step.next_step_id is null then children.jobs > 0
+    when step.output_type = 'multiple' and children.jobs is null then false
+    else (children.first, children.last, children.places, children.runs, children.steps) is distinct from
+         (0, children.jobs - 1, children.jobs, array[parent.run_id], array[step.next_step_id])
+      or (children.jobs > 1 and step.output_type is distinct from 'multiple')
+  end`
+
+const falseRootsSql = `
+  select run.id, count(job.id) as roots
+  from workflow_run run left join workflow_job job on job.run_id = run.id and job.parent_id is null
+  where run.status <> 'skipped'
+  group by run.id
+  having count(job.id) <> 1`
+
+const endedTooSoonSql = `
+  select run.id, run.status, job.id as "jobId", job.status as "jobStatus"
+  from workflow_run run join workflow_job job on job.run_id = run.id
+  where run.finished_at is not null and job.finished_at is null`

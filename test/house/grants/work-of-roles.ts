@@ -9,11 +9,11 @@ import { openControlSession } from '../../../lib/outbox/src/relay/own/control-se
 import { tendRegister } from '../../../lib/outbox/src/relay/own/tend-register.ts'
 import { cronJobFunction, openOrm, publishFunctions, settleWaitingRuns } from '../../../lib/workflow/src/index.ts'
 import { claimJob } from '../../../lib/workflow/src/job/claim-job.ts'
-import { commitJobs } from '../../../lib/workflow/src/job/commit-jobs.ts'
 import { findJobs } from '../../../lib/workflow/src/job/find-jobs.ts'
-import type { Ending, FinishedJob } from '../../../lib/workflow/src/job/held-job.ts'
+import type { Ending, FinishedJob, NextStep } from '../../../lib/workflow/src/job/held-job.ts'
+import { writeUnit } from '../../../lib/workflow/src/job/unit/write-unit.ts'
 import { loadSteps } from '../../../lib/workflow/src/run/load-steps.ts'
-import { settleRun } from '../../../lib/workflow/src/run/settle-run.ts'
+import { settle } from '../../../lib/workflow/src/run/settle/settle.ts'
 import { fireTick } from '../../../workers/cron-job/src/tick.ts'
 
 /** Where the work is done. `admin` is the API under a user who may do everything. */
@@ -44,24 +44,30 @@ const worker: Work = async (url, { admin }) => {
     const jobs = [...(await findJobs(fork(), jobIds)).values()]
     const steps = await loadSteps(fork(), workflowId, 1)
     const finished: FinishedJob[] = []
-    for (const [index, ending] of endings.entries()) {
+    for (const [index, endingOf] of endings.entries()) {
       const job = jobs[index]
       const step = steps.find(({ id }) => id === job?.stepId)
-      if (job === undefined || step === undefined) throw new Error(`there is no job to end ${ending.kind}`)
+      if (job === undefined || step?.next === undefined || step.next === null) {
+        throw new Error(`there is no job with a next step to end ${index}`)
+      }
       const claim = randomUUID()
       await claimJob(fork(), job, claim, 'worker')
-      finished.push({ job: { ...job, payload: job.payload, claim, step }, ending, elapsedMs: 1 })
+      finished.push({
+        job: { ...job, functionName: step.functionName, claim },
+        ending: endingOf(step.next),
+        elapsedMs: 1,
+      })
     }
-    const { won } = await commitJobs(fork(), finished, { worker: 'worker', lane })
+    const { won } = await fork().transactional((em) => writeUnit(em, { ends: finished }, { worker: 'worker', lane }))
     if (won.size !== endings.length) throw new Error(`${won.size} jobs were written, not ${endings.length}`)
-    await settleRun(fork(), runId)
+    await settle(fork(), [runId])
   })
 }
 
-const endings: readonly Ending[] = [
-  { kind: 'succeeded', placed: { items: [1, 2] } },
-  { kind: 'failed', error: { code: 'attempt_failed', message: 'no' } },
-  { kind: 'requeued', attempt: 1, delayMs: 60_000, error: null },
+const endings: readonly ((next: NextStep) => Ending)[] = [
+  (next) => ({ kind: 'succeeded', placed: { kind: 'items', items: [1, 2], next } }),
+  () => ({ kind: 'failed', error: { code: 'attempt_failed', message: 'no' } }),
+  () => ({ kind: 'requeued', attempt: 1, delayMs: 60_000, error: null }),
 ]
 
 /** Tends the register; carries rows of its lane, one for later and one that is parked too, and of an orphan; sleeps. */

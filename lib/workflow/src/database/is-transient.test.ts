@@ -12,6 +12,7 @@ test.each([
   ['08006', 'connection failure'],
   ['ECONNREFUSED', 'refused socket'],
   ['ECONNRESET', 'reset socket'],
+  ['EPIPE', 'a socket whose other end is closed'],
 ])('%s (%s) may pass by itself', (code) => {
   expect(isTransient(withCode(code))).toBe(true)
 })

@@ -17,19 +17,25 @@ const protocolViolation = '08P01'
  */
 export const isTransient = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false
-  const code = sqlState(error)
-  if (code !== undefined) return transientClasses.has(code.slice(0, 2)) && code !== protocolViolation
+  const refusal = databaseErrorOf(error)
+  if (refusal !== null) return transientClasses.has(refusal.code.slice(0, 2)) && refusal.code !== protocolViolation
   return isLinkFault(error)
 }
 
-/** What Postgres calls an error, five characters; undefined for one that is not its own. */
-export const sqlState = (error: Error): string | undefined => {
-  if ('code' in error && typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code)) return error.code
+/** What Postgres said of an error: its SQLSTATE and, of a constraint, the table. Null for one that is not its own. */
+export const databaseErrorOf = (error: unknown): { code: string; table: string | null } | null => {
+  if (!(error instanceof Error)) return null
+  if ('code' in error && typeof error.code === 'string' && isSqlState(error.code)) {
+    return { code: error.code, table: 'table' in error && typeof error.table === 'string' ? error.table : null }
+  }
   // MikroORM wraps what the driver threw.
-  return error.cause instanceof Error ? sqlState(error.cause) : undefined
+  return databaseErrorOf(error.cause)
 }
 
 const linkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'ENOENT'])
+
+/** `EPIPE` has the form of one as well. */
+const isSqlState = (code: string): boolean => /^[0-9A-Z]{5}$/.test(code) && !linkCodes.has(code)
 
 const isLinkFault = (error: Error): boolean => {
   if ('code' in error && typeof error.code === 'string' && linkCodes.has(error.code)) return true

@@ -13,20 +13,27 @@ export type StepOfRun = {
   outputType: 'single' | 'multiple' | null
   retry: Partial<RetryPolicy>
   timeoutMs: number | null
-  next: { id: string; functionName: string } | null
+  next: NextStep | null
 }
 
-/** A job as a worker holds it. `seq` and `claim` are what its writes are compared with. */
-export type HeldJob = {
+/** Where the jobs of a step lead. */
+export type NextStep = { id: string; functionName: string }
+
+/** What of a job on the belt its end is written with. `seq` and `claim` are what the write is compared with. */
+export type JobOnBelt = {
   id: string
   runId: string
+  stepId: string
+  /** Whose queue it is in. */
+  functionName: string
   seq: number
   claim: string | null
   attempt: number
-  payload: unknown
   traceparent: string
-  step: StepOfRun
 }
+
+/** A job as a worker holds it to run it. */
+export type HeldJob = JobOnBelt & { payload: unknown; step: StepOfRun }
 
 /** How an attempt at a job ended. A requeued job gets a new message after `delayMs` milliseconds. */
 export type Ending =
@@ -35,4 +42,4 @@ export type Ending =
   | { kind: 'requeued'; attempt: number; delayMs: number; error: JobError | null }
 
 /** An attempt that ended but is not written yet. */
-export type FinishedJob = { job: HeldJob; ending: Ending; elapsedMs: number }
+export type FinishedJob = { job: JobOnBelt; ending: Ending; elapsedMs: number }

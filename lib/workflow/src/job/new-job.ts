@@ -1,7 +1,5 @@
 import { v7 as uuidv7 } from 'uuid'
 import type { OutboxMessage } from '@esteira/outbox'
-import type { EntityManager } from '@mikro-orm/postgresql'
-import { WorkflowJob } from '../model/workflow-job.ts'
 import { newTraceparent } from '../trace/traceparent.ts'
 
 /** A job that is about to be written, with an id that sorts by time. */
@@ -20,11 +18,6 @@ export const newJob = (of: Omit<NewJob, 'id' | 'traceparent'>): NewJob => ({
   traceparent: newTraceparent(),
   ...of,
 })
-
-/** Adds the job's row to the unit of work: it is on the belt from the commit on. JSON's null is SQL's. */
-export const createJob = (em: EntityManager, job: NewJob): void => {
-  em.create(WorkflowJob, { ...job, payload: job.payload ?? null, output: null, status: 'queued' }, { persist: true })
-}
 
 /** What travels: a reference to the job and which of its messages this is, never the work itself. */
 export type JobReference = { jobId: string; seq: number }

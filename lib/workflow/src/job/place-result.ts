@@ -1,11 +1,19 @@
 import { WorkflowError } from '../errors.ts'
 import { describeKind } from '../faults/wording.ts'
+import type { NextStep } from './held-job.ts'
 
 /** What of a step decides where a result goes. */
-type Outlet = { name: string; outputType: 'single' | 'multiple' | null; next: object | null }
+type Outlet = { name: string; outputType: 'single' | 'multiple' | null; next: NextStep | null }
 
-/** Where a result goes: to the next step, one job an item, or onto the job itself. */
-export type Placed = { items: unknown[] } | { output: unknown }
+/**
+ * Where a result goes: to the next step, as one job an item or one with the whole; nowhere, so that the next step gets
+ * the input; or onto the job itself.
+ */
+export type Placed =
+  | { kind: 'items'; items: unknown[]; next: NextStep }
+  | { kind: 'whole'; result: unknown; next: NextStep }
+  | { kind: 'input'; next: NextStep }
+  | { kind: 'output'; output: unknown }
 
 /**
  * Places a function's result by the step's `outputType`: `multiple` gives one job an item, `single` one job with the
@@ -14,14 +22,15 @@ export type Placed = { items: unknown[] } | { output: unknown }
  *
  * @throws WorkflowError `output_invalid` when the result of a `multiple` step is not an array.
  */
-export const placeResult = (step: Outlet, result: unknown, input: unknown, what = 'result'): Placed => {
-  if (step.outputType === 'multiple' && !Array.isArray(result)) {
+export const placeResult = ({ name, outputType, next }: Outlet, result: unknown, what = 'result'): Placed => {
+  if (outputType === 'multiple' && !Array.isArray(result)) {
     throw new WorkflowError(
       'output_invalid',
-      `step "${step.name}" has outputType "multiple": its ${what} must be an array, but ${describeKind(result)} came`,
+      `step "${name}" has outputType "multiple": its ${what} must be an array, but ${describeKind(result)} came`,
     )
   }
-  if (step.next === null) return { output: step.outputType ? (result ?? null) : null }
-  if (step.outputType === 'multiple') return { items: Array.isArray(result) ? result : [] }
-  return { items: [step.outputType === 'single' ? (result ?? null) : input] }
+  if (next === null) return { kind: 'output', output: outputType ? (result ?? null) : null }
+  if (outputType === 'multiple') return { kind: 'items', items: Array.isArray(result) ? result : [], next }
+  if (outputType === 'single') return { kind: 'whole', result: result ?? null, next }
+  return { kind: 'input', next }
 }

@@ -4,13 +4,13 @@ import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
 import { cronJobFunctionName } from '../cron/cron-job.ts'
 import { WorkflowError } from '../errors.ts'
-import { writeEnds } from '../job/commit-jobs.ts'
 import type { Ending, StepOfRun } from '../job/held-job.ts'
-import { createJob, jobMessage, newJob } from '../job/new-job.ts'
+import { jobMessage, newJob } from '../job/new-job.ts'
 import { placeResult } from '../job/place-result.ts'
-import type { JobError } from '../model/workflow-job.ts'
+import { writeUnit } from '../job/unit/write-unit.ts'
+import { type JobError, WorkflowJob } from '../model/workflow-job.ts'
 import { loadSteps } from './load-steps.ts'
-import { settleRun } from './settle-run.ts'
+import { settle } from './settle/settle.ts'
 
 /** What begins a run. `lane` is the outbox lane of the process that begins it. */
 export type RunStart = {
@@ -36,7 +36,7 @@ export type OpenedRun = { runId: string; created: boolean; error: JobError | nul
 export const openRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
   const opened = await em.transactional((em) => writeRun(em, start))
   // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.
-  if (opened.created) await settleRun(em, opened.runId)
+  if (opened.created) await settle(em, [opened.runId])
   return opened
 }
 
@@ -53,21 +53,23 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> 
   if (!run.created) return { runId: run.id, created: false, error: null }
   await insertCounters(em, run.id, steps, step)
   const job = newJob({ runId: run.id, stepId: step.id, parentId: null, itemIndex: null, payload: start.payload })
-  createJob(em, job)
+  // JSON's null is SQL's.
+  em.create(WorkflowJob, { ...job, payload: job.payload ?? null, output: null, status: 'queued' }, { persist: true })
   await em.flush()
   if (step.functionName !== cronJobFunctionName) {
     await enqueue(em, jobMessage(step.functionName, { ...job, seq: 1 }), { lane: start.lane })
     return { runId: run.id, created: true, error: null }
   }
   const ending = produce(step, start.payload)
-  await writeEnds(em, [{ job: { ...job, seq: 1, claim: null, attempt: 0, step }, ending, elapsedMs: 0 }], start)
+  const produced = { ...job, functionName: step.functionName, seq: 1, claim: null, attempt: 0 }
+  await writeUnit(em, { ends: [{ job: produced, ending, elapsedMs: 0 }] }, start)
   return { runId: run.id, created: true, error: ending.kind === 'failed' ? ending.error : null }
 }
 
 /** A producer's result is its payload. */
 const produce = (step: StepOfRun, payload: unknown): Exclude<Ending, { kind: 'requeued' }> => {
   try {
-    return { kind: 'succeeded', placed: placeResult(step, payload, payload, 'payload') }
+    return { kind: 'succeeded', placed: placeResult(step, payload, 'payload') }
   } catch (error) {
     if (!(error instanceof WorkflowError)) throw error
     return { kind: 'failed', error: { code: error.code, message: error.message } }

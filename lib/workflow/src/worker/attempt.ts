@@ -4,6 +4,7 @@ import { WorkflowError } from '../errors.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import type { Ending, HeldJob } from '../job/held-job.ts'
+import { jobError } from '../job/job-error.ts'
 import { placeResult } from '../job/place-result.ts'
 import { defaultRetryPolicy, retryDelayMs } from '../job/retry-policy.ts'
 import type { JobError } from '../model/workflow-job.ts'
@@ -22,7 +23,7 @@ export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<End
   try {
     const result = await callFunction(job, means)
     if (isOutcome(result)) return endingOf(result, job, means)
-    return { kind: 'succeeded', placed: placeResult(job.step, result, job.payload) }
+    return { kind: 'succeeded', placed: placeResult(job.step, result) }
   } catch (error) {
     const failure = describeError(error)
     return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(job, means, failure)
@@ -58,6 +59,7 @@ const callFunction = async (job: HeldJob, { fn, config, log, lost }: AttemptMean
       }),
     )
   try {
+    signal.throwIfAborted()
     // A function that ignores its signal still cannot hold the attempt open.
     return await Promise.race([work(), rejection(signal)])
   } finally {
@@ -67,6 +69,7 @@ const callFunction = async (job: HeldJob, { fn, config, log, lost }: AttemptMean
 
 const rejection = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason)
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
 
@@ -108,8 +111,3 @@ const describeError = (error: unknown): JobError => {
     error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'attempt_failed'
   return jobError(code, reasonOf(error))
 }
-
-/** Postgres stores neither NUL nor half of a surrogate pair; a job must not fail for good because its error holds one. */
-const jobError = (code: string, message: string): JobError => ({ code: storable(code), message: storable(message) })
-
-const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')

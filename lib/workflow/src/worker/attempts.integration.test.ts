@@ -224,3 +224,37 @@ test.each([
     { attempt: 2, error: { code: 'attempt_failed', message: 'odd \uFFFD' } },
   ])
 })
+
+test.each([
+  ['a cycle', () => cycle],
+  ['a bigint', () => [1n]],
+  [
+    'a toJSON that throws',
+    () => ({
+      toJSON: () => {
+        throw new Error('not now')
+      },
+    }),
+  ],
+])('a result with %s fails its job, as an output and as an item, and no other', async (_, give) => {
+  await engine.startWorker([
+    functionOf('no-json', ({ payload }) => (payload === 'good' ? ['good'] : give())),
+    functionOf('no-json.next', () => undefined),
+  ])
+  const none: StepDraft[] = []
+  for (const more of [none, [{ functionName: 'no-json.next', outputType: null } satisfies StepDraft]]) {
+    const workflow = await engine.saveWorkflow(
+      { functionName: 'CronJob', outputType: 'multiple' },
+      { functionName: 'no-json', outputType: 'single' },
+      ...more,
+    )
+    const run = await engine.begin(workflow, ['good', 'bad', 'good'])
+    expect(await engine.over(run)).toBe('failed')
+    const jobs = (await engine.jobs(run)).filter(({ step }) => step === 1)
+    expect(jobs.map(({ status }) => status)).toEqual(['succeeded', 'failed', 'succeeded'])
+    expect(jobs[1]).toMatchObject({ attempt: 1, error: { code: 'output_rejected' } })
+  }
+})
+
+const cycle: Record<string, unknown> = {}
+cycle.self = cycle

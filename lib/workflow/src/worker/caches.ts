@@ -1,21 +1,22 @@
-import type { MikroORM } from '@mikro-orm/postgresql'
 import { compileConfig, type ConfigTemplate } from '../config/resolve-config.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { StepOfRun } from '../job/held-job.ts'
-import { loadSteps } from '../run/load-steps.ts'
 import type { DeliverMeans } from './deliver.ts'
 
-/** Steps of a version never change, so each version is read once. */
-export const stepCache = (orm: MikroORM, untilDone: DeliverMeans['untilDone']): DeliverMeans['stepOf'] => {
-  const versions = boundedCache<StepOfRun[]>()
-  return async (job: FoundJob) => {
-    const key = `${job.workflowId} ${job.version}`
-    const steps =
-      versions.get(key) ??
-      versions.add(key, await untilDone(() => loadSteps(orm.em.fork(), job.workflowId, job.version)))
-    const step = steps.find(({ id }) => id === job.stepId)
-    if (step === undefined) throw new Error(`version ${job.version} of its workflow has no step ${job.stepId}`)
-    return step
+/** Steps of a version never change, so each version is read once, also when many of its jobs come in one moment. */
+export const stepCache = (
+  read: (workflowId: string, version: number) => Promise<StepOfRun[]>,
+): DeliverMeans['stepOf'] => {
+  const versions = boundedCache<Promise<StepOfRun[]>>()
+  return async ({ workflowId, version, stepId }: FoundJob) => {
+    const key = `${workflowId} ${version}`
+    const reading = versions.get(key) ?? versions.add(key, read(workflowId, version))
+    try {
+      return (await reading).find(({ id }) => id === stepId)
+    } catch (error) {
+      versions.forget(key)
+      throw error
+    }
   }
 }
 
@@ -38,6 +39,9 @@ const boundedCache = <T>(most = 1_000) => {
       const oldest = entries.keys().next()
       if (entries.size > most && !oldest.done) entries.delete(oldest.value)
       return value
+    },
+    forget: (key: string): void => {
+      entries.delete(key)
     },
   }
 }

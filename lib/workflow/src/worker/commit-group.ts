@@ -1,54 +1,89 @@
 import { unstorableText } from '@esteira/outbox'
 import { reasonOf } from '@esteira/service'
-import type { MikroORM } from '@mikro-orm/postgresql'
-import { sqlState } from '../database/is-transient.ts'
-import { type Committed, commitJobs } from '../job/commit-jobs.ts'
+import { databaseErrorOf } from '../database/is-transient.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
-import { settleRun } from '../run/settle-run.ts'
-import type { DeliverMeans } from './deliver.ts'
+import { jobError } from '../job/job-error.ts'
+import type { Placed } from '../job/place-result.ts'
+import { blameFor } from './blame.ts'
 
 /**
- * Commits finished jobs together, ends the runs that are over with them, and says of each job what was written, or null
- * when it was no longer ours.
+ * What became of a finished job: its end, perhaps another than it had, was written; it was no longer ours; or the house
+ * was at fault, and its message must come again.
  */
-export const commitGroup = async (
-  orm: MikroORM,
-  group: readonly FinishedJob[],
-  by: { worker: string; lane: number },
-  untilDone: DeliverMeans['untilDone'],
-): Promise<(Ending | null)[]> => {
-  const maybeOver = new Set<string>()
-  const commit = async (finished: readonly FinishedJob[]): Promise<Committed> => {
-    const committed = await untilDone(() => commitJobs(orm.em.fork(), finished, by))
-    for (const runId of committed.maybeOver) maybeOver.add(runId)
-    return committed
-  }
-  const written = await writeGroup(group, commit)
-  // Not with the writing: what keeps a run from being ended is no fault of the jobs.
-  for (const runId of maybeOver) await untilDone(() => settleRun(orm.em.fork(), runId))
-  return written
+export type Fate = { kind: 'written'; ending: Ending } | { kind: 'lost' } | { kind: 'refused' }
+
+export type CommitEvent = { kind: 'commit.refused'; jobs: number; reason: string }
+
+export type CommitMeans = {
+  /** Writes finished jobs in one unit of work, again through bad moments; gives those that were still ours. */
+  write: (finished: readonly FinishedJob[]) => Promise<ReadonlySet<FinishedJob>>
+  observe: (event: CommitEvent) => void
+  /** Aborted when the worker has stopped: what cannot be written then is nobody's fault. */
+  stopped: AbortSignal
 }
 
-/** A group that the database refuses is written one by one, so that only the job whose result cannot be stored fails. */
-const writeGroup = async (
+/** A finished job and its place in the group. One job may be there twice, when its message came twice. */
+type Entry = { place: number; finished: FinishedJob }
+
+/** Two jobs that are refused one after the other, each alone, and not for what they hold: so would all others be. */
+const mostHouseFaults = 2
+
+/**
+ * Commits finished jobs together. A group that is refused is halved until the guilty are found: a job whose result
+ * cannot be stored ends `failed`, and the others are written as they are. One that is guilty among `n` costs at most
+ * `2 log2 n + 1` units of work. For a fault of the house no job fails; after the second one the search ends, and what
+ * is not written is refused, told once.
+ */
+export const commitGroup = async (
   group: readonly FinishedJob[],
-  commit: (finished: readonly FinishedJob[]) => Promise<Committed>,
-): Promise<(Ending | null)[]> => {
-  try {
-    const { won } = await commit(group)
-    return group.map((finished) => (won.has(finished) ? finished.ending : null))
-  } catch (error) {
-    const [first, ...others] = group
-    if (first === undefined) throw error
-    if (others.length === 0) {
-      const failed = rejected(first, error)
-      const { won } = await commit([failed])
-      return [won.has(failed) ? failed.ending : null]
+  { write, observe, stopped }: CommitMeans,
+): Promise<Fate[]> => {
+  const fates = new Map<number, Fate>()
+  const guilty: Entry[] = []
+  const houseFaults: unknown[] = []
+
+  const isRefused = async (entries: readonly Entry[]): Promise<{ error: unknown } | null> => {
+    try {
+      const won = await write(entries.map(({ finished }) => finished))
+      for (const { place, finished } of entries) {
+        fates.set(place, won.has(finished) ? { kind: 'written', ending: finished.ending } : { kind: 'lost' })
+      }
+      return null
+    } catch (error) {
+      if (stopped.aborted || blameFor(error) === 'moment') throw error
+      return { error }
     }
-    const written: (Ending | null)[] = []
-    for (const one of group) written.push(...(await writeGroup([one], commit)))
-    return written
   }
+
+  const search = async (refused: readonly Entry[], error: unknown): Promise<void> => {
+    const [one, ...others] = refused
+    if (one === undefined) return
+    if (others.length === 0) {
+      if (blameFor(error) === 'job') guilty.push({ ...one, finished: rejected(one.finished, error) })
+      else houseFaults.push(error)
+      return
+    }
+    const middle = Math.floor(refused.length / 2)
+    const [first, second] = [refused.slice(0, middle), refused.slice(middle)]
+    const firstRefusal = await isRefused(first)
+    if (firstRefusal !== null) await search(first, firstRefusal.error)
+    if (houseFaults.length >= mostHouseFaults) return
+    // With the first half written, the fault is in the second; but no job is blamed for what was not seen with it alone.
+    const isKnown = firstRefusal === null && second.length > 1
+    const secondRefusal = isKnown ? { error } : await isRefused(second)
+    if (secondRefusal !== null) await search(second, secondRefusal.error)
+  }
+
+  const entries = group.map((finished, place) => ({ place, finished }))
+  const refusal = await isRefused(entries)
+  if (refusal !== null) await search(entries, refusal.error)
+  if (guilty.length > 0) {
+    const again = await isRefused(guilty)
+    if (again !== null) houseFaults.push(again.error)
+  }
+  const jobs = group.length - fates.size
+  if (jobs > 0) observe({ kind: 'commit.refused', jobs, reason: reasonOf(houseFaults[0]) })
+  return entries.map(({ place }) => fates.get(place) ?? { kind: 'refused' })
 }
 
 /** The end of a job whose result the database would not take, such as text with a zero byte. */
@@ -56,18 +91,28 @@ const rejected = (finished: FinishedJob, error: unknown): FinishedJob => ({
   ...finished,
   ending: {
     kind: 'failed',
-    error: { code: 'output_rejected', message: `the result cannot be stored: ${whyRejected(finished, error)}` },
+    error: jobError('output_rejected', `the result cannot be stored: ${whyRejected(finished, error)}`),
   },
 })
 
 /** Of many items Postgres does not say which it means, and a place is told in place of the text. */
-const whyRejected = ({ job, ending }: FinishedJob, error: unknown): string => {
-  if (!(error instanceof Error) || sqlState(error) === undefined || ending.kind !== 'succeeded') return reasonOf(error)
-  const { placed } = ending
-  const result =
-    'output' in placed ? placed.output : job.step.outputType === 'multiple' ? placed.items : placed.items[0]
+const whyRejected = ({ ending }: FinishedJob, error: unknown): string => {
+  if (databaseErrorOf(error) === null || ending.kind !== 'succeeded') return reasonOf(error)
   // What was refused has been JSON before.
-  const place = unstorableText(JSON.parse(JSON.stringify(result)))
+  const place = unstorableText(JSON.parse(JSON.stringify(resultOf(ending.placed))))
   if (place === null) return reasonOf(error)
   return `its text${place && ` at ${place}`} has a NUL character or half of a surrogate pair`
+}
+
+const resultOf = (placed: Placed): unknown => {
+  switch (placed.kind) {
+    case 'items':
+      return placed.items
+    case 'whole':
+      return placed.result
+    case 'output':
+      return placed.output
+    case 'input':
+      return null
+  }
 }

@@ -1,3 +1,4 @@
+import { queryable } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
@@ -201,16 +202,98 @@ test('of two deliveries of a long job one takes it, and the other is aborted and
 
 const byTruth = (a: boolean, b: boolean) => Number(a) - Number(b)
 
-test('what keeps a run from being ended is told, and is no fault of its job', async () => {
+test('what keeps a run from being ended is told, fails no job and holds up no message', async () => {
   await engine.query(`
     create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this run'; end $$;
     create trigger refuse before update on workflow_run for each row execute function refuse()`)
   const worker = await engine.startWorker([functionOf('unended', () => 'done')])
   const run = await engine.begin(await engine.saveWorkflow({ functionName: 'unended', outputType: 'single' }), null)
-  await waitFor(() => worker.saw('delivery.dropped').length > 0)
-  await engine.query('drop function refuse cascade')
-  expect(worker.saw('delivery.handed-back')).toMatchObject([
-    { error: { message: expect.stringContaining('not this run') } },
+  await waitFor(() => worker.saw('settle.failed').length > 0)
+  expect(worker.saw('settle.failed')).toEqual([
+    { kind: 'settle.failed', runs: 1, reason: expect.stringContaining('not this run') },
   ])
+  await worker.stop()
+  await engine.query('drop function refuse cascade')
+  expect(worker.saw('delivery.handed-back')).toEqual([])
+  expect(await engine.broker.count('unended')).toBe(0)
   expect(await engine.jobs(run)).toMatchObject([{ status: 'succeeded', output: 'done', error: null }])
+  expect(await engine.statusOf(run)).toBe('running')
+})
+
+test('a run that somebody holds locked keeps no job from being written and acked, its own or another', async () => {
+  const worker = await engine.startWorker([functionOf('locked', () => 'done')])
+  const workflow = await engine.saveWorkflow({ functionName: 'locked', outputType: 'single' })
+  const holder = engine.em()
+  await holder.begin()
+  const run = await engine.begin(workflow, null)
+  await queryable(holder).query('select id from workflow_run where id = $1 for no key update', [run])
+  const others = [await engine.begin(workflow, null), await engine.begin(workflow, null)]
+  await waitFor(() => worker.saw('job.written').length === 3)
+  await holder.rollback()
+  for (const one of [run, ...others]) expect(await engine.over(one)).toBe('succeeded')
+  await worker.stop()
+  expect(await engine.broker.count('locked')).toBe(0)
+})
+
+test('a message in the queue of another function is dropped and seen, and its job is done by its own', async () => {
+  const calls: string[] = []
+  const worker = await engine.startWorker([
+    functionOf('own', () => calls.push('own')),
+    functionOf('foreign', () => calls.push('foreign')),
+  ])
+  await worker.stop()
+  const run = await engine.begin(await engine.saveWorkflow({ functionName: 'own', outputType: null }), null)
+  const jobId = await firstJob(run)
+  await engine.broker.publish('foreign', { jobId, seq: 1 })
+  const foreign = await engine.startWorker([functionOf('foreign', () => calls.push('foreign'))])
+  await waitFor(() => foreign.saw('delivery.dropped').length === 1)
+  expect(foreign.saw('delivery.dropped')).toEqual([
+    { kind: 'delivery.dropped', functionName: 'foreign', jobId, reason: 'queue of another function' },
+  ])
+  expect(await engine.jobs(run)).toMatchObject([{ status: 'queued', attempt: 0 }])
+  await engine.startWorker([functionOf('own', () => calls.push('own'))])
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(calls).toEqual(['own'])
+})
+
+test.each(['staged', 'hidden'])(
+  'a message of a job that is %s is dropped and seen, and does not come again',
+  async (status) => {
+    const calls: unknown[] = []
+    const run = await engine.begin(await engine.saveWorkflow({ functionName: status, outputType: null }), null)
+    const belt = status === 'staged' ? 'belt = 0, staged = 1' : 'belt = 0'
+    await engine.query(`update workflow_job set status = '${status}' where run_id = $1`, [run])
+    await engine.query(`update workflow_run_step set ${belt} where run_id = $1`, [run])
+    const worker = await engine.startWorker([functionOf(status, () => calls.push(status))])
+    await waitFor(() => worker.saw('delivery.dropped').length === 1)
+    const jobId = await firstJob(run)
+    expect(worker.saw('delivery.dropped')).toMatchObject([{ jobId, reason: 'job is not on the belt' }])
+    await worker.stop()
+    expect(await engine.broker.count(status)).toBe(0)
+    expect(worker.saw('delivery.handed-back')).toEqual([])
+    expect(calls).toEqual([])
+
+    // As a release will do it.
+    await engine.query(`update workflow_job set status = 'queued', seq = 2 where run_id = $1`, [run])
+    await engine.query(`update workflow_run_step set belt = 1, staged = 0 where run_id = $1`, [run])
+    await engine.broker.publish(status, { jobId, seq: 2 })
+    await engine.startWorker([functionOf(status, () => calls.push(status))])
+    expect(await engine.over(run)).toBe('succeeded')
+    expect(calls).toEqual([status])
+  },
+)
+
+test('a job whose step is not in the version of its run ends failed and says so', async () => {
+  const run = await engine.begin(await engine.saveWorkflow({ functionName: 'stepless', outputType: null }), null)
+  const stepId = '0190b1a2-7a4f-7c3e-9d1b-2f5d8e9a1c35'
+  await engine.query(`update workflow_run_step set step_id = $2 where run_id = $1`, [run, stepId])
+  await engine.query(`update workflow_job set step_id = $2 where run_id = $1`, [run, stepId])
+  const worker = await engine.startWorker([functionOf('stepless', () => undefined)])
+  expect(await engine.over(run)).toBe('failed')
+  const message = expect.stringMatching(
+    /^version 1 of workflow [-0-9a-f]+ has no step 0190b1a2-7a4f-7c3e-9d1b-2f5d8e9a1c35$/,
+  )
+  expect(worker.saw('job.written')).toMatchObject([{ ending: 'failed', error: { code: 'step_unknown', message } }])
+  await worker.stop()
+  expect(await engine.broker.count('stepless')).toBe(0)
 })

@@ -82,12 +82,14 @@ const report = (log: Log, { kind, ...fields }: WorkerEvent): void => {
     case 'delivery.dropped':
       log.info(line)
       break
+    case 'settle.failed':
     case 'belt.lost':
     case 'belt.fault':
     case 'belt.unreadable':
     case 'database.unavailable':
       log.warn(line)
       break
+    case 'commit.refused':
     case 'delivery.handed-back':
       log.error(line)
       break

@@ -7,12 +7,19 @@ import { openOrm } from '../database/open-orm.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import { findJobs } from '../job/find-jobs.ts'
+import type { FinishedJob } from '../job/held-job.ts'
+import { writeUnit } from '../job/unit/write-unit.ts'
 import type { JobError } from '../model/workflow-job.ts'
+import { loadSteps } from '../run/load-steps.ts'
+import { settle } from '../run/settle/settle.ts'
 import { type BeltEvent, type Delivery, openBelt } from './belt.ts'
 import { configCache, stepCache } from './caches.ts'
-import { commitGroup } from './commit-group.ts'
-import { deliver, type Delivered, type DeliverMeans } from './deliver.ts'
+import { type CommitEvent, commitGroup } from './commit-group.ts'
+import { deliver, type DeliverMeans } from './deliver.ts'
+import type { Delivered } from './finish.ts'
 import { gather } from './gather.ts'
+import type { DropReason } from './load.ts'
+import { createSettling, type SettleEvent } from './settle-hints.ts'
 
 /** What a worker process serves and where. `prefetch` is how many deliveries of a function it holds at a time. */
 export type WorkerOptions = {
@@ -34,9 +41,11 @@ export type WorkerOptions = {
 /** What happens in a worker: never with a payload. */
 export type WorkerEvent =
   | BeltEvent
+  | CommitEvent
+  | SettleEvent
   | { kind: 'job.written'; functionName: string; jobId: string; ending: 'succeeded' }
   | { kind: 'job.written'; functionName: string; jobId: string; ending: 'failed' | 'requeued'; error: JobError | null }
-  | { kind: 'delivery.dropped'; functionName: string; jobId: string; reason: string }
+  | { kind: 'delivery.dropped'; functionName: string; jobId: string; reason: DropReason }
   | { kind: 'delivery.handed-back'; functionName: string; jobId: string; error: unknown }
   | { kind: 'database.unavailable'; reason: string }
 
@@ -63,7 +72,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       await publishFunctions(orm.em.fork(), options.functions)
       return registerLane(queryable(orm.em.fork()), options.lane)
     })
-    const means = deliverMeans(orm, lane, options, stopping.signal)
+    const { means, settled } = deliverMeans(orm, lane, options, stopping.signal)
     const functions = new Map(options.functions.map((fn) => [fn.name, fn]))
     const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, async () => {
       const opened = await openBelt({
@@ -83,6 +92,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
     })
     const stop = async () => {
       await belt.stop()
+      await Promise.race([settled(), pause(goodbyeMs, undefined, { ref: false })])
       // What is still under way now has outlived the grace period; its messages went back with the channel.
       stopping.abort(new Error('the worker has stopped'))
       setTimeout(giveUp, goodbyeMs).unref()
@@ -106,6 +116,7 @@ const carry = async (
   const { jobId } = delivery.reference
   try {
     const delivered = await deliver(fn, delivery, means)
+    if (delivered.kind === 'refused') return delivery.handBack()
     delivery.ack()
     observe(eventOf(fn.name, jobId, delivered))
   } catch (error) {
@@ -115,7 +126,11 @@ const carry = async (
   }
 }
 
-const eventOf = (functionName: string, jobId: string, delivered: Delivered): WorkerEvent => {
+const eventOf = (
+  functionName: string,
+  jobId: string,
+  delivered: Exclude<Delivered, { kind: 'refused' }>,
+): WorkerEvent => {
   if (delivered.kind === 'dropped') {
     return { kind: 'delivery.dropped', functionName, jobId, reason: delivered.reason }
   }
@@ -130,7 +145,7 @@ const deliverMeans = (
   lane: number,
   { worker, log, observe }: WorkerOptions,
   stopped: AbortSignal,
-): DeliverMeans => {
+): { means: DeliverMeans; settled: () => Promise<void> } => {
   const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
     for (;;) {
       // MikroORM would open a pool anew that nobody closes.
@@ -145,19 +160,32 @@ const deliverMeans = (
       }
     }
   }
-  return {
+  const settling = createSettling({
+    most: groupSize,
+    settle: (runIds) => untilDone(() => settle(orm.em.fork(), runIds)),
+    observe,
+  })
+  const write = async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
+    const { won, maybeOver } = await untilDone(() =>
+      orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane })),
+    )
+    settling.hint(maybeOver)
+    return won
+  }
+  const means: DeliverMeans = {
     orm,
     worker,
     log,
     untilDone,
     random: Math.random,
     stopped,
-    stepOf: stepCache(orm, untilDone),
+    stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),
     configOf: configCache(),
     find: gather(groupSize, async (ids: string[]) => {
       const found = await untilDone(() => findJobs(orm.em.fork(), ids))
       return ids.map((id) => found.get(id))
     }),
-    commit: gather(groupSize, (finished) => commitGroup(orm, finished, { worker, lane }, untilDone)),
+    commit: gather(groupSize, (group) => commitGroup(group, { write, observe, stopped })),
   }
+  return { means, settled: settling.done }
 }

@@ -1,7 +1,8 @@
 import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
-import type { Ending, FinishedJob } from './held-job.ts'
-import { type JobEvent, statusesBefore, transitions } from './transitions.ts'
+import type { Ending, FinishedJob } from '../held-job.ts'
+import { type JobEvent, statusesBefore, transitions } from '../transitions.ts'
+import { jsonOf } from './json-of.ts'
 
 /**
  * Writes the end of attempts, each by compare-and-set on `(id, seq, claim)` and the statuses that the event may come
@@ -16,7 +17,8 @@ export const endJobs = async (
   finished: readonly FinishedJob[],
   worker: string,
 ): Promise<Set<FinishedJob>> => {
-  const { rows } = await tx.query(endJobsSql, [JSON.stringify(finished.map(endRow)), worker])
+  if (finished.length === 0) return new Set()
+  const { rows } = await tx.query(endJobsSql, [jsonOf(finished.map(endRow)), worker])
   const places = new Set(endedRows.parse(rows).map(({ place }) => place))
   return new Set(finished.filter((_, place) => places.has(place)))
 }
@@ -63,7 +65,7 @@ const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
     status: transitions.running[event],
     next_seq: ending.kind === 'requeued' ? job.seq + 1 : job.seq,
     attempt: ending.kind === 'requeued' ? ending.attempt : job.attempt + 1,
-    output: ending.kind === 'succeeded' && 'output' in ending.placed ? ending.placed.output : null,
+    output: ending.kind === 'succeeded' && ending.placed.kind === 'output' ? ending.placed.output : null,
     error: ending.kind === 'succeeded' ? null : ending.error,
     delay_ms: ending.kind === 'requeued' ? ending.delayMs : null,
     elapsed_ms: elapsedMs,

@@ -27,6 +27,7 @@ export const gatherMoves = () => {
  * Locks: the run-step rows in the order of run and step, always after the jobs, so units of work cannot deadlock.
  */
 export const moveCounters = async (tx: Queryable, moves: readonly CounterMove[]): Promise<string[]> => {
+  if (moves.length === 0) return []
   const { rows } = await tx.query(moveCountersSql, [JSON.stringify(moves)])
   const idle = movedRows.parse(rows).filter((row) => row.open === '0')
   return [...new Set(idle.map((row) => row.run_id))]

@@ -1,0 +1,56 @@
+import type { Queryable } from '@esteira/outbox'
+import type { FinishedJob } from '../held-job.ts'
+import { type NewJob, newJob } from '../new-job.ts'
+import { jsonOf } from './json-of.ts'
+
+/** A job that another one's end brings about, and whose queue it goes into; `inherits`: with its parent's payload. */
+export type Child = NewJob & { functionName: string; inherits: boolean }
+
+/** The children of an attempt that ended: one an item, one with the whole result or the input, or none. */
+export const childrenOf = ({ job, ending }: FinishedJob): Child[] => {
+  if (ending.kind !== 'succeeded' || ending.placed.kind === 'output') return []
+  const { placed } = ending
+  const child = (payload: unknown, itemIndex: number): Child => ({
+    ...newJob({ runId: job.runId, stepId: placed.next.id, parentId: job.id, itemIndex, payload }),
+    functionName: placed.next.functionName,
+    inherits: placed.kind === 'input',
+  })
+  switch (placed.kind) {
+    case 'items':
+      // A list may have holes, and each of them is an item.
+      return Array.from(placed.items, child)
+    case 'whole':
+      return [child(placed.result, 0)]
+    case 'input':
+      return [child(null, 0)]
+  }
+}
+
+/** Writes jobs that are on the belt from the commit on, all in one statement. JSON's null is SQL's. */
+export const insertChildren = async (tx: Queryable, children: readonly Child[]): Promise<void> => {
+  if (children.length === 0) return
+  await tx.query(insertChildrenSql, [jsonOf(children.map(rowOf))])
+}
+
+const rowOf = ({ id, runId, stepId, parentId, itemIndex, payload, traceparent, inherits }: Child) => ({
+  id,
+  run_id: runId,
+  step_id: stepId,
+  parent_id: parentId,
+  item_index: itemIndex,
+  payload,
+  inherits,
+  traceparent,
+})
+
+// An input that is passed on is copied from row to row: it is neither parsed nor printed again, and a function that
+// changes its payload changes nothing for the next.
+const insertChildrenSql = `
+  insert into workflow_job (id, run_id, step_id, parent_id, item_index, status, payload, traceparent)
+  select id, run_id, step_id, parent_id, item_index, 'queued',
+         case when inherits then (select parent.payload from workflow_job parent where parent.id = child.parent_id)
+              else payload end,
+         traceparent
+  from jsonb_to_recordset($1::jsonb) as child(
+    id uuid, run_id uuid, step_id uuid, parent_id uuid, item_index int, payload jsonb, inherits boolean,
+    traceparent text)`

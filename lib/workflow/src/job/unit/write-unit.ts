@@ -1,0 +1,52 @@
+import { enqueue, type OutboxMessage, queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import type { FinishedJob } from '../held-job.ts'
+import { jobMessage } from '../new-job.ts'
+import { endJobs } from './end-jobs.ts'
+import { type CounterMove, gatherMoves, moveCounters } from './move-counters.ts'
+import { type Child, childrenOf, insertChildren } from './write-children.ts'
+
+/** What is written together: the ends of attempts. */
+export type Unit = { ends: readonly FinishedJob[] }
+
+/** Who writes it, and the outbox lane that its messages go to. */
+export type By = { worker: string; lane: number }
+
+/** What a unit of work did: the attempts whose end it wrote, and the runs that may be over now. */
+export type Written = { won: ReadonlySet<FinishedJob>; maybeOver: readonly string[] }
+
+/**
+ * Writes a unit of work in the transaction that the entity manager is in: ends, children, the messages that will be
+ * published because this commits, and the counters. A job that somebody else moved meanwhile is left out, children and
+ * all.
+ */
+export const writeUnit = async (em: EntityManager, { ends }: Unit, by: By): Promise<Written> => {
+  const tx = queryable(em)
+  const won = await endJobs(tx, ends, by.worker)
+  const children = [...won].flatMap(childrenOf)
+  // All children go on the belt. A window that lets only some would need the counters' lock from here on.
+  await insertChildren(tx, children)
+  await enqueue(em, messagesOf(won, children), { lane: by.lane })
+  // Last, since every other unit of the same run waits from this statement until the commit.
+  const maybeOver = await moveCounters(tx, movesOf(won, children))
+  return { won, maybeOver }
+}
+
+const messagesOf = (won: ReadonlySet<FinishedJob>, children: readonly Child[]): OutboxMessage[] => {
+  const messages: OutboxMessage[] = []
+  for (const { job, ending } of won) {
+    if (ending.kind !== 'requeued') continue
+    messages.push(jobMessage(job.functionName, { ...job, seq: job.seq + 1, delayMs: ending.delayMs }))
+  }
+  for (const child of children) messages.push(jobMessage(child.functionName, { ...child, seq: 1 }))
+  return messages
+}
+
+const movesOf = (won: ReadonlySet<FinishedJob>, children: readonly Child[]): CounterMove[] => {
+  const moves = gatherMoves()
+  for (const { job, ending } of won) {
+    if (ending.kind !== 'requeued') moves.add(job.runId, job.stepId, { belt: -1, [ending.kind]: 1 })
+  }
+  for (const child of children) moves.add(child.runId, child.stepId, { belt: 1 })
+  return moves.all()
+}

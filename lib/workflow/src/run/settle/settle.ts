@@ -1,0 +1,48 @@
+import { queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+import { endRuns } from './end-runs.ts'
+
+/**
+ * Brings runs to where their counters say that they are: those of which nothing is open any more are ended. Returns
+ * which. Calling it too often or for the wrong runs changes nothing, so a commit only hints at it and a sweep repeats
+ * it wherever a hint was lost.
+ *
+ * Locks: the rows of the runs alone, in the order of their ids. New jobs of a run come only from its open ones, in the
+ * same transaction, so counters that are read as all closed after the lock stay closed. They are read by a statement of
+ * their own: in the one that waits for the lock they could be older than what the lock waited for.
+ */
+export const settle = async (em: EntityManager, runIds: readonly string[]): Promise<string[]> => {
+  if (runIds.length === 0) return []
+  return em.transactional(async (em) => {
+    const tx = queryable(em)
+    const { rows } = await tx.query(
+      `select id from workflow_run where id = any ($1::uuid[]) and status = 'running' order by id for no key update`,
+      [runIds],
+    )
+    const open = runRows.parse(rows).map(({ id }) => id)
+    return open.length === 0 ? [] : endRuns(tx, open)
+  })
+}
+
+/**
+ * Settles the runs of which nothing is open but which still say `running`, the oldest first, at most `limit`; returns
+ * how many were ended. A worker that dies between its commit and its hint leaves such a run.
+ */
+export const settleWaitingRuns = async (em: EntityManager, limit: number): Promise<number> => {
+  const { rows } = await queryable(em).query(
+    `select run.id from workflow_run run
+     where run.status = 'running'
+       and not exists (select from workflow_run_step where run_id = run.id and staged + belt > 0)
+     order by run.id
+     limit $1`,
+    [limit],
+  )
+  const ended = await settle(
+    em,
+    runRows.parse(rows).map(({ id }) => id),
+  )
+  return ended.length
+}
+
+const runRows = z.array(z.object({ id: z.string() }))

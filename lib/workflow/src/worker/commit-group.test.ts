@@ -1,0 +1,111 @@
+import { expect, test } from 'vitest'
+import type { FinishedJob } from '../job/held-job.ts'
+import { type CommitEvent, commitGroup } from './commit-group.ts'
+
+const nul = Object.assign(new Error('unsupported Unicode escape sequence'), { code: '22P05' })
+const grant = Object.assign(new Error('permission denied for table outbox_message'), { code: '42501' })
+const down = Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' })
+
+const finishedJob = (id: number): FinishedJob => ({
+  job: {
+    id: String(id),
+    runId: 'run',
+    stepId: 'step',
+    functionName: 'Work',
+    seq: 1,
+    claim: null,
+    attempt: 0,
+    traceparent: 'trace',
+  },
+  ending: { kind: 'succeeded', placed: { kind: 'output', output: id } },
+  elapsedMs: 1,
+})
+
+/** A group whose units of work are refused as `refuse` says, by the jobs in them. Rejected jobs are taken. */
+const setup = (size: number, refuse: (ids: number[]) => Error | null, stopped = new AbortController().signal) => {
+  const group = Array.from({ length: size }, (_, id) => finishedJob(id))
+  const units: number[][] = []
+  const written: number[] = []
+  const events: CommitEvent[] = []
+  const commit = () =>
+    commitGroup(group, {
+      write: async (finished) => {
+        units.push(finished.map(({ job }) => Number(job.id)))
+        const error = refuse(finished.filter(({ ending }) => ending.kind !== 'failed').map(({ job }) => Number(job.id)))
+        if (error !== null) throw error
+        written.push(...finished.map(({ job }) => Number(job.id)))
+        return new Set(finished)
+      },
+      observe: (event) => events.push(event),
+      stopped,
+    })
+  return { group, units, written, events, commit }
+}
+
+const byNumber = (a: number, b: number) => a - b
+const all = (size: number) => Array.from({ length: size }, (_, id) => id)
+
+test('a group that is taken is one unit of work', async () => {
+  const { units, commit, group } = setup(200, () => null)
+  expect(await commit()).toEqual(group.map(({ ending }) => ({ kind: 'written', ending })))
+  expect(units).toHaveLength(1)
+})
+
+test('of 200 jobs the guilty one is found and failed in 2 log2 200 + 1 units of work, wherever it is', async () => {
+  for (const guilty of all(200)) {
+    const { units, written, events, commit } = setup(200, (ids) => (ids.includes(guilty) ? nul : null))
+    const fates = await commit()
+    expect(units.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(200)) + 1)
+    expect(written.toSorted(byNumber)).toEqual(all(200))
+    expect(events).toEqual([])
+    expect(fates[guilty]).toMatchObject({
+      kind: 'written',
+      ending: { kind: 'failed', error: { code: 'output_rejected' } },
+    })
+    const others = fates.filter((_, id) => id !== guilty)
+    for (const fate of others) expect(fate).toMatchObject({ kind: 'written', ending: { kind: 'succeeded' } })
+  }
+})
+
+test('a group of guilty ones alone costs two units of work a job at most, and one for all their ends', async () => {
+  const { units, written, commit } = setup(64, (ids) => (ids.length > 0 ? nul : null))
+  const fates = await commit()
+  for (const fate of fates) expect(fate).toMatchObject({ kind: 'written', ending: { kind: 'failed' } })
+  expect(units.length).toBeLessThanOrEqual(2 * 64)
+  expect(written.toSorted(byNumber)).toEqual(all(64))
+})
+
+test('for a fault of the house no job fails: all are refused, told once, after a few units of work', async () => {
+  const { units, written, events, commit } = setup(200, () => grant)
+  expect(await commit()).toEqual(all(200).map(() => ({ kind: 'refused' })))
+  expect(units.length).toBeLessThanOrEqual(12)
+  expect(written).toEqual([])
+  expect(events).toEqual([{ kind: 'commit.refused', jobs: 200, reason: grant.message }])
+})
+
+test('a fault of the house that one job alone meets refuses that one, and the others are written', async () => {
+  for (const odd of [0, 7, 99, 100, 199]) {
+    const { written, events, commit } = setup(200, (ids) => (ids.includes(odd) ? grant : null))
+    const fates = await commit()
+    expect(fates.flatMap(({ kind }, id) => (kind === 'written' ? [] : [id]))).toEqual([odd])
+    expect(written).toHaveLength(199)
+    expect(events).toMatchObject([{ jobs: 1 }])
+  }
+})
+
+test('jobs that are too much only together are all written', async () => {
+  const { written, commit, group } = setup(8, (ids) => (ids.length > 1 ? nul : null))
+  expect(await commit()).toEqual(group.map(({ ending }) => ({ kind: 'written', ending })))
+  expect(written.toSorted(byNumber)).toEqual(all(8))
+})
+
+test('a rejected job whose end is refused too is refused', async () => {
+  const { events, commit } = setup(1, (ids) => (ids.length > 0 ? nul : grant))
+  expect(await commit()).toEqual([{ kind: 'refused' }])
+  expect(events).toEqual([{ kind: 'commit.refused', jobs: 1, reason: grant.message }])
+})
+
+test('a bad moment, and whatever comes when the worker has stopped, is thrown to be tried again', async () => {
+  await expect(setup(4, () => down).commit()).rejects.toBe(down)
+  await expect(setup(4, () => nul, AbortSignal.abort()).commit()).rejects.toBe(nul)
+})

@@ -1,0 +1,101 @@
+import { expect, test } from 'vitest'
+import * as z from 'zod'
+import { defineFunction } from '../function/define-function.ts'
+import type { FoundJob } from '../job/find-jobs.ts'
+import type { StepOfRun } from '../job/held-job.ts'
+import { jobStatuses } from '../job/transitions.ts'
+import { readDelivery } from './load.ts'
+
+const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run: () => undefined })
+
+const found: FoundJob = {
+  id: 'job',
+  runId: 'run',
+  stepId: 'step',
+  status: 'queued',
+  seq: 2,
+  attempt: 1,
+  claim: null,
+  payload: undefined,
+  traceparent: 'trace',
+  workflowId: 'workflow',
+  version: 3,
+}
+
+const step: StepOfRun = {
+  id: 'step',
+  version: 3,
+  workflowId: 'workflow',
+  name: 'work',
+  functionName: 'Work',
+  config: {},
+  outputType: null,
+  retry: {},
+  timeoutMs: null,
+  next: null,
+}
+
+const delivery = { reference: { jobId: 'job', seq: 2 }, redelivered: false }
+
+const onBelt = {
+  id: 'job',
+  runId: 'run',
+  stepId: 'step',
+  functionName: 'Work',
+  seq: 2,
+  claim: null,
+  attempt: 1,
+  traceparent: 'trace',
+}
+
+test('a first delivery of a waiting job is to be run as it is', () => {
+  expect(readDelivery(found, step, delivery, fn)).toEqual({
+    kind: 'run',
+    job: { ...onBelt, payload: null, step },
+    isTakeover: false,
+  })
+})
+
+test('a message that came before, and a job that runs already, is to be taken over', () => {
+  expect(readDelivery(found, step, { ...delivery, redelivered: true }, fn)).toMatchObject({ isTakeover: true })
+  expect(readDelivery({ ...found, status: 'running' }, step, delivery, fn)).toMatchObject({ isTakeover: true })
+})
+
+test('a message of no job, or of another generation than the newest, is dropped', () => {
+  expect(readDelivery(undefined, undefined, delivery, fn)).toEqual({ kind: 'drop', reason: 'unknown job' })
+  for (const seq of [1, 3]) {
+    expect(readDelivery({ ...found, seq }, step, delivery, fn)).toEqual({ kind: 'drop', reason: 'older message' })
+  }
+})
+
+test('a job is run only while it is on the belt, and any other status says why not', () => {
+  const taken = jobStatuses.map((status) => {
+    const { kind, ...rest } = readDelivery({ ...found, status }, step, delivery, fn)
+    return [status, kind === 'drop' && 'reason' in rest ? rest.reason : kind]
+  })
+  expect(Object.fromEntries(taken)).toEqual({
+    hidden: 'job is not on the belt',
+    staged: 'job is not on the belt',
+    queued: 'run',
+    running: 'run',
+    succeeded: 'job is over',
+    failed: 'job is over',
+    cancelled: 'job is over',
+  })
+})
+
+test('a job that is in the queue of another function is dropped', () => {
+  const other = { ...step, functionName: 'Other' }
+  expect(readDelivery(found, other, delivery, fn)).toEqual({ kind: 'drop', reason: 'queue of another function' })
+})
+
+test('a job whose step is gone ends failed', () => {
+  expect(readDelivery(found, undefined, delivery, fn)).toEqual({
+    kind: 'end',
+    job: onBelt,
+    ending: {
+      kind: 'failed',
+      error: { code: 'step_unknown', message: 'version 3 of workflow workflow has no step step' },
+    },
+  })
+})

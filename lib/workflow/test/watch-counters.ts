@@ -1,0 +1,33 @@
+import { queryable } from '@esteira/outbox'
+import { IsolationLevel } from '@mikro-orm/postgresql'
+import { openConservation } from './conservation.ts'
+import type { Engine } from './engine.ts'
+
+/** What a watch saw: how often it looked, and all that was not as it must be. */
+export type Watched = { looks: number; seen: unknown[] }
+
+/** Checks what must hold at every moment, again and again, each time in a snapshot of its own, until it is stopped. */
+export const watchCounters = (engine: Engine): { stop: () => Promise<Watched> } => {
+  const watched: Watched = { looks: 0, seen: [] }
+  const stopping = new AbortController()
+  const look = () =>
+    engine.em().transactional(
+      async (em) => {
+        const tx = queryable(em)
+        const { untrueCounters, unconserved } = openConservation(async (text) => (await tx.query(text, [])).rows)
+        watched.seen.push(...(await untrueCounters()), ...(await unconserved()))
+        watched.looks += 1
+      },
+      { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true },
+    )
+  const watching = (async () => {
+    while (!stopping.signal.aborted) await look()
+  })()
+  return {
+    stop: async () => {
+      stopping.abort()
+      await watching
+      return watched
+    },
+  }
+}

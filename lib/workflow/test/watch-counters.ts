@@ -1,12 +1,16 @@
 import { queryable } from '@esteira/outbox'
 import { IsolationLevel } from '@mikro-orm/postgresql'
+import { onTestFinished } from 'vitest'
 import { openConservation } from './conservation.ts'
 import type { Engine } from './engine.ts'
 
 /** What a watch saw: how often it looked, and all that was not as it must be. */
 export type Watched = { looks: number; seen: unknown[] }
 
-/** Checks what must hold at every moment, again and again, each time in a snapshot of its own, until it is stopped. */
+/**
+ * Checks what must hold at every moment, again and again, each time in a snapshot of its own, until it is stopped or
+ * the test ends.
+ */
 export const watchCounters = (engine: Engine): { stop: () => Promise<Watched> } => {
   const watched: Watched = { looks: 0, seen: [] }
   const stopping = new AbortController()
@@ -23,11 +27,14 @@ export const watchCounters = (engine: Engine): { stop: () => Promise<Watched> } 
   const watching = (async () => {
     while (!stopping.signal.aborted) await look()
   })()
-  return {
-    stop: async () => {
-      stopping.abort()
-      await watching
-      return watched
-    },
+  const stop = async (): Promise<Watched> => {
+    stopping.abort()
+    await watching
+    return watched
   }
+  // A test that fails before it asks leaves none behind.
+  onTestFinished(async () => {
+    await stop()
+  })
+  return { stop }
 }

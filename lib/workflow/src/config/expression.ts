@@ -1,6 +1,6 @@
-import jsonata from 'jsonata'
-import * as z from 'zod'
 import { WorkflowError } from '../errors.ts'
+import { compileJsonata } from './jsonata/compile.ts'
+import { follow } from './paths.ts'
 
 /** What an expression may look at. */
 export type Scope = { payload: unknown; run: { id: string; workflowId: string }; step: { id: string; name: string } }
@@ -58,72 +58,4 @@ const asText = (source: string) => {
 const compile = (source: string): ((scope: Scope) => Promise<unknown>) => {
   const path = plainPath.exec(source)?.[1]?.split('.')
   return path === undefined ? compileJsonata(source) : async (scope) => follow(scope, path)
-}
-
-/**
- * JSONata would give a list of one item as that item, and an empty one as nothing, so what a step gets would hang on how
- * many came. Here a path goes on through every item of a list, and gives as many: null for one that it leads nowhere in.
- */
-const follow = (value: unknown, path: readonly string[]): unknown => {
-  const [name, ...rest] = path
-  if (name === undefined) return value
-  if (Array.isArray(value)) return value.map((item) => follow(item, path) ?? null)
-  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
-  return follow(Reflect.get(value, name), rest)
-}
-
-/**
- * JSONata is a language with functions that may call themselves. It runs on the worker's own event loop, so one without
- * an end would hold up every job: milliseconds, calls within calls, and items of a range.
- */
-const limits = { timeout: 3_000, stack: 500, sequence: 1_000_000 }
-
-const compileJsonata = (source: string): ((scope: Scope) => Promise<unknown>) => {
-  let expression: jsonata.Expression
-  try {
-    expression = jsonata(source, limits)
-  } catch (cause) {
-    throw new WorkflowError('expression_invalid', `"{{${source}}}": ${describeFault(cause, allWords)}`, { cause })
-  }
-  return async (scope) => {
-    try {
-      return await expression.evaluate(scope)
-    } catch (cause) {
-      throw new WorkflowError('expression_failed', `"{{${source}}}": ${describeFault(cause, wordsWithoutValue)}`, {
-        cause,
-      })
-    }
-  }
-}
-
-/** What JSONata throws: plain objects, often with the value that was at fault. */
-const jsonataFault = z.looseObject({ code: z.string(), message: z.string(), position: z.number().optional() })
-type JsonataFault = z.infer<typeof jsonataFault>
-
-const describeFault = (cause: unknown, wordsOf: (fault: JsonataFault) => string): string => {
-  const fault = jsonataFault.safeParse(cause).data
-  if (fault === undefined) return 'it cannot be evaluated'
-  return fault.position === undefined ? wordsOf(fault) : `${wordsOf(fault)}, at character ${fault.position}`
-}
-
-/** Before anything is evaluated, a value at fault is one of the text itself. */
-const allWords = ({ message }: JsonataFault): string => message
-
-/** A value at fault may be of the payload, which no message shows but that of `$error`, where the author wrote it. */
-const wordsWithoutValue = (fault: JsonataFault): string => {
-  const { code, message } = fault
-  if (!('value' in fault)) return message
-  const before = endsInValue.test(code) ? message.replace(/[:;].*$/s, '') : undefined
-  return ownWords[code] ?? before ?? `a value does not fit (JSONata ${code})`
-}
-
-/** Faults whose message has the value after a colon, or not at all, or whose value is a limit of ours. */
-const endsInValue = /^(T|D10|D3030|D3060|D3120|D3121|D3140)/
-
-/** In place of messages that have the value in the middle. */
-const ownWords: Record<string, string> = {
-  T2007: 'The values that are sorted by must be of the same data type',
-  T2009: 'The values on the two sides of a comparison must be of the same data type',
-  D2015: `A sequence may have ${limits.sequence} items`,
-  D3110: 'The argument of the toMillis function must be an ISO 8601 formatted timestamp',
 }

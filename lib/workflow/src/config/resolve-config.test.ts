@@ -31,3 +31,17 @@ test('all faults are told at once, each with its pointer', () => {
     { pointer: '/b~1c/1', message: expect.stringMatching(/, at character \d+$/) },
   ])
 })
+
+test('an expression that fails is told with its place in the config, itself and the types of what it read', async () => {
+  const config = compileConfig({ by: 1, 'a/b': ['fine', { c: '{{ payload.email * 2 }}' }] }, new Set())
+  await expect(config(scope)).rejects.toMatchObject({
+    code: 'expression_failed',
+    final: true,
+    message:
+      '/a~1b/1/c: "{{ payload.email * 2 }}": The left side of the "*" operator must evaluate to a number, ' +
+      'at character 16 (payload.email is a string)',
+  })
+  const inText = compileConfig({ text: 'Dear {{ payload.name }}' }, new Set())
+  await expect(inText(scope)).rejects.toThrow('/text: "{{ payload.name }}" inside a text gave nothing')
+  expect(() => compileConfig({ list: ['{{ ( }}'] }, new Set())).toThrow(/^\/list\/0: "\{\{ \( \}\}": /)
+})

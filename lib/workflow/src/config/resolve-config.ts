@@ -14,7 +14,7 @@ type Node = (scope: Scope) => Promise<unknown>
  */
 export const compileConfig = (config: Record<string, unknown>, literals: ReadonlySet<string>): ConfigTemplate => {
   const fields = Object.entries(config).map(
-    ([name, value]) => [name, literals.has(name) ? constant(value) : compileValue(value)] as const,
+    ([name, value]) => [name, literals.has(name) ? constant(value) : compileValue(value, pointerOf([name]))] as const,
   )
   return (scope) => evaluateFields(fields, scope)
 }
@@ -34,22 +34,34 @@ export const faultsOfExpressions = (value: unknown, pointer = ''): Fault[] => {
   return Object.entries(value).flatMap(([name, part]) => faultsOfExpressions(part, pointer + pointerOf([name])))
 }
 
-const compileValue = (value: unknown): Node => {
-  if (typeof value === 'string') return hasExpression(value) ? parseTemplate(value).evaluate : constant(value)
+/** `pointer` is where the value stands in the config. */
+const compileValue = (value: unknown, pointer: string): Node => {
+  if (typeof value === 'string') return hasExpression(value) ? expressionAt(value, pointer) : constant(value)
   if (Array.isArray(value)) {
-    const items = value.map(compileValue)
+    const items = value.map((item, index) => compileValue(item, pointer + pointerOf([index])))
     // A list keeps its length: an item that gives nothing is null, so the parameters of a query do not shift.
-    return async (scope) => {
-      const list: unknown[] = []
-      for (const item of items) list.push((await item(scope)) ?? null)
-      return list
-    }
+    return async (scope) => (await Promise.all(items.map((item) => item(scope)))).map((item) => item ?? null)
   }
   if (typeof value === 'object' && value !== null) {
-    const fields = Object.entries(value).map(([name, part]) => [name, compileValue(part)] as const)
+    const fields = Object.entries(value).map(
+      ([name, part]) => [name, compileValue(part, pointer + pointerOf([name]))] as const,
+    )
     return (scope) => evaluateFields(fields, scope)
   }
   return constant(value)
+}
+
+const expressionAt = (text: string, pointer: string): Node => {
+  const placed = (error: unknown): unknown =>
+    error instanceof WorkflowError
+      ? new WorkflowError(error.code, `${pointer}: ${error.message}`, { cause: error.cause, final: error.final })
+      : error
+  try {
+    const { evaluate } = parseTemplate(text)
+    return (scope) => evaluate(scope).catch((error: unknown) => Promise.reject(placed(error)))
+  } catch (error) {
+    throw placed(error)
+  }
 }
 
 const constant =
@@ -61,10 +73,6 @@ const evaluateFields = async (
   fields: readonly (readonly [string, Node])[],
   scope: Scope,
 ): Promise<Record<string, unknown>> => {
-  const record: Record<string, unknown> = {}
-  for (const [name, node] of fields) {
-    const value = await node(scope)
-    if (value !== undefined) record[name] = value
-  }
-  return record
+  const values = await Promise.all(fields.map(async ([name, node]) => [name, await node(scope)] as const))
+  return Object.fromEntries(values.filter(([, value]) => value !== undefined))
 }

@@ -1,0 +1,135 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { parseTemplate } from '../expression.ts'
+
+const scope = {
+  payload: { age: 31, hostile: `${'a'.repeat(40)}!` },
+  run: { id: 'run-1', workflowId: 'workflow-1' },
+  step: { id: 'step-1', name: 'fetch' },
+}
+const evaluate = (source: string) => parseTemplate(`{{ ${source} }}`).evaluate(scope)
+
+/** An expression that is evaluated apart, and ends at once. */
+const innocent = '$map([1..3], function($n) { $n + payload.age })'
+
+/** How long the event loop stood still at most while `work` was under way, in milliseconds. */
+const stillWhile = async (work: () => Promise<unknown>): Promise<number> => {
+  let most = 0
+  let last = performance.now()
+  const look = () => {
+    const now = performance.now()
+    most = Math.max(most, now - last)
+    last = now
+  }
+  const clock = setInterval(look, 5)
+  await work()
+  look()
+  clearInterval(clock)
+  return most
+}
+
+/** The processes that this one has started for expressions. */
+const children = (): string[] =>
+  readdirSync('/proc').filter((pid) => {
+    try {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+      return (
+        status.includes(`\nPPid:\t${process.pid}\n`) &&
+        readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('jsonata/child')
+      )
+    } catch {
+      return false
+    }
+  })
+
+const kilobytes = (pid: string): number =>
+  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
+
+/** Which of the two comes first depends on the machine. */
+const ended = /longer than 1000 ms|more memory than 128 MiB/
+
+test.each<[string, string, RegExp]>([
+  ['a regular expression that goes back and back', '$match(payload.hostile, /^(a+)+$/)', ended],
+  ['calls without end', '($f := function($n) { $f($n + 1) }; $f(1))', ended],
+  ['lists of lists', '$map([1..99], function($i) { [1..1000000] })', ended],
+  ['a text that doubles', `$uppercase($reduce([1..25], function($s, $n) { $s & $s }, "abcdefgh"))`, ended],
+  ['one step that fills the heap', '$pad("x", 300000000)', ended],
+  ['calls within calls', '($f := function($n) { 1 + $f($n + 1) }; $f(1))', /Stack overflow/],
+  ['a long result', '$pad("x", 4000000)', /more than 4000000 characters/],
+])(
+  '%s is ended and fails its job; the event loop goes on, and the worker takes no more memory',
+  async (_, source, why) => {
+    await evaluate(innocent)
+    const before = process.memoryUsage.rss()
+    const still = await stillWhile(() =>
+      expect(evaluate(source)).rejects.toMatchObject({
+        code: 'expression_failed',
+        final: true,
+        message: expect.stringMatching(why),
+      }),
+    )
+    expect(still).toBeLessThan(200)
+    expect(process.memoryUsage.rss() - before).toBeLessThan(50 * 2 ** 20)
+    // The next one is evaluated as if nothing had been.
+    expect(await evaluate(innocent)).toEqual([32, 33, 34])
+  },
+  30_000,
+)
+
+test('a steady expression that reads a large payload is taken apart as well', async () => {
+  const list = Array.from({ length: 50_000 }, (_, price) => ({ price }))
+  const { evaluate: sum } = parseTemplate(`{{ ${Array(20).fill('$sum(payload.list.price)').join(' + ')} }}`)
+  let total: unknown
+  const still = await stillWhile(async () => {
+    total = await sum({ ...scope, payload: { list } }).catch((error: unknown) => error)
+  })
+  expect(still).toBeLessThan(400)
+  expect(total === 24_999_500_000 || ended.test(String(total)), String(total)).toBe(true)
+}, 30_000)
+
+test.runIf(process.platform === 'linux')(
+  'the process apart has no more memory than it may',
+  async () => {
+    await evaluate(innocent)
+    const [child] = children()
+    let most = 0
+    const clock = setInterval(() => {
+      if (child !== undefined && children().includes(child)) most = Math.max(most, kilobytes(child))
+    }, 5)
+    await expect(evaluate('$map([1..99], function($i) { [1..1000000] })')).rejects.toThrow(ended)
+    clearInterval(clock)
+    expect(most).toBeGreaterThan(0)
+    expect(most).toBeLessThan(400 * 1024)
+  },
+  30_000,
+)
+
+test('what goes together with an expression that is ended is evaluated all the same', async () => {
+  const slow = '$match(payload.hostile, /^(a+)+$/)'
+  const large = '$map([1..99], function($i) { [1..1000000] })'
+  const group = [innocent, slow, innocent, large, innocent]
+  const ends = await Promise.allSettled(group.map(evaluate))
+  expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled'])
+}, 30_000)
+
+test.runIf(process.platform === 'linux')(
+  'a process apart that somebody else kills says nothing about the expression: its job may try again',
+  async () => {
+    await evaluate(innocent)
+    const hung = evaluate('($f := function($n) { $f($n + 1) }; $f(1))')
+    const killing = setInterval(() => children().forEach((pid) => process.kill(Number(pid), 'SIGKILL')), 100)
+    await expect(hung).rejects.not.toHaveProperty('final')
+    clearInterval(killing)
+    expect(await evaluate(innocent)).toEqual([32, 33, 34])
+  },
+  30_000,
+)
+
+test.runIf(process.platform === 'linux')('the process apart has nothing of the environment', async () => {
+  await evaluate(innocent)
+  const [child] = children()
+  const names = readFileSync(`/proc/${child}/environ`, 'utf8')
+    .split('\0')
+    .map((line) => line.split('=')[0])
+  expect(names.filter((name) => name !== '' && !name?.startsWith('NODE_CHANNEL_'))).toEqual([])
+})

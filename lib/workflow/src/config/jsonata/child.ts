@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { createContext, runInContext, Script } from 'node:vm'
+import { limits } from './limits.ts'
+
+/**
+ * The process in which expressions are evaluated that could take their time or memory. It has no environment, reads
+ * nothing, and ends with the worker that started it. A turn of it is a group of expressions within one time.
+ */
+
+/** What is asked: expressions, each with its scope as JSON. */
+type Asked = { sources: string[]; scopes: string[] }
+
+/** Where both sides of the context meet; only texts cross. */
+type Desk = Asked & { answers: string[] }
+
+const context = createContext(
+  // JSONata's $base64encode looks for it there.
+  { global: { Buffer } },
+  // What an expression awaits is run before `runInContext` returns, so the time holds for all of it.
+  { microtaskMode: 'afterEvaluate', codeGeneration: { strings: false, wasm: false } },
+)
+
+const inContext = `
+  const compiled = new Map()
+  const desk = { sources: [], scopes: [], answers: [] }
+
+  const read = (source) => {
+    if (!compiled.has(source)) {
+      if (compiled.size >= 1_000) compiled.clear()
+      compiled.set(source, module.exports(source, ${JSON.stringify({ stack: limits.stack, sequence: limits.sequence })}))
+    }
+    return compiled.get(source)
+  }
+
+  const answer = async (source, scope) => {
+    try {
+      const value = await read(source).evaluate(JSON.parse(scope))
+      const text = JSON.stringify({ value })
+      if (text.length <= ${limits.resultLength}) return text
+      return JSON.stringify({ fault: { code: 'long', message: 'it gives more than ${limits.resultLength} characters' } })
+    } catch ({ code, message, position, ...rest }) {
+      return JSON.stringify({ fault: { code, message, position, ...('value' in rest ? { value: null } : {}) } })
+    }
+  }
+
+  const work = async ({ sources, scopes, answers }) => {
+    for (const [index, source] of sources.entries()) answers.push(await answer(source, scopes[index]))
+  }
+
+  desk
+`
+
+const library = readFileSync(fileURLToPath(import.meta.resolve('jsonata')), 'utf8')
+runInContext(`var module = { exports: {} }, exports = module.exports;\n${library}`, context)
+const desk: Desk = runInContext(inContext, context)
+const work = new Script('void work({ ...desk })')
+
+/** Evaluates one after the other until all are through or the time is up. */
+const evaluate = (asked: Asked): { answers: string[]; inTime: boolean } => {
+  const answers: string[] = []
+  Object.assign(desk, asked, { answers })
+  try {
+    work.runInContext(context, { timeout: limits.apartMs })
+    return { answers, inTime: true }
+  } catch {
+    return { answers, inTime: false }
+  }
+}
+
+process.on('message', (asked: Asked) => {
+  process.send?.(evaluate(asked))
+})
+
+// A signal to the whole group is the worker's to answer: what it still runs may need us.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {})

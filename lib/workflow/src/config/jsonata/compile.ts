@@ -1,0 +1,67 @@
+import jsonata from 'jsonata'
+import { WorkflowError } from '../../errors.ts'
+import { describeTypes } from '../paths.ts'
+import { type Answer, evaluateApart } from './apart.ts'
+import { describeEvaluating, describeReading, tookItsTime } from './faults.ts'
+import { limits } from './limits.ts'
+import { isSteady, pathsOf } from './syntax.ts'
+
+/** What an expression looks at. */
+type Scope = Readonly<Record<string, unknown>>
+
+/**
+ * Reads an expression. One that is steady is evaluated in place, any other in a process apart: JSONata is a language with
+ * loops and regular expressions, and no limit that it knows itself holds within one of its own steps.
+ *
+ * @throws WorkflowError `expression_invalid` with the place of the fault, and `expression_failed` when it is evaluated,
+ * with the types of the values that it read.
+ */
+export const compileJsonata = (source: string): ((scope: Scope) => Promise<unknown>) => {
+  const expression = read(source)
+  const tree: unknown = expression.ast()
+  const evaluate = isSteady(tree) ? inPlace(source, expression) : apart(source)
+  const paths = pathsOf(tree)
+  return async (scope) => {
+    const answer = await evaluate(scope)
+    if (answer.kind === 'value') return answer.value
+    const why = answer.kind === 'ended' ? answer.why : describeEvaluating(answer.fault)
+    throw new WorkflowError('expression_failed', `"{{${source}}}": ${why}${describeTypes(scope, paths)}`)
+  }
+}
+
+const read = (source: string): jsonata.Expression => {
+  const { inPlaceMs: timeout, stack, sequence } = limits
+  try {
+    return jsonata(source, { timeout, stack, sequence })
+  } catch (cause) {
+    throw new WorkflowError('expression_invalid', `"{{${source}}}": ${describeReading(cause)}`, { cause })
+  }
+}
+
+type Evaluate = (scope: Scope) => Promise<Answer>
+
+const inPlace = (source: string, expression: jsonata.Expression): Evaluate => {
+  const elsewhere = apart(source)
+  return async (scope) => {
+    try {
+      return { kind: 'value', value: await expression.evaluate(scope) }
+    } catch (fault) {
+      // What it reads is large. Apart it holds up nobody.
+      return tookItsTime(fault) ? elsewhere(scope) : { kind: 'fault', fault }
+    }
+  }
+}
+
+const apart =
+  (source: string): Evaluate =>
+  (scope) =>
+    evaluateApart({ source, scope: textOf(scope) })
+
+/** A config may hold many expressions over one scope. */
+const texts = new WeakMap<Scope, string>()
+
+const textOf = (scope: Scope): string => {
+  const text = texts.get(scope) ?? JSON.stringify(scope)
+  texts.set(scope, text)
+  return text
+}

@@ -1,0 +1,15 @@
+/** What one expression may take. */
+export const limits = {
+  /** Milliseconds on the worker's own event loop, for an expression that is steady; one that takes longer begins anew apart. */
+  inPlaceMs: 50,
+  /** Milliseconds in the process apart. */
+  apartMs: 1_000,
+  /** Calls within calls. */
+  stack: 500,
+  /** Items of a range or a list that is made. */
+  sequence: 1_000_000,
+  /** The heap of the process apart. */
+  heapMiB: 128,
+  /** Characters of a result as JSON: the worker parses it on its event loop, at some 20 ms a million. */
+  resultLength: 4_000_000,
+} as const

@@ -1,0 +1,82 @@
+/** What is looked at of JSONata's syntax tree; its own type says little of what it holds. */
+type Node = { type: string; value?: unknown }
+
+const isNode = (part: unknown): part is Node =>
+  typeof part === 'object' && part !== null && 'type' in part && typeof part.type === 'string'
+
+/** The members of a node, without those that every token of JSONata's parser inherits. */
+const membersOf = (node: Node): [string, unknown][] =>
+  Object.entries(node).filter(([name, part]) => part !== undefined && !anyForm.has(name))
+
+const anyForm = new Set(['type', 'value', 'position'])
+
+/** Functions whose time is in proportion to what they are given. */
+const steadyFunctions = new Set(
+  (
+    'abs average boolean ceil contains count exists floor length lowercase max millis min not now number round string ' +
+    'substring substringAfter substringBefore sum trim uppercase'
+  ).split(' '),
+)
+
+/**
+ * Whether an expression is steady: its time and memory are in proportion to its own length times what it reads. It has
+ * paths of names, values, operators and some functions; no regular expression, no filter, no range, nothing that calls
+ * itself or repeats. Whatever is not known to be so is not.
+ */
+export const isSteady = (tree: unknown): boolean => {
+  const form = isNode(tree) ? forms[tree.type] : undefined
+  if (!isNode(tree) || form === undefined) return false
+  const operators = steadyOperators[tree.type]
+  if (operators !== undefined && !operators.includes(String(tree.value))) return false
+  // A member that the form does not know is a filter, a sort, a name for later, or comes with a JSONata to come.
+  return membersOf(tree).every(([name, part]) => form[name]?.(part) ?? false)
+}
+
+const steadyOperators: Record<string, readonly string[]> = {
+  binary: ['+', '-', '*', '/', '%', '=', '!=', '<', '<=', '>', '>=', '&', 'and', 'or', 'in'],
+  unary: ['-', '[', '{'],
+}
+
+type Check = (part: unknown) => boolean
+
+const all =
+  (isRight: Check): Check =>
+  (parts) =>
+    Array.isArray(parts) && parts.every(isRight)
+
+/** The sides of an operator, or the pairs of an object. */
+const isSides: Check = (part) => (Array.isArray(part) ? part.every(all(isSteady)) : isSteady(part))
+
+const isName: Check = (part) =>
+  isNode(part) && part.type === 'name' && membersOf(part).every(([name]) => name === 'keepArray')
+
+const isSteadyFunction: Check = (part) =>
+  isNode(part) && part.type === 'variable' && steadyFunctions.has(String(part.value))
+
+/** The forms that may be steady, and what must hold for their members. */
+const forms: Record<string, Record<string, Check>> = {
+  string: {},
+  number: {},
+  value: {},
+  path: { steps: all(isName), keepSingletonArray: () => true },
+  binary: { lhs: isSides, rhs: isSteady },
+  unary: { lhs: isSides, expression: isSteady, expressions: all(isSteady), consarray: () => true },
+  condition: Object.fromEntries(['condition', 'then', 'else'].map((name) => [name, isSteady])),
+  function: { procedure: isSteadyFunction, arguments: all(isSteady) },
+  block: { expressions: all(isSteady) },
+}
+
+/** The paths that an expression reads, as far as they are plain names, without those within a filter or a step. */
+export const pathsOf = (tree: unknown): string[][] => {
+  if (Array.isArray(tree)) return tree.flatMap(pathsOf)
+  if (typeof tree !== 'object' || tree === null) return []
+  const steps = Reflect.get(tree, 'type') === 'path' ? Reflect.get(tree, 'steps') : undefined
+  if (!Array.isArray(steps)) return Object.values(tree).flatMap(pathsOf)
+  const names = steps.map(nameOf)
+  const end = names.indexOf(undefined)
+  const path = names.slice(0, end === -1 ? undefined : end).filter((name) => name !== undefined)
+  return path.length > 0 ? [path] : pathsOf(steps[0])
+}
+
+const nameOf = (step: unknown): string | undefined =>
+  isNode(step) && step.type === 'name' ? String(step.value) : undefined

@@ -22,11 +22,14 @@ test('an empty environment is enough, and what is set is taken', () => {
       RDSTATION_CLIENT_SECRET: 'secret',
       RDSTATION_REFRESH_TOKEN: 'token',
       ESTEIRA_CONNECTION_ERP: 'postgres://erp/erp',
+      ESTEIRA_SECRETS_DIR: '/secrets',
+      ESTEIRA_SECRET_ERP_TOKEN: 'hidden',
     }),
   ).toMatchObject({
     logLevel: 'debug',
     rdStation: { baseUrl: 'http://127.0.0.1:1', clientId: 'mine' },
     connections: { ESTEIRA_CONNECTION_ERP: 'postgres://erp/erp' },
+    secrets: { ESTEIRA_SECRETS_DIR: '/secrets', ESTEIRA_SECRET_ERP_TOKEN: 'hidden' },
   })
 })
 

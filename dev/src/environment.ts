@@ -6,6 +6,8 @@ import {
   oneOf,
   postgresUrl,
   rabbitmqUrl,
+  secretPrefix,
+  secretVariables,
   type Setting,
   text,
   token,
@@ -27,6 +29,8 @@ const settings = {
   // The house waits for a line that each process writes at "info" when it is ready.
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', ['debug', 'info'], { fallback: 'info' }),
   connections,
+  secretsDir: optional(text('ESTEIRA_SECRETS_DIR')),
+  secretVariables,
 }
 
 /** What the environment gives in place of our own; null is what is not set. */
@@ -40,6 +44,8 @@ export const readEnvironment = (env: NodeJS.ProcessEnv) => {
     clientSecret,
     refreshToken,
     connections: given,
+    secretsDir,
+    secretVariables: secrets,
     ...servers
   } = loadConfig(env, settings, ignoredVariables(env))
   return {
@@ -47,9 +53,17 @@ export const readEnvironment = (env: NodeJS.ProcessEnv) => {
     /** An RD Station, or what stands in for it, that somebody else runs. */
     rdStation: rdStationUrl === null ? null : { baseUrl: rdStationUrl, clientId, clientSecret, refreshToken },
     /** Variables of connections for Database.query, beside `crm`. */
-    connections: Object.fromEntries([...given].map(([name, url]) => [connectionPrefix + name.toUpperCase(), url])),
+    connections: variablesOf(connectionPrefix, given),
+    /** Variables of the secrets that configs name. */
+    secrets: {
+      ...(secretsDir === null ? {} : { ESTEIRA_SECRETS_DIR: secretsDir }),
+      ...variablesOf(secretPrefix, secrets),
+    },
   }
 }
+
+const variablesOf = (prefix: string, values: ReadonlyMap<string, string>): Record<string, string> =>
+  Object.fromEntries([...values].map(([name, value]) => [prefix + name.toUpperCase(), value]))
 
 /** Variables of Esteira that `npm start` would not heed, each with what to do instead. */
 const ignoredVariables = (env: NodeJS.ProcessEnv): string[] => {

@@ -48,6 +48,7 @@ export const withHouse = async <T>(start: Start, work: (shown: ShownHouse) => Pr
       leads: options.leads ?? usualLeads,
       rdStation: environment.rdStation,
       connections: environment.connections,
+      secrets: environment.secrets,
       cron: options.once && !options.keep ? 'off' : 'local',
       logLevel: environment.logLevel,
       env,

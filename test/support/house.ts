@@ -63,6 +63,7 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     rabbitmqUrl: vhost.url,
     crmUrl: target.url,
     connections: {},
+    secrets: {},
     rdStation: { baseUrl: rdStation.url, ...defaultCredentials },
     adminToken: 'a-token-of-the-tests-that-is-long-enough',
     // Not one that the system chooses: a control plane that was killed must come back where it was.

@@ -78,6 +78,19 @@ test('an expression that cannot be read is refused with its place', () => {
   expect(faults.map(({ pointer }) => pointer)).toEqual(['/parameters/1', '/parameters/2'])
 })
 
+test('a secret fits wherever a text does, but not in a literal, and a reference that is wrong is told', () => {
+  const secret = { $secret: 'crm-token' }
+  expect(query({ connection: secret, sql: 'select 1', parameters: ['fine', secret, { deep: secret }] })).toEqual([])
+  expect(query({ connection: 'crm', sql: secret, batch: secret })).toEqual([
+    { pointer: '/sql', message: 'must be a string, an object came' },
+    { pointer: '/batch', message: 'must be a whole number, an object came' },
+  ])
+  expect(query({ connection: { $secret: '../x' }, sql: 'select 1', parameters: [{ ...secret, or: 1 }] })).toEqual([
+    { pointer: '/connection', message: '$secret must be a name of letters, digits, "-", "_" and "."' },
+    { pointer: '/parameters/0', message: 'must have no member beside $secret' },
+  ])
+})
+
 test('a schema that cannot be compiled is told and does not break the save of others', () => {
   const broken = configCheckOf({ name: 'Broken', configSchema: { type: 'nonsense' } })
   expect(broken({})).toEqual([

@@ -15,6 +15,8 @@ export type HouseSettings = {
   crmUrl: string
   /** More connections for steps, as `ESTEIRA_CONNECTION_<NAME>` variables. */
   connections: Record<string, string>
+  /** Secrets for steps, as `ESTEIRA_SECRET_<NAME>` variables, and the folder with others. */
+  secrets: Record<string, string>
   rdStation: RdStationAccount
   adminToken: string
   /** The control plane's port on 127.0.0.1; 0 lets the system choose. */
@@ -53,7 +55,7 @@ export const programs = (house: HouseSettings): Programs => {
   const worker = (lane: string, env: Record<string, string>): Program => ({
     name: lane,
     script: resolve(root, 'workers', lane, 'src/main.ts'),
-    env: { ...common, RABBITMQ_URL: house.rabbitmqUrl, ESTEIRA_LANE: lane, ...env },
+    env: { ...common, RABBITMQ_URL: house.rabbitmqUrl, ESTEIRA_LANE: lane, ...house.secrets, ...env },
   })
   return {
     controlPlane: {

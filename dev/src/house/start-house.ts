@@ -38,6 +38,7 @@ type HouseOptions = {
   /** An RD Station that is there already; null starts the stand-in. */
   rdStation: RdStationAccount | null
   connections: Record<string, string>
+  secrets: Record<string, string>
   logLevel: HouseSettings['logLevel']
   cron: 'local' | 'off'
   env: NodeJS.ProcessEnv
@@ -100,7 +101,7 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
 }
 
 const houseSettings = async (
-  { stack, adminToken, port, cron, rdStation, connections, logLevel }: HouseOptions,
+  { stack, adminToken, port, cron, rdStation, connections, secrets, logLevel }: HouseOptions,
   standInPort: number,
 ): Promise<HouseSettings> => {
   const names = databaseNames(stack.postgres)
@@ -109,6 +110,7 @@ const houseSettings = async (
     rabbitmqUrl: stack.rabbitmq.url,
     crmUrl: await ensureDatabase(stack.postgres.url, names.crm),
     connections,
+    secrets,
     rdStation: rdStation ?? { baseUrl: `http://127.0.0.1:${standInPort}`, ...defaultCredentials },
     adminToken,
     port: port.port,

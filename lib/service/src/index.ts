@@ -7,6 +7,7 @@ export {
   oneOf,
   postgresUrl,
   rabbitmqUrl,
+  secretVariables,
   serviceUrl,
   text,
   token,
@@ -14,7 +15,7 @@ export {
   withoutPassword,
   type Setting,
 } from './config/values.ts'
-export { connectionPrefix, variables, type VariableName } from './config/variables.ts'
+export { connectionPrefix, secretPrefix, variables, type VariableName } from './config/variables.ts'
 export { createLog, logLevels, type Log } from './log.ts'
 export { didYouMean } from './nearest.ts'
 export { type Health, serveHealth } from './serve-health.ts'

@@ -7,6 +7,7 @@ export type WorkflowErrorCode =
   | 'expression_invalid'
   | 'expression_failed'
   | 'config_invalid'
+  | 'secret_missing'
   | 'payload_invalid'
   | 'output_invalid'
   | 'output_rejected'

@@ -1,5 +1,5 @@
 import { functionOf, silentLog } from './engine.ts'
-import { startWorker } from '../src/index.ts'
+import { readSecrets, startWorker } from '../src/index.ts'
 
 /**
  * A worker as a process of its own, to be killed. Its function gives two items; a payload `hang` keeps it busy for good.
@@ -14,6 +14,7 @@ await startWorker({
   worker: 'to be killed',
   prefetch: 10,
   graceMs: 5_000,
+  secrets: readSecrets({ directory: '/nowhere', variables: new Map() }),
   log: silentLog,
   signal: new AbortController().signal,
   functions: [

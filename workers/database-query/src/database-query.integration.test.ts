@@ -51,7 +51,7 @@ test.each([
 ])('%s that a statement set for its session does not meet the next job', async (_, sql) => {
   const connections = openConnections(new Map([['crm', target.url]]), log)
   onTestFinished(connections.close)
-  const alone = databaseQuery(connections, log)
+  const alone = databaseQuery(connections)
   await callQuery(alone, log, { sql, mode: 'execute' })
   expect(await callQuery(alone, log, insert(1))).toEqual([{ id: 1 }])
   expect(connections.pool('crm').totalCount, 'both ran in one session').toBe(1)
@@ -146,7 +146,7 @@ test('durable waits for the disk also on a server that is set not to, applied do
   await admin.query(`alter database ${new URL(target.url).pathname.slice(1)} set synchronous_commit = off`)
   const setting = `insert into lead values ($1, current_setting('synchronous_commit')) returning email`
   const fresh = openConnections(new Map([['crm', target.url]]), log)
-  const ask = (config: QueryConfig) => callQuery(databaseQuery(fresh, log), log, config)
+  const ask = (config: QueryConfig) => callQuery(databaseQuery(fresh), log, config)
   expect(await ask({ sql: setting, params: [1], confirm: 'durable' })).toEqual([{ email: 'on' }])
   expect(await ask({ sql: setting, params: [2], confirm: 'applied' })).toEqual([{ email: 'off' }])
   await fresh.close()

@@ -34,26 +34,19 @@ const mostUnconfirmed = 200
 export type DatabaseQuery = { fn: StepFunction; idle: () => Promise<void> }
 
 /** `Database.query`: runs SQL from config and payload, and gives its rows. */
-export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery => {
+export const databaseQuery = (connections: Connections): DatabaseQuery => {
   const unconfirmed = new Set<Promise<void>>()
-  const executeUnconfirmed = async (pool: Pool, statement: Statement): Promise<void> => {
-    try {
-      await executeOnce(pool, statement, 'applied')
-    } catch (error) {
-      log.error({ event: 'statement.failed', jobId: statement.jobId, reason: reasonOf(explain(error)) })
-    }
-  }
   const fn = defineFunction({
     name: 'Database.query',
     config: configSchema(connections.names),
     withoutResult: { confirm: 'none' },
-    run: async ({ config, job, step }) => {
+    run: async ({ config, job, step, log }) => {
       const pool = connections.pool(config.connection)
       const statement = { sql: config.sql, values: config.params, jobId: job.id, rowsWanted: step.outputType !== null }
       if (config.confirm === 'none') {
         // Acked at once, so prefetch does not bound them.
         while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
-        const running = executeUnconfirmed(pool, statement)
+        const running = executeUnconfirmed(pool, statement, log)
         unconfirmed.add(running)
         void running.finally(() => unconfirmed.delete(running))
         return undefined
@@ -71,6 +64,15 @@ export const databaseQuery = (connections: Connections, log: Log): DatabaseQuery
     idle: async () => {
       await Promise.all(unconfirmed)
     },
+  }
+}
+
+/** The line goes to the log of the job, which hides its secrets. */
+const executeUnconfirmed = async (pool: Pool, statement: Statement, log: Log): Promise<void> => {
+  try {
+    await executeOnce(pool, statement, 'applied')
+  } catch (error) {
+    log.error({ event: 'statement.failed', jobId: statement.jobId, reason: reasonOf(explain(error)) })
   }
 }
 

@@ -8,7 +8,7 @@ const lastStatementsMs = 3_000
 
 process.exitCode = await runWorker('database-query', process.env, { connections }, (config, { log }) => {
   const databases = openConnections(config.connections, log)
-  const { fn, idle } = databaseQuery(databases, log)
+  const { fn, idle } = databaseQuery(databases)
   return {
     functions: [fn],
     close: async () => {

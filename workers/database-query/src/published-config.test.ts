@@ -5,7 +5,7 @@ import { databaseQuery } from './database-query.ts'
 
 const connectionOf = (urls: ReadonlyMap<string, string>): unknown => {
   const log = keepingLog([])
-  const { configSchema } = databaseQuery(openConnections(urls, log), log).fn
+  const { configSchema } = databaseQuery(openConnections(urls, log)).fn
   return Object(configSchema['properties']).connection
 }
 

@@ -59,7 +59,7 @@ test('with confirm none a statement whose link falls is logged with its job', as
 
 test('a statement whose database says nothing any more is ended with its connections, and logged with its job', async () => {
   const connections = openConnections(new Map([['crm', link.url]]), log)
-  const silent = databaseQuery(connections, log)
+  const silent = databaseQuery(connections)
   const insert = { sql: 'insert into lead values (1)', confirm: 'none' }
   await callQuery(silent, log, insert)
   await silent.idle()

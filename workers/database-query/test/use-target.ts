@@ -39,7 +39,7 @@ export const useTarget = (sql: string, others: Record<string, (address: URL) => 
   })
   beforeEach(async () => {
     logged.length = 0
-    query = databaseQuery(connections, log)
+    query = databaseQuery(connections)
     await admin.query('truncate lead')
   })
   afterAll(async () => {

@@ -1,6 +1,16 @@
 import { expect, test } from 'vitest'
 import { ConfigError, loadConfig, type Settings } from './load-config.ts'
-import { connections, integer, oneOf, postgresUrl, rabbitmqUrl, text, token, withoutPassword } from './values.ts'
+import {
+  connections,
+  integer,
+  oneOf,
+  postgresUrl,
+  rabbitmqUrl,
+  secretVariables,
+  text,
+  token,
+  withoutPassword,
+} from './values.ts'
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
@@ -99,6 +109,17 @@ test('a connection that is no address is told with all other problems, without i
     'ESTEIRA_CONNECTION_CRM',
   ])
   expect(problems.join()).not.toContain('s3cret')
+})
+
+test('secrets are found by their names in lower case, a process that has none of them lets them be', () => {
+  const env = { DATABASE_URL: databaseUrl, ESTEIRA_SECRET_CRM_TOKEN: 'hidden', ESTEIRA_SECRET_EMPTY: '' }
+  expect(problemsOf(env)).toEqual([])
+  expect(problemsOf(env, { secretVariables })).toEqual(['ESTEIRA_SECRET_EMPTY: expected some text, its value is not'])
+  const { secretVariables: found } = loadConfig({ ESTEIRA_SECRET_CRM_TOKEN: 'hidden' }, { secretVariables })
+  expect(found).toEqual(new Map([['crm_token', 'hidden']]))
+  expect(problemsOf({ DATABASE_URL: databaseUrl, ESTEIRA_SECRTE_CRM: 'x' })).toEqual([
+    'ESTEIRA_SECRTE_CRM is not a variable of Esteira, did you mean "ESTEIRA_SECRET_CRM"?',
+  ])
 })
 
 test('the name of a connection is in capital letters, so that no two of them are one', () => {

@@ -1,6 +1,6 @@
 import { didYouMean, misspellingOf } from '../nearest.ts'
 import type { Family, Parsed, Setting } from './values.ts'
-import { connectionPrefix, ownPrefixes, type VariableName, variables } from './variables.ts'
+import { connectionPrefix, ownPrefixes, secretPrefix, type VariableName, variables } from './variables.ts'
 
 /** The environment does not say what the process needs. `problems` has one line for each fault. */
 export class ConfigError extends Error {
@@ -109,8 +109,13 @@ const meantFor = (env: NodeJS.ProcessEnv, wanted: VariableName): string | undefi
 
 const unknownVariables = (env: NodeJS.ProcessEnv): string[] =>
   Object.keys(env)
-    .filter((name) => isOurs(name) && !isKnown(name) && !name.startsWith(connectionPrefix))
-    .map((name) => notOfEsteira(name, didYouMean(name, [...Object.keys(variables), asConnection(name)])))
+    .filter((name) => isOurs(name) && !isKnown(name) && !families.some((prefix) => name.startsWith(prefix)))
+    .map((name) =>
+      notOfEsteira(
+        name,
+        didYouMean(name, [...Object.keys(variables), ...families.map((prefix) => asOneOf(prefix, name))]),
+      ),
+    )
 
 const notOfEsteira = (name: string, hint: string): string => `${name} is not a variable of Esteira${hint}`
 
@@ -118,5 +123,7 @@ const isKnown = (name: string): boolean => Object.hasOwn(variables, name)
 
 const isOurs = (name: string): boolean => ownPrefixes.some((prefix) => name.startsWith(prefix))
 
-/** The name as it would be if its first two words were meant to be the prefix of connections. */
-const asConnection = (name: string): string => connectionPrefix + name.split('_').slice(2).join('_')
+const families = [connectionPrefix, secretPrefix]
+
+/** The name as it would be if its first two words were meant to be the prefix. */
+const asOneOf = (prefix: string, name: string): string => prefix + name.split('_').slice(2).join('_')

@@ -1,5 +1,5 @@
 import { didYouMean } from '../nearest.ts'
-import { connectionPrefix, type VariableName } from './variables.ts'
+import { connectionPrefix, secretPrefix, type VariableName } from './variables.ts'
 
 /** How the text of one variable becomes a value: the value, or what was expected instead of the text, with a hint. */
 export type Parsed<T> = { ok: true; value: T } | { ok: false; expected: string; hint: string }
@@ -97,6 +97,12 @@ export const postgresUrl = (variable: VariableName): Setting<string> => serviceU
 
 /** The Postgres databases that `ESTEIRA_CONNECTION_<NAME>` variables give, by their names. */
 export const connections: Family<string> = { prefix: connectionPrefix, parse: addressOf(postgresProtocols) }
+
+/** The secrets that `ESTEIRA_SECRET_<NAME>` variables give, by their names. */
+export const secretVariables: Family<string> = {
+  prefix: secretPrefix,
+  parse: (value) => (value === '' ? expected('some text') : found(value)),
+}
 
 export const rabbitmqUrl = (variable: VariableName): Setting<string> => serviceUrl(variable, ['amqp:', 'amqps:'])
 

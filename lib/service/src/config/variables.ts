@@ -6,6 +6,7 @@ export const variables = {
   DATABASE_URL: 'Postgres that holds workflows, jobs and the outbox',
   RABBITMQ_URL: 'RabbitMQ, with the virtual host as the path',
   ESTEIRA_LANE: 'outbox lane that this process writes to or relays',
+  ESTEIRA_SECRETS_DIR: 'folder with the secrets that configs name, a file each',
   ESTEIRA_LOG_LEVEL: 'least level that is logged',
   ESTEIRA_PREFETCH: 'deliveries that a worker holds at a time',
   ESTEIRA_GRACE_MS: 'how long running work may take to end after SIGTERM',
@@ -39,6 +40,9 @@ export type VariableName = keyof typeof variables
 
 /** Variables with a name of the user's own: `ESTEIRA_CONNECTION_CRM` is the connection `crm` of Database.query. */
 export const connectionPrefix = 'ESTEIRA_CONNECTION_'
+
+/** Secrets that configs name: `ESTEIRA_SECRET_CRM_TOKEN` is `{ "$secret": "crm-token" }`. */
+export const secretPrefix = 'ESTEIRA_SECRET_'
 
 /** Names that begin like this are ours alone, so one that is not known is a fault. */
 export const ownPrefixes = ['ESTEIRA_', 'RDSTATION_'] as const

@@ -7,22 +7,24 @@ const scope = {
   step: { id: 'step-1', name: 'save' },
 }
 
+const secrets = async (name: string) => `value of ${name}`
+
 test('expressions anywhere in a config are evaluated, everything else stays', async () => {
   const config = compileConfig(
     { id: '{{ payload.segment }}', fixed: 3, deep: { list: ['{{ payload.email }}', true, null] } },
     new Set(),
   )
-  expect(await config(scope)).toEqual({ id: 7, fixed: 3, deep: { list: ['ana@example.com', true, null] } })
+  expect(await config(scope, secrets)).toEqual({ id: 7, fixed: 3, deep: { list: ['ana@example.com', true, null] } })
 })
 
 test('what gives nothing is left out of an object and is null in a list, so that parameters do not shift', async () => {
   const config = compileConfig({ gone: '{{ payload.missing }}', list: ['{{ payload.missing }}', 1] }, new Set())
-  expect(await config(scope)).toEqual({ list: [null, 1] })
+  expect(await config(scope, secrets)).toEqual({ list: [null, 1] })
 })
 
 test('a literal field is never evaluated', async () => {
   const sql = "select '{{ payload.email }}'"
-  expect(await compileConfig({ sql }, new Set(['sql']))(scope)).toEqual({ sql })
+  expect(await compileConfig({ sql }, new Set(['sql']))(scope, secrets)).toEqual({ sql })
 })
 
 test('all faults are told at once, each with its pointer', () => {
@@ -34,7 +36,7 @@ test('all faults are told at once, each with its pointer', () => {
 
 test('an expression that fails is told with its place in the config, itself and the types of what it read', async () => {
   const config = compileConfig({ by: 1, 'a/b': ['fine', { c: '{{ payload.email * 2 }}' }] }, new Set())
-  await expect(config(scope)).rejects.toMatchObject({
+  await expect(config(scope, secrets)).rejects.toMatchObject({
     code: 'expression_failed',
     final: true,
     message:
@@ -42,6 +44,32 @@ test('an expression that fails is told with its place in the config, itself and 
       'at character 16 (payload.email is a string)',
   })
   const inText = compileConfig({ text: 'Dear {{ payload.name }}' }, new Set())
-  await expect(inText(scope)).rejects.toThrow('/text: "{{ payload.name }}" inside a text gave nothing')
+  await expect(inText(scope, secrets)).rejects.toThrow('/text: "{{ payload.name }}" inside a text gave nothing')
   expect(() => compileConfig({ list: ['{{ ( }}'] }, new Set())).toThrow(/^\/list\/0: "\{\{ \( \}\}": /)
+})
+
+test('a secret anywhere in a config is filled in, and no expression sees it or makes one', async () => {
+  const reference = { $secret: 'crm-token' }
+  const config = compileConfig(
+    { token: reference, deep: { list: [reference] }, given: '{{ payload }}', whole: '{{ {"$secret": "crm-token"} }}' },
+    new Set(),
+  )
+  expect(await config({ ...scope, payload: reference }, secrets)).toEqual({
+    token: 'value of crm-token',
+    deep: { list: ['value of crm-token'] },
+    given: reference,
+    whole: reference,
+  })
+})
+
+test.each([
+  [{ $secret: '../other' }, '$secret must be a name of letters, digits, "-", "_" and "."'],
+  [{ $secret: '{{ payload.email }}' }, '$secret must be a name of letters, digits, "-", "_" and "."'],
+  [{ $secret: 7 }, '$secret must be a name of letters, digits, "-", "_" and "."'],
+  [{ $secret: 'a', other: 1 }, 'must have no member beside $secret'],
+])('a reference %j that is wrong is told with its pointer', (reference, message) => {
+  expect(faultsOfExpressions({ list: [reference] })).toEqual([{ pointer: '/list/0', message }])
+  expect(() => compileConfig({ list: [reference] }, new Set())).toThrow(
+    expect.objectContaining({ code: 'config_invalid', message: `/list/0: ${message}` }),
+  )
 })

@@ -1,25 +1,28 @@
 import { WorkflowError } from '../errors.ts'
 import { type Fault, pointerOf } from '../faults/fault.ts'
+import { faultOfReference, isReference, nameIn } from '../secrets/reference.ts'
+import type { Secrets } from '../secrets/read-secrets.ts'
 import { hasExpression, parseTemplate, type Scope } from './expression.ts'
 
-/** A config whose expressions are read once and evaluated for every job. */
-export type ConfigTemplate = (scope: Scope) => Promise<Record<string, unknown>>
+/** A config whose expressions are read once and evaluated for every job, where its secrets are filled in too. */
+export type ConfigTemplate = (scope: Scope, secrets: Secrets) => Promise<Record<string, unknown>>
 
-type Node = (scope: Scope) => Promise<unknown>
+type Node = (scope: Scope, secrets: Secrets) => Promise<unknown>
 
 /**
- * Reads the expressions of a step's config. Fields in `literals` are passed on as they are.
+ * Reads the expressions and the references to secrets of a step's config. Fields in `literals` are passed on as they are.
+ * No expression sees a secret, and what an expression gives is never taken for a reference.
  *
- * @throws WorkflowError `expression_invalid` at the first fault; `faultsOfExpressions` tells all of them.
+ * @throws WorkflowError `expression_invalid` or `config_invalid` at the first fault; `faultsOfExpressions` tells all.
  */
 export const compileConfig = (config: Record<string, unknown>, literals: ReadonlySet<string>): ConfigTemplate => {
   const fields = Object.entries(config).map(
     ([name, value]) => [name, literals.has(name) ? constant(value) : compileValue(value, pointerOf([name]))] as const,
   )
-  return (scope) => evaluateFields(fields, scope)
+  return evaluateFields(fields)
 }
 
-/** What is wrong with a config's expressions, each with a JSON pointer into the config. */
+/** What is wrong with a config's expressions and references to secrets, each with a JSON pointer into the config. */
 export const faultsOfExpressions = (value: unknown, pointer = ''): Fault[] => {
   if (typeof value === 'string') {
     try {
@@ -31,6 +34,10 @@ export const faultsOfExpressions = (value: unknown, pointer = ''): Fault[] => {
     }
   }
   if (typeof value !== 'object' || value === null) return []
+  if (isReference(value)) {
+    const message = faultOfReference(value)
+    return message === null ? [] : [{ pointer, message }]
+  }
   return Object.entries(value).flatMap(([name, part]) => faultsOfExpressions(part, pointer + pointerOf([name])))
 }
 
@@ -40,39 +47,50 @@ const compileValue = (value: unknown, pointer: string): Node => {
   if (Array.isArray(value)) {
     const items = value.map((item, index) => compileValue(item, pointer + pointerOf([index])))
     // A list keeps its length: an item that gives nothing is null, so the parameters of a query do not shift.
-    return async (scope) => (await Promise.all(items.map((item) => item(scope)))).map((item) => item ?? null)
+    return async (scope, secrets) => {
+      const values = await Promise.all(items.map((item) => item(scope, secrets)))
+      return values.map((item) => item ?? null)
+    }
   }
   if (typeof value === 'object' && value !== null) {
+    if (isReference(value)) return secretAt(value, pointer)
     const fields = Object.entries(value).map(
       ([name, part]) => [name, compileValue(part, pointer + pointerOf([name]))] as const,
     )
-    return (scope) => evaluateFields(fields, scope)
+    return evaluateFields(fields)
   }
   return constant(value)
 }
 
 const expressionAt = (text: string, pointer: string): Node => {
-  const placed = (error: unknown): unknown =>
-    error instanceof WorkflowError
-      ? new WorkflowError(error.code, `${pointer}: ${error.message}`, { cause: error.cause, final: error.final })
-      : error
   try {
     const { evaluate } = parseTemplate(text)
-    return (scope) => evaluate(scope).catch((error: unknown) => Promise.reject(placed(error)))
+    return (scope) => evaluate(scope).catch((error: unknown) => Promise.reject(placed(error, pointer)))
   } catch (error) {
-    throw placed(error)
+    throw placed(error, pointer)
   }
 }
+
+const secretAt = (reference: object, pointer: string): Node => {
+  const fault = faultOfReference(reference)
+  if (fault !== null) throw new WorkflowError('config_invalid', `${pointer}: ${fault}`)
+  const name = nameIn(reference)
+  return (_, secrets) => secrets(name).catch((error: unknown) => Promise.reject(placed(error, pointer)))
+}
+
+const placed = (error: unknown, pointer: string): unknown =>
+  error instanceof WorkflowError
+    ? new WorkflowError(error.code, `${pointer}: ${error.message}`, { cause: error.cause, final: error.final })
+    : error
 
 const constant =
   (value: unknown): Node =>
   async () =>
     value
 
-const evaluateFields = async (
-  fields: readonly (readonly [string, Node])[],
-  scope: Scope,
-): Promise<Record<string, unknown>> => {
-  const values = await Promise.all(fields.map(async ([name, node]) => [name, await node(scope)] as const))
-  return Object.fromEntries(values.filter(([, value]) => value !== undefined))
-}
+const evaluateFields =
+  (fields: readonly (readonly [string, Node])[]) =>
+  async (scope: Scope, secrets: Secrets): Promise<Record<string, unknown>> => {
+    const values = await Promise.all(fields.map(async ([name, node]) => [name, await node(scope, secrets)] as const))
+    return Object.fromEntries(values.filter(([, value]) => value !== undefined))
+  }

@@ -82,3 +82,14 @@ test('the published config schema takes an expression wherever it takes a value,
   })
   expect([...double.literals]).toEqual(['note'])
 })
+
+test('the published config schema takes a secret wherever it takes a text', () => {
+  const { configSchema } = defineFunction({
+    name: 'Any.call',
+    config: z.object({ text: z.string(), any: z.unknown(), nullable: z.string().nullable(), count: z.int() }),
+    run: () => null,
+  })
+  const secret = { if: { anyOf: [expect.anything(), { type: 'object', required: ['$secret'] }] } }
+  expect(configSchema.properties).toMatchObject({ text: secret, any: secret, nullable: secret })
+  expect(configSchema.properties).toMatchObject({ count: { if: { type: 'string' } } })
+})

@@ -1,5 +1,7 @@
 import * as z from 'zod'
 
+import { secretMember } from '../secrets/reference.ts'
+
 type JsonSchema = Record<string, unknown>
 
 /** Text with an expression in it: `"{{ payload.email }}"`. */
@@ -25,8 +27,8 @@ export const plainJsonSchema = (schema: z.ZodType): JsonSchema => ({
 })
 
 /**
- * The JSON Schema that a config is checked against when its step is saved. Any value may be an expression instead, since
- * what it gives is known only when the job runs; it is checked again then.
+ * The JSON Schema that a config is checked against when its step is saved. Any value may be an expression instead, and a
+ * text a secret, since what they give is known only when the job runs; it is checked again then.
  */
 export const configJsonSchema = (schema: z.ZodType): JsonSchema => {
   const { properties, ...rest } = plainJsonSchema(schema)
@@ -42,8 +44,15 @@ export const literalFields = (configSchema: JsonSchema): Set<string> => {
 
 const orExpression = (schema: unknown): unknown => {
   if (!isRecord(schema) || isLiteral(schema)) return schema
-  return { if: { type: 'string', pattern: expressionPattern }, else: withinExpression(schema) }
+  const expression = { type: 'string', pattern: expressionPattern }
+  return { if: takesText(schema) ? { anyOf: [expression, secret] } : expression, else: withinExpression(schema) }
 }
+
+/** A reference to a secret; whether it is a right one is not the schema's to say, which would hide what is wrong. */
+const secret = { type: 'object', required: [secretMember] }
+
+/** A secret is a text, so a schema that is of another type alone takes none. */
+const takesText = ({ type = 'string' }: JsonSchema): boolean => [type].flat().includes('string')
 
 /** The schema with the same leave given to everything inside it. */
 const withinExpression = (schema: JsonSchema): JsonSchema =>

@@ -43,6 +43,7 @@ test('a job that is lost before its attempt begins is not run', async () => {
   const ending = await attemptJob(job, {
     fn,
     config: async () => ({}),
+    secrets: async () => '',
     log: { debug: silent, info: silent, warn: silent, error: silent },
     lost: AbortSignal.abort(new Error('taken over')),
     random: () => 0,

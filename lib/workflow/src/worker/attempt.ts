@@ -1,6 +1,7 @@
 import { type Log, reasonOf } from '@esteira/service'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
+import { callFunction } from '../function/call-function.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import type { Ending, HeldJob } from '../job/held-job.ts'
@@ -8,20 +9,31 @@ import { jobError } from '../job/job-error.ts'
 import { placeResult } from '../job/place-result.ts'
 import { defaultRetryPolicy, retryDelayMs } from '../job/retry-policy.ts'
 import type { JobError } from '../model/workflow-job.ts'
+import { hideSecrets, type HiddenSecrets } from '../secrets/hide-secrets.ts'
+import type { Secrets } from '../secrets/read-secrets.ts'
 
 /** What an attempt needs beside the job. `lost` is aborted when the job is no longer this worker's. */
 export type AttemptMeans = {
   fn: StepFunction
   config: ConfigTemplate
+  secrets: Secrets
   log: Log
   lost: AbortSignal
   random: () => number
 }
 
-/** Runs a job's function once, within the step's time, and says how it ended. It never throws. */
+/** Runs a job's function once, within the step's time, and says how it ended, without a secret. It never throws. */
 export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<Ending> => {
+  const hidden = hideSecrets(means.secrets)
+  const ending = await runOnce(job, means, hidden)
+  if (ending.kind === 'succeeded' || ending.error === null) return ending
+  const { code, message } = ending.error
+  return { ...ending, error: jobError(hidden.inText(code), hidden.inText(message)) }
+}
+
+const runOnce = async (job: HeldJob, means: AttemptMeans, hidden: HiddenSecrets): Promise<Ending> => {
   try {
-    const result = await callFunction(job, means)
+    const result = await callInTime(job, means, hidden)
     if (isOutcome(result)) return endingOf(result, job, means)
     return { kind: 'succeeded', placed: placeResult(job.step, result) }
   } catch (error) {
@@ -30,8 +42,11 @@ export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<End
   }
 }
 
-const callFunction = async (job: HeldJob, { fn, config, log, lost }: AttemptMeans): Promise<unknown> => {
-  const run = { id: job.runId, workflowId: job.step.workflowId }
+const callInTime = async (
+  job: HeldJob,
+  { fn, config, log, lost }: AttemptMeans,
+  hidden: HiddenSecrets,
+): Promise<unknown> => {
   const step = {
     id: job.step.id,
     name: job.step.name,
@@ -45,23 +60,19 @@ const callFunction = async (job: HeldJob, { fn, config, log, lost }: AttemptMean
     timedOut.abort(new WorkflowError('timed_out', message, { final: false }))
   }, timeoutMs)
   const signal = AbortSignal.any([timedOut.signal, lost])
-  const work = async () =>
-    collect(
-      await fn.call({
-        config: await config({ payload: job.payload, run, step }),
-        payload: job.payload,
-        step,
-        run,
-        job: { id: job.id },
-        attempt: job.attempt + 1,
-        signal,
-        log,
-      }),
-    )
   try {
     signal.throwIfAborted()
+    const result = callFunction(fn, config, hidden, {
+      payload: job.payload,
+      step,
+      run: { id: job.runId, workflowId: job.step.workflowId },
+      job: { id: job.id },
+      attempt: job.attempt + 1,
+      signal,
+      log,
+    })
     // A function that ignores its signal still cannot hold the attempt open.
-    return await Promise.race([work(), rejection(signal)])
+    return await Promise.race([result, rejection(signal)])
   } finally {
     clearTimeout(timer)
   }
@@ -72,13 +83,6 @@ const rejection = (signal: AbortSignal): Promise<never> =>
     if (signal.aborted) reject(signal.reason)
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
-
-/** Items of an async iterable, one by one, as the array that the step's output rule expects. */
-const collect = async (result: unknown): Promise<unknown> =>
-  isAsyncIterable(result) ? await Array.fromAsync(result) : result
-
-const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
-  typeof value === 'object' && value !== null && Symbol.asyncIterator in value
 
 const endingOf = (outcome: Outcome, job: HeldJob, means: AttemptMeans): Ending => {
   switch (outcome[outcomeMark]) {

@@ -4,6 +4,7 @@ import type { ConfigTemplate } from '../config/resolve-config.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, StepOfRun } from '../job/held-job.ts'
+import type { Secrets } from '../secrets/read-secrets.ts'
 import { attemptJob } from './attempt.ts'
 import type { Fate } from './commit-group.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
@@ -20,6 +21,7 @@ export type DeliverMeans = {
   /** The job's step in the version of its run; undefined when that has none such. */
   stepOf: (job: FoundJob) => Promise<StepOfRun | undefined>
   configOf: (step: StepOfRun, fn: StepFunction) => ConfigTemplate
+  secrets: Secrets
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
   untilDone: <T>(work: () => Promise<T>) => Promise<T>

@@ -10,10 +10,12 @@ import {
   postgresUrl,
   rabbitmqUrl,
   runMain,
+  secretVariables,
   type Settings,
   text,
 } from '@esteira/service'
 import type { StepFunction } from '../function/define-function.ts'
+import { readSecrets } from '../secrets/read-secrets.ts'
 import { startWorker, type WorkerEvent } from './start-worker.ts'
 
 /** The settings of a worker process. */
@@ -23,6 +25,8 @@ const settings = {
   lane: text('ESTEIRA_LANE', { fallback: hostname() }),
   prefetch: integer('ESTEIRA_PREFETCH', { min: 1, max: 10_000, fallback: 100 }),
   graceMs: integer('ESTEIRA_GRACE_MS', { min: 0, max: 600_000, fallback: 25_000 }),
+  secretsDir: text('ESTEIRA_SECRETS_DIR', { fallback: '/run/secrets' }),
+  secretVariables,
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
 }
 
@@ -56,6 +60,7 @@ export const runWorker = <Own extends Settings>(
           ...config,
           functions,
           worker: config.lane,
+          secrets: readSecrets({ directory: config.secretsDir, variables: config.secretVariables }),
           log,
           signal,
           observe: (event) => report(log, event),

@@ -12,6 +12,7 @@ import { writeUnit } from '../job/unit/write-unit.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { settle } from '../run/settle/settle.ts'
+import type { Secrets } from '../secrets/read-secrets.ts'
 import { type BeltEvent, type Delivery, openBelt } from './belt.ts'
 import { configCache, stepCache } from './caches.ts'
 import { type CommitEvent, commitGroup } from './commit-group.ts'
@@ -32,6 +33,8 @@ export type WorkerOptions = {
   worker: string
   prefetch: number
   graceMs: number
+  /** What `{ "$secret": "name" }` in a config stands for. */
+  secrets: Secrets
   log: Log
   observe: (event: WorkerEvent) => void
   /** Ends a start that waits for Postgres or RabbitMQ. */
@@ -143,7 +146,7 @@ const eventOf = (
 const deliverMeans = (
   orm: MikroORM,
   lane: number,
-  { worker, log, observe }: WorkerOptions,
+  { worker, log, secrets, observe }: WorkerOptions,
   stopped: AbortSignal,
 ): { means: DeliverMeans; settled: () => Promise<void> } => {
   const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -176,6 +179,7 @@ const deliverMeans = (
     orm,
     worker,
     log,
+    secrets,
     untilDone,
     random: Math.random,
     stopped,

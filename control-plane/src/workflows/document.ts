@@ -1,9 +1,6 @@
 import { z } from '@hono/zod-openapi'
-import { notBlank, retryPolicySchema, strictObject } from '@esteira/workflow'
+import { maxTimeoutMs, notBlank, retryPolicySchema, strictObject } from '@esteira/workflow'
 import { uuidInput } from '../http/pages.ts'
-
-/** 25 minutes: RabbitMQ takes a delivery back after 30, and the job must be over before. */
-export const maxTimeoutMs = 25 * 60_000
 
 /** As many as a page of a list may have. */
 export const maxSteps = 500

@@ -10,6 +10,7 @@ export type WorkflowErrorCode =
   | 'secret_missing'
   | 'payload_invalid'
   | 'output_invalid'
+  | 'outcome_invalid'
   | 'output_rejected'
   | 'timed_out'
   | 'attempt_failed'

@@ -3,6 +3,7 @@ import { expect, expectTypeOf, test } from 'vitest'
 import * as z from 'zod'
 import { defineFunction } from './define-function.ts'
 import { literalText } from './json-schema.ts'
+import { snooze } from './outcome.ts'
 
 const context = {
   config: {},
@@ -92,4 +93,71 @@ test('the published config schema takes a secret wherever it takes a text', () =
   const secret = { if: { anyOf: [expect.anything(), { type: 'object', required: ['$secret'] }] } }
   expect(configSchema.properties).toMatchObject({ text: secret, any: secret, nullable: secret })
   expect(configSchema.properties).toMatchObject({ count: { if: { type: 'string' } } })
+})
+
+const lead = z.object({ id: z.int(), email: z.string().optional() })
+
+test('the type of a result follows from the schema of the output', () => {
+  type Run = Parameters<typeof defineFunction<object, unknown, z.ZodArray<typeof lead>>>[0]['run']
+  type Given = Awaited<ReturnType<Run>>
+  expectTypeOf<{ id: number }[]>().toExtend<Given>()
+  expectTypeOf<AsyncGenerator<{ id: number }>>().toExtend<Given>()
+  expectTypeOf<ReturnType<typeof snooze>>().toExtend<Given>()
+  expectTypeOf<{ id: string }[]>().not.toExtend<Given>()
+  expectTypeOf<{ id: number }>().not.toExtend<Given>()
+  expectTypeOf<AsyncGenerator<{ id: string }>>().not.toExtend<Given>()
+  const base = { name: 'Leads.get', config: z.object({}), output: z.array(lead) }
+  // @ts-expect-error: the email is no number.
+  defineFunction({ ...base, run: () => [{ id: 1, email: 7 }] })
+  defineFunction({
+    ...base,
+    // @ts-expect-error: nor is it within an iterable.
+    run: async function* run() {
+      yield { id: 1, email: 7 }
+    },
+  })
+  expect(defineFunction({ ...base, run: async () => [{ id: 1 }] }).outputSchema).toMatchObject({ type: 'array' })
+})
+
+test('a result that does not fit is told with its path, and not the value', () => {
+  const { checkResult } = defineFunction({
+    name: 'Leads.get',
+    config: z.object({}),
+    output: z.array(lead),
+    run: () => [],
+  })
+  expect(checkResult([{ id: 1, more: true }])).toBeUndefined()
+  expect(() => checkResult([{ id: 1 }, { id: 'ana', email: 7 }])).toThrow(
+    expect.objectContaining({
+      code: 'output_invalid',
+      final: true,
+      message: 'result.1.id: must be a number, a string came; result.1.email: must be a string, a number came',
+    }),
+  )
+  expect(double.checkResult('anything')).toBeUndefined()
+})
+
+test.each([
+  [{ timeoutMs: 3 * 3_600_000 }, 'Bad.defaults: defaults.timeoutMs: must be at most 1500000'],
+  [{ timeoutMs: Number.NaN }, 'Bad.defaults: defaults.timeoutMs: must be a number, a number came'],
+  [{ timeoutMs: 0 }, 'Bad.defaults: defaults.timeoutMs: must be at least 1'],
+  [{ retry: { maxAttempts: 0 } }, 'Bad.defaults: defaults.retry.maxAttempts: must be at least 1'],
+  [
+    { retry: { delayMs: -1 }, timeoutMs: 0.5 },
+    /retry\.delayMs: must be at least 0; .*timeoutMs: must be a whole number/,
+  ],
+])('the defaults %j are refused where the function is made', (defaults, message) => {
+  const make = () => defineFunction({ name: 'Bad.defaults', config: z.object({}), defaults, run: () => null })
+  expect(make).toThrow(expect.objectContaining({ code: 'function_invalid' }))
+  expect(make).toThrow(message)
+})
+
+test.each([Number.NaN, -1, Infinity, 1e14])('snooze(%d) is refused', (delayMs) => {
+  expect(() => snooze(delayMs, 'later')).toThrow(
+    expect.objectContaining({
+      code: 'outcome_invalid',
+      final: false,
+      message: `snooze takes milliseconds from 0 to 31536000000, ${delayMs} came`,
+    }),
+  )
 })

@@ -1,8 +1,9 @@
 import type { Log } from '@esteira/service'
 import * as z from 'zod'
 import { WorkflowError, type WorkflowErrorCode } from '../errors.ts'
-import { describeIssues } from '../faults/faults-of-issues.ts'
-import type { RetryPolicy } from '../job/retry-policy.ts'
+import { describeIssues, strictObject } from '../faults/faults-of-issues.ts'
+import { type RetryPolicy, retryPolicySchema } from '../job/retry-policy.ts'
+import type { Outcome } from './outcome.ts'
 import { configJsonSchema, literalFields, plainJsonSchema } from './json-schema.ts'
 import { faultOfOutputType, withoutResultMark } from './without-result.ts'
 
@@ -21,14 +22,24 @@ export type FunctionContext<Config, Payload> = {
   log: Log
 }
 
-/** How a function is written. The types of `config` and `payload` follow from the schemas. */
-export type FunctionDefinition<Config, Payload> = {
+/** What a function may return: its result, the items of one that is an array as they come, or an outcome. */
+export type Returned<Result> =
+  | Result
+  | Outcome
+  | (unknown extends Result ? never : Result extends readonly (infer Item)[] ? AsyncIterable<Item> : never)
+
+/** How a function is written. The types of `config`, `payload` and the result follow from the schemas. */
+export type FunctionDefinition<Config, Payload, Output extends z.ZodType> = {
   /** The `functionName` of its steps and the name of its queue. */
   name: string
   config: z.ZodType<Config>
   /** What the payload must look like; without it anything goes. */
   input?: z.ZodType<Payload>
-  output?: z.ZodType
+  /**
+   * What a result must look like where it goes on or is kept; without it anything goes. It is checked, not changed. Items
+   * of an async iterable are checked as the array that they make.
+   */
+  output?: Output
   /** Members of the config, with a value each, with which it has no result: its step must have no `outputType` then. */
   withoutResult?: Partial<Config>
   defaults?: { retry?: Partial<RetryPolicy>; timeoutMs?: number }
@@ -36,7 +47,7 @@ export type FunctionDefinition<Config, Payload> = {
    * Returns a result, an async iterable of items, or an outcome (`retry`, `snooze`, `fail`). What it throws is a retry,
    * unless the error has `final: true`.
    */
-  run: (context: FunctionContext<Config, Payload>) => unknown
+  run: (context: FunctionContext<Config, Payload>) => Returned<z.input<Output>> | Promise<Returned<z.input<Output>>>
 }
 
 /** A function as the worker runtime runs it: the schemas have become checks, and the types are gone. */
@@ -50,15 +61,30 @@ export type StepFunction = {
   defaults: { retry: Partial<RetryPolicy>; timeoutMs: number }
   /** @throws WorkflowError `config_invalid` or `payload_invalid`, naming each fault by its path, never by its value. */
   call: (context: FunctionContext<unknown, unknown>) => unknown
+  /** @throws WorkflowError `output_invalid`, likewise, when a result does not fit. */
+  checkResult: (result: unknown) => void
 }
+
+/** 25 minutes: RabbitMQ takes a delivery back after 30, and the job must be over before. */
+export const maxTimeoutMs = 25 * 60_000
 
 /** Ten minutes: well below the half hour after which RabbitMQ takes a delivery back. */
 const defaultTimeoutMs = 600_000
 
-/** Makes a function of a definition; a worker serves it. */
-export const defineFunction = <Config, Payload = unknown>(
-  definition: FunctionDefinition<Config, Payload>,
+const defaultsSchema = strictObject({
+  retry: strictObject(retryPolicySchema.partial().shape).optional(),
+  timeoutMs: z.int().min(1).max(maxTimeoutMs).optional(),
+})
+
+/**
+ * Makes a function of a definition; a worker serves it.
+ *
+ * @throws WorkflowError `function_invalid` when the defaults do not fit.
+ */
+export const defineFunction = <Config, Payload = unknown, Output extends z.ZodType = z.ZodType>(
+  definition: FunctionDefinition<Config, Payload, Output>,
 ): StepFunction => {
+  checked(defaultsSchema, definition.defaults ?? {}, `${definition.name}: defaults`, 'function_invalid')
   const withoutResult = definition.withoutResult ?? {}
   const configSchema = { ...configJsonSchema(definition.config), [withoutResultMark]: withoutResult }
   const input: z.ZodType<Payload> = definition.input ?? z.any()
@@ -81,6 +107,9 @@ export const defineFunction = <Config, Payload = unknown>(
         config,
         payload: checked(input, context.payload, 'payload', 'payload_invalid'),
       })
+    },
+    checkResult: (result) => {
+      if (definition.output) checked(definition.output, result, 'result', 'output_invalid')
     },
   }
 }

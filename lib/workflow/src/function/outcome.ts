@@ -1,3 +1,5 @@
+import { WorkflowError } from '../errors.ts'
+
 /** What a function may return instead of a result. */
 export type Outcome =
   | { [outcomeMark]: 'retry'; reason: string }
@@ -13,12 +15,19 @@ export const retry = (reason: string): Outcome => ({ [outcomeMark]: 'retry', rea
 /**
  * Come back in `delayMs` milliseconds; burns no attempt. For a service that is away, or that said when it will answer
  * again; `reason` is shown on the job meanwhile.
+ *
+ * @throws WorkflowError `outcome_invalid` when `delayMs` is no time to wait; it burns an attempt, unlike the snooze.
  */
-export const snooze = (delayMs: number, reason?: string): Outcome => ({
-  [outcomeMark]: 'snooze',
-  delayMs,
-  reason: reason ?? null,
-})
+export const snooze = (delayMs: number, reason?: string): Outcome => {
+  if (!(delayMs >= 0 && delayMs <= maxSnoozeMs)) {
+    const message = `snooze takes milliseconds from 0 to ${maxSnoozeMs}, ${delayMs} came`
+    throw new WorkflowError('outcome_invalid', message, { final: false })
+  }
+  return { [outcomeMark]: 'snooze', delayMs, reason: reason ?? null }
+}
+
+/** A year; what would come back later is a mistake in a date or a unit. */
+const maxSnoozeMs = 365 * 86_400_000
 
 /** The job has failed and trying again cannot help. */
 export const fail = (reason: string): Outcome => ({ [outcomeMark]: 'fail', reason })

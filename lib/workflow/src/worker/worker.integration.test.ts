@@ -1,7 +1,9 @@
 import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
+import * as z from 'zod'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
+import { defineFunction } from '../index.ts'
 
 let engine: Engine
 
@@ -174,6 +176,26 @@ test.each([
       },
     },
   ])
+})
+
+test('a result that is not as its function says fails its job, unless it goes nowhere', async () => {
+  const run = () => [{ id: 1 }, { id: 'two' }]
+  const output = z.array(
+    z.looseObject({ id: z.unknown() }).refine(({ id }) => typeof id === 'number', 'must have a number'),
+  )
+  await engine.startWorker([
+    defineFunction({ name: 'shape.give', config: z.object({}), output, run }),
+    echo('shape.take'),
+  ])
+  const saved = (outputType: 'multiple' | null) =>
+    engine.saveWorkflow({ functionName: 'shape.give', outputType }, { functionName: 'shape.take', outputType: null })
+  const wrong = await engine.begin(await saved('multiple'), null)
+  expect(await engine.over(wrong)).toBe('failed')
+  expect(await engine.jobs(wrong)).toMatchObject([
+    { attempt: 1, error: { code: 'output_invalid', message: 'result.1: must have a number' } },
+  ])
+  const nowhere = await engine.begin(await saved(null), null)
+  expect(await engine.over(nowhere)).toBe('succeeded')
 })
 
 test('one failed job fails the run when the others are done, and does not stop them', async () => {

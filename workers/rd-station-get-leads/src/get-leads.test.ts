@@ -1,37 +1,40 @@
-import { createLog } from '@esteira/service'
-import { snooze } from '@esteira/workflow'
+import { testFunction } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { getLeads } from './get-leads.ts'
-import { RdStationError } from './rd-station/index.ts'
+import { type RdStationClient, RdStationError } from './rd-station/index.ts'
+
+/** What comes of a step that takes the segmentation from its payload. */
+const leadsOf = (contacts: RdStationClient['contacts']) =>
+  testFunction(getLeads({ contacts, close: async () => {} }), {
+    config: { segmentationId: '{{ payload.segmentationId }}', pageSize: 2 },
+    payload: { segmentationId: 7 },
+    outputType: 'multiple',
+  })
 
 /** What comes of a read that the API's rate limit ends. */
-const throttled = (retryAfterMs?: number) => {
-  const { call } = getLeads({
-    contacts: async function* () {
-      yield []
-      throw new RdStationError('throttled', 'answered 429', {
-        call: 'GET /contacts',
-        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-      })
-    },
-    close: async () => {},
+const throttled = (retryAfterMs?: number) =>
+  leadsOf(async function* () {
+    yield []
+    throw new RdStationError('throttled', 'answered 429', {
+      call: 'GET /contacts',
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    })
   })
-  return call({
-    config: { segmentationId: 1 },
-    payload: null,
-    step: { id: 'step', name: 'get leads', outputType: 'multiple', hasNext: true },
-    run: { id: 'run', workflowId: 'workflow' },
-    job: { id: 'job' },
-    attempt: 1,
-    signal: new AbortController().signal,
-    log: createLog('test', 'error'),
+
+const contact = (uuid: string) => ({ uuid, name: `Lead ${uuid}` })
+
+test('the contacts of all pages of a segmentation are items, in their order', async () => {
+  const trial = await leadsOf(async function* ({ segmentationId, pageSize }) {
+    yield [contact(`${segmentationId}-${pageSize}-1`), contact('2')]
+    yield [contact('3')]
   })
-}
+  expect(trial).toEqual({ kind: 'items', items: [contact('7-2-1'), contact('2'), contact('3')] })
+})
 
 test('a read that the rate limit ends comes back when it is over, and burns no attempt', async () => {
-  expect(await throttled(7_000)).toEqual(snooze(7_000, 'GET /contacts: answered 429'))
+  expect(await throttled(7_000)).toEqual({ kind: 'snooze', delayMs: 7_000, reason: 'GET /contacts: answered 429' })
 })
 
 test('one that is not told when comes back after a minute, by which the API counts', async () => {
-  expect(await throttled()).toEqual(snooze(60_000, 'GET /contacts: answered 429'))
+  expect(await throttled()).toMatchObject({ kind: 'snooze', delayMs: 60_000 })
 })

@@ -1,0 +1,96 @@
+import type { Log } from '@esteira/service'
+import { compileConfig } from '../config/resolve-config.ts'
+import { WorkflowError } from '../errors.ts'
+import { callFunction } from '../function/call-function.ts'
+import type { StepFunction } from '../function/define-function.ts'
+import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
+import { placeResult } from '../job/place-result.ts'
+import { hideSecrets } from '../secrets/hide-secrets.ts'
+import type { Secrets } from '../secrets/read-secrets.ts'
+
+/** A job as a test writes it; what is left out is as usual. */
+export type TrialJob = {
+  /** The step's config as it would be saved: with expressions in `{{ }}` and references to secrets. */
+  config?: Record<string, unknown>
+  payload?: unknown
+  /** The values of the secrets that the config names. */
+  secrets?: Readonly<Record<string, string>>
+  /** Where the result goes; `single` unless given. */
+  outputType?: 'single' | 'multiple' | null
+  /** Whether another step comes after this one; so it is unless given. */
+  hasNext?: boolean
+  attempt?: number
+  signal?: AbortSignal
+  log?: Log
+}
+
+/**
+ * What came of it: the items or the output that the next step would get, nothing under `outputType` null, or an outcome.
+ * Values are as JSON carries them.
+ */
+export type Trial =
+  | { kind: 'items'; items: unknown[] }
+  | { kind: 'output'; output: unknown }
+  | { kind: 'nothing' }
+  | { kind: 'retry' | 'fail'; reason: string }
+  | { kind: 'snooze'; delayMs: number; reason: string | null }
+
+/**
+ * Runs a function for one job as a worker does, with its expressions, secrets and checks, but without any server, and
+ * within the time of the test. Config and payload are not checked as by the API, which knows more when a step is saved.
+ *
+ * @throws what fails the job or has it tried again: a WorkflowError of a check, or whatever the function throws.
+ */
+export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promise<Trial> => {
+  const { config = {}, secrets = {}, outputType = 'single', hasNext = true, attempt = 1, log = silent } = job
+  const payload = asJson(job.payload)
+  const step = { id: 'step', name: 'tested', outputType, hasNext }
+  const result = await callFunction(fn, compileConfig(config, fn.literals), hideSecrets(secretsOf(secrets)), {
+    payload,
+    step,
+    run: { id: 'run', workflowId: 'workflow' },
+    job: { id: 'job' },
+    attempt,
+    signal: job.signal ?? new AbortController().signal,
+    log,
+  })
+  if (isOutcome(result)) return trialOf(result)
+  const placed = placeResult({ ...step, next: hasNext ? nextStep : null }, result)
+  if (outputType === null || placed.kind === 'input') return { kind: 'nothing' }
+  switch (placed.kind) {
+    case 'items':
+      return { kind: 'items', items: placed.items.map(asJson) }
+    case 'whole':
+      return { kind: 'output', output: asJson(placed.result) }
+    case 'output':
+      return { kind: 'output', output: asJson(placed.output) }
+  }
+}
+
+const nextStep = { id: 'next', functionName: 'Next' }
+
+const trialOf = (outcome: Outcome): Trial => {
+  switch (outcome[outcomeMark]) {
+    case 'retry':
+      return { kind: 'retry', reason: outcome.reason }
+    case 'fail':
+      return { kind: 'fail', reason: outcome.reason }
+    case 'snooze':
+      return { kind: 'snooze', delayMs: outcome.delayMs, reason: outcome.reason }
+  }
+}
+
+/** Secrets of the test alone: those of the machine that it runs on must not make it pass. */
+const secretsOf = (given: Readonly<Record<string, string>>): Secrets => {
+  const values = new Map(Object.entries(given))
+  return async (name) => {
+    const value = values.get(name)
+    if (value !== undefined) return value
+    throw new WorkflowError('secret_missing', `secret "${name}" is not there: it is not among the secrets of the test`)
+  }
+}
+
+const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value) ?? 'null')
+
+const nothing = () => {}
+const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }

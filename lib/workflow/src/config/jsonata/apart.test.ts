@@ -68,7 +68,7 @@ test.each<[string, string, RegExp]>([
         message: expect.stringMatching(why),
       }),
     )
-    expect(still).toBeLessThan(200)
+    expect(still).toBeLessThan(500)
     expect(process.memoryUsage.rss() - before).toBeLessThan(50 * 2 ** 20)
     // The next one is evaluated as if nothing had been.
     expect(await evaluate(innocent)).toEqual([32, 33, 34])
@@ -83,7 +83,7 @@ test('a steady expression that reads a large payload is taken apart as well', as
   const still = await stillWhile(async () => {
     total = await sum({ ...scope, payload: { list } }).catch((error: unknown) => error)
   })
-  expect(still).toBeLessThan(400)
+  expect(still).toBeLessThan(600)
   expect(total === 24_999_500_000 || ended.test(String(total)), String(total)).toBe(true)
 }, 30_000)
 

@@ -20,8 +20,9 @@ export const callFunction = async (
   const filled = await config({ payload, run, step }, hidden.secrets)
   const result = await collect(await fn.call({ ...context, config: filled, log: hidden.inLog(log) }))
   if (isOutcome(result)) return result
-  // Without an outputType nothing comes out, so a result has no shape to keep.
-  if (step.outputType !== null) fn.checkResult(result)
+  // Without an outputType nothing comes out, so a result has no shape to keep, and nothing of it is stored.
+  if (step.outputType === null) return result
+  fn.checkResult(result)
   const held = hidden.heldBy(result)
   if (held === undefined) return result
   throw new WorkflowError('output_invalid', `the result holds the secret "${held}", which is never stored`)

@@ -64,4 +64,5 @@ test('a result is told from one that holds a secret, but not by a text that may 
   expect(heldBy({ list: [{ authorization: 'Bearer s3cr"t/värde' }] })).toBe('token')
   expect(heldBy({ year: '1234' })).toBeUndefined()
   expect(heldBy(undefined)).toBeUndefined()
+  expect(() => heldBy(1n)).toThrow(expect.objectContaining({ code: 'output_rejected', final: true }))
 })

@@ -1,4 +1,5 @@
 import type { Log } from '@esteira/service'
+import { jsonOf } from '../job/unit/json-of.ts'
 import type { Secrets } from './read-secrets.ts'
 
 /** The secrets of one attempt, and what keeps them out of all that is stored or logged of it. */
@@ -9,7 +10,11 @@ export type HiddenSecrets = {
   inText: (text: string) => string
   /** A log whose lines have their secrets replaced. */
   inLog: (log: Log) => Log
-  /** The name of a secret that a value holds, if it holds one that is long enough not to be there by chance. */
+  /**
+   * The name of a secret that a value holds, if it holds one that is long enough not to be there by chance.
+   *
+   * @throws WorkflowError `output_rejected` for what is no JSON.
+   */
   heldBy: (value: unknown) => string | undefined
 }
 
@@ -39,10 +44,9 @@ export const hideSecrets = (secrets: Secrets): HiddenSecrets => {
       error: (fields) => log.error(inLine(fields)),
     }),
     heldBy: (value) => {
-      const long = forms.filter(({ form }) => form.length >= leastTold)
-      if (long.length === 0) return undefined
-      const text = JSON.stringify(value) ?? ''
-      return long.find(({ form }) => text.includes(form))?.name
+      if (forms.length === 0) return undefined
+      const text = jsonOf(value) ?? ''
+      return forms.find(({ form }) => form.length >= leastTold && text.includes(form))?.name
     },
   }
 }

@@ -121,6 +121,20 @@ test.each<[string, string, (context: FunctionContext<Config, unknown>) => unknow
       error: { code: 'output_invalid', message: 'the result holds the secret "crm-token", which is never stored' },
     },
   ],
+  [
+    'gives a result that is no JSON and tells of it',
+    'secrets.toJson',
+    ({ config }) => ({
+      toJSON: () => {
+        throw new Error(`not ${config.token}`)
+      },
+    }),
+    {
+      status: 'failed',
+      attempt: 1,
+      error: { code: 'output_rejected', message: 'the result cannot be stored: not [secret crm-token]' },
+    },
+  ],
   ['keeps it to itself', 'secrets.keep', ({ config }) => ({ length: config.token.length }), { status: 'succeeded' }],
 ])('a secret of a function that %s is in no table and no line', async (_, name, run, job) => {
   let got = ''

@@ -64,6 +64,8 @@ test('checks config, payload and result, and tells faults as the runtime does', 
   ).rejects.toMatchObject({ code: 'expression_failed', message: expect.stringContaining('/greeting: ') })
   const wrong = defineFunction({ name: 'Wrong.give', config: z.object({}), output: z.string().min(2), run: () => 'a' })
   await expect(testFunction(wrong)).rejects.toMatchObject({ code: 'output_invalid' })
+  const count = defineFunction({ name: 'Count.give', config: z.object({}), run: () => [1n] })
+  await expect(testFunction(count, { outputType: 'multiple' })).rejects.toMatchObject({ code: 'output_rejected' })
 })
 
 test('fills in secrets of the test, and hides them in its log', async () => {
@@ -77,6 +79,10 @@ test('fills in secrets of the test, and hides them in its log', async () => {
   const job = { config: { ...config, token: { $secret: 'crm' } }, payload: { name: 'Ana' }, log }
   expect(await testFunction(called, { ...job, secrets: { crm: 'hidden' } })).toEqual({ kind: 'output', output: 6 })
   expect(lines).toEqual([{ event: 'called', token: '[secret crm]' }])
+  const given = functionWith((context) => context.config.token)
+  const told = { ...job, secrets: { crm: 'hidden from all' } }
+  await expect(testFunction(given, told)).rejects.toMatchObject({ code: 'output_invalid' })
+  expect(await testFunction(given, { ...told, outputType: null })).toEqual({ kind: 'nothing' })
   await expect(testFunction(called, job)).rejects.toMatchObject({
     code: 'secret_missing',
     message: '/token: secret "crm" is not there: it is not among the secrets of the test',

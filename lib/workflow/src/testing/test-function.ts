@@ -5,6 +5,7 @@ import { callFunction } from '../function/call-function.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import { placeResult } from '../job/place-result.ts'
+import { jsonOf } from '../job/unit/json-of.ts'
 import { hideSecrets } from '../secrets/hide-secrets.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 
@@ -59,11 +60,11 @@ export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promis
   if (outputType === null || placed.kind === 'input') return { kind: 'nothing' }
   switch (placed.kind) {
     case 'items':
-      return { kind: 'items', items: placed.items.map(asJson) }
+      return { kind: 'items', items: placed.items.map(asStored) }
     case 'whole':
-      return { kind: 'output', output: asJson(placed.result) }
+      return { kind: 'output', output: asStored(placed.result) }
     case 'output':
-      return { kind: 'output', output: asJson(placed.output) }
+      return { kind: 'output', output: asStored(placed.output) }
   }
 }
 
@@ -91,6 +92,9 @@ const secretsOf = (given: Readonly<Record<string, string>>): Secrets => {
 }
 
 const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value) ?? 'null')
+
+/** A result as the next step reads it; what cannot be stored is refused as in a worker. */
+const asStored = (value: unknown): unknown => JSON.parse(jsonOf(value) ?? 'null')
 
 const nothing = () => {}
 const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }

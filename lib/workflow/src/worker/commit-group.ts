@@ -1,6 +1,7 @@
 import { unstorableText } from '@esteira/outbox'
 import { reasonOf } from '@esteira/service'
 import { databaseErrorOf } from '../database/is-transient.ts'
+import { WorkflowError } from '../errors.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import type { Placed } from '../job/place-result.ts'
@@ -89,11 +90,11 @@ export const commitGroup = async (
 /** The end of a job whose result the database would not take, such as text with a zero byte. */
 const rejected = (finished: FinishedJob, error: unknown): FinishedJob => ({
   ...finished,
-  ending: {
-    kind: 'failed',
-    error: jobError('output_rejected', `the result cannot be stored: ${whyRejected(finished, error)}`),
-  },
+  ending: { kind: 'failed', error: jobError('output_rejected', reasonToReject(finished, error)) },
 })
+
+const reasonToReject = (finished: FinishedJob, error: unknown): string =>
+  error instanceof WorkflowError ? error.message : `the result cannot be stored: ${whyRejected(finished, error)}`
 
 /** Of many items Postgres does not say which it means, and a place is told in place of the text. */
 const whyRejected = ({ ending }: FinishedJob, error: unknown): string => {

@@ -11,6 +11,6 @@ export const jsonOf = (value: unknown): string => {
   try {
     return JSON.stringify(value)
   } catch (cause) {
-    throw new WorkflowError('output_rejected', reasonOf(cause), { cause })
+    throw new WorkflowError('output_rejected', `the result cannot be stored: ${reasonOf(cause)}`, { cause })
   }
 }

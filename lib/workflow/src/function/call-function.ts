@@ -8,7 +8,8 @@ import { isOutcome } from './outcome.ts'
  * Calls a function with its config filled in, and gives its result or outcome. Items of an async iterable come as an
  * array.
  *
- * @throws WorkflowError when config, payload or result do not fit, and whatever the function throws.
+ * @throws WorkflowError when config, payload or result do not fit, the reason of a signal that is aborted before the
+ * call, and whatever the function throws.
  */
 export const callFunction = async (
   fn: StepFunction,
@@ -18,6 +19,8 @@ export const callFunction = async (
 ): Promise<unknown> => {
   const { payload, run, step, log } = context
   const filled = await config({ payload, run, step }, hidden.secrets)
+  // An expression that runs apart may have taken its time: the job can be over, or another's, by now.
+  context.signal.throwIfAborted()
   const result = await collect(await fn.call({ ...context, config: filled, log: hidden.inLog(log) }))
   if (isOutcome(result)) return result
   // Without an outputType nothing comes out, so a result has no shape to keep, and nothing of it is stored.

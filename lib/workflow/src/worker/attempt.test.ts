@@ -30,7 +30,8 @@ const job: HeldJob = {
   },
 }
 
-test('a job that is lost before its attempt begins is not run', async () => {
+/** A function that never ends by itself, and how often it was called. */
+const endless = () => {
   let calls = 0
   const fn = defineFunction({
     name: 'Work',
@@ -40,14 +41,32 @@ test('a job that is lost before its attempt begins is not run', async () => {
       return new Promise(() => undefined)
     },
   })
-  const ending = await attemptJob(job, {
-    fn,
-    config: async () => ({}),
-    secrets: async () => '',
-    log: { debug: silent, info: silent, warn: silent, error: silent },
-    lost: AbortSignal.abort(new Error('taken over')),
-    random: () => 0,
-  })
+  return { fn, calls: () => calls }
+}
+
+const means = {
+  config: async () => ({}),
+  secrets: async () => '',
+  log: { debug: silent, info: silent, warn: silent, error: silent },
+  random: () => 0,
+}
+
+test('a job that is lost before its attempt begins is not run', async () => {
+  const { fn, calls } = endless()
+  const lost = AbortSignal.abort(new Error('taken over'))
+  const ending = await attemptJob(job, { ...means, fn, lost })
   expect(ending).toMatchObject({ kind: 'requeued', error: { message: 'taken over' } })
-  expect(calls).toBe(0)
+  expect(calls()).toBe(0)
+})
+
+test('a job that is lost while its config is filled in is not run', async () => {
+  const { fn, calls } = endless()
+  const lost = new AbortController()
+  const filled = Promise.withResolvers<Record<string, unknown>>()
+  const attempt = attemptJob(job, { ...means, fn, config: () => filled.promise, lost: lost.signal })
+  lost.abort(new Error('taken over'))
+  expect(await attempt).toMatchObject({ kind: 'requeued', error: { message: 'taken over' } })
+  filled.resolve({})
+  await new Promise(setImmediate)
+  expect(calls()).toBe(0)
 })

@@ -8,7 +8,7 @@ export type OutboxErrorCode =
   | 'message_invalid'
   /** A lane's name is empty or too long, its kind not for registering, or its number none. */
   | 'lane_invalid'
-  /** An option of `createRelay` is not known, missing or not what was expected. */
+  /** An option of `createRelay` or `enqueue` is not known, missing or not what was expected. */
   | 'option_invalid'
   /** A row of the outbox is not as the migrations made the table. */
   | 'row_invalid'

@@ -160,10 +160,30 @@ test('without a lane a message goes to the first one, whose relay always runs', 
   expect(rows).toEqual([{ lane: 1 }])
 })
 
-test('a lane that is no number of one is refused', async () => {
-  await expect(enqueue(client, message(1), { lane: 0 })).rejects.toThrow(
-    expect.objectContaining({ code: 'lane_invalid' }),
-  )
+test.each([
+  [{ lane: 0 }, 'lane_invalid', 'lane: expected the number of a lane, got 0'],
+  [{ lane: 3e9 }, 'lane_invalid', 'lane: expected the number of a lane, got 3000000000'],
+  [{ lane: 'default' }, 'lane_invalid', 'lane: expected the number of a lane, got string'],
+  [{ lanes: 2 }, 'option_invalid', 'lanes: enqueue has no such option, did you mean "lane"?'],
+  [
+    { maxPayloadBytes: Number.NaN },
+    'option_invalid',
+    'maxPayloadBytes: expected a whole number of bytes, at least 1, got NaN',
+  ],
+  [
+    { maxPayloadBytes: '1MB' },
+    'option_invalid',
+    'maxPayloadBytes: expected a whole number of bytes, at least 1, got string',
+  ],
+  [null, 'option_invalid', 'options: expected an object, got null'],
+  [7, 'option_invalid', 'options: expected an object, got number'],
+])('the options %o are refused with what was expected', async (options, code, text) => {
+  await client.query('begin')
+  // As from JavaScript, which no type keeps from it.
+  const enqueued: Promise<unknown> = Reflect.apply(enqueue, null, [client, message(1), options])
+  await expect(enqueued).rejects.toThrow(expect.objectContaining({ code, message: text }))
+  await client.query('commit')
+  expect((await client.query('select from outbox_message')).rowCount).toBe(0)
 })
 
 test('a message that cannot be published is refused before anything is written, with its place in the call', async () => {

@@ -2,19 +2,23 @@ import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
+import { didYouMean } from '../did-you-mean.ts'
 import { insertMessages } from './insert-messages.ts'
 import { checkMessage, type OutboxMessage } from './message.ts'
+import { nameOfKind } from './name-of-kind.ts'
 
 /** Where messages go and how large they may be. */
 export type EnqueueOptions = {
   /** The lane's number, as `registerLane` gives it: 1 unless given, the lane `default` that is always relayed. */
   lane?: number
-  /** The most bytes of a payload as JSON: 1 MiB unless given. */
+  /** The most bytes of a payload as JSON, at least 1: 1 MiB unless given. */
   maxPayloadBytes?: number
 }
 
-const defaultLane = 1
-const defaultMaxPayloadBytes = 1024 * 1024
+const defaults = { lane: 1, maxPayloadBytes: 1024 * 1024 } satisfies EnqueueOptions
+
+/** Numbers of lanes are of Postgres' type integer. */
+const lastLane = 2 ** 31 - 1
 
 /**
  * Writes messages in the caller's transaction, many of them as one statement: they are published once it commits, and
@@ -23,16 +27,16 @@ const defaultMaxPayloadBytes = 1024 * 1024
  * messages: nothing happens.
  *
  * @throws OutboxError `not_in_transaction` outside a transaction; `message_invalid` for a message that could not be
- * published; `lane_invalid`.
+ * published; `lane_invalid`; `option_invalid`.
  */
 export const enqueue = async (
   tx: EntityManagerLike | Queryable,
   messages: OutboxMessage | readonly OutboxMessage[],
-  { lane = defaultLane, maxPayloadBytes = defaultMaxPayloadBytes }: EnqueueOptions = {},
+  options: EnqueueOptions = {},
 ): Promise<void> => {
+  const { lane, maxPayloadBytes } = checkOptions(options)
   const list = isList(messages) ? messages : [messages]
   if (list.length === 0) return
-  if (!Number.isInteger(lane) || lane < 1) throw new OutboxError('lane_invalid', `${lane} is not the number of a lane`)
   const rows = list.map((message, index) =>
     checkMessage(
       message,
@@ -42,6 +46,32 @@ export const enqueue = async (
   )
   await insertMessages(await transactionOf(tx, 'outbox_message in row exclusive mode', 'enqueue'), lane, rows)
 }
+
+const checkOptions = (options: EnqueueOptions): Required<EnqueueOptions> => {
+  // From JavaScript anything may come.
+  const given: unknown = options
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new OutboxError('option_invalid', `options: expected an object, got ${nameOfKind(given)}`)
+  }
+  const names = Object.keys(defaults)
+  for (const name of Object.keys(options)) {
+    if (names.includes(name)) continue
+    throw new OutboxError('option_invalid', `${name}: enqueue has no such option${didYouMean(name, names)}`)
+  }
+  const { lane = defaults.lane, maxPayloadBytes = defaults.maxPayloadBytes } = options
+  if (!isWholeFrom1To(lastLane, lane)) {
+    throw new OutboxError('lane_invalid', `lane: expected the number of a lane, got ${shown(lane)}`)
+  }
+  if (!isWholeFrom1To(Number.MAX_SAFE_INTEGER, maxPayloadBytes)) {
+    const expected = 'a whole number of bytes, at least 1'
+    throw new OutboxError('option_invalid', `maxPayloadBytes: expected ${expected}, got ${shown(maxPayloadBytes)}`)
+  }
+  return { lane, maxPayloadBytes }
+}
+
+const isWholeFrom1To = (last: number, value: number): boolean => Number.isInteger(value) && value >= 1 && value <= last
+
+const shown = (value: unknown): string => (typeof value === 'number' ? String(value) : nameOfKind(value))
 
 const isList = (messages: OutboxMessage | readonly OutboxMessage[]): messages is readonly OutboxMessage[] =>
   Array.isArray(messages)

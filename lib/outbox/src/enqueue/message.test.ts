@@ -62,13 +62,20 @@ test.each<[Record<string, unknown>, string]>([
   [{ availableAt: new Date(), delayMs: 1 }, 'availableAt: expected either this or delayMs, got both'],
   [{ headers: null }, 'headers: expected an object, got null'],
   [{ headers: 'a' }, 'headers: expected an object, got string'],
-  [{ headers: { tags: ['a'] } }, 'headers.tags: expected text, a finite number or a boolean, got object'],
+  [{ headers: { tags: ['a'] } }, 'headers.tags: expected text, a finite number or a boolean, got array'],
   [{ headers: { tag: null } }, 'headers.tag: expected text, a finite number or a boolean, got null'],
   [{ headers: { rate: Number.NaN } }, 'headers.rate: expected text, a finite number or a boolean, got NaN'],
   [{ headers: { [long]: 1 } }, `headers: expected names of at most 255 bytes, got 256 bytes in "${long}"`],
   [{ headers: { note: 'x'.repeat(32_768) } }, 'headers: expected at most 32768 bytes of JSON, got 32779'],
   [{ payload: undefined }, 'payload: expected a JSON value, got undefined'],
-  [{ payload: 10n }, 'payload: expected a JSON value, Do not know how to serialize a BigInt'],
+  [{ payload: 10n }, 'payload: expected a JSON value or bytes (Uint8Array), got bigint'],
+  [{ payload: { rows: [{ id: 10n }] } }, 'payload/rows/0/id: expected a JSON value, got bigint'],
+  [{ payload: new Map([['a', 1]]) }, 'payload: expected a JSON value or bytes (Uint8Array), got Map'],
+  [{ payload: new ArrayBuffer(3) }, 'payload: expected a JSON value or bytes (Uint8Array), got ArrayBuffer'],
+  [{ payload: new Float64Array(3) }, 'payload: expected a JSON value or bytes (Uint8Array), got Float64Array'],
+  [{ payload: { 'a/b': new Set([1]) } }, 'payload/a~1b: expected a JSON value, got Set'],
+  [{ payload: [new Uint8Array(3)] }, 'payload/0: expected a JSON value, got Uint8Array'],
+  [{ payload: { order: Promise.resolve(1) } }, 'payload/order: expected a JSON value, got Promise'],
   [{ payload: 'é'.repeat(500) }, 'payload: expected at most 1000 bytes of JSON, got 1002'],
   [{ payload: { a: ['\0'] } }, 'payload/a/0: a NUL character or half of a surrogate pair, which Postgres cannot read'],
   [{ payload: '\udc00' }, 'payload: a NUL character or half of a surrogate pair, which Postgres cannot read'],
@@ -77,6 +84,32 @@ test.each<[Record<string, unknown>, string]>([
   expect(() => check(message)).toThrow(
     expect.objectContaining({ code: 'message_invalid', message: `message 2 of 3: ${fault}` }),
   )
+})
+
+test.each([
+  [null, 'null'],
+  [undefined, 'undefined'],
+  ['orders', 'string'],
+  [[], 'array'],
+])('%o is no message', (message, kind) => {
+  // As from JavaScript, which no type keeps from it.
+  expect(() => Reflect.apply(check, null, [message])).toThrow(
+    expect.objectContaining({
+      code: 'message_invalid',
+      message: `message 2 of 3: expected an object with a routingKey and a payload, got ${kind}`,
+    }),
+  )
+})
+
+test('what says itself how it is written as JSON passes, and so does what is left out', () => {
+  class Money {
+    readonly cents = 10n
+    toJSON() {
+      return '0.10'
+    }
+  }
+  const shared = { a: undefined, b: new Date(0) }
+  expect(() => check({ routingKey: 'orders', payload: { price: new Money(), twice: [shared, shared] } })).not.toThrow()
 })
 
 test('a payload that refers to itself is refused', () => {

@@ -1,5 +1,7 @@
 import { validate as isUuid, v7 as uuidv7 } from 'uuid'
 import { OutboxError } from '../errors.ts'
+import { lostInJson } from './lost-in-json.ts'
+import { nameOfKind } from './name-of-kind.ts'
 import { unstorableText } from './unstorable-text.ts'
 
 /** A message that is published because its transaction commits. */
@@ -57,6 +59,11 @@ const members = ['exchange', 'routingKey', 'payload', 'headers', 'messageId', 'o
  */
 export const checkMessage = (message: OutboxMessage, place: string, maxPayloadBytes: number): MessageRow => {
   const fault = (what: string) => new OutboxError('message_invalid', `${place}: ${what}`)
+  // From JavaScript anything may come.
+  const given: unknown = message
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw fault(`expected an object with a routingKey and a payload, got ${nameOfKind(given)}`)
+  }
   for (const member of Object.keys(message)) {
     if (!members.includes(member)) throw fault(`${member} is no member of a message, which has ${members.join(', ')}`)
   }
@@ -91,14 +98,14 @@ export const checkMessage = (message: OutboxMessage, place: string, maxPayloadBy
 }
 
 const faultOfShortString = (value: unknown): string | null => {
-  if (typeof value !== 'string') return `got ${value === null ? 'null' : typeof value}`
+  if (typeof value !== 'string') return `got ${nameOfKind(value)}`
   if (Buffer.byteLength(value) > shortStringBytes) return `got ${Buffer.byteLength(value)} bytes`
   return unstorableText(value) === null ? null : 'got a NUL character or half of a surrogate pair'
 }
 
 const faultOfHeaders = (headers: unknown): string | null => {
   if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
-    return `headers: expected an object, got ${headers === null ? 'null' : typeof headers}`
+    return `headers: expected an object, got ${nameOfKind(headers)}`
   }
   for (const [name, value] of Object.entries<unknown>({ ...headers })) {
     const wrongName = faultOfShortString(name)
@@ -107,7 +114,7 @@ const faultOfHeaders = (headers: unknown): string | null => {
     }
     const expected = `headers.${name}: expected text, a finite number or a boolean`
     if (typeof value === 'number' ? !Number.isFinite(value) : !['string', 'boolean'].includes(typeof value)) {
-      return `${expected}, got ${typeof value === 'number' ? value : value === null ? 'null' : typeof value}`
+      return `${expected}, got ${typeof value === 'number' ? value : nameOfKind(value)}`
     }
     if (unstorableText(value) !== null) return `${expected}, got a NUL character or half of a surrogate pair`
   }
@@ -138,9 +145,15 @@ const checkPayload = (
 
 const toJson = (payload: unknown, fault: (what: string) => OutboxError): string => {
   try {
+    const loss = lostInJson(payload)
+    if (loss !== null) {
+      const expected = loss.place === '' ? 'a JSON value or bytes (Uint8Array)' : 'a JSON value'
+      throw fault(`payload${loss.place}: expected ${expected}, got ${loss.kind}`)
+    }
     const json: unknown = JSON.stringify(payload)
     if (typeof json === 'string') return json
   } catch (cause) {
+    if (cause instanceof OutboxError) throw cause
     throw fault(`payload: expected a JSON value, ${cause instanceof Error ? cause.message : String(cause)}`)
   }
   throw fault(`payload: expected a JSON value, got ${typeof payload}`)

@@ -1,3 +1,5 @@
+import { pointerInto } from './json-pointer.ts'
+
 /**
  * Where a JSON value has text that Postgres refuses, as a JSON pointer (`''` is the value itself), or null if it has
  * none: `text` cannot hold NUL, and neither `jsonb` nor what takes `json` apart reads that or half of a surrogate pair.
@@ -7,8 +9,7 @@ export const unstorableText = (value: unknown): string | null => {
   if (typeof value !== 'object' || value === null) return null
   for (const [key, member] of Object.entries(value)) {
     const place = isStorable(key) ? unstorableText(member) : ''
-    if (place !== null)
-      return `/${key.toWellFormed().replaceAll('\0', '\uFFFD').replaceAll('~', '~0').replaceAll('/', '~1')}${place}`
+    if (place !== null) return pointerInto(key, place)
   }
   return null
 }

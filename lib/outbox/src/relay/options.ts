@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { OutboxError, reasonOf, withoutPassword } from '../errors.ts'
 import { type Backoff, refusedBackoff } from './backoff.ts'
-import { didYouMean } from './did-you-mean.ts'
+import { didYouMean } from '../did-you-mean.ts'
 import type { Observe } from './observation.ts'
 
 /** What a relay carries, from where to where. */

@@ -6,8 +6,8 @@ import { nameLane } from '../src/relay/own/lane-name.ts'
 import { database, lane } from './use-lane.ts'
 
 /** The test's lane, or another one, as a relay has it that takes itself for the owner, on a session that ends with the test. */
-export const ownLane = async (applicationName: string, name = lane.name) => {
+export const ownLane = async (applicationName: string, name = lane.name, backoff = refusedBackoff) => {
   const session = await openControlSession(database.url, applicationName)
   onTestFinished(session.close)
-  return createOwnedLane(await nameLane(session, name), session, refusedBackoff)
+  return createOwnedLane(await nameLane(session, name), session, backoff)
 }

@@ -56,12 +56,13 @@ export const createOwnedLane = (name: LaneName, session: ControlSession, backoff
 /** The key of a row in a key lane; rows without one share one. */
 export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string => orderingKey ?? ''
 
-/** Rows that are on their way or held back, and so not to be read. */
-export const takenRows = ({ known, held }: OwnedLane): string[] => [...known, ...held.waiting()].map(String)
+/** Rows above the floor that are on their way or held back, and so not to be read. */
+export const takenRows = ({ known, held }: OwnedLane, floor: bigint): string[] =>
+  [...[...known].filter((id) => id > floor), ...held.waiting(floor)].map(String)
 
 /** Whether to look for rows without a key now: it is time, and none of them is held back, which holds back the others. */
 export const looksForStrays = ({ kind, strays, held }: OwnedLane): boolean =>
-  kind === 'key' && strays.isDue() && !held.waitingKeys().includes('')
+  kind === 'key' && strays.isDue() && !held.waitsForKey('')
 
 /** Rows that were tried and are to be read again now: a read from the floor brings them, if they are there still. */
 export const awaitedRows = ({ known, held, suspects }: OwnedLane): bigint[] =>

@@ -17,6 +17,17 @@ export type LaneRow = {
 export const laneColumns = `id, message_id, exchange, routing_key, ordering_key, headers, payload::text as payload, bytes,
       floor(extract(epoch from created_at))::float8 as created_at`
 
+/**
+ * A part of a statement: what the parameter holds, for `not in`. Postgres searches that by hash, and `<> all (...)` of a
+ * parameter from its beginning for every row. The inner select hides how many there are: of more than fit in `work_mem`
+ * by its estimate it makes no hash, and passes them one by one again.
+ */
+export const hashed = (parameter: string): string => `(select unnest((select ${parameter})))`
+
+/** The same for destinations, whose `columns` are the parameters. */
+export const hashedRows = (...parameters: string[]): string =>
+  `(select * from unnest(${parameters.map((parameter) => `(select ${parameter})`).join(', ')}))`
+
 /** Reads a row of `laneColumns`. */
 export const parseLaneRow = (row: unknown): LaneRow => {
   if (

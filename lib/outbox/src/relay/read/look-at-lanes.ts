@@ -2,6 +2,7 @@ import { OutboxError } from '../../errors.ts'
 import { awaitedRows, looksForStrays, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
+import { hashed, hashedRows } from './lane-row.ts'
 import { columnsOf } from './read-lane.ts'
 
 /** What a relay must know of a lane before it may sleep, and while it does. */
@@ -22,33 +23,33 @@ export type Look = {
  * Locks nothing.
  */
 export const lookAtLanes = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<Look[]> => {
+  const views = lanes.map((owned) => ({ owned, floor: owned.pointers.floor(), searched: looksForStrays(owned) }))
   const keyed = lanes.filter(({ kind }) => kind === 'key')
-  const others = lanes.filter(({ kind }) => kind !== 'key')
-  const searched = lanes.map(looksForStrays)
-  const floors = lanes.map(({ pointers }) => pointers.floor())
-  const mayTakeLong = floors.includes(0n)
+  const others = views.filter(({ owned }) => owned.kind !== 'key')
+  const mayTakeLong = views.some(({ floor }) => floor === 0n)
   const values = [
     lanes.map(({ lane }) => lane),
     lanes.map(({ kind }) => kind === 'key'),
-    floors.map(String),
-    searched,
+    views.map(({ floor }) => String(floor)),
+    views.map(({ searched }) => searched),
     keyed.flatMap(({ held }) => held.waitingKeys()),
-    others.flatMap(takenRows),
+    others.flatMap(({ owned, floor }) => takenRows(owned, floor)),
   ]
-  const closed = others.flatMap(({ lane, held }) => held.closed().map((destination) => ({ lane, destination })))
-  const { rows } =
-    closed.length === 0
-      ? await session.query({ ...lookSql, mayTakeLong }, values)
-      : await session.query({ ...lookAtOpenSql, mayTakeLong }, [
-          ...values,
-          closed.map(({ lane }) => lane),
-          ...columnsOf(closed.map(({ destination }) => destination)),
-          others.flatMap(awaitedRows).map(String),
-        ])
+  const closed = others.flatMap(({ owned: { lane, held } }) =>
+    held.closed().map((destination) => ({ lane, destination })),
+  )
+  const { rows } = lanes.every(({ held }) => held.isEmpty())
+    ? await session.query({ ...lookSql, mayTakeLong }, values)
+    : await session.query({ ...lookAtOpenSql, mayTakeLong }, [
+        ...values,
+        closed.map(({ lane }) => lane),
+        ...columnsOf(closed.map(({ destination }) => destination)),
+        others.flatMap(({ owned, floor }) => awaitedRows(owned).filter((id) => id > floor)).map(String),
+      ])
   const looks = rows.map(parseLook)
-  for (const [index, owned] of lanes.entries()) {
+  for (const { owned, searched } of views) {
     const isEmpty = looks.some(({ lane, waiting }) => lane === owned.lane && !waiting)
-    if (isEmpty && searched[index] === true) owned.strays.foundNone()
+    if (isEmpty && searched) owned.strays.foundNone()
   }
   return looks
 }
@@ -73,16 +74,16 @@ const parseLook = (row: unknown): Look => {
 }
 
 // A key, and an id, is in one lane only, so what is held back can be given for all lanes at once.
-const lookText = (isOpen: string): string => `
+const lookText = (isFree: string, isOpen: string): string => `
     select own.lane, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
       case when own.keyed then exists (
         with ${keySteps("''", 'own.lane', 'own.floor')}
-        select from first where ordering_key <> all($5::text[]) and ${isNotParked('own.lane')}
+        select from first where ${isFree} and ${isNotParked('own.lane')}
       ) or case when own.searched then exists (
         select from outbox_message where ${strayCondition('own.lane', 'own.floor')}
       ) else false end
       else exists (
-        select from outbox_message where lane = own.lane and id > own.floor and id <> all($6::bigint[]) ${isOpen}
+        select from outbox_message where lane = own.lane and id > own.floor and ${isOpen}
       ) end as waiting,
       (
         select (extract(epoch from min(available_at) - clock_timestamp()) * 1000)::float8
@@ -90,15 +91,19 @@ const lookText = (isOpen: string): string => `
       ) as ms
     from unnest($1::int[], $2::bool[], $3::bigint[], $4::bool[]) as own (lane, keyed, floor, searched)`
 
-const lookSql = { name: 'look_at_lanes', text: lookText('') }
+const lookSql = {
+  name: 'look_at_lanes',
+  text: lookText('ordering_key <> all($5::text[])', 'id <> all($6::bigint[])'),
+}
 
 const lookAtOpenSql = {
   name: 'look_at_open_lanes',
-  text: lookText(`
+  text: lookText(
+    `ordering_key not in ${hashed('$5::text[]')}`,
+    `id not in ${hashed('$6::bigint[]')}
           and (
-            (own.lane, exchange, routing_key) not in (
-              select lane, exchange, key from unnest($7::int[], $8::text[], $9::text[]) as closed (lane, exchange, key)
-            )
-            or id = any($10::bigint[])
-          )`),
+            (own.lane, exchange, routing_key) not in ${hashedRows('$7::int[]', '$8::text[]', '$9::text[]')}
+            or id in ${hashed('$10::bigint[]')}
+          )`,
+  ),
 }

@@ -1,6 +1,6 @@
 import { awaitedRows, looksForStrays, type OwnedLane } from '../lane/owned-lane.ts'
 import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
-import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
+import { hashed, laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
 import { type Batch, forgetMissing, parseId, remember } from './read-lane.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
@@ -23,7 +23,7 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
   const awaited = awaitedRows(owned)
   if (afterKey === '') await raiseFloor(owned)
   const floor = pointers.floor()
-  const statement = { ...readFirstsSql, mayTakeLong: floor === 0n }
+  const statement = { ...(held.isEmpty() ? readFirstsSql : readFreeFirstsSql), mayTakeLong: floor === 0n }
   const found = await session.query(statement, [lane, String(floor), afterKey, held.waitingKeys(), limit])
   const keyed = found.rows.map(parseLaneRow)
   const searches = afterKey === '' && looksForStrays(owned)
@@ -32,9 +32,10 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
   remember(owned, rows)
   const full = keyed.length === limit
   // A row that is not the first of its key may be behind one that committed late or came back from the parked ones.
+  const firsts = new Map(rows.map((row) => [row.orderingKey, row.id]))
   const isBehind = (id: bigint): boolean => {
     const key = held.keyOf(id)
-    return key === '' ? !searches : rows.some((row) => row.orderingKey === key && row.id < id)
+    return key === '' ? !searches : (firsts.get(key) ?? id) < id
   }
   if (afterKey === '' && !full) {
     forgetMissing(
@@ -71,17 +72,18 @@ const lowestSql = {
     ) as id`,
 }
 
-const readFirstsSql = {
-  name: 'read_firsts',
-  text: `
+const firstsText = (isFree: string): string => `
     with ${keySteps('$3', '$1', '$2')}, chosen as (
-      select id from first where ordering_key <> all($4::text[]) and ${isNotParked('$1')} limit $5
+      select id from first where ${isFree} and ${isNotParked('$1')} limit $5
     )
     select ${laneColumns}
     from chosen join outbox_message using (id)
     where lane = $1
-    order by ordering_key`,
-}
+    order by ordering_key`
+
+const readFirstsSql = { name: 'read_firsts', text: firstsText('ordering_key <> all($4::text[])') }
+
+const readFreeFirstsSql = { name: 'read_free_firsts', text: firstsText(`ordering_key not in ${hashed('$4::text[]')}`) }
 
 const readStraySql = {
   name: 'read_stray',

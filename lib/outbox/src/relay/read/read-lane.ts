@@ -1,7 +1,7 @@
 import { OutboxError } from '../../errors.ts'
 import { awaitedRows, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { Destination } from '../settle/held-rows.ts'
-import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
+import { hashed, hashedRows, laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
 
 /** The rows, in the order of their ids, and whether there may be more. */
 export type Batch = { rows: LaneRow[]; full: boolean }
@@ -36,15 +36,16 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
  */
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
   const { session, lane, pointers, held } = owned
-  const awaited = awaitedRows(owned)
+  // The next reads bring the others.
+  const awaited = awaitedRows(owned).slice(0, limit)
   const closed = held.closed()
   const floor = pointers.floor()
   const restarts = pointers.restarts()
   const mayTakeLong = floor === 0n
-  const values = [lane, String(floor), takenRows(owned), limit]
+  const values = [lane, String(floor), takenRows(owned, floor), limit]
   const passed = closed.length === 0 ? null : await lastRow(owned)
   const { rows } =
-    closed.length === 0 && awaited.length === 0
+    held.isEmpty() && awaited.length === 0
       ? await session.query({ ...readFromFloorSql, mayTakeLong }, values)
       : await session.query({ ...readOpenFromFloorSql, mayTakeLong }, [
           ...values,
@@ -123,7 +124,7 @@ const readOpenOnSql = {
     select ${laneColumns}
     from outbox_message
     where lane = $1 and id > $2
-      and (exchange, routing_key) not in (select exchange, key from unnest($4::text[], $5::text[]) as closed (exchange, key))
+      and (exchange, routing_key) not in ${hashedRows('$4::text[]', '$5::text[]')}
     order by id
     limit $3`,
 }
@@ -148,8 +149,8 @@ const readOpenFromFloorSql = {
     ) union all (
       select ${laneColumns}
       from outbox_message
-      where lane = $1 and id > $2 and id <> all($3::bigint[]) and id <> all($7::bigint[])
-        and (exchange, routing_key) not in (select exchange, key from unnest($5::text[], $6::text[]) as closed (exchange, key))
+      where lane = $1 and id > $2 and id not in ${hashed('$3::bigint[]')} and id not in ${hashed('$7::bigint[]')}
+        and (exchange, routing_key) not in ${hashedRows('$5::text[]', '$6::text[]')}
       order by id
       limit $4
     )

@@ -94,3 +94,45 @@ test('it is told when a destination opens, and not while another row closes it',
   held.hold({ id: 6n, key: '' }, true)
   expect(opened).toHaveBeenCalledTimes(3)
 })
+
+test('of one exchange a thousand destinations are closed, and further ones once those are open', () => {
+  const { held, opened } = heldRows()
+  const to = (number: number, exchange = 'events') => ({ exchange, routingKey: `order.${number}` })
+  for (let number = 1; number <= 1_001; number += 1) held.hold({ id: BigInt(number), key: '' }, false, to(number))
+  held.hold({ id: 2_001n, key: '' }, false, to(1))
+  held.hold({ id: 2_002n, key: '' }, false, to(1, 'other'))
+  expect(held.closed()).toHaveLength(1_001)
+  expect(held.closed()).not.toContainEqual(to(1_001))
+  expect(held.waiting()).toContain(1_001n)
+  held.release(1_001n)
+  expect(opened).not.toHaveBeenCalled()
+  held.release(2n)
+  expect(opened).toHaveBeenCalledTimes(1)
+  held.hold({ id: 1_002n, key: '' }, false, to(1_002))
+  expect(held.closed()).toContainEqual(to(1_002))
+})
+
+test('what was tried last is tried again last', () => {
+  const { clock, held } = heldRows()
+  for (const id of [1n, 2n, 3n]) held.hold({ id, key: '' }, false)
+  clock.nowMs = 1_000
+  held.hold({ id: 1n, key: '' }, false)
+  clock.nowMs = 60_000
+  expect(held.due()).toEqual([2n, 3n, 1n])
+})
+
+test('what is done for one row does not pass all the others', () => {
+  const { clock, held } = heldRows()
+  const ids = Array.from({ length: 30_000 }, (_, index) => BigInt(index))
+  const hold = () => {
+    for (const id of ids) held.hold({ id, key: '' }, false, { exchange: String(id), routingKey: 'any' })
+  }
+  const startedMs = performance.now()
+  hold()
+  clock.nowMs = 60_000
+  hold()
+  for (const id of ids) held.release(id)
+  expect(held.closed()).toEqual([])
+  // It takes half a second; 30,000 times 30,000 steps take much longer.
+  expect(performance.now() - startedMs).toBeLessThan(4_000)
+}, 60_000)

@@ -3,14 +3,19 @@ import { type Backoff, backoffMs } from '../backoff.ts'
 /** Where a message goes. */
 export type Destination = { exchange: string; routingKey: string }
 
+/** A destination that takes nothing, and the rows that say so. */
+type Closed = { destination: Destination; by: Set<bigint> }
+
 /** Why a row is held back and until when, and the destination that it closes. */
-type Held = { key: string; attempt: number; untilMs: number; closedChannel: boolean; closes: Destination | null }
+type Held = { key: string; attempt: number; untilMs: number; closedChannel: boolean; closes: Closed | null }
 
 /**
  * Rows that the broker refused, each held back for a time of its own, so that it does not block the others and is not
  * tried in a tight loop. One that was refused for its destination's sake closes that until one of its rows goes through: a
  * backlog for a queue that is not there would else be refused, and remembered, row by row. Times are of the monotonic
  * clock (`performance.now()`).
+ *
+ * There may be 100,000 of them, each with a destination of its own, so whatever is done for one row must not pass them all.
  */
 export type HeldRows = {
   /** Holds the row back once more and says for how long. */
@@ -23,13 +28,17 @@ export type HeldRows = {
   wentThrough: (id: bigint) => void
   /** The row is parked, or gone: the last one that closes a destination opens it. */
   release: (id: bigint) => void
-  /** Rows whose time has not come: they are not to be read. */
-  waiting: () => bigint[]
+  /** Whether no row is held. */
+  isEmpty: () => boolean
+  /** Rows above this id whose time has not come: they are not to be read. */
+  waiting: (above?: bigint) => bigint[]
   /** Destinations of which nothing is to be read but rows that are due. */
   closed: () => Destination[]
-  /** The keys of those rows. */
+  /** The keys of rows whose time has not come. */
   waitingKeys: () => string[]
-  /** Rows whose time has come. */
+  /** Whether such a row has this key. */
+  waitsForKey: (key: string) => boolean
+  /** Rows whose time has come, those that were tried last at the end. */
   due: () => bigint[]
   /** The key of a row that is held, or null. */
   keyOf: (id: bigint) => string | null
@@ -39,6 +48,12 @@ export type HeldRows = {
   closedChannel: (id: bigint) => boolean
 }
 
+/**
+ * How many destinations of one exchange may be closed. Every read leaves them out by their names, and a routing key a
+ * message (`order.17.created`) makes as many as there are messages. Rows to further ones are held back one by one.
+ */
+const mostClosed = 1_000
+
 /** `opened` is called when a destination was closed and is not any more. */
 export const createHeldRows = (
   backoff: Backoff,
@@ -47,49 +62,79 @@ export const createHeldRows = (
   random = Math.random,
 ): HeldRows => {
   const rows = new Map<bigint, Held>()
-  const waiting = () => {
-    const at = now()
-    return [...rows].filter(([, { untilMs }]) => untilMs > at)
-  }
-  /** Says what the row closed. */
-  const remove = (id: bigint): Destination | null => {
-    const closes = rows.get(id)?.closes ?? null
-    rows.delete(id)
+  /** By exchange and routing key, what closes each destination. */
+  const closed = new Map<string, Map<string, Closed>>()
+  const close = (id: bigint, { exchange, routingKey }: Destination): Closed | null => {
+    const ofExchange = closed.get(exchange) ?? new Map<string, Closed>()
+    closed.set(exchange, ofExchange)
+    const closes = ofExchange.get(routingKey) ?? { destination: { exchange, routingKey }, by: new Set() }
+    if (closes.by.size === 0 && ofExchange.size >= mostClosed) return null
+    ofExchange.set(routingKey, closes)
+    closes.by.add(id)
     return closes
   }
-  const openUnlessClosed = (destination: Destination | null): void => {
-    if (destination !== null && ![...rows.values()].some(({ closes }) => isSame(closes, destination))) opened()
+  const open = ({ destination: { exchange, routingKey } }: Closed): void => {
+    const ofExchange = closed.get(exchange)
+    ofExchange?.delete(routingKey)
+    if (ofExchange?.size === 0) closed.delete(exchange)
+    opened()
+  }
+  const openUnlessClosed = (id: bigint, closes: Closed | null): void => {
+    closes?.by.delete(id)
+    if (closes?.by.size === 0) open(closes)
   }
   return {
-    hold: ({ id, key }, closedChannel, closes = null) => {
+    hold: ({ id, key }, closedChannel, destination = null) => {
       const before = rows.get(id)
       const attempt = (before?.attempt ?? 0) + 1
       const retryInMs = backoffMs(attempt, backoff, random)
+      const closes = destination === null ? null : close(id, destination)
+      // To the end: of more rows than can be tried none is left out for ever.
+      rows.delete(id)
       rows.set(id, { key, attempt, untilMs: now() + retryInMs, closedChannel, closes })
-      openUnlessClosed(before?.closes ?? null)
+      if (before !== undefined && before.closes !== closes) openUnlessClosed(id, before.closes)
       return { attempt, retryInMs }
     },
     wentThrough: (id) => {
-      const closed = remove(id)
-      if (closed === null) return
-      for (const row of rows.values()) if (isSame(row.closes, closed)) row.closes = null
-      opened()
+      const closes = rows.get(id)?.closes ?? null
+      rows.delete(id)
+      if (closes === null) return
+      for (const other of closes.by) {
+        const row = rows.get(other)
+        if (row !== undefined) row.closes = null
+      }
+      open(closes)
     },
     release: (id) => {
-      openUnlessClosed(remove(id))
+      const closes = rows.get(id)?.closes ?? null
+      rows.delete(id)
+      openUnlessClosed(id, closes)
     },
-    waiting: () => waiting().map(([id]) => id),
-    closed: () => {
-      const closed = new Map<string, Destination>()
-      for (const { closes } of rows.values()) {
-        if (closes !== null) closed.set(JSON.stringify([closes.exchange, closes.routingKey]), closes)
-      }
-      return [...closed.values()]
+    isEmpty: () => rows.size === 0,
+    waiting: (above = 0n) => {
+      const at = now()
+      const waiting: bigint[] = []
+      for (const [id, { untilMs }] of rows) if (id > above && untilMs > at) waiting.push(id)
+      return waiting
     },
-    waitingKeys: () => waiting().map(([, { key }]) => key),
+    closed: () =>
+      [...closed.values()].flatMap((ofExchange) => [...ofExchange.values()].map(({ destination }) => destination)),
+    waitingKeys: () => {
+      const at = now()
+      const keys: string[] = []
+      for (const { key, untilMs } of rows.values()) if (untilMs > at) keys.push(key)
+      return keys
+    },
+    waitsForKey: (key) => {
+      const at = now()
+      for (const row of rows.values()) if (row.key === key && row.untilMs > at) return true
+      return false
+    },
     due: () => {
       const at = now()
-      return [...rows].filter(([, { untilMs }]) => untilMs <= at).map(([id]) => id)
+      const due: bigint[] = []
+      for (const [id, { untilMs }] of rows) if (untilMs <= at) due.push(id)
+      return due
     },
     keyOf: (id) => rows.get(id)?.key ?? null,
     nextMs: () => {
@@ -100,6 +145,3 @@ export const createHeldRows = (
     closedChannel: (id) => rows.get(id)?.closedChannel ?? false,
   }
 }
-
-const isSame = (one: Destination | null, other: Destination): boolean =>
-  one?.exchange === other.exchange && one.routingKey === other.routingKey

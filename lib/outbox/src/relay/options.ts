@@ -19,7 +19,7 @@ export type RelayOptions = {
   adopt?: boolean
   /** How often to look without being rung, 100 to 3,600,000: 5,000 unless given. Spread at random. */
   pollMs?: number
-  /** Messages of a lane in flight at a time, 1 to 10,000: 2,000 unless given. */
+  /** Messages of a lane in flight at a time, 1 to 10,000: 2,000 unless given. Large ones are fewer, 16 MiB or so together. */
   window?: number
   /** How long the lanes are kept while the broker is gone, at least 100: 5,000 unless given. A neighbour may reach it. */
   brokerDeadlineMs?: number

@@ -30,6 +30,8 @@ export type OwnedLane = {
   held: HeldRows
   /** Rows in flight when the broker closed the channel: one of them is why, so each goes alone. */
   suspects: Set<bigint>
+  /** How many rows to ask for if the next read is weighed; null if it is not, since the last rows were small. */
+  weighedRows: number | null
   /** In a key lane, when to look for rows without a key. */
   strays: StrayWatch
 }
@@ -49,6 +51,7 @@ export const createOwnedLane = (name: LaneName, session: ControlSession, backoff
     // Rows of a closed destination were passed over.
     held: createHeldRows(backoff, pointers.startOver),
     suspects: new Set(),
+    weighedRows: null,
     strays: createStrayWatch(),
   }
 }

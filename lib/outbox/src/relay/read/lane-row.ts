@@ -13,9 +13,19 @@ export type LaneRow = {
   createdAt: number
 }
 
-// The payload is left as text: parsing it here to write it out again would be the costliest part of a row.
-export const laneColumns = `id, message_id, exchange, routing_key, ordering_key, headers, payload::text as payload, bytes,
+const columns = (payload: string, bytes: string): string =>
+  `id, message_id, exchange, routing_key, ordering_key, headers, ${payload} as payload, ${bytes} as bytes,
       floor(extract(epoch from created_at))::float8 as created_at`
+
+// The payload is left as text: parsing it here to write it out again would be the costliest part of a row.
+export const laneColumns = columns('payload::text', 'bytes')
+
+/** The same, but only rows for which one of the conditions holds have a payload. */
+export const lightColumns = (isLightPayload: string, isLightBytes: string): string =>
+  columns(`case when ${isLightPayload} then payload::text end`, `case when ${isLightBytes} then bytes end`)
+
+/** Whether a row of `lightColumns` has none. */
+export const isWithheld = (row: unknown): boolean => isRecord(row) && row.payload === null && row.bytes === null
 
 /**
  * A part of a statement: what the parameter holds, for `not in`. Postgres searches that by hash, and `<> all (...)` of a

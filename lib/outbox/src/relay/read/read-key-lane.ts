@@ -1,7 +1,8 @@
 import { awaitedRows, looksForStrays, type OwnedLane } from '../lane/owned-lane.ts'
+import { type Batch, type BoundedRead, boundedRead, readBounded } from './bounded-read.ts'
 import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
 import { hashed, laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
-import { type Batch, forgetMissing, parseId, remember } from './read-lane.ts'
+import { forgetMissing, parseId, remember } from './read-lane.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
 export type KeyBatch = Batch & { lastKey: string }
@@ -19,18 +20,18 @@ export type KeyBatch = Batch & { lastKey: string }
  * Locks nothing: only the lane's owner reads it.
  */
 export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
-  const { session, lane, pointers, held } = owned
+  const { lane, pointers, held } = owned
   const awaited = awaitedRows(owned)
   if (afterKey === '') await raiseFloor(owned)
   const floor = pointers.floor()
-  const statement = { ...(held.isEmpty() ? readFirstsSql : readFreeFirstsSql), mayTakeLong: floor === 0n }
-  const found = await session.query(statement, [lane, String(floor), afterKey, held.waitingKeys(), limit])
-  const keyed = found.rows.map(parseLaneRow)
+  const waiting = held.waitingKeys()
+  const valuesFor = (most: number) => [lane, String(floor), afterKey, waiting, most]
+  const statement = held.isEmpty() ? readFirstsSql : readFreeFirstsSql
+  const { rows: keyed, full } = await readBounded(owned, statement, limit, valuesFor, floor === 0n)
   const searches = afterKey === '' && looksForStrays(owned)
   const strays = searches ? await readStray(owned) : []
   const rows = [...keyed, ...strays]
   remember(owned, rows)
-  const full = keyed.length === limit
   // A row that is not the first of its key may be behind one that committed late or came back from the parked ones.
   const firsts = new Map(rows.map((row) => [row.orderingKey, row.id]))
   const isBehind = (id: bigint): boolean => {
@@ -72,18 +73,23 @@ const lowestSql = {
     ) as id`,
 }
 
-const firstsText = (isFree: string): string => `
+const readFirsts = (name: string, isFree: string): BoundedRead =>
+  boundedRead(
+    name,
+    'ordering_key',
+    (columns) => `
     with ${keySteps('$3', '$1', '$2')}, chosen as (
       select id from first where ${isFree} and ${isNotParked('$1')} limit $5
     )
-    select ${laneColumns}
+    select ${columns}
     from chosen join outbox_message using (id)
     where lane = $1
-    order by ordering_key`
+    order by ordering_key`,
+  )
 
-const readFirstsSql = { name: 'read_firsts', text: firstsText('ordering_key <> all($4::text[])') }
+const readFirstsSql = readFirsts('read_firsts', 'ordering_key <> all($4::text[])')
 
-const readFreeFirstsSql = { name: 'read_free_firsts', text: firstsText(`ordering_key not in ${hashed('$4::text[]')}`) }
+const readFreeFirstsSql = readFirsts('read_free_firsts', `ordering_key not in ${hashed('$4::text[]')}`)
 
 const readStraySql = {
   name: 'read_stray',

@@ -1,10 +1,8 @@
 import { OutboxError } from '../../errors.ts'
 import { awaitedRows, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { Destination } from '../settle/held-rows.ts'
-import { hashed, hashedRows, laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
-
-/** The rows, in the order of their ids, and whether there may be more. */
-export type Batch = { rows: LaneRow[]; full: boolean }
+import { type Batch, boundedRead, readBounded } from './bounded-read.ts'
+import { hashed, hashedRows, type LaneRow } from './lane-row.ts'
 
 /**
  * Reads on where the last read ended, which passes no row twice. Rows that committed late, below the cursor, are not
@@ -13,14 +11,15 @@ export type Batch = { rows: LaneRow[]; full: boolean }
  * Locks nothing: only the lane's owner reads it.
  */
 export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> => {
-  const { session, lane, pointers, held } = owned
-  const values = [lane, String(pointers.cursor()), limit]
+  const { lane, pointers, held } = owned
+  const cursor = String(pointers.cursor())
   const closed = held.closed()
-  const { rows } =
+  const batch =
     closed.length === 0
-      ? await session.query(readOnSql, values)
-      : await session.query(readOpenOnSql, [...values, ...columnsOf(closed)])
-  return take(owned, rows, limit)
+      ? await readBounded(owned, readOnSql, limit, (most) => [lane, cursor, most])
+      : await readBounded(owned, readOpenOnSql, limit, (most) => [lane, cursor, most, ...columnsOf(closed)])
+  remember(owned, batch.rows)
+  return batch
 }
 
 /**
@@ -35,24 +34,27 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
  * Locks nothing: only the lane's owner reads it.
  */
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
-  const { session, lane, pointers, held } = owned
+  const { lane, pointers, held } = owned
   // The next reads bring the others.
   const awaited = awaitedRows(owned).slice(0, limit)
   const closed = held.closed()
   const floor = pointers.floor()
   const restarts = pointers.restarts()
   const mayTakeLong = floor === 0n
-  const values = [lane, String(floor), takenRows(owned, floor), limit]
+  const taken = takenRows(owned, floor)
+  const valuesFor = (most: number) => [lane, String(floor), taken, most]
   const passed = closed.length === 0 ? null : await lastRow(owned)
-  const { rows } =
+  const batch =
     held.isEmpty() && awaited.length === 0
-      ? await session.query({ ...readFromFloorSql, mayTakeLong }, values)
-      : await session.query({ ...readOpenFromFloorSql, mayTakeLong }, [
-          ...values,
-          ...columnsOf(closed),
-          awaited.map(String),
-        ])
-  const batch = take(owned, rows, limit)
+      ? await readBounded(owned, readFromFloorSql, limit, valuesFor, mayTakeLong)
+      : await readBounded(
+          owned,
+          readOpenFromFloorSql,
+          limit,
+          (most) => [...valuesFor(most), ...columnsOf(closed), awaited.map(String)],
+          mayTakeLong,
+        )
+  remember(owned, batch.rows)
   if (!batch.full) forgetMissing(owned, awaited, batch.rows)
   // A destination that opened while this was read may have rows that it passed over.
   if (pointers.restarts() > restarts) return batch
@@ -102,52 +104,50 @@ export const remember = ({ known, pointers }: OwnedLane, rows: readonly LaneRow[
   if (last !== null) pointers.sawRow(last)
 }
 
-const take = (owned: OwnedLane, found: unknown[], limit: number): Batch => {
-  const rows = found.map(parseLaneRow)
-  remember(owned, rows)
-  return { rows, full: rows.length === limit }
-}
-
-const readOnSql = {
-  name: 'read_on',
-  text: `
-    select ${laneColumns}
+const readOnSql = boundedRead(
+  'read_on',
+  'id',
+  (columns) => `
+    select ${columns}
     from outbox_message
     where lane = $1 and id > $2
     order by id
     limit $3`,
-}
+)
 
-const readOpenOnSql = {
-  name: 'read_open_on',
-  text: `
-    select ${laneColumns}
+const readOpenOnSql = boundedRead(
+  'read_open_on',
+  'id',
+  (columns) => `
+    select ${columns}
     from outbox_message
     where lane = $1 and id > $2
       and (exchange, routing_key) not in ${hashedRows('$4::text[]', '$5::text[]')}
     order by id
     limit $3`,
-}
+)
 
-const readFromFloorSql = {
-  name: 'read_from_floor',
-  text: `
-    select ${laneColumns}
+const readFromFloorSql = boundedRead(
+  'read_from_floor',
+  'id',
+  (columns) => `
+    select ${columns}
     from outbox_message
     where lane = $1 and id > $2 and id <> all($3::bigint[])
     order by id
     limit $4`,
-}
+)
 
-const readOpenFromFloorSql = {
-  name: 'read_open_from_floor',
-  text: `
+const readOpenFromFloorSql = boundedRead(
+  'read_open_from_floor',
+  'id',
+  (columns) => `
     (
-      select ${laneColumns}
+      select ${columns}
       from outbox_message
       where lane = $1 and id = any($7::bigint[])
     ) union all (
-      select ${laneColumns}
+      select ${columns}
       from outbox_message
       where lane = $1 and id > $2 and id not in ${hashed('$3::bigint[]')} and id not in ${hashed('$7::bigint[]')}
         and (exchange, routing_key) not in ${hashedRows('$5::text[]', '$6::text[]')}
@@ -156,6 +156,6 @@ const readOpenFromFloorSql = {
     )
     order by id
     limit $4`,
-}
+)
 
 const lastRowSql = { name: 'last_row', text: 'select max(id) as id from outbox_message where lane = $1' }

@@ -1,6 +1,7 @@
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import { readKeyLane } from './read-key-lane.ts'
-import { type Batch, readFromFloor, readOn } from './read-lane.ts'
+import type { Batch } from './bounded-read.ts'
+import { readFromFloor, readOn } from './read-lane.ts'
 
 /** Reads the next rows of a lane. The first read begins at the floor, and nothing of the lane may be in flight then. */
 export type Reader = () => Promise<Batch>

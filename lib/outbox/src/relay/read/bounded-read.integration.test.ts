@@ -1,0 +1,164 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { ownLane } from '../../../test/own-lane.ts'
+import { lane, useLane, vhost } from '../../../test/use-lane.ts'
+import type { OwnedLane } from '../lane/owned-lane.ts'
+import { takePass } from '../lane/take-pass.ts'
+import { checkOptions } from '../options.ts'
+import type { ControlSession } from '../own/control-session.ts'
+import { createBrokerLink } from '../publish/broker-link.ts'
+import type { ConfirmChannel } from '../publish/confirm-channel.ts'
+import { createLaneChannel, type LaneChannel } from '../publish/lane-channel.ts'
+import { batchBytes } from './bounded-read.ts'
+import type { LaneRow } from './lane-row.ts'
+import { createReader } from './reader.ts'
+
+const largest = 1_000_000
+const batches = 4
+const window = 2_000
+const limit = window / batches
+
+useLane()
+
+/** Puts rows into a lane, each with a key of its own; `value` is SQL for a payload, of the row's `number`. */
+const fill = (owned: OwnedLane, count: number, column: 'payload' | 'bytes', value: string) =>
+  lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, ordering_key, ${column})
+     select $1, gen_random_uuid(), $2, gen_random_uuid(), ${value}
+     from generate_series(1, $3::int) as number`,
+    [owned.lane, lane.name, count],
+  )
+
+// Some that Postgres compresses to a hundredth, some that it cannot, and small ones between them.
+const ofAllKinds = `case number % 4
+  when 0 then to_json(number)
+  when 1 then to_json((select string_agg(md5(number::text || part), '') from generate_series(1, 31250) as part))
+  else to_json(repeat('x', ${largest})) end`
+
+const bytesOf = ({ payload }: Pick<LaneRow, 'payload'>): number => Buffer.byteLength(payload)
+
+/** The most bytes of payloads that one statement of the session brought. */
+const watchStatements = ({ session }: OwnedLane): { session: ControlSession; most: () => number } => {
+  let most = 0
+  const size = (value: unknown) => (typeof value === 'string' || value instanceof Buffer ? Buffer.byteLength(value) : 0)
+  const sizeOf = (row: unknown) =>
+    typeof row === 'object' && row !== null && 'payload' in row && 'bytes' in row
+      ? size(row.payload) + size(row.bytes)
+      : 0
+  return {
+    session: {
+      ...session,
+      query: async (statement, values) => {
+        const result = await session.query(statement, values)
+        most = Math.max(
+          most,
+          result.rows.reduce<number>((sum, row) => sum + sizeOf(row), 0),
+        )
+        return result
+      },
+    },
+    most: () => most,
+  }
+}
+
+/** Reads the lane to its end as one pass does, nothing being deleted; the ids, in the order of the reads. */
+const readAll = async (owned: OwnedLane): Promise<bigint[]> => {
+  const read = createReader(owned, limit)
+  const ids: bigint[] = []
+  for (;;) {
+    const batch = await read()
+    ids.push(...batch.rows.map(({ id }) => id))
+    if (!batch.full) return ids
+  }
+}
+
+const idsOf = async ({ lane: number }: OwnedLane): Promise<bigint[]> => {
+  const { rows } = await lane.db.query<{ id: string }>('select id from outbox_message where lane = $1 order by id', [
+    number,
+  ])
+  return rows.map(({ id }) => BigInt(id))
+}
+
+test.each([
+  { kind: 'a lane', name: undefined },
+  { kind: 'a key lane', name: 'key 1' },
+])('a read of $kind brings no more than a batch of bytes, and none of its rows is left out', async ({ name }) => {
+  const owned = await ownLane('reader', name)
+  const watch = watchStatements(owned)
+  await fill(owned, 20, 'payload', ofAllKinds)
+  await fill(owned, 4, 'bytes', `decode(repeat('00', 3 * ${largest}), 'hex')`)
+  await fill(owned, 2 * limit, 'payload', 'to_json(number)')
+  await lane.db.query('analyze outbox_message')
+  const ids = await readAll({ ...owned, session: watch.session })
+  expect(ids.toSorted((a, b) => Number(a - b))).toEqual(await idsOf(owned))
+  expect(watch.most()).toBeLessThan(batchBytes + 3 * largest)
+  await lane.db.query('delete from outbox_message where lane = $1', [owned.lane])
+})
+
+test('rows that are read again beside a closed destination are no more than a batch of bytes either', async () => {
+  const owned = await ownLane('reader')
+  const watch = watchStatements(owned)
+  await fill(owned, 20, 'payload', ofAllKinds)
+  const ids = await idsOf(owned)
+  const reader = { ...owned, session: watch.session }
+  for (const id of ids.slice(0, 12)) reader.suspects.add(id)
+  reader.held.hold({ id: 0n, key: '' }, false, { exchange: 'closed', routingKey: 'any' })
+  expect(await readAll(reader)).toEqual(ids)
+  expect(watch.most()).toBeLessThan(batchBytes + largest)
+})
+
+test('a row that is larger than a batch goes by itself', async () => {
+  const owned = await ownLane('reader')
+  await fill(owned, 2, 'payload', `to_json(repeat('x', ${batchBytes + 1}))`)
+  const read = createReader(owned, limit)
+  expect(await read()).toMatchObject({ rows: [{}], full: true })
+  expect(await read()).toMatchObject({ rows: [{}], full: true })
+  expect(await read()).toEqual({ rows: [], full: false })
+})
+
+test('small rows after large ones are read without weighing them', async () => {
+  const owned = await ownLane('reader')
+  await fill(owned, 1, 'payload', `to_json(repeat('x', ${largest}))`)
+  await readAll(owned)
+  expect(owned.weighedRows).not.toBe(null)
+  await fill(owned, limit, 'payload', 'to_json(number)')
+  await readAll(owned)
+  expect(owned.weighedRows).toBe(null)
+})
+
+/** The channel, and the most bytes of payloads that were published through it and not confirmed. */
+const watchChannel = (channel: LaneChannel): { channel: LaneChannel; most: () => number } => {
+  let inFlight = 0
+  let most = 0
+  const watched = (inner: ConfirmChannel): ConfirmChannel => ({
+    ...inner,
+    publish: (row, onEnd) => {
+      inFlight += bytesOf(row)
+      most = Math.max(most, inFlight)
+      inner.publish(row, (outcome) => {
+        inFlight -= bytesOf(row)
+        onEnd(outcome)
+      })
+    },
+  })
+  return { channel: { ...channel, open: async () => watched(await channel.open()) }, most: () => most }
+}
+
+test('a backlog of large messages is in flight a few batches at a time', async () => {
+  const owned = await ownLane('relay')
+  await fill(owned, 60, 'payload', `to_json(repeat('x', ${largest}))`)
+  const link = createBrokerLink({ rabbitmqUrl: vhost.url, name: lane.name, observe: () => {} })
+  onTestFinished(link.close)
+  await link.connect()
+  const watch = watchChannel(createLaneChannel(owned, link, () => {}))
+  const settings = checkOptions({
+    databaseUrl: 'postgres://localhost',
+    rabbitmqUrl: vhost.url,
+    lane: lane.name,
+    window,
+  })
+  const leaving = new AbortController().signal
+  const pass = await takePass(owned, { ...settings, link, channel: watch.channel, leaving })
+  expect(pass).toMatchObject({ read: 60, confirmed: 60 })
+  expect(await lane.rows()).toBe(0)
+  expect(watch.most()).toBeLessThan(batches * (batchBytes + largest))
+})

@@ -2,33 +2,12 @@ import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { defineFunction } from '../function/define-function.ts'
 import type { HeldJob } from '../job/held-job.ts'
+import { aJob, aStep } from '../../test/a-job.ts'
 import { attemptJob } from './attempt.ts'
 
 const silent = () => undefined
 
-const job: HeldJob = {
-  id: 'job',
-  runId: 'run',
-  stepId: 'step',
-  functionName: 'Work',
-  seq: 1,
-  claim: null,
-  attempt: 0,
-  traceparent: 'trace',
-  payload: null,
-  step: {
-    id: 'step',
-    version: 1,
-    workflowId: 'workflow',
-    name: 'work',
-    functionName: 'Work',
-    config: {},
-    outputType: null,
-    retry: {},
-    timeoutMs: null,
-    next: null,
-  },
-}
+const job: HeldJob = { ...aJob, payload: null, step: aStep }
 
 /** A function that never ends by itself, and how often it was called. */
 const endless = () => {

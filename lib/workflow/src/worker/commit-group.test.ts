@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { FinishedJob } from '../job/held-job.ts'
+import { aJob } from '../../test/a-job.ts'
 import { type CommitEvent, commitGroup } from './commit-group.ts'
 
 const nul = Object.assign(new Error('unsupported Unicode escape sequence'), { code: '22P05' })
@@ -7,16 +8,7 @@ const grant = Object.assign(new Error('permission denied for table outbox_messag
 const down = Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' })
 
 const finishedJob = (id: number): FinishedJob => ({
-  job: {
-    id: String(id),
-    runId: 'run',
-    stepId: 'step',
-    functionName: 'Work',
-    seq: 1,
-    claim: null,
-    attempt: 0,
-    traceparent: 'trace',
-  },
+  job: { ...aJob, id: String(id) },
   ending: { kind: 'succeeded', placed: { kind: 'output', output: id } },
   elapsedMs: 1,
 })

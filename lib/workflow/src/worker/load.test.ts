@@ -4,6 +4,7 @@ import { defineFunction } from '../function/define-function.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { StepOfRun } from '../job/held-job.ts'
 import { jobStatuses } from '../job/transitions.ts'
+import { aJob, aStep } from '../../test/a-job.ts'
 import { readDelivery } from './load.ts'
 
 const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run: () => undefined })
@@ -22,31 +23,11 @@ const found: FoundJob = {
   version: 3,
 }
 
-const step: StepOfRun = {
-  id: 'step',
-  version: 3,
-  workflowId: 'workflow',
-  name: 'work',
-  functionName: 'Work',
-  config: {},
-  outputType: null,
-  retry: {},
-  timeoutMs: null,
-  next: null,
-}
+const step: StepOfRun = { ...aStep, version: 3 }
 
 const delivery = { reference: { jobId: 'job', seq: 2 }, redelivered: false }
 
-const onBelt = {
-  id: 'job',
-  runId: 'run',
-  stepId: 'step',
-  functionName: 'Work',
-  seq: 2,
-  claim: null,
-  attempt: 1,
-  traceparent: 'trace',
-}
+const onBelt = { ...aJob, seq: 2, attempt: 1 }
 
 test('a first delivery of a waiting job is to be run as it is', () => {
   expect(readDelivery(found, step, delivery, fn)).toEqual({

@@ -52,13 +52,17 @@ const startRun = async (): Promise<string> => {
   return (await api.startRun({ id: workflowId })).id
 }
 
-/** Starts a run, and waits until a part of its leads is in the table. */
+/**
+ * Starts a run, and waits until a part of its leads is in the table: longer than the ten seconds after which a worker
+ * whose broker was away asks for it again.
+ */
 const runInItsMiddle = async (): Promise<string> => {
   const id = await startRun()
-  await waitFor(async () => {
+  const inItsMiddle = async () => {
     const saving = (await house.api.run(id)).steps.find(({ name }) => name === 'save lead')
     return saving !== undefined && saving.succeeded > 0 && saving.belt + saving.staged > leads / 4
-  })
+  }
+  await waitFor(inItsMiddle, { deadlineMs: 30_000, describe: () => house.api.run(id) })
   return id
 }
 

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { smallProcess } from '@esteira/sidecar/bundle'
 import { z } from 'zod'
 import type { Place } from './open-place.ts'
 
@@ -26,8 +27,8 @@ export type Sidecar = {
 /** Starts a relay of the place's lane in a process of its own, with what it does while it works in its log. */
 export const startSidecar = ({ databaseUrl, rabbitmqUrl, lane }: Place, env: Record<string, string> = {}): Sidecar => {
   const startedMs = performance.now()
-  const child = spawn(process.execPath, [relayProgram], {
-    env: { DATABASE_URL: databaseUrl, RABBITMQ_URL: rabbitmqUrl, ESTEIRA_LANE: lane.name, ...env },
+  const child = spawn(process.execPath, [...smallProcess.options, relayProgram], {
+    env: { ...smallProcess.env, DATABASE_URL: databaseUrl, RABBITMQ_URL: rabbitmqUrl, ESTEIRA_LANE: lane.name, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   if (child.pid === undefined) throw new Error(`${relayProgram} could not be started`)

@@ -39,9 +39,14 @@ export const openConfirmChannel = async (
   }
 }
 
-/** What RabbitMQ closes a channel with that concerns the exchange. With others (406: too large) it is the message. */
-const noExchange = 404
-const noRight = 403
+/**
+ * Whose fault it is that RabbitMQ closes a channel, by its code: there is no such exchange, or no right to this routing
+ * key there. With others (406: too large) it is the message's.
+ */
+const faultOf = new Map<unknown, Refused>([
+  [404, 'exchange'],
+  [403, 'destination'],
+])
 
 type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 
@@ -59,8 +64,7 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     for (const settle of inFlight.keys()) settle({ kind: 'unknown', cause })
   }
   channel.on('error', (error: Error) => {
-    const code: unknown = Reflect.get(error, 'code')
-    fault = { of: code === noExchange || code === noRight ? 'destination' : 'row', reason: reasonOf(error) }
+    fault = { of: faultOf.get(Reflect.get(error, 'code')) ?? 'row', reason: reasonOf(error) }
     onGiveUp(fault.reason)
   })
   // First of all listeners: amqplib's own answers each publish in flight with an error that looks like a nack's.

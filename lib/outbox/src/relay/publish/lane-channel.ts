@@ -1,6 +1,6 @@
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError } from '../../errors.ts'
-import type { LaneName } from '../lane/owned-lane.ts'
+import type { RegisteredLane } from '../lane/owned-lane.ts'
 import type { Observe } from '../observation.ts'
 import type { BrokerLink } from './broker-link.ts'
 import { type ConfirmChannel, openConfirmChannel } from './confirm-channel.ts'
@@ -16,7 +16,7 @@ export type LaneChannel = {
   close: () => void
 }
 
-export const createLaneChannel = ({ kind, fence }: LaneName, link: BrokerLink, observe: Observe): LaneChannel => {
+export const createLaneChannel = ({ kind, fence }: RegisteredLane, link: BrokerLink, observe: Observe): LaneChannel => {
   let current: ConfirmChannel | null = null
   let fenced: Connection | null = null
   let closed = false

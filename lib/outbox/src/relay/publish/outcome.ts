@@ -12,6 +12,7 @@ export type Refusal = 'unroutable' | 'nacked' | 'unwritable' | 'closed channel'
 
 /**
  * Whose fault it is: the row's own, or its destination's, and then the next row to the same exchange and routing key would
- * fare no better. A nack is the queue's: it is full and refuses, or it cannot write.
+ * fare no better, or that of the exchange, which is not there for any routing key. A nack is the queue's: it is full and
+ * refuses, or it cannot write.
  */
-export type Refused = 'row' | 'destination'
+export type Refused = 'row' | 'destination' | 'exchange'

@@ -37,8 +37,9 @@ export const publishTogether = async (
 
 /**
  * Publishes suspects one at a time, which costs each good one at most one more publish. The row that closes the channel
- * alone is the guilty one: it is refused with what the broker said, and goes alone from then on. Rows that were not tried
- * are left out, and stay suspects.
+ * alone is the guilty one: it is refused with what the broker said, and goes alone from then on. If the exchange is not
+ * there, so are the others to it, untried: each would cost a channel to hear the same. Other rows that were not tried are
+ * left out, and stay suspects.
  *
  * @throws OutboxError `session_lost`, or `broker_unavailable` or `fence_held` if nothing was published.
  */
@@ -48,17 +49,29 @@ export const publishOneByOne = async (
   means: PublishMeans,
 ): Promise<Outcomes> => {
   const outcomes: Outcomes = new Map()
+  const missing = new Map<string, PublishOutcome>()
   for (const row of rows) {
+    const known = missing.get(row.exchange)
+    if (known !== undefined) {
+      outcomes.set(row, known)
+      owned.suspects.delete(row.id)
+      continue
+    }
     const channel = outcomes.size === 0 ? await means.channel.open() : await openOrNull(means.channel)
     if (channel === null) break
     const outcome = (await publish(owned, channel, [row], means)).get(row)
     // The lane is lost.
     if (outcome === undefined) break
     const fault = channel.fault()
-    outcomes.set(row, fault === null ? outcome : { kind: 'refused', why: 'closed channel', ...fault })
     // The link fell, or confirms do not come: the next row would fare no better.
-    if (fault === null && outcome.kind === 'unknown') break
+    if (fault === null && outcome.kind === 'unknown') {
+      outcomes.set(row, outcome)
+      break
+    }
+    const seen: PublishOutcome = fault === null ? outcome : { kind: 'refused', why: 'closed channel', ...fault }
+    outcomes.set(row, seen)
     owned.suspects.delete(row.id)
+    if (fault?.of === 'exchange') missing.set(row.exchange, seen)
   }
   return outcomes
 }

@@ -72,6 +72,26 @@ test.each([
   },
 )
 
+test('an exchange that is not there costs a channel a batch, whatever the routing keys, and opens once it is there', async () => {
+  const exchange = `${lane.name} late`
+  const relay = lane.relay({ window: 40, refusedBackoff: { firstMs: 1_000, capMs: 1_000 } })
+  const lost = Array.from({ length: 100 }, (_, index) => ({ exchange, routingKey: `order.${index}`, payload: index }))
+  await lane.commit(...lost, good('good'))
+  const turns = [await relay.runOnce(), await relay.runOnce()]
+  expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(['good'])
+  expect(turns.reduce((sum, turn) => sum + (turn.kind === 'done' ? turn.refused : 0), 0)).toBeLessThanOrEqual(40)
+  // All in flight together close one, and so does the first row of each batch of them that is tried alone.
+  expect(relay.saw('broker.channel-closed').length).toBeLessThan(10)
+  await lane.channel.assertExchange(exchange, 'topic')
+  await lane.channel.bindQueue(lane.name, exchange, 'order.*')
+  const rowsLeft = async () => {
+    await relay.runOnce()
+    return lane.rows()
+  }
+  await expect.poll(rowsLeft, soon).toBe(0)
+  expect(new Set((await lane.take(lane.name)).map(({ payload }) => payload)).size).toBe(100)
+})
+
 test('a destination is open again once a row that was refused goes through', async () => {
   const queue = `${lane.name}.missing`
   const relay = lane.relay({ pollMs: 600_000, window: 8, refusedBackoff: { firstMs: 500, capMs: 500 } })

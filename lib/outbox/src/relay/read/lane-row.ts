@@ -34,7 +34,10 @@ export const isWithheld = (row: unknown): boolean => isRecord(row) && row.payloa
  */
 export const hashed = (parameter: string): string => `(select unnest((select ${parameter})))`
 
-/** The same for destinations, whose `columns` are the parameters. */
+/**
+ * The same for destinations, whose `columns` are the parameters. A null among them stands for anything: whether a row is
+ * `not in` what has one is never true if the rest is equal.
+ */
 export const hashedRows = (...parameters: string[]): string =>
   `(select * from unnest(${parameters.map((parameter) => `(select ${parameter})`).join(', ')}))`
 

@@ -1,4 +1,4 @@
-import { OutboxError } from '../../errors.ts'
+import { readColumns } from '../../read-columns.ts'
 import { awaitedRows, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { Destination } from '../settle/held-rows.ts'
 import { type Batch, boundedRead, readBounded } from './bounded-read.ts'
@@ -71,15 +71,14 @@ const lastRow = async ({ session, lane }: OwnedLane): Promise<bigint | null> => 
 
 /** Reads the one id that is asked for, or null. */
 export const parseId = (row: unknown): bigint | null => {
-  if (typeof row === 'object' && row !== null && 'id' in row) {
-    if (row.id === null) return null
-    if (typeof row.id === 'string') return BigInt(row.id)
-  }
-  throw new OutboxError('row_invalid', 'outbox_message.id is of another type than expected')
+  const { id } = readColumns(row, 'outbox_message', { id: 'string?' })
+  return id === null ? null : BigInt(id)
 }
 
-/** Destinations as a statement takes them. */
-export const columnsOf = (destinations: readonly Destination[]): [exchanges: string[], routingKeys: string[]] => [
+/** Destinations as a statement takes them, for `hashedRows`: no row is `not in` what a null may stand for. */
+export const columnsOf = (
+  destinations: readonly Destination[],
+): [exchanges: string[], routingKeys: (string | null)[]] => [
   destinations.map(({ exchange }) => exchange),
   destinations.map(({ routingKey }) => routingKey),
 ]

@@ -95,6 +95,19 @@ test('it is told when a destination opens, and not while another row closes it',
   expect(opened).toHaveBeenCalledTimes(3)
 })
 
+test('an exchange is closed as a whole, however many of its destinations are', () => {
+  const { held, opened } = heldRows()
+  const close = (id: bigint, routingKey: string | null) =>
+    held.hold({ id, key: '' }, true, { exchange: 'e', routingKey })
+  for (let id = 1n; id <= 1_000n; id += 1n) close(id, String(id))
+  close(1_001n, null)
+  close(1_002n, null)
+  expect(held.closed()).toContainEqual({ exchange: 'e', routingKey: null })
+  held.wentThrough(1_002n)
+  expect(held.closed()).not.toContainEqual({ exchange: 'e', routingKey: null })
+  expect(opened).toHaveBeenCalledOnce()
+})
+
 test('of one exchange a thousand destinations are closed, and further ones once those are open', () => {
   const { held, opened } = heldRows()
   const to = (number: number, exchange = 'events') => ({ exchange, routingKey: `order.${number}` })

@@ -1,7 +1,7 @@
 import { type Backoff, backoffMs } from '../backoff.ts'
 
-/** Where a message goes. */
-export type Destination = { exchange: string; routingKey: string }
+/** Where messages go: null is every routing key of the exchange. */
+export type Destination = { exchange: string; routingKey: string | null }
 
 /** A destination that takes nothing, and the rows that say so. */
 type Closed = { destination: Destination; by: Set<bigint> }
@@ -63,12 +63,12 @@ export const createHeldRows = (
 ): HeldRows => {
   const rows = new Map<bigint, Held>()
   /** By exchange and routing key, what closes each destination. */
-  const closed = new Map<string, Map<string, Closed>>()
+  const closed = new Map<string, Map<string | null, Closed>>()
   const close = (id: bigint, { exchange, routingKey }: Destination): Closed | null => {
-    const ofExchange = closed.get(exchange) ?? new Map<string, Closed>()
+    const ofExchange = closed.get(exchange) ?? new Map<string | null, Closed>()
     closed.set(exchange, ofExchange)
     const closes = ofExchange.get(routingKey) ?? { destination: { exchange, routingKey }, by: new Set() }
-    if (closes.by.size === 0 && ofExchange.size >= mostClosed) return null
+    if (closes.by.size === 0 && routingKey !== null && ofExchange.size >= mostClosed) return null
     ofExchange.set(routingKey, closes)
     closes.by.add(id)
     return closes

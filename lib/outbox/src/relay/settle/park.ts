@@ -2,7 +2,7 @@ import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 
 /** A row that was refused too often. */
-export type Refused = { row: LaneRow; reason: string; attempts: number }
+export type Hopeless = { row: LaneRow; reason: string; attempts: number }
 
 /**
  * Moves rows out of the lane into `outbox_parked`, where people find them with the reason. One with an ordering key goes
@@ -10,10 +10,10 @@ export type Refused = { row: LaneRow; reason: string; attempts: number }
  *
  * Locks: the rows it moves, which nobody but the lane's owner touches.
  */
-export const park = async ({ session, lane, held }: OwnedLane, rows: readonly Refused[]): Promise<void> => {
+export const park = async ({ session, lane, held }: OwnedLane, rows: readonly Hopeless[]): Promise<void> => {
   const ids = rows.map(({ row }) => String(row.id))
   const reasons = rows.map(({ reason }) => reason)
-  const attempts = rows.map((refused) => refused.attempts)
+  const attempts = rows.map((hopeless) => hopeless.attempts)
   await session.query(parkSql, [lane, ids, reasons, attempts])
   for (const { row } of rows) held.release(row.id)
 }

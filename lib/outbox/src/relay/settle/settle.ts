@@ -1,9 +1,10 @@
 import { keyOf, type OwnedLane } from '../lane/owned-lane.ts'
 import type { Observe } from '../observation.ts'
-import type { PublishOutcome } from '../publish/outcome.ts'
+import type { PublishOutcome, Refused } from '../publish/outcome.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import { deleteConfirmed } from './delete-confirmed.ts'
-import { park, type Refused } from './park.ts'
+import type { Destination } from './held-rows.ts'
+import { type Hopeless, park } from './park.ts'
 
 export type Settled = { confirmed: number; refused: number; unknown: number }
 
@@ -19,7 +20,7 @@ export const settle = async (
   { parkAfter, observe }: SettleMeans,
 ): Promise<Settled> => {
   const settled: Settled = { confirmed: 0, refused: 0, unknown: 0 }
-  const hopeless: Refused[] = []
+  const hopeless: Hopeless[] = []
   let example: Parameters<Observe>[0] | null = null
   for (const [row, outcome] of outcomes) {
     settled[outcome.kind] += 1
@@ -28,7 +29,7 @@ export const settle = async (
       owned.confirmed.push(row.id)
     } else if (outcome.kind === 'refused') {
       // In a key lane the key waits, and others to the same destination are read one a key.
-      const closes = owned.kind !== 'key' && outcome.of === 'destination' ? destinationOf(row) : null
+      const closes = owned.kind === 'key' ? null : destinationOf(row, outcome.of)
       const again = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why === 'closed channel', closes)
       if (again.attempt >= parkAfter && !waitsForItsQueue(row, outcome)) {
         hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
@@ -46,7 +47,11 @@ export const settle = async (
   return settled
 }
 
-const destinationOf = ({ exchange, routingKey }: LaneRow) => ({ exchange, routingKey })
+/** What the refusal closes, or null if it is the row's own fault. */
+const destinationOf = ({ exchange, routingKey }: LaneRow, refused: Refused): Destination | null => {
+  if (refused === 'row') return null
+  return { exchange, routingKey: refused === 'exchange' ? null : routingKey }
+}
 
 /** A message to a queue by its name waits as long as it takes: whoever consumes it declares the queue when it comes. */
 const waitsForItsQueue = ({ exchange }: LaneRow, { why }: PublishOutcome & { kind: 'refused' }): boolean =>

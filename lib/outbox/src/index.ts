@@ -1,7 +1,6 @@
 export { type EntityManagerLike, queryable } from './adapters/mikro-orm.ts'
 export type { Queryable } from './adapters/queryable.ts'
 export { enqueue, type EnqueueOptions } from './enqueue/enqueue.ts'
-export { unstorableText } from './enqueue/unstorable-text.ts'
 export type { OutboxMessage } from './enqueue/message.ts'
 export { OutboxError, type OutboxErrorCode } from './errors.ts'
 export { dropParked, listParked, type ParkedId, type ParkedMessage, retryParked } from './parked/parked.ts'

@@ -1,8 +1,6 @@
 import type { Queryable } from '../adapters/queryable.ts'
+import { orderingLockClass } from '../lane/ordering-lock.ts'
 import type { MessageRow } from './message.ts'
-
-/** The first key of every ordering key's advisory lock ('outk' in ASCII). */
-export const orderingLockClass = 0x6f_75_74_6b
 
 /** Writes all messages of one call with one statement, so that ids follow the order of the call. */
 export const insertMessages = async (tx: Queryable, lane: number, rows: readonly MessageRow[]): Promise<void> => {

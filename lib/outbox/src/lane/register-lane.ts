@@ -1,8 +1,13 @@
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
+import { readColumns } from '../read-columns.ts'
+
+const laneKinds = ['pod', 'key', 'always'] as const
 
 /** Whose lane it is: a pod's own, one of the key lanes, or the one whose relay always runs. */
-export type LaneKind = 'pod' | 'key' | 'always'
+export type LaneKind = (typeof laneKinds)[number]
+
+export const isLaneKind = (kind: string): kind is LaneKind => laneKinds.some((known) => known === kind)
 
 /** As the table's check has it: the longest name that Kubernetes gives a pod. */
 const longestName = 253
@@ -37,9 +42,7 @@ const isOpenKind = (kind: string): boolean => kind === 'pod' || kind === 'always
 
 const findLane = async (db: Queryable, name: string): Promise<number | null> => {
   const { rows } = await db.query(findLaneSql, [name])
-  const row = rows[0]
-  if (typeof row !== 'object' || row === null || !('id' in row) || typeof row.id !== 'number') return null
-  return row.id
+  return rows.length === 0 ? null : readColumns(rows[0], 'outbox_lane', { id: 'number' }).id
 }
 
 /** Whoever asks for a lane is about to use it, so it must not be removed now, however long it lay idle. */

@@ -1,5 +1,5 @@
 import type { Queryable } from '../adapters/queryable.ts'
-import { OutboxError } from '../errors.ts'
+import { readColumns } from '../read-columns.ts'
 
 /** A message that the broker refused too often. */
 export type ParkedMessage = {
@@ -51,23 +51,29 @@ export const dropParked = async (db: Queryable, { lane, id }: ParkedId): Promise
 }
 
 const parse = (row: unknown): ParkedMessage => {
-  const orNull = (column: string): string | null => {
-    const value: unknown = typeof row === 'object' && row !== null ? Reflect.get(row, column) : undefined
-    if (typeof value === 'string' || value === null) return value
-    throw new OutboxError('row_invalid', `outbox_parked.${column} is of another type than expected`)
-  }
-  const text = (column: string): string => orNull(column) ?? ''
+  const parked = readColumns(row, 'outbox_parked', {
+    lane: 'string',
+    id: 'string',
+    message_id: 'string',
+    exchange: 'string',
+    routing_key: 'string',
+    ordering_key: 'string?',
+    reason: 'string',
+    attempts: 'string',
+    created_at: 'string',
+    parked_at: 'string',
+  })
   return {
-    lane: Number(text('lane')),
-    id: BigInt(text('id')),
-    messageId: text('message_id'),
-    exchange: text('exchange'),
-    routingKey: text('routing_key'),
-    orderingKey: orNull('ordering_key'),
-    reason: text('reason'),
-    attempts: Number(text('attempts')),
-    createdAt: new Date(text('created_at')),
-    parkedAt: new Date(text('parked_at')),
+    lane: Number(parked.lane),
+    id: BigInt(parked.id),
+    messageId: parked.message_id,
+    exchange: parked.exchange,
+    routingKey: parked.routing_key,
+    orderingKey: parked.ordering_key,
+    reason: parked.reason,
+    attempts: Number(parked.attempts),
+    createdAt: new Date(parked.created_at),
+    parkedAt: new Date(parked.parked_at),
   }
 }
 

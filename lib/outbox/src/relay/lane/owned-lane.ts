@@ -36,9 +36,9 @@ export type OwnedLane = {
   strays: StrayWatch
 }
 
-export type LaneName = Pick<OwnedLane, 'lane' | 'name' | 'kind' | 'fence'>
+export type RegisteredLane = Pick<OwnedLane, 'lane' | 'name' | 'kind' | 'fence'>
 
-export const createOwnedLane = (name: LaneName, session: ControlSession, backoff: Backoff): OwnedLane => {
+export const createOwnedLane = (name: RegisteredLane, session: ControlSession, backoff: Backoff): OwnedLane => {
   const pointers = createPointers()
   return {
     ...name,

@@ -1,6 +1,6 @@
-import type { LaneName } from '../lane/owned-lane.ts'
+import type { RegisteredLane } from '../lane/owned-lane.ts'
 import type { ControlSession } from './control-session.ts'
-import { parseLaneName } from './lane-name.ts'
+import { parseLane } from './registered-lane.ts'
 import { lockClasses, ownedLanesSql } from './lane-lock.ts'
 
 /**
@@ -10,9 +10,9 @@ import { lockClasses, ownedLanesSql } from './lane-lock.ts'
  * The locks are looked at first. A lane with an owner may have any number of dead rows at its head, which a look for its
  * first row would pass one by one as long as some session's snapshot keeps them.
  */
-export const findOrphans = async (session: ControlSession, limit: number): Promise<LaneName[]> => {
+export const findOrphans = async (session: ControlSession, limit: number): Promise<RegisteredLane[]> => {
   const { rows } = await session.query(findOrphansSql, [lockClasses.owner, limit])
-  return rows.map(parseLaneName)
+  return rows.map(parseLane)
 }
 
 const findOrphansSql = {

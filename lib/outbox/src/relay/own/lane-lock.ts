@@ -1,3 +1,4 @@
+import { readColumns } from '../../read-columns.ts'
 import type { ControlSession } from './control-session.ts'
 
 /**
@@ -16,8 +17,7 @@ export type LaneLock = keyof typeof lockClasses
  */
 export const tryLaneLock = async (session: ControlSession, lock: LaneLock, lane: number): Promise<boolean> => {
   const { rows } = await session.query(tryLaneLockSql, [lockClasses[lock], lane])
-  const row = rows[0]
-  return typeof row === 'object' && row !== null && 'taken' in row && row.taken === true
+  return readColumns(rows[0], 'the lock of a lane', { taken: 'boolean' }).taken
 }
 
 /** Gives back what `tryLaneLock` took. */

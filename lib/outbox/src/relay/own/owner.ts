@@ -1,19 +1,19 @@
 import pg from 'pg'
 import { OutboxError, reasonOf } from '../../errors.ts'
-import { createOwnedLane, type LaneName, type OwnedLane } from '../lane/owned-lane.ts'
+import { createOwnedLane, type RegisteredLane, type OwnedLane } from '../lane/owned-lane.ts'
 import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type ControlSession, openControlSession } from './control-session.ts'
 import { findOrphans } from './find-orphans.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
-import { nameLane } from './lane-name.ts'
+import { findOrAddLane } from './registered-lane.ts'
 
 /** What one control session owns. */
 export type Owner = {
   session: ControlSession
   /** The relay's own lane. */
-  home: LaneName
+  home: RegisteredLane
   /** The home lane, or null while a neighbour has it. */
   ownHome: () => Promise<OwnedLane | null>
   /** Takes lanes that hold rows and have no owner, at most `limit`. */
@@ -40,7 +40,7 @@ export const openOwner = async (
   let waiting = false
   let closed = false
 
-  const take = async (laneName: LaneName): Promise<OwnedLane | null> => {
+  const take = async (laneName: RegisteredLane): Promise<OwnedLane | null> => {
     if (!(await tryLaneLock(session, 'owner', laneName.lane))) return null
     const owned = createOwnedLane(laneName, session, refusedBackoff)
     lanes.set(owned.lane, owned)
@@ -48,7 +48,7 @@ export const openOwner = async (
     return owned
   }
 
-  const home = await nameHome(session, name, signal)
+  const home = await findHome(session, name, signal)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
     if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
@@ -87,10 +87,10 @@ export const openOwner = async (
   }
 }
 
-const nameHome = async (session: ControlSession, name: string, signal: AbortSignal): Promise<LaneName> => {
+const findHome = async (session: ControlSession, name: string, signal: AbortSignal): Promise<RegisteredLane> => {
   const unwatch = onAbort(signal, () => void session.close())
   try {
-    return await nameLane(session, name)
+    return await findOrAddLane(session, name)
   } catch (cause) {
     await session.close()
     if (!isNotMigrated(cause)) throw cause

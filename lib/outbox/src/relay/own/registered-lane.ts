@@ -1,32 +1,26 @@
 import { OutboxError } from '../../errors.ts'
-import { registerLane } from '../../lane/register-lane.ts'
-import type { LaneName } from '../lane/owned-lane.ts'
+import { isLaneKind, registerLane } from '../../lane/register-lane.ts'
+import { readColumns } from '../../read-columns.ts'
+import type { RegisteredLane } from '../lane/owned-lane.ts'
 import type { ControlSession } from './control-session.ts'
 
 /** The lane with this name, which is registered as a pod's if there is none. */
-export const nameLane = async (session: ControlSession, name: string): Promise<LaneName> => {
+export const findOrAddLane = async (session: ControlSession, name: string): Promise<RegisteredLane> => {
   const db = { query: (text: string, values: unknown[]) => session.query({ text }, values) }
   const lane = await registerLane(db, name)
-  const { rows } = await session.query({ text: laneNameSql }, [lane])
-  return parseLaneName(rows[0])
+  const { rows } = await session.query({ text: findLaneSql }, [lane])
+  return parseLane(rows[0])
 }
 
-export const parseLaneName = (row: unknown): LaneName => {
-  if (
-    typeof row === 'object' &&
-    row !== null &&
-    'lane' in row &&
-    typeof row.lane === 'number' &&
-    'name' in row &&
-    typeof row.name === 'string' &&
-    'kind' in row &&
-    (row.kind === 'pod' || row.kind === 'key' || row.kind === 'always') &&
-    'fence' in row &&
-    typeof row.fence === 'string'
-  ) {
-    return { lane: row.lane, name: row.name, kind: row.kind, fence: row.fence }
-  }
-  throw new OutboxError('row_invalid', 'outbox_lane has columns of other types than expected')
+export const parseLane = (row: unknown): RegisteredLane => {
+  const { lane, name, kind, fence } = readColumns(row, 'outbox_lane', {
+    lane: 'number',
+    name: 'string',
+    kind: 'string',
+    fence: 'string',
+  })
+  if (!isLaneKind(kind)) throw new OutboxError('row_invalid', `outbox_lane: the lane ${name} is of the kind ${kind}`)
+  return { lane, name, kind, fence }
 }
 
-const laneNameSql = 'select id as lane, name, kind, fence from outbox_lane where id = $1'
+const findLaneSql = 'select id as lane, name, kind, fence from outbox_lane where id = $1'

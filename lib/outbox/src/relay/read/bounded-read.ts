@@ -1,4 +1,4 @@
-import { OutboxError } from '../../errors.ts'
+import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { Statement } from '../own/control-session.ts'
 import { isWithheld, laneColumns, lightColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
@@ -81,16 +81,5 @@ export const readBounded = async (
   return { rows: rows.map(parseLaneRow), full: isCut || rows.length === most }
 }
 
-const parseWeight = (row: unknown): { ends: boolean; light: boolean } => {
-  if (
-    typeof row === 'object' &&
-    row !== null &&
-    'ends' in row &&
-    typeof row.ends === 'boolean' &&
-    'light' in row &&
-    typeof row.light === 'boolean'
-  ) {
-    return { ends: row.ends, light: row.light }
-  }
-  throw new OutboxError('row_invalid', 'Postgres did not weigh a row')
-}
+const parseWeight = (row: unknown): { ends: boolean; light: boolean } =>
+  readColumns(row, 'the weight of a row', { ends: 'boolean', light: 'boolean' })

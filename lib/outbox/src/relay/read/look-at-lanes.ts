@@ -1,4 +1,4 @@
-import { OutboxError } from '../../errors.ts'
+import { readColumns } from '../../read-columns.ts'
 import { awaitedRows, looksForStrays, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
@@ -55,22 +55,13 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
 }
 
 const parseLook = (row: unknown): Look => {
-  if (
-    typeof row === 'object' &&
-    row !== null &&
-    'lane' in row &&
-    typeof row.lane === 'number' &&
-    'xmin' in row &&
-    typeof row.xmin === 'string' &&
-    'waiting' in row &&
-    typeof row.waiting === 'boolean' &&
-    'ms' in row &&
-    (row.ms === null || typeof row.ms === 'number')
-  ) {
-    const nextDueMs = row.ms === null ? null : Math.max(0, Math.ceil(row.ms))
-    return { lane: row.lane, xmin: BigInt(row.xmin), waiting: row.waiting, nextDueMs }
-  }
-  throw new OutboxError('row_invalid', 'the look at a lane gave columns of other types than expected')
+  const { lane, xmin, waiting, ms } = readColumns(row, 'the look at a lane', {
+    lane: 'number',
+    xmin: 'string',
+    waiting: 'boolean',
+    ms: 'number?',
+  })
+  return { lane, xmin: BigInt(xmin), waiting, nextDueMs: ms === null ? null : Math.max(0, Math.ceil(ms)) }
 }
 
 // A key, and an id, is in one lane only, so what is held back can be given for all lanes at once.

@@ -1,4 +1,4 @@
-import { OutboxError } from '../../errors.ts'
+import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 
@@ -25,19 +25,12 @@ export const measureBacklog = async (session: ControlSession, lanes: readonly Ow
 }
 
 const parseBacklog = (row: unknown): LaneBacklog => {
-  if (
-    typeof row === 'object' &&
-    row !== null &&
-    'lane' in row &&
-    typeof row.lane === 'string' &&
-    'rows' in row &&
-    typeof row.rows === 'number' &&
-    'seconds' in row &&
-    typeof row.seconds === 'number'
-  ) {
-    return { lane: row.lane, rows: row.rows, oldestSeconds: Math.max(0, row.seconds) }
-  }
-  throw new OutboxError('row_invalid', 'the measure of a backlog gave columns of other types than expected')
+  const { lane, rows, seconds } = readColumns(row, 'the measure of a backlog', {
+    lane: 'string',
+    rows: 'number',
+    seconds: 'number',
+  })
+  return { lane, rows, oldestSeconds: Math.max(0, seconds) }
 }
 
 const backlogSql = {

@@ -1,5 +1,5 @@
-import { orderingLockClass } from '../../enqueue/insert-messages.ts'
-import { OutboxError } from '../../errors.ts'
+import { orderingLockClass } from '../../lane/ordering-lock.ts'
+import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 
 /**
@@ -21,19 +21,8 @@ export const moveDue = async ({ session, lane }: OwnedLane, limit: number): Prom
   }
 }
 
-const parseMove = (row: unknown): { moved: number; busy: string[] } => {
-  if (
-    typeof row === 'object' &&
-    row !== null &&
-    'moved' in row &&
-    typeof row.moved === 'number' &&
-    'busy' in row &&
-    Array.isArray(row.busy)
-  ) {
-    return { moved: row.moved, busy: row.busy.map(String) }
-  }
-  throw new OutboxError('row_invalid', 'the move of what is due gave columns of other types than expected')
-}
+const parseMove = (row: unknown): { moved: number; busy: string[] } =>
+  readColumns(row, 'the move of what is due', { moved: 'number', busy: 'strings' })
 
 // Each key is tried once for all of its rows: of two tries the writer may commit in between, and the second row go first.
 const moveDueSql = {

@@ -1,4 +1,4 @@
-import { OutboxError } from '../../errors.ts'
+import { readColumns } from '../../read-columns.ts'
 import type { Pointers } from './pointers.ts'
 
 /** The columns of a statement that draws an xid and tells the oldest one in progress. */
@@ -6,18 +6,9 @@ export const xidColumns = 'pg_current_xact_id()::text as xid, pg_snapshot_xmin(p
 
 /** Takes the two from the row. `cursor` is what the cursor was when the statement was sent. */
 export const takeXids = (pointers: Pointers, row: unknown, cursor: bigint): { xid: bigint } => {
-  if (
-    typeof row === 'object' &&
-    row !== null &&
-    'xid' in row &&
-    typeof row.xid === 'string' &&
-    'xmin' in row &&
-    typeof row.xmin === 'string'
-  ) {
-    const xid = BigInt(row.xid)
-    pointers.sawXmin(BigInt(row.xmin))
-    pointers.drewXid(xid, cursor)
-    return { xid }
-  }
-  throw new OutboxError('row_invalid', 'Postgres gave no xids')
+  const drawn = readColumns(row, 'the xids', { xid: 'string', xmin: 'string' })
+  const xid = BigInt(drawn.xid)
+  pointers.sawXmin(BigInt(drawn.xmin))
+  pointers.drewXid(xid, cursor)
+  return { xid }
 }

@@ -146,6 +146,23 @@ create table workflow (
 );
 CREATE UNIQUE INDEX workflow_name ON public.workflow USING btree (name) WHERE (deleted_at IS NULL);
 
+create table workflow_attempt (
+  job_id uuid not null,
+  seq integer not null,
+  attempt integer not null,
+  outcome text not null,
+  times integer not null default 1,
+  error jsonb,
+  worker text not null,
+  started_at timestamp with time zone not null,
+  ended_at timestamp with time zone not null,
+  constraint workflow_attempt_pkey PRIMARY KEY (job_id, seq),
+  constraint workflow_attempt_attempt_check CHECK ((attempt >= 1)),
+  constraint workflow_attempt_outcome_check CHECK ((outcome = ANY (ARRAY['retried'::text, 'snoozed'::text, 'failed'::text, 'cancelled'::text]))),
+  constraint workflow_attempt_times_check CHECK ((times >= 1)),
+  constraint workflow_attempt_job_id_fkey FOREIGN KEY (job_id) REFERENCES workflow_job(id) ON DELETE CASCADE
+);
+
 create table workflow_function (
   name text not null,
   config_schema jsonb not null,
@@ -175,6 +192,7 @@ create table workflow_job (
   created_at timestamp with time zone not null default now(),
   started_at timestamp with time zone,
   finished_at timestamp with time zone,
+  beat_at timestamp with time zone,
   constraint workflow_job_pkey PRIMARY KEY (id),
   constraint workflow_job_attempt_check CHECK ((attempt >= 0)),
   constraint workflow_job_check CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])))),

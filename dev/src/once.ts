@@ -35,9 +35,8 @@ export const runOnce = async (house: House, say: (line: string) => void, signal:
   say(endOf(summary))
   const failed = sum(run, (step) => step.failed)
   if (failed > 0) {
-    const query = `runId=${runId}&status=failed`
-    const [job] = await ask(() => house.api.jobs(`${query}&limit=1`))
-    for (const line of failureOf(failed, job?.error ?? null, `${house.url}/v1/jobs?${query}`)) say(line)
+    const [job] = await ask(() => house.api.jobs(`runId=${runId}&status=failed&limit=1`))
+    for (const line of failureOf(runId, failed, job, house.url)) say(line)
   }
   return summary
 }

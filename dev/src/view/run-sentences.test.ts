@@ -30,11 +30,12 @@ test('the end of a run says what came of it', () => {
   expect(endOf(end)).toBe('run r succeeded: 52 jobs in 1.5 s, 1 lead saved')
 })
 
-test('a failure says the error of a job and the command that shows all of them', () => {
-  const address = 'http://127.0.0.1:8080/v1/jobs?runId=r&status=failed'
-  expect(failureOf(2, { code: 'bad_thing', message: 'no table' }, address)).toEqual([
+test('a failure says the error of a job and the commands that show all of them and each attempt at it', () => {
+  const job = { id: 'j', error: { code: 'bad_thing', message: 'no table' } }
+  expect(failureOf('r', 2, job, 'http://127.0.0.1:8080')).toEqual([
     '2 jobs failed, the last with bad_thing: no table',
     expect.stringContaining('npm start'),
-    `  curl -H "authorization: Bearer $ESTEIRA_ADMIN_TOKEN" '${address}'`,
+    `  curl -H "authorization: Bearer $ESTEIRA_ADMIN_TOKEN" 'http://127.0.0.1:8080/v1/jobs?runId=r&status=failed'`,
+    `  curl -H "authorization: Bearer $ESTEIRA_ADMIN_TOKEN" 'http://127.0.0.1:8080/v1/jobs/j/attempts'`,
   ])
 })

@@ -18,15 +18,23 @@ export const stillOf = (ms: number, error: string | null): string =>
 export const endOf = (end: { run: string; status: string; jobs: number; leads: number; seconds: number }): string =>
   `run ${end.run} ${end.status}: ${counted(end.jobs, 'job')} in ${end.seconds} s, ${counted(end.leads, 'lead')} saved`
 
-/** What went wrong in a run: the error of one failed job, and how to see all of them at an address of the API. */
+/**
+ * What went wrong in a run: the error of one failed job, and how to see all of them at the API of an address, and each
+ * attempt at that one.
+ */
 export const failureOf = (
+  run: string,
   failed: number,
-  error: { code: string; message: string } | null,
-  address: string,
-): string[] => [
-  `${counted(failed, 'job')} failed${error === null ? '' : `, the last with ${error.code}: ${error.message}`}`,
-  'to see every one while npm start is up (it prints the token):',
-  `  curl -H "authorization: Bearer $ESTEIRA_ADMIN_TOKEN" '${address}'`,
-]
+  job: { id: string; error: { code: string; message: string } | null } | undefined,
+  url: string,
+): string[] => {
+  const error = job?.error ?? null
+  const paths = [`jobs?runId=${run}&status=failed`, ...(job === undefined ? [] : [`jobs/${job.id}/attempts`])]
+  return [
+    `${counted(failed, 'job')} failed${error === null ? '' : `, the last with ${error.code}: ${error.message}`}`,
+    'to see every one, and each attempt at the last, while npm start is up (it prints the token):',
+    ...paths.map((path) => `  curl -H "authorization: Bearer $ESTEIRA_ADMIN_TOKEN" '${url}/v1/${path}'`),
+  ]
+}
 
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`

@@ -13,6 +13,7 @@ export { publishFunctions, type PublishedFunction } from './function/publish-fun
 export { faultOfOutputType, withoutResultMark } from './function/without-result.ts'
 export { retryPolicySchema, type RetryPolicy } from './job/retry-policy.ts'
 export { jobStatuses, type JobStatus } from './job/transitions.ts'
+export { attemptOutcomes, WorkflowAttempt } from './model/workflow-attempt.ts'
 export { WorkflowFunction } from './model/workflow-function.ts'
 export { type JobError, WorkflowJob } from './model/workflow-job.ts'
 export { WorkflowRunStep } from './model/workflow-run-step.ts'

@@ -9,11 +9,15 @@ export const openConservation = (query: Query) => ({
   /** Steps of any run whose counters differ from the rows that they count. */
   untrueCounters: () => query(untrueCountersSql),
 
-  /** Jobs whose children are not those that their step gives; runs without one root; runs that ended too soon. */
+  /**
+   * Jobs whose children are not those that their step gives; runs without one root; runs that ended too soon; jobs of
+   * which an attempt is in no history.
+   */
   unconserved: async (): Promise<unknown[]> => [
     ...(await query(falseChildrenSql)),
     ...(await query(falseRootsSql)),
     ...(await query(endedTooSoonSql)),
+    ...(await query(forgottenAttemptsSql)),
   ],
 })
 
@@ -64,3 +68,11 @@ const endedTooSoonSql = `
   select run.id, run.status, job.id as "jobId", job.status as "jobStatus"
   from workflow_run run join workflow_job job on job.run_id = run.id
   where run.finished_at is not null and job.finished_at is null`
+
+const forgottenAttemptsSql = `
+  select job.id, job.status, job.attempt, count(ended.job_id) as kept
+  from workflow_job job
+  left join workflow_attempt ended on ended.job_id = job.id and ended.outcome in ('retried', 'failed')
+  where job.attempt > 0
+  group by job.id
+  having count(ended.job_id) + (job.status = 'succeeded')::int < job.attempt`

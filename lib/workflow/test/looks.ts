@@ -5,6 +5,9 @@ export const openLooks = (query: (text: string, values?: unknown[]) => Promise<u
   /** Jobs of a run in the order of steps and items. `step` counts from 0, `dueInMs` is null for a job without delay. */
   jobs: async (runId: string) => jobRows.parse(await query(jobsSql, [runId])),
 
+  /** The attempts at a job that did not succeed, the oldest first; `ms` is how long it took, the pauses of several included. */
+  attempts: async (jobId: string) => attemptRows.parse(await query(attemptsSql, [jobId])),
+
   statusOf: async (runId: string): Promise<string> =>
     runRows.parse(await query(`select status from workflow_run where id = $1`, [runId]))[0].status,
 
@@ -40,6 +43,23 @@ const jobsSql = `
   join workflow_step step on step.id = job.step_id and step.version = run.version
   where run.id = $1
   order by step.position, job.item_index, job.id`
+
+const attemptRows = z.array(
+  z.object({
+    seq: z.int(),
+    attempt: z.int(),
+    outcome: z.string(),
+    times: z.int(),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    worker: z.string(),
+    ms: z.number(),
+  }),
+)
+
+const attemptsSql = `
+  select seq, attempt, outcome, times, error, worker,
+         (extract(epoch from ended_at - started_at) * 1000)::float8 as ms
+  from workflow_attempt where job_id = $1 order by seq`
 
 const runRows = z.tuple([z.object({ status: z.string() })])
 const countRows = z.tuple([z.object({ count: z.int() })])

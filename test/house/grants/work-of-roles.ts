@@ -7,7 +7,13 @@ import { openLane } from '../../../lib/outbox/test/lane-under-test.ts'
 import { queryable, registerLane } from '../../../lib/outbox/src/index.ts'
 import { openControlSession } from '../../../lib/outbox/src/relay/own/control-session.ts'
 import { tendRegister } from '../../../lib/outbox/src/relay/own/tend-register.ts'
-import { cronJobFunction, openOrm, publishFunctions, settleWaitingRuns } from '../../../lib/workflow/src/index.ts'
+import {
+  cronJobFunction,
+  openOrm,
+  openRun,
+  publishFunctions,
+  settleWaitingRuns,
+} from '../../../lib/workflow/src/index.ts'
 import { claimJob } from '../../../lib/workflow/src/job/claim-job.ts'
 import { findJobs } from '../../../lib/workflow/src/job/find-jobs.ts'
 import type { Ending, FinishedJob, NextStep } from '../../../lib/workflow/src/job/held-job.ts'
@@ -22,12 +28,23 @@ export type Place = { databaseUrl: string; rabbitmqUrl: string; admin: Api }
 /** What a role does in its database; `url` has the role's name and password. Rejects with what Postgres refuses. */
 export type Work = (url: string, place: Place) => Promise<void>
 
-/** A tick that begins a run. */
+/** A tick that begins a run, and one whose payload turns out not to fit. */
 const cronJob: Work = async (url, { admin }) => {
-  const { stepId } = await saveLeads(admin)
+  const { workflowId, stepId } = await saveLeads(admin)
   await withOrm(url, async (fork) => {
     const lane = await registerLane(queryable(fork()), randomUUID())
-    await fireTick(fork(), { stepId, key: randomUUID(), lane, worker: 'cron-job' })
+    const at = { lane, worker: 'cron-job' }
+    await fireTick(fork(), { stepId, key: randomUUID(), ...at })
+    const workflow = { id: workflowId, version: 1 }
+    const failing = {
+      workflow,
+      stepId,
+      trigger: 'cron',
+      idempotencyKey: randomUUID(),
+      payload: 'no list',
+      ...at,
+    } as const
+    await openRun(fork(), failing)
   })
 }
 
@@ -96,7 +113,7 @@ const relay: Work = async (url, { databaseUrl, rabbitmqUrl }) => {
   }
 }
 
-/** A start on a database that is up to date, a save, a change, a run by hand, and what the API and the sweep read. */
+/** A start on a database that is up to date, a save, a change, a run by hand, what the API and the sweep read, and a failed run. */
 const controlPlane: Work = async (url) => {
   await migrate(url)
   const api = await openApi(url)
@@ -111,6 +128,9 @@ const controlPlane: Work = async (url) => {
       config: { schedule: '@daily' },
     })
     const { id: runId } = idOf(await ask(api, 'POST', `${path}/runs`, { step: stepId }))
+    const failed = idOf(await ask(api, 'POST', `${path}/runs`, { step: stepId, payload: 'no list' }))
+    const [job] = idsOf(await ask(api, 'GET', `/v1/jobs?runId=${failed.id}`)).items
+    await ask(api, 'GET', `/v1/jobs/${job?.id}/attempts`)
     const lists = ['workflows', 'jobs', 'functions', 'cron-jobs'].map((list) => `/v1/${list}`)
     for (const read of [path, `${path}/runs`, `/v1/runs/${runId}`, ...lists]) await ask(api, 'GET', read)
     await settleWaitingRuns(api.orm.em.fork(), 100)

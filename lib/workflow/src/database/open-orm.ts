@@ -1,4 +1,5 @@
 import { MikroORM } from '@mikro-orm/postgresql'
+import { WorkflowAttempt } from '../model/workflow-attempt.ts'
 import { WorkflowFunction } from '../model/workflow-function.ts'
 import { WorkflowJob } from '../model/workflow-job.ts'
 import { WorkflowRunStep } from '../model/workflow-run-step.ts'
@@ -8,7 +9,15 @@ import { Workflow } from '../model/workflow.ts'
 import { freeLostClients } from './free-lost-clients.ts'
 import { patientSocket } from './patient-socket.ts'
 
-export const entities = [Workflow, WorkflowStep, WorkflowFunction, WorkflowRun, WorkflowRunStep, WorkflowJob]
+export const entities = [
+  Workflow,
+  WorkflowStep,
+  WorkflowFunction,
+  WorkflowRun,
+  WorkflowRunStep,
+  WorkflowJob,
+  WorkflowAttempt,
+]
 
 type OrmOptions = {
   databaseUrl: string

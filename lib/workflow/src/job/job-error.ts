@@ -1,9 +1,20 @@
 import type { JobError } from '../model/workflow-job.ts'
 
-/** An error as Postgres can store it, without NUL or half of a surrogate pair: no job may fail for good for that. */
+/** Some services answer with a whole page, and each attempt keeps its error. */
+const mostCharacters = 10_000
+
+/**
+ * An error as it is kept: without NUL or half of a surrogate pair, since no job may fail for good for that, and cut
+ * where it is longer than anybody reads.
+ */
 export const jobError = (code: string, message: string): JobError => ({
   code: storable(code),
   message: storable(message),
 })
 
-const storable = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')
+const storable = (text: string): string => cut(text).toWellFormed().replaceAll('\0', '\uFFFD')
+
+const cut = (text: string): string =>
+  text.length <= mostCharacters
+    ? text
+    : `${text.slice(0, mostCharacters)}... (${text.length - mostCharacters} more characters)`

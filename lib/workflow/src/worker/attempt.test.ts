@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { defineFunction } from '../function/define-function.ts'
+import { fail } from '../function/outcome.ts'
 import type { HeldJob } from '../job/held-job.ts'
 import { aJob, aStep } from '../../test/a-job.ts'
 import { attemptJob } from './attempt.ts'
@@ -48,4 +49,21 @@ test('a job that is lost while its config is filled in is not run', async () => 
   filled.resolve({})
   await new Promise(setImmediate)
   expect(calls()).toBe(0)
+})
+
+test('a secret at the end of an error that is cut there is hidden first', async () => {
+  const fn = defineFunction({
+    name: 'Work',
+    config: z.object({ token: z.string() }),
+    run: ({ config }) => fail(`${'x'.repeat(9_990)}${config.token}`),
+  })
+  const ending = await attemptJob(job, {
+    ...means,
+    fn,
+    config: async (_, secrets) => ({ token: await secrets('crm-token') }),
+    secrets: async () => 'a-secret-of-some-length',
+    lost: new AbortController().signal,
+  })
+  expect(ending).toMatchObject({ kind: 'failed', error: { message: expect.stringContaining('x[secret c') } })
+  expect(JSON.stringify(ending)).not.toContain('a-secret')
 })

@@ -25,22 +25,20 @@ export type AttemptMeans = {
 /** Runs a job's function once, within the step's time, and says how it ended, without a secret. It never throws. */
 export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<Ending> => {
   const hidden = hideSecrets(means.secrets)
-  const ending = await runOnce(job, means, hidden)
-  if (ending.kind === 'succeeded' || ending.error === null) return ending
-  const { code, message } = ending.error
-  return { ...ending, error: jobError(hidden.inText(code), hidden.inText(message)) }
-}
-
-const runOnce = async (job: HeldJob, means: AttemptMeans, hidden: HiddenSecrets): Promise<Ending> => {
+  // Hidden first: a secret of which the end was cut off would not be found.
+  const errorOf: ErrorOf = (code, message) => jobError(hidden.inText(code), hidden.inText(message))
   try {
     const result = await callInTime(job, means, hidden)
-    if (isOutcome(result)) return endingOf(result, job, means)
+    if (isOutcome(result)) return endingOf(result, job, means, errorOf)
     return { kind: 'succeeded', placed: placeResult(job.step, result) }
   } catch (error) {
-    const failure = describeError(error)
+    const failure = errorOf(codeOf(error), reasonOf(error))
     return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(job, means, failure)
   }
 }
+
+/** Makes the error that is kept on the job. */
+type ErrorOf = (code: string, message: string) => JobError
 
 const callInTime = async (
   job: HeldJob,
@@ -84,19 +82,19 @@ const rejection = (signal: AbortSignal): Promise<never> =>
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
 
-const endingOf = (outcome: Outcome, job: HeldJob, means: AttemptMeans): Ending => {
+const endingOf = (outcome: Outcome, job: HeldJob, means: AttemptMeans, errorOf: ErrorOf): Ending => {
   switch (outcome[outcomeMark]) {
     case 'retry':
-      return retryOrFail(job, means, jobError('attempt_failed', outcome.reason))
+      return retryOrFail(job, means, errorOf('attempt_failed', outcome.reason))
     case 'snooze':
       return {
         kind: 'requeued',
         attempt: job.attempt,
         delayMs: outcome.delayMs,
-        error: outcome.reason === null ? null : jobError('snoozed', outcome.reason),
+        error: outcome.reason === null ? null : errorOf('snoozed', outcome.reason),
       }
     case 'fail':
-      return { kind: 'failed', error: jobError('attempt_failed', outcome.reason) }
+      return { kind: 'failed', error: errorOf('attempt_failed', outcome.reason) }
   }
 }
 
@@ -110,8 +108,5 @@ const retryOrFail = (job: HeldJob, { fn, random }: AttemptMeans, error: JobError
 const isFinal = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'final' in error && error.final === true
 
-const describeError = (error: unknown): JobError => {
-  const code =
-    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'attempt_failed'
-  return jobError(code, reasonOf(error))
-}
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'attempt_failed'

@@ -26,7 +26,7 @@ const triedJob = (run: string, attempts: number) =>
 /** Makes what was put off due now. */
 const bringForward = () => engine.query(`update outbox_scheduled set available_at = now()`)
 
-test('what a function throws is tried again later: seq and attempt rise, the error is kept, then forgotten', async () => {
+test('what a function throws is tried again later: seq and attempt rise, the error is kept, in the end by the history', async () => {
   const attempts: number[] = []
   await engine.startWorker([
     functionOf('throws', ({ attempt }) => {
@@ -54,6 +54,9 @@ test('what a function throws is tried again later: seq and attempt rise, the err
     { status: 'succeeded', seq: 2, attempt: 2, error: null, output: 'done' },
   ])
   expect(attempts).toEqual([1, 2])
+  expect(await engine.attempts(waiting.id)).toMatchObject([
+    { seq: 1, attempt: 1, outcome: 'retried', times: 1, error: { code: 'api_down' }, worker: 'worker' },
+  ])
 })
 
 test('a job that fails in every try ends failed after the last one, with the last error', async () => {
@@ -69,6 +72,13 @@ test('a job that fails in every try ends failed after the last one, with the las
   expect(attempts).toEqual([1, 2, 3])
   expect(await engine.jobs(run)).toMatchObject([
     { status: 'failed', seq: 3, attempt: 3, error: { code: 'attempt_failed', message: 'try 3' } },
+  ])
+  const [job] = await engine.jobs(run)
+  const message = (text: string) => ({ error: { code: 'attempt_failed', message: text } })
+  expect(await engine.attempts(job?.id ?? '')).toMatchObject([
+    { seq: 1, attempt: 1, outcome: 'retried', ...message('try 1') },
+    { seq: 2, attempt: 2, outcome: 'retried', ...message('try 2') },
+    { seq: 3, attempt: 3, outcome: 'failed', ...message('try 3') },
   ])
 })
 
@@ -143,6 +153,37 @@ test('snooze burns no try, however often', async () => {
   expect(await engine.over(run)).toBe('succeeded')
   expect(attempts).toEqual([1, 1, 1, 1])
   expect(await engine.jobs(run)).toMatchObject([{ seq: 4, attempt: 1, error: null, output: 'awake' }])
+  expect(await engine.attempts(waiting.id)).toMatchObject([
+    { seq: 3, attempt: 1, outcome: 'snoozed', times: 3, error: { code: 'snoozed', message: 'the API rests' } },
+  ])
+})
+
+test('a job that is put off again and again has one row for all of them in a row, with the first start and the last end', async () => {
+  const ends: (() => unknown)[] = [
+    () => snooze(0, 'first'),
+    () => snooze(0, 'second'),
+    () => retry('third'),
+    () => snooze(0),
+    () => snooze(0, 'fifth'),
+    () => fail('sixth'),
+  ]
+  await engine.startWorker([functionOf('puts-off', () => ends.shift()?.())], { worker: 'patient' })
+  const run = await begin('puts-off', { retry: { delayMs: 0 } })
+  expect(await engine.over(run)).toBe('failed')
+  const [job] = await engine.jobs(run)
+  const attempts = await engine.attempts(job?.id ?? '')
+  expect(
+    attempts.map(({ seq, attempt, outcome, times, error }) => [seq, attempt, outcome, times, error?.message]),
+  ).toEqual([
+    [2, 1, 'snoozed', 2, 'second'],
+    [3, 1, 'retried', 1, 'third'],
+    [5, 2, 'snoozed', 2, 'fifth'],
+    [6, 2, 'failed', 1, 'sixth'],
+  ])
+  // From the first start on: the pause between the two is in it.
+  const of = (seq: number) => attempts.find((attempt) => attempt.seq === seq)?.ms ?? 0
+  expect(of(2)).toBeGreaterThan(of(3))
+  expect(attempts.every(({ worker }) => worker === 'patient')).toBe(true)
 })
 
 test('a timeout ends the try of a function that ignores its signal, and its late result is nothing', async () => {

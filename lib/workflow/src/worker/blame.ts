@@ -13,7 +13,14 @@ const classesOfValues = new Set([
 ])
 
 /** A constraint here is broken by a fault of the engine, never by what a function gives. */
-const ownTables = new Set(['workflow_job', 'workflow_run', 'workflow_run_step', 'outbox_message', 'outbox_scheduled'])
+const ownTables = new Set([
+  'workflow_job',
+  'workflow_attempt',
+  'workflow_run',
+  'workflow_run_step',
+  'outbox_message',
+  'outbox_scheduled',
+])
 
 /**
  * Who is to blame for an error of a unit of work. The moment passes; the job fails, since with its result no unit of

@@ -73,6 +73,23 @@ test('a group of jobs writes its children, its messages and its counters with on
   expect((await engine.jobs(run)).filter(({ step }) => step === 2)).toHaveLength(200)
 })
 
+test('the history of a group is one statement, and a group in which all succeeded has none', async () => {
+  await engine.query(`
+    create table seen_history (rows int);
+    create function note_history() returns trigger language plpgsql as $$
+      begin insert into seen_history select count(*) from written; return null; end $$;
+    create trigger note after insert on workflow_attempt referencing new table as written
+      for each statement execute function note_history()`)
+  try {
+    await (await beginJobs([1, 2])).endAll(engine.em(), succeeded([]))
+    expect(await engine.query('select * from seen_history')).toEqual([])
+    await (await beginJobs([1, 2, 3])).endAll(engine.em(), () => failed)
+    expect(await engine.query('select * from seen_history')).toEqual([{ rows: 3 }])
+  } finally {
+    await engine.query('drop function note_history cascade; drop table seen_history')
+  }
+})
+
 test('a unit of work waits for the counters only when all its rows are written', async () => {
   const { run, endAll } = await beginJobs([1])
   const holder = engine.em()
@@ -146,6 +163,20 @@ test('jobs that somebody else moved are left out, children, messages and counter
   // Its message is the first one still, and answers for it.
   await engine.query(`update workflow_job set claim = null, status = 'queued' where id = $1`, [ids[0]])
   expect((await endAll(engine.em(), () => failed)).won.size).toBe(1)
+})
+
+test('an attempt that lost its job to another leaves nothing in the history', async () => {
+  const { ids, endAll } = await beginJobs([1])
+  const [id = ''] = ids
+  const ends = [...(await findJobs(engine.em(), ids)).values()].map((job): FinishedJob => ({
+    job: { ...job, functionName: 'unit', claim: randomUUID() },
+    ending: failed,
+    elapsedMs: 1,
+  }))
+  await engine.em().transactional((tx) => writeUnit(tx, { ends }, { worker: 'test', lane }))
+  expect(await engine.attempts(id)).toEqual([])
+  await endAll(engine.em(), () => failed)
+  expect(await engine.attempts(id)).toMatchObject([{ seq: 1, attempt: 1, outcome: 'failed', worker: 'test' }])
 })
 
 const failed: Ending = { kind: 'failed', error: { code: 'attempt_failed', message: 'no' } }

@@ -5,6 +5,7 @@ import { jobMessage } from '../new-job.ts'
 import { endJobs } from './end-jobs.ts'
 import { type CounterMove, gatherMoves, moveCounters } from './move-counters.ts'
 import { type Child, childrenOf, insertChildren } from './write-children.ts'
+import { writeHistory } from './write-history.ts'
 
 /** What is written together: the ends of attempts. */
 export type Unit = { ends: readonly FinishedJob[] }
@@ -16,13 +17,14 @@ export type By = { worker: string; lane: number }
 export type Written = { won: ReadonlySet<FinishedJob>; maybeOver: readonly string[] }
 
 /**
- * Writes a unit of work in the transaction that the entity manager is in: ends, children, the messages that will be
- * published because this commits, and the counters. A job that somebody else moved meanwhile is left out, children and
- * all.
+ * Writes a unit of work in the transaction that the entity manager is in: ends, the history of what did not succeed,
+ * children, the messages that will be published because this commits, and the counters. A job that somebody else moved
+ * meanwhile is left out, children and all.
  */
 export const writeUnit = async (em: EntityManager, { ends }: Unit, by: By): Promise<Written> => {
   const tx = queryable(em)
   const won = await endJobs(tx, ends, by.worker)
+  await writeHistory(tx, won, by.worker)
   const children = [...won].flatMap(childrenOf)
   // All children go on the belt. A window that lets only some would need the counters' lock from here on.
   await insertChildren(tx, children)

@@ -1,0 +1,60 @@
+import type { Queryable } from '@esteira/outbox'
+import type { WorkflowAttempt } from '../../model/workflow-attempt.ts'
+import type { FinishedJob } from '../held-job.ts'
+
+/**
+ * Keeps what became of the attempts that did not succeed, all in one statement; a group without any costs none. An
+ * attempt that was put off right after another that was becomes one row with it: a job that looks every second whether
+ * something is there must not write a row each time.
+ *
+ * Locks: rows of jobs that the caller has locked.
+ */
+export const writeHistory = async (tx: Queryable, ended: Iterable<FinishedJob>, worker: string): Promise<void> => {
+  const rows = [...ended].flatMap(attemptRows)
+  if (rows.length > 0) await tx.query(writeHistorySql, [JSON.stringify(rows), worker])
+}
+
+const writeHistorySql = `
+  with ended as (
+    select * from jsonb_to_recordset($1::jsonb) as ended(
+      job_id uuid, seq int, attempt int, outcome text, error jsonb, elapsed_ms float8)
+  ), continued as (
+    update workflow_attempt before set
+      seq = ended.seq,
+      times = before.times + 1,
+      error = ended.error,
+      worker = $2,
+      ended_at = clock_timestamp()
+    from ended
+    where before.job_id = ended.job_id
+      and before.seq = ended.seq - 1
+      and before.outcome = 'snoozed'
+      and ended.outcome = 'snoozed'
+    returning before.job_id
+  )
+  insert into workflow_attempt (job_id, seq, attempt, outcome, error, worker, started_at, ended_at)
+  select job_id, seq, attempt, outcome, error, $2,
+         clock_timestamp() - elapsed_ms * interval '1 ms', clock_timestamp()
+  from ended
+  where not exists (select from continued where continued.job_id = ended.job_id)`
+
+const attemptRows = ({ job, ending, elapsedMs }: FinishedJob) => {
+  if (ending.kind === 'succeeded') return []
+  return [
+    {
+      job_id: job.id,
+      seq: job.seq,
+      attempt: job.attempt + 1,
+      outcome: outcomeOf(job.attempt, ending),
+      error: ending.error,
+      elapsed_ms: elapsedMs,
+    },
+  ]
+}
+
+type Unsuccessful = Exclude<FinishedJob['ending'], { kind: 'succeeded' }>
+
+const outcomeOf = (before: number, ending: Unsuccessful): WorkflowAttempt['outcome'] => {
+  if (ending.kind !== 'requeued') return ending.kind
+  return ending.attempt === before ? 'snoozed' : 'retried'
+}

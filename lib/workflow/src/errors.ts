@@ -14,6 +14,7 @@ export type WorkflowErrorCode =
   | 'output_rejected'
   | 'timed_out'
   | 'attempt_failed'
+  | 'cancelled'
   | 'broker_unavailable'
 
 /** The one error of this package. `final` says that trying again cannot help. */

@@ -6,10 +6,11 @@ import * as z from 'zod'
 const lockKey = 4_711
 
 /**
- * Keeps every transaction that ends a job waiting inside its COMMIT, in the server, until `release`. So a test can break
- * something between the moment when a worker has said COMMIT and the moment when it hears that it is done.
+ * Keeps every transaction that ends a job waiting inside its COMMIT, in the server, until `release`; `condition` names
+ * others, by the new row of a job. So a test can break something between the moment when a worker has said COMMIT and
+ * the moment when it hears that it is done.
  */
-export const holdCommits = async (em: EntityManager) => {
+export const holdCommits = async (em: EntityManager, condition = 'new.finished_at is not null') => {
   const db = queryable(em)
   await db.query(
     `create or replace function hold_commit() returns trigger language plpgsql as $$
@@ -18,7 +19,7 @@ export const holdCommits = async (em: EntityManager) => {
   )
   await db.query(
     `create constraint trigger hold_commit after update on workflow_job deferrable initially deferred
-     for each row when (new.finished_at is not null) execute function hold_commit()`,
+     for each row when (${condition}) execute function hold_commit()`,
     [],
   )
   const holder = em.fork()

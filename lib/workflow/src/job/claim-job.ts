@@ -16,7 +16,7 @@ export const claimJob = async (
   worker: string,
 ): Promise<boolean> => {
   const { rows } = await queryable(em).query(
-    `update workflow_job set status = 'running', claim = $4, worker = $5,
+    `update workflow_job set status = 'running', claim = $4, worker = $5, beat_at = now(),
        started_at = coalesce(started_at, clock_timestamp())
      where id = $1 and seq = $2 and (claim is not distinct from $3::uuid or claim = $4) and status = any ($6)
      returning id`,

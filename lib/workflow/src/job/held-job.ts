@@ -35,10 +35,14 @@ export type JobOnBelt = {
 /** A job as a worker holds it to run it. */
 export type HeldJob = JobOnBelt & { payload: unknown; step: StepOfRun }
 
-/** How an attempt at a job ended. A requeued job gets a new message after `delayMs` milliseconds. */
+/**
+ * How an attempt at a job ended, or that there is none because its run is being cancelled. A requeued job gets a new
+ * message after `delayMs` milliseconds.
+ */
 export type Ending =
   | { kind: 'succeeded'; placed: Placed }
   | { kind: 'failed'; error: JobError }
+  | { kind: 'cancelled' }
   | { kind: 'requeued'; attempt: number; delayMs: number; error: JobError | null }
 
 /** An attempt that ended but is not written yet. */

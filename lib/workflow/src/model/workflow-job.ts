@@ -30,6 +30,8 @@ export const WorkflowJob = defineEntity({
     /** The root of the job's trace, as the W3C header has it. */
     traceparent: p.text(),
     worker: p.text().nullable(),
+    /** When its worker last said that it has it; null while no long attempt is under way. */
+    beatAt: p.datetime().nullable(),
     createdAt: p.datetime().defaultRaw('now()'),
     startedAt: p.datetime().nullable(),
     finishedAt: p.datetime().nullable(),

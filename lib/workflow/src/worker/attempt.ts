@@ -12,7 +12,7 @@ import type { JobError } from '../model/workflow-job.ts'
 import { hideSecrets, type HiddenSecrets } from '../secrets/hide-secrets.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 
-/** What an attempt needs beside the job. `lost` is aborted when the job is no longer this worker's. */
+/** What an attempt needs beside the job. `lost` is aborted when the job is no longer this worker's, or cancelled. */
 export type AttemptMeans = {
   fn: StepFunction
   config: ConfigTemplate
@@ -32,6 +32,7 @@ export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<End
     if (isOutcome(result)) return endingOf(result, job, means, errorOf)
     return { kind: 'succeeded', placed: placeResult(job.step, result) }
   } catch (error) {
+    if (isCancel(means.lost)) return { kind: 'cancelled' }
     const failure = errorOf(codeOf(error), reasonOf(error))
     return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(job, means, failure)
   }
@@ -104,6 +105,10 @@ const retryOrFail = (job: HeldJob, { fn, random }: AttemptMeans, error: JobError
   const delayMs = retryDelayMs(policy, attempt, random)
   return delayMs === null ? { kind: 'failed', error } : { kind: 'requeued', attempt, delayMs, error }
 }
+
+/** Whatever the function makes of its signal, an attempt that was cut short by a cancel did not fail. */
+const isCancel = ({ aborted, reason }: AbortSignal): boolean =>
+  aborted && reason instanceof WorkflowError && reason.code === 'cancelled'
 
 const isFinal = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'final' in error && error.final === true

@@ -6,6 +6,7 @@ import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, StepOfRun } from '../job/held-job.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { attemptJob } from './attempt.ts'
+import type { Beats } from './beats.ts'
 import type { Fate } from './commit-group.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
 import { holdJob } from './hold.ts'
@@ -22,6 +23,8 @@ export type DeliverMeans = {
   stepOf: (job: FoundJob) => Promise<StepOfRun | undefined>
   configOf: (step: StepOfRun, fn: StepFunction) => ConfigTemplate
   secrets: Secrets
+  /** Beats for the long ones of the jobs at work. */
+  beats: Beats
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
   untilDone: <T>(work: () => Promise<T>) => Promise<T>

@@ -10,58 +10,55 @@ export type Hold = {
   job: () => HeldJob
   /** Takes the job over, so that whoever had it before cannot write it any more; false when somebody was first. */
   take: () => Promise<boolean>
-  /** Runs an attempt; one that is long is marked `running` under a claim. `lost` tells that the job is ours no more. */
+  /**
+   * Runs an attempt, with beats for it when it is long: those mark the job `running` under a claim. `lost` is aborted
+   * when the job is ours no more, and when its run is cancelled.
+   */
   during: <T>(attempt: (lost: AbortSignal) => Promise<T>) => Promise<T>
   /**
-   * Whether the job is still ours, once a claim that is under way is settled, so that the commit compares with it.
+   * Whether the job is still ours, so that the commit compares with the claim that it has.
    *
-   * @throws what kept the claim from being taken or refused, since then nothing is known.
+   * @throws what kept a claim from being taken or refused, since then nothing is known.
    */
   isOurs: () => Promise<boolean>
 }
 
-type Claimed = { kind: 'ours' } | { kind: 'lost' } | { kind: 'failed'; error: unknown }
-
-/** A job that runs longer than this is marked `running` under a claim, so that people see it; milliseconds. */
-const longJobMs = 1_000
-
 export const holdJob = (first: HeldJob, means: DeliverMeans): Hold => {
-  let job = first
-  let claiming: Promise<Claimed> = Promise.resolve({ kind: 'ours' })
+  const token = randomUUID()
   const lost = new AbortController()
+  let job = first
+  // `unsure` after a beat that was not answered: the job has our claim, or not yet.
+  let standing: 'ours' | 'unsure' | 'lost' = 'ours'
 
-  const claim = async (): Promise<Claimed> => {
-    const token = randomUUID()
-    try {
-      if (await means.untilDone(() => claimJob(means.orm.em.fork(), job, token, means.worker))) {
-        job = { ...job, claim: token }
-        return { kind: 'ours' }
-      }
-      lost.abort(new WorkflowError('attempt_failed', 'another worker has taken the job over', { final: false }))
-      return { kind: 'lost' }
-    } catch (error) {
-      lost.abort(error)
-      return { kind: 'failed', error }
-    }
+  const claimed = (): void => {
+    job = { ...job, claim: token }
+    standing = 'ours'
   }
 
-  const isOurs = async (): Promise<boolean> => {
-    const claimed = await claiming
-    if (claimed.kind === 'failed') throw claimed.error
-    return claimed.kind === 'ours'
+  const claim = async (): Promise<boolean> => {
+    const isClaimed = await means.untilDone(() => claimJob(means.orm.em.fork(), job, token, means.worker))
+    if (isClaimed) claimed()
+    else standing = 'lost'
+    return isClaimed
   }
 
   return {
     job: () => job,
-    isOurs,
-    take: () => {
-      claiming = claim()
-      return isOurs()
-    },
+    take: claim,
+    isOurs: async () => (standing === 'unsure' ? claim() : standing === 'ours'),
     during: async (attempt) => {
-      const long = setTimeout(() => {
-        claiming = claim()
-      }, longJobMs)
+      const endBeats = means.beats.add({
+        beat: () => ({ id: job.id, seq: job.seq, claim: job.claim, next: token }),
+        answered: ({ isOurs, isClaimed, isCancelled }) => {
+          if (isClaimed) claimed()
+          if (!isOurs) standing = 'lost'
+          if (isCancelled) lost.abort(new WorkflowError('cancelled', 'the run was cancelled'))
+          else if (!isOurs) lost.abort(takenOver())
+        },
+        unanswered: () => {
+          if (standing === 'ours' && job.claim !== token) standing = 'unsure'
+        },
+      })
       const giveUp = () => lost.abort(means.stopped.reason)
       if (means.stopped.aborted) giveUp()
       // A listener that is taken away again: signals that are joined with one that outlives them are never freed.
@@ -70,8 +67,10 @@ export const holdJob = (first: HeldJob, means: DeliverMeans): Hold => {
         return await attempt(lost.signal)
       } finally {
         means.stopped.removeEventListener('abort', giveUp)
-        clearTimeout(long)
+        await endBeats()
       }
     },
   }
 }
+
+const takenOver = () => new WorkflowError('attempt_failed', 'another worker has taken the job over', { final: false })

@@ -80,14 +80,15 @@ const report = (log: Log, { kind, ...fields }: WorkerEvent): void => {
   const line = { event: kind, ...fields }
   switch (kind) {
     case 'job.written':
-      if ('ending' in fields && fields.ending === 'succeeded') log.debug(line)
-      else log.warn(line)
+      if ('error' in fields) log.warn(line)
+      else log.debug(line)
       break
     case 'belt.back':
     case 'delivery.dropped':
       log.info(line)
       break
     case 'settle.failed':
+    case 'beat.failed':
     case 'belt.lost':
     case 'belt.fault':
     case 'belt.unreadable':

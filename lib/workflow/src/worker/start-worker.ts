@@ -6,6 +6,7 @@ import { isTransient } from '../database/is-transient.ts'
 import { openOrm } from '../database/open-orm.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
+import { beatJobs } from '../job/beat-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import type { FinishedJob } from '../job/held-job.ts'
 import { writeUnit } from '../job/unit/write-unit.ts'
@@ -13,6 +14,7 @@ import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { settle } from '../run/settle/settle.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
+import { type BeatEvent, createBeats } from './beats.ts'
 import { type BeltEvent, type Delivery, openBelt } from './belt.ts'
 import { configCache, stepCache } from './caches.ts'
 import { type CommitEvent, commitGroup } from './commit-group.ts'
@@ -44,9 +46,10 @@ export type WorkerOptions = {
 /** What happens in a worker: never with a payload. */
 export type WorkerEvent =
   | BeltEvent
+  | BeatEvent
   | CommitEvent
   | SettleEvent
-  | { kind: 'job.written'; functionName: string; jobId: string; ending: 'succeeded' }
+  | { kind: 'job.written'; functionName: string; jobId: string; ending: 'succeeded' | 'cancelled' }
   | { kind: 'job.written'; functionName: string; jobId: string; ending: 'failed' | 'requeued'; error: JobError | null }
   | { kind: 'delivery.dropped'; functionName: string; jobId: string; reason: DropReason }
   | { kind: 'delivery.handed-back'; functionName: string; jobId: string; error: unknown }
@@ -59,6 +62,9 @@ const groupSize = 200
 const poolSize = 8
 const databasePauseMs = 500
 
+/** A beat that is not answered by then is given up, milliseconds; the next one goes over a session of its own. */
+const beatSilenceMs = 5_000
+
 /** How long sessions of Postgres may take to end; a server that is silent must not keep the process alive. */
 const goodbyeMs = 1_000
 
@@ -66,7 +72,11 @@ const goodbyeMs = 1_000
 export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
   const { databaseUrl, rabbitmqUrl, log, signal } = options
   const severed = new AbortController()
-  const orm = openOrm({ databaseUrl, poolSize, applicationName: options.worker, severed: severed.signal })
+  const ormOptions = { databaseUrl, applicationName: options.worker, severed: severed.signal }
+  const orm = openOrm({ ...ormOptions, poolSize })
+  // Of its own: when all of the pool waits for a lock or for Postgres, a cancel must still get through.
+  const beatOrm = openOrm({ ...ormOptions, poolSize: 1, silenceMs: beatSilenceMs })
+  const close = () => Promise.all([orm.close(), beatOrm.close()])
   const stopping = new AbortController()
   const giveUp = () => severed.abort()
   signal.addEventListener('abort', giveUp)
@@ -75,7 +85,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       await publishFunctions(orm.em.fork(), options.functions)
       return registerLane(queryable(orm.em.fork()), options.lane)
     })
-    const { means, settled } = deliverMeans(orm, lane, options, stopping.signal)
+    const { means, settled } = deliverMeans({ orm, beatOrm }, lane, options, stopping.signal)
     const functions = new Map(options.functions.map((fn) => [fn.name, fn]))
     const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, async () => {
       const opened = await openBelt({
@@ -99,11 +109,11 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       // What is still under way now has outlived the grace period; its messages went back with the channel.
       stopping.abort(new Error('the worker has stopped'))
       setTimeout(giveUp, goodbyeMs).unref()
-      await orm.close()
+      await close()
     }
     return { stop }
   } catch (error) {
-    await orm.close()
+    await close()
     throw error
   } finally {
     signal.removeEventListener('abort', giveUp)
@@ -138,13 +148,13 @@ const eventOf = (
     return { kind: 'delivery.dropped', functionName, jobId, reason: delivered.reason }
   }
   const { ending } = delivered
-  return ending.kind === 'succeeded'
-    ? { kind: 'job.written', functionName, jobId, ending: 'succeeded' }
-    : { kind: 'job.written', functionName, jobId, ending: ending.kind, error: ending.error }
+  return 'error' in ending
+    ? { kind: 'job.written', functionName, jobId, ending: ending.kind, error: ending.error }
+    : { kind: 'job.written', functionName, jobId, ending: ending.kind }
 }
 
 const deliverMeans = (
-  orm: MikroORM,
+  { orm, beatOrm }: { orm: MikroORM; beatOrm: MikroORM },
   lane: number,
   { worker, log, secrets, observe }: WorkerOptions,
   stopped: AbortSignal,
@@ -185,6 +195,7 @@ const deliverMeans = (
     stopped,
     stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),
     configOf: configCache(),
+    beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe }),
     find: gather(groupSize, async (ids: string[]) => {
       const found = await untilDone(() => findJobs(orm.em.fork(), ids))
       return ids.map((id) => found.get(id))

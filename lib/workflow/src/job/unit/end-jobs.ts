@@ -41,6 +41,7 @@ const endJobsSql = `
     seq = finished.next_seq,
     attempt = finished.attempt,
     claim = null,
+    beat_at = null,
     output = finished.output,
     error = finished.error,
     worker = $2,
@@ -64,15 +65,29 @@ const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
     from: statusesBefore(event),
     status: transitions.running[event],
     next_seq: ending.kind === 'requeued' ? job.seq + 1 : job.seq,
-    attempt: ending.kind === 'requeued' ? ending.attempt : job.attempt + 1,
+    attempt: attemptAfter(job.attempt, ending),
     output: ending.kind === 'succeeded' && ending.placed.kind === 'output' ? ending.placed.output : null,
-    error: ending.kind === 'succeeded' ? null : ending.error,
+    error: 'error' in ending ? ending.error : null,
     delay_ms: ending.kind === 'requeued' ? ending.delayMs : null,
     elapsed_ms: elapsedMs,
   }
 }
 
-const events = { succeeded: 'succeed', failed: 'fail', requeued: 'requeue' } as const satisfies Record<
-  Ending['kind'],
-  JobEvent
->
+/** Tries that have ended: one that was cut short by a cancel burns none. */
+const attemptAfter = (before: number, ending: Ending): number => {
+  switch (ending.kind) {
+    case 'requeued':
+      return ending.attempt
+    case 'cancelled':
+      return before
+    default:
+      return before + 1
+  }
+}
+
+const events = {
+  succeeded: 'succeed',
+  failed: 'fail',
+  requeued: 'requeue',
+  cancelled: 'cancel',
+} as const satisfies Record<Ending['kind'], JobEvent>

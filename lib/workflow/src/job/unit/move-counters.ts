@@ -2,7 +2,14 @@ import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
 
 /** By how much the counters of one step of one run move. */
-export type CounterMove = { runId: string; stepId: string; belt: number; succeeded: number; failed: number }
+export type CounterMove = {
+  runId: string
+  stepId: string
+  belt: number
+  succeeded: number
+  failed: number
+  cancelled: number
+}
 
 /** Moves of one transaction, gathered so that each run-step row is written once. */
 export const gatherMoves = () => {
@@ -10,10 +17,11 @@ export const gatherMoves = () => {
   return {
     add: (runId: string, stepId: string, by: Partial<Omit<CounterMove, 'runId' | 'stepId'>>): void => {
       const key = `${runId} ${stepId}`
-      const move = moves.get(key) ?? { runId, stepId, belt: 0, succeeded: 0, failed: 0 }
+      const move = moves.get(key) ?? { runId, stepId, belt: 0, succeeded: 0, failed: 0, cancelled: 0 }
       move.belt += by.belt ?? 0
       move.succeeded += by.succeeded ?? 0
       move.failed += by.failed ?? 0
+      move.cancelled += by.cancelled ?? 0
       moves.set(key, move)
     },
     all: (): CounterMove[] => [...moves.values()],
@@ -36,7 +44,7 @@ export const moveCounters = async (tx: Queryable, moves: readonly CounterMove[])
 const moveCountersSql = `
   with move as (
     select * from jsonb_to_recordset($1::jsonb)
-      as move("runId" uuid, "stepId" uuid, belt bigint, succeeded bigint, failed bigint)
+      as move("runId" uuid, "stepId" uuid, belt bigint, succeeded bigint, failed bigint, cancelled bigint)
   ), held as (
     select counted.run_id, counted.step_id from workflow_run_step counted
     join move on counted.run_id = move."runId" and counted.step_id = move."stepId"
@@ -46,7 +54,8 @@ const moveCountersSql = `
   update workflow_run_step counted set
     belt = counted.belt + move.belt,
     succeeded = counted.succeeded + move.succeeded,
-    failed = counted.failed + move.failed
+    failed = counted.failed + move.failed,
+    cancelled = counted.cancelled + move.cancelled
   from held join move on held.run_id = move."runId" and held.step_id = move."stepId"
   where counted.run_id = held.run_id and counted.step_id = held.step_id
   returning counted.run_id, (counted.staged + counted.belt)::text as open`

@@ -39,14 +39,15 @@ const writeHistorySql = `
   where not exists (select from continued where continued.job_id = ended.job_id)`
 
 const attemptRows = ({ job, ending, elapsedMs }: FinishedJob) => {
-  if (ending.kind === 'succeeded') return []
+  // What is cancelled without having been begun was no attempt.
+  if (ending.kind === 'succeeded' || (ending.kind === 'cancelled' && elapsedMs === 0)) return []
   return [
     {
       job_id: job.id,
       seq: job.seq,
       attempt: job.attempt + 1,
       outcome: outcomeOf(job.attempt, ending),
-      error: ending.error,
+      error: 'error' in ending ? ending.error : null,
       elapsed_ms: elapsedMs,
     },
   ]

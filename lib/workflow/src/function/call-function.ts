@@ -1,3 +1,4 @@
+import type { Log } from '@esteira/service'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
 import type { HiddenSecrets } from '../secrets/hide-secrets.ts'
@@ -6,7 +7,7 @@ import { isOutcome } from './outcome.ts'
 
 /**
  * Calls a function with its config filled in, and gives its result or outcome. Items of an async iterable come as an
- * array.
+ * array; when the signal is aborted meanwhile it is told to end, so that a generator closes what it has open.
  *
  * @throws WorkflowError when config, payload or result do not fit, the reason of a signal that is aborted before the
  * call, and whatever the function throws.
@@ -21,7 +22,9 @@ export const callFunction = async (
   const filled = await config({ payload, run, step }, hidden.secrets)
   // An expression that runs apart may have taken its time: the job can be over, or another's, by now.
   context.signal.throwIfAborted()
-  const result = await collect(await fn.call({ ...context, config: filled, log: hidden.inLog(log) }))
+  const told = hidden.inLog(log)
+  const given = await fn.call({ ...context, config: filled, log: told })
+  const result = isAsyncIterable(given) ? await collect(given, context.signal, told) : given
   if (isOutcome(result)) return result
   // Without an outputType nothing comes out, so a result has no shape to keep, and nothing of it is stored.
   if (step.outputType === null) return result
@@ -31,8 +34,32 @@ export const callFunction = async (
   throw new WorkflowError('output_invalid', `the result holds the secret "${held}", which is never stored`)
 }
 
-const collect = async (result: unknown): Promise<unknown> =>
-  isAsyncIterable(result) ? await Array.fromAsync(result) : result
+const collect = async (items: AsyncIterable<unknown>, signal: AbortSignal, log: Log): Promise<unknown[]> => {
+  const iterator = items[Symbol.asyncIterator]()
+  const end = () => void endEarly(iterator, log)
+  if (signal.aborted) end()
+  signal.addEventListener('abort', end, { once: true })
+  try {
+    const collected: unknown[] = []
+    for (;;) {
+      const next = await iterator.next()
+      signal.throwIfAborted()
+      if (next.done === true) return collected
+      collected.push(next.value)
+    }
+  } finally {
+    signal.removeEventListener('abort', end)
+  }
+}
+
+/** A generator hears of it where it yields next. Nobody waits for that: its attempt is over. */
+const endEarly = async (iterator: AsyncIterator<unknown>, log: Log): Promise<void> => {
+  try {
+    await iterator.return?.()
+  } catch (error) {
+    log.warn({ event: 'function.end-failed', err: error })
+  }
+}
 
 const isAsyncIterable = (value: unknown): value is AsyncIterable<unknown> =>
   typeof value === 'object' && value !== null && Symbol.asyncIterator in value

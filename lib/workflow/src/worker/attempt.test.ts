@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import * as z from 'zod'
 import { defineFunction } from '../function/define-function.ts'
 import { fail } from '../function/outcome.ts'
@@ -29,6 +29,7 @@ const means = {
   secrets: async () => '',
   log: { debug: silent, info: silent, warn: silent, error: silent },
   random: () => 0,
+  onRunsOn: silent,
 }
 
 test('a job that is lost before its attempt begins is not run', async () => {
@@ -66,4 +67,127 @@ test('a secret at the end of an error that is cut there is hidden first', async 
   })
   expect(ending).toMatchObject({ kind: 'failed', error: { message: expect.stringContaining('x[secret c') } })
   expect(JSON.stringify(ending)).not.toContain('a-secret')
+})
+
+/** Items that come as `next` says, and a promise of their end. */
+const iterable = (next: () => Promise<IteratorResult<unknown>>) => {
+  const ended = Promise.withResolvers<void>()
+  const items: AsyncIterable<unknown> = {
+    [Symbol.asyncIterator]: () => ({
+      next,
+      return: async () => {
+        ended.resolve()
+        return { done: true, value: undefined }
+      },
+    }),
+  }
+  return { items, ended: ended.promise }
+}
+
+test.each(['its time is up', 'its job is lost'])('what gives items is told to end when %s', async (why) => {
+  const lost = new AbortController()
+  const { items, ended } = iterable(() => {
+    if (why === 'its job is lost') lost.abort(new Error('taken over'))
+    return new Promise(() => undefined)
+  })
+  const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run: () => items })
+  const step = { ...aStep, timeoutMs: why === 'its time is up' ? 10 : 60_000 }
+  const ending = await attemptJob({ ...job, step }, { ...means, fn, lost: lost.signal })
+  expect(ending).toMatchObject({ kind: 'requeued' })
+  await ended
+})
+
+test('a generator that is at work when its time is up ends where it yields next, and closes what it has open', async () => {
+  const closed = Promise.withResolvers<number>()
+  let yielded = 0
+  const run = async function* () {
+    try {
+      for (;;) {
+        yield yielded
+        yielded += 1
+        await new Promise(setImmediate)
+      }
+    } finally {
+      closed.resolve(yielded)
+    }
+  }
+  const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run })
+  const lost = new AbortController().signal
+  const ending = await attemptJob({ ...job, step: { ...aStep, timeoutMs: 20 } }, { ...means, fn, lost })
+  expect(ending).toMatchObject({ kind: 'requeued', error: { code: 'timed_out' } })
+  expect(await closed.promise).toBe(yielded)
+})
+
+test('what goes on giving items when its time is up is not read any more', async () => {
+  let reads = 0
+  const turn = () => new Promise(setImmediate)
+  const next = async () => {
+    await turn()
+    reads += 1
+    return { done: false, value: reads }
+  }
+  const items = { [Symbol.asyncIterator]: () => ({ next }) }
+  const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run: () => items })
+  const lost = new AbortController().signal
+  await attemptJob({ ...job, step: { ...aStep, timeoutMs: 10 } }, { ...means, fn, lost })
+  const before = reads
+  for (let turns = 0; turns < 20; turns += 1) await turn()
+  expect(reads).toBeLessThanOrEqual(before + 1)
+})
+
+test('a generator that fails while it ends is told in the log, and changes nothing', async () => {
+  const lines: unknown[] = []
+  const { promise: logged, resolve } = Promise.withResolvers<void>()
+  const warn = (fields: object) => {
+    lines.push(fields)
+    resolve()
+  }
+  const close = () => Promise.reject(new Error('cannot close'))
+  const run = async function* () {
+    try {
+      yield* endlessly()
+    } finally {
+      await close()
+    }
+  }
+  const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run })
+  const ending = await attemptJob(
+    { ...job, step: { ...aStep, timeoutMs: 10 } },
+    { ...means, fn, log: { ...means.log, warn }, lost: new AbortController().signal },
+  )
+  expect(ending).toMatchObject({ kind: 'requeued', error: { code: 'timed_out' } })
+  await logged
+  expect(lines).toMatchObject([{ event: 'function.end-failed', err: { message: 'cannot close' } }])
+})
+
+const endlessly = async function* () {
+  for (;;) {
+    yield null
+    await new Promise(setImmediate)
+  }
+}
+
+test('a function that ended with its attempt is no function that runs on, and one that ignores its signal is', async () => {
+  const runsOn: Promise<unknown>[] = []
+  const onRunsOn = (running: Promise<unknown>) => runsOn.push(running)
+  const at = { ...means, onRunsOn, lost: new AbortController().signal }
+  const quick = defineFunction({ name: 'Work', config: z.looseObject({}), run: () => 'done' })
+  await attemptJob(job, { ...at, fn: quick })
+  expect(runsOn).toHaveLength(0)
+  await attemptJob({ ...job, step: { ...aStep, timeoutMs: 5 } }, { ...at, fn: endless().fn })
+  expect(runsOn).toHaveLength(1)
+})
+
+test('no step has more time than the broker gives a delivery', async () => {
+  const timers: number[] = []
+  const original = globalThis.setTimeout
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation((handler, ms) => {
+    timers.push(ms ?? 0)
+    return original(handler, ms)
+  })
+  onTestFinished(() => void vi.restoreAllMocks())
+  const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run: () => 'done' })
+  const lost = new AbortController().signal
+  await attemptJob({ ...job, step: { ...aStep, timeoutMs: 3_000_000_000 } }, { ...means, fn, lost })
+  expect(timers).toEqual([25 * 60_000])
 })

@@ -2,7 +2,7 @@ import { type Log, reasonOf } from '@esteira/service'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
 import { callFunction } from '../function/call-function.ts'
-import type { StepFunction } from '../function/define-function.ts'
+import { maxTimeoutMs, type StepFunction } from '../function/define-function.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import type { Ending, HeldJob } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
@@ -20,6 +20,8 @@ export type AttemptMeans = {
   log: Log
   lost: AbortSignal
   random: () => number
+  /** Told of a function that runs on when its attempt is over. */
+  onRunsOn: (running: Promise<unknown>) => void
 }
 
 /** Runs a job's function once, within the step's time, and says how it ended, without a secret. It never throws. */
@@ -43,7 +45,7 @@ type ErrorOf = (code: string, message: string) => JobError
 
 const callInTime = async (
   job: HeldJob,
-  { fn, config, log, lost }: AttemptMeans,
+  { fn, config, log, lost, onRunsOn }: AttemptMeans,
   hidden: HiddenSecrets,
 ): Promise<unknown> => {
   const step = {
@@ -52,16 +54,17 @@ const callInTime = async (
     outputType: job.step.outputType,
     hasNext: job.step.next !== null,
   }
-  const timeoutMs = job.step.timeoutMs ?? fn.defaults.timeoutMs
+  const timeoutMs = Math.min(job.step.timeoutMs ?? fn.defaults.timeoutMs, maxTimeoutMs)
   const timedOut = new AbortController()
   const timer = setTimeout(() => {
     const message = `the function did not end within ${timeoutMs} ms`
     timedOut.abort(new WorkflowError('timed_out', message, { final: false }))
   }, timeoutMs)
   const signal = AbortSignal.any([timedOut.signal, lost])
+  let running: Promise<unknown> | null = null
   try {
     signal.throwIfAborted()
-    const result = callFunction(fn, config, hidden, {
+    running = callFunction(fn, config, hidden, {
       payload: job.payload,
       step,
       run: { id: job.runId, workflowId: job.step.workflowId },
@@ -71,7 +74,10 @@ const callInTime = async (
       log,
     })
     // A function that ignores its signal still cannot hold the attempt open.
-    return await Promise.race([result, rejection(signal)])
+    return await Promise.race([running, rejection(signal)])
+  } catch (error) {
+    if (running !== null && signal.aborted) onRunsOn(running)
+    throw error
   } finally {
     clearTimeout(timer)
   }

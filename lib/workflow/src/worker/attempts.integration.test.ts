@@ -207,6 +207,43 @@ test('a timeout ends the try of a function that ignores its signal, and its late
   expect(await engine.jobs(run)).toMatchObject([{ attempt: 2, output: 'in time' }])
 })
 
+test('a function that goes on after its time keeps its place: no other job of it begins until it ends', async () => {
+  const late = Promise.withResolvers<string>()
+  const calls: unknown[] = []
+  const worker = await engine.startWorker(
+    [
+      functionOf('goes-on', ({ payload }) => {
+        calls.push(payload)
+        return payload === 'first' ? late.promise : 'done'
+      }),
+      functionOf('another', () => null),
+    ],
+    { prefetch: 1 },
+  )
+  const step = { timeoutMs: 100, retry: { maxAttempts: 1 } }
+  expect(await engine.over(await begin('goes-on', step, 'first'))).toBe('failed')
+  const second = await begin('goes-on', step, 'second')
+  // Its message goes out after the second one's, and comes after it.
+  expect(await engine.over(await begin('another'))).toBe('succeeded')
+  expect(calls).toEqual(['first'])
+  late.resolve('too late')
+  expect(await engine.over(second)).toBe('succeeded')
+  expect(calls).toEqual(['first', 'second'])
+  await worker.stop()
+  expect(await engine.broker.count('goes-on')).toBe(0)
+})
+
+test('a function that goes on does not hold up the end of its worker', async () => {
+  const worker = await engine.startWorker([functionOf('holds-up', () => new Promise(() => undefined))], {
+    graceMs: 60_000,
+  })
+  expect(await engine.over(await begin('holds-up', { timeoutMs: 50, retry: { maxAttempts: 1 } }))).toBe('failed')
+  const begun = performance.now()
+  await worker.stop()
+  expect(performance.now() - begun).toBeLessThan(10_000)
+  expect(await engine.broker.count('holds-up')).toBe(0)
+})
+
 test('a result that Postgres cannot store fails only its own job of those that ended together', async () => {
   const all = Promise.withResolvers<void>()
   let begun = 0

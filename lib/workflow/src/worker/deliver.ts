@@ -5,7 +5,8 @@ import type { StepFunction } from '../function/define-function.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, StepOfRun } from '../job/held-job.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
-import { attemptJob } from './attempt.ts'
+import type { Abandoned } from './abandoned.ts'
+import { attemptJob, type AttemptMeans } from './attempt.ts'
 import type { Beats } from './beats.ts'
 import type { Fate } from './commit-group.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
@@ -25,6 +26,8 @@ export type DeliverMeans = {
   secrets: Secrets
   /** Beats for the long ones of the jobs at work. */
   beats: Beats
+  /** Watches functions that run on after their attempts. */
+  abandoned: Abandoned
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
   untilDone: <T>(work: () => Promise<T>) => Promise<T>
@@ -33,8 +36,24 @@ export type DeliverMeans = {
   stopped: AbortSignal
 }
 
+/** How a delivery ended, and when its place is free: null for at once, as nothing of its function runs on. */
+export type Carried = { delivered: Delivered; free: Promise<void> | null }
+
 /** Carries a delivery to its end: loads its job, holds it, attempts it and writes how that ended. */
-export const deliver = async (fn: StepFunction, delivery: DeliveryFacts, means: DeliverMeans): Promise<Delivered> => {
+export const deliver = async (fn: StepFunction, delivery: DeliveryFacts, means: DeliverMeans): Promise<Carried> => {
+  let free: Promise<void> | null = null
+  const onRunsOn = (running: Promise<unknown>) => {
+    free = means.abandoned.untilFree(fn.name, delivery.reference.jobId, running)
+  }
+  const delivered = await carryOut(fn, delivery, { ...means, onRunsOn })
+  return { delivered, free }
+}
+
+const carryOut = async (
+  fn: StepFunction,
+  delivery: DeliveryFacts,
+  means: DeliverMeans & Pick<AttemptMeans, 'onRunsOn'>,
+): Promise<Delivered> => {
   const taken = await load(fn, delivery, means)
   switch (taken.kind) {
     case 'drop':

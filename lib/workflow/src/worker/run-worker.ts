@@ -95,6 +95,8 @@ const report = (log: Log, { kind, ...fields }: WorkerEvent): void => {
     case 'database.unavailable':
       log.warn(line)
       break
+    case 'function.abandoned':
+    case 'function.stuck':
     case 'commit.refused':
     case 'delivery.handed-back':
       log.error(line)

@@ -14,6 +14,7 @@ import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { settle } from '../run/settle/settle.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
+import { type AbandonedEvent, watchAbandoned } from './abandoned.ts'
 import { type BeatEvent, createBeats } from './beats.ts'
 import { type BeltEvent, type Delivery, openBelt } from './belt.ts'
 import { configCache, stepCache } from './caches.ts'
@@ -47,6 +48,7 @@ export type WorkerOptions = {
 export type WorkerEvent =
   | BeltEvent
   | BeatEvent
+  | AbandonedEvent
   | CommitEvent
   | SettleEvent
   | { kind: 'job.written'; functionName: string; jobId: string; ending: 'succeeded' | 'cancelled' }
@@ -104,6 +106,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       return opened
     })
     const stop = async () => {
+      means.abandoned.stop()
       await belt.stop()
       await Promise.race([settled(), pause(goodbyeMs, undefined, { ref: false })])
       // What is still under way now has outlived the grace period; its messages went back with the channel.
@@ -128,10 +131,12 @@ const carry = async (
 ): Promise<void> => {
   const { jobId } = delivery.reference
   try {
-    const delivered = await deliver(fn, delivery, means)
+    const { delivered, free } = await deliver(fn, delivery, means)
     if (delivered.kind === 'refused') return delivery.handBack()
-    delivery.ack()
     observe(eventOf(fn.name, jobId, delivered))
+    // The job is written, but its function still runs here: until the ack the broker sends no other in its place.
+    if (free !== null) await free
+    delivery.ack()
   } catch (error) {
     // Nothing was written, so the message must come again: to us, or to whoever is there after us.
     delivery.handBack()
@@ -156,7 +161,7 @@ const eventOf = (
 const deliverMeans = (
   { orm, beatOrm }: { orm: MikroORM; beatOrm: MikroORM },
   lane: number,
-  { worker, log, secrets, observe }: WorkerOptions,
+  { worker, prefetch, log, secrets, observe }: WorkerOptions,
   stopped: AbortSignal,
 ): { means: DeliverMeans; settled: () => Promise<void> } => {
   const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -195,6 +200,7 @@ const deliverMeans = (
     stopped,
     stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),
     configOf: configCache(),
+    abandoned: watchAbandoned({ most: prefetch, observe }),
     beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe }),
     find: gather(groupSize, async (ids: string[]) => {
       const found = await untilDone(() => findJobs(orm.em.fork(), ids))

@@ -1,0 +1,86 @@
+/** Functions that went on after their attempts had ended. `running` counts those of the name whose places others have. */
+export type AbandonedEvent =
+  | { kind: 'function.abandoned'; functionName: string; jobId: string; running: number }
+  | { kind: 'function.stuck'; functionName: string; running: number }
+
+export type Abandoned = {
+  /** Resolves when the place of a function that runs on is free for another job. It never rejects. */
+  untilFree: (functionName: string, jobId: string, running: Promise<unknown>) => Promise<void>
+  /** Gives all places free: the worker stops. */
+  stop: () => void
+}
+
+type AbandonedOptions = {
+  /** How many functions of a name may run on without a place. */
+  most: number
+  observe: (event: AbandonedEvent) => void
+}
+
+/**
+ * So long does a function that runs on keep its place, milliseconds. The longest timeout and this together stay below the
+ * half hour after which RabbitMQ takes a delivery back.
+ */
+const keepMs = 60_000
+
+/** Those of one function that run on without a place, and those that are to be next. */
+type Loose = { count: number; waiting: Set<() => void> }
+
+/**
+ * Watches the functions that run on after a timeout, a cancel or a loss has ended their attempt; nothing but the end of
+ * the process could end them. Such a function keeps its place for a minute, so that a worker whose functions hang does
+ * not begin as many anew at each timeout. Then another job gets the place, and the log says so. But when as many as there
+ * are places run on without one, no more are given away: twice as many as the worker was told, and never more, until one
+ * of them ends.
+ */
+export const watchAbandoned = ({ most, observe }: AbandonedOptions): Abandoned => {
+  const stopped = Promise.withResolvers<void>()
+  const byFunction = new Map<string, Loose>()
+
+  const looseOf = (functionName: string): Loose => {
+    const loose = byFunction.get(functionName) ?? { count: 0, waiting: new Set() }
+    byFunction.set(functionName, loose)
+    return loose
+  }
+
+  const giveUp = (functionName: string, jobId: string, ended: Promise<void>): Promise<void> => {
+    const loose = looseOf(functionName)
+    const given = Promise.withResolvers<void>()
+    const give = (): void => {
+      loose.count += 1
+      observe({ kind: 'function.abandoned', functionName, jobId, running: loose.count })
+      void ended.then(() => makeRoom(loose))
+      given.resolve()
+    }
+    if (loose.count < most) {
+      give()
+    } else {
+      if (loose.waiting.size === 0) observe({ kind: 'function.stuck', functionName, running: loose.count })
+      loose.waiting.add(give)
+      void ended.then(() => loose.waiting.delete(give))
+    }
+    return given.promise
+  }
+
+  return {
+    untilFree: async (functionName, jobId, running) => {
+      const ended = running.then(nothing, nothing)
+      const given = Promise.withResolvers<void>()
+      const timer = setTimeout(() => given.resolve(giveUp(functionName, jobId, ended)), keepMs)
+      timer.unref()
+      await Promise.race([ended, stopped.promise, given.promise])
+      clearTimeout(timer)
+    },
+    stop: stopped.resolve,
+  }
+}
+
+/** One that ran on without a place has ended: the first that waits for it is next. */
+const makeRoom = (loose: Loose): void => {
+  loose.count -= 1
+  const [first] = loose.waiting
+  if (first === undefined) return
+  loose.waiting.delete(first)
+  first()
+}
+
+const nothing = (): void => {}

@@ -16,10 +16,17 @@ import { writeEvent } from './log-events.ts'
 /** Requests and duties share it; the workers and relays of a small server need connections too. */
 const poolSize = 10
 
-type Means = { config: Config; log: Log; signal: AbortSignal; path: string | undefined }
+type Means = {
+  config: Config
+  log: Log
+  signal: AbortSignal
+  path: string | undefined
+  /** The variables by which the cron-job program traces. */
+  traces: Record<string, string>
+}
 
 /** Starts the control plane: the tables first, then its own row among the lanes, the API, and what runs by itself. */
-export const startControlPlane = async ({ config, log, signal, path }: Means): Promise<Running> => {
+export const startControlPlane = async ({ config, log, signal, path, traces }: Means): Promise<Running> => {
   const { databaseUrl, adminToken, graceMs, cron, logLevel } = config
   if (cron !== null) await checkProgram(cron.program)
   await untilMigrated(config, log, signal)
@@ -39,7 +46,7 @@ export const startControlPlane = async ({ config, log, signal, path }: Means): P
     const scheduler =
       cron === null
         ? null
-        : startScheduler({ orm, program: programOf(cron, { databaseUrl, logLevel, path }), graceMs, observe })
+        : startScheduler({ orm, program: programOf(cron, { databaseUrl, logLevel, path, traces }), graceMs, observe })
     if (scheduler !== null) parts.push(scheduler)
     const onSaved = (): void => scheduler?.wake()
     const app = createApp({ orm, lane, worker: config.lane, adminToken, onSaved, observe })
@@ -55,10 +62,16 @@ export const startControlPlane = async ({ config, log, signal, path }: Means): P
 
 const programOf = (
   cron: { program: string; lane: string },
-  { databaseUrl, logLevel, path }: { databaseUrl: string; logLevel: string; path: string | undefined },
+  {
+    databaseUrl,
+    logLevel,
+    path,
+    traces,
+  }: { databaseUrl: string; logLevel: string; path: string | undefined; traces: Record<string, string> },
 ): TickProgram => ({
   path: cron.program,
   env: {
+    ...traces,
     DATABASE_URL: databaseUrl,
     ESTEIRA_LANE: cron.lane,
     ESTEIRA_LOG_LEVEL: logLevel,

@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Plugin, rolldown } from 'rolldown'
 
@@ -64,7 +64,10 @@ const namesInRascal = (): Set<string> => {
  */
 export const smallProcess = { options: ['--expose-gc'], env: { MALLOC_ARENA_MAX: '1' } }
 
-/** Bundles the relay's process into one file, with its source map beside it. */
+/**
+ * Bundles the relay's process into one file, with its source map beside it. What it loads only where traces are asked for
+ * is in files of its own in `parts`, beside it: OpenTelemetry's SDK is larger than all the rest.
+ */
 export const bundleRelay = async (file: string): Promise<void> => {
   const bundle = await rolldown({
     input: join(import.meta.dirname, '../src/main.ts'),
@@ -74,6 +77,13 @@ export const bundleRelay = async (file: string): Promise<void> => {
     experimental: { nativeMagicString: true },
     plugins: [reservedWords, leftOut, lodashByParts],
   })
-  await bundle.write({ file, format: 'esm', minify: true, sourcemap: true, codeSplitting: false })
+  await bundle.write({
+    dir: dirname(file),
+    entryFileNames: basename(file),
+    chunkFileNames: 'parts/[name].js',
+    format: 'esm',
+    minify: true,
+    sourcemap: true,
+  })
   await bundle.close()
 }

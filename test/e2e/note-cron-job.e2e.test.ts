@@ -83,6 +83,6 @@ describe.concurrent('the CronJob function', () => {
       { deadlineMs: 10_000, describe: 'a message in the queue of the next step' },
     )
     expect(messages[0]).toMatchObject({ payload: { jobId: job?.id, seq: 1 } })
-    expect(messages[0]?.headers['traceparent']).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+    expect(messages[0]?.headers['traceparent']).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/)
   })
 })

@@ -62,12 +62,19 @@ export const startProcess = (options: {
 
 const orphanGuard = new URL('./orphan-guard.ts', import.meta.url).href
 
-/** What any program needs from the machine it runs on: where to find others, where to keep things, how Node is set up. */
+const ofMachine = new Set(['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS'])
+
+/** Whether and where traces are sent; each program has a name of its own in them. */
+const isOfTraces = (name: string): boolean => name.startsWith('OTEL_') && name !== 'OTEL_SERVICE_NAME'
+
+/**
+ * What any program needs from the machine it runs on: where to find others, where to keep things, how Node is set up, and
+ * where its traces go.
+ */
 export const inheritable = (env: NodeJS.ProcessEnv): Record<string, string> => {
   const taken: Record<string, string> = {}
-  for (const name of ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS']) {
-    const value = env[name]
-    if (value !== undefined) taken[name] = value
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && (ofMachine.has(name) || isOfTraces(name))) taken[name] = value
   }
   return taken
 }

@@ -1,12 +1,15 @@
 import { reasonOf } from './availability.ts'
 import { ConfigError } from './config/load-config.ts'
 import type { Log } from './log.ts'
+import { startTracing, type TraceSettings, type Tracing } from './trace/start-tracing.ts'
 
 /** How a process ended, for whoever started it. A program may add codes of its own above 10. */
 export const exitCodes = { ok: 0, failed: 1, misconfigured: 2 } as const
 
 type Program = {
   log: Log
+  /** By what its traces are sent, if they are asked for; a program without it makes none. */
+  traces?: TraceSettings
   /** Starts the work. `signal` is aborted by SIGTERM or SIGINT, so that a start that waits can be ended as well. */
   start: (signal: AbortSignal) => Promise<Running>
 }
@@ -37,9 +40,11 @@ export const runMain = async (program: (signal: AbortSignal) => Program): Promis
     process.on('SIGINT', stop)
   })
   let log: Log | undefined
+  let tracing: Tracing | null = null
   try {
     const main = program(stopping.signal)
     log = main.log
+    if (main.traces !== undefined) tracing = await startTracing(main.traces, log)
     const running = await main.start(stopping.signal)
     const code = await (running.ended ?? asked.then(() => exitCodes.ok))
     await running.stop()
@@ -53,5 +58,8 @@ export const runMain = async (program: (signal: AbortSignal) => Program): Promis
     if (log === undefined) process.stderr.write(`${reasonOf(error)}\n`)
     else log.error({ event: 'failed', reason: reasonOf(error), err: error })
     return exitCodes.failed
+  } finally {
+    // After the work has ended, in whichever way: its last spans tell of that.
+    await tracing?.stop()
   }
 }

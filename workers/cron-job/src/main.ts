@@ -78,5 +78,9 @@ const refusalCode = ({ code }: WorkflowError): number => {
 process.exitCode = await runMain(() => {
   const config = loadConfig(process.env, settings)
   const log = createLog('cron-job', config.logLevel)
-  return { log, start: async (signal) => ({ ended: fire(config, log, signal), stop: async () => {} }) }
+  return {
+    log,
+    traces: { service: 'esteira-cron-job', env: process.env },
+    start: async (signal) => ({ ended: fire(config, log, signal), stop: async () => {} }),
+  }
 })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Log } from '@esteira/service'
+import { INVALID_SPAN_CONTEXT, trace } from '@opentelemetry/api'
 import type { DatabaseQuery } from '../src/database-query.ts'
 
 /** The config of a step; the connection is `crm` unless given. */
@@ -23,6 +24,7 @@ export const callQuery = async (
     attempt: 1,
     signal: new AbortController().signal,
     log,
+    span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
   })
 
 /** A log that keeps its lines. */

@@ -1,30 +1,46 @@
 import type { Log } from '@esteira/service'
+import { withHiding } from '@esteira/service/trace'
+import { context as active } from '@opentelemetry/api'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
 import type { HiddenSecrets } from '../secrets/hide-secrets.ts'
+import { inSpan } from '../trace/in-span.ts'
 import type { FunctionContext, StepFunction } from './define-function.ts'
 import { isOutcome } from './outcome.ts'
 
 /**
  * Calls a function with its config filled in, and gives its result or outcome. Items of an async iterable come as an
- * array; when the signal is aborted meanwhile it is told to end, so that a generator closes what it has open.
+ * array; when the signal is aborted meanwhile it is told to end, so that a generator closes what it has open. Both the
+ * filling in and the function have a span, and no span that begins in them tells a secret.
  *
  * @throws WorkflowError when config, payload or result do not fit, the reason of a signal that is aborted before the
  * call, and whatever the function throws.
  */
-export const callFunction = async (
+export const callFunction = (
   fn: StepFunction,
   config: ConfigTemplate,
   hidden: HiddenSecrets,
-  context: Omit<FunctionContext<unknown, unknown>, 'config'>,
+  context: CallContext,
+): Promise<unknown> =>
+  active.with(withHiding(active.active(), hidden.inText), () => callHidden(fn, config, hidden, context))
+
+type CallContext = Omit<FunctionContext<unknown, unknown>, 'config' | 'span'>
+
+const callHidden = async (
+  fn: StepFunction,
+  config: ConfigTemplate,
+  hidden: HiddenSecrets,
+  context: CallContext,
 ): Promise<unknown> => {
   const { payload, run, step, log } = context
-  const filled = await config({ payload, run, step }, hidden.secrets)
+  const filled = await inSpan(`config ${fn.name}`, () => config({ payload, run, step }, hidden.secrets))
   // An expression that runs apart may have taken its time: the job can be over, or another's, by now.
   context.signal.throwIfAborted()
   const told = hidden.inLog(log)
-  const given = await fn.call({ ...context, config: filled, log: told })
-  const result = isAsyncIterable(given) ? await collect(given, context.signal, told) : given
+  const result = await inSpan(`function ${fn.name}`, async (span) => {
+    const given = await fn.call({ ...context, config: filled, log: told, span })
+    return isAsyncIterable(given) ? collect(given, context.signal, told) : given
+  })
   if (isOutcome(result)) return result
   // Without an outputType nothing comes out, so a result has no shape to keep, and nothing of it is stored.
   if (step.outputType === null) return result

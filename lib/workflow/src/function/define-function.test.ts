@@ -1,4 +1,5 @@
 import { createLog } from '@esteira/service'
+import { INVALID_SPAN_CONTEXT, trace } from '@opentelemetry/api'
 import { expect, expectTypeOf, test } from 'vitest'
 import * as z from 'zod'
 import { defineFunction } from './define-function.ts'
@@ -14,6 +15,7 @@ const context = {
   attempt: 1,
   signal: new AbortController().signal,
   log: createLog('test'),
+  span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
 }
 
 const double = defineFunction({

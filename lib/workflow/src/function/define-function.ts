@@ -1,4 +1,5 @@
 import type { Log } from '@esteira/service'
+import type { Span } from '@opentelemetry/api'
 import * as z from 'zod'
 import { WorkflowError, type WorkflowErrorCode } from '../errors.ts'
 import { describeIssues, strictObject } from '../faults/faults-of-issues.ts'
@@ -20,6 +21,11 @@ export type FunctionContext<Config, Payload> = {
   signal: AbortSignal
   /** Fields never hold a payload or a secret. */
   log: Log
+  /**
+   * The function's own span in the job's trace, for attributes and events. It is the active one, so spans that are begun by
+   * `@opentelemetry/api`, and HTTP calls, are its children. Without traces it takes everything and keeps nothing.
+   */
+  span: Span
 }
 
 /** What a function may return: its result, the items of one that is an array as they come, or an outcome. */

@@ -1,3 +1,4 @@
+import type { SpanContext } from '@opentelemetry/api'
 import type { JobError } from '../model/workflow-job.ts'
 import type { RetryPolicy } from './retry-policy.ts'
 import type { Placed } from './place-result.ts'
@@ -45,5 +46,5 @@ export type Ending =
   | { kind: 'cancelled' }
   | { kind: 'requeued'; attempt: number; delayMs: number; error: JobError | null }
 
-/** An attempt that ended but is not written yet. */
-export type FinishedJob = { job: JobOnBelt; ending: Ending; elapsedMs: number }
+/** An attempt that ended but is not written yet. `place` is the attempt's in its trace: what its children link to. */
+export type FinishedJob = { job: JobOnBelt; ending: Ending; elapsedMs: number; place?: SpanContext }

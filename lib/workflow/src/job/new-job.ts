@@ -1,6 +1,9 @@
-import { v7 as uuidv7 } from 'uuid'
+import { isSampled, spanContextOf } from '@esteira/service/trace'
 import type { OutboxMessage } from '@esteira/outbox'
-import { newTraceparent } from '../trace/traceparent.ts'
+import type { SpanContext } from '@opentelemetry/api'
+import { v7 as uuidv7 } from 'uuid'
+import { beginTrace, type Root } from '../trace/begin-trace.ts'
+import { jobAttributes } from '../trace/job-attributes.ts'
 
 /** A job that is about to be written, with an id that sorts by time. */
 export type NewJob = {
@@ -13,11 +16,15 @@ export type NewJob = {
   traceparent: string
 }
 
-export const newJob = (of: Omit<NewJob, 'id' | 'traceparent'>): NewJob => ({
-  id: uuidv7(),
-  traceparent: newTraceparent(),
-  ...of,
-})
+/** `functionName` is whose queue the job goes into, and `cause` what in another job's trace brought it about. */
+export const newJob = (
+  of: Omit<NewJob, 'id' | 'traceparent'>,
+  functionName: string,
+  cause?: SpanContext,
+): NewJob & Root => {
+  const job = { id: uuidv7(), ...of }
+  return { ...job, ...beginTrace(job, functionName, cause) }
+}
 
 /** What travels: a reference to the job and which of its messages this is, never the work itself. */
 export type JobReference = { jobId: string; seq: number }
@@ -25,10 +32,21 @@ export type JobReference = { jobId: string; seq: number }
 /** The message that puts a job into the queue of its step's function. */
 export const jobMessage = (
   functionName: string,
-  job: { id: string; seq: number; traceparent: string; delayMs?: number },
+  job: { id: string; runId: string; stepId: string; seq: number; traceparent: string; delayMs?: number },
 ): OutboxMessage => ({
   routingKey: functionName,
   payload: { jobId: job.id, seq: job.seq } satisfies JobReference,
-  headers: { traceparent: job.traceparent },
+  headers: { traceparent: job.traceparent, ...baggageOf(job) },
   ...(job.delayMs === undefined ? {} : { delayMs: job.delayMs }),
 })
+
+/**
+ * What the relay puts on its span of the message, which it does not look into: W3C baggage, like `traceparent`, and only
+ * with a job that is recorded.
+ */
+const baggageOf = (job: { id: string; runId: string; stepId: string; traceparent: string }): { baggage?: string } => {
+  const place = spanContextOf(job.traceparent)
+  if (place === undefined || !isSampled(place)) return {}
+  const entries = Object.entries(jobAttributes(job)).map(([name, value]) => `${name}=${value}`)
+  return { baggage: entries.join(',') }
+}

@@ -1,5 +1,6 @@
 import { enqueue, queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
+import type { Span } from '@opentelemetry/api'
 import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
 import { cronJobFunctionName } from '../cron/cron-job.ts'
@@ -34,13 +35,15 @@ export type OpenedRun = { runId: string; created: boolean; error: JobError | nul
  * @throws WorkflowError `step_unknown` when the version has no such step.
  */
 export const openRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
-  const opened = await em.transactional((em) => writeRun(em, start))
+  const { spans, ...opened } = await em.transactional((em) => writeRun(em, start))
+  for (const span of spans) span.end()
   // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.
   if (opened.created) await settle(em, [opened.runId])
   return opened
 }
 
-const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
+/** `spans` are those of the jobs that are written, to be ended when they have committed. */
+const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun & { spans: readonly Span[] }> => {
   const steps = await loadSteps(em, start.workflow.id, start.workflow.version)
   const step = steps.find(({ id }) => id === start.stepId)
   if (step === undefined) {
@@ -50,20 +53,24 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> 
     )
   }
   const run = await insertRun(em, start)
-  if (!run.created) return { runId: run.id, created: false, error: null }
+  if (!run.created) return { runId: run.id, created: false, error: null, spans: [] }
   await insertCounters(em, run.id, steps, step)
-  const job = newJob({ runId: run.id, stepId: step.id, parentId: null, itemIndex: null, payload: start.payload })
+  const first = { runId: run.id, stepId: step.id, parentId: null, itemIndex: null, payload: start.payload }
+  const { created: root, ...job } = newJob(first, step.functionName)
   // JSON's null is SQL's.
   em.create(WorkflowJob, { ...job, payload: job.payload ?? null, output: null, status: 'queued' }, { persist: true })
   await em.flush()
   if (step.functionName !== cronJobFunctionName) {
     await enqueue(em, jobMessage(step.functionName, { ...job, seq: 1 }), { lane: start.lane })
-    return { runId: run.id, created: true, error: null }
+    return { runId: run.id, created: true, error: null, spans: [root] }
   }
   const ending = produce(step, start.payload)
   const produced = { ...job, functionName: step.functionName, seq: 1, claim: null, attempt: 0 }
-  await writeUnit(em, { ends: [{ job: produced, ending, elapsedMs: 0 }] }, start)
-  return { runId: run.id, created: true, error: ending.kind === 'failed' ? ending.error : null }
+  // Nobody processes it: what its children come from is its beginning.
+  const ends = [{ job: produced, ending, elapsedMs: 0, place: root.spanContext() }]
+  const { created } = await writeUnit(em, { ends }, start)
+  const error = ending.kind === 'failed' ? ending.error : null
+  return { runId: run.id, created: true, error, spans: [root, ...created] }
 }
 
 /** A producer's result is its payload. */

@@ -1,17 +1,20 @@
 import type { Log } from '@esteira/service'
 import type { MikroORM } from '@mikro-orm/postgresql'
+import type { SpanContext } from '@opentelemetry/api'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, StepOfRun } from '../job/held-job.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
+import { logOfJob } from '../trace/log-of-job.ts'
+import { inProcessSpan, type Traced } from '../trace/process-span.ts'
 import type { Abandoned } from './abandoned.ts'
 import { attemptJob, type AttemptMeans } from './attempt.ts'
 import type { Beats } from './beats.ts'
 import type { Fate } from './commit-group.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
 import { holdJob } from './hold.ts'
-import { type DeliveryFacts, load } from './load.ts'
+import { type DeliveryFacts, load, type Taken } from './load.ts'
 
 /** What delivering needs; each call that touches the database goes on trying until it answers. */
 export type DeliverMeans = {
@@ -36,8 +39,10 @@ export type DeliverMeans = {
   stopped: AbortSignal
 }
 
+type AttemptingMeans = DeliverMeans & Pick<AttemptMeans, 'onRunsOn'>
+
 /** How a delivery ended, and when its place is free: null for at once, as nothing of its function runs on. */
-export type Carried = { delivered: Delivered; free: Promise<void> | null }
+export type Carried = { delivered: Delivered & Traced; free: Promise<void> | null }
 
 /** Carries a delivery to its end: loads its job, holds it, attempts it and writes how that ended. */
 export const deliver = async (fn: StepFunction, delivery: DeliveryFacts, means: DeliverMeans): Promise<Carried> => {
@@ -52,25 +57,37 @@ export const deliver = async (fn: StepFunction, delivery: DeliveryFacts, means: 
 const carryOut = async (
   fn: StepFunction,
   delivery: DeliveryFacts,
-  means: DeliverMeans & Pick<AttemptMeans, 'onRunsOn'>,
-): Promise<Delivered> => {
+  means: AttemptingMeans,
+): Promise<Delivered & Traced> => {
+  const receivedMs = performance.now()
   const taken = await load(fn, delivery, means)
   switch (taken.kind) {
     case 'drop':
       return { kind: 'dropped', reason: taken.reason }
     case 'end':
       return finish({ job: taken.job, ending: taken.ending, elapsedMs: 0 }, delivery, means)
-    case 'run': {
-      const hold = holdJob(taken.job, means)
-      if (taken.isTakeover && !(await hold.take())) return lostTo(delivery, means)
-      const begun = performance.now()
-      const ending = await hold.during((lost) =>
-        attemptJob(taken.job, { ...means, fn, config: configOf(taken.job, fn, means), lost }),
-      )
-      if (!(await hold.isOurs())) return lostTo(delivery, means)
-      return finish({ job: hold.job(), ending, elapsedMs: performance.now() - begun }, delivery, means)
-    }
+    case 'run':
+      return inProcessSpan(taken.job, receivedMs, (place) => run(fn, taken, delivery, means, place))
   }
+}
+
+/** `place` is where this is in the job's trace. */
+const run = async (
+  fn: StepFunction,
+  { job, isTakeover }: Taken & { kind: 'run' },
+  delivery: DeliveryFacts,
+  means: AttemptingMeans,
+  place: SpanContext,
+): Promise<Delivered> => {
+  const hold = holdJob(job, means)
+  if (isTakeover && !(await hold.take())) return lostTo(delivery, means)
+  const begun = performance.now()
+  const log = logOfJob(means.log, place)
+  const ending = await hold.during((lost) =>
+    attemptJob(job, { ...means, fn, config: configOf(job, fn, means), log, lost }),
+  )
+  if (!(await hold.isOurs())) return lostTo(delivery, means)
+  return finish({ job: hold.job(), ending, elapsedMs: performance.now() - begun, place }, delivery, means)
 }
 
 /** A config that cannot be read fails its job like any other fault of the attempt. */

@@ -1,4 +1,6 @@
-import { expect, test } from 'vitest'
+import { keepSpans } from '@esteira/test/traces'
+import { trace } from '@opentelemetry/api'
+import { expect, onTestFinished, test } from 'vitest'
 import { gather } from './gather.ts'
 
 test('items that come while a flush is under way go together in the next one', async () => {
@@ -37,4 +39,25 @@ test('a flush that fails fails its own group, and the next one goes on', async (
   const [first, second] = await Promise.allSettled([add('a'), add('b')])
   expect(first).toMatchObject({ status: 'rejected', reason: new Error('refused') })
   expect(second).toEqual({ status: 'fulfilled', value: 'b' })
+})
+
+test('a flush is in the trace of none of its items, and each item goes on in its own', async () => {
+  onTestFinished(keepSpans().stop)
+  const tracer = trace.getTracer('test')
+  const seen: unknown[] = []
+  const add = gather(10, async (items: number[]) => {
+    seen.push(trace.getActiveSpan())
+    await Promise.resolve()
+    seen.push(trace.getActiveSpan())
+    return items
+  })
+  await Promise.all(
+    [1, 2, 3].map((item) =>
+      tracer.startActiveSpan(`item ${item}`, async (span) => {
+        await add(item)
+        expect(trace.getActiveSpan()).toBe(span)
+      }),
+    ),
+  )
+  expect(seen).toEqual([undefined, undefined])
 })

@@ -1,8 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 
 /**
  * Makes one call out of many: what is added while a flush is under way waits and goes together in the next one, at most
- * `most` at a time. Under load the groups grow by themselves; alone, an item waits for nothing but the event loop.
+ * `most` at a time. Under load the groups grow by themselves; alone, an item waits for nothing but the event loop. A flush
+ * is in nobody's trace: it would be in that of whoever came first, for all of them.
  */
 export const gather = <Item, Result>(
   most: number,
@@ -33,7 +35,7 @@ export const gather = <Item, Result>(
     waiting.push({ item, settled })
     if (!flushing) {
       flushing = true
-      void flushAll()
+      void context.with(ROOT_CONTEXT, flushAll)
     }
     return settled.promise
   }

@@ -14,8 +14,10 @@ import {
   type Settings,
   text,
 } from '@esteira/service'
+import type { SpanContext } from '@opentelemetry/api'
 import type { StepFunction } from '../function/define-function.ts'
 import { readSecrets } from '../secrets/read-secrets.ts'
+import { idsOf } from '../trace/log-of-job.ts'
 import { startWorker, type WorkerEvent } from './start-worker.ts'
 
 /** The settings of a worker process. */
@@ -55,6 +57,7 @@ export const runWorker = <Own extends Settings>(
     const { functions, close } = serve(ownConfig, { log, stopping })
     return {
       log,
+      traces: { service: `esteira-${name}`, env },
       start: async (signal) => {
         const worker = await startWorker({
           ...config,
@@ -76,7 +79,8 @@ export const runWorker = <Own extends Settings>(
     }
   })
 
-const report = (log: Log, { kind, ...fields }: WorkerEvent): void => {
+const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
+  const fields = 'place' in told ? placed(told) : told
   const line = { event: kind, ...fields }
   switch (kind) {
     case 'job.written':
@@ -103,3 +107,8 @@ const report = (log: Log, { kind, ...fields }: WorkerEvent): void => {
       break
   }
 }
+
+const placed = <Told extends { place?: SpanContext }>({ place, ...told }: Told) => ({
+  ...(place && idsOf(place)),
+  ...told,
+})

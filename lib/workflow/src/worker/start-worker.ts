@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { queryable, registerLane } from '@esteira/outbox'
 import { type Log, untilAvailable } from '@esteira/service'
 import type { MikroORM } from '@mikro-orm/postgresql'
+import type { SpanContext } from '@opentelemetry/api'
 import { isTransient } from '../database/is-transient.ts'
 import { openOrm } from '../database/open-orm.ts'
 import type { StepFunction } from '../function/define-function.ts'
@@ -14,6 +15,8 @@ import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { settle } from '../run/settle/settle.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
+import { inCommitSpans } from '../trace/commit-spans.ts'
+import type { Traced } from '../trace/process-span.ts'
 import { type AbandonedEvent, watchAbandoned } from './abandoned.ts'
 import { type BeatEvent, createBeats } from './beats.ts'
 import { type BeltEvent, type Delivery, openBelt } from './belt.ts'
@@ -51,11 +54,14 @@ export type WorkerEvent =
   | AbandonedEvent
   | CommitEvent
   | SettleEvent
-  | { kind: 'job.written'; functionName: string; jobId: string; ending: 'succeeded' | 'cancelled' }
-  | { kind: 'job.written'; functionName: string; jobId: string; ending: 'failed' | 'requeued'; error: JobError | null }
-  | { kind: 'delivery.dropped'; functionName: string; jobId: string; reason: DropReason }
+  | ({ kind: 'job.written'; ending: 'succeeded' | 'cancelled' } & OfJob)
+  | ({ kind: 'job.written'; ending: 'failed' | 'requeued'; error: JobError | null } & OfJob)
+  | ({ kind: 'delivery.dropped'; reason: DropReason } & OfJob)
   | { kind: 'delivery.handed-back'; functionName: string; jobId: string; error: unknown }
   | { kind: 'database.unavailable'; reason: string }
+
+/** `place` is where in the job's trace the attempt was, if there was one. */
+type OfJob = { functionName: string; jobId: string; place?: SpanContext }
 
 export type Worker = { stop: () => Promise<void> }
 
@@ -147,15 +153,14 @@ const carry = async (
 const eventOf = (
   functionName: string,
   jobId: string,
-  delivered: Exclude<Delivered, { kind: 'refused' }>,
+  delivered: Exclude<Delivered, { kind: 'refused' }> & Traced,
 ): WorkerEvent => {
-  if (delivered.kind === 'dropped') {
-    return { kind: 'delivery.dropped', functionName, jobId, reason: delivered.reason }
-  }
+  const of = { functionName, jobId, ...(delivered.place && { place: delivered.place }) }
+  if (delivered.kind === 'dropped') return { kind: 'delivery.dropped', ...of, reason: delivered.reason }
   const { ending } = delivered
   return 'error' in ending
-    ? { kind: 'job.written', functionName, jobId, ending: ending.kind, error: ending.error }
-    : { kind: 'job.written', functionName, jobId, ending: ending.kind }
+    ? { kind: 'job.written', ...of, ending: ending.kind, error: ending.error }
+    : { kind: 'job.written', ...of, ending: ending.kind }
 }
 
 const deliverMeans = (
@@ -184,9 +189,10 @@ const deliverMeans = (
     observe,
   })
   const write = async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
-    const { won, maybeOver } = await untilDone(() =>
+    const { won, maybeOver, created } = await untilDone(() =>
       orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane })),
     )
+    for (const span of created) span.end()
     settling.hint(maybeOver)
     return won
   }
@@ -206,7 +212,7 @@ const deliverMeans = (
       const found = await untilDone(() => findJobs(orm.em.fork(), ids))
       return ids.map((id) => found.get(id))
     }),
-    commit: gather(groupSize, (group) => commitGroup(group, { write, observe, stopped })),
+    commit: gather(groupSize, (group) => inCommitSpans(group, () => commitGroup(group, { write, observe, stopped }))),
   }
   return { means, settled: settling.done }
 }

@@ -1,18 +1,20 @@
 import type { Queryable } from '@esteira/outbox'
+import type { Root } from '../../trace/begin-trace.ts'
 import type { FinishedJob } from '../held-job.ts'
 import { type NewJob, newJob } from '../new-job.ts'
 import { jsonOf } from './json-of.ts'
 
 /** A job that another one's end brings about, and whose queue it goes into; `inherits`: with its parent's payload. */
-export type Child = NewJob & { functionName: string; inherits: boolean }
+export type Child = NewJob & Root & { functionName: string; inherits: boolean }
 
 /** The children of an attempt that ended: one an item, one with the whole result or the input, or none. */
-export const childrenOf = ({ job, ending }: FinishedJob): Child[] => {
+export const childrenOf = ({ job, ending, place }: FinishedJob): Child[] => {
   if (ending.kind !== 'succeeded' || ending.placed.kind === 'output') return []
   const { placed } = ending
+  const { id: stepId, functionName } = placed.next
   const child = (payload: unknown, itemIndex: number): Child => ({
-    ...newJob({ runId: job.runId, stepId: placed.next.id, parentId: job.id, itemIndex, payload }),
-    functionName: placed.next.functionName,
+    ...newJob({ runId: job.runId, stepId, parentId: job.id, itemIndex, payload }, functionName, place),
+    functionName,
     inherits: placed.kind === 'input',
   })
   switch (placed.kind) {

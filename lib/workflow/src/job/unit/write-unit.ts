@@ -1,5 +1,6 @@
 import { enqueue, type OutboxMessage, queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
+import type { Span } from '@opentelemetry/api'
 import type { FinishedJob } from '../held-job.ts'
 import { jobMessage } from '../new-job.ts'
 import { endJobs } from './end-jobs.ts'
@@ -13,8 +14,11 @@ export type Unit = { ends: readonly FinishedJob[] }
 /** Who writes it, and the outbox lane that its messages go to. */
 export type By = { worker: string; lane: number }
 
-/** What a unit of work did: the attempts whose end it wrote, and the runs that may be over now. */
-export type Written = { won: ReadonlySet<FinishedJob>; maybeOver: readonly string[] }
+/**
+ * What a unit of work did: the attempts whose end it wrote, and the runs that may be over now. `created` are the spans of
+ * the jobs that it brought about, to be ended when it has committed.
+ */
+export type Written = { won: ReadonlySet<FinishedJob>; maybeOver: readonly string[]; created: readonly Span[] }
 
 /**
  * Writes a unit of work in the transaction that the entity manager is in: ends, the history of what did not succeed,
@@ -31,7 +35,9 @@ export const writeUnit = async (em: EntityManager, { ends }: Unit, by: By): Prom
   await enqueue(em, messagesOf(won, children), { lane: by.lane })
   // Last, since every other unit of the same run waits from this statement until the commit.
   const maybeOver = await moveCounters(tx, movesOf(won, children))
-  return { won, maybeOver }
+  // Of a million children that nobody records, a million spans that end for nothing would be kept.
+  const created = children.map((child) => child.created).filter((span) => span.isRecording())
+  return { won, maybeOver, created }
 }
 
 const messagesOf = (won: ReadonlySet<FinishedJob>, children: readonly Child[]): OutboxMessage[] => {

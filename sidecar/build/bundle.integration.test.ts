@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { startOtlpReceiver } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, environment, useServices } from '../test/use-services.ts'
@@ -10,11 +11,17 @@ const soon = { timeout: 15_000, interval: 20 }
 
 useServices()
 
-test('the bundled relay needs nothing beside its file: it owns a lane, hears the bell, publishes and ends', async () => {
+/** A relay with nothing of this repository around it. */
+const bundleAlone = async (): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), 'esteira-relay-'))
   onTestFinished(() => rm(folder, { recursive: true }))
   const program = join(folder, 'main.js')
   await bundleRelay(program)
+  return program
+}
+
+test('the bundled relay needs nothing beside its files: it owns a lane, hears the bell, publishes and ends', async () => {
+  const program = await bundleAlone()
   await channel.assertQueue('bundled')
   // A poll far beyond the test: what goes out was rung for.
   const relay = startSidecar({ ...environment('bundled'), ESTEIRA_RELAY_POLL_MS: '600000' }, program)
@@ -25,5 +32,20 @@ test('the bundled relay needs nothing beside its file: it owns a lane, hears the
   }
   relay.child.kill('SIGTERM')
   expect(await relay.exited).toBe(0)
+  expect(relay.faults).toEqual([])
+})
+
+test('the bundled relay traces where it is asked to', async () => {
+  const receiver = await startOtlpReceiver()
+  onTestFinished(receiver.stop)
+  const program = await bundleAlone()
+  await channel.assertQueue('bundled traces')
+  const relay = startSidecar({ ...environment('bundled traces'), ...receiver.env }, program)
+  await expect.poll(() => relay.saw('ready').length, soon).toBe(1)
+  await commit('bundled traces', [1], { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' })
+  await expect.poll(() => receiver.spans().length, soon).toBe(1)
+  relay.child.kill('SIGTERM')
+  expect(await relay.exited).toBe(0)
+  expect(receiver.spans()).toMatchObject([{ name: 'send bundled traces', service: 'esteira-relay' }])
   expect(relay.faults).toEqual([])
 })

@@ -1,5 +1,5 @@
 import { createRelay } from '@esteira/outbox/relay'
-import { createLog, runMain, serveHealth } from '@esteira/service'
+import { createLog, runMain, serveHealth, tracesAsked } from '@esteira/service'
 import { loadSidecarConfig } from './config.ts'
 import { logObservation } from './log-observation.ts'
 import { inTime } from './in-time.ts'
@@ -10,6 +10,9 @@ const backlogMs = 3_000
 
 /** How often what is not used any more is collected where Node's `--expose-gc` is given, milliseconds. */
 const collectMs = 30_000
+
+/** Loaded only where it is used: a relay that does not trace carries nothing for it. */
+const spans = tracesAsked(process.env) ? await import('./send-spans.ts') : null
 
 process.exitCode = await runMain(() => {
   const { graceMs, logLevel, healthHost, healthPort, adopt, retryMs, retryCapMs, ...config } = loadSidecarConfig(
@@ -22,6 +25,7 @@ process.exitCode = await runMain(() => {
     adopt: adopt === 'yes',
     // A first pause above the cap is as long as the cap.
     refusedBackoff: { firstMs: Math.min(retryMs, retryCapMs), capMs: retryCapMs },
+    ...(spans === null ? {} : { onSend: spans.beginSend }),
     observe: (observation) => {
       metrics.count(observation)
       logObservation(log, observation)
@@ -35,6 +39,7 @@ process.exitCode = await runMain(() => {
   }
   return {
     log,
+    traces: { service: 'esteira-relay', env: process.env },
     start: async (signal) => {
       if (healthPort !== null) await serveHealth(health, healthHost, healthPort)
       await relay.start({ signal })

@@ -36,12 +36,16 @@ export const environment = (lane: string) => ({
 })
 
 /** Commits messages in the lane, for the queue of its name. */
-export const commit = async (lane: string, payloads: readonly unknown[]): Promise<void> => {
+export const commit = async (
+  lane: string,
+  payloads: readonly unknown[],
+  headers: Record<string, string> = {},
+): Promise<void> => {
   const id = await registerLane(db, lane)
   await db.query('begin')
   await enqueue(
     db,
-    payloads.map((payload) => ({ routingKey: lane, payload })),
+    payloads.map((payload) => ({ routingKey: lane, payload, headers })),
     { lane: id },
   )
   await db.query('commit')

@@ -1,5 +1,7 @@
 export { OutboxError, type OutboxErrorCode } from '../errors.ts'
 export type { Observation } from './observation.ts'
 export type { RelayOptions } from './options.ts'
+export type { OnSend, SentMessage } from './publish/on-send.ts'
+export type { PublishOutcome } from './publish/outcome.ts'
 export type { LaneBacklog } from './read/measure-backlog.ts'
 export { createRelay, type Relay, type RelayState, type Turn } from './relay.ts'

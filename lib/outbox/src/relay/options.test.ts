@@ -28,6 +28,7 @@ test.each([
   [{ refusedBackoff: 1_000 }, 'refusedBackoff: expected an object, got number'],
   [{ adopt: 'no' }, 'adopt: expected true or false, got string'],
   [{ observe: console }, 'observe: expected a function, got object'],
+  [{ onSend: true }, 'onSend: expected a function, got boolean'],
   [{ databaseURL: 'postgres://db/app' }, 'databaseURL: a relay has no such option, did you mean "databaseUrl"?'],
   [{ pollms: 100 }, 'pollms: a relay has no such option, did you mean "pollMs"?'],
   [{ retries: 3 }, 'retries: a relay has no such option'],

@@ -3,6 +3,7 @@ import { OutboxError, reasonOf, withoutPassword } from '../errors.ts'
 import { type Backoff, refusedBackoff } from './backoff.ts'
 import { didYouMean } from '../did-you-mean.ts'
 import type { Observe } from './observation.ts'
+import type { OnSend } from './publish/on-send.ts'
 
 /** What a relay carries, from where to where. */
 export type RelayOptions = {
@@ -31,6 +32,8 @@ export type RelayOptions = {
   parkAfter?: number
   /** Hears what happens. It must not throw. */
   observe?: Observe
+  /** Hears of each message that is sent, and how that ended, for traces. It must not throw. */
+  onSend?: OnSend
 }
 
 /** The options with every default filled in. */
@@ -45,6 +48,7 @@ const defaults = {
   refusedBackoff,
   parkAfter: 10,
   observe: () => {},
+  onSend: () => undefined,
 } satisfies Partial<RelayOptions>
 
 /** The longest name that the register of lanes takes. */
@@ -68,6 +72,7 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
     refusedBackoff: options.refusedBackoff ?? defaults.refusedBackoff,
     parkAfter: options.parkAfter ?? defaults.parkAfter,
     observe: options.observe ?? defaults.observe,
+    onSend: options.onSend ?? defaults.onSend,
   }
   const { databaseUrl, rabbitmqUrl, lane } = settings
   // From JavaScript, or an environment, anything may come.
@@ -76,6 +81,7 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
   ofType('lane', lane, 'string')
   ofType('adopt', settings.adopt, 'boolean')
   ofType('observe', settings.observe, 'function')
+  ofType('onSend', settings.onSend, 'function')
   ofType('refusedBackoff', settings.refusedBackoff, 'object')
   const unreadable = faultOfDatabaseAddress(databaseUrl)
   if (unreadable !== null) {

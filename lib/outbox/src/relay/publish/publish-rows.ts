@@ -4,9 +4,10 @@ import type { LaneRow } from '../read/lane-row.ts'
 import type { BrokerLink } from './broker-link.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
 import type { LaneChannel } from './lane-channel.ts'
+import type { OnSend } from './on-send.ts'
 import type { PublishOutcome } from './outcome.ts'
 
-export type PublishMeans = { link: BrokerLink; channel: LaneChannel; confirmDeadlineMs: number }
+export type PublishMeans = { link: BrokerLink; channel: LaneChannel; confirmDeadlineMs: number; onSend: OnSend }
 
 export type Outcomes = Map<LaneRow, PublishOutcome>
 
@@ -99,7 +100,7 @@ const publish = async (
   { session }: OwnedLane,
   channel: ConfirmChannel,
   rows: readonly LaneRow[],
-  { link, confirmDeadlineMs }: PublishMeans,
+  { link, confirmDeadlineMs, onSend }: PublishMeans,
 ): Promise<Outcomes> => {
   // An answer tells of the time when it was asked for. So after a read that took long nobody knows, and to give its rows
   // back would bring the same read again.
@@ -125,7 +126,9 @@ const publish = async (
     // Between this look and the write the process may be frozen; all else that may have happened is seen here.
     if (!session.fresh()) break
     open += 1
+    const onEnd = onSend(row)
     channel.publish(row, (outcome) => {
+      onEnd?.(outcome)
       outcomes.set(row, outcome)
       close()
     })

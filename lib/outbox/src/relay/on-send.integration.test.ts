@@ -1,0 +1,53 @@
+import { startProxy } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { lane, useLane, vhost } from '../../test/use-lane.ts'
+import type { OnSend } from './publish/on-send.ts'
+
+useLane()
+
+/** Keeps what a relay tells of each send: which message, and how it ended. */
+const keep = () => {
+  const sends: { routingKey: string; headers: object; ends: string[] }[] = []
+  const onSend: OnSend = ({ routingKey, headers }) => {
+    const send = { routingKey, headers, ends: [] as string[] }
+    sends.push(send)
+    return ({ kind }) => void send.ends.push(kind)
+  }
+  return { sends, onSend }
+}
+
+test('each message is told of as it is sent, with its headers, and once how that ended', async () => {
+  const { sends, onSend } = keep()
+  const relay = lane.relay({ onSend })
+  const headers = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }
+  await lane.commit(
+    { routingKey: lane.name, payload: 1, headers },
+    { routingKey: `${lane.name}.missing`, payload: 2 },
+    { routingKey: lane.name, payload: 3 },
+  )
+  await relay.runOnce()
+  expect(sends).toEqual([
+    { routingKey: lane.name, headers, ends: ['confirmed'] },
+    { routingKey: `${lane.name}.missing`, headers: {}, ends: ['refused'] },
+    { routingKey: lane.name, headers: {}, ends: ['confirmed'] },
+  ])
+})
+
+test('a message whose confirm is lost ended as unknown, and is told of again when it is sent again', async () => {
+  const { sends, onSend } = keep()
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ onSend, rabbitmqUrl: proxy.url, pollMs: 100 })
+  await relay.start()
+  await lane.commit({ routingKey: lane.name, payload: 1 })
+  await expect.poll(() => sends.length, { timeout: 10_000 }).toBe(1)
+  await expect.poll(() => sends[0]?.ends.length, { timeout: 10_000 }).toBe(1)
+  proxy.pause()
+  await lane.commit({ routingKey: lane.name, payload: 2 })
+  await expect.poll(() => sends.length, { timeout: 10_000 }).toBe(2)
+  expect(sends[1]?.ends).toEqual([])
+  proxy.cut()
+  proxy.resume()
+  await expect.poll(() => sends[2]?.ends, { timeout: 20_000 }).toEqual(['confirmed'])
+  expect(sends[1]?.ends).toEqual(['unknown'])
+})

@@ -42,7 +42,8 @@ export const databaseQuery = (connections: Connections): DatabaseQuery => {
     withoutResult: { confirm: 'none' },
     run: async ({ config, job, step, log }) => {
       const pool = connections.pool(config.connection)
-      const statement = { sql: config.sql, values: config.params, jobId: job.id, rowsWanted: step.outputType !== null }
+      const { connection, sql, params: values } = config
+      const statement = { connection, sql, values, jobId: job.id, rowsWanted: step.outputType !== null }
       if (config.confirm === 'none') {
         // Acked at once, so prefetch does not bound them.
         while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)

@@ -4,9 +4,12 @@ import { isSessionLost } from './away.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { claimInLedger, findLedger, keepRows } from './ledger.ts'
 import { toParameters } from './parameters.ts'
+import { inStatementSpan } from './statement-span.ts'
 
 /** A statement of one job: the text never contains data, the values are bound to `$1`, `$2` ... */
 export type Statement = {
+  /** The name of its database. */
+  connection: string
   sql: string
   values: unknown[]
   jobId: string
@@ -41,9 +44,10 @@ export const executeOnce = async (
  * Without values pg would use the protocol that takes several statements at once, and one of them could end the
  * transaction: the next would write in spite of `read only`, or beside the ledger.
  */
-const runAlone = async (client: PoolClient, { sql, values, rowsWanted }: Statement): Promise<unknown[]> => {
+const runAlone = async (client: PoolClient, statement: Statement): Promise<unknown[]> => {
+  const { sql, values, rowsWanted } = statement
   const alone = { text: sql, values: await toParameters(client, sql, values), queryMode: 'extended' }
-  const { rows, fields } = await underStatement(client.query<object>(alone))
+  const { rows, fields } = await underStatement(inStatementSpan(statement, () => client.query<object>(alone)))
   // Thrown before the commit: a step that is put right later finds nothing half done.
   if (rowsWanted && fields.length === 0) {
     throw new DatabaseQueryError(

@@ -1,0 +1,180 @@
+import { isDeepStrictEqual } from 'node:util'
+import { leadsWorkflow } from '@esteira/dev/house'
+import {
+  type OtlpReceiver,
+  type ReceivedSpan,
+  startOtlpReceiver,
+  startTestHouse,
+  type TestHouse,
+  waitFor,
+} from '@esteira/test/support'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+
+const leads = 3
+let receiver: OtlpReceiver
+let house: TestHouse
+
+beforeAll(async () => {
+  receiver = await startOtlpReceiver()
+  // As whoever runs the house would set it; its processes inherit it.
+  Object.assign(process.env, receiver.env)
+  house = await startTestHouse({ leads, cron: 'off', crmSql: 'create table lead (uuid text, name text)' })
+})
+afterAll(async () => {
+  for (const name of Object.keys(receiver.env)) delete process.env[name]
+  await house.stop()
+  await receiver.stop()
+})
+
+const [tick, getLeads, saveLead] = leadsWorkflow.steps
+const workflow = {
+  name: 'traced',
+  steps: [
+    tick,
+    getLeads,
+    {
+      ...saveLead,
+      config: {
+        connection: 'crm',
+        sql: 'insert into lead values ($1, $2)',
+        params: ['{{ payload.uuid }}', '{{ payload.name }}'],
+      },
+    },
+  ],
+}
+
+/** A span with what is beneath it: `service: name`, then its children in the same way. */
+type Tree = [string, ...Tree[]]
+
+const treeOf = (span: ReceivedSpan, all: readonly ReceivedSpan[]): Tree => {
+  const children = all.filter(({ traceId, parent }) => traceId === span.traceId && parent === span.spanId)
+  return [
+    `${span.service}: ${span.name}`,
+    ...children.map((child) => treeOf(child, all)).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  ]
+}
+
+const api = 'esteira-rd-station-get-leads'
+const database = 'esteira-database-query'
+
+const beneathGetLeads: Tree[] = [
+  [
+    `${api}: process RdStation.getLeads`,
+    [`${api}: commit RdStation.getLeads`],
+    [`${api}: config RdStation.getLeads`],
+    [`${api}: function RdStation.getLeads`, [`${api}: GET`]],
+  ],
+  ['esteira-relay: send RdStation.getLeads'],
+]
+
+const ofLead: Tree = [
+  `${api}: create Database.query`,
+  [
+    `${database}: process Database.query`,
+    [`${database}: commit Database.query`],
+    [`${database}: config Database.query`],
+    [`${database}: function Database.query`, [`${database}: INSERT`]],
+  ],
+  ['esteira-relay: send Database.query'],
+]
+
+/** All the spans of a run that a process has begun: the root of each job, with what is beneath it. */
+const expectedFrom = (origin: string): Tree[] => [
+  ...Array.from({ length: leads }, () => ofLead),
+  [`${origin}: create CronJob`],
+  [`${origin}: create RdStation.getLeads`, ...beneathGetLeads],
+]
+
+/** The token that all calls share is asked for by the first one. */
+const withoutToken = ([name, ...children]: Tree): Tree => [
+  name,
+  ...children.filter(([child]) => child !== `${api}: POST`).map(withoutToken),
+]
+
+const byTick = async (): Promise<string> => {
+  const { id, steps } = await house.api.createWorkflow({ ...workflow, name: 'by a tick' })
+  await house.tick(steps[0]?.id ?? '', 'traced')
+  const rows = await house.sql(`select id from workflow_run where workflow_id = '${id}'`)
+  return z.tuple([z.object({ id: z.string() })]).parse(rows)[0].id
+}
+
+const byHand = async (): Promise<string> =>
+  (await house.api.startRun(await house.api.createWorkflow({ ...workflow, name: 'by hand' }))).id
+
+test.each([
+  ['a tick', 'esteira-cron-job', byTick],
+  ['a call of the API', 'esteira-control-plane', byHand],
+])(
+  'from %s to the last row a run is one tree over its processes: a trace a job, linked from child to parent',
+  async (_, origin, begin) => {
+    const runId = await begin()
+    expect(await house.api.runOver(runId)).toMatchObject({ status: 'succeeded' })
+
+    const ofRun = () => receiver.spans().filter(({ attributes }) => attributes['esteira.run.id'] === runId)
+    const ofJobs = () => ofRun().filter(({ name }) => name !== 'commit')
+    const roots = () => ofJobs().filter(({ parent }) => parent === null)
+    const trees = () => roots().map((root) => withoutToken(treeOf(root, ofJobs())))
+    const sorted = (all: Tree[]) => all.map((tree) => JSON.stringify(tree)).toSorted()
+    await waitFor(() => isDeepStrictEqual(sorted(trees()), sorted(expectedFrom(origin))), {
+      deadlineMs: 20_000,
+      describe: () => trees(),
+    })
+
+    // A trace a job, the one that its row has.
+    const jobs = z
+      .array(z.object({ id: z.string(), parent_id: z.string().nullable(), trace: z.string() }))
+      .parse(
+        await house.sql(
+          `select id, parent_id, split_part(traceparent, '-', 2) as trace from workflow_job where run_id = '${runId}'`,
+        ),
+      )
+    expect(new Set(roots().map(({ traceId }) => traceId))).toEqual(new Set(jobs.map(({ trace }) => trace)))
+    expect(new Set(ofJobs().map(({ traceId }) => traceId)).size).toBe(2 + leads)
+
+    // Whose each span is.
+    for (const span of ofJobs()) {
+      const job = jobs.find(({ trace }) => trace === span.traceId)
+      expect(span.attributes, span.name).toMatchObject({
+        'esteira.run.id': runId,
+        'esteira.job.id': job?.id,
+        'esteira.step.id': expect.stringMatching(/^[0-9a-f-]{36}$/),
+      })
+    }
+    const groups = ofRun().filter(({ name }) => name === 'commit')
+    expect(groups.length).toBeGreaterThan(0)
+    for (const { attributes, parent } of groups) {
+      expect(attributes).toMatchObject({ 'esteira.run.id': runId })
+      expect(parent).toBeNull()
+    }
+
+    // A child's trace leads to its parent's: to where the parent was processed, or to the beginning of a CronJob.
+    for (const { traceId, links } of roots()) {
+      const parentId = jobs.find(({ trace }) => trace === traceId)?.parent_id ?? null
+      const ofParent = ofJobs().filter(({ attributes }) => attributes['esteira.job.id'] === parentId)
+      const from =
+        ofParent.find(({ name }) => name.startsWith('process ')) ??
+        ofParent.find(({ name }) => name.startsWith('create '))
+      expect(links.map((link) => [link.traceId, link.spanId])).toEqual(from ? [[from.traceId, from.spanId]] : [])
+    }
+
+    const nobodys = receiver.spans().filter(({ attributes }) => attributes['esteira.run.id'] === undefined)
+    expect(nobodys.map(({ name }) => name)).toEqual([])
+
+    // All of them are ours: nothing instruments amqplib, pg or anything else behind our back.
+    expect([...new Set(receiver.spans().map(({ scope }) => scope))].toSorted()).toEqual([
+      '@esteira/database-query',
+      '@esteira/service',
+      '@esteira/sidecar',
+      '@esteira/workflow',
+    ])
+
+    // No payload and no secret of the house.
+    const { clientSecret, refreshToken } = house.settings.rdStation
+    const [lead] = z
+      .array(z.object({ uuid: z.string(), name: z.string() }))
+      .parse(await house.crm('select * from lead'))
+    expect(lead).toBeDefined()
+    for (const text of [clientSecret, refreshToken, lead?.uuid, lead?.name]) expect(receiver.text()).not.toContain(text)
+  },
+)

@@ -66,7 +66,7 @@ const tell = (span: Span, delivered: Delivered): void => {
     return
   }
   span.setAttribute('esteira.outcome', ending.kind)
-  if (ending.kind === 'succeeded' || ending.error === null) return
+  if (!('error' in ending) || ending.error === null) return
   span.setAttribute('error.type', ending.error.code)
   span.setStatus({ code: SpanStatusCode.ERROR, message: ending.error.message })
 }

@@ -12,6 +12,8 @@ export type WorkflowErrorCode =
   | 'output_invalid'
   | 'outcome_invalid'
   | 'output_rejected'
+  | 'write_refused'
+  | 'unit_left'
   | 'timed_out'
   | 'attempt_failed'
   | 'cancelled'

@@ -6,7 +6,13 @@ export { WorkflowError, type WorkflowErrorCode } from './errors.ts'
 export { type Fault, pointerOf } from './faults/fault.ts'
 export { describeIssues, faultsOfIssues, strictObject } from './faults/faults-of-issues.ts'
 export { atLeast, atMost, mustBe, mustBeOneOf, notBlank } from './faults/wording.ts'
-export { defineFunction, type FunctionContext, maxTimeoutMs, type StepFunction } from './function/define-function.ts'
+export {
+  defineFunction,
+  type FunctionContext,
+  type InOwnUnit,
+  maxTimeoutMs,
+  type StepFunction,
+} from './function/define-function.ts'
 export { literalText } from './function/json-schema.ts'
 export { fail, type Outcome, retry, snooze } from './function/outcome.ts'
 export { publishFunctions, type PublishedFunction } from './function/publish-functions.ts'

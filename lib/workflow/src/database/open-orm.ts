@@ -1,4 +1,4 @@
-import { MikroORM } from '@mikro-orm/postgresql'
+import { type EntitySchema, MikroORM } from '@mikro-orm/postgresql'
 import { WorkflowAttempt } from '../model/workflow-attempt.ts'
 import { WorkflowFunction } from '../model/workflow-function.ts'
 import { WorkflowJob } from '../model/workflow-job.ts'
@@ -21,6 +21,8 @@ export const entities = [
 
 type OrmOptions = {
   databaseUrl: string
+  /** Those of workflows unless given. */
+  known?: readonly EntitySchema[]
   poolSize: number
   applicationName: string
   /** Once aborted, every session is broken, so that a server that does not answer holds nothing up. */
@@ -38,6 +40,7 @@ const connectTimeoutMs = 10_000
 /** Opens MikroORM on the database of workflows. Nothing is sent until the first query. */
 export const openOrm = ({
   databaseUrl,
+  known = entities,
   poolSize,
   applicationName,
   severed,
@@ -45,7 +48,8 @@ export const openOrm = ({
 }: OrmOptions): MikroORM =>
   new MikroORM({
     clientUrl: databaseUrl,
-    entities,
+    entities: [...known],
+    discovery: { warnWhenNoEntities: false },
     // A misspelt name must not become a database.
     ensureDatabase: false,
     pool: { min: 0, max: poolSize },

@@ -5,7 +5,7 @@ import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
 import type { HiddenSecrets } from '../secrets/hide-secrets.ts'
 import { inSpan } from '../trace/in-span.ts'
-import type { FunctionContext, StepFunction } from './define-function.ts'
+import type { CallContext, StepFunction } from './define-function.ts'
 import { isOutcome } from './outcome.ts'
 
 /**
@@ -20,17 +20,17 @@ export const callFunction = (
   fn: StepFunction,
   config: ConfigTemplate,
   hidden: HiddenSecrets,
-  context: CallContext,
+  context: UncalledContext,
 ): Promise<unknown> =>
   active.with(withHiding(active.active(), hidden.inText), () => callHidden(fn, config, hidden, context))
 
-type CallContext = Omit<FunctionContext<unknown, unknown>, 'config' | 'span'>
+type UncalledContext = Omit<CallContext, 'config' | 'span'>
 
 const callHidden = async (
   fn: StepFunction,
   config: ConfigTemplate,
   hidden: HiddenSecrets,
-  context: CallContext,
+  context: UncalledContext,
 ): Promise<unknown> => {
   const { payload, run, step, log } = context
   const filled = await inSpan(`config ${fn.name}`, () => config({ payload, run, step }, hidden.secrets))
@@ -42,12 +42,19 @@ const callHidden = async (
     return isAsyncIterable(given) ? collect(given, context.signal, told) : given
   })
   if (isOutcome(result)) return result
+  checkResult(fn, result, step.outputType, hidden)
+  await context.em?.flush()
+  return result
+}
+
+const checkResult = (fn: StepFunction, result: unknown, outputType: string | null, hidden: HiddenSecrets): void => {
   // Without an outputType nothing comes out, so a result has no shape to keep, and nothing of it is stored.
-  if (step.outputType === null) return result
+  if (outputType === null) return
   fn.checkResult(result)
   const held = hidden.heldBy(result)
-  if (held === undefined) return result
-  throw new WorkflowError('output_invalid', `the result holds the secret "${held}", which is never stored`)
+  if (held !== undefined) {
+    throw new WorkflowError('output_invalid', `the result holds the secret "${held}", which is never stored`)
+  }
 }
 
 const collect = async (items: AsyncIterable<unknown>, signal: AbortSignal, log: Log): Promise<unknown[]> => {

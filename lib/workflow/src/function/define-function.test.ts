@@ -2,7 +2,8 @@ import { createLog } from '@esteira/service'
 import { INVALID_SPAN_CONTEXT, trace } from '@opentelemetry/api'
 import { expect, expectTypeOf, test } from 'vitest'
 import * as z from 'zod'
-import { defineFunction } from './define-function.ts'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { defineFunction, timeoutOf } from './define-function.ts'
 import { literalText } from './json-schema.ts'
 import { snooze } from './outcome.ts'
 
@@ -162,4 +163,42 @@ test.each([Number.NaN, -1, Infinity, 1e14])('snooze(%d) is refused', (delayMs) =
       message: `snooze takes milliseconds from 0 to 31536000000, ${delayMs} came`,
     }),
   )
+})
+
+test('only a function with a unit of its own gets an entity manager, and it cannot be called without', () => {
+  const own = defineFunction({
+    name: 'Own.work',
+    config: z.strictObject({}),
+    unit: 'own',
+    run: ({ em }) => {
+      expectTypeOf(em).toEqualTypeOf<EntityManager>()
+      return null
+    },
+  })
+  defineFunction({
+    name: 'Shared.work',
+    config: z.strictObject({}),
+    run: (given) => {
+      expectTypeOf(given).not.toHaveProperty('em')
+      return null
+    },
+  })
+  expect(() => own.call(context)).toThrow(expect.objectContaining({ code: 'function_invalid' }))
+})
+
+test('an attempt in a unit of its own may take 30 s, and any other 25 minutes, whatever the step says', () => {
+  const make = (unit: 'own' | 'shared', timeoutMs?: number) =>
+    defineFunction({
+      name: 'Any.work',
+      config: z.strictObject({}),
+      unit,
+      run: () => null,
+      ...(timeoutMs === undefined ? {} : { defaults: { timeoutMs } }),
+    })
+  expect(timeoutOf(make('own'), { timeoutMs: null })).toBe(30_000)
+  expect(timeoutOf(make('own', 5_000), { timeoutMs: null })).toBe(5_000)
+  expect(timeoutOf(make('own'), { timeoutMs: 60_000 })).toBe(30_000)
+  expect(timeoutOf(make('shared'), { timeoutMs: 60_000 })).toBe(60_000)
+  expect(timeoutOf(make('shared'), { timeoutMs: 3_000_000_000 })).toBe(1_500_000)
+  expect(() => make('own', 30_001)).toThrow(expect.objectContaining({ code: 'function_invalid' }))
 })

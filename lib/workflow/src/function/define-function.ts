@@ -1,4 +1,5 @@
 import type { Log } from '@esteira/service'
+import type { EntityManager, EntitySchema } from '@mikro-orm/postgresql'
 import type { Span } from '@opentelemetry/api'
 import * as z from 'zod'
 import { WorkflowError, type WorkflowErrorCode } from '../errors.ts'
@@ -34,8 +35,29 @@ export type Returned<Result> =
   | Outcome
   | (unknown extends Result ? never : Result extends readonly (infer Item)[] ? AsyncIterable<Item> : never)
 
+/** What a function with a unit of work of its own is called with in addition. */
+export type InOwnUnit = {
+  /**
+   * In the transaction that the job's outcome is written in: what is written through it is there exactly once, when the
+   * job succeeds, and not at all otherwise. What was persisted is flushed when the function has ended.
+   */
+  em: EntityManager
+}
+
 /** How a function is written. The types of `config`, `payload` and the result follow from the schemas. */
-export type FunctionDefinition<Config, Payload, Output extends z.ZodType> = {
+export type FunctionDefinition<Config, Payload, Output extends z.ZodType> =
+  | (Definition<Config, Payload, Output> & { unit?: 'shared' } & Runs<FunctionContext<Config, Payload>, Output>)
+  | (Definition<Config, Payload, Output> & {
+      /**
+       * For a function that writes into Esteira's own database: its jobs are committed one by one, each with the rows
+       * that it wrote. An attempt may take 30 s at most, as other transactions wait for what an open one holds.
+       */
+      unit: 'own'
+      /** What its `em` knows by name. */
+      entities?: readonly EntitySchema[]
+    } & Runs<FunctionContext<Config, Payload> & InOwnUnit, Output>)
+
+type Definition<Config, Payload, Output extends z.ZodType> = {
   /** The `functionName` of its steps and the name of its queue. */
   name: string
   config: z.ZodType<Config>
@@ -49,11 +71,14 @@ export type FunctionDefinition<Config, Payload, Output extends z.ZodType> = {
   /** Members of the config, with a value each, with which it has no result: its step must have no `outputType` then. */
   withoutResult?: Partial<Config>
   defaults?: { retry?: Partial<RetryPolicy>; timeoutMs?: number }
+}
+
+type Runs<Context, Output extends z.ZodType> = {
   /**
    * Returns a result, an async iterable of items, or an outcome (`retry`, `snooze`, `fail`). What it throws is a retry,
    * unless the error has `final: true`.
    */
-  run: (context: FunctionContext<Config, Payload>) => Returned<z.input<Output>> | Promise<Returned<z.input<Output>>>
+  run: (context: Context) => Returned<z.input<Output>> | Promise<Returned<z.input<Output>>>
 }
 
 /** A function as the worker runtime runs it: the schemas have become checks, and the types are gone. */
@@ -65,11 +90,17 @@ export type StepFunction = {
   /** Config fields that take no expression. */
   literals: ReadonlySet<string>
   defaults: { retry: Partial<RetryPolicy>; timeoutMs: number }
+  /** `own`: a job is committed alone, in the transaction in which its function writes. */
+  unit: 'shared' | 'own'
+  entities: readonly EntitySchema[]
   /** @throws WorkflowError `config_invalid` or `payload_invalid`, naming each fault by its path, never by its value. */
-  call: (context: FunctionContext<unknown, unknown>) => unknown
+  call: (context: CallContext) => unknown
   /** @throws WorkflowError `output_invalid`, likewise, when a result does not fit. */
   checkResult: (result: unknown) => void
 }
+
+/** `em` is there for a function with a unit of work of its own. */
+export type CallContext = FunctionContext<unknown, unknown> & { em?: EntityManager | undefined }
 
 /** 25 minutes: RabbitMQ takes a delivery back after 30, and the job must be over before. */
 export const maxTimeoutMs = 25 * 60_000
@@ -77,10 +108,14 @@ export const maxTimeoutMs = 25 * 60_000
 /** Ten minutes: well below the half hour after which RabbitMQ takes a delivery back. */
 const defaultTimeoutMs = 600_000
 
-const defaultsSchema = strictObject({
-  retry: strictObject(retryPolicySchema.partial().shape).optional(),
-  timeoutMs: z.int().min(1).max(maxTimeoutMs).optional(),
-})
+/** An open transaction keeps its locks, and everything that was deleted since it began, for all others. */
+const maxOwnTimeoutMs = 30_000
+
+const defaultsSchema = (mostMs: number) =>
+  strictObject({
+    retry: strictObject(retryPolicySchema.partial().shape).optional(),
+    timeoutMs: z.int().min(1).max(mostMs).optional(),
+  })
 
 /**
  * Makes a function of a definition; a worker serves it.
@@ -90,7 +125,9 @@ const defaultsSchema = strictObject({
 export const defineFunction = <Config, Payload = unknown, Output extends z.ZodType = z.ZodType>(
   definition: FunctionDefinition<Config, Payload, Output>,
 ): StepFunction => {
-  checked(defaultsSchema, definition.defaults ?? {}, `${definition.name}: defaults`, 'function_invalid')
+  const unit = definition.unit ?? 'shared'
+  const mostMs = unit === 'own' ? maxOwnTimeoutMs : maxTimeoutMs
+  checked(defaultsSchema(mostMs), definition.defaults ?? {}, `${definition.name}: defaults`, 'function_invalid')
   const withoutResult = definition.withoutResult ?? {}
   const configSchema = { ...configJsonSchema(definition.config), [withoutResultMark]: withoutResult }
   const input: z.ZodType<Payload> = definition.input ?? z.any()
@@ -102,23 +139,29 @@ export const defineFunction = <Config, Payload = unknown, Output extends z.ZodTy
     literals: literalFields(configSchema),
     defaults: {
       retry: definition.defaults?.retry ?? {},
-      timeoutMs: definition.defaults?.timeoutMs ?? defaultTimeoutMs,
+      timeoutMs: definition.defaults?.timeoutMs ?? Math.min(defaultTimeoutMs, mostMs),
     },
-    call: (context) => {
+    unit,
+    entities: definition.unit === 'own' ? (definition.entities ?? []) : [],
+    call: ({ em, ...context }) => {
       const config = checked(definition.config, context.config, 'config', 'config_invalid')
       const fault = faultOfOutputType(context.step.outputType, config, withoutResult)
       if (fault !== null) throw new WorkflowError('config_invalid', `outputType ${fault}`)
-      return definition.run({
-        ...context,
-        config,
-        payload: checked(input, context.payload, 'payload', 'payload_invalid'),
-      })
+      const given = { ...context, config, payload: checked(input, context.payload, 'payload', 'payload_invalid') }
+      if (definition.unit !== 'own') return definition.run(given)
+      if (em === undefined)
+        throw new WorkflowError('function_invalid', `${definition.name} has a unit of its own: give it an em`)
+      return definition.run({ ...given, em })
     },
     checkResult: (result) => {
       if (definition.output) checked(definition.output, result, 'result', 'output_invalid')
     },
   }
 }
+
+/** How long an attempt may take, whatever its step says, milliseconds. */
+export const timeoutOf = ({ unit, defaults }: StepFunction, step: { timeoutMs: number | null }): number =>
+  Math.min(step.timeoutMs ?? defaults.timeoutMs, unit === 'own' ? maxOwnTimeoutMs : maxTimeoutMs)
 
 const checked = <T>(schema: z.ZodType<T>, value: unknown, what: string, code: WorkflowErrorCode): T => {
   const result = schema.safeParse(value)

@@ -1,4 +1,5 @@
 import type { Log } from '@esteira/service'
+import type { EntityManager } from '@mikro-orm/postgresql'
 import { compileConfig } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
 import { callFunction } from '../function/call-function.ts'
@@ -23,6 +24,8 @@ export type TrialJob = {
   attempt?: number
   signal?: AbortSignal
   log?: Log
+  /** For a function with a unit of work of its own: in a transaction of the test, which decides what becomes of it. */
+  em?: EntityManager
 }
 
 /**
@@ -54,6 +57,7 @@ export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promis
     attempt,
     signal: job.signal ?? new AbortController().signal,
     log,
+    em: job.em,
   })
   if (isOutcome(result)) return trialOf(result)
   const placed = placeResult({ ...step, next: hasNext ? nextStep : null }, result)

@@ -1,8 +1,9 @@
 import { type Log, reasonOf } from '@esteira/service'
+import type { EntityManager } from '@mikro-orm/postgresql'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
 import { callFunction } from '../function/call-function.ts'
-import { maxTimeoutMs, type StepFunction } from '../function/define-function.ts'
+import { type StepFunction, timeoutOf } from '../function/define-function.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import type { Ending, HeldJob } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
@@ -11,6 +12,7 @@ import { defaultRetryPolicy, retryDelayMs } from '../job/retry-policy.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import { hideSecrets, type HiddenSecrets } from '../secrets/hide-secrets.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
+import { blameFor } from './blame.ts'
 
 /** What an attempt needs beside the job. `lost` is aborted when the job is no longer this worker's, or cancelled. */
 export type AttemptMeans = {
@@ -20,6 +22,8 @@ export type AttemptMeans = {
   log: Log
   lost: AbortSignal
   random: () => number
+  /** For a function with a unit of work of its own. */
+  em?: EntityManager
   /** Told of a function that runs on when its attempt is over. */
   onRunsOn: (running: Promise<unknown>) => void
 }
@@ -35,6 +39,7 @@ export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<End
     return { kind: 'succeeded', placed: placeResult(job.step, result) }
   } catch (error) {
     if (isCancel(means.lost)) return { kind: 'cancelled' }
+    if (means.em !== undefined && blameFor(error) === 'job') return { kind: 'failed', error: refusalOf(error, errorOf) }
     const failure = errorOf(codeOf(error), reasonOf(error))
     return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(job, means, failure)
   }
@@ -45,7 +50,7 @@ type ErrorOf = (code: string, message: string) => JobError
 
 const callInTime = async (
   job: HeldJob,
-  { fn, config, log, lost, onRunsOn }: AttemptMeans,
+  { fn, config, log, lost, em, onRunsOn }: AttemptMeans,
   hidden: HiddenSecrets,
 ): Promise<unknown> => {
   const step = {
@@ -54,7 +59,7 @@ const callInTime = async (
     outputType: job.step.outputType,
     hasNext: job.step.next !== null,
   }
-  const timeoutMs = Math.min(job.step.timeoutMs ?? fn.defaults.timeoutMs, maxTimeoutMs)
+  const timeoutMs = timeoutOf(fn, job.step)
   const timedOut = new AbortController()
   const timer = setTimeout(() => {
     const message = `the function did not end within ${timeoutMs} ms`
@@ -72,6 +77,7 @@ const callInTime = async (
       attempt: job.attempt + 1,
       signal,
       log,
+      em,
     })
     // A function that ignores its signal still cannot hold the attempt open.
     return await Promise.race([running, rejection(signal)])
@@ -115,6 +121,10 @@ const retryOrFail = (job: HeldJob, { fn, random }: AttemptMeans, error: JobError
 /** Whatever the function makes of its signal, an attempt that was cut short by a cancel did not fail. */
 const isCancel = ({ aborted, reason }: AbortSignal): boolean =>
   aborted && reason instanceof WorkflowError && reason.code === 'cancelled'
+
+/** What a function wrote will not be taken the next time either. Only the first line: the others have values in them. */
+const refusalOf = (error: unknown, errorOf: ErrorOf): JobError =>
+  errorOf('write_refused', `what the function wrote is refused: ${reasonOf(error).split('\n')[0] ?? ''}`)
 
 const isFinal = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'final' in error && error.final === true

@@ -88,7 +88,7 @@ export const commitGroup = async (
 }
 
 /** The end of a job whose result the database would not take, such as text with a zero byte. */
-const rejected = (finished: FinishedJob, error: unknown): FinishedJob => ({
+export const rejected = (finished: FinishedJob, error: unknown): FinishedJob => ({
   ...finished,
   ending: { kind: 'failed', error: jobError('output_rejected', reasonToReject(finished, error)) },
 })

@@ -2,7 +2,7 @@ import type { Log } from '@esteira/service'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import type { SpanContext } from '@opentelemetry/api'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
-import type { StepFunction } from '../function/define-function.ts'
+import { type StepFunction, timeoutOf } from '../function/define-function.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, StepOfRun } from '../job/held-job.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
@@ -15,6 +15,7 @@ import type { Fate } from './commit-group.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
 import { holdJob } from './hold.ts'
 import { type DeliveryFacts, load, type Taken } from './load.ts'
+import type { OwnUnits } from './own-units.ts'
 
 /** What delivering needs; each call that touches the database goes on trying until it answers. */
 export type DeliverMeans = {
@@ -31,6 +32,8 @@ export type DeliverMeans = {
   beats: Beats
   /** Watches functions that run on after their attempts. */
   abandoned: Abandoned
+  /** Attempts jobs in units of work of their own. */
+  ownUnits: OwnUnits
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
   untilDone: <T>(work: () => Promise<T>) => Promise<T>
@@ -67,7 +70,11 @@ const carryOut = async (
     case 'end':
       return finish({ job: taken.job, ending: taken.ending, elapsedMs: 0 }, delivery, means)
     case 'run':
-      return inProcessSpan(taken.job, receivedMs, (place) => run(fn, taken, delivery, means, place))
+      return inProcessSpan(taken.job, receivedMs, (place) =>
+        fn.unit === 'own'
+          ? runInOwnUnit(fn, taken.job, delivery, means, place)
+          : run(fn, taken, delivery, means, place),
+      )
   }
 }
 
@@ -88,6 +95,31 @@ const run = async (
   )
   if (!(await hold.isOurs())) return lostTo(delivery, means)
   return finish({ job: hold.job(), ending, elapsedMs: performance.now() - begun, place }, delivery, means)
+}
+
+/** Nothing has to be taken over: the lock on the job keeps everybody else out, and is gone with its holder. */
+const runInOwnUnit = async (
+  fn: StepFunction,
+  job: HeldJob,
+  delivery: DeliveryFacts,
+  means: AttemptingMeans,
+  place: SpanContext,
+): Promise<Delivered> => {
+  const hold = holdJob(job, means, { looksOnly: true })
+  const config = configOf(job, fn, means)
+  const log = logOfJob(means.log, place)
+  const fate = await hold.during((lost) =>
+    means.ownUnits({ job, place }, timeoutOf(fn, job.step), async (em) => {
+      let runsOn = false
+      const onRunsOn = (running: Promise<unknown>) => {
+        runsOn = true
+        means.onRunsOn(running)
+      }
+      const ending = await attemptJob(job, { ...means, fn, config, log, lost, em, onRunsOn })
+      return { ending, runsOn }
+    }),
+  )
+  return fate.kind === 'lost' ? lostTo(delivery, means) : fate
 }
 
 /** A config that cannot be read fails its job like any other fault of the attempt. */

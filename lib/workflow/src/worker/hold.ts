@@ -23,7 +23,12 @@ export type Hold = {
   isOurs: () => Promise<boolean>
 }
 
-export const holdJob = (first: HeldJob, means: DeliverMeans): Hold => {
+/** With `looksOnly` beats never mark the job, which its own transaction holds; they only hear whether it is cancelled. */
+export const holdJob = (
+  first: HeldJob,
+  means: DeliverMeans,
+  { looksOnly = false }: { looksOnly?: boolean } = {},
+): Hold => {
   const token = randomUUID()
   const lost = new AbortController()
   let job = first
@@ -48,7 +53,7 @@ export const holdJob = (first: HeldJob, means: DeliverMeans): Hold => {
     isOurs: async () => (standing === 'unsure' ? claim() : standing === 'ours'),
     during: async (attempt) => {
       const endBeats = means.beats.add({
-        beat: () => ({ id: job.id, seq: job.seq, claim: job.claim, next: token }),
+        beat: () => ({ id: job.id, seq: job.seq, claim: job.claim, next: looksOnly ? null : token }),
         answered: ({ isOurs, isClaimed, isCancelled }) => {
           if (isClaimed) claimed()
           if (!isOurs) standing = 'lost'
@@ -56,7 +61,7 @@ export const holdJob = (first: HeldJob, means: DeliverMeans): Hold => {
           else if (!isOurs) lost.abort(takenOver())
         },
         unanswered: () => {
-          if (standing === 'ours' && job.claim !== token) standing = 'unsure'
+          if (standing === 'ours' && job.claim !== token && !looksOnly) standing = 'unsure'
         },
       })
       const giveUp = () => lost.abort(means.stopped.reason)

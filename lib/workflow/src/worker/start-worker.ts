@@ -4,13 +4,14 @@ import { type Log, untilAvailable } from '@esteira/service'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import type { SpanContext } from '@opentelemetry/api'
 import { isTransient } from '../database/is-transient.ts'
+import { endSession } from '../database/end-session.ts'
 import { openOrm } from '../database/open-orm.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import type { FinishedJob } from '../job/held-job.ts'
-import { writeUnit } from '../job/unit/write-unit.ts'
+import { writeUnit, type Written } from '../job/unit/write-unit.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { settle } from '../run/settle/settle.ts'
@@ -26,6 +27,7 @@ import { deliver, type DeliverMeans } from './deliver.ts'
 import type { Delivered } from './finish.ts'
 import { gather } from './gather.ts'
 import type { DropReason } from './load.ts'
+import { createOwnUnits } from './own-units.ts'
 import { createSettling, type SettleEvent } from './settle-hints.ts'
 
 /** What a worker process serves and where. `prefetch` is how many deliveries of a function it holds at a time. */
@@ -84,7 +86,9 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
   const orm = openOrm({ ...ormOptions, poolSize })
   // Of its own: when all of the pool waits for a lock or for Postgres, a cancel must still get through.
   const beatOrm = openOrm({ ...ormOptions, poolSize: 1, silenceMs: beatSilenceMs })
-  const close = () => Promise.all([orm.close(), beatOrm.close()])
+  // Of their own too: functions keep these sessions for as long as they run.
+  const ownOrm = openOrm({ ...ormOptions, poolSize, known: options.functions.flatMap(({ entities }) => entities) })
+  const close = () => Promise.all([orm.close(), beatOrm.close(), ownOrm.close()])
   const stopping = new AbortController()
   const giveUp = () => severed.abort()
   signal.addEventListener('abort', giveUp)
@@ -93,7 +97,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       await publishFunctions(orm.em.fork(), options.functions)
       return registerLane(queryable(orm.em.fork()), options.lane)
     })
-    const { means, settled } = deliverMeans({ orm, beatOrm }, lane, options, stopping.signal)
+    const { means, settled } = deliverMeans({ orm, beatOrm, ownOrm }, lane, options, stopping.signal)
     const functions = new Map(options.functions.map((fn) => [fn.name, fn]))
     const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, async () => {
       const opened = await openBelt({
@@ -164,7 +168,7 @@ const eventOf = (
 }
 
 const deliverMeans = (
-  { orm, beatOrm }: { orm: MikroORM; beatOrm: MikroORM },
+  { orm, beatOrm, ownOrm }: Record<'orm' | 'beatOrm' | 'ownOrm', MikroORM>,
   lane: number,
   { worker, prefetch, log, secrets, observe }: WorkerOptions,
   stopped: AbortSignal,
@@ -188,13 +192,16 @@ const deliverMeans = (
     settle: (runIds) => untilDone(() => settle(orm.em.fork(), runIds)),
     observe,
   })
-  const write = async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
-    const { won, maybeOver, created } = await untilDone(() =>
-      orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane })),
-    )
+  const onWritten = ({ created, maybeOver }: Written): void => {
     for (const span of created) span.end()
     settling.hint(maybeOver)
-    return won
+  }
+  const write = async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
+    const written = await untilDone(() =>
+      orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane })),
+    )
+    onWritten(written)
+    return written.won
   }
   const means: DeliverMeans = {
     orm,
@@ -211,6 +218,14 @@ const deliverMeans = (
     find: gather(groupSize, async (ids: string[]) => {
       const found = await untilDone(() => findJobs(orm.em.fork(), ids))
       return ids.map((id) => found.get(id))
+    }),
+    ownUnits: createOwnUnits({
+      orm: ownOrm,
+      poolSize,
+      by: { worker, lane },
+      untilDone,
+      endSession: (pid) => endSession(beatOrm.em.fork(), pid),
+      onWritten,
     }),
     commit: gather(groupSize, (group) => inCommitSpans(group, () => commitGroup(group, { write, observe, stopped }))),
   }

@@ -1,0 +1,126 @@
+import { queryable } from '@esteira/outbox'
+import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
+import { databaseErrorOf, isTransient } from '../database/is-transient.ts'
+import { jobError } from '../job/job-error.ts'
+import type { Ending, FinishedJob } from '../job/held-job.ts'
+import { lockJob } from '../job/lock-job.ts'
+import { type By, writeUnit, type Written } from '../job/unit/write-unit.ts'
+import { blameFor } from './blame.ts'
+import { type Fate, rejected } from './commit-group.ts'
+import { places } from './places.ts'
+
+/** An attempt that was made with an entity manager. `runsOn`: it is over, but its function still uses that. */
+export type OwnAttempt = { ending: Ending; runsOn: boolean }
+
+/** Attempts a job in a unit of work of its own, and says what became of it. */
+export type OwnUnits = (
+  held: Pick<FinishedJob, 'job' | 'place'>,
+  timeoutMs: number,
+  attempt: (em: EntityManager) => Promise<OwnAttempt>,
+) => Promise<Exclude<Fate, { kind: 'refused' }>>
+
+type OwnUnitOptions = {
+  /** With the entities of the functions, and a pool of its own: a session stays with its function for as long as that runs. */
+  orm: MikroORM
+  poolSize: number
+  by: By
+  untilDone: <T>(work: () => Promise<T>) => Promise<T>
+  /** Ends a session of the server, whatever it is doing. */
+  endSession: (pid: number) => Promise<void>
+  /** Hears of what was committed. */
+  onWritten: (written: Written) => void
+}
+
+/** The server gives up a transaction whose worker did not, since it is frozen or cut off: milliseconds after its time. */
+const graceMs = 5_000
+
+/**
+ * Attempts jobs in a unit of work each: a transaction that begins with the compare-and-set on the job, in which the
+ * function writes rows of its own, and that ends with the job's outcome. So both are there exactly once, or neither is.
+ * Only a success is written there. Whatever else an attempt ends with is written when the transaction has been rolled
+ * back; its session is ended before when the function still uses it, so that nothing it does later can be written.
+ *
+ * Nothing here goes through the groups in which other jobs are committed: they would wait for a job that a second
+ * delivery has locked meanwhile.
+ */
+export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
+  const { orm, by, untilDone, endSession, onWritten } = options
+  const inPlace = places(options.poolSize)
+
+  const write = async (em: EntityManager, finished: FinishedJob): Promise<Written | null> => {
+    const written = await writeUnit(em, { ends: [finished] }, by)
+    return written.won.has(finished) ? written : null
+  }
+
+  /** Attempts the job, and writes a success; gives an end that is still to be written, or null when the job was lost. */
+  const attemptOnce = async (...[held, timeoutMs, attempt]: Parameters<OwnUnits>) => {
+    // Begun by hand: `transactional` would put whatever the function sets off into this transaction.
+    const em = orm.em.fork()
+    await em.begin()
+    const begun = performance.now()
+    try {
+      const session = await lockJob(queryable(em), held.job, timeoutMs + graceMs)
+      if (session === null) return null
+      const { ending, runsOn } = await attempt(em)
+      if (runsOn) await endSession(session)
+      const finished = {
+        ...held,
+        ending: em.isInTransaction() ? ending : leftUnit,
+        elapsedMs: performance.now() - begun,
+      }
+      if (finished.ending.kind !== 'succeeded') return { finished, isWritten: false }
+      let isCommitting = false
+      try {
+        const written = await write(em, finished)
+        if (written === null) return null
+        isCommitting = true
+        await em.commit()
+        onWritten(written)
+        return { finished, isWritten: true }
+      } catch (error) {
+        if (!(isCommitting ? isOfCommit(error) : isOfWrite(error))) throw error
+        return { finished: rejected(finished, error), isWritten: false }
+      }
+    } finally {
+      await rollBack(em)
+    }
+  }
+
+  return (...attempt) =>
+    inPlace(async () => {
+      const attempted = await untilDone(() => attemptOnce(...attempt))
+      if (attempted === null) return { kind: 'lost' }
+      const { finished, isWritten } = attempted
+      if (!isWritten) {
+        const written = await untilDone(() => orm.em.fork().transactional((em) => write(em, finished)))
+        if (written === null) return { kind: 'lost' }
+        onWritten(written)
+      }
+      return { kind: 'written', ending: finished.ending }
+    })
+}
+
+/** A statement of the function was refused, and the function went on as if it had not been. */
+const transactionAborted = '25P02'
+
+/** Whether it is the function's fault that the end of its job cannot be written. */
+const isOfWrite = (error: unknown): boolean =>
+  blameFor(error) === 'job' || databaseErrorOf(error)?.code === transactionAborted
+
+/** Likewise for the commit: what is put off until then are constraints and triggers on the function's own tables. */
+const isOfCommit = (error: unknown): boolean => databaseErrorOf(error) !== null && !isTransient(error)
+
+const leftUnit: Ending = {
+  kind: 'failed',
+  error: jobError('unit_left', 'the function ended its transaction, which is not its to commit or roll back'),
+}
+
+/** A session that is lost, or was ended, has rolled back by itself. */
+const rollBack = async (em: EntityManager): Promise<void> => {
+  if (!em.isInTransaction()) return
+  try {
+    await em.rollback()
+  } catch {
+    // The pool has thrown the session away.
+  }
+}

@@ -21,6 +21,7 @@ export type ControlPlaneErrorCode =
   | 'first_step_missing'
   | 'first_step_ambiguous'
   | 'run_unknown'
+  | 'run_over'
   | 'idempotency_key_reused'
   | 'job_unknown'
   | 'database_unavailable'

@@ -27,6 +27,7 @@ const answers = {
   first_step_missing: [409, 'The workflow has no step to start at'],
   first_step_ambiguous: [409, 'The workflow has several first steps'],
   run_unknown: [404, 'There is no such run'],
+  run_over: [409, 'The run is over'],
   idempotency_key_reused: [422, 'The key began another run'],
   job_unknown: [404, 'There is no such job'],
   database_unavailable: [503, 'The database does not answer'],

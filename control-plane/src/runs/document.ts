@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { strictObject, type WorkflowRun } from '@esteira/workflow'
+import { runStatuses, strictObject, type WorkflowRun } from '@esteira/workflow'
 
 /** How a run may be started by hand. */
 export const runInput = strictObject({
@@ -20,7 +20,7 @@ const runMembers = {
   version: z.int(),
   trigger: z.enum(['cron', 'manual']),
   idempotencyKey: z.string(),
-  status: z.enum(['running', 'cancelling', 'succeeded', 'failed', 'cancelled', 'skipped']),
+  status: z.enum(runStatuses),
   createdAt: z.iso.datetime(),
   finishedAt: z.iso.datetime().nullable(),
 }

@@ -6,6 +6,7 @@ import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/page
 import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
 import { readWorkflowRow } from '../workflows/read-workflows.ts'
 import { runDocument, runDocumentOf, runInput, runWithSteps } from './document.ts'
+import { cancelRunNow } from './cancel-run.ts'
 import { listRuns, readRun } from './read-runs.ts'
 import { startRun } from './start-run.ts'
 
@@ -54,7 +55,21 @@ const readRoute = createRoute({
   responses: { 200: answerOf(runWithSteps, 'The run'), ...problemResponses('run_unknown') },
 })
 
-/** `/v1/workflows/{id}/runs` and `/v1/runs/{id}`. */
+const cancelRoute = createRoute({
+  method: 'post',
+  path: '/v1/runs/{id}/cancel',
+  tags,
+  summary: 'Cancels a run; one that is cancelled stays so',
+  description:
+    'What waits is cancelled, and functions that run are told to end. Until all have, the run is `cancelling`.',
+  request: { params },
+  responses: {
+    200: answerOf(runDocument, 'The run, `cancelling` or `cancelled`'),
+    ...problemResponses('run_unknown', 'run_over'),
+  },
+})
+
+/** `/v1/workflows/{id}/runs`, `/v1/runs/{id}` and what can be done with one. */
 export const runRoutes = (context: ApiContext): OpenAPIHono => {
   const { orm } = context
   const app = new OpenAPIHono()
@@ -81,6 +96,12 @@ export const runRoutes = (context: ApiContext): OpenAPIHono => {
   app.openapi(readRoute, async (c) => {
     const run = await readRun(orm.em.fork(), known(c.req.valid('param').id, 'run_unknown'))
     return c.json(run, 200)
+  })
+
+  app.openapi(cancelRoute, async (c) => {
+    const id = known(c.req.valid('param').id, 'run_unknown')
+    await cancelRunNow(orm.em.fork(), id)
+    return c.json(runDocumentOf(await orm.em.fork().findOneOrFail(WorkflowRun, { id })), 200)
   })
 
   return app

@@ -192,8 +192,48 @@ test('jobs are found by run, step and status, page by page, and one by its id', 
   })
 })
 
+test('a run is cancelled with the jobs that wait, and stays so when it is asked for again', async () => {
+  const { runs } = await create(leadsSteps)
+  const { id } = runOf(await api.send('POST', runs, { payload: [{ segmentationId: 1 }, { segmentationId: 2 }] }))
+  for (const again of [1, 2]) {
+    const answer = await api.send('POST', `/v1/runs/${id}/cancel`)
+    expect(answer, `${again}`).toMatchObject({ status: 200, body: { id, status: 'cancelled' } })
+    expect(runOf(answer).finishedAt).not.toBeNull()
+  }
+  expect((await read(id)).steps.map(({ belt, succeeded, cancelled }) => [belt, succeeded, cancelled])).toEqual([
+    [0, 1, 0],
+    [0, 0, 2],
+    [0, 0, 0],
+  ])
+  expect(await jobsOf(id, '&status=cancelled')).toHaveLength(2)
+  expect(await api.query('select from outbox_message')).toHaveLength(2)
+})
+
+test('a run with a job that a worker runs is being cancelled until that has ended', async () => {
+  const { runs } = await create(leadsSteps.slice(1))
+  const { id } = runOf(await api.send('POST', runs))
+  await api.query(`update workflow_job set status = 'running', claim = gen_random_uuid() where run_id = $1`, [id])
+  expect(await api.send('POST', `/v1/runs/${id}/cancel`)).toMatchObject({
+    status: 200,
+    body: { status: 'cancelling', finishedAt: null },
+  })
+})
+
+test('a run that has ended cannot be cancelled', async () => {
+  const { runs } = await create(leadsSteps)
+  const { id } = runOf(await api.send('POST', runs, { payload: [] }))
+  expect(await api.send('POST', `/v1/runs/${id}/cancel`)).toMatchObject({
+    status: 409,
+    body: { code: 'run_over', detail: `Run ${id} is succeeded: there is nothing to cancel.` },
+  })
+})
+
 test('runs and jobs that are not there are not found', async () => {
   const nobody = '019a0000-0000-7000-8000-000000000000'
+  expect(await api.send('POST', `/v1/runs/${nobody}/cancel`)).toMatchObject({
+    status: 404,
+    body: { code: 'run_unknown' },
+  })
   expect(await api.send('GET', `/v1/runs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'run_unknown' } })
   expect(await api.send('GET', `/v1/jobs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'job_unknown' } })
 })

@@ -136,7 +136,7 @@ export const openEngine = async () => {
       waitFor(
         async () => {
           const status = await looks.statusOf(runId)
-          return status !== 'running' && status
+          return status !== 'running' && status !== 'cancelling' && status
         },
         { describe: () => looks.jobs(runId) },
       ),

@@ -1,11 +1,11 @@
 import { waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
-import { settleWaitingRuns } from '../src/index.ts'
+import { carryOnCancels, settleWaitingRuns } from '../src/index.ts'
 import { type Engine, openEngine } from './engine.ts'
 
 /**
- * An engine for the tests of a file. After each test its workers are stopped, the sweep has its turn, and then nothing
- * may be stuck and nothing lost or doubled, whatever the test was about.
+ * An engine for the tests of a file. After each test its workers are stopped, the sweeps have their turn, and then
+ * nothing may be stuck and nothing lost or doubled, whatever the test was about.
  */
 export const useEngine = (give: (engine: Engine) => void): void => {
   let engine: Engine | undefined
@@ -21,6 +21,7 @@ export const useEngine = (give: (engine: Engine) => void): void => {
 
 const expectConserved = async (engine: Engine): Promise<void> => {
   await engine.stopWorkers()
+  await carryOnCancels(engine.em())
   while ((await settleWaitingRuns(engine.em(), 1_000)) > 0);
   expect(await engine.untrueCounters(), 'counters that differ from their rows').toEqual([])
   expect(await engine.unconserved(), 'jobs that are lost or doubled').toEqual([])

@@ -1,4 +1,5 @@
 import { type InferEntity, defineEntity, p } from '@mikro-orm/postgresql'
+import { runStatuses } from '../run/run-status.ts'
 
 /** One pass of a payload through one version of a workflow. */
 export const WorkflowRun = defineEntity({
@@ -11,7 +12,7 @@ export const WorkflowRun = defineEntity({
     trigger: p.enum(['cron', 'manual']),
     /** A start under a key that the workflow has seen is the run it began then. */
     idempotencyKey: p.text(),
-    status: p.enum(['running', 'cancelling', 'succeeded', 'failed', 'cancelled', 'skipped']),
+    status: p.enum(runStatuses),
     createdAt: p.datetime().defaultRaw('now()'),
     finishedAt: p.datetime().nullable(),
   },

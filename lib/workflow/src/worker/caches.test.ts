@@ -15,6 +15,7 @@ const jobOf = (version: number, stepId = 'step'): FoundJob => ({
   traceparent: 'trace',
   workflowId: 'workflow',
   version,
+  runStatus: 'running',
 })
 
 test('jobs of a version that come at the same moment read its steps once', async () => {

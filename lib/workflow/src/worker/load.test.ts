@@ -21,6 +21,7 @@ const found: FoundJob = {
   traceparent: 'trace',
   workflowId: 'workflow',
   version: 3,
+  runStatus: 'running',
 }
 
 const step: StepOfRun = { ...aStep, version: 3 }
@@ -68,6 +69,18 @@ test('a job is run only while it is on the belt, and any other status says why n
 test('a job that is in the queue of another function is dropped', () => {
   const other = { ...step, functionName: 'Other' }
   expect(readDelivery(found, other, delivery, fn)).toEqual({ kind: 'drop', reason: 'queue of another function' })
+})
+
+test('a job of a run that is being cancelled ends cancelled without an attempt, whoever held it before', () => {
+  const cancelling: FoundJob = { ...found, runStatus: 'cancelling' }
+  const end = { kind: 'end', job: onBelt, ending: { kind: 'cancelled' } }
+  expect(readDelivery(cancelling, step, delivery, fn)).toEqual(end)
+  expect(readDelivery(cancelling, undefined, delivery, fn)).toEqual(end)
+  expect(readDelivery({ ...cancelling, status: 'running', claim: 'theirs' }, step, delivery, fn)).toEqual({
+    ...end,
+    job: { ...onBelt, claim: 'theirs' },
+  })
+  expect(readDelivery({ ...cancelling, status: 'failed' }, step, delivery, fn)).toMatchObject({ kind: 'drop' })
 })
 
 test('a job whose step is gone ends failed', () => {

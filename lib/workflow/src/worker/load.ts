@@ -39,12 +39,13 @@ export const readDelivery = (
   const reason = reasonToDrop(found, delivery.reference.seq)
   if (found === undefined || reason !== null) return { kind: 'drop', reason: reason ?? 'unknown job' }
   const job = { ...onBelt(found), functionName: fn.name }
+  // Whoever put it here, its own queue has the message that counts.
+  if (step !== undefined && step.functionName !== fn.name) return { kind: 'drop', reason: 'queue of another function' }
+  if (found.runStatus === 'cancelling') return { kind: 'end', job, ending: { kind: 'cancelled' } }
   if (step === undefined) {
     const message = `version ${found.version} of workflow ${found.workflowId} has no step ${found.stepId}`
     return { kind: 'end', job, ending: { kind: 'failed', error: jobError('step_unknown', message) } }
   }
-  // Whoever put it here, its own queue has the message that counts.
-  if (step.functionName !== fn.name) return { kind: 'drop', reason: 'queue of another function' }
   return {
     kind: 'run',
     job: { ...job, payload: found.payload ?? null, step },

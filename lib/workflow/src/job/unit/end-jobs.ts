@@ -69,7 +69,8 @@ const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
     output: ending.kind === 'succeeded' && ending.placed.kind === 'output' ? ending.placed.output : null,
     error: 'error' in ending ? ending.error : null,
     delay_ms: ending.kind === 'requeued' ? ending.delayMs : null,
-    elapsed_ms: elapsedMs,
+    // Null for one that nobody tried.
+    elapsed_ms: ending.kind === 'cancelled' && elapsedMs === 0 ? null : elapsedMs,
   }
 }
 

@@ -3,6 +3,7 @@ import type { Root } from '../../trace/begin-trace.ts'
 import type { FinishedJob } from '../held-job.ts'
 import { type NewJob, newJob } from '../new-job.ts'
 import { jsonOf } from './json-of.ts'
+import type { PlacedChild } from './place-children.ts'
 
 /** A job that another one's end brings about, and whose queue it goes into; `inherits`: with its parent's payload. */
 export type Child = NewJob & Root & { functionName: string; inherits: boolean }
@@ -28,18 +29,19 @@ export const childrenOf = ({ job, ending, place }: FinishedJob): Child[] => {
   }
 }
 
-/** Writes jobs that are on the belt from the commit on, all in one statement. JSON's null is SQL's. */
-export const insertChildren = async (tx: Queryable, children: readonly Child[]): Promise<void> => {
+/** Writes jobs at the places that they were given, all in one statement. JSON's null is SQL's. */
+export const insertChildren = async (tx: Queryable, children: readonly PlacedChild[]): Promise<void> => {
   if (children.length === 0) return
   await tx.query(insertChildrenSql, [jsonOf(children.map(rowOf))])
 }
 
-const rowOf = ({ id, runId, stepId, parentId, itemIndex, payload, traceparent, inherits }: Child) => ({
+const rowOf = ({ id, runId, stepId, parentId, itemIndex, status, payload, traceparent, inherits }: PlacedChild) => ({
   id,
   run_id: runId,
   step_id: stepId,
   parent_id: parentId,
   item_index: itemIndex,
+  status,
   payload,
   inherits,
   traceparent,
@@ -48,11 +50,14 @@ const rowOf = ({ id, runId, stepId, parentId, itemIndex, payload, traceparent, i
 // An input that is passed on is copied from row to row: it is neither parsed nor printed again, and a function that
 // changes its payload changes nothing for the next.
 const insertChildrenSql = `
-  insert into workflow_job (id, run_id, step_id, parent_id, item_index, status, payload, traceparent)
-  select id, run_id, step_id, parent_id, item_index, 'queued',
+  insert into workflow_job (
+    id, run_id, step_id, parent_id, item_index, status, payload, traceparent, enqueued_at, finished_at)
+  select id, run_id, step_id, parent_id, item_index, status,
          case when inherits then (select parent.payload from workflow_job parent where parent.id = child.parent_id)
               else payload end,
-         traceparent
+         traceparent,
+         case when status = 'queued' then now() end,
+         case when status = 'cancelled' then clock_timestamp() end
   from jsonb_to_recordset($1::jsonb) as child(
-    id uuid, run_id uuid, step_id uuid, parent_id uuid, item_index int, payload jsonb, inherits boolean,
-    traceparent text)`
+    id uuid, run_id uuid, step_id uuid, parent_id uuid, item_index int, status text, payload jsonb,
+    inherits boolean, traceparent text)`

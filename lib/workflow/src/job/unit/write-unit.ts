@@ -5,7 +5,8 @@ import type { FinishedJob } from '../held-job.ts'
 import { jobMessage } from '../new-job.ts'
 import { endJobs } from './end-jobs.ts'
 import { type CounterMove, gatherMoves, moveCounters } from './move-counters.ts'
-import { type Child, childrenOf, insertChildren } from './write-children.ts'
+import { type PlacedChild, placeChildren } from './place-children.ts'
+import { childrenOf, insertChildren } from './write-children.ts'
 import { writeHistory } from './write-history.ts'
 
 /** What is written together: the ends of attempts. */
@@ -29,7 +30,7 @@ export const writeUnit = async (em: EntityManager, { ends }: Unit, by: By): Prom
   const tx = queryable(em)
   const won = await endJobs(tx, ends, by.worker)
   await writeHistory(tx, won, by.worker)
-  const children = [...won].flatMap(childrenOf)
+  const children = await placeChildren(tx, [...won].flatMap(childrenOf))
   // All children go on the belt. A window that lets only some would need the counters' lock from here on.
   await insertChildren(tx, children)
   await enqueue(em, messagesOf(won, children), { lane: by.lane })
@@ -40,21 +41,25 @@ export const writeUnit = async (em: EntityManager, { ends }: Unit, by: By): Prom
   return { won, maybeOver, created }
 }
 
-const messagesOf = (won: ReadonlySet<FinishedJob>, children: readonly Child[]): OutboxMessage[] => {
+const messagesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChild[]): OutboxMessage[] => {
   const messages: OutboxMessage[] = []
   for (const { job, ending } of won) {
     if (ending.kind !== 'requeued') continue
     messages.push(jobMessage(job.functionName, { ...job, seq: job.seq + 1, delayMs: ending.delayMs }))
   }
-  for (const child of children) messages.push(jobMessage(child.functionName, { ...child, seq: 1 }))
+  for (const child of children) {
+    if (child.status === 'queued') messages.push(jobMessage(child.functionName, { ...child, seq: 1 }))
+  }
   return messages
 }
 
-const movesOf = (won: ReadonlySet<FinishedJob>, children: readonly Child[]): CounterMove[] => {
+const movesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChild[]): CounterMove[] => {
   const moves = gatherMoves()
   for (const { job, ending } of won) {
     if (ending.kind !== 'requeued') moves.add(job.runId, job.stepId, { belt: -1, [ending.kind]: 1 })
   }
-  for (const child of children) moves.add(child.runId, child.stepId, { belt: 1 })
+  for (const { runId, stepId, status } of children) {
+    moves.add(runId, stepId, status === 'queued' ? { belt: 1 } : { cancelled: 1 })
+  }
   return moves.all()
 }

@@ -10,7 +10,9 @@ export const endRuns = async (tx: Queryable, runIds: readonly string[]): Promise
 const endRunsSql = `
   update workflow_run run
   set finished_at = clock_timestamp(),
-      status = case when counted.failed > 0 then 'failed' else 'succeeded' end
+      status = case when run.status = 'cancelling' then 'cancelled'
+                    when counted.failed > 0 then 'failed'
+                    else 'succeeded' end
   from (
     select run_id, sum(staged + belt) as open, sum(failed) as failed
     from workflow_run_step where run_id = any ($1::uuid[])

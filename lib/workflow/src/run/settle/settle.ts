@@ -4,8 +4,8 @@ import * as z from 'zod'
 import { endRuns } from './end-runs.ts'
 
 /**
- * Brings runs to where their counters say that they are: those of which nothing is open any more are ended. Returns
- * which. Calling it too often or for the wrong runs changes nothing, so a commit only hints at it and a sweep repeats
+ * Brings runs to where their counters say that they are: those of which nothing is open any more are ended, `cancelled`
+ * if that was asked for. Returns which. Calling it too often or for the wrong runs changes nothing, so a commit only hints at it and a sweep repeats
  * it wherever a hint was lost.
  *
  * Locks: the rows of the runs alone, in the order of their ids. New jobs of a run come only from its open ones, in the
@@ -17,7 +17,8 @@ export const settle = async (em: EntityManager, runIds: readonly string[]): Prom
   return em.transactional(async (em) => {
     const tx = queryable(em)
     const { rows } = await tx.query(
-      `select id from workflow_run where id = any ($1::uuid[]) and status = 'running' order by id for no key update`,
+      `select id from workflow_run where id = any ($1::uuid[]) and status in ('running', 'cancelling')
+       order by id for no key update`,
       [runIds],
     )
     const open = runRows.parse(rows).map(({ id }) => id)
@@ -26,13 +27,13 @@ export const settle = async (em: EntityManager, runIds: readonly string[]): Prom
 }
 
 /**
- * Settles the runs of which nothing is open but which still say `running`, the oldest first, at most `limit`; returns
- * how many were ended. A worker that dies between its commit and its hint leaves such a run.
+ * Settles the runs of which nothing is open but which are not ended, the oldest first, at most `limit`; returns how many
+ * were ended. A worker that dies between its commit and its hint leaves such a run.
  */
 export const settleWaitingRuns = async (em: EntityManager, limit: number): Promise<number> => {
   const { rows } = await queryable(em).query(
     `select run.id from workflow_run run
-     where run.status = 'running'
+     where run.status in ('running', 'cancelling')
        and not exists (select from workflow_run_step where run_id = run.id and staged + belt > 0)
      order by run.id
      limit $1`,

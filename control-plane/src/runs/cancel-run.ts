@@ -1,0 +1,23 @@
+import { cancelRun } from '@esteira/workflow'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { ControlPlaneError } from '../errors.ts'
+
+/**
+ * Cancels a run as far as that goes at once; the duty does the rest. A run that is being cancelled, or was, stays so.
+ *
+ * @throws ControlPlaneError `run_unknown`, or `run_over` for one that ended otherwise.
+ */
+export const cancelRunNow = async (em: EntityManager, id: string): Promise<void> => {
+  const status = await cancelRun(em, id)
+  switch (status) {
+    case null:
+      throw new ControlPlaneError('run_unknown', `There is no run ${id}.`)
+    case 'succeeded':
+    case 'failed':
+    case 'skipped':
+      throw new ControlPlaneError('run_over', `Run ${id} is ${status}: there is nothing to cancel.`)
+    case 'running':
+    case 'cancelling':
+    case 'cancelled':
+  }
+}

@@ -1,0 +1,48 @@
+import { queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+import { type RunStatus, runStatuses } from './run-status.ts'
+import { fromTheStart, cancelAllJobs, cancelJobs } from './settle/cancel-jobs.ts'
+import { settle } from './settle/settle.ts'
+
+/**
+ * Cancels a run, and resolves to the status that it has then; null if there is no such run, and its end for one that is
+ * over. A run of a few jobs that wait is `cancelled` at once. Otherwise it is `cancelling`: its functions are told to
+ * end, and `carryOnCancels` does the rest.
+ */
+export const cancelRun = async (em: EntityManager, runId: string): Promise<RunStatus | null> => {
+  const status = await beginCancel(em, runId)
+  if (status !== 'cancelling') return status
+  await cancelJobs(em, runId, fromTheStart)
+  const ended = await settle(em, [runId])
+  return ended.length === 0 ? status : 'cancelled'
+}
+
+/**
+ * Marks a run `cancelling`, in a commit of its own: from then on its jobs stage no others, and whatever is cut short
+ * behind this is taken up again. Resolves to the status that the run has.
+ */
+export const beginCancel = async (em: EntityManager, runId: string): Promise<RunStatus | null> => {
+  const db = queryable(em)
+  await db.query(`update workflow_run set status = 'cancelling' where id = $1 and status = 'running'`, [runId])
+  const { rows } = await db.query(`select status from workflow_run where id = $1`, [runId])
+  return statusRows.parse(rows)[0]?.status ?? null
+}
+
+/**
+ * Takes up the cancels that are not through, the oldest first: of each run all that waits is cancelled, and the run ends
+ * when nothing is open. A run with functions that still run stays for the next time. Returns how many jobs were
+ * cancelled.
+ */
+export const carryOnCancels = async (em: EntityManager): Promise<number> => {
+  const { rows } = await queryable(em).query(`select id from workflow_run where status = 'cancelling' order by id`, [])
+  let jobs = 0
+  for (const { id } of runRows.parse(rows)) {
+    jobs += await cancelAllJobs(em, id)
+    await settle(em, [id])
+  }
+  return jobs
+}
+
+const statusRows = z.array(z.object({ status: z.enum(runStatuses) }))
+const runRows = z.array(z.object({ id: z.string() }))

@@ -1,5 +1,5 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
-import { cronOf, strictObject } from '@esteira/workflow'
+import { cronOf, overlaps, strictObject } from '@esteira/workflow'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf } from '../http/describe.ts'
 import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
@@ -16,6 +16,7 @@ const cronJobDocument = strictObject({
   timeZone: z.string().nullable(),
   enabled: z.boolean().openapi({ description: 'Of the workflow' }),
   suspended: z.boolean().openapi({ description: 'Of the step' }),
+  overlap: z.enum(overlaps).nullable().openapi({ description: 'What a tick does while a run is open' }),
   fault: z.string().nullable().openapi({ description: 'Why it cannot tick' }),
   lastTick: strictObject({ runId: z.uuid(), status: z.string(), at: z.iso.datetime() }).nullable(),
   nextTick: z.iso.datetime().nullable(),
@@ -73,6 +74,7 @@ const documentOf = (step: CronStep, last: LastTick | undefined, now: Date): z.ou
     timeZone: config?.timeZone ?? null,
     enabled,
     suspended,
+    overlap: config?.overlap ?? null,
     fault,
     lastTick: last === undefined ? null : { runId: last.runId, status: last.status, at: last.at.toISOString() },
     nextTick: next?.toISOString() ?? null,

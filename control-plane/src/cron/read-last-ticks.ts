@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import type { CronStep } from './read-cron-steps.ts'
 
-/** The newest run that a tick of a step began. */
+/** The newest run that a tick of a step began, or that it skipped. */
 export type LastTick = { runId: string; status: string; at: Date }
 
 /** The last ticks of steps, by step id; steps that never ticked are missing. */
@@ -20,7 +20,8 @@ export const readLastTicks = async (
   )
 }
 
-// A run does not name the step it began at; its first job, the one without a parent, does.
+// A run does not name the step it began at; its first job, the one without a parent, does. One that was skipped has no
+// job, and counters of that step alone.
 const lastTicksSql = `
   select step.step_id as "stepId", run.id as "runId", run.status,
          (extract(epoch from run.created_at) * 1000)::float8 as ms
@@ -29,10 +30,12 @@ const lastTicksSql = `
     select run.id, run.status, run.created_at
     from workflow_run run
     where run.workflow_id = step.workflow_id and run.trigger = 'cron'
-      and exists (
+      and case when run.status = 'skipped' then exists (
+        select from workflow_run_step counted where counted.run_id = run.id and counted.step_id = step.step_id
+      ) else exists (
         select from workflow_job job
         where job.run_id = run.id and job.step_id = step.step_id and job.parent_id is null
-      )
+      ) end
     order by run.id desc
     limit 1
   ) run`

@@ -162,6 +162,20 @@ test('a config that nobody could have saved is told once and hinders no other st
   })
 })
 
+test('a tick that is skipped is a run that the client sees, and the last tick of its step', async () => {
+  const { id, steps } = await save({}, [cronStep({ overlap: 'skip' }), ...leadsSteps.slice(1)])
+  await api.send('POST', `/v1/workflows/${id}/runs`)
+  await saveEarlier(id, 100)
+  start()
+  await waitFor(() => fired().length > 0, { deadlineMs: 20_000, describe: () => events })
+  expect(await runs()).toMatchObject([{ status: 'running' }, { status: 'skipped' }])
+  const { items } = cronJobs.parse((await api.send('GET', '/v1/cron-jobs')).body)
+  expect(items.find(({ stepId }) => stepId === steps[0]?.id)).toMatchObject({
+    overlap: 'skip',
+    lastTick: { status: 'skipped' },
+  })
+})
+
 test('the list of cron steps tells the last tick of each and the next', async () => {
   const { id, steps } = await save({}, [
     cronStep(),
@@ -184,6 +198,7 @@ test('the list of cron steps tells the last tick of each and the next', async ()
     timeZone: 'UTC',
     enabled: true,
     suspended: false,
+    overlap: 'allow',
     fault: null,
     lastTick: { status: 'running', at: expect.any(String) },
     nextTick: expect.stringMatching(/:00\.000Z$/),

@@ -109,6 +109,9 @@ test('a CronJob is checked by its own schema, schedule and zone included', () =>
     '/schedule',
     '/timeZone',
   ])
+  expect(cronJob({ schedule: '@daily', overlap: 'skp' })).toEqual([
+    { pointer: '/overlap', message: 'must be one of "allow", "skip", "cancel", "skp" came, did you mean "skip"?' },
+  ])
 })
 
 test('a misspelt member of a CronJob hides no fault of its schedule and zone', () => {

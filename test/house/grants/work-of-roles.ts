@@ -8,6 +8,7 @@ import { queryable, registerLane } from '../../../lib/outbox/src/index.ts'
 import { openControlSession } from '../../../lib/outbox/src/relay/own/control-session.ts'
 import { tendRegister } from '../../../lib/outbox/src/relay/own/tend-register.ts'
 import {
+  carryOnCancels,
   cronJobFunction,
   openOrm,
   openRun,
@@ -30,7 +31,7 @@ export type Work = (url: string, place: Place) => Promise<void>
 
 /** A tick that begins a run, and one whose payload turns out not to fit. */
 const cronJob: Work = async (url, { admin }) => {
-  const { workflowId, stepId } = await saveLeads(admin)
+  const { workflowId, stepId } = await saveLeads(admin, { overlap: 'skip' })
   await withOrm(url, async (fork) => {
     const lane = await registerLane(queryable(fork()), randomUUID())
     const at = { lane, worker: 'cron-job' }
@@ -133,6 +134,8 @@ const controlPlane: Work = async (url) => {
     await ask(api, 'GET', `/v1/jobs/${job?.id}/attempts`)
     const lists = ['workflows', 'jobs', 'functions', 'cron-jobs'].map((list) => `/v1/${list}`)
     for (const read of [path, `${path}/runs`, `/v1/runs/${runId}`, ...lists]) await ask(api, 'GET', read)
+    await ask(api, 'POST', `/v1/runs/${runId}/cancel`)
+    await carryOnCancels(api.orm.em.fork())
     await settleWaitingRuns(api.orm.em.fork(), 100)
     await ask(api, 'DELETE', path)
   } finally {
@@ -168,8 +171,10 @@ const ask = async (api: Api, method: string, path: string, body?: unknown): Prom
   throw new Error(`${method} ${path}: ${JSON.stringify(answer.body)}`)
 }
 
-const saveLeads = async (api: Api): Promise<{ workflowId: string; stepId: string }> => {
-  const saved = await ask(api, 'POST', '/v1/workflows', { name: randomUUID(), steps: leadsSteps })
+const saveLeads = async (api: Api, config: object = {}): Promise<{ workflowId: string; stepId: string }> => {
+  const [tick, ...others] = leadsSteps
+  const drafts = [{ ...tick, config: { ...tick?.config, ...config } }, ...others]
+  const saved = await ask(api, 'POST', '/v1/workflows', { name: randomUUID(), steps: drafts })
   const { id: workflowId, steps } = z.object({ id: z.uuid(), steps: z.tuple([idSchema], idSchema) }).parse(saved)
   return { workflowId, stepId: steps[0].id }
 }

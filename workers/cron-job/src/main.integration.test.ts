@@ -107,6 +107,21 @@ test('a second pod of the same tick changes nothing, not even at the same moment
   expect(await jobsOf(workflowId)).toHaveLength(4)
 })
 
+test('a tick that must not begin beside the run before is a skipped run, and told', async () => {
+  const { workflowId, stepId } = await saveWorkflow({ config: { schedule: '* * * * *', overlap: 'skip' } })
+  const first = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'first' }
+  expect(await tick(first)).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.fired"') })
+  expect(await tick({ ...first, ESTEIRA_TICK_KEY: 'second' })).toMatchObject({
+    code: 0,
+    said: expect.stringContaining('"event":"tick.skipped"'),
+  })
+  const runs = await runOn(
+    database.url,
+    `select status from workflow_run where workflow_id = '${workflowId}' order by id`,
+  )
+  expect(runs).toEqual([{ status: 'running' }, { status: 'skipped' }])
+})
+
 test('a payload that is no array fails the run of a multiple step, which is recorded and told', async () => {
   const { workflowId, stepId } = await saveWorkflow({ outputType: 'multiple' })
   expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({

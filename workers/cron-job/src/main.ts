@@ -45,12 +45,12 @@ const fire = async (
     const postgres = { what: 'Postgres', url: databaseUrl, log, signal, mayPass: isTransient }
     const lane = await untilAvailable(postgres, () => registerLane(queryable(orm.em.fork()), config.lane))
     const tick: Tick = { stepId, key, lane, worker: config.lane }
-    const { runId, created, error } = await fireTick(orm.em.fork(), tick)
+    const { runId, created, skipped, error } = await fireTick(orm.em.fork(), tick)
     if (error !== null) {
       log.error({ event: 'tick.failed', ...fields, runId, code: error.code, reason: error.message })
       return tickExitCodes.payloadDoesNotFit
     }
-    log.info({ event: created ? 'tick.fired' : 'tick.seen', ...fields, runId })
+    log.info({ event: skipped ? 'tick.skipped' : created ? 'tick.fired' : 'tick.seen', ...fields, runId })
     return exitCodes.ok
   } catch (error) {
     // Asked to stop before the tick was written: whoever started it must know that it was not.

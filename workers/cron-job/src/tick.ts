@@ -15,7 +15,8 @@ export type Tick = { stepId: string; key: string; lane: number; worker: string }
 
 /**
  * Fires a tick: reads the step as its workflow has it now, takes the first payload from its config, and begins a run
- * under the tick's key. A second tick with the same key changes nothing.
+ * under the tick's key. A second tick with the same key changes nothing. Whether it begins while another run of the
+ * workflow is open, the step's `overlap` says.
  *
  * @throws WorkflowError `step_unknown`, `step_deleted`, `workflow_disabled` or `config_invalid`; nothing is written then.
  */
@@ -41,6 +42,7 @@ export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun
     trigger: 'cron',
     idempotencyKey: tick.key,
     payload: config.data.payload ?? null,
+    overlap: config.data.overlap,
     lane: tick.lane,
     worker: tick.worker,
   })

@@ -2,6 +2,7 @@ import { Cron } from 'croner'
 import * as z from 'zod'
 import { strictObject } from '../faults/faults-of-issues.ts'
 import { plainJsonSchema } from '../function/json-schema.ts'
+import { overlaps } from '../run/overlap.ts'
 
 /** The function whose steps Kubernetes (or the local scheduler) fires. It has no queue: its ticks begin runs. */
 export const cronJobFunctionName = 'CronJob'
@@ -17,6 +18,8 @@ export const cronJobConfig = strictObject({
   /** How late a missed tick may still be fired, in seconds. */
   startingDeadlineSeconds: z.int().min(10).max(86_400).default(120),
   suspend: z.boolean().default(false),
+  /** What a tick does while a run of the workflow is open. */
+  overlap: z.enum(overlaps).default('allow'),
 })
 export type CronJobConfig = z.infer<typeof cronJobConfig>
 

@@ -1,4 +1,4 @@
-import { enqueue, queryable } from '@esteira/outbox'
+import { enqueue, type Queryable, queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { Span } from '@opentelemetry/api'
 import { v7 as uuidv7 } from 'uuid'
@@ -11,6 +11,7 @@ import { placeResult } from '../job/place-result.ts'
 import { writeUnit } from '../job/unit/write-unit.ts'
 import { type JobError, WorkflowJob } from '../model/workflow-job.ts'
 import { loadSteps } from './load-steps.ts'
+import { applyOverlap, lockWorkflow, type Overlap } from './overlap.ts'
 import { settle } from './settle/settle.ts'
 
 /** What begins a run. `lane` is the outbox lane of the process that begins it. */
@@ -22,15 +23,20 @@ export type RunStart = {
   payload: unknown
   lane: number
   worker: string
+  /** What it does while another run of the workflow is open; `allow` unless given. */
+  overlap?: Overlap
 }
 
-/** The run of a key. `created` is false when the key had begun it before; `error` is why its first job failed at once. */
-export type OpenedRun = { runId: string; created: boolean; error: JobError | null }
+/**
+ * The run of a key. `created` is false when the key had written it before, `skipped` says that it is there but did not
+ * begin, and `error` is why its first job failed at once.
+ */
+export type OpenedRun = { runId: string; created: boolean; skipped: boolean; error: JobError | null }
 
 /**
  * Begins a run at a step, in one unit of work: the run, its counters, its first job, and the message for it. A CronJob
  * step has nothing to wait for: its job is over at once and the next step's jobs are written in the same commit. The
- * same key never begins a second run.
+ * same key never begins a second run. One that must not begin beside another is a row too, `skipped` and without jobs.
  *
  * @throws WorkflowError `step_unknown` when the version has no such step.
  */
@@ -38,7 +44,7 @@ export const openRun = async (em: EntityManager, start: RunStart): Promise<Opene
   const { spans, ...opened } = await em.transactional((em) => writeRun(em, start))
   for (const span of spans) span.end()
   // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.
-  if (opened.created) await settle(em, [opened.runId])
+  if (opened.created && !opened.skipped) await settle(em, [opened.runId])
   return opened
 }
 
@@ -52,9 +58,18 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun &
       `version ${start.workflow.version} of workflow ${start.workflow.id} has no step ${start.stepId}`,
     )
   }
-  const run = await insertRun(em, start)
-  if (!run.created) return { runId: run.id, created: false, error: null, spans: [] }
-  await insertCounters(em, run.id, steps, step)
+  const tx = queryable(em)
+  const overlap = start.overlap ?? 'allow'
+  if (overlap !== 'allow') await lockWorkflow(tx, start.workflow.id)
+  const run = await insertRun(tx, start)
+  const opened = { runId: run.id, created: run.created, skipped: false, error: null, spans: [] }
+  if (!run.created) return opened
+  if ((await applyOverlap(tx, { id: run.id, workflowId: start.workflow.id }, overlap)) === 'skipped') {
+    // The one row that says where it would have begun.
+    await insertCounters(tx, run.id, [step], null)
+    return { ...opened, skipped: true }
+  }
+  await insertCounters(tx, run.id, steps, step)
   const first = { runId: run.id, stepId: step.id, parentId: null, itemIndex: null, payload: start.payload }
   const { created: root, ...job } = newJob(first, step.functionName)
   // JSON's null is SQL's.
@@ -62,15 +77,14 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun &
   await em.flush()
   if (step.functionName !== cronJobFunctionName) {
     await enqueue(em, jobMessage(step.functionName, { ...job, seq: 1 }), { lane: start.lane })
-    return { runId: run.id, created: true, error: null, spans: [root] }
+    return { ...opened, spans: [root] }
   }
   const ending = produce(step, start.payload)
   const produced = { ...job, functionName: step.functionName, seq: 1, claim: null, attempt: 0 }
   // Nobody processes it: what its children come from is its beginning.
   const ends = [{ job: produced, ending, elapsedMs: 0, place: root.spanContext() }]
   const { created } = await writeUnit(em, { ends }, start)
-  const error = ending.kind === 'failed' ? ending.error : null
-  return { runId: run.id, created: true, error, spans: [root, ...created] }
+  return { ...opened, error: ending.kind === 'failed' ? ending.error : null, spans: [root, ...created] }
 }
 
 /** A producer's result is its payload. */
@@ -83,8 +97,7 @@ const produce = (step: StepOfRun, payload: unknown): Exclude<Ending, { kind: 're
   }
 }
 
-const insertRun = async (em: EntityManager, start: RunStart): Promise<{ id: string; created: boolean }> => {
-  const tx = queryable(em)
+const insertRun = async (tx: Queryable, start: RunStart): Promise<{ id: string; created: boolean }> => {
   const id = uuidv7()
   const inserted = await tx.query(
     `insert into workflow_run (id, workflow_id, version, trigger, idempotency_key, status)
@@ -102,14 +115,14 @@ const insertRun = async (em: EntityManager, start: RunStart): Promise<{ id: stri
 }
 
 const insertCounters = async (
-  em: EntityManager,
+  tx: Queryable,
   runId: string,
   steps: readonly StepOfRun[],
-  first: StepOfRun,
+  first: StepOfRun | null,
 ): Promise<void> => {
-  await queryable(em).query(
+  await tx.query(
     `insert into workflow_run_step (run_id, step_id, belt)
-     select $1, step_id, case when step_id = $3 then 1 else 0 end from unnest($2::uuid[]) as step_id`,
-    [runId, steps.map(({ id }) => id), first.id],
+     select $1, step_id, case when step_id = $3::uuid then 1 else 0 end from unnest($2::uuid[]) as step_id`,
+    [runId, steps.map(({ id }) => id), first?.id ?? null],
   )
 }

@@ -1,0 +1,58 @@
+import type { Queryable } from '@esteira/outbox'
+import * as z from 'zod'
+
+/**
+ * What a start does while another run of the workflow is open: begins beside it, begins none, or begins and has the
+ * other ones cancelled.
+ */
+export const overlaps = ['allow', 'skip', 'cancel'] as const
+export type Overlap = (typeof overlaps)[number]
+
+/**
+ * Takes the workflow's row, so that starts that look at what is open come one after the other: of two at the same moment
+ * the second sees the run of the first.
+ *
+ * Locks: the row, against saves as well, until the transaction ends. It is the first lock of its transaction.
+ */
+export const lockWorkflow = async (tx: Queryable, workflowId: string): Promise<void> => {
+  await tx.query(`select from workflow where id = $1 for no key update`, [workflowId])
+}
+
+/**
+ * Does what a new run's `overlap` asks for, in the transaction that wrote its row; `skipped` if it must not begin, and
+ * then the row says so. The others are only marked here: their cancel is carried on once this has committed.
+ *
+ * Locks: the rows of the open runs, in the order of their ids, as settling does.
+ */
+export const applyOverlap = async (
+  tx: Queryable,
+  run: { id: string; workflowId: string },
+  overlap: Overlap,
+): Promise<'begun' | 'skipped'> => {
+  if (overlap === 'allow') return 'begun'
+  if (overlap === 'cancel') {
+    await tx.query(cancelOthersSql, [run.workflowId, run.id])
+    return 'begun'
+  }
+  const { rows } = await tx.query(skipSql, [run.workflowId, run.id])
+  return skippedRows.parse(rows).length === 0 ? 'begun' : 'skipped'
+}
+
+const cancelOthersSql = `
+  with open as (
+    select id from workflow_run
+    where workflow_id = $1 and id <> $2 and status = 'running'
+    order by id
+    for no key update
+  )
+  update workflow_run run set status = 'cancelling' from open where run.id = open.id and run.status = 'running'`
+
+const skipSql = `
+  update workflow_run set status = 'skipped', finished_at = now()
+  where id = $2 and exists (
+    select from workflow_run other
+    where other.workflow_id = $1 and other.id <> $2 and other.status in ('running', 'cancelling')
+  )
+  returning id`
+
+const skippedRows = z.array(z.object({ id: z.string() }))

@@ -230,6 +230,7 @@ create table workflow_run_step (
   succeeded bigint not null default 0,
   failed bigint not null default 0,
   cancelled bigint not null default 0,
+  released_to uuid,
   constraint workflow_run_step_pkey PRIMARY KEY (run_id, step_id),
   constraint workflow_run_step_belt_check CHECK ((belt >= 0)),
   constraint workflow_run_step_cancelled_check CHECK ((cancelled >= 0)),
@@ -264,3 +265,10 @@ create table workflow_step (
   constraint workflow_step_workflow_id_fkey FOREIGN KEY (workflow_id) REFERENCES workflow(id)
 );
 CREATE TRIGGER workflow_step_is_final BEFORE UPDATE ON public.workflow_step FOR EACH ROW EXECUTE FUNCTION workflow_step_is_final();
+
+create table workflow_waiting (
+  run_id uuid not null,
+  step_id uuid not null,
+  job_id uuid not null,
+  constraint workflow_waiting_pkey PRIMARY KEY (run_id, step_id, job_id)
+);

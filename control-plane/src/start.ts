@@ -8,6 +8,7 @@ import type { Config } from './config.ts'
 import { startScheduler } from './cron/scheduler.ts'
 import type { TickProgram } from './cron/tick-runner.ts'
 import { startCancellingRuns } from './duties/cancel-runs.ts'
+import { startReleasingJobs } from './duties/release-jobs.ts'
 import { startSettlingRuns } from './duties/settle-runs.ts'
 import { ControlPlaneError } from './errors.ts'
 import { createApp } from './http/app.ts'
@@ -43,7 +44,11 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
   }
   try {
     const lane = await untilRegistered(orm, config, log, signal)
-    parts.push(startSettlingRuns(orm, observe), startCancellingRuns(orm, observe))
+    parts.push(
+      startSettlingRuns(orm, observe),
+      startCancellingRuns(orm, observe),
+      startReleasingJobs(orm, lane, observe),
+    )
     const scheduler =
       cron === null
         ? null

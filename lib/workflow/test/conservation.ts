@@ -11,13 +11,14 @@ export const openConservation = (query: Query) => ({
 
   /**
    * Jobs whose children are not those that their step gives; runs without one root; runs that ended too soon; jobs of
-   * which an attempt is in no history.
+   * which an attempt is in no history; staged jobs of which nobody knows that they wait, and others that are said to.
    */
   unconserved: async (): Promise<unknown[]> => [
     ...(await query(falseChildrenSql)),
     ...(await query(falseRootsSql)),
     ...(await query(endedTooSoonSql)),
     ...(await query(forgottenAttemptsSql)),
+    ...(await query(falselyWaitingSql)),
   ],
 })
 
@@ -63,6 +64,13 @@ const falseRootsSql = `
   where run.status <> 'skipped'
   group by run.id
   having count(job.id) <> 1`
+
+const falselyWaitingSql = `
+  select job.id as "jobId", job.status, waiting.job_id as "waits"
+  from (select id, run_id, step_id, status from workflow_job where status = 'staged') job
+  full join workflow_waiting waiting
+    on waiting.run_id = job.run_id and waiting.step_id = job.step_id and waiting.job_id = job.id
+  where job.id is null or waiting.job_id is null`
 
 const endedTooSoonSql = `
   select run.id, run.status, job.id as "jobId", job.status as "jobStatus"

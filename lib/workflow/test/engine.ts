@@ -74,6 +74,8 @@ export const openEngine = async () => {
   return {
     ...at,
     broker,
+    /** The number of the lane that every worker writes to. */
+    laneId,
     em: () => orm.em.fork(),
     query,
     ...looks,

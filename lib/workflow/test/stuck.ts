@@ -1,16 +1,19 @@
 import type { Broker } from '@esteira/test/support'
 import * as z from 'zod'
+import { defaultWindow, lowWater } from '../src/run/settle/window.ts'
 
 /** One statement on the database. */
 type Query = (text: string, values?: unknown[]) => Promise<unknown[]>
 
 /**
  * What waits although nothing will ever move it, while no worker is at work: open runs without an open job, jobs on the
- * belt whose message is neither in the outbox nor in a queue, and messages for later of jobs that are not there.
+ * belt whose message is neither in the outbox nor in a queue, messages for later of jobs that are not there, and jobs
+ * behind a window of which half is free.
  */
 export const findStuck = async (query: Query, broker: Broker): Promise<unknown[]> => [
   ...(await query(openRunsSql)),
   ...(await query(laterSql)),
+  ...(await query(behindSql, [lowWater(defaultWindow)])),
   ...(await jobsWithoutMessage(query, broker)),
 ]
 
@@ -18,6 +21,11 @@ const openRunsSql = `
   select run.id as "openRun" from workflow_run run
   where run.finished_at is null
     and not exists (select from workflow_job job where job.run_id = run.id and job.finished_at is null)`
+
+const behindSql = `
+  select counted.run_id as "runWithRoom", counted.step_id, counted.staged, counted.belt
+  from workflow_run_step counted join workflow_run run on run.id = counted.run_id
+  where run.status = 'running' and counted.staged > 0 and counted.belt <= $1`
 
 const laterSql = `
   select message.payload as "messageForLater" from outbox_scheduled message

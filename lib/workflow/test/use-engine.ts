@@ -1,6 +1,6 @@
 import { waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
-import { carryOnCancels, settleWaitingRuns } from '../src/index.ts'
+import { carryOnCancels, releaseWaitingJobs, settleWaitingRuns } from '../src/index.ts'
 import { type Engine, openEngine } from './engine.ts'
 
 /**
@@ -22,6 +22,7 @@ export const useEngine = (give: (engine: Engine) => void): void => {
 const expectConserved = async (engine: Engine): Promise<void> => {
   await engine.stopWorkers()
   await carryOnCancels(engine.em())
+  await releaseWaitingJobs(engine.em(), { lane: engine.laneId })
   while ((await settleWaitingRuns(engine.em(), 1_000)) > 0);
   expect(await engine.untrueCounters(), 'counters that differ from their rows').toEqual([])
   expect(await engine.unconserved(), 'jobs that are lost or doubled').toEqual([])

@@ -2,16 +2,17 @@ import { queryable } from '@esteira/outbox'
 import { IsolationLevel } from '@mikro-orm/postgresql'
 import { onTestFinished } from 'vitest'
 import { openConservation } from './conservation.ts'
+import { defaultWindow } from '../src/run/settle/window.ts'
 import type { Engine } from './engine.ts'
 
-/** What a watch saw: how often it looked, and all that was not as it must be. */
+/** What a watch saw: how often it looked, and all that was not as it must be. With a window, none may be exceeded. */
 export type Watched = { looks: number; seen: unknown[] }
 
 /**
  * Checks what must hold at every moment, again and again, each time in a snapshot of its own, until it is stopped or
  * the test ends.
  */
-export const watchCounters = (engine: Engine): { stop: () => Promise<Watched> } => {
+export const watchCounters = (engine: Engine, window = defaultWindow): { stop: () => Promise<Watched> } => {
   const watched: Watched = { looks: 0, seen: [] }
   const stopping = new AbortController()
   const look = () =>
@@ -20,6 +21,7 @@ export const watchCounters = (engine: Engine): { stop: () => Promise<Watched> } 
         const tx = queryable(em)
         const { untrueCounters, unconserved } = openConservation(async (text) => (await tx.query(text, [])).rows)
         watched.seen.push(...(await untrueCounters()), ...(await unconserved()))
+        watched.seen.push(...(await tx.query(exceededSql, [window])).rows)
         watched.looks += 1
       },
       { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true },
@@ -38,3 +40,5 @@ export const watchCounters = (engine: Engine): { stop: () => Promise<Watched> } 
   })
   return { stop }
 }
+
+const exceededSql = `select run_id, step_id, belt as "beyondTheWindow" from workflow_run_step where belt > $1`

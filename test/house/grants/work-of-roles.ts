@@ -13,6 +13,7 @@ import {
   openOrm,
   openRun,
   publishFunctions,
+  releaseWaitingJobs,
   settleWaitingRuns,
 } from '../../../lib/workflow/src/index.ts'
 import { claimJob } from '../../../lib/workflow/src/job/claim-job.ts'
@@ -36,16 +37,10 @@ const cronJob: Work = async (url, { admin }) => {
     const lane = await registerLane(queryable(fork()), randomUUID())
     const at = { lane, worker: 'cron-job' }
     await fireTick(fork(), { stepId, key: randomUUID(), ...at })
-    const workflow = { id: workflowId, version: 1 }
-    const failing = {
-      workflow,
-      stepId,
-      trigger: 'cron',
-      idempotencyKey: randomUUID(),
-      payload: 'no list',
-      ...at,
-    } as const
-    await openRun(fork(), failing)
+    const start = { workflow: { id: workflowId, version: 1 }, stepId, trigger: 'cron', ...at } as const
+    // One with more items than its window, as a large payload would be, and one whose payload does not fit.
+    await openRun(fork(), { ...start, idempotencyKey: randomUUID(), payload: [1, 2], window: 1 })
+    await openRun(fork(), { ...start, idempotencyKey: randomUUID(), payload: 'no list' })
   })
 }
 
@@ -76,9 +71,10 @@ const worker: Work = async (url, { admin }) => {
         elapsedMs: 1,
       })
     }
-    const { won } = await fork().transactional((em) => writeUnit(em, { ends: finished }, { worker: 'worker', lane }))
+    const by = { worker: 'worker', lane, window: 1 }
+    const { won } = await fork().transactional((em) => writeUnit(em, { ends: finished }, by))
     if (won.size !== endings.length) throw new Error(`${won.size} jobs were written, not ${endings.length}`)
-    await settle(fork(), [runId])
+    await settle(fork(), [runId], { lane, window: 3 })
   })
 }
 
@@ -123,6 +119,15 @@ const controlPlane: Work = async (url) => {
     await registerLane(queryable(api.orm.em.fork()), randomUUID())
     const { workflowId, stepId } = await saveLeads(api)
     const path = `/v1/workflows/${workflowId}`
+    const start = {
+      workflow: { id: workflowId, version: 1 },
+      stepId,
+      trigger: 'manual',
+      worker: 'control-plane',
+    } as const
+    const more = { idempotencyKey: randomUUID(), payload: [1, 2], lane: api.lane, window: 1 }
+    await openRun(api.orm.em.fork(), { ...start, ...more })
+    await releaseWaitingJobs(api.orm.em.fork(), { lane: api.lane, window: 3 })
     await ask(api, 'POST', `${path}/steps`, {
       name: 'another',
       functionName: 'CronJob',

@@ -12,6 +12,8 @@ export const WorkflowRunStep = defineEntity({
     succeeded: p.bigint('bigint').defaultRaw('0'),
     failed: p.bigint('bigint').defaultRaw('0'),
     cancelled: p.bigint('bigint').defaultRaw('0'),
+    /** The last job that was released from behind the window. */
+    releasedTo: p.uuid().nullable(),
   },
 })
 

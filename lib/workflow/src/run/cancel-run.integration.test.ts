@@ -84,7 +84,7 @@ test('a run that is over keeps its end, and one that is not there has none', asy
 test('of a canceller that died when the run was marked, the sweep does the rest, however many jobs there are', async () => {
   const { run } = await beginJobs('left', numbers(2_500))
   expect(await beginCancel(engine.em(), run)).toBe('cancelling')
-  expect(await statusesOf(run, 1)).toEqual({ queued: 2_500 })
+  expect(await statusesOf(run, 1)).toEqual({ queued: 2_000, staged: 500 })
   expect(await carryOnCancels(engine.em())).toBe(2_500)
   expect(await engine.statusOf(run)).toBe('cancelled')
   expect(await carryOnCancels(engine.em())).toBe(0)

@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { type RunStatus, runStatuses } from './run-status.ts'
 import { fromTheStart, cancelAllJobs, cancelJobs } from './settle/cancel-jobs.ts'
-import { settle } from './settle/settle.ts'
+import { endIfOver } from './settle/settle.ts'
 
 /**
  * Cancels a run, and resolves to the status that it has then; null if there is no such run, and its end for one that is
@@ -14,7 +14,7 @@ export const cancelRun = async (em: EntityManager, runId: string): Promise<RunSt
   const status = await beginCancel(em, runId)
   if (status !== 'cancelling') return status
   await cancelJobs(em, runId, fromTheStart)
-  const ended = await settle(em, [runId])
+  const ended = await endIfOver(em, [runId])
   return ended.length === 0 ? status : 'cancelled'
 }
 
@@ -39,7 +39,7 @@ export const carryOnCancels = async (em: EntityManager): Promise<number> => {
   let jobs = 0
   for (const { id } of runRows.parse(rows)) {
     jobs += await cancelAllJobs(em, id)
-    await settle(em, [id])
+    await endIfOver(em, [id])
   }
   return jobs
 }

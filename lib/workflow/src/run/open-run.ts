@@ -12,7 +12,7 @@ import { writeUnit } from '../job/unit/write-unit.ts'
 import { type JobError, WorkflowJob } from '../model/workflow-job.ts'
 import { loadSteps } from './load-steps.ts'
 import { applyOverlap, lockWorkflow, type Overlap } from './overlap.ts'
-import { settle } from './settle/settle.ts'
+import { endIfOver } from './settle/settle.ts'
 
 /** What begins a run. `lane` is the outbox lane of the process that begins it. */
 export type RunStart = {
@@ -25,6 +25,7 @@ export type RunStart = {
   worker: string
   /** What it does while another run of the workflow is open; `allow` unless given. */
   overlap?: Overlap
+  window?: number
 }
 
 /**
@@ -44,7 +45,7 @@ export const openRun = async (em: EntityManager, start: RunStart): Promise<Opene
   const { spans, ...opened } = await em.transactional((em) => writeRun(em, start))
   for (const span of spans) span.end()
   // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.
-  if (opened.created && !opened.skipped) await settle(em, [opened.runId])
+  if (opened.created && !opened.skipped) await endIfOver(em, [opened.runId])
   return opened
 }
 

@@ -18,6 +18,7 @@ const ownTables = new Set([
   'workflow_attempt',
   'workflow_run',
   'workflow_run_step',
+  'workflow_waiting',
   'outbox_message',
   'outbox_scheduled',
 ])

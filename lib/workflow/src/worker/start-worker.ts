@@ -15,6 +15,7 @@ import { writeUnit, type Written } from '../job/unit/write-unit.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { settle } from '../run/settle/settle.ts'
+import { defaultWindow } from '../run/settle/window.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { inCommitSpans } from '../trace/commit-spans.ts'
 import type { Traced } from '../trace/process-span.ts'
@@ -40,6 +41,8 @@ export type WorkerOptions = {
   /** Who ran a job, for people. */
   worker: string
   prefetch: number
+  /** How many jobs of one run and step are on the belt at most; `defaultWindow` unless given. */
+  window?: number
   graceMs: number
   /** What `{ "$secret": "name" }` in a config stands for. */
   secrets: Secrets
@@ -170,7 +173,7 @@ const eventOf = (
 const deliverMeans = (
   { orm, beatOrm, ownOrm }: Record<'orm' | 'beatOrm' | 'ownOrm', MikroORM>,
   lane: number,
-  { worker, prefetch, log, secrets, observe }: WorkerOptions,
+  { worker, prefetch, log, secrets, observe, window = defaultWindow }: WorkerOptions,
   stopped: AbortSignal,
 ): { means: DeliverMeans; settled: () => Promise<void> } => {
   const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -189,16 +192,16 @@ const deliverMeans = (
   }
   const settling = createSettling({
     most: groupSize,
-    settle: (runIds) => untilDone(() => settle(orm.em.fork(), runIds)),
+    settle: (runIds) => untilDone(() => settle(orm.em.fork(), runIds, { lane, window })),
     observe,
   })
-  const onWritten = ({ created, maybeOver }: Written): void => {
+  const onWritten = ({ created, toSettle }: Written): void => {
     for (const span of created) span.end()
-    settling.hint(maybeOver)
+    settling.hint(toSettle)
   }
   const write = async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
     const written = await untilDone(() =>
-      orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane })),
+      orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane, window })),
     )
     onWritten(written)
     return written.won
@@ -222,7 +225,7 @@ const deliverMeans = (
     ownUnits: createOwnUnits({
       orm: ownOrm,
       poolSize,
-      by: { worker, lane },
+      by: { worker, lane, window },
       untilDone,
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),
       onWritten,

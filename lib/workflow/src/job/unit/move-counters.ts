@@ -1,10 +1,12 @@
 import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
+import { lowWater } from '../../run/settle/window.ts'
 
 /** By how much the counters of one step of one run move. */
 export type CounterMove = {
   runId: string
   stepId: string
+  staged: number
   belt: number
   succeeded: number
   failed: number
@@ -17,7 +19,8 @@ export const gatherMoves = () => {
   return {
     add: (runId: string, stepId: string, by: Partial<Omit<CounterMove, 'runId' | 'stepId'>>): void => {
       const key = `${runId} ${stepId}`
-      const move = moves.get(key) ?? { runId, stepId, belt: 0, succeeded: 0, failed: 0, cancelled: 0 }
+      const move = moves.get(key) ?? { runId, stepId, staged: 0, belt: 0, succeeded: 0, failed: 0, cancelled: 0 }
+      move.staged += by.staged ?? 0
       move.belt += by.belt ?? 0
       move.succeeded += by.succeeded ?? 0
       move.failed += by.failed ?? 0
@@ -28,23 +31,31 @@ export const gatherMoves = () => {
   }
 }
 
+/** How many jobs of a step wait and are on the belt after a move. */
+export type Moved = { runId: string; stepId: string; staged: number; belt: number }
+
 /**
- * Applies the moves and returns the runs of which a step has nothing open any more: those may be over, and settling
- * them is worth a look.
+ * Applies the moves and returns where they led.
  *
  * Locks: the run-step rows in the order of run and step, always after the jobs, so units of work cannot deadlock.
  */
-export const moveCounters = async (tx: Queryable, moves: readonly CounterMove[]): Promise<string[]> => {
+export const moveCounters = async (tx: Queryable, moves: readonly CounterMove[]): Promise<Moved[]> => {
   if (moves.length === 0) return []
   const { rows } = await tx.query(moveCountersSql, [JSON.stringify(moves)])
-  const idle = movedRows.parse(rows).filter((row) => row.open === '0')
-  return [...new Set(idle.map((row) => row.run_id))]
+  return movedRows.parse(rows)
+}
+
+/** The runs that are worth settling: a step of theirs has nothing open any more, or room for jobs that wait. */
+export const runsToSettle = (moved: readonly Moved[], window: number): string[] => {
+  const some = moved.filter(({ staged, belt }) => (staged === 0 ? belt === 0 : belt <= lowWater(window)))
+  return [...new Set(some.map(({ runId }) => runId))]
 }
 
 const moveCountersSql = `
   with move as (
     select * from jsonb_to_recordset($1::jsonb)
-      as move("runId" uuid, "stepId" uuid, belt bigint, succeeded bigint, failed bigint, cancelled bigint)
+      as move(
+        "runId" uuid, "stepId" uuid, staged bigint, belt bigint, succeeded bigint, failed bigint, cancelled bigint)
   ), held as (
     select counted.run_id, counted.step_id from workflow_run_step counted
     join move on counted.run_id = move."runId" and counted.step_id = move."stepId"
@@ -52,12 +63,14 @@ const moveCountersSql = `
     for no key update of counted
   )
   update workflow_run_step counted set
+    staged = counted.staged + move.staged,
     belt = counted.belt + move.belt,
     succeeded = counted.succeeded + move.succeeded,
     failed = counted.failed + move.failed,
     cancelled = counted.cancelled + move.cancelled
   from held join move on held.run_id = move."runId" and held.step_id = move."stepId"
   where counted.run_id = held.run_id and counted.step_id = held.step_id
-  returning counted.run_id, (counted.staged + counted.belt)::text as open`
+  returning counted.run_id as "runId", counted.step_id as "stepId", counted.staged::float8 as staged,
+    counted.belt::float8 as belt`
 
-const movedRows = z.array(z.object({ run_id: z.string(), open: z.string() }))
+const movedRows = z.array(z.object({ runId: z.string(), stepId: z.string(), staged: z.number(), belt: z.number() }))

@@ -2,21 +2,44 @@ import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
 import type { Child } from './write-children.ts'
 
-/** A child and the status that it is written with: on the belt, or over before it began. */
-export type PlacedChild = Child & { status: 'queued' | 'cancelled' }
+/** A child and the status that it is written with: on the belt, behind the window, or over before it began. */
+export type PlacedChild = Child & { status: 'queued' | 'staged' | 'cancelled' }
 
 /**
- * Says where children go. Those of a run that is being cancelled are written `cancelled`, so that the client sees what
- * was not done any more, and every item out of a step is still a job of the next. A cancel that commits just after this
- * read finds them queued; its sweep takes them from there.
+ * Says where children go: as many of a step onto the belt as its window has room for, and none past others that wait;
+ * the rest is staged. Those of a run that is being cancelled are written `cancelled`, so that the client sees what was
+ * not done any more, and every item out of a step is still a job of the next.
+ *
+ * Nothing is locked: other units of the same step go on until the counters are moved, which is the last thing that a
+ * unit does. What they have filled meanwhile is told by the counters then (`stageOverflow`), and a cancel that commits
+ * just after this read finds the children with its sweep.
  */
-export const placeChildren = async (tx: Queryable, children: readonly Child[]): Promise<PlacedChild[]> => {
+export const placeChildren = async (
+  tx: Queryable,
+  children: readonly Child[],
+  window: number,
+): Promise<PlacedChild[]> => {
   if (children.length === 0) return []
-  const { rows } = await tx.query(cancellingSql, [[...new Set(children.map(({ runId }) => runId))]])
-  const cancelling = new Set(runRows.parse(rows).map(({ id }) => id))
-  return children.map((child) => ({ ...child, status: cancelling.has(child.runId) ? 'cancelled' : 'queued' }))
+  const keys = [...new Set(children.map(keyOf))].map((key) => key.split(' '))
+  const { rows } = await tx.query(roomSql, [keys.map(([run]) => run), keys.map(([, step]) => step), window])
+  const rooms = new Map(roomRows.parse(rows).map((row) => [keyOf(row), row]))
+  return children.map((child) => {
+    const found = rooms.get(keyOf(child))
+    if (found === undefined) throw new Error(`run ${child.runId} has no counters of step ${child.stepId}`)
+    if (found.cancelling) return { ...child, status: 'cancelled' }
+    found.room -= 1
+    return { ...child, status: found.room >= 0 ? 'queued' : 'staged' }
+  })
 }
 
-const cancellingSql = `select id from workflow_run where id = any ($1::uuid[]) and status = 'cancelling'`
+const keyOf = ({ runId, stepId }: { runId: string; stepId: string }): string => `${runId} ${stepId}`
 
-const runRows = z.array(z.object({ id: z.string() }))
+const roomSql = `
+  select counted.run_id as "runId", counted.step_id as "stepId", run.status = 'cancelling' as cancelling,
+         case when counted.staged > 0 then 0 else $3::bigint - counted.belt end::int as room
+  from workflow_run_step counted
+  join unnest($1::uuid[], $2::uuid[]) as wanted (run_id, step_id)
+    on counted.run_id = wanted.run_id and counted.step_id = wanted.step_id
+  join workflow_run run on run.id = counted.run_id`
+
+const roomRows = z.array(z.object({ runId: z.string(), stepId: z.string(), cancelling: z.boolean(), room: z.number() }))

@@ -2,24 +2,26 @@ import { enqueue, type OutboxMessage, queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { Span } from '@opentelemetry/api'
 import type { FinishedJob } from '../held-job.ts'
+import { defaultWindow } from '../../run/settle/window.ts'
 import { jobMessage } from '../new-job.ts'
 import { endJobs } from './end-jobs.ts'
-import { type CounterMove, gatherMoves, moveCounters } from './move-counters.ts'
+import { type CounterMove, gatherMoves, moveCounters, runsToSettle } from './move-counters.ts'
 import { type PlacedChild, placeChildren } from './place-children.ts'
+import { insertWaiting, stageOverflow } from './stage-jobs.ts'
 import { childrenOf, insertChildren } from './write-children.ts'
 import { writeHistory } from './write-history.ts'
 
 /** What is written together: the ends of attempts. */
 export type Unit = { ends: readonly FinishedJob[] }
 
-/** Who writes it, and the outbox lane that its messages go to. */
-export type By = { worker: string; lane: number }
+/** Who writes it, the outbox lane that its messages go to, and the window of each step. */
+export type By = { worker: string; lane: number; window?: number }
 
 /**
- * What a unit of work did: the attempts whose end it wrote, and the runs that may be over now. `created` are the spans of
+ * What a unit of work did: the attempts whose end it wrote, and the runs that are worth settling now. `created` are the spans of
  * the jobs that it brought about, to be ended when it has committed.
  */
-export type Written = { won: ReadonlySet<FinishedJob>; maybeOver: readonly string[]; created: readonly Span[] }
+export type Written = { won: ReadonlySet<FinishedJob>; toSettle: readonly string[]; created: readonly Span[] }
 
 /**
  * Writes a unit of work in the transaction that the entity manager is in: ends, the history of what did not succeed,
@@ -28,17 +30,22 @@ export type Written = { won: ReadonlySet<FinishedJob>; maybeOver: readonly strin
  */
 export const writeUnit = async (em: EntityManager, { ends }: Unit, by: By): Promise<Written> => {
   const tx = queryable(em)
+  const window = by.window ?? defaultWindow
   const won = await endJobs(tx, ends, by.worker)
   await writeHistory(tx, won, by.worker)
-  const children = await placeChildren(tx, [...won].flatMap(childrenOf))
-  // All children go on the belt. A window that lets only some would need the counters' lock from here on.
+  const children = await placeChildren(tx, [...won].flatMap(childrenOf), window)
   await insertChildren(tx, children)
+  await insertWaiting(
+    tx,
+    children.filter(({ status }) => status === 'staged'),
+  )
   await enqueue(em, messagesOf(won, children), { lane: by.lane })
   // Last, since every other unit of the same run waits from this statement until the commit.
-  const maybeOver = await moveCounters(tx, movesOf(won, children))
+  const moved = await moveCounters(tx, movesOf(won, children))
+  await stageOverflow(tx, moved, children, window)
   // Of a million children that nobody records, a million spans that end for nothing would be kept.
   const created = children.map((child) => child.created).filter((span) => span.isRecording())
-  return { won, maybeOver, created }
+  return { won, toSettle: runsToSettle(moved, window), created }
 }
 
 const messagesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChild[]): OutboxMessage[] => {
@@ -53,13 +60,15 @@ const messagesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChil
   return messages
 }
 
+const counterOf = { queued: 'belt', staged: 'staged', cancelled: 'cancelled' } as const
+
 const movesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChild[]): CounterMove[] => {
   const moves = gatherMoves()
   for (const { job, ending } of won) {
     if (ending.kind !== 'requeued') moves.add(job.runId, job.stepId, { belt: -1, [ending.kind]: 1 })
   }
   for (const { runId, stepId, status } of children) {
-    moves.add(runId, stepId, status === 'queued' ? { belt: 1 } : { cancelled: 1 })
+    moves.add(runId, stepId, { [counterOf[status]]: 1 })
   }
   return moves.all()
 }

@@ -1,7 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
-import { statusesBefore } from '../../job/transitions.ts'
+import { jobStatuses, statusesBefore } from '../../job/transitions.ts'
 import { gatherMoves, moveCounters } from '../../job/unit/move-counters.ts'
 
 /** Jobs of one unit of work: few enough that nobody waits long for the counters. */
@@ -18,7 +18,8 @@ export type CancelledGroup = { jobs: number; after: string | null }
  * queued, by compare-and-set, with their counters. Their messages stay where they are; a worker that gets one drops it.
  * Running jobs are left to their workers, and so is one whose end is being written in this moment.
  *
- * Locks: the jobs, passing over what is locked, and then the counters, as a unit of work does.
+ * Locks: the jobs, passing over what is locked, then their rows among those that wait, and then the counters, as a unit
+ * of work does. A release holds the counters and waits for nothing behind them.
  */
 export const cancelJobs = (em: EntityManager, runId: string, after: string): Promise<CancelledGroup> =>
   em.transactional(async (em) => {
@@ -26,7 +27,9 @@ export const cancelJobs = (em: EntityManager, runId: string, after: string): Pro
     const { rows } = await tx.query(cancelJobsSql, [runId, after, cancellable, groupSize])
     const cancelled = cancelledRows.parse(rows)
     const moves = gatherMoves()
-    for (const { stepId, jobs } of cancelled) moves.add(runId, stepId, { belt: -jobs, cancelled: jobs })
+    for (const { stepId, before, jobs } of cancelled) {
+      moves.add(runId, stepId, { [before === 'staged' ? 'staged' : 'belt']: -jobs, cancelled: jobs })
+    }
     await moveCounters(tx, moves.all())
     const jobs = cancelled.reduce((sum, row) => sum + row.jobs, 0)
     const last = cancelled
@@ -51,17 +54,24 @@ const cancellable = statusesBefore('cancel').filter((status) => status !== 'runn
 
 const cancelJobsSql = `
   with open as (
-    select id from workflow_job
+    select id, step_id, status from workflow_job
     where run_id = $1 and id > $2 and status = any ($3)
       and exists (select from workflow_run where id = $1 and status = 'cancelling')
     order by id
     limit $4
     for no key update skip locked
+  ), unwaited as (
+    delete from workflow_waiting waiting using open
+    where open.status = 'staged' and waiting.run_id = $1 and waiting.step_id = open.step_id
+      and waiting.job_id = open.id
   ), cancelled as (
     update workflow_job job set status = 'cancelled', claim = null, finished_at = clock_timestamp()
     from open where job.id = open.id
-    returning job.id, job.step_id
+    returning job.id, job.step_id, open.status
   )
-  select step_id as "stepId", count(*)::int as jobs, max(id::text) as last from cancelled group by step_id`
+  select step_id as "stepId", status as before, count(*)::int as jobs, max(id::text) as last
+  from cancelled group by step_id, status`
 
-const cancelledRows = z.array(z.object({ stepId: z.string(), jobs: z.int(), last: z.string() }))
+const cancelledRows = z.array(
+  z.object({ stepId: z.string(), before: z.enum(jobStatuses), jobs: z.int(), last: z.string() }),
+)

@@ -3,7 +3,7 @@ import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import type { Engine } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
-import { settle, settleWaitingRuns } from './settle.ts'
+import { endIfOver, settleWaitingRuns } from './settle.ts'
 
 let engine: Engine
 
@@ -46,14 +46,14 @@ test('the sweep ends the oldest first and no more than it was told', async () =>
 
 test('a run that several settle at once is ended once', async () => {
   const run = await runWithoutHint('succeeded')
-  const settled = await Promise.all([1, 2, 3].map(() => settle(engine.em(), [run])))
+  const settled = await Promise.all([1, 2, 3].map(() => endIfOver(engine.em(), [run])))
   expect(settled.flat()).toEqual([run])
   expect(await engine.statusOf(run)).toBe('succeeded')
 })
 
 test('of many runs those of which nothing is open are ended together, by what became of their jobs', async () => {
   const runs = [await runWithoutHint('succeeded'), await runWithoutHint('running'), await runWithoutHint('failed')]
-  const ended = await settle(engine.em(), [...runs, ...runs])
+  const ended = await endIfOver(engine.em(), [...runs, ...runs])
   expect(ended.toSorted(byText)).toEqual([runs[0], runs[2]].toSorted(byText))
   expect(await Promise.all(runs.map(engine.statusOf))).toEqual(['succeeded', 'running', 'failed'])
 })
@@ -66,7 +66,7 @@ test('a job that is sent again while a run is about to be ended keeps it open', 
   await sender.begin()
   const tx = queryable(sender)
   await tx.query(`select from workflow_run where id = $1 for no key update`, [run])
-  const settling = settle(engine.em(), [run])
+  const settling = endIfOver(engine.em(), [run])
   await waitFor(isSomebodyWaiting)
   await tx.query(`update workflow_job set status = 'queued', finished_at = null where run_id = $1`, [run])
   await tx.query(`update workflow_run_step set belt = 1, failed = 0 where run_id = $1`, [run])

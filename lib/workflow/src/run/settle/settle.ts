@@ -2,17 +2,28 @@ import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { endRuns } from './end-runs.ts'
+import { releaseJobs } from './release.ts'
+import type { Releaser } from './window.ts'
 
 /**
- * Brings runs to where their counters say that they are: those of which nothing is open any more are ended, `cancelled`
- * if that was asked for. Returns which. Calling it too often or for the wrong runs changes nothing, so a commit only hints at it and a sweep repeats
- * it wherever a hint was lost.
+ * Brings runs to where their counters say that they are: windows that are half free are filled up with jobs that wait,
+ * and runs of which nothing is open are ended. Calling it too often or for the wrong runs changes nothing, so a commit
+ * only hints at it and a sweep repeats it wherever a hint was lost.
+ */
+export const settle = async (em: EntityManager, runIds: readonly string[], by: Releaser): Promise<void> => {
+  if (runIds.length === 0) return
+  await releaseJobs(em, runIds, by)
+  await endIfOver(em, runIds)
+}
+
+/**
+ * Ends those of the runs of which nothing is open any more, as `cancelled` if that was asked for; returns which.
  *
  * Locks: the rows of the runs alone, in the order of their ids. New jobs of a run come only from its open ones, in the
  * same transaction, so counters that are read as all closed after the lock stay closed. They are read by a statement of
  * their own: in the one that waits for the lock they could be older than what the lock waited for.
  */
-export const settle = async (em: EntityManager, runIds: readonly string[]): Promise<string[]> => {
+export const endIfOver = async (em: EntityManager, runIds: readonly string[]): Promise<string[]> => {
   if (runIds.length === 0) return []
   return em.transactional(async (em) => {
     const tx = queryable(em)
@@ -39,7 +50,7 @@ export const settleWaitingRuns = async (em: EntityManager, limit: number): Promi
      limit $1`,
     [limit],
   )
-  const ended = await settle(
+  const ended = await endIfOver(
     em,
     runRows.parse(rows).map(({ id }) => id),
   )

@@ -1,0 +1,225 @@
+import { queryable, registerLane } from '@esteira/outbox'
+import { waitFor } from '@esteira/test/support'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { beforeAll, expect, test } from 'vitest'
+import * as z from 'zod'
+import { type Engine, functionOf } from '../../../test/engine.ts'
+import { useEngine } from '../../../test/use-engine.ts'
+import { watchCounters } from '../../../test/watch-counters.ts'
+import { findJobs } from '../../job/find-jobs.ts'
+import type { Ending } from '../../job/held-job.ts'
+import { writeUnit } from '../../job/unit/write-unit.ts'
+import { beginCancel, cancelRun, carryOnCancels } from '../cancel-run.ts'
+import { releaseWaitingJobs } from './release.ts'
+import { settle } from './settle.ts'
+
+let engine: Engine
+/** A lane that no relay reads, so that its messages stay to be looked at. */
+let lane: number
+
+useEngine((opened) => {
+  engine = opened
+})
+
+beforeAll(async () => {
+  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+})
+
+const window = 10
+
+/** A run whose step 1 has so many jobs on the belt, each of which leads to jobs of step 2 behind a window of ten. */
+const beginRun = async (parents: number) => {
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'CronJob', outputType: 'multiple' },
+    { functionName: 'split', outputType: 'multiple' },
+    { functionName: 'work', outputType: null },
+  )
+  const run = await engine.begin(workflow, numbers(parents))
+  const next = { id: workflow.stepIds[2] ?? '', functionName: 'work' }
+
+  const jobsOf = async (step: number) => (await engine.jobs(run)).filter((job) => job.step === step)
+  const end = async (em: EntityManager, ids: readonly string[], functionName: string, ending: Ending) => {
+    const found = await findJobs(em, ids)
+    const ends = [...found.values()].map((job) => ({ job: { ...job, functionName }, ending, elapsedMs: 1 }))
+    return em.transactional((tx) => writeUnit(tx, { ends }, { worker: 'test', lane, window }))
+  }
+  return {
+    run,
+    stepId: next.id,
+    jobsOf,
+    /** Ends a job of step 1 with so many items. */
+    split: async (parent: number, items: number, em = engine.em()) => {
+      const id = (await jobsOf(1))[parent]?.id ?? ''
+      return end(em, [id], 'split', { kind: 'succeeded', placed: { kind: 'items', items: numbers(items), next } })
+    },
+    /** Ends so many jobs of step 2 that are on the belt, the first ones first. */
+    work: async (jobs: number) => {
+      const queued = (await jobsOf(2)).filter(({ status }) => status === 'queued').slice(0, jobs)
+      const ids = queued.map(({ id }) => id)
+      return end(engine.em(), ids, 'work', { kind: 'succeeded', placed: { kind: 'output', output: null } })
+    },
+    counted: async () => {
+      const rows = await engine.query(
+        `select staged::int, belt::int, succeeded::int, cancelled::int from workflow_run_step where step_id = $1`,
+        [next.id],
+      )
+      return countedRows.parse(rows)[0]
+    },
+    /** The `seq` of every message of step 2 that is in the outbox, by the place of its job. */
+    messages: async () => {
+      const rows = await engine.query(
+        `select job.item_index as place, (message.payload ->> 'seq')::int as seq
+         from outbox_message message join workflow_job job on job.id::text = message.payload ->> 'jobId'
+         where job.step_id = $1 order by message.id`,
+        [next.id],
+      )
+      return messageRows.parse(rows).map(({ place, seq }) => [place, seq])
+    },
+    close: async () => {
+      await beginCancel(engine.em(), run)
+      await carryOnCancels(engine.em())
+    },
+  }
+}
+
+const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
+const countedRows = z.tuple([z.object({ staged: z.int(), belt: z.int(), succeeded: z.int(), cancelled: z.int() })])
+const messageRows = z.array(z.object({ place: z.int(), seq: z.int() }))
+
+/** Whether a session of the database waits for a lock of another. */
+const isSomebodyWaiting = async (): Promise<boolean> =>
+  (await engine.query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`))
+    .length > 0
+
+test('of more jobs than the window has room for, the first are queued with a message and the others wait', async () => {
+  const run = await beginRun(2)
+  await run.split(0, 25)
+  expect(await run.counted()).toMatchObject({ staged: 15, belt: 10 })
+  expect((await run.jobsOf(2)).map(({ status }) => status)).toEqual([
+    ...numbers(10).map(() => 'queued'),
+    ...numbers(15).map(() => 'staged'),
+  ])
+  expect(await run.messages()).toEqual(numbers(10).map((place) => [place, 1]))
+  expect(await engine.query(`select from workflow_job where status = 'staged' and enqueued_at is not null`)).toEqual([])
+  // Who comes later does not overtake those that wait, room or not.
+  await run.work(1)
+  await run.split(1, 1)
+  expect(await run.counted()).toMatchObject({ staged: 16, belt: 9 })
+  await run.close()
+})
+
+test('a unit of work hints when half of a window with jobs behind it is free, and then it is filled up in order', async () => {
+  const run = await beginRun(1)
+  await run.split(0, 25)
+  expect((await run.work(4)).toSettle).toEqual([])
+  await settle(engine.em(), [run.run], { lane, window })
+  expect(await run.counted()).toMatchObject({ staged: 15, belt: 6 })
+  const { toSettle } = await run.work(1)
+  expect(toSettle).toEqual([run.run])
+  await settle(engine.em(), toSettle, { lane, window })
+  expect(await run.counted()).toEqual({ staged: 10, belt: 10, succeeded: 5, cancelled: 0 })
+  // A released job is of a new generation, whatever messages of it there were.
+  expect((await run.messages()).slice(10)).toEqual([10, 11, 12, 13, 14].map((place) => [place, 2]))
+  expect((await run.jobsOf(2))[14]).toMatchObject({ status: 'queued', seq: 2 })
+  expect(await engine.untrueCounters()).toEqual([])
+  await run.close()
+})
+
+test('units that take the same room at the same moment do not exceed the window together', async () => {
+  const run = await beginRun(2)
+  const first = engine.em()
+  await first.begin()
+  await run.split(0, 8, first)
+  const second = run.split(1, 8)
+  await waitFor(isSomebodyWaiting)
+  await first.commit()
+  await second
+  expect(await run.counted()).toMatchObject({ staged: 6, belt: 10 })
+  expect(await engine.untrueCounters()).toEqual([])
+  expect(await engine.unconserved()).toEqual([])
+  // The messages of the six are of a generation that is never on the belt.
+  expect(await run.messages()).toHaveLength(16)
+  await run.work(10)
+  await settle(engine.em(), [run.run], { lane, window })
+  expect((await run.messages()).slice(16)).toEqual([2, 3, 4, 5, 6, 7].map((place) => [place, 2]))
+  await run.close()
+})
+
+test('jobs below the floor, as a unit of work leaves them that drew its ids early and committed late, are released', async () => {
+  const run = await beginRun(1)
+  await run.split(0, 25)
+  await engine.query(
+    `update workflow_run_step set released_to = 'ffffffff-ffff-ffff-ffff-ffffffffffff' where step_id = $1`,
+    [run.stepId],
+  )
+  await run.work(5)
+  await settle(engine.em(), [run.run], { lane, window })
+  expect(await run.counted()).toMatchObject({ staged: 10, belt: 10 })
+  await run.close()
+})
+
+test('a job that somebody has locked is passed over, and holds up no release', async () => {
+  const run = await beginRun(1)
+  await run.split(0, 12)
+  const [, , , , , , , , , , locked] = await run.jobsOf(2)
+  const holder = engine.em()
+  await holder.begin()
+  await queryable(holder).query(`select from workflow_job where id = $1 for no key update`, [locked?.id])
+  await run.work(5)
+  await settle(engine.em(), [run.run], { lane, window })
+  expect(await run.counted()).toMatchObject({ staged: 1, belt: 6 })
+  await holder.rollback()
+  await run.work(1)
+  await settle(engine.em(), [run.run], { lane, window })
+  expect(await run.counted()).toMatchObject({ staged: 0, belt: 6 })
+  await run.close()
+})
+
+test('of a worker that died between its commit and its hint, the sweep does what was left', async () => {
+  const run = await beginRun(1)
+  await run.split(0, 12)
+  await run.work(10)
+  expect(await run.counted()).toMatchObject({ staged: 2, belt: 0 })
+  expect(await releaseWaitingJobs(engine.em(), { lane, window })).toBe(2)
+  expect(await run.counted()).toMatchObject({ staged: 0, belt: 2 })
+  expect(await releaseWaitingJobs(engine.em(), { lane, window })).toBe(0)
+  await run.close()
+})
+
+test('while a run is cancelled nothing is released, and what waits is cancelled', async () => {
+  const run = await beginRun(1)
+  await run.split(0, 25)
+  await run.work(10)
+  await beginCancel(engine.em(), run.run)
+  await settle(engine.em(), [run.run], { lane, window })
+  expect(await run.counted()).toMatchObject({ staged: 15, belt: 0 })
+  expect(await cancelRun(engine.em(), run.run)).toBe('cancelled')
+  expect(await run.counted()).toEqual({ staged: 0, belt: 0, succeeded: 10, cancelled: 15 })
+  expect(await engine.query(`select from workflow_waiting`)).toEqual([])
+})
+
+test('workers carry a large fan-out through a small window to its end, and no reader sees it exceeded', async () => {
+  const functions = [
+    functionOf('wide', ({ payload }) => numbers(Number(payload))),
+    functionOf('wide.end', () => undefined),
+  ]
+  for (let by = 0; by < 4; by += 1) {
+    await engine.startWorker(functions, { worker: `worker ${by}`, prefetch: 20, window: 100 })
+  }
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'CronJob', outputType: 'multiple' },
+    { functionName: 'wide', outputType: 'multiple' },
+    { functionName: 'wide.end', outputType: null },
+  )
+  const watch = watchCounters(engine, 100)
+  const run = await engine.begin(workflow, [200, 400, 1, 0, 30, 200])
+  await waitFor(async () => (await engine.statusOf(run)) === 'succeeded', {
+    deadlineMs: 25_000,
+    describe: () => engine.query('select * from workflow_run_step where run_id = $1', [run]),
+  })
+  const { seen, looks } = await watch.stop()
+  expect(seen).toEqual([])
+  expect(looks).toBeGreaterThan(5)
+  const jobs = await engine.jobs(run)
+  expect(jobs.filter(({ step, status }) => step === 2 && status === 'succeeded')).toHaveLength(831)
+})

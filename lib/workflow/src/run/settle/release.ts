@@ -1,0 +1,126 @@
+import { enqueue, type Queryable, queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+import { jobMessage } from '../../job/new-job.ts'
+import { statusesBefore } from '../../job/transitions.ts'
+import { fromTheStart } from './cancel-jobs.ts'
+import { defaultWindow, lowWater, type Releaser } from './window.ts'
+
+/** Jobs of one unit of work: units of the same step wait for it, for some tens of milliseconds. */
+const groupSize = 1_000
+
+/** A step of a run. */
+export type StepOfRunKey = { runId: string; stepId: string }
+
+/** Fills up the windows of these runs' steps that are half free; returns how many jobs were released. */
+export const releaseJobs = (em: EntityManager, runIds: readonly string[], by: Releaser): Promise<number> =>
+  fillWindows(em, runIds, by)
+
+/** Does the same for any open run: a worker that dies between its commit and its hint leaves jobs that wait. */
+export const releaseWaitingJobs = (em: EntityManager, by: Releaser): Promise<number> => fillWindows(em, null, by)
+
+const fillWindows = async (em: EntityManager, runIds: readonly string[] | null, by: Releaser): Promise<number> => {
+  const low = lowWater(by.window ?? defaultWindow)
+  const { rows } = await queryable(em).query(waitingStepsSql, [runIds, low])
+  let released = 0
+  for (const key of stepRows.parse(rows)) released += await fillWindow(em, key, by)
+  return released
+}
+
+/** Releases jobs of a step group by group until its window is full or nothing waits; returns how many. */
+const fillWindow = async (em: EntityManager, key: StepOfRunKey, by: Releaser): Promise<number> => {
+  let released = 0
+  for (;;) {
+    const group = await releaseGroup(em, key, by)
+    if (group === 0) return released
+    released += group
+  }
+}
+
+const waitingStepsSql = `
+  select counted.run_id as "runId", counted.step_id as "stepId"
+  from workflow_run run join workflow_run_step counted on counted.run_id = run.id
+  where run.status = 'running' and ($1::uuid[] is null or run.id = any ($1))
+    and counted.staged > 0 and counted.belt <= $2
+  order by run.id`
+
+/**
+ * Puts the next jobs of a step that wait onto the belt, as far as its window has room, each with a message of its own
+ * generation; returns how many. Nothing is released in a run that is being cancelled.
+ *
+ * It reads above a floor, the last job that was released: at the head of the index lie as many dead rows as were ever
+ * released while somebody keeps a snapshot. A unit that drew its ids early and committed late may have left jobs below
+ * the floor; they are read when there are too few above.
+ *
+ * Locks: the counters, and then jobs and their rows among those that wait, passing over what is locked: a unit of work
+ * holds jobs and waits for the counters, so to wait for a job here would be a deadlock.
+ */
+const releaseGroup = (em: EntityManager, key: StepOfRunKey, by: Releaser): Promise<number> =>
+  em.transactional(async (em) => {
+    const tx = queryable(em)
+    const { rows } = await tx.query(lockSql, [key.runId, key.stepId])
+    const [counted] = countedRows.parse(rows)
+    if (counted === undefined) return 0
+    const room = Math.min(groupSize, counted.staged, (by.window ?? defaultWindow) - counted.belt)
+    if (room <= 0) return 0
+    const released = await takeWaiting(tx, key, counted.releasedTo ?? fromTheStart, room)
+    if (released.length < room && counted.releasedTo !== null) {
+      released.push(...(await takeWaiting(tx, key, fromTheStart, room - released.length)))
+    }
+    released.sort((a, b) => (a.id < b.id ? -1 : 1))
+    const last = released.at(-1)
+    if (last === undefined) return 0
+    await tx.query(movedSql, [key.runId, key.stepId, released.length, last.id])
+    await enqueue(
+      em,
+      released.map((job) => jobMessage(job.functionName, { ...job, ...key })),
+      { lane: by.lane },
+    )
+    return released.length
+  })
+
+const lockSql = `
+  select staged::float8 as staged, belt::float8 as belt, released_to as "releasedTo"
+  from workflow_run_step where run_id = $1 and step_id = $2
+  for no key update`
+
+const takeWaiting = async (
+  tx: Queryable,
+  { runId, stepId }: StepOfRunKey,
+  after: string,
+  most: number,
+): Promise<z.infer<typeof releasedRows>> => {
+  const { rows } = await tx.query(takeSql, [runId, stepId, after, most, statusesBefore('release')])
+  return releasedRows.parse(rows)
+}
+
+// The run's status is looked at in this statement, after the lock.
+const takeSql = `
+  with next as (
+    select waiting.job_id from workflow_waiting waiting join workflow_job job on job.id = waiting.job_id
+    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id > $3 and job.status = any ($5)
+      and exists (select from workflow_run where id = $1 and status = 'running')
+    order by waiting.job_id
+    limit $4
+    for update of waiting skip locked
+    for no key update of job skip locked
+  ), taken as (
+    delete from workflow_waiting waiting using next
+    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id = next.job_id
+    returning waiting.job_id
+  )
+  update workflow_job job set status = 'queued', seq = job.seq + 1, enqueued_at = now()
+  from taken, workflow_run run, workflow_step step
+  where job.id = taken.job_id and run.id = $1 and step.id = $2 and step.version = run.version
+  returning job.id, job.seq, job.traceparent, step.function_name as "functionName"`
+
+const movedSql = `
+  update workflow_run_step
+  set staged = staged - $3, belt = belt + $3, released_to = greatest(released_to, $4::uuid)
+  where run_id = $1 and step_id = $2`
+
+const stepRows = z.array(z.object({ runId: z.string(), stepId: z.string() }))
+const countedRows = z.array(z.object({ staged: z.number(), belt: z.number(), releasedTo: z.string().nullable() }))
+const releasedRows = z.array(
+  z.object({ id: z.string(), seq: z.int(), traceparent: z.string(), functionName: z.string() }),
+)

@@ -193,9 +193,11 @@ create table workflow_job (
   started_at timestamp with time zone,
   finished_at timestamp with time zone,
   beat_at timestamp with time zone,
+  revision integer not null default 0,
   constraint workflow_job_pkey PRIMARY KEY (id),
   constraint workflow_job_attempt_check CHECK ((attempt >= 0)),
   constraint workflow_job_check CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])))),
+  constraint workflow_job_revision_check CHECK ((revision >= 0)),
   constraint workflow_job_seq_check CHECK ((seq >= 1)),
   constraint workflow_job_status_check CHECK ((status = ANY (ARRAY['hidden'::text, 'staged'::text, 'queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
   constraint workflow_job_run_id_fkey FOREIGN KEY (run_id) REFERENCES workflow_run(id)

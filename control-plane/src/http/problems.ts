@@ -28,8 +28,11 @@ const answers = {
   first_step_ambiguous: [409, 'The workflow has several first steps'],
   run_unknown: [404, 'There is no such run'],
   run_over: [409, 'The run is over'],
+  run_cancelled: [409, 'The run is cancelled'],
   idempotency_key_reused: [422, 'The key began another run'],
   job_unknown: [404, 'There is no such job'],
+  job_not_failed: [409, 'The job has not failed'],
+  job_of_tick: [409, 'A tick is not sent again'],
   database_unavailable: [503, 'The database does not answer'],
   internal: [500, 'Something went wrong on our side'],
 } as const satisfies Partial<Record<ControlPlaneErrorCode, readonly [ContentfulStatusCode, string]>>

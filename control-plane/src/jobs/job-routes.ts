@@ -3,9 +3,10 @@ import { jobStatuses, strictObject, WorkflowJob } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { ControlPlaneError } from '../errors.ts'
 import type { ApiContext } from '../http/api-context.ts'
-import { answerOf, idParam, known } from '../http/describe.ts'
+import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { isUuid, type PageRequest, pageOf, pageQuery, pageRequest, pageSchema, uuidInput } from '../http/pages.ts'
-import { pageProblems, problemResponses } from '../http/problems.ts'
+import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
+import { retryJob } from './retry-job.ts'
 
 const jobDocument = strictObject({
   id: z.uuid(),
@@ -16,6 +17,7 @@ const jobDocument = strictObject({
   status: z.enum(jobStatuses),
   seq: z.int(),
   attempt: z.int(),
+  revision: z.int().openapi({ description: 'How often it was sent again by hand' }),
   payload: z.unknown(),
   output: z.unknown(),
   error: strictObject({ code: z.string(), message: z.string() }).nullable(),
@@ -55,8 +57,24 @@ const readRoute = createRoute({
   responses: { 200: answerOf(jobDocument, 'The job'), ...problemResponses('job_unknown') },
 })
 
-/** `/v1/jobs` and `/v1/jobs/{id}`. */
-export const jobRoutes = ({ orm }: ApiContext): OpenAPIHono => {
+const retryInput = strictObject({
+  payload: z.unknown().optional().openapi({ description: 'In place of the one that the job has' }),
+}).openapi('JobRetry')
+
+const retryRoute = createRoute({
+  method: 'post',
+  path: '/v1/jobs/{id}/retry',
+  tags: ['jobs'],
+  summary: 'Sends a failed job again; its run is open until it has ended',
+  request: { params: z.object({ id: idParam }), body: bodyOf(retryInput, false) },
+  responses: {
+    200: answerOf(jobDocument, 'The job, on its way'),
+    ...problemResponses(...bodyProblems, 'job_unknown', 'job_not_failed', 'job_of_tick', 'run_cancelled'),
+  },
+})
+
+/** `/v1/jobs`, `/v1/jobs/{id}` and what can be done with one. */
+export const jobRoutes = ({ orm, lane }: ApiContext): OpenAPIHono => {
   const app = new OpenAPIHono()
 
   app.openapi(listRoute, async (c) => {
@@ -70,13 +88,23 @@ export const jobRoutes = ({ orm }: ApiContext): OpenAPIHono => {
   })
 
   app.openapi(readRoute, async (c) => {
+    return c.json(await readJob(orm.em.fork(), known(c.req.valid('param').id, 'job_unknown')), 200)
+  })
+
+  app.openapi(retryRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'job_unknown')
-    const job = await orm.em.fork().findOne(WorkflowJob, { id })
-    if (job === null) throw new ControlPlaneError('job_unknown', `There is no job ${id}.`)
-    return c.json(jobDocumentOf(job), 200)
+    await retryJob(orm.em.fork(), id, c.req.valid('json'), lane)
+    return c.json(await readJob(orm.em.fork(), id), 200)
   })
 
   return app
+}
+
+/** @throws ControlPlaneError `job_unknown`. */
+const readJob = async (em: EntityManager, id: string): Promise<z.output<typeof jobDocument>> => {
+  const job = await em.findOne(WorkflowJob, { id })
+  if (job === null) throw new ControlPlaneError('job_unknown', `There is no job ${id}.`)
+  return jobDocumentOf(job)
 }
 
 type JobFilter = z.output<z.ZodObject<typeof jobFilter>>
@@ -103,6 +131,7 @@ const jobDocumentOf = (job: WorkflowJob): z.output<typeof jobDocument> => ({
   status: job.status,
   seq: job.seq,
   attempt: job.attempt,
+  revision: job.revision,
   payload: job.payload ?? null,
   output: job.output ?? null,
   error: job.error ?? null,

@@ -219,6 +219,37 @@ test('a run with a job that a worker runs is being cancelled until that has ende
   })
 })
 
+test('a failed job is sent again, with another payload if one is given, and its run is open again', async () => {
+  const { runs } = await create(leadsSteps.slice(1))
+  const { id } = runOf(await api.send('POST', runs, { payload: { segmentationId: 1 } }))
+  // As a worker and its hint leave them.
+  await api.query(`update workflow_job set status = 'failed', attempt = 3, finished_at = now() where run_id = $1`, [id])
+  await api.query('update workflow_run_step set belt = 0, failed = 1 where run_id = $1 and belt = 1', [id])
+  await api.query(`update workflow_run set status = 'failed', finished_at = now() where id = $1`, [id])
+  const [job] = await jobsOf(id)
+  const retry = (body?: unknown) => api.send('POST', `/v1/jobs/${job?.id}/retry`, body)
+  expect(await retry({ paylod: 1 })).toMatchObject({ status: 422, body: { code: 'body_invalid' } })
+  expect(await retry({ payload: { segmentationId: 2 } })).toMatchObject({
+    status: 200,
+    body: { id: job?.id, status: 'queued', seq: 2, revision: 1, attempt: 0, error: null, finishedAt: null },
+  })
+  expect(await jobsOf(id)).toMatchObject([{ payload: { segmentationId: 2 } }])
+  expect(await read(id)).toMatchObject({ status: 'running', finishedAt: null })
+  expect(await retry()).toMatchObject({ status: 409, body: { code: 'job_not_failed' } })
+  await api.send('POST', `/v1/runs/${id}/cancel`)
+  expect(await retry()).toMatchObject({ status: 409, body: { code: 'run_cancelled' } })
+})
+
+test('a tick that failed is not sent again', async () => {
+  const { runs } = await create(leadsSteps)
+  const { id } = runOf(await api.send('POST', runs, { payload: 'no array' }))
+  const [job] = await jobsOf(id)
+  expect(await api.send('POST', `/v1/jobs/${job?.id}/retry`)).toMatchObject({
+    status: 409,
+    body: { code: 'job_of_tick', detail: `Job ${job?.id} is a tick: start another run in its place.` },
+  })
+})
+
 test('a run that has ended cannot be cancelled', async () => {
   const { runs } = await create(leadsSteps)
   const { id } = runOf(await api.send('POST', runs, { payload: [] }))
@@ -236,4 +267,8 @@ test('runs and jobs that are not there are not found', async () => {
   })
   expect(await api.send('GET', `/v1/runs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'run_unknown' } })
   expect(await api.send('GET', `/v1/jobs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'job_unknown' } })
+  expect(await api.send('POST', `/v1/jobs/${nobody}/retry`)).toMatchObject({
+    status: 404,
+    body: { code: 'job_unknown' },
+  })
 })

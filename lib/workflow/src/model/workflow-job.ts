@@ -20,6 +20,8 @@ export const WorkflowJob = defineEntity({
     seq: p.integer().default(1),
     /** Tries that have ended. */
     attempt: p.integer().default(0),
+    /** How often a person sent it again. */
+    revision: p.integer().default(0),
     /** Who may write it: null for the first delivery of a short job, else the token of the delivery that took it over. */
     claim: p.uuid().nullable(),
     payload: p.json<unknown>().nullable(),

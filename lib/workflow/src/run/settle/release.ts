@@ -55,7 +55,7 @@ const waitingStepsSql = `
  * Locks: the counters, and then jobs and their rows among those that wait, passing over what is locked: a unit of work
  * holds jobs and waits for the counters, so to wait for a job here would be a deadlock.
  */
-const releaseGroup = (em: EntityManager, key: StepOfRunKey, by: Releaser): Promise<number> =>
+export const releaseGroup = (em: EntityManager, key: StepOfRunKey, by: Releaser): Promise<number> =>
   em.transactional(async (em) => {
     const tx = queryable(em)
     const { rows } = await tx.query(lockSql, [key.runId, key.stepId])

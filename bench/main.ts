@@ -3,6 +3,7 @@ import { StackError, startStack } from '@esteira/dev/stack'
 import { bundleRelay } from '@esteira/sidecar/bundle'
 import { benchBacklog } from './backlog.ts'
 import { benchBell } from './bell.ts'
+import { benchFair } from './fair.ts'
 import { benchIdle } from './idle.ts'
 import { benchLatency } from './latency.ts'
 import { type BenchName, type BenchOptions, readOptions, usage } from './options.ts'
@@ -21,6 +22,7 @@ const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promis
   idle: benchIdle,
   takeover: benchTakeover,
   backlog: benchBacklog,
+  fair: benchFair,
 }
 
 const write = (text: string): void => void process.stdout.write(text)

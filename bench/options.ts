@@ -2,12 +2,12 @@ import { parseArgs } from 'node:util'
 import { didYouMean } from '@esteira/service'
 
 /** The questions that there are answers to, in the order in which they are asked. */
-export const benchNames = ['relay', 'bell', 'pinned', 'latency', 'idle', 'takeover', 'backlog'] as const
+export const benchNames = ['relay', 'bell', 'pinned', 'latency', 'idle', 'takeover', 'backlog', 'fair'] as const
 
 export type BenchName = (typeof benchNames)[number]
 
 export type BenchOptions = {
-  /** Rows of a drain; each bench has a number of its own unless one is given. */
+  /** Rows of a drain, jobs of a run; each bench has a number of its own unless one is given. */
   rows: number | null
   /** Messages in flight, on both sides of a comparison. */
   window: number
@@ -37,7 +37,8 @@ const known = {
 export const usage = `npm run bench [-- NAME ... options]
 
   NAME        ${benchNames.join(', ')}; all of them unless one is named
-  --rows N    rows of a drain (relay 200,000; backlog 1,000,000, or 5,000,000 with --full)
+  --rows N    rows of a drain (relay 200,000; backlog 1,000,000, or 5,000,000 with --full), jobs of the large run of
+              fair (100,000, or 1,000,000 with --full)
   --window N  messages in flight (default 2000)
   --rounds N  how often ours and the control take turns (default 3)
   --kills N   owners that takeover kills (default 20, or 100 with --full)

@@ -139,10 +139,10 @@ const controlPlane: Work = async (url) => {
     await ask(api, 'GET', `/v1/jobs/${job?.id}/attempts`)
     const lists = ['workflows', 'jobs', 'functions', 'cron-jobs'].map((list) => `/v1/${list}`)
     for (const read of [path, `${path}/runs`, `/v1/runs/${runId}`, ...lists]) await ask(api, 'GET', read)
-    const failed = idsOf(await ask(api, 'GET', `/v1/jobs?runId=${runId}&status=queued`)).items[0]?.id
-    await api.query(`update workflow_job set status = 'failed', finished_at = now() where id = $1`, [failed])
+    const toRetry = idsOf(await ask(api, 'GET', `/v1/jobs?runId=${runId}&status=queued`)).items[0]?.id
+    await api.query(`update workflow_job set status = 'failed', finished_at = now() where id = $1`, [toRetry])
     await api.query(`update workflow_run_step set belt = 0, failed = 1 where run_id = $1 and belt = 1`, [runId])
-    await ask(api, 'POST', `/v1/jobs/${failed}/retry`)
+    await ask(api, 'POST', `/v1/jobs/${toRetry}/retry`)
     await ask(api, 'POST', `/v1/runs/${runId}/cancel`)
     await carryOnCancels(api.orm.em.fork())
     await settleWaitingRuns(api.orm.em.fork(), 100)

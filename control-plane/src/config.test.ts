@@ -19,6 +19,7 @@ test('what is not set has its default', () => {
     lane: 'control-plane',
     httpHost: '127.0.0.1',
     httpPort: 8080,
+    maxPayloadBytes: 1_048_576,
     logLevel: 'info',
     cron: null,
   })

@@ -29,7 +29,7 @@ type Means = {
 
 /** Starts the control plane: the tables first, then its own row among the lanes, the API, and what runs by itself. */
 export const startControlPlane = async ({ config, log, signal, path, traces }: Means): Promise<Running> => {
-  const { databaseUrl, adminToken, graceMs, cron, logLevel } = config
+  const { databaseUrl, adminToken, maxPayloadBytes, graceMs, cron } = config
   if (cron !== null) await checkProgram(cron.program)
   await untilMigrated(config, log, signal)
 
@@ -52,10 +52,10 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
     const scheduler =
       cron === null
         ? null
-        : startScheduler({ orm, program: programOf(cron, { databaseUrl, logLevel, path, traces }), graceMs, observe })
+        : startScheduler({ orm, program: programOf(cron, config, { path, traces }), graceMs, observe })
     if (scheduler !== null) parts.push(scheduler)
     const onSaved = (): void => scheduler?.wake()
-    const app = createApp({ orm, lane, worker: config.lane, adminToken, onSaved, observe })
+    const app = createApp({ orm, lane, worker: config.lane, maxPayloadBytes, adminToken, onSaved, observe })
     const serving = await serve({ fetch: app.fetch, host: config.httpHost, port: config.httpPort, graceMs })
     parts.push(serving)
     log.info({ event: 'ready', url: serving.url, cron: cron === null ? 'off' : 'local' })
@@ -68,12 +68,8 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
 
 const programOf = (
   cron: { program: string; lane: string },
-  {
-    databaseUrl,
-    logLevel,
-    path,
-    traces,
-  }: { databaseUrl: string; logLevel: string; path: string | undefined; traces: Record<string, string> },
+  { databaseUrl, maxPayloadBytes, logLevel }: Config,
+  { path, traces }: Pick<Means, 'path' | 'traces'>,
 ): TickProgram => ({
   path: cron.program,
   env: {
@@ -81,6 +77,7 @@ const programOf = (
     DATABASE_URL: databaseUrl,
     ESTEIRA_LANE: cron.lane,
     ESTEIRA_LOG_LEVEL: logLevel,
+    ESTEIRA_MAX_PAYLOAD_BYTES: String(maxPayloadBytes),
     ...(path === undefined ? {} : { PATH: path }),
   },
 })

@@ -30,6 +30,7 @@ export const openApi = async (databaseUrl: string) => {
     orm,
     lane,
     worker: 'control-plane',
+    maxPayloadBytes: 1024 * 1024,
     adminToken: 'secret',
     onSaved: () => {
       told.saves += 1

@@ -82,6 +82,7 @@ test.each([
   [2, 'its environment is not complete'],
   [12, 'the step was deleted'],
   [14, 'the payload does not fit the outputType; the run is there, with its failed job'],
+  [16, 'the payload is too large'],
   [99, null],
 ])('exit code %i says that trying again cannot help', async (code, reason) => {
   const { runner, events, starts } = await setup(`process.exit(${code})`)

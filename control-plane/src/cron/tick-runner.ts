@@ -37,6 +37,7 @@ const reasons: Readonly<Record<number, string>> = {
   13: 'the workflow is disabled',
   14: 'the payload does not fit the outputType; the run is there, with its failed job',
   15: 'the config is not valid',
+  16: 'the payload is too large',
 }
 
 /** Whether trying again cannot help. The program's own codes begin at 11, and all of them are of that kind. */

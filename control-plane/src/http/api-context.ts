@@ -7,6 +7,8 @@ export type ApiContext = {
   lane: number
   /** Who began a run's first job, for people. */
   worker: string
+  /** What a run's first payload may have as JSON. */
+  maxPayloadBytes: number
   /** Called after a save has been committed, so that the scheduler looks at once. */
   onSaved: () => void
 }

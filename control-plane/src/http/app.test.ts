@@ -10,6 +10,7 @@ const setup = () => {
     orm: openOrm({ databaseUrl: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1, applicationName: 'test' }),
     lane: 1,
     worker: 'test',
+    maxPayloadBytes: 1024,
     adminToken: 'secret',
     onSaved: () => {},
     observe: (event) => events.push(event),

@@ -41,6 +41,7 @@ const startRoute = createRoute({
       'workflow_disabled',
       'first_step_missing',
       'first_step_ambiguous',
+      'payload_too_large',
       'idempotency_key_reused',
     ),
   },

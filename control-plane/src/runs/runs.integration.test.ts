@@ -78,6 +78,29 @@ test('a payload that is no array where items are due begins a run that has faile
   })
 })
 
+test('a payload over the limit starts nothing and says how large it is, one at the limit starts a run', async () => {
+  const { id, runs } = await create(leadsSteps.slice(1))
+  // The quotes count.
+  const largest = 'a'.repeat(1024 * 1024 - 2)
+  expect(await api.send('POST', runs, { payload: `${largest}a` })).toMatchObject({
+    status: 413,
+    body: {
+      code: 'payload_too_large',
+      detail: expect.stringMatching(
+        /^No run was started: the first payload has 1,048,577 bytes as JSON, and 1,048,576 /,
+      ),
+    },
+  })
+  expect(await api.query('select 1 from workflow_run where workflow_id = $1', [id])).toEqual([])
+  expect((await api.send('POST', runs, { payload: largest })).status).toBe(201)
+})
+
+test('a CronJob whose own payload is over the limit is not started by hand either', async () => {
+  const config = { ...leadsSteps[0]?.config, payload: ['a'.repeat(1024 * 1024)] }
+  const { runs } = await create([{ ...leadsSteps[0], config }, ...leadsSteps.slice(1)])
+  expect(await api.send('POST', runs)).toMatchObject({ status: 413, body: { code: 'payload_too_large' } })
+})
+
 test('the same key gives the run that it began before', async () => {
   const { runs } = await create(leadsSteps)
   const start = () => api.send('POST', runs, { idempotencyKey: 'monday' })

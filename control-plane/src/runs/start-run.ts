@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { didYouMean } from '@esteira/service'
-import { cronJobFunctionName, type OpenedRun, openRun, WorkflowJob } from '@esteira/workflow'
+import { cronJobFunctionName, type OpenedRun, openRun, WorkflowError, WorkflowJob } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import { ControlPlaneError } from '../errors.ts'
@@ -14,13 +14,14 @@ import type { RunInput } from './document.ts'
  * Starts a run by hand, at the workflow's first step or the one that is named, on the version that is there now.
  *
  * @throws ControlPlaneError `workflow_unknown`, `workflow_disabled`, `first_step_missing`, `first_step_ambiguous`,
- * `body_invalid` when the named step is not there, or `idempotency_key_reused` when the key began another run.
+ * `body_invalid` when the named step is not there, `payload_too_large`, or `idempotency_key_reused` when the key began
+ * another run.
  */
 export const startRun = async (
   em: EntityManager,
   workflowId: string,
   input: RunInput,
-  { lane, worker }: Pick<ApiContext, 'lane' | 'worker'>,
+  { lane, worker, maxPayloadBytes }: Pick<ApiContext, 'lane' | 'worker' | 'maxPayloadBytes'>,
 ): Promise<OpenedRun> => {
   const workflow = await readWorkflow(em, workflowId)
   if (!workflow.enabled) {
@@ -36,11 +37,18 @@ export const startRun = async (
     trigger: 'manual',
     idempotencyKey: input.idempotencyKey ?? `manual/${uuidv7()}`,
     payload: payloadOf(step, input),
+    maxPayloadBytes,
     lane,
     worker,
-  })
+  }).catch(refusePayload)
   if (!opened.created) await expectSame(em, opened.runId, input, step)
   return opened
+}
+
+/** @throws ControlPlaneError `payload_too_large`; whatever else it was stays as it is. */
+const refusePayload = (error: unknown): never => {
+  if (!(error instanceof WorkflowError) || error.code !== 'payload_too_large') throw error
+  throw new ControlPlaneError('payload_too_large', `No run was started: ${error.message}.`, { cause: error })
 }
 
 /** The same request again gets the run that it began; another one under its key is a mistake that would go unseen. */

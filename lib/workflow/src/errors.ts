@@ -14,6 +14,7 @@ export type WorkflowErrorCode =
   | 'output_rejected'
   | 'write_refused'
   | 'unit_left'
+  | 'payload_too_large'
   | 'timed_out'
   | 'attempt_failed'
   | 'cancelled'

@@ -36,7 +36,7 @@ const cronJob: Work = async (url, { admin }) => {
   await withOrm(url, async (fork) => {
     const lane = await registerLane(queryable(fork()), randomUUID())
     const at = { lane, worker: 'cron-job' }
-    await fireTick(fork(), { stepId, key: randomUUID(), ...at })
+    await fireTick(fork(), { stepId, key: randomUUID(), maxPayloadBytes: 1024, ...at })
     const start = { workflow: { id: workflowId, version: 1 }, stepId, trigger: 'cron', ...at } as const
     // One with more items than its window, as a large payload would be, and one whose payload does not fit.
     await openRun(fork(), { ...start, idempotencyKey: randomUUID(), payload: [1, 2], window: 1 })

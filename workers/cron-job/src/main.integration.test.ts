@@ -135,6 +135,17 @@ test('a payload that is no array fails the run of a multiple step, which is reco
   expect(runs).toEqual([{ status: 'failed' }])
 })
 
+test('a payload over the limit begins no run and is told', async () => {
+  const { workflowId, stepId } = await saveWorkflow({ config: { schedule: '* * * * *', payload: 'a'.repeat(1_023) } })
+  const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a', ESTEIRA_MAX_PAYLOAD_BYTES: '1024' }
+  expect(await tick(env)).toMatchObject({
+    code: 16,
+    said: expect.stringContaining('the first payload has 1,025 bytes as JSON, and 1,024 are allowed'),
+  })
+  expect(await jobsOf(workflowId)).toEqual([])
+  expect(await tick({ ...env, ESTEIRA_MAX_PAYLOAD_BYTES: '1025' })).toMatchObject({ code: 0 })
+})
+
 test('an unknown step, a deleted one, a disabled workflow and a step that is no CronJob have codes of their own', async () => {
   const deleted = await saveWorkflow()
   await runOn(database.url, `update workflow set version = 2 where id = '${deleted.workflowId}'`)

@@ -3,6 +3,7 @@ import { queryable, registerLane } from '@esteira/outbox'
 import {
   createLog,
   exitCodes,
+  integer,
   loadConfig,
   type Log,
   logLevels,
@@ -13,7 +14,7 @@ import {
   untilAvailable,
   uuid,
 } from '@esteira/service'
-import { isTransient, openOrm, WorkflowError } from '@esteira/workflow'
+import { isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow'
 import { fireTick, type Tick } from './tick.ts'
 
 /** How a tick ends, beyond the codes that every process has. From 11 on, trying again cannot help. */
@@ -23,6 +24,7 @@ const tickExitCodes = {
   workflow_disabled: 13,
   payloadDoesNotFit: 14,
   config_invalid: 15,
+  payload_too_large: 16,
 } as const
 
 const settings = {
@@ -30,21 +32,22 @@ const settings = {
   lane: text('ESTEIRA_LANE', { fallback: hostname() }),
   stepId: uuid('ESTEIRA_STEP_ID'),
   key: text('ESTEIRA_TICK_KEY'),
+  maxPayloadBytes: integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange),
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
 }
 
 const fire = async (
-  config: { databaseUrl: string; lane: string; stepId: string; key: string },
+  config: { databaseUrl: string; lane: string; stepId: string; key: string; maxPayloadBytes: number },
   log: Log,
   signal: AbortSignal,
 ): Promise<number> => {
-  const { databaseUrl, stepId, key } = config
+  const { databaseUrl, stepId, key, maxPayloadBytes } = config
   const orm = openOrm({ databaseUrl, poolSize: 1, applicationName: 'cron-job' })
   const fields = { stepId, key }
   try {
     const postgres = { what: 'Postgres', url: databaseUrl, log, signal, mayPass: isTransient }
     const lane = await untilAvailable(postgres, () => registerLane(queryable(orm.em.fork()), config.lane))
-    const tick: Tick = { stepId, key, lane, worker: config.lane }
+    const tick: Tick = { stepId, key, maxPayloadBytes, lane, worker: config.lane }
     const { runId, created, skipped, error } = await fireTick(orm.em.fork(), tick)
     if (error !== null) {
       log.error({ event: 'tick.failed', ...fields, runId, code: error.code, reason: error.message })
@@ -69,6 +72,7 @@ const refusalCode = ({ code }: WorkflowError): number => {
     case 'step_deleted':
     case 'workflow_disabled':
     case 'config_invalid':
+    case 'payload_too_large':
       return tickExitCodes[code]
     default:
       return exitCodes.failed

@@ -11,14 +11,15 @@ import {
 import type { EntityManager } from '@mikro-orm/postgresql'
 
 /** One expected firing of a cron step. */
-export type Tick = { stepId: string; key: string; lane: number; worker: string }
+export type Tick = { stepId: string; key: string; maxPayloadBytes: number; lane: number; worker: string }
 
 /**
  * Fires a tick: reads the step as its workflow has it now, takes the first payload from its config, and begins a run
  * under the tick's key. A second tick with the same key changes nothing. Whether it begins while another run of the
  * workflow is open, the step's `overlap` says.
  *
- * @throws WorkflowError `step_unknown`, `step_deleted`, `workflow_disabled` or `config_invalid`; nothing is written then.
+ * @throws WorkflowError `step_unknown`, `step_deleted`, `workflow_disabled`, `config_invalid` or `payload_too_large`;
+ * nothing is written then.
  */
 export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun> => {
   const { workflow, step } = await currentStep(em, tick.stepId)
@@ -43,6 +44,7 @@ export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun
     idempotencyKey: tick.key,
     payload: config.data.payload ?? null,
     overlap: config.data.overlap,
+    maxPayloadBytes: tick.maxPayloadBytes,
     lane: tick.lane,
     worker: tick.worker,
   })

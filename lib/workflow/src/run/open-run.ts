@@ -7,6 +7,7 @@ import { cronJobFunctionName } from '../cron/cron-job.ts'
 import { WorkflowError } from '../errors.ts'
 import type { Ending, StepOfRun } from '../job/held-job.ts'
 import { jobMessage, newJob } from '../job/new-job.ts'
+import { defaultMaxPayloadBytes, limitFirstPayload } from '../job/payload-limit.ts'
 import { placeResult } from '../job/place-result.ts'
 import { writeUnit } from '../job/unit/write-unit.ts'
 import { type JobError, WorkflowJob } from '../model/workflow-job.ts'
@@ -21,6 +22,8 @@ export type RunStart = {
   trigger: 'cron' | 'manual'
   idempotencyKey: string
   payload: unknown
+  /** What the payload may have as JSON, 1 MiB unless given. */
+  maxPayloadBytes?: number
   lane: number
   worker: string
   /** What it does while another run of the workflow is open; `allow` unless given. */
@@ -39,9 +42,10 @@ export type OpenedRun = { runId: string; created: boolean; skipped: boolean; err
  * step has nothing to wait for: its job is over at once and the next step's jobs are written in the same commit. The
  * same key never begins a second run. One that must not begin beside another is a row too, `skipped` and without jobs.
  *
- * @throws WorkflowError `step_unknown` when the version has no such step.
+ * @throws WorkflowError `step_unknown` when the version has no such step, `payload_too_large`.
  */
 export const openRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
+  limitFirstPayload(start.payload, start.maxPayloadBytes ?? defaultMaxPayloadBytes)
   const { spans, ...opened } = await em.transactional((em) => writeRun(em, start))
   for (const span of spans) span.end()
   // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.

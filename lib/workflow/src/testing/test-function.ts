@@ -5,6 +5,7 @@ import { WorkflowError } from '../errors.ts'
 import { callFunction } from '../function/call-function.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
+import { defaultMaxPayloadBytes, limitPlaced } from '../job/payload-limit.ts'
 import { placeResult } from '../job/place-result.ts'
 import { jsonOf } from '../job/unit/json-of.ts'
 import { hideSecrets } from '../secrets/hide-secrets.ts'
@@ -61,6 +62,7 @@ export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promis
   })
   if (isOutcome(result)) return trialOf(result)
   const placed = placeResult({ ...step, next: hasNext ? nextStep : null }, result)
+  limitPlaced(placed, step.name, defaultMaxPayloadBytes)
   if (outputType === null || placed.kind === 'input') return { kind: 'nothing' }
   switch (placed.kind) {
     case 'items':

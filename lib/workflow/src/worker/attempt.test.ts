@@ -30,6 +30,7 @@ const means = {
   log: { debug: silent, info: silent, warn: silent, error: silent },
   random: () => 0,
   onRunsOn: silent,
+  maxPayloadBytes: 1_000,
 }
 
 test('a job that is lost before its attempt begins is not run', async () => {

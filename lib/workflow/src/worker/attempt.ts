@@ -7,6 +7,7 @@ import { type StepFunction, timeoutOf } from '../function/define-function.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import type { Ending, HeldJob } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
+import { limitPlaced } from '../job/payload-limit.ts'
 import { placeResult } from '../job/place-result.ts'
 import { defaultRetryPolicy, retryDelayMs } from '../job/retry-policy.ts'
 import type { JobError } from '../model/workflow-job.ts'
@@ -26,6 +27,8 @@ export type AttemptMeans = {
   em?: EntityManager
   /** Told of a function that runs on when its attempt is over. */
   onRunsOn: (running: Promise<unknown>) => void
+  /** What each value of a result may have as JSON. */
+  maxPayloadBytes: number
 }
 
 /** Runs a job's function once, within the step's time, and says how it ended, without a secret. It never throws. */
@@ -36,7 +39,9 @@ export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<End
   try {
     const result = await callInTime(job, means, hidden)
     if (isOutcome(result)) return endingOf(result, job, means, errorOf)
-    return { kind: 'succeeded', placed: placeResult(job.step, result) }
+    const placed = placeResult(job.step, result)
+    limitPlaced(placed, job.step.name, means.maxPayloadBytes)
+    return { kind: 'succeeded', placed }
   } catch (error) {
     if (isCancel(means.lost)) return { kind: 'cancelled' }
     if (means.em !== undefined && blameFor(error) === 'job') return { kind: 'failed', error: refusalOf(error, errorOf) }

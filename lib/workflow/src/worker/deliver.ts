@@ -38,6 +38,8 @@ export type DeliverMeans = {
   commit: (finished: FinishedJob) => Promise<Fate>
   untilDone: <T>(work: () => Promise<T>) => Promise<T>
   random: () => number
+  /** What each value of a result may have as JSON. */
+  maxPayloadBytes: number
   /** Aborted when the worker has stopped: what still runs then has gone back to the queue. */
   stopped: AbortSignal
 }

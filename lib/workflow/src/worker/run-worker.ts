@@ -16,6 +16,7 @@ import {
 } from '@esteira/service'
 import type { SpanContext } from '@opentelemetry/api'
 import type { StepFunction } from '../function/define-function.ts'
+import { maxPayloadRange } from '../job/payload-limit.ts'
 import { readSecrets } from '../secrets/read-secrets.ts'
 import { idsOf } from '../trace/log-of-job.ts'
 import { startWorker, type WorkerEvent } from './start-worker.ts'
@@ -26,6 +27,7 @@ const settings = {
   rabbitmqUrl: rabbitmqUrl('RABBITMQ_URL'),
   lane: text('ESTEIRA_LANE', { fallback: hostname() }),
   prefetch: integer('ESTEIRA_PREFETCH', { min: 1, max: 10_000, fallback: 100 }),
+  maxPayloadBytes: integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange),
   graceMs: integer('ESTEIRA_GRACE_MS', { min: 0, max: 600_000, fallback: 25_000 }),
   secretsDir: text('ESTEIRA_SECRETS_DIR', { fallback: '/run/secrets' }),
   secretVariables,

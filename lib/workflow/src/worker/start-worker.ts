@@ -11,6 +11,7 @@ import { publishFunctions } from '../function/publish-functions.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import type { FinishedJob } from '../job/held-job.ts'
+import { defaultMaxPayloadBytes } from '../job/payload-limit.ts'
 import { writeUnit, type Written } from '../job/unit/write-unit.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
@@ -43,6 +44,8 @@ export type WorkerOptions = {
   prefetch: number
   /** How many jobs of one run and step are on the belt at most; `defaultWindow` unless given. */
   window?: number
+  /** What each value of a result may have as JSON, 1 MiB unless given: a job that gives more ends `failed`. */
+  maxPayloadBytes?: number
   graceMs: number
   /** What `{ "$secret": "name" }` in a config stands for. */
   secrets: Secrets
@@ -173,7 +176,15 @@ const eventOf = (
 const deliverMeans = (
   { orm, beatOrm, ownOrm }: Record<'orm' | 'beatOrm' | 'ownOrm', MikroORM>,
   lane: number,
-  { worker, prefetch, log, secrets, observe, window = defaultWindow }: WorkerOptions,
+  {
+    worker,
+    prefetch,
+    log,
+    secrets,
+    maxPayloadBytes = defaultMaxPayloadBytes,
+    observe,
+    window = defaultWindow,
+  }: WorkerOptions,
   stopped: AbortSignal,
 ): { means: DeliverMeans; settled: () => Promise<void> } => {
   const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -213,6 +224,7 @@ const deliverMeans = (
     secrets,
     untilDone,
     random: Math.random,
+    maxPayloadBytes,
     stopped,
     stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),
     configOf: configCache(),

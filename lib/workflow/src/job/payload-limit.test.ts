@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest'
+import { limitFirstPayload, limitPlaced, placedBytes } from './payload-limit.ts'
+import type { Placed } from './place-result.ts'
+
+const next = { id: 'save', functionName: 'Save' }
+const items = (...values: unknown[]): Placed => ({ kind: 'items', items: values, next })
+const whole = (result: unknown): Placed => ({ kind: 'whole', result, next })
+const output = (value: unknown): Placed => ({ kind: 'output', output: value })
+/** So many bytes as JSON, the quotes included. */
+const textOf = (bytes: number) => 'a'.repeat(bytes - 2)
+
+test('what has as many bytes as are allowed passes, and one byte more does not', () => {
+  for (const place of [items, whole, output]) {
+    expect(() => limitPlaced(place(textOf(100)), 'fetch', 100)).not.toThrow()
+    expect(() => limitPlaced(place(textOf(101)), 'fetch', 100)).toThrow(
+      expect.objectContaining({ code: 'payload_too_large', final: true }),
+    )
+  }
+})
+
+test('bytes are counted, not characters', () => {
+  expect(() => limitPlaced(whole('ã'.repeat(60)), 'fetch', 100)).toThrow('has 122 bytes')
+})
+
+test('items are many without an end, and only one that is too large by itself is refused, by its place', () => {
+  expect(() => limitPlaced(items(...Array.from({ length: 1_000 }, () => textOf(100))), 'fetch', 100)).not.toThrow()
+  expect(() => limitPlaced(items(1, textOf(2_000_000)), 'fetch', 1_048_576)).toThrow(
+    'step "fetch": item 2 of 2 has 2,000,000 bytes as JSON, and 1,048,576 are allowed: pass on where the data lies (a key, an address) in place of the data, or raise ESTEIRA_MAX_PAYLOAD_BYTES',
+  )
+})
+
+test('a whole result that is too large says what else could be done', () => {
+  expect(() => limitPlaced(output(textOf(200)), 'fetch', 100)).toThrow(
+    /^step "fetch": its result has 200 bytes as JSON, and 100 are allowed: give smaller items under outputType "multiple", pass on .*, or raise ESTEIRA_MAX_PAYLOAD_BYTES$/,
+  )
+})
+
+test('an input that goes on is not a result', () => {
+  expect(() => limitPlaced({ kind: 'input', next }, 'fetch', 1)).not.toThrow()
+  expect(placedBytes({ kind: 'input', next })).toBe(0)
+})
+
+test('a first payload is held to the same', () => {
+  expect(() => limitFirstPayload(textOf(100), 100)).not.toThrow()
+  expect(() => limitFirstPayload(undefined, 4)).not.toThrow()
+  expect(() => limitFirstPayload(textOf(101), 100)).toThrow(/^the first payload has 101 bytes as JSON, and 100 are/)
+})
+
+test('a result counts all that is stored of it', () => {
+  expect(placedBytes(items(textOf(10), textOf(20), undefined))).toBe(34)
+  expect(placedBytes(whole([1, 2]))).toBe(5)
+})

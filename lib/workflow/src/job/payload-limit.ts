@@ -1,0 +1,72 @@
+import { WorkflowError } from '../errors.ts'
+import type { Placed } from './place-result.ts'
+import { jsonOf } from './unit/json-of.ts'
+
+/** What a payload or an output may have as JSON unless a process is told otherwise: as much as a message of the outbox. */
+export const defaultMaxPayloadBytes = 1024 * 1024
+
+/** What `ESTEIRA_MAX_PAYLOAD_BYTES` may be. The largest is what Postgres still takes in one statement several times. */
+export const maxPayloadRange = { min: 1_024, max: 64 * 1024 * 1024, fallback: defaultMaxPayloadBytes }
+
+/** What results were found to have: to measure one is to print it, and an attempt and its commit both ask. */
+const measured = new WeakMap<Placed, number>()
+
+/** How many bytes a placed result adds to the statements of its unit of work. */
+export const placedBytes = (placed: Placed): number =>
+  measured.get(placed) ?? valuesOf(placed).reduce<number>((sum, value) => sum + jsonBytes(value), 0)
+
+/**
+ * Refuses a result of which something that is stored as one value has more bytes than `most`: an item, the whole, or
+ * the output. How many items there are is not limited.
+ *
+ * @throws WorkflowError `payload_too_large`, or `output_rejected` for what is no JSON.
+ */
+export const limitPlaced = (placed: Placed, step: string, most: number): void => {
+  const values = valuesOf(placed)
+  let bytes = 0
+  for (const [index, value] of values.entries()) {
+    const here = jsonBytes(value)
+    bytes += here
+    if (here <= most) continue
+    const isItem = placed.kind === 'items'
+    const name = isItem ? `item ${index + 1} of ${values.length}` : 'its result'
+    const advice = isItem ? passOn : `give smaller items under outputType "multiple", ${passOn}`
+    throw tooLarge(`step "${step}": ${name}`, here, most, advice)
+  }
+  measured.set(placed, bytes)
+}
+
+/**
+ * Refuses a run's first payload that has more bytes than `most`.
+ *
+ * @throws WorkflowError `payload_too_large`.
+ */
+export const limitFirstPayload = (payload: unknown, most: number): void => {
+  const bytes = jsonBytes(payload)
+  if (bytes > most) throw tooLarge('the first payload', bytes, most, passOn)
+}
+
+const passOn =
+  'pass on where the data lies (a key, an address) in place of the data, or raise ESTEIRA_MAX_PAYLOAD_BYTES'
+
+const tooLarge = (what: string, bytes: number, most: number, advice: string): WorkflowError => {
+  const [came, allowed] = [bytes, most].map((count) => count.toLocaleString('en-US'))
+  const message = `${what} has ${came} bytes as JSON, and ${allowed} are allowed: ${advice}`
+  return new WorkflowError('payload_too_large', message)
+}
+
+const jsonBytes = (value: unknown): number => Buffer.byteLength(jsonOf(value) ?? 'null')
+
+/** What of a result is stored, one value each. A list may have holes, and each of them is an item. */
+const valuesOf = (placed: Placed): readonly unknown[] => {
+  switch (placed.kind) {
+    case 'items':
+      return Array.from(placed.items)
+    case 'whole':
+      return [placed.result]
+    case 'output':
+      return [placed.output]
+    case 'input':
+      return []
+  }
+}

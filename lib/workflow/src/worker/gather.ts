@@ -1,42 +1,120 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 
+/** How groups are made of what is added. */
+export type GatherOptions<Item> = {
+  /** Items of a group, at most. */
+  most: number
+  /** Bytes of a group, at most; an item that has more goes alone. */
+  mostBytes?: number
+  /** What an item counts in `mostBytes`. */
+  bytesOf?: (item: Item) => number
+  /** Flushes under way at a time, 1 unless given. One begins beside others only with a full group, or when they are late. */
+  atOnce?: number
+  /** Of two items with the same key one waits while the other is being flushed; in one group they may be together. */
+  keyOf?: (item: Item) => string
+}
+
+/** A flush that takes this long waits for something for which others need not wait; milliseconds. A commit takes some 5. */
+const lateMs = 50
+
 /**
- * Makes one call out of many: what is added while a flush is under way waits and goes together in the next one, at most
- * `most` at a time. Under load the groups grow by themselves; alone, an item waits for nothing but the event loop. A flush
- * is in nobody's trace: it would be in that of whoever came first, for all of them.
+ * Makes one call out of many: what is added while a flush is under way waits and goes together in the next one. Under
+ * load the groups grow by themselves; alone, an item waits for nothing but the event loop. A flush is in nobody's trace:
+ * it would be in that of whoever came first, for all of them.
  */
 export const gather = <Item, Result>(
-  most: number,
+  { most, mostBytes = Infinity, bytesOf = () => 0, atOnce = 1, keyOf }: GatherOptions<Item>,
   flush: (items: Item[]) => Promise<Result[]>,
 ): ((item: Item) => Promise<Result>) => {
-  type Waiting = { item: Item; settled: PromiseWithResolvers<Result> }
+  type Waiting = { item: Item; bytes: number; key: string | undefined; settled: PromiseWithResolvers<Result> }
+  type Flight = { keys: ReadonlySet<string>; isLate: boolean }
   let waiting: Waiting[] = []
-  let flushing = false
+  let beginning = false
+  const flights = new Set<Flight>()
 
-  const flushAll = async (): Promise<void> => {
-    await turn()
-    while (waiting.length > 0) {
-      const group = waiting.slice(0, most)
-      waiting = waiting.slice(most)
-      try {
-        const results = await flush(group.map(({ item }) => item))
-        if (results.length !== group.length) throw new Error(`${group.length} items gave ${results.length} results`)
-        results.forEach((result, index) => group[index]?.settled.resolve(result))
-      } catch (error) {
-        for (const { settled } of group) settled.reject(error)
+  /** The next group, in the order of what was added, and what is left waiting. */
+  const divide = (): { group: Waiting[]; rest: Waiting[]; isFull: boolean } => {
+    const [group, rest]: [Waiting[], Waiting[]] = [[], []]
+    const flying = [...flights]
+    let bytes = 0
+    let isFull = false
+    for (const one of waiting) {
+      const { key } = one
+      const isHeld = key !== undefined && flying.some(({ keys }) => keys.has(key))
+      const isOver = group.length === most || (group.length > 0 && bytes + one.bytes > mostBytes)
+      if (!isHeld && isOver) isFull = true
+      if (isHeld || isFull) {
+        rest.push(one)
+        continue
       }
+      group.push(one)
+      bytes += one.bytes
     }
-    flushing = false
+    return { group, rest, isFull: isFull || group.length === most || bytes >= mostBytes }
+  }
+
+  const begin = (): void => {
+    while (waiting.length > 0 && flights.size < atOnce) {
+      const { group, rest, isFull } = divide()
+      if (group.length === 0) return
+      // A small group beside one that will end soon would only make both smaller.
+      if (!isFull && [...flights].some(({ isLate }) => !isLate)) return
+      waiting = rest
+      void fly(group)
+    }
+  }
+
+  const fly = async (group: readonly Waiting[]): Promise<void> => {
+    const keys = new Set(group.flatMap(({ key }) => (key === undefined ? [] : [key])))
+    const flight: Flight = { keys, isLate: false }
+    flights.add(flight)
+    const becomeLate = () => {
+      flight.isLate = true
+      begin()
+    }
+    const late = atOnce > 1 ? setTimeout(becomeLate, lateMs) : undefined
+    try {
+      const results = await context.with(ROOT_CONTEXT, () => flush(group.map(({ item }) => item)))
+      if (results.length !== group.length) throw new Error(`${group.length} items gave ${results.length} results`)
+      results.forEach((result, index) => group[index]?.settled.resolve(result))
+    } catch (error) {
+      for (const { settled } of group) settled.reject(error)
+    }
+    clearTimeout(late)
+    flights.delete(flight)
+    begin()
+  }
+
+  const beginSoon = async (): Promise<void> => {
+    await turn()
+    beginning = false
+    begin()
   }
 
   return (item) => {
     const settled = Promise.withResolvers<Result>()
-    waiting.push({ item, settled })
-    if (!flushing) {
-      flushing = true
-      void context.with(ROOT_CONTEXT, flushAll)
+    waiting.push({ item, bytes: bytesOf(item), key: keyOf?.(item), settled })
+    // With as many under way as may be, the end of one begins the next.
+    if (!beginning && flights.size < atOnce) {
+      beginning = true
+      void beginSoon()
     }
     return settled.promise
+  }
+}
+
+/** Gathers the items of each part by themselves, so that a part whose flushes take long holds up no other. */
+export const gatherApart = <Item, Result>(
+  partOf: (item: Item) => string,
+  options: GatherOptions<Item>,
+  flush: (items: Item[]) => Promise<Result[]>,
+): ((item: Item) => Promise<Result>) => {
+  const parts = new Map<string, (item: Item) => Promise<Result>>()
+  return (item) => {
+    const part = partOf(item)
+    const add = parts.get(part) ?? gather(options, flush)
+    parts.set(part, add)
+    return add(item)
   }
 }

@@ -10,8 +10,8 @@ import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
-import type { FinishedJob } from '../job/held-job.ts'
-import { defaultMaxPayloadBytes } from '../job/payload-limit.ts'
+import type { FinishedJob, JobOnBelt } from '../job/held-job.ts'
+import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
 import { writeUnit, type Written } from '../job/unit/write-unit.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
@@ -27,7 +27,7 @@ import { configCache, stepCache } from './caches.ts'
 import { type CommitEvent, commitGroup } from './commit-group.ts'
 import { deliver, type DeliverMeans } from './deliver.ts'
 import type { Delivered } from './finish.ts'
-import { gather } from './gather.ts'
+import { gather, gatherApart, type GatherOptions } from './gather.ts'
 import type { DropReason } from './load.ts'
 import { createOwnUnits } from './own-units.ts'
 import { createSettling, type SettleEvent } from './settle-hints.ts'
@@ -75,7 +75,19 @@ export type Worker = { stop: () => Promise<void> }
 
 /** A group is one statement: large enough to be cheap, small enough that a failing one is split soon. */
 const groupSize = 200
-const poolSize = 8
+
+/** Results of a group: some four of the largest. All of it is in memory several times, here and in Postgres. */
+const groupBytes = 4 * 1024 * 1024
+
+/** Groups of a function that commit at once: while one waits for a lock or a slow disk, the next may pass. */
+const commitsAtOnce = 2
+
+/** A function may have its commits under way; all together load and claim jobs, read steps and settle runs. */
+const poolSizeFor = (functions: number): number => 3 + commitsAtOnce * functions
+
+/** Units of work of their own at a time; the functions keep these sessions for as long as they run. */
+const ownPoolSize = 8
+
 const databasePauseMs = 500
 
 /** A beat that is not answered by then is given up, milliseconds; the next one goes over a session of its own. */
@@ -89,11 +101,15 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
   const { databaseUrl, rabbitmqUrl, log, signal } = options
   const severed = new AbortController()
   const ormOptions = { databaseUrl, applicationName: options.worker, severed: severed.signal }
-  const orm = openOrm({ ...ormOptions, poolSize })
+  const orm = openOrm({ ...ormOptions, poolSize: poolSizeFor(options.functions.length) })
   // Of its own: when all of the pool waits for a lock or for Postgres, a cancel must still get through.
   const beatOrm = openOrm({ ...ormOptions, poolSize: 1, silenceMs: beatSilenceMs })
-  // Of their own too: functions keep these sessions for as long as they run.
-  const ownOrm = openOrm({ ...ormOptions, poolSize, known: options.functions.flatMap(({ entities }) => entities) })
+  // Of their own too.
+  const ownOrm = openOrm({
+    ...ormOptions,
+    poolSize: ownPoolSize,
+    known: options.functions.flatMap(({ entities }) => entities),
+  })
   const close = () => Promise.all([orm.close(), beatOrm.close(), ownOrm.close()])
   const stopping = new AbortController()
   const giveUp = () => severed.abort()
@@ -173,6 +189,18 @@ const eventOf = (
     : { kind: 'job.written', ...of, ending: ending.kind }
 }
 
+/** A run that somebody holds locked is waited for by the groups of its functions, and by no others. */
+const functionOf = ({ job }: { job: JobOnBelt }): string => job.functionName
+
+const commitGroups: GatherOptions<FinishedJob> = {
+  most: groupSize,
+  mostBytes: groupBytes,
+  bytesOf: ({ ending }) => (ending.kind === 'succeeded' ? placedBytes(ending.placed) : 0),
+  atOnce: commitsAtOnce,
+  // A job whose message came twice: the later end waits here, not for a lock in Postgres.
+  keyOf: ({ job }) => job.id,
+}
+
 const deliverMeans = (
   { orm, beatOrm, ownOrm }: Record<'orm' | 'beatOrm' | 'ownOrm', MikroORM>,
   lane: number,
@@ -230,19 +258,21 @@ const deliverMeans = (
     configOf: configCache(),
     abandoned: watchAbandoned({ most: prefetch, observe }),
     beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe }),
-    find: gather(groupSize, async (ids: string[]) => {
+    find: gather({ most: groupSize }, async (ids: string[]) => {
       const found = await untilDone(() => findJobs(orm.em.fork(), ids))
       return ids.map((id) => found.get(id))
     }),
     ownUnits: createOwnUnits({
       orm: ownOrm,
-      poolSize,
+      poolSize: ownPoolSize,
       by: { worker, lane, window },
       untilDone,
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),
       onWritten,
     }),
-    commit: gather(groupSize, (group) => inCommitSpans(group, () => commitGroup(group, { write, observe, stopped }))),
+    commit: gatherApart(functionOf, commitGroups, (group) =>
+      inCommitSpans(group, () => commitGroup(group, { write, observe, stopped })),
+    ),
   }
   return { means, settled: settling.done }
 }

@@ -28,7 +28,7 @@ const patienceMs = 5_000
  *
  * @throws Error when something else ended the process; nothing is known of the expression then.
  */
-export const evaluateApart = gather(groupSize, async (group: Asked[]): Promise<Answer[]> => {
+export const evaluateApart = gather({ most: groupSize }, async (group: Asked[]): Promise<Answer[]> => {
   const answers: Answer[] = []
   let most = groupSize
   while (answers.length < group.length) {

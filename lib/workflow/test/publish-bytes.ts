@@ -1,15 +1,10 @@
-import rascal from 'rascal'
+import { connect } from 'amqplib'
 
 /** Puts bytes into a queue as they are, such as no JSON. */
 export const publishBytes = async (rabbitmqUrl: string, queue: string, bytes: Buffer): Promise<void> => {
-  const vhost = new URL(rabbitmqUrl).pathname.slice(1)
-  const publisher = await rascal.BrokerAsPromised.create(
-    rascal.withTestConfig({
-      vhosts: { [vhost]: { connection: { url: rabbitmqUrl }, exchanges: [''] } },
-      publications: { bytes: { vhost, exchange: '', routingKey: queue } },
-    }),
-  )
-  const publication = await publisher.publish('bytes', bytes)
-  await new Promise((resolve, reject) => publication.once('success', resolve).once('error', reject))
-  await publisher.shutdown()
+  const connection = await connect(rabbitmqUrl)
+  const channel = await connection.createConfirmChannel()
+  channel.sendToQueue(queue, bytes, { persistent: true })
+  await channel.waitForConfirms()
+  await connection.close()
 }

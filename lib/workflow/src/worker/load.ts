@@ -3,7 +3,7 @@ import type { FoundJob } from '../job/find-jobs.ts'
 import type { Ending, HeldJob, JobOnBelt, StepOfRun } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import { isOver } from '../job/transitions.ts'
-import type { Delivery } from './belt.ts'
+import type { Delivery } from './belt/delivery.ts'
 import type { DeliverMeans } from './deliver.ts'
 
 /** Why there is nothing to do for a message: its job has moved on, or another message answers for it. */

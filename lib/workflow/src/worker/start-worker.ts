@@ -22,7 +22,8 @@ import { inCommitSpans } from '../trace/commit-spans.ts'
 import type { Traced } from '../trace/process-span.ts'
 import { type AbandonedEvent, watchAbandoned } from './abandoned.ts'
 import { type BeatEvent, createBeats } from './beats.ts'
-import { type BeltEvent, type Delivery, openBelt } from './belt.ts'
+import { type BeltEvent, openBelt } from './belt/belt.ts'
+import type { Delivery } from './belt/delivery.ts'
 import { configCache, stepCache } from './caches.ts'
 import { type CommitEvent, commitGroup } from './commit-group.ts'
 import { deliver, type DeliverMeans } from './deliver.ts'
@@ -122,17 +123,11 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
     const { means, settled } = deliverMeans({ orm, beatOrm, ownOrm }, lane, options, stopping.signal)
     const functions = new Map(options.functions.map((fn) => [fn.name, fn]))
     const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, async () => {
-      const opened = await openBelt({
-        rabbitmqUrl,
-        queues: [...functions.keys()],
-        prefetch: options.prefetch,
-        graceMs: options.graceMs,
-        observe: options.observe,
-        onDelivery: (queue, delivery) => {
-          const fn = functions.get(queue)
-          if (fn !== undefined) void carry(fn, delivery, means, options)
-        },
-      })
+      const onDelivery = (queue: string, delivery: Delivery) => {
+        const fn = functions.get(queue)
+        if (fn !== undefined) void carry(fn, delivery, means, options)
+      }
+      const opened = await openBelt({ ...options, queues: [...functions.keys()], onDelivery }, signal)
       // Nobody gets a belt that comes after the start was given up, so nobody else would close it.
       if (signal.aborted) await opened.stop()
       return opened

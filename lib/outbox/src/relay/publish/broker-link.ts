@@ -1,9 +1,7 @@
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
 import type { Observe } from '../observation.ts'
-import { within } from '../within.ts'
-import { isLinkClosing } from './confirm-channel.ts'
-import { socketOf } from './gather-writes.ts'
+import { hangUp } from './hang-up.ts'
 import { openConnection } from './open-connection.ts'
 
 /** The relay's own connection to the broker. */
@@ -37,8 +35,8 @@ type BrokerLinkOptions = {
   observe: Observe
 }
 
-/** How long a connection may take to say goodbye. A broker that is gone never answers. */
-const closeTimeoutMs = 1_000
+/** RabbitMQ's loss is noticed within some 10 s, and so is by RabbitMQ that of a relay that was frozen. */
+const heartbeatSeconds = 5
 
 export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptions): BrokerLink => {
   const address = withoutPassword(rabbitmqUrl)
@@ -55,7 +53,11 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
   const open = async (): Promise<Connection> => {
     // One of its own each time: an open connection is closed in order.
     giveUpOpening = new AbortController()
-    const opened = await openConnection(rabbitmqUrl, `outbox relay ${name}`, giveUpOpening.signal)
+    const opened = await openConnection(rabbitmqUrl, {
+      name: `outbox relay ${name}`,
+      heartbeatSeconds,
+      signal: giveUpOpening.signal,
+    })
     let reason = 'the connection was closed'
     opened.on('error', (error) => {
       reason = reasonOf(error)
@@ -119,18 +121,4 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
       await drop()
     },
   }
-}
-
-/** A broker that does not answer would keep the process alive until its heartbeat fails. */
-const hangUp = async (closing: Connection): Promise<void> => {
-  const goodbye = Promise.withResolvers<void>()
-  try {
-    closing.close(() => goodbye.resolve())
-  } catch (error) {
-    // It is gone already.
-    if (isLinkClosing(error)) return
-    throw error
-  }
-  if (await within(closeTimeoutMs, goodbye.promise)) return
-  socketOf(closing).destroy(new Error('the broker did not answer'))
 }

@@ -20,7 +20,7 @@ const rowTo = (routingKey: string, messageId: string = randomUUID()): LaneRow =>
 })
 
 const openChannel = async (): Promise<ConfirmChannel> => {
-  const connection = await openConnection(vhost.url, 'test')
+  const connection = await openConnection(vhost.url, { name: 'test', heartbeatSeconds: 5 })
   onTestFinished(() => new Promise((resolve) => connection.close(() => resolve())))
   return openConfirmChannel(connection, () => {})
 }

@@ -14,7 +14,7 @@ test('an opening that is given up at any moment ends soon, and leaves no connect
   // From before there is a socket to long after the connection is open, on a slow machine as well.
   for (let round = 0; round < 60; round += 1) {
     const given = new AbortController()
-    const opening = openConnection(proxy.url, 'given up', given.signal).then(
+    const opening = openConnection(proxy.url, { name: 'given up', heartbeatSeconds: 5, signal: given.signal }).then(
       (connection) => connection.close(),
       (error: unknown) => {
         expect(error).toMatchObject({ code: 'broker_unavailable' })

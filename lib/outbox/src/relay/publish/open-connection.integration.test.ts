@@ -11,14 +11,14 @@ test('a link that falls at any moment of its opening is an error, and never more
     await vhost.drop()
   })
   const startedMs = performance.now()
-  const first = await openConnection(proxy.url, 'stays')
+  const first = await openConnection(proxy.url, { name: 'stays', heartbeatSeconds: 5 })
   const openingMs = performance.now() - startedMs
   first.close()
   let opened = 0
   let refused = 0
   // Moments before, within and after an opening, be the machine fast or slow.
   for (let round = 0; round < 40; round += 1) {
-    const opening = openConnection(proxy.url, 'falls').then(
+    const opening = openConnection(proxy.url, { name: 'falls', heartbeatSeconds: 5 }).then(
       (connection) => {
         opened += 1
         connection.on('error', () => {})

@@ -7,11 +7,13 @@ import { onAbort } from '../on-abort.ts'
 import { within } from '../within.ts'
 import { gatherWrites, socketOf } from './gather-writes.ts'
 
-/**
- * A link without traffic is given up after two of these, so RabbitMQ's loss is noticed within some 10 s, and so is by
- * RabbitMQ that of a relay that was frozen.
- */
-const heartbeatSeconds = 5
+export type ConnectionOptions = {
+  /** The connection's name, for people. */
+  name: string
+  /** A link without traffic is given up after two of these, by both ends. */
+  heartbeatSeconds: number
+  signal?: AbortSignal
+}
 
 /** Without a byte from the broker. */
 const silenceTimeoutMs = 10_000
@@ -20,7 +22,7 @@ const silenceTimeoutMs = 10_000
 const openTimeoutMs = 15_000
 
 /** The name under which the broker is configured in Rascal. The virtual host itself comes from the address. */
-const vhost = 'relay'
+const vhost = 'ours'
 
 /**
  * A connection that Rascal opens, by its settings for addresses, TLS and options, and that is ours from then on: nobody
@@ -33,14 +35,13 @@ const vhost = 'relay'
  */
 export const openConnection = async (
   rabbitmqUrl: string,
-  name: string,
-  signal: AbortSignal = new AbortController().signal,
+  { name, heartbeatSeconds, signal = new AbortController().signal }: ConnectionOptions,
 ): Promise<Connection> => {
   const socket = new AbortController()
   const givenUp = Promise.withResolvers<never>()
   const unwatch = onAbort(signal, () => givenUp.reject(new Error('it was given up')))
   try {
-    const opening = connect(settings(rabbitmqUrl, name, socket.signal))
+    const opening = connect(settings(rabbitmqUrl, { name, heartbeatSeconds, signal: socket.signal }))
     if (!(await within(openTimeoutMs, Promise.race([opening, givenUp.promise])))) {
       throw new Error(`no answer within ${openTimeoutMs} ms`)
     }
@@ -68,7 +69,7 @@ const connect = async (config: BrokerConfig): Promise<Connection> => {
   return connected.promise
 }
 
-const settings = (rabbitmqUrl: string, name: string, signal: AbortSignal) => ({
+const settings = (rabbitmqUrl: string, { name, heartbeatSeconds, signal }: ConnectionOptions) => ({
   vhosts: {
     [vhost]: {
       connection: {

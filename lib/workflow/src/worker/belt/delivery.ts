@@ -1,0 +1,45 @@
+import * as z from 'zod'
+import type { JobReference } from '../../job/new-job.ts'
+
+/** A message that a worker holds until the job behind it has moved on. */
+export type Delivery = {
+  reference: JobReference
+  /** The broker handed it out before: whoever had it then may still be at work. */
+  redelivered: boolean
+  /** How often the broker had it back, from workers that died or handed it back; 0 at first. */
+  deliveries: number
+  /** The job is written: the broker may forget the message. */
+  ack: () => void
+  /** The job is not written: the broker hands the message out again after a pause. */
+  handBack: () => void
+}
+
+/** What of a message of amqplib a delivery is read from. */
+type Received = {
+  content: Buffer
+  fields: { redelivered: boolean }
+  properties: { headers: Record<string, unknown> | undefined }
+}
+
+/** Reads the reference in a message, and what the broker says of it; or why it cannot be read. */
+export const readMessage = ({
+  content,
+  fields,
+  properties,
+}: Received): Pick<Delivery, 'reference' | 'redelivered' | 'deliveries'> | { unreadable: string } => {
+  const reference = readReference(content)
+  if (typeof reference === 'string') return { unreadable: reference }
+  const count: unknown = properties.headers?.['x-delivery-count']
+  return { reference, redelivered: fields.redelivered, deliveries: typeof count === 'number' ? count : 0 }
+}
+
+const readReference = (content: Buffer): JobReference | string => {
+  try {
+    const read = referenceSchema.safeParse(JSON.parse(content.toString('utf8')))
+    return read.success ? read.data : z.prettifyError(read.error)
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+const referenceSchema = z.object({ jobId: z.uuid(), seq: z.int().min(1) })

@@ -16,7 +16,7 @@ import {
   releaseWaitingJobs,
   settleWaitingRuns,
 } from '../../../lib/workflow/src/index.ts'
-import { claimJob } from '../../../lib/workflow/src/job/claim-job.ts'
+import { claimJobs } from '../../../lib/workflow/src/job/claim-jobs.ts'
 import { findJobs } from '../../../lib/workflow/src/job/find-jobs.ts'
 import type { Ending, FinishedJob, NextStep } from '../../../lib/workflow/src/job/held-job.ts'
 import { writeUnit } from '../../../lib/workflow/src/job/unit/write-unit.ts'
@@ -64,7 +64,7 @@ const worker: Work = async (url, { admin }) => {
         throw new Error(`there is no job with a next step to end ${index}`)
       }
       const claim = randomUUID()
-      await claimJob(fork(), job, claim, 'worker')
+      await claimJobs(fork(), [{ job, next: claim }], 'worker')
       finished.push({
         job: { ...job, functionName: step.functionName, claim },
         ending: endingOf(step.next),

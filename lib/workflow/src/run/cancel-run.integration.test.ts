@@ -6,7 +6,7 @@ import { type Engine, functionOf } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { watchCounters } from '../../test/watch-counters.ts'
 import { retry } from '../function/outcome.ts'
-import { claimJob } from '../job/claim-job.ts'
+import { claimJobs } from '../job/claim-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import type { FinishedJob } from '../job/held-job.ts'
 import { writeUnit } from '../job/unit/write-unit.ts'
@@ -96,7 +96,7 @@ test('the jobs that come of one that ends in a run that is being cancelled are o
   const claim = randomUUID()
   const found = (await findJobs(engine.em(), [id])).get(id)
   if (found === undefined) throw new Error('there is a job')
-  await claimJob(engine.em(), found, claim, 'test')
+  await claimJobs(engine.em(), [{ job: found, next: claim }], 'test')
   expect(await cancelRun(engine.em(), run)).toBe('cancelling')
   expect(await statusesOf(run, 1)).toEqual({ running: 1 })
   const next = { id: nextStepId, functionName: 'ends.next' }

@@ -4,7 +4,7 @@ import type { SpanContext } from '@opentelemetry/api'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { type StepFunction, timeoutOf } from '../function/define-function.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
-import type { FinishedJob, HeldJob, StepOfRun } from '../job/held-job.ts'
+import type { FinishedJob, HeldJob, JobOnBelt, StepOfRun } from '../job/held-job.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { logOfJob } from '../trace/log-of-job.ts'
 import { inProcessSpan, type Traced } from '../trace/process-span.ts'
@@ -34,6 +34,8 @@ export type DeliverMeans = {
   abandoned: Abandoned
   /** Attempts jobs in units of work of their own. */
   ownUnits: OwnUnits
+  /** Takes a job over, many of one moment in one statement; false when somebody was first. */
+  claim: (claim: { job: JobOnBelt; next: string }) => Promise<boolean>
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
   untilDone: <T>(work: () => Promise<T>) => Promise<T>

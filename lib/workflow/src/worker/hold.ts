@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { WorkflowError } from '../errors.ts'
-import { claimJob } from '../job/claim-job.ts'
 import type { HeldJob } from '../job/held-job.ts'
 import type { DeliverMeans } from './deliver.ts'
 
@@ -41,7 +40,7 @@ export const holdJob = (
   }
 
   const claim = async (): Promise<boolean> => {
-    const isClaimed = await means.untilDone(() => claimJob(means.orm.em.fork(), job, token, means.worker))
+    const isClaimed = await means.claim({ job, next: token })
     if (isClaimed) claimed()
     else standing = 'lost'
     return isClaimed

@@ -9,6 +9,7 @@ import { openOrm } from '../database/open-orm.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
+import { type Claim, claimJobs } from '../job/claim-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import type { FinishedJob, JobOnBelt } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
@@ -83,8 +84,8 @@ const groupBytes = 4 * 1024 * 1024
 /** Groups of a function that commit at once: while one waits for a lock or a slow disk, the next may pass. */
 const commitsAtOnce = 2
 
-/** A function may have its commits under way; all together load and claim jobs, read steps and settle runs. */
-const poolSizeFor = (functions: number): number => 3 + commitsAtOnce * functions
+/** A function may have its commits and its claims under way; all together load jobs, read steps and settle runs. */
+const poolSizeFor = (functions: number): number => 3 + (commitsAtOnce + 1) * functions
 
 /** Units of work of their own at a time; the functions keep these sessions for as long as they run. */
 const ownPoolSize = 8
@@ -264,6 +265,10 @@ const deliverMeans = (
       untilDone,
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),
       onWritten,
+    }),
+    claim: gatherApart(functionOf, { most: groupSize }, async (claims: (Claim & { job: JobOnBelt })[]) => {
+      const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
+      return claims.map((claim) => taken.has(claim))
     }),
     commit: gatherApart(functionOf, commitGroups, (group) =>
       inCommitSpans(group, () => commitGroup(group, { write, observe, stopped })),

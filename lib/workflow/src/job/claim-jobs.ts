@@ -1,0 +1,45 @@
+import { queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+import { statusesBefore } from './transitions.ts'
+
+/** A job as whoever asks for it knows it, and the claim that it is to be taken over under. */
+export type Claim = { job: { id: string; seq: number; claim: string | null }; next: string }
+
+/**
+ * Takes jobs over, each under a claim of its own, by compare-and-set, and marks them `running`; gives those that were
+ * taken. Of the others somebody was first. From then on whoever held a job before cannot write it any more. Asking again
+ * with the same claims, after an answer that was lost, gives the same answer.
+ *
+ * Locks: the jobs, in the order of their ids, as a unit of work does.
+ */
+export const claimJobs = async (em: EntityManager, claims: readonly Claim[], worker: string): Promise<Set<Claim>> => {
+  const asked = claims.map(({ job, next }) => ({ id: job.id, seq: job.seq, claim: job.claim, next }))
+  const { rows } = await queryable(em).query(claimJobsSql, [JSON.stringify(asked), worker, statusesBefore('start')])
+  const taken = new Set(takenRows.parse(rows).map(({ claim }) => claim))
+  return new Set(claims.filter(({ next }) => taken.has(next)))
+}
+
+// Two that ask for one job at a time both find it free here; the update takes one of them.
+const claimJobsSql = `
+  with asked as (
+    select * from jsonb_to_recordset($1::jsonb) as asked(id uuid, seq int, claim uuid, next uuid)
+  ), free as (
+    select asked.next from workflow_job job join asked using (id)
+    where job.seq = asked.seq
+      and (job.claim is not distinct from asked.claim or job.claim = asked.next)
+      and job.status = any ($3)
+    order by job.id
+    for no key update of job
+  )
+  update workflow_job job set
+    status = 'running',
+    claim = asked.next,
+    worker = $2,
+    beat_at = now(),
+    started_at = coalesce(job.started_at, clock_timestamp())
+  from asked join free using (next)
+  where job.id = asked.id
+  returning job.claim`
+
+const takenRows = z.array(z.object({ claim: z.string() }))

@@ -4,34 +4,57 @@ import * as z from 'zod'
 import { runStatuses } from '../run/run-status.ts'
 import { jobStatuses } from './transitions.ts'
 
-/** A job as the database has it, with what of its run counts: the version that it began with, and its status. */
+/**
+ * A job as the database has it, with what of its run counts: the version that it began with, and its status. A large payload
+ * is left there.
+ */
 export type FoundJob = z.infer<typeof foundRows>[number]
+
+/**
+ * A payload that takes more than this in its table is left there: as many as are found at a time could be more than the
+ * memory holds. Smaller ones lie in the row itself or nearly so, and come along for nothing.
+ */
+const mostStoredBytes = 2_048
 
 /** Reads jobs by their ids in one statement; ids that nobody knows are missing from the map. */
 export const findJobs = async (em: EntityManager, ids: readonly string[]): Promise<Map<string, FoundJob>> => {
-  const { rows } = await queryable(em).query(
-    `select job.id, job.run_id as "runId", job.step_id as "stepId", job.status, job.seq, job.attempt, job.claim,
-            job.payload, job.traceparent, run.workflow_id as "workflowId", run.version, run.status as "runStatus"
-     from workflow_job job join workflow_run run on run.id = job.run_id
-     where job.id = any ($1::uuid[])`,
-    [ids],
-  )
+  const { rows } = await queryable(em).query(findJobsSql, [ids, mostStoredBytes])
   return new Map(foundRows.parse(rows).map((job) => [job.id, job]))
 }
 
+// `pg_column_size` does not fetch what lies apart, the length of the text does.
+const findJobsSql = `
+  select job.id, job.run_id as "runId", job.step_id as "stepId", job.status, job.seq, job.attempt, job.claim,
+         case when pg_column_size(job.payload) > $2 then null else job.payload end as payload,
+         case when pg_column_size(job.payload) > $2 then octet_length(job.payload::text) end as "leftBytes",
+         job.traceparent, run.workflow_id as "workflowId", run.version, run.status as "runStatus"
+  from workflow_job job join workflow_run run on run.id = job.run_id
+  where job.id = any ($1::uuid[])`
+
+const leftMark = Symbol('left in the database')
+
+/** How many bytes a found payload has that was left in the database; null for one that came along. */
+export const leftBytesOf = (payload: unknown): number | null => {
+  if (typeof payload !== 'object' || payload === null || !(leftMark in payload)) return null
+  return typeof payload[leftMark] === 'number' ? payload[leftMark] : null
+}
+
 const foundRows = z.array(
-  z.object({
-    id: z.string(),
-    runId: z.string(),
-    stepId: z.string(),
-    status: z.enum(jobStatuses),
-    seq: z.int(),
-    attempt: z.int(),
-    claim: z.string().nullable(),
-    payload: z.unknown(),
-    traceparent: z.string(),
-    workflowId: z.string(),
-    version: z.int(),
-    runStatus: z.enum(runStatuses),
-  }),
+  z
+    .object({
+      id: z.string(),
+      runId: z.string(),
+      stepId: z.string(),
+      status: z.enum(jobStatuses),
+      seq: z.int(),
+      attempt: z.int(),
+      claim: z.string().nullable(),
+      payload: z.unknown(),
+      leftBytes: z.int().nullable(),
+      traceparent: z.string(),
+      workflowId: z.string(),
+      version: z.int(),
+      runStatus: z.enum(runStatuses),
+    })
+    .transform(({ leftBytes, ...job }) => (leftBytes === null ? job : { ...job, payload: { [leftMark]: leftBytes } })),
 )

@@ -11,6 +11,7 @@ import { inProcessSpan, type Traced } from '../trace/process-span.ts'
 import type { Abandoned } from './abandoned.ts'
 import { attemptJob, type AttemptMeans } from './attempt.ts'
 import type { Beats } from './beats.ts'
+import type { Brought } from './bring-payload.ts'
 import type { Fate } from './commit-group.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
 import { holdJob } from './hold.ts'
@@ -24,6 +25,8 @@ export type DeliverMeans = {
   log: Log
   /** Deliveries of one turn become one SELECT. */
   find: (jobId: string) => Promise<FoundJob | undefined>
+  /** The job with its payload, where that was too large to come with it; waits until there is room in memory. */
+  bring: (job: HeldJob) => Promise<Brought>
   /** The job's step in the version of its run; undefined when that has none such. */
   stepOf: (job: FoundJob) => Promise<StepOfRun | undefined>
   configOf: (step: StepOfRun, fn: StepFunction) => ConfigTemplate
@@ -74,11 +77,16 @@ const carryOut = async (
     case 'end':
       return finish({ job: taken.job, ending: taken.ending, elapsedMs: 0 }, delivery, means)
     case 'run':
-      return inProcessSpan(taken.job, receivedMs, (place) =>
-        fn.unit === 'own'
-          ? runInOwnUnit(fn, taken.job, delivery, means, place)
-          : run(fn, taken, delivery, means, place),
-      )
+      return inProcessSpan(taken.job, receivedMs, async (place) => {
+        const { job, leave } = await means.bring(taken.job)
+        try {
+          return await (fn.unit === 'own'
+            ? runInOwnUnit(fn, job, delivery, means, place)
+            : run(fn, { ...taken, job }, delivery, means, place))
+        } finally {
+          leave()
+        }
+      })
   }
 }
 

@@ -13,6 +13,7 @@ import { type Claim, claimJobs } from '../job/claim-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import type { FinishedJob, JobOnBelt } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
+import { readPayloads } from '../job/read-payloads.ts'
 import { writeUnit, type Written } from '../job/unit/write-unit.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import { loadSteps } from '../run/load-steps.ts'
@@ -25,6 +26,7 @@ import { type AbandonedEvent, watchAbandoned } from './abandoned.ts'
 import { type BeatEvent, createBeats } from './beats.ts'
 import { type BeltEvent, openBelt } from './belt/belt.ts'
 import type { Delivery } from './belt/delivery.ts'
+import { bringPayloads } from './bring-payload.ts'
 import { configCache, stepCache } from './caches.ts'
 import { type CommitEvent, commitGroup } from './commit-group.ts'
 import { deliver, type DeliverMeans } from './deliver.ts'
@@ -80,6 +82,9 @@ const groupSize = 200
 
 /** Results of a group: some four of the largest. All of it is in memory several times, here and in Postgres. */
 const groupBytes = 4 * 1024 * 1024
+
+/** The large payloads of a function that are in memory at a time, as JSON. Results are as many again, at most. */
+const roomBytes = 32 * 1024 * 1024
 
 /** Groups of a function that commit at once: while one waits for a lock or a slow disk, the next may pass. */
 const commitsAtOnce = 2
@@ -257,6 +262,12 @@ const deliverMeans = (
     find: gather({ most: groupSize }, async (ids: string[]) => {
       const found = await untilDone(() => findJobs(orm.em.fork(), ids))
       return ids.map((id) => found.get(id))
+    }),
+    bring: bringPayloads({
+      roomBytes,
+      most: groupSize,
+      mostBytes: groupBytes,
+      read: (ids) => untilDone(() => readPayloads(orm.em.fork(), ids)),
     }),
     ownUnits: createOwnUnits({
       orm: ownOrm,

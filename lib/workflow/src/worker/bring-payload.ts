@@ -1,0 +1,46 @@
+import { leftBytesOf } from '../job/find-jobs.ts'
+import type { HeldJob } from '../job/held-job.ts'
+import { gather } from './gather.ts'
+import { createRoom } from './room.ts'
+
+/** A job with its payload, and what is called when nothing of it is needed any more. */
+export type Brought = { job: HeldJob; leave: () => void }
+
+type BringOptions = {
+  /** Of how many bytes as JSON the large payloads of a function are in memory at a time. */
+  roomBytes: number
+  /** How many bytes, and how many payloads, are read at a time. */
+  mostBytes: number
+  most: number
+  read: (ids: readonly string[]) => Promise<ReadonlyMap<string, unknown>>
+}
+
+/**
+ * Brings the payload of a job that was too large to come along when the job was found. It waits until its function has
+ * room for it, so that memory does not follow the number of deliveries; jobs with small payloads, and those of other
+ * functions, pass by.
+ */
+export const bringPayloads = ({ roomBytes, mostBytes, most, read }: BringOptions) => {
+  const rooms = new Map<string, ReturnType<typeof createRoom>>()
+  const readOne = gather(
+    { most, mostBytes, bytesOf: ({ bytes }: { id: string; bytes: number }) => bytes },
+    async (left) => {
+      const payloads = await read(left.map(({ id }) => id))
+      return left.map(({ id }) => payloads.get(id) ?? null)
+    },
+  )
+
+  return async (job: HeldJob): Promise<Brought> => {
+    const bytes = leftBytesOf(job.payload)
+    if (bytes === null) return { job, leave: () => {} }
+    const room = rooms.get(job.functionName) ?? createRoom(roomBytes)
+    rooms.set(job.functionName, room)
+    const leave = await room.enter(bytes)
+    try {
+      return { job: { ...job, payload: await readOne({ id: job.id, bytes }) }, leave }
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import { functionOf, silentLog } from './engine.ts'
+import { readSecrets, startWorker } from '../src/index.ts'
+
+/**
+ * A worker as a process of its own, to see what it takes of memory. Its function gives a text as large as the one it
+ * gets. For each job that is written it says the most memory that was resident so far, MiB.
+ * Arguments: addresses of Postgres and RabbitMQ, lane, name of the function, prefetch.
+ */
+const [databaseUrl = '', rabbitmqUrl = '', lane = '', functionName = '', prefetch = ''] = process.argv.slice(2)
+
+await startWorker({
+  databaseUrl,
+  rabbitmqUrl,
+  lane,
+  worker: 'large',
+  prefetch: Number(prefetch),
+  graceMs: 5_000,
+  secrets: readSecrets({ directory: '/nowhere', variables: new Map() }),
+  log: silentLog,
+  signal: new AbortController().signal,
+  functions: [functionOf(functionName, ({ payload }) => `${String(payload).slice(1)}!`)],
+  observe: ({ kind }) => {
+    if (kind === 'job.written') process.stdout.write(`${Math.ceil(process.resourceUsage().maxRSS / 1_024)}\n`)
+    else process.stderr.write(`${kind}\n`)
+  },
+})

@@ -5,6 +5,8 @@ import { benchBacklog } from './backlog.ts'
 import { benchBell } from './bell.ts'
 import { benchFair } from './fair.ts'
 import { benchIdle } from './idle.ts'
+import { benchJobLatency } from './job-latency.ts'
+import { benchJobs } from './jobs.ts'
 import { benchLatency } from './latency.ts'
 import { type BenchName, type BenchOptions, readOptions, usage } from './options.ts'
 import { benchPinned } from './pinned.ts'
@@ -23,6 +25,8 @@ const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promis
   takeover: benchTakeover,
   backlog: benchBacklog,
   fair: benchFair,
+  jobs: benchJobs,
+  'job-latency': benchJobLatency,
 }
 
 const write = (text: string): void => void process.stdout.write(text)

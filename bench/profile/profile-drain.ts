@@ -10,12 +10,15 @@ import { partOf, selfTimes } from './self-times.ts'
 const functionsShown = 25
 
 /** One more drain of the relay under Node's profiler: its parts and functions by the time they cost a row, as tables. */
-export const profileDrain = async (place: Place, work: { rows: number; window: number }): Promise<string> => {
-  const { rows } = work
+export const profileDrain = (place: Place, work: { rows: number; window: number }): Promise<string> =>
+  profileWork(work.rows, async (profileTo) => void (await drain('relay', place, { ...work, profileTo })))
+
+/** The parts and functions of work that writes its profile to a file, by the time they cost a row, as tables. */
+export const profileWork = async (rows: number, work: (profileTo: string) => Promise<void>): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), 'esteira-profile-'))
   try {
-    const profileTo = join(folder, 'relay.cpuprofile')
-    await drain('relay', place, { ...work, profileTo })
+    const profileTo = join(folder, 'work.cpuprofile')
+    await work(profileTo)
     const times = selfTimes(await readFile(profileTo, 'utf8'))
     const parts = Object.entries(Object.groupBy(times, partOf))
       .map(([part, functions = []]) => ({ part, us: functions.reduce((sum, { us }) => sum + us, 0) }))

@@ -49,6 +49,6 @@ const placeOf = ({ url, lineNumber }: { url: string; lineNumber: number }): stri
 export const partOf = ({ name, place }: SelfTime): string => {
   if (name === '(garbage collector)') return 'garbage collector'
   if (place === '' || place.startsWith('node:')) return 'Node'
-  const ours = /^lib\/outbox\/src\/relay\/[^/:]+/.exec(place)
+  const ours = /^lib\/(outbox\/src\/relay|workflow\/src|outbox\/src)\/[^/:]+/.exec(place)
   return ours?.[0] ?? place.split('/')[0] ?? place
 }

@@ -1,6 +1,6 @@
 /**
  * How many jobs of one run and step are on the belt at most, unless said otherwise. Another run's job waits in the queue
- * behind that many: docs/decisions/0012 has the figures.
+ * behind that many: docs/decisions/0013 has the figures.
  */
 export const defaultWindow = 2_000
 

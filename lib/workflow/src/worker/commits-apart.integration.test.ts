@@ -69,3 +69,32 @@ test('while one commit waits for a lock, jobs of other runs of its function pass
   expect(await engine.over(held)).toBe('succeeded')
   expect(worker.saw('job.written')).toHaveLength(6)
 })
+
+test('while the claim of one job waits for a lock, another job of its function is claimed and written', async () => {
+  const workflow = await engine.saveWorkflow({ functionName: 'claimed', outputType: null })
+  const held = await engine.begin(workflow, 'held')
+  const [job] = await engine.jobs(held)
+  // As if a worker that is gone had claimed it.
+  await engine.query(`update workflow_job set status = 'running', claim = gen_random_uuid() where id = $1`, [job?.id])
+  const holder = engine.em()
+  await holder.begin()
+  await queryable(holder).query('select from workflow_job where id = $1 for update', [job?.id])
+  const gate = Promise.withResolvers<void>()
+  const worker = await engine.startWorker([
+    functionOf('claimed', async ({ payload }) => {
+      if (payload === 'long') await gate.promise
+    }),
+  ])
+  await waitFor(async () => (await engine.query(waitingSql)).length > 0)
+  const long = await engine.begin(workflow, 'long')
+  // It is claimed after a second.
+  await waitFor(async () => (await engine.jobs(long))[0]?.status === 'running')
+  gate.resolve()
+  expect(await engine.over(long)).toBe('succeeded')
+  expect(worker.saw('job.written')).toHaveLength(1)
+  await holder.rollback()
+  expect(await engine.over(held)).toBe('succeeded')
+})
+
+const waitingSql = `
+  select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`

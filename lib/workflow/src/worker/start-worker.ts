@@ -86,11 +86,11 @@ const groupBytes = 4 * 1024 * 1024
 /** The large payloads of a function that are in memory at a time, as JSON. Results are as many again, at most. */
 const roomBytes = 32 * 1024 * 1024
 
-/** Groups of a function that commit at once: while one waits for a lock or a slow disk, the next may pass. */
-const commitsAtOnce = 2
+/** Groups of a function that commit, or claim, at once: while one waits for a lock or a slow disk, the next may pass. */
+const groupsAtOnce = 2
 
 /** A function may have its commits and its claims under way; all together load jobs, read steps and settle runs. */
-const poolSizeFor = (functions: number): number => 3 + (commitsAtOnce + 1) * functions
+const poolSizeFor = (functions: number): number => 3 + 2 * groupsAtOnce * functions
 
 /** Units of work of their own at a time; the functions keep these sessions for as long as they run. */
 const ownPoolSize = 8
@@ -197,10 +197,12 @@ const commitGroups: GatherOptions<FinishedJob> = {
   most: groupSize,
   mostBytes: groupBytes,
   bytesOf: ({ ending }) => (ending.kind === 'succeeded' ? placedBytes(ending.placed) : 0),
-  atOnce: commitsAtOnce,
+  atOnce: groupsAtOnce,
   // A job whose message came twice: the later end waits here, not for a lock in Postgres.
   keyOf: ({ job }) => job.id,
 }
+
+const claimGroups: GatherOptions<Claim & { job: JobOnBelt }> = { most: groupSize, atOnce: groupsAtOnce }
 
 const deliverMeans = (
   { orm, beatOrm, ownOrm }: Record<'orm' | 'beatOrm' | 'ownOrm', MikroORM>,
@@ -277,7 +279,7 @@ const deliverMeans = (
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),
       onWritten,
     }),
-    claim: gatherApart(functionOf, { most: groupSize }, async (claims: (Claim & { job: JobOnBelt })[]) => {
+    claim: gatherApart(functionOf, claimGroups, async (claims) => {
       const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
       return claims.map((claim) => taken.has(claim))
     }),

@@ -15,12 +15,14 @@ const ours: BeatAnswer = { isOurs: true, isClaimed: true, isCancelled: false }
 const setup = (answer: (beats: Beat[]) => Promise<BeatAnswer[]> = async (beats) => beats.map(() => ours)) => {
   const sent: string[][] = []
   const events: BeatEvent[] = []
+  const stopping = new AbortController()
   const beats = createBeats({
     send: (asked) => {
       sent.push(asked.map(({ id }) => id))
       return answer(asked)
     },
     observe: (event) => events.push(event),
+    stopped: stopping.signal,
   })
   /** A job at work, with what it hears. */
   const begin = (id: string) => {
@@ -32,7 +34,7 @@ const setup = (answer: (beats: Beat[]) => Promise<BeatAnswer[]> = async (beats) 
     }
     return { heard, end: beats.add(beating) }
   }
-  return { sent, events, begin }
+  return { sent, events, begin, stop: () => stopping.abort() }
 }
 
 test('long jobs beat together, and one that just began does within 1.75 s, whenever the last turn was', async () => {
@@ -104,6 +106,17 @@ test('a job that ends while its beat is under way waits for the answer, and one 
   open()
   await ending
   expect(long.heard).toEqual(['ours'])
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(sent).toHaveLength(1)
+})
+
+test('a worker that has stopped sends no beats, also for a job that is still at work', async () => {
+  const { sent, begin, stop } = setup()
+  begin('job')
+  await vi.advanceTimersByTimeAsync(1_600)
+  expect(sent).toHaveLength(1)
+  stop()
+  begin('another')
   await vi.advanceTimersByTimeAsync(5_000)
   expect(sent).toHaveLength(1)
 })

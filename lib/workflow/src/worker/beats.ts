@@ -23,6 +23,8 @@ type BeatOptions = {
   /** Sends the beats of all long jobs; the answers come in their order. */
   send: (beats: Beat[]) => Promise<BeatAnswer[]>
   observe: (event: BeatEvent) => void
+  /** Aborted when the worker has stopped: its sessions are closed then. */
+  stopped: AbortSignal
 }
 
 /** A job that is at work for so long, in milliseconds, is marked `running`, and people see it. A short one costs nothing. */
@@ -35,7 +37,7 @@ const longJobMs = 1_000
 const turnMs = 750
 
 /** Beats for the jobs of a worker together, a turn at a time. A turn that fails is told; the next one tries again. */
-export const createBeats = ({ send, observe }: BeatOptions): Beats => {
+export const createBeats = ({ send, observe, stopped }: BeatOptions): Beats => {
   /** The jobs at work, and since when. */
   const atWork = new Map<Beating, number>()
   let inTurn: ReadonlySet<Beating> = new Set()
@@ -43,7 +45,7 @@ export const createBeats = ({ send, observe }: BeatOptions): Beats => {
   let isWaiting = false
 
   const wait = (): void => {
-    if (isWaiting || atWork.size === 0) return
+    if (isWaiting || atWork.size === 0 || stopped.aborted) return
     isWaiting = true
     setTimeout(() => {
       turning = turn().finally(() => {
@@ -56,7 +58,7 @@ export const createBeats = ({ send, observe }: BeatOptions): Beats => {
   const turn = async (): Promise<void> => {
     const begunBefore = performance.now() - longJobMs
     const long = [...atWork].flatMap(([beating, begun]) => (begun <= begunBefore ? [beating] : []))
-    if (long.length === 0) return
+    if (long.length === 0 || stopped.aborted) return
     inTurn = new Set(long)
     try {
       const answers = await send(long.map(({ beat }) => beat()))

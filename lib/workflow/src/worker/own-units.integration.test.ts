@@ -345,3 +345,24 @@ test('a session that is lost under a function costs an attempt, and leaves nothi
   expect(await jobOf(run)).toMatchObject({ attempt: 2 })
   expect(await notes()).toEqual([{ text: 'call 2' }])
 })
+
+test('a worker that stops in the middle of its statement leaves no session, and the next worker does the job', async () => {
+  let calls = 0
+  const fn = ownFunction('stopped', async ({ em, job }) => {
+    calls += 1
+    await note(em, job.id, `call ${calls}`)
+    if (calls === 1) await queryable(em).query('select pg_sleep(60)', [])
+    return 'done'
+  })
+  const worker = await engine.startWorker([fn], { graceMs: 0 })
+  const run = await begin('stopped')
+  await waitFor(async () => (await sessions(`query like '%pg_sleep%' and state = 'active'`)) === 1)
+  const begun = performance.now()
+  await worker.stop()
+  expect(performance.now() - begun).toBeLessThan(10_000)
+  await waitFor(async () => (await sessions('true')) === 0)
+  await engine.startWorker([fn])
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await jobOf(run)).toMatchObject({ attempt: 1, seq: 1 })
+  expect(await notes()).toEqual([{ text: 'call 2' }])
+})

@@ -92,7 +92,7 @@ const groupsAtOnce = 2
 /** A function may have its commits and its claims under way; all together load jobs, read steps and settle runs. */
 const poolSizeFor = (functions: number): number => 3 + 2 * groupsAtOnce * functions
 
-/** Units of work of their own at a time; the functions keep these sessions for as long as they run. */
+/** Units of work of their own at a time. */
 const ownPoolSize = 8
 
 const databasePauseMs = 500
@@ -111,13 +111,17 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
   const orm = openOrm({ ...ormOptions, poolSize: poolSizeFor(options.functions.length) })
   // Of its own: when all of the pool waits for a lock or for Postgres, a cancel must still get through.
   const beatOrm = openOrm({ ...ormOptions, poolSize: 1, silenceMs: beatSilenceMs })
-  // Of their own too.
+  // Of their own too: functions keep these sessions for as long as they run.
   const ownOrm = openOrm({
     ...ormOptions,
     poolSize: ownPoolSize,
     known: options.functions.flatMap(({ entities }) => entities),
   })
-  const close = () => Promise.all([orm.close(), beatOrm.close(), ownOrm.close()])
+  const close = async () => {
+    await Promise.all([orm.close(), ownOrm.close()])
+    // Last: it ends sessions of the others that are in the middle of a statement.
+    await beatOrm.close()
+  }
   const stopping = new AbortController()
   const giveUp = () => severed.abort()
   signal.addEventListener('abort', giveUp)
@@ -260,7 +264,7 @@ const deliverMeans = (
     stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),
     configOf: configCache(),
     abandoned: watchAbandoned({ most: prefetch, observe }),
-    beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe }),
+    beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe, stopped }),
     find: gather({ most: groupSize }, async (ids: string[]) => {
       const found = await untilDone(() => findJobs(orm.em.fork(), ids))
       return ids.map((id) => found.get(id))

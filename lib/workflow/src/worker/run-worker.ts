@@ -19,7 +19,8 @@ import type { StepFunction } from '../function/define-function.ts'
 import { maxPayloadRange } from '../job/payload-limit.ts'
 import { readSecrets } from '../secrets/read-secrets.ts'
 import { idsOf } from '../trace/log-of-job.ts'
-import { startWorker, type WorkerEvent } from './start-worker.ts'
+import { startWorker } from './start-worker.ts'
+import type { WorkerEvent } from './worker-options.ts'
 
 /** The settings of a worker process. */
 const settings = {

@@ -1,0 +1,137 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { isTransient } from '../database/is-transient.ts'
+import { endSession } from '../database/end-session.ts'
+import { beatJobs } from '../job/beat-jobs.ts'
+import { type Claim, claimJobs } from '../job/claim-jobs.ts'
+import { findJobs } from '../job/find-jobs.ts'
+import type { FinishedJob, JobOnBelt } from '../job/held-job.ts'
+import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
+import { readPayloads } from '../job/read-payloads.ts'
+import { writeUnit, type Written } from '../job/unit/write-unit.ts'
+import { loadSteps } from '../run/load-steps.ts'
+import { settle } from '../run/settle/settle.ts'
+import { defaultWindow } from '../run/settle/window.ts'
+import { inCommitSpans } from '../trace/commit-spans.ts'
+import { watchAbandoned } from './abandoned.ts'
+import { createBeats } from './beats.ts'
+import { bringPayloads } from './bring-payload.ts'
+import { configCache, stepCache } from './caches.ts'
+import { commitGroup } from './commit-group.ts'
+import type { DeliverMeans } from './deliver.ts'
+import { gather, gatherApart, type GatherOptions } from './gather.ts'
+import { createOwnUnits } from './own-units.ts'
+import { groupsAtOnce, ownPoolSize, type Pools } from './pools.ts'
+import { createSettling } from './settle-hints.ts'
+import type { WorkerOptions } from './worker-options.ts'
+
+/** A group is one statement: large enough to be cheap, small enough that a failing one is split soon. */
+const groupSize = 200
+
+/** Results of a group: some four of the largest. All of it is in memory several times, here and in Postgres. */
+const groupBytes = 4 * 1024 * 1024
+
+/** The large payloads of a function that are in memory at a time, as JSON. Results are as many again, at most. */
+const roomBytes = 32 * 1024 * 1024
+
+const databasePauseMs = 500
+
+/** A run that somebody holds locked is waited for by the groups of its functions, and by no others. */
+const functionOf = ({ job }: { job: JobOnBelt }): string => job.functionName
+
+const commitGroups: GatherOptions<FinishedJob> = {
+  most: groupSize,
+  mostBytes: groupBytes,
+  bytesOf: ({ ending }) => (ending.kind === 'succeeded' ? placedBytes(ending.placed) : 0),
+  atOnce: groupsAtOnce,
+  // A job whose message came twice: the later end waits here, not for a lock in Postgres.
+  keyOf: ({ job }) => job.id,
+}
+
+const claimGroups: GatherOptions<Claim & { job: JobOnBelt }> = { most: groupSize, atOnce: groupsAtOnce }
+
+/** What the deliveries of a worker need, and `settled` for when no run waits for a hint of theirs any more. */
+export const deliverMeans = (
+  { orm, beatOrm, ownOrm }: Pools,
+  lane: number,
+  {
+    worker,
+    prefetch,
+    log,
+    secrets,
+    maxPayloadBytes = defaultMaxPayloadBytes,
+    observe,
+    window = defaultWindow,
+  }: WorkerOptions,
+  stopped: AbortSignal,
+): { means: DeliverMeans; settled: () => Promise<void> } => {
+  const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      // MikroORM would open a pool anew that nobody closes.
+      stopped.throwIfAborted()
+      try {
+        return await work()
+      } catch (error) {
+        // A message is never acked without its commit, so there is nothing better to do than to try again.
+        if (!isTransient(error) || stopped.aborted) throw error
+        observe({ kind: 'database.unavailable', reason: error instanceof Error ? error.message : String(error) })
+        await pause(databasePauseMs * (1 + Math.random()))
+      }
+    }
+  }
+  const settling = createSettling({
+    most: groupSize,
+    settle: (runIds) => untilDone(() => settle(orm.em.fork(), runIds, { lane, window })),
+    observe,
+  })
+  const onWritten = ({ created, toSettle }: Written): void => {
+    for (const span of created) span.end()
+    settling.hint(toSettle)
+  }
+  const write = async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
+    const written = await untilDone(() =>
+      orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane, window })),
+    )
+    onWritten(written)
+    return written.won
+  }
+  const means: DeliverMeans = {
+    orm,
+    worker,
+    log,
+    secrets,
+    untilDone,
+    random: Math.random,
+    maxPayloadBytes,
+    stopped,
+    stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),
+    configOf: configCache(),
+    abandoned: watchAbandoned({ most: prefetch, observe }),
+    beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe, stopped }),
+    find: gather({ most: groupSize }, async (ids: string[]) => {
+      const found = await untilDone(() => findJobs(orm.em.fork(), ids))
+      return ids.map((id) => found.get(id))
+    }),
+    bring: bringPayloads({
+      roomBytes,
+      most: groupSize,
+      mostBytes: groupBytes,
+      read: (ids) => untilDone(() => readPayloads(orm.em.fork(), ids)),
+    }),
+    ownUnits: createOwnUnits({
+      orm: ownOrm,
+      poolSize: ownPoolSize,
+      by: { worker, lane, window },
+      untilDone,
+      endSession: (pid) => endSession(beatOrm.em.fork(), pid),
+      onWritten,
+    }),
+    claim: gatherApart(functionOf, claimGroups, async (claims) => {
+      const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
+      return claims.map((claim) => taken.has(claim))
+    }),
+    commit: gatherApart(functionOf, commitGroups, (group) =>
+      inCommitSpans(group, () => commitGroup(group, { write, observe, stopped })),
+    ),
+  }
+  return { means, settled: settling.done }
+}

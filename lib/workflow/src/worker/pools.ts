@@ -1,0 +1,39 @@
+import type { MikroORM } from '@mikro-orm/postgresql'
+import { openOrm } from '../database/open-orm.ts'
+import type { WorkerOptions } from './worker-options.ts'
+
+/** The sessions with Postgres that a worker has, by what they are for. */
+export type Pools = {
+  orm: MikroORM
+  /** Of its own: when all of the pool waits for a lock or for Postgres, a cancel must still get through. */
+  beatOrm: MikroORM
+  /** Of their own too: functions keep these sessions for as long as they run. */
+  ownOrm: MikroORM
+  close: () => Promise<void>
+}
+
+/** Groups of a function that commit, or claim, at once: while one waits for a lock or a slow disk, the next may pass. */
+export const groupsAtOnce = 2
+
+/** A function may have its commits and its claims under way; all together load jobs, read steps and settle runs. */
+const poolSizeFor = (functions: number): number => 3 + 2 * groupsAtOnce * functions
+
+/** Units of work of their own at a time. */
+export const ownPoolSize = 8
+
+/** A beat that is not answered by then is given up, milliseconds; the next one goes over a session of its own. */
+const beatSilenceMs = 5_000
+
+export const openPools = ({ databaseUrl, worker, functions }: WorkerOptions, severed: AbortSignal): Pools => {
+  const options = { databaseUrl, applicationName: worker, severed }
+  const orm = openOrm({ ...options, poolSize: poolSizeFor(functions.length) })
+  const beatOrm = openOrm({ ...options, poolSize: 1, silenceMs: beatSilenceMs })
+  const known = functions.flatMap(({ entities }) => entities)
+  const ownOrm = openOrm({ ...options, poolSize: ownPoolSize, known })
+  const close = async () => {
+    await Promise.all([orm.close(), ownOrm.close()])
+    // Last: it ends sessions of the others that are in the middle of a statement.
+    await beatOrm.close()
+  }
+  return { orm, beatOrm, ownOrm, close }
+}

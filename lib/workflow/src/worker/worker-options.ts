@@ -1,0 +1,50 @@
+import type { Log } from '@esteira/service'
+import type { SpanContext } from '@opentelemetry/api'
+import type { StepFunction } from '../function/define-function.ts'
+import type { JobError } from '../model/workflow-job.ts'
+import type { Secrets } from '../secrets/read-secrets.ts'
+import type { AbandonedEvent } from './abandoned.ts'
+import type { BeatEvent } from './beats.ts'
+import type { BeltEvent } from './belt/belt.ts'
+import type { CommitEvent } from './commit-group.ts'
+import type { DropReason } from './load.ts'
+import type { SettleEvent } from './settle-hints.ts'
+
+/** What a worker process serves and where. `prefetch` is how many deliveries of a function it holds at a time. */
+export type WorkerOptions = {
+  functions: readonly StepFunction[]
+  databaseUrl: string
+  rabbitmqUrl: string
+  /** The name of the lane that the worker's messages go to; its relay has the same. */
+  lane: string
+  /** Who ran a job, for people. */
+  worker: string
+  prefetch: number
+  /** How many jobs of one run and step are on the belt at most; `defaultWindow` unless given. */
+  window?: number
+  /** What each value of a result may have as JSON, 1 MiB unless given: a job that gives more ends `failed`. */
+  maxPayloadBytes?: number
+  graceMs: number
+  /** What `{ "$secret": "name" }` in a config stands for. */
+  secrets: Secrets
+  log: Log
+  observe: (event: WorkerEvent) => void
+  /** Ends a start that waits for Postgres or RabbitMQ. */
+  signal: AbortSignal
+}
+
+/** What happens in a worker: never with a payload. */
+export type WorkerEvent =
+  | BeltEvent
+  | BeatEvent
+  | AbandonedEvent
+  | CommitEvent
+  | SettleEvent
+  | ({ kind: 'job.written'; ending: 'succeeded' | 'cancelled' } & OfJob)
+  | ({ kind: 'job.written'; ending: 'failed' | 'requeued'; error: JobError | null } & OfJob)
+  | ({ kind: 'delivery.dropped'; reason: DropReason } & OfJob)
+  | { kind: 'delivery.handed-back'; functionName: string; jobId: string; error: unknown }
+  | { kind: 'database.unavailable'; reason: string }
+
+/** `place` is where in the job's trace the attempt was, if there was one. */
+type OfJob = { functionName: string; jobId: string; place?: SpanContext }

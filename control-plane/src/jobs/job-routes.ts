@@ -69,12 +69,19 @@ const retryRoute = createRoute({
   request: { params: z.object({ id: idParam }), body: bodyOf(retryInput, false) },
   responses: {
     200: answerOf(jobDocument, 'The job, on its way'),
-    ...problemResponses(...bodyProblems, 'job_unknown', 'job_not_failed', 'job_of_tick', 'run_cancelled'),
+    ...problemResponses(
+      ...bodyProblems,
+      'job_unknown',
+      'job_not_failed',
+      'job_of_tick',
+      'run_cancelled',
+      'payload_too_large',
+    ),
   },
 })
 
 /** `/v1/jobs`, `/v1/jobs/{id}` and what can be done with one. */
-export const jobRoutes = ({ orm, lane }: ApiContext): OpenAPIHono => {
+export const jobRoutes = ({ orm, lane, maxPayloadBytes }: ApiContext): OpenAPIHono => {
   const app = new OpenAPIHono()
 
   app.openapi(listRoute, async (c) => {
@@ -93,7 +100,7 @@ export const jobRoutes = ({ orm, lane }: ApiContext): OpenAPIHono => {
 
   app.openapi(retryRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'job_unknown')
-    await retryJob(orm.em.fork(), id, c.req.valid('json'), lane)
+    await retryJob(orm.em.fork(), id, c.req.valid('json'), { lane, maxPayloadBytes })
     return c.json(await readJob(orm.em.fork(), id), 200)
   })
 

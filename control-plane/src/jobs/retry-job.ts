@@ -1,19 +1,22 @@
 import { sendAgain } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { ControlPlaneError } from '../errors.ts'
+import type { ApiContext } from '../http/api-context.ts'
+import { refusePayload } from '../runs/refuse-payload.ts'
 
 /**
  * Sends a failed job again, with another payload if one is given.
  *
- * @throws ControlPlaneError `job_unknown`, `job_not_failed`, `job_of_tick` or `run_cancelled`.
+ * @throws ControlPlaneError `job_unknown`, `job_not_failed`, `job_of_tick`, `run_cancelled` or
+ * `payload_too_large`.
  */
 export const retryJob = async (
   em: EntityManager,
   id: string,
   change: { payload?: unknown },
-  lane: number,
+  { lane, maxPayloadBytes }: Pick<ApiContext, 'lane' | 'maxPayloadBytes'>,
 ): Promise<void> => {
-  const sent = await sendAgain(em, id, { lane }, change)
+  const sent = await sendAgain(em, id, { lane, maxPayloadBytes }, change).catch(refusePayload('Nothing was sent again'))
   switch (sent) {
     case 'sent':
       return

@@ -252,6 +252,8 @@ test('a failed job is sent again, with another payload if one is given, and its 
   const [job] = await jobsOf(id)
   const retry = (body?: unknown) => api.send('POST', `/v1/jobs/${job?.id}/retry`, body)
   expect(await retry({ paylod: 1 })).toMatchObject({ status: 422, body: { code: 'body_invalid' } })
+  const tooLarge = await retry({ payload: 'a'.repeat(1024 * 1024) })
+  expect(tooLarge).toMatchObject({ status: 413, body: { code: 'payload_too_large' } })
   expect(await retry({ payload: { segmentationId: 2 } })).toMatchObject({
     status: 200,
     body: { id: job?.id, status: 'queued', seq: 2, revision: 1, attempt: 0, error: null, finishedAt: null },

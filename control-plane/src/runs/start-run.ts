@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { didYouMean } from '@esteira/service'
-import { cronJobFunctionName, type OpenedRun, openRun, WorkflowError, WorkflowJob } from '@esteira/workflow'
+import { cronJobFunctionName, type OpenedRun, openRun, WorkflowJob } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import { ControlPlaneError } from '../errors.ts'
@@ -9,6 +9,7 @@ import { firstSteps } from '../workflows/check-graph.ts'
 import type { StepDocument, WorkflowDocument } from '../workflows/document.ts'
 import { readWorkflow } from '../workflows/read-workflows.ts'
 import type { RunInput } from './document.ts'
+import { refusePayload } from './refuse-payload.ts'
 
 /**
  * Starts a run by hand, at the workflow's first step or the one that is named, on the version that is there now.
@@ -40,15 +41,9 @@ export const startRun = async (
     maxPayloadBytes,
     lane,
     worker,
-  }).catch(refusePayload)
+  }).catch(refusePayload('No run was started'))
   if (!opened.created) await expectSame(em, opened.runId, input, step)
   return opened
-}
-
-/** @throws ControlPlaneError `payload_too_large`; whatever else it was stays as it is. */
-const refusePayload = (error: unknown): never => {
-  if (!(error instanceof WorkflowError) || error.code !== 'payload_too_large') throw error
-  throw new ControlPlaneError('payload_too_large', `No run was started: ${error.message}.`, { cause: error })
 }
 
 /** The same request again gets the run that it began; another one under its key is a mistake that would go unseen. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { limitFirstPayload, limitPlaced, placedBytes } from './payload-limit.ts'
+import { limitPayload, limitPlaced, placedBytes } from './payload-limit.ts'
 import type { Placed } from './place-result.ts'
 
 const next = { id: 'save', functionName: 'Save' }
@@ -41,9 +41,11 @@ test('an input that goes on is not a result', () => {
 })
 
 test('a first payload is held to the same', () => {
-  expect(() => limitFirstPayload(textOf(100), 100)).not.toThrow()
-  expect(() => limitFirstPayload(undefined, 4)).not.toThrow()
-  expect(() => limitFirstPayload(textOf(101), 100)).toThrow(/^the first payload has 101 bytes as JSON, and 100 are/)
+  expect(() => limitPayload('the first payload', textOf(100), 100)).not.toThrow()
+  expect(() => limitPayload('the first payload', undefined, 4)).not.toThrow()
+  expect(() => limitPayload('the first payload', textOf(101), 100)).toThrow(
+    /^the first payload has 101 bytes as JSON, and 100 are/,
+  )
 })
 
 test('a result counts all that is stored of it', () => {

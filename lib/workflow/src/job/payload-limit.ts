@@ -37,13 +37,13 @@ export const limitPlaced = (placed: Placed, step: string, most: number): void =>
 }
 
 /**
- * Refuses a run's first payload that has more bytes than `most`.
+ * Refuses a payload that comes from outside and has more bytes than `most`; `what` names it.
  *
  * @throws WorkflowError `payload_too_large`.
  */
-export const limitFirstPayload = (payload: unknown, most: number): void => {
+export const limitPayload = (what: string, payload: unknown, most: number): void => {
   const bytes = jsonBytes(payload)
-  if (bytes > most) throw tooLarge('the first payload', bytes, most, passOn)
+  if (bytes > most) throw tooLarge(what, bytes, most, passOn)
 }
 
 const passOn =

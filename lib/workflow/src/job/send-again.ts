@@ -5,6 +5,7 @@ import { cronJobFunctionName } from '../cron/cron-job.ts'
 import { type RunStatus, runStatuses } from '../run/run-status.ts'
 import { releaseGroup } from '../run/settle/release.ts'
 import type { Releaser } from '../run/settle/window.ts'
+import { defaultMaxPayloadBytes, limitPayload } from './payload-limit.ts'
 import { statusesBefore } from './transitions.ts'
 import { insertWaiting } from './unit/stage-jobs.ts'
 import { gatherMoves, moveCounters } from './unit/move-counters.ts'
@@ -19,14 +20,17 @@ export type SentAgain = 'sent' | 'job unknown' | 'job not failed' | 'job of a ti
  * Sends a failed job again, with another payload if one is given: all its tries are before it, and a run that had ended
  * is open again. It waits like any other for room in its window, and gets it at once if there is some.
  *
+ * @throws WorkflowError `payload_too_large` for a payload of more than `maxPayloadBytes`, 1 MiB unless given.
+ *
  * Locks: the run, then the job, then the counters: a run that is about to be ended is not ended over its head.
  */
 export const sendAgain = async (
   em: EntityManager,
   jobId: string,
-  by: Releaser,
+  { maxPayloadBytes = defaultMaxPayloadBytes, ...by }: Releaser & { maxPayloadBytes?: number },
   change: { payload?: unknown } = {},
 ): Promise<SentAgain> => {
+  if ('payload' in change) limitPayload('the payload', change.payload, maxPayloadBytes)
   const staged = await em.transactional(async (em) => stage(queryable(em), jobId, change))
   if (typeof staged === 'string') return staged
   await releaseGroup(em, staged, by)

@@ -7,7 +7,7 @@ import { cronJobFunctionName } from '../cron/cron-job.ts'
 import { WorkflowError } from '../errors.ts'
 import type { Ending, StepOfRun } from '../job/held-job.ts'
 import { jobMessage, newJob } from '../job/new-job.ts'
-import { defaultMaxPayloadBytes, limitFirstPayload } from '../job/payload-limit.ts'
+import { defaultMaxPayloadBytes, limitPayload } from '../job/payload-limit.ts'
 import { placeResult } from '../job/place-result.ts'
 import { writeUnit } from '../job/unit/write-unit.ts'
 import { type JobError, WorkflowJob } from '../model/workflow-job.ts'
@@ -45,7 +45,7 @@ export type OpenedRun = { runId: string; created: boolean; skipped: boolean; err
  * @throws WorkflowError `step_unknown` when the version has no such step, `payload_too_large`.
  */
 export const openRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
-  limitFirstPayload(start.payload, start.maxPayloadBytes ?? defaultMaxPayloadBytes)
+  limitPayload('the first payload', start.payload, start.maxPayloadBytes ?? defaultMaxPayloadBytes)
   const { spans, ...opened } = await em.transactional((em) => writeRun(em, start))
   for (const span of spans) span.end()
   // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.

@@ -60,7 +60,7 @@ const namesInRascal = (): Set<string> => {
 
 /**
  * How the bundle is started where memory counts, by `node`'s options and the environment: what its start left behind is
- * collected, and there is one arena of malloc's in place of eight. Idle it is 69 MiB in place of 75.
+ * collected, and there is one arena of malloc's in place of eight. docs/performance.md has what it saves.
  */
 export const smallProcess = { options: ['--expose-gc'], env: { MALLOC_ARENA_MAX: '1' } }
 

@@ -97,7 +97,7 @@ const relay: Work = async (url, { databaseUrl, rabbitmqUrl }) => {
     await orphan.commit(message)
     const carrier = home.relay({ databaseUrl: url, adopt: true, parkAfter: 1 })
     // One that is refused is stopped before it has its lane.
-    carrier.start().catch(() => {})
+    void Promise.allSettled([carrier.start()])
     const isDone = async () => {
       const [parked] = await runOn(databaseUrl, `select from outbox_parked where lane = ${home.id}`)
       const left = [await home.rows(), await home.rows('outbox_scheduled'), await orphan.rows()]

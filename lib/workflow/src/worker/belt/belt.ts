@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { reasonOf, withoutPassword } from '@esteira/service'
-import { backoffMs } from './backoff.ts'
+import { reopenPauseMs } from './backoff.ts'
 import type { Delivery } from './delivery.ts'
 import { type Line, openLine } from './line.ts'
 
@@ -48,7 +48,7 @@ export const openBelt = async (options: BeltOptions, signal: AbortSignal): Promi
 
   const openAgain = async (): Promise<Line | null> => {
     for (let attempt = 1; ; attempt += 1) {
-      await pause(backoffMs(attempt), undefined, { signal: stopping.signal }).catch(() => undefined)
+      await pause(reopenPauseMs(attempt), undefined, { signal: stopping.signal }).catch(() => undefined)
       if (stopping.signal.aborted) return null
       try {
         return await openLine(lineOptions, stopping.signal)

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { hangUp, isLinkClosing, openConnection } from '@esteira/outbox/connection'
 import { reasonOf } from '@esteira/service'
 import { WorkflowError } from '../../errors.ts'
-import { backoffMs } from './backoff.ts'
+import { reopenPauseMs } from './backoff.ts'
 import { type Consumer, type ConsumerOptions, openConsumer } from './consumer.ts'
 
 /** One connection to the broker and what is consumed on it, from its opening to its end. */
@@ -64,7 +64,7 @@ export const openLine = async (options: LineOptions, signal: AbortSignal): Promi
   }
   const openAgain = async (queue: string): Promise<Consumer | null> => {
     for (let attempt = 1; ; attempt += 1) {
-      await pause(backoffMs(attempt), undefined, { signal: over.signal }).catch(() => undefined)
+      await pause(reopenPauseMs(attempt), undefined, { signal: over.signal }).catch(() => undefined)
       if (over.signal.aborted) return null
       try {
         return await open(queue)

@@ -2,15 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { jobPayload, noOpName, sharedMs } from './children/job-messages.ts'
 import { startJobChild } from './children/start-job-child.ts'
 import type { BenchOptions } from './options.ts'
-import { percentile, round } from './report/statistics.ts'
-import { table } from './report/table.ts'
+import { reportLatencies } from './report/latencies.ts'
 import type { Report } from './report/verdict.ts'
 import { openNoOpRuns } from './services/no-op-runs.ts'
 import type { Place } from './services/open-place.ts'
 import { startSidecar } from './services/start-sidecar.ts'
 
-const holdP50Ms = 10
-const holdP99Ms = 40
+const hold = { p50Ms: 10, p99Ms: 40 }
 const samples = 900
 const shortestGapMs = 20
 const longestGapMs = 60
@@ -41,28 +39,13 @@ export const benchJobLatency = async (place: Place, { rounds }: BenchOptions): P
   await relay.end('SIGTERM')
   await runs.close()
   await place.channel.deleteQueue(noOpName)
-  const [p50, p99, controlP50] = [percentile(ms.ours, 0.5), percentile(ms.ours, 0.99), percentile(ms.control, 0.5)]
-  return {
-    table: table(
-      ['commit to the start of the function, ms', 'p50', 'p90', 'p99', 'most'],
-      [
-        row('ours', ms.ours),
-        row('graphile-worker', ms.control),
-        ['to hold, first row', holdP50Ms, null, holdP99Ms, null],
-      ],
-    ),
-    verdict: {
-      ours: round(p50, 2),
-      control: round(controlP50, 2),
-      ratio: round(p50 / controlP50, 2),
-      hold: holdP50Ms,
-      held: p50 <= holdP50Ms && p99 <= holdP99Ms,
-      p99Ms: round(p99, 2),
-      holdP99Ms,
-      samples: ms.ours.length,
-      rounds,
-    },
-  }
+  return reportLatencies({
+    title: 'commit to the start of the function, ms',
+    ours: { name: 'ours', ms: ms.ours },
+    control: { name: 'graphile-worker', ms: ms.control },
+    hold,
+    rounds,
+  })
 }
 
 /** Begins jobs one by one; how long after its commit each started. */
@@ -84,11 +67,3 @@ const measure = async (
   }
   return ms
 }
-
-const row = (name: string, ms: readonly number[]) => [
-  name,
-  round(percentile(ms, 0.5), 2),
-  round(percentile(ms, 0.9), 2),
-  round(percentile(ms, 0.99), 2),
-  round(percentile(ms, 1), 2),
-]

@@ -3,14 +3,13 @@ import { enqueue } from '@esteira/outbox'
 import { createRelay } from '@esteira/outbox/relay'
 import amqplib from 'amqplib'
 import type { BenchOptions } from './options.ts'
+import { reportLatencies } from './report/latencies.ts'
 import { percentile, round } from './report/statistics.ts'
-import { table } from './report/table.ts'
 import type { Report } from './report/verdict.ts'
 import { payloadBytes } from './services/fill-lane.ts'
 import type { Place } from './services/open-place.ts'
 
-const holdP50Ms = 5
-const holdP99Ms = 15
+const hold = { p50Ms: 5, p99Ms: 15 }
 const samples = 1_000
 const shortestGapMs = 5
 const longestGapMs = 30
@@ -70,37 +69,17 @@ export const benchLatency = async (place: Place, { rounds }: BenchOptions): Prom
   }
   await relay.stop({ graceMs: 1_000 })
   await publisher.close()
-  const [p50, p99, rawP50] = [percentile(ms.confirm, 0.5), percentile(ms.confirm, 0.99), percentile(ms.raw, 0.5)]
-  return {
-    table: table(
-      ['milliseconds', 'p50', 'p90', 'p99', 'most'],
-      [
-        row('commit to confirmed and deleted', ms.confirm),
-        row('commit to consumer', ms.arrival),
-        row('raw publish to confirm', ms.raw),
-        ['to hold, first row', holdP50Ms, null, holdP99Ms, null],
-      ],
-    ),
-    verdict: {
-      ours: round(p50, 2),
-      control: round(rawP50, 2),
-      ratio: round(p50 / rawP50, 2),
-      hold: holdP50Ms,
-      held: p50 <= holdP50Ms && p99 <= holdP99Ms,
-      p99Ms: round(p99, 2),
-      holdP99Ms,
-      arrivalP50Ms: round(percentile(ms.arrival, 0.5), 2),
-      arrivalP99Ms: round(percentile(ms.arrival, 0.99), 2),
-      samples: ms.confirm.length,
-      rounds,
-    },
-  }
+  const { table, verdict } = reportLatencies({
+    title: 'milliseconds',
+    ours: { name: 'commit to confirmed and deleted', ms: ms.confirm },
+    others: [{ name: 'commit to consumer', ms: ms.arrival }],
+    control: { name: 'raw publish to confirm', ms: ms.raw },
+    hold,
+    rounds,
+  })
+  const [arrivalP50Ms, arrivalP99Ms] = [0.5, 0.99].map((share) => round(percentile(ms.arrival, share), 2))
+  return { table, verdict: { ...verdict, arrivalP50Ms, arrivalP99Ms } }
 }
-
-const row = (what: string, values: readonly number[]): (string | number)[] => [
-  what,
-  ...[0.5, 0.9, 0.99, 1].map((share) => round(percentile(values, share), 2)),
-]
 
 /** Something that happens again and again; `next` gives the time at which it happens next, milliseconds. */
 const createMoment = () => {

@@ -8,11 +8,8 @@ import { createRelayMetrics } from './relay-metrics.ts'
 /** How long `/metrics` waits for Postgres, milliseconds: well within what Prometheus waits for its answer. */
 const backlogMs = 3_000
 
-/**
- * When what only the start needed is collected, where Node's `--expose-gc` is given: milliseconds after it. Code that was
- * compiled and not used since goes with the second time.
- */
-const collectMs = [5_000, 12_000]
+/** When what only the start needed is collected, where Node's `--expose-gc` is given: milliseconds after it. */
+const collectMs = 5_000
 
 /** Loaded only where it is used: a relay that does not trace carries nothing for it. */
 const spans = tracesAsked(process.env) ? await import('./send-spans.ts') : null
@@ -48,7 +45,7 @@ process.exitCode = await runMain(() => {
       await relay.start({ signal })
       log.info({ event: 'ready', lane: config.lane })
       // An idle relay allocates so little that it would keep all of that for hours.
-      for (const ms of collectMs) setTimeout(() => globalThis.gc?.(), ms).unref()
+      setTimeout(() => globalThis.gc?.({ type: 'major', flavor: 'last-resort', execution: 'sync' }), collectMs).unref()
       return { stop: () => relay.stop({ graceMs }) }
     },
   }

@@ -9,7 +9,7 @@ import type { Place } from './open-place.ts'
 /** The relay's process as it ships: bundled. */
 export const relayProgram = fileURLToPath(new URL('../../.esteira/bench/relay.js', import.meta.url))
 
-const lineSchema = z.looseObject({ event: z.string(), confirmed: z.int().optional() })
+const lineSchema = z.looseObject({ event: z.string(), lane: z.string().optional(), confirmed: z.int().optional() })
 
 /** A line of the log, and when it came, by this process's monotonic clock. */
 export type Line = z.infer<typeof lineSchema> & { atMs: number }

@@ -11,10 +11,10 @@ const recordingLog = () => {
 
 test('an observation becomes a line whose event is its kind', () => {
   const { log, lines } = recordingLog()
-  logObservation(log, { kind: 'relay.batch', confirmed: 3, refused: 0, unknown: 0, ms: 4 })
+  logObservation(log, { kind: 'relay.batch', lane: 'pod', confirmed: 3, refused: 0, unknown: 0, ms: 4 })
   logObservation(log, { kind: 'relay.lost', reason: 'the control session ended' })
   expect(lines).toEqual([
-    { level: 'debug', event: 'relay.batch', confirmed: 3, refused: 0, unknown: 0, ms: 4 },
+    { level: 'debug', event: 'relay.batch', lane: 'pod', confirmed: 3, refused: 0, unknown: 0, ms: 4 },
     { level: 'warn', event: 'relay.lost', reason: 'the control session ended' },
   ])
 })

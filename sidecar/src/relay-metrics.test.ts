@@ -3,8 +3,8 @@ import { createRelayMetrics } from './relay-metrics.ts'
 
 test('what was observed is summed up, beside how the relay stands and what waits', () => {
   const metrics = createRelayMetrics()
-  metrics.count({ kind: 'relay.batch', confirmed: 7, refused: 1, unknown: 0, ms: 250 })
-  metrics.count({ kind: 'relay.batch', confirmed: 3, refused: 0, unknown: 2, ms: 500 })
+  metrics.count({ kind: 'relay.batch', lane: 'pod', confirmed: 7, refused: 1, unknown: 0, ms: 250 })
+  metrics.count({ kind: 'relay.batch', lane: 'pod', confirmed: 3, refused: 0, unknown: 2, ms: 500 })
   metrics.count({ kind: 'relay.parked', count: 1, reason: 'no queue takes it', messageId: 'a' })
   metrics.count({ kind: 'relay.lost', reason: 'killed' })
   metrics.count({ kind: 'broker.unblocked' })

@@ -8,8 +8,8 @@ export type Observation =
   | { kind: 'relay.waiting'; lane: string }
   /** The control session ended, and the ownership of every lane with it. Nothing new goes out until it is back. */
   | { kind: 'relay.lost'; reason: string }
-  /** How the publishes of one batch ended. */
-  | { kind: 'relay.batch'; confirmed: number; refused: number; unknown: number; ms: number }
+  /** How the publishes of one batch of a lane ended. */
+  | { kind: 'relay.batch'; lane: string; confirmed: number; refused: number; unknown: number; ms: number }
   /** Scheduled rows that were due were moved into the lane. */
   | { kind: 'relay.moved'; count: number }
   /** Rows of one batch that the broker did not take; one of them as an example. They are tried again. */

@@ -1,6 +1,7 @@
 import { OutboxError } from '../errors.ts'
 import { backoffMs, reconnectBackoff } from './backoff.ts'
 import type { Pass } from './lane/pass.ts'
+import { createPayloadMemory } from './lane/payload-memory.ts'
 import { takePass } from './lane/take-pass.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
 import { openOwner, type Owner } from './own/owner.ts'
@@ -56,6 +57,7 @@ export type Relay = {
 export const createRelay = (options: RelayOptions): Relay => {
   const settings = checkOptions(options)
   const link = createBrokerLink({ ...settings, name: settings.lane })
+  const memory = createPayloadMemory()
   const draining = new AbortController()
   const over = new AbortController()
   const ready = Promise.withResolvers<void>()
@@ -77,7 +79,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       current = owner
       listener ??= startListener(settings)
       void listener.listening.then(ready.resolve)
-      emptied = await serve({ settings, owner, link, listener, draining: draining.signal, over: over.signal })
+      emptied = await serve({ settings, owner, link, listener, memory, draining: draining.signal, over: over.signal })
       // The server's other clients lost their sessions at the same moment.
       await pause(backoffMs(1, reconnectBackoff), draining.signal)
     }
@@ -128,7 +130,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     if (owned === null) return { kind: 'waiting' }
     if (link.blocked()) return { kind: 'blocked' }
     await channel.open()
-    return { kind: 'done', ...(await takePass(owned, { ...settings, link, channel, leaving: over.signal })) }
+    return { kind: 'done', ...(await takePass(owned, { ...settings, link, channel, memory, leaving: over.signal })) }
   }
 
   return {

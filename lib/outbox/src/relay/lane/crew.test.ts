@@ -5,6 +5,7 @@ import type { ControlSession } from '../own/control-session.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createCrew } from './crew.ts'
 import { createOwnedLane } from './owned-lane.ts'
+import { createPayloadMemory } from './payload-memory.ts'
 
 const never = new AbortController().signal
 
@@ -54,6 +55,7 @@ test('lanes that could not be given up the first time are given up the next time
     link: noLink,
     listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, close: async () => {} },
     lookout: { add: () => {}, remove: () => {}, keep: async () => {} },
+    memory: createPayloadMemory(),
     draining: never,
     over: never,
   })

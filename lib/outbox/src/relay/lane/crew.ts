@@ -5,6 +5,7 @@ import { tryUntilDone } from '../try-until-done.ts'
 import type { Listener } from '../wake/listener.ts'
 import type { Lookout } from '../wake/lookout.ts'
 import type { OwnedLane } from './owned-lane.ts'
+import type { PayloadMemory } from './payload-memory.ts'
 import { runLane } from './run-lane.ts'
 
 /** The lanes of one control session at work, each by itself. */
@@ -23,13 +24,15 @@ export type CrewMeans = {
   link: BrokerLink
   listener: Listener
   lookout: Lookout
+  memory: PayloadMemory
   /** Aborted when lanes are to be emptied and left. */
   draining: AbortSignal
   /** Aborted when there is no more time for it. */
   over: AbortSignal
 }
 
-export const createCrew = ({ settings, owner, link, listener, lookout, draining, over }: CrewMeans): Crew => {
+export const createCrew = (means: CrewMeans): Crew => {
+  const { settings, owner, link, listener, lookout, memory, draining, over } = means
   const { session, home } = owner
   const working = new Map<OwnedLane, Promise<void>>()
   let release = new AbortController()
@@ -43,7 +46,7 @@ export const createCrew = ({ settings, owner, link, listener, lookout, draining,
     const leaving = AbortSignal.any(isHome ? signals : [...signals, draining])
     const unwatch = link.watch(lane.bell.ring)
     listener.add(lane.lane, lane.bell.ring)
-    const isEmpty = await runLane(lane, { settings, link, lookout, leaving, draining, stays })
+    const isEmpty = await runLane(lane, { settings, link, lookout, memory, leaving, draining, stays })
     listener.remove(lane.lane)
     unwatch()
     // As it was left the last time: it may have been given up and taken again.

@@ -37,3 +37,29 @@ test('a batch that fails is told to whoever waits for room, at once and from the
   second.resolve()
   await ended
 })
+
+test('while it is tight there is room for a batch when none is on its way', async () => {
+  const overlap = createOverlap()
+  await overlap.room(100, () => true)
+  const [first, second] = [batch(), batch()]
+  overlap.add(10, first.promise)
+  overlap.add(10, second.promise)
+  const room = overlap.room(100, () => true)
+  first.resolve()
+  expect(await isPending(room)).toBe(true)
+  second.resolve()
+  await room
+})
+
+test('a batch that ends when it is tight no more makes room, though others are on their way', async () => {
+  const overlap = createOverlap()
+  const [first, second] = [batch(), batch()]
+  overlap.add(10, first.promise)
+  overlap.add(10, second.promise)
+  let isTight = true
+  const room = overlap.room(100, () => isTight)
+  isTight = false
+  first.resolve()
+  await room
+  second.resolve()
+})

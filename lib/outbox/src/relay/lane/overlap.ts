@@ -3,11 +3,11 @@ export type Overlap = {
   /** Takes a batch of so many rows that is on its way. */
   add: (rows: number, work: Promise<void>) => void
   /**
-   * Waits until at most so many rows are on their way.
+   * Waits until at most so many rows are on their way, and while `isTight`, until none is.
    *
    * @throws What one of the batches threw.
    */
-  room: (rows: number) => Promise<void>
+  room: (rows: number, isTight?: () => boolean) => Promise<void>
   /** Waits until no batch is on its way, however they end. */
   ended: () => Promise<void>
 }
@@ -29,8 +29,9 @@ export const createOverlap = (): Overlap => {
       const followed: Promise<void> = follow(rows, work).finally(() => running.delete(followed))
       running.add(followed)
     },
-    room: async (rows) => {
-      while (state.failure === null && state.rows > rows) await Promise.race(running)
+    room: async (rows, isTight = () => false) => {
+      const isFull = () => state.rows > rows || (state.rows > 0 && isTight())
+      while (state.failure === null && isFull()) await Promise.race(running)
       if (state.failure !== null) throw state.failure.error
     },
     ended: async () => {

@@ -9,12 +9,14 @@ import type { Lookout } from '../wake/lookout.ts'
 import { fallAsleep, sleep } from '../wake/sleep.ts'
 import type { OwnedLane } from './owned-lane.ts'
 import type { Pass } from './pass.ts'
+import type { PayloadMemory } from './payload-memory.ts'
 import { takePass } from './take-pass.ts'
 
 export type LaneMeans = {
   settings: RelaySettings
   link: BrokerLink
   lookout: Lookout
+  memory: PayloadMemory
   /** Ends the work at once: the lane is lost or given up, or the time for it is over. */
   leaving: AbortSignal
   /** Ends the work when the lane is empty. */
@@ -35,10 +37,10 @@ const fruitlessBackoff = { firstMs: 2, capMs: 200 }
  * aborts `leaving`.
  */
 export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boolean> => {
-  const { settings, link, lookout, leaving, draining, stays } = means
+  const { settings, link, lookout, memory, leaving, draining, stays } = means
   const { bell } = owned
   const channel = createLaneChannel(owned, link, settings.observe)
-  const passMeans = { ...settings, link, channel, leaving }
+  const passMeans = { ...settings, link, channel, memory, leaving }
   // A ring would not do: a lane that is falling asleep takes it for that of a row, finds none, and sleeps.
   const waking = AbortSignal.any([leaving, draining])
   let fruitless = 0

@@ -14,10 +14,12 @@ import { settle } from '../settle/settle.ts'
 import { createOverlap } from './overlap.ts'
 import type { OwnedLane } from './owned-lane.ts'
 import type { Pass } from './pass.ts'
+import type { PayloadMemory } from './payload-memory.ts'
 
 export type PassMeans = PublishMeans & {
   /** Messages in flight at a time. */
   window: number
+  memory: PayloadMemory
   /** After how many refusals a row is parked. */
   parkAfter: number
   observe: Observe
@@ -37,17 +39,19 @@ const batchesInFlight = 4
  * published and not deleted by then are published again.
  */
 export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass> => {
-  const { window, observe, link, leaving } = means
+  const { window, memory, observe, link, leaving } = means
   const pass: Pass = { moved: 0, read: 0, confirmed: 0, refused: 0, unknown: 0 }
   const limit = Math.ceil(window / batchesInFlight)
   const overlap = createOverlap()
 
   const finish = async (rows: readonly LaneRow[], publishing: Promise<Outcomes>, startedMs: number) => {
+    const letGo = memory.hold(rows)
     try {
       const settled = await settle(owned, await publishing, means)
       for (const kind of ['confirmed', 'refused', 'unknown'] as const) pass[kind] += settled[kind]
-      observe({ kind: 'relay.batch', ...settled, ms: Math.round(performance.now() - startedMs) })
+      observe({ kind: 'relay.batch', lane: owned.name, ...settled, ms: Math.round(performance.now() - startedMs) })
     } finally {
+      letGo()
       // Whatever did not come to an end is to be read again.
       const undeleted = new Set(owned.confirmed)
       for (const { id } of rows) if (!undeleted.has(id)) owned.known.delete(id)
@@ -73,7 +77,7 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
         const share = batch.full ? Math.max(limit, together.length) : together.length
         overlap.add(share, finish(together, publishTogether(owned, together, means), startedMs))
       }
-      await overlap.room(batch.full ? window - limit : 0)
+      await overlap.room(batch.full ? window - limit : 0, memory.isTight)
       // Suspects may have come while it waited, and a read from the start must not meet a batch that is being settled.
       if (owned.suspects.size > 0) await overlap.room(0)
       if (pass.unknown > 0 || !link.up() || link.blocked() || leaving.aborted) break

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { lane, useLane, vhost } from '../../../test/use-lane.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
+import { createPayloadMemory } from '../lane/payload-memory.ts'
 import { takePass } from '../lane/take-pass.ts'
 import { checkOptions } from '../options.ts'
 import type { ControlSession } from '../own/control-session.ts'
@@ -16,6 +17,8 @@ const largest = 1_000_000
 const batches = 4
 const window = 2_000
 const limit = window / batches
+/** Longer than the next batch takes to be read. */
+const confirmMs = 200
 
 useLane()
 
@@ -125,7 +128,7 @@ test('small rows after large ones are read without weighing them', async () => {
   expect(owned.weighedRows).toBe(null)
 })
 
-/** The channel, and the most bytes of payloads that were published through it and not confirmed. */
+/** The channel with a broker that takes its time, and the most bytes of payloads that waited for their confirms. */
 const watchChannel = (channel: LaneChannel): { channel: LaneChannel; most: () => number } => {
   let inFlight = 0
   let most = 0
@@ -135,15 +138,20 @@ const watchChannel = (channel: LaneChannel): { channel: LaneChannel; most: () =>
       inFlight += bytesOf(row)
       most = Math.max(most, inFlight)
       inner.publish(row, (outcome) => {
-        inFlight -= bytesOf(row)
-        onEnd(outcome)
+        setTimeout(() => {
+          inFlight -= bytesOf(row)
+          onEnd(outcome)
+        }, confirmMs)
       })
     },
   })
   return { channel: { ...channel, open: async () => watched(await channel.open()) }, most: () => most }
 }
 
-test('a backlog of large messages is in flight a few batches at a time', async () => {
+test.each([
+  { kind: 'a few batches at a time', others: 0, least: 2, most: batches },
+  { kind: 'one batch at a time while other lanes have much in memory', others: 17 * 1024 ** 2, least: 0, most: 1 },
+])('a backlog of large messages is in flight $kind', async ({ others, least, most }) => {
   const owned = await ownLane('relay')
   await fill(owned, 60, 'payload', `to_json(repeat('x', ${largest}))`)
   const link = createBrokerLink({ rabbitmqUrl: vhost.url, name: lane.name, observe: () => {} })
@@ -157,8 +165,24 @@ test('a backlog of large messages is in flight a few batches at a time', async (
     window,
   })
   const leaving = new AbortController().signal
-  const pass = await takePass(owned, { ...settings, link, channel: watch.channel, leaving })
+  const memory = createPayloadMemory()
+  const letGo = memory.hold([rowOf(others)])
+  const pass = await takePass(owned, { ...settings, link, channel: watch.channel, memory, leaving })
   expect(pass).toMatchObject({ read: 60, confirmed: 60 })
   expect(await lane.rows()).toBe(0)
-  expect(watch.most()).toBeLessThan(batches * (batchBytes + largest))
+  expect(watch.most()).toBeLessThan(most * (batchBytes + largest))
+  expect(watch.most()).toBeGreaterThan(least * batchBytes)
+  letGo()
+  expect(memory.isTight()).toBe(false)
+})
+
+const rowOf = (bytes: number): LaneRow => ({
+  id: 0n,
+  messageId: '',
+  exchange: '',
+  routingKey: '',
+  orderingKey: null,
+  headers: {},
+  payload: Buffer.alloc(bytes),
+  createdAt: 0,
 })

@@ -1,0 +1,26 @@
+import type { LaneRow } from '../read/lane-row.ts'
+
+/** The payloads that all lanes of a relay have read and not settled. */
+export type PayloadMemory = {
+  /** Takes them in; returns what lets them go. */
+  hold: (rows: readonly LaneRow[]) => () => void
+  /** Whether there are so many that no lane may have more than one batch. */
+  isTight: () => boolean
+}
+
+/** Bytes of payloads, by which a lane alone can have four batches of large messages in flight. */
+const enough = 16 * 1024 * 1024
+
+export const createPayloadMemory = (): PayloadMemory => {
+  let held = 0
+  return {
+    hold: (rows) => {
+      const bytes = rows.reduce((sum, { payload }) => sum + payload.length, 0)
+      held += bytes
+      return () => {
+        held -= bytes
+      }
+    },
+    isTight: () => held >= enough,
+  }
+}

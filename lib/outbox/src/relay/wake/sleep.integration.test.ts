@@ -21,8 +21,25 @@ afterEach(() => writer.end())
 
 const message = (payload: unknown) => ({ routingKey: lane.name, payload })
 
-/** Long enough for a relay that would sleep, were it allowed to: the transaction is held open meanwhile. */
-const holdOpen = () => lane.db.query('select pg_sleep(0.3)')
+/**
+ * Long enough for a relay that would sleep, were it allowed to, whatever the machine: it has asked for something since,
+ * twice. One that does sleep asks whether its session lives. The transaction is held open meanwhile.
+ */
+const holdOpen = async (): Promise<void> => {
+  for (const _ of ['the look or the mark that is under way', 'a look after it']) {
+    const before = await lastAskedAt()
+    await expect.poll(lastAskedAt, soon).not.toBe(before)
+  }
+}
+
+/** When the relay's session last asked for something. */
+const lastAskedAt = async (): Promise<string | undefined> => {
+  const { rows } = await lane.db.query<{ at: string }>(
+    'select query_start::text as at from pg_stat_activity where application_name = $1',
+    [`outbox relay ${lane.name}`],
+  )
+  return rows[0]?.at
+}
 
 /** The relay has heard of a row, so it listens, and sleeps again. */
 const fallsAsleep = async (): Promise<void> => {

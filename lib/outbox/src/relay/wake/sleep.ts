@@ -5,9 +5,16 @@ import { takeXids, xidColumns } from '../read/xids.ts'
 import { takeDoorbell } from './doorbell.ts'
 import type { Lookout } from './lookout.ts'
 
-/** While a transaction may commit without ringing, the lane is looked at again after these pauses, milliseconds. */
+/** While a transaction may commit without ringing, the lane is looked at again after such pauses, milliseconds. */
 const firstPauseMs = 2
 const longestPauseMs = 200
+
+/** One that is open for long may stay so for hours: its rows wait at most this part of the time that it was open. */
+const longestPausePart = 0.05
+
+/** The pause after one of `pauseMs`, when the lane was waited with for `waitedMs`; both milliseconds. */
+export const nextPauseMs = (pauseMs: number, waitedMs: number): number =>
+  Math.min(2 * pauseMs, Math.max(longestPauseMs, longestPausePart * waitedMs))
 
 /** There is something to do, or nothing before this many milliseconds (null: nothing is scheduled or held back). */
 export type Rest = { kind: 'work' } | { kind: 'sleep'; nextMs: number | null }
@@ -19,7 +26,8 @@ export type Rest = { kind: 'work' } | { kind: 'sleep'; nextMs: number | null }
 export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise<Rest> => {
   const { session, held, pointers, bell } = owned
   let mark: bigint | null = null
-  for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+  const startedMs = performance.now()
+  for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = nextPauseMs(pauseMs, performance.now() - startedMs)) {
     // In a statement after that one: a writer that is younger than this mark finds the doorbell taken.
     if (mark === null && (await takeDoorbell(owned))) mark = await drawXid(owned)
     const [look] = await lookAtLanes(session, [owned])

@@ -26,15 +26,15 @@ export type OutboxMessage = {
   availableAt?: Date
 }
 
-/** A checked message, with its payload and headers as JSON values that Postgres takes apart. */
+/** A checked message. */
 export type MessageRow = {
   messageId: string
   exchange: string
   routingKey: string
   orderingKey: string | null
   headers: Record<string, string | number | boolean>
-  /** Null for bytes. */
-  payload: unknown
+  /** JSON text; null for bytes. */
+  payload: string | null
   /** Hexadecimal. */
   bytes: string | null
   delayMs: number | null
@@ -135,12 +135,12 @@ const checkPayload = (
   const bytes = Buffer.byteLength(json)
   if (bytes > maxBytes) throw fault(`payload: expected at most ${maxBytes} bytes of JSON, got ${bytes}`)
   // The escapes are rare, so a payload is read a second time only when one of them may be in it.
-  if (!/\\u(0000|d[89a-f])/.test(json)) return { payload, bytes: null }
+  if (!/\\u(0000|d[89a-f])/.test(json)) return { payload: json, bytes: null }
   const place = unstorableText(JSON.parse(json))
   if (place !== null) {
     throw fault(`payload${place}: a NUL character or half of a surrogate pair, which Postgres cannot read`)
   }
-  return { payload, bytes: null }
+  return { payload: json, bytes: null }
 }
 
 const toJson = (payload: unknown, fault: (what: string) => OutboxError): string => {

@@ -102,6 +102,23 @@ test('a relay that lost only the broker gives its lane up, and one that reaches 
   expect(cutOff.saw('relay.stopped')).toMatchObject([{ emptied: true }])
 })
 
+test('a key lane whose relay lost only Postgres can be had at once, though that relay still reaches the broker', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const keyed = (payload: unknown) => ({ ...message(payload), orderingKey: 'a' })
+  const cutOff = neighbour({ databaseUrl: proxy.url })
+  await cutOff.start()
+  await lane.commit(keyed('before'))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(1)
+  proxy.cut()
+  await expect.poll(() => cutOff.saw('relay.lost').length, soon).toBe(1)
+  await lane.commit(keyed('after'))
+  const heir = lane.relay({ lane: `${lane.name} heir`, adopt: true })
+  await heir.start()
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  expect(cutOff.state()).toMatchObject({ database: 'down', broker: 'up' })
+})
+
 test('a key lane that was given up can be had at once, though the broker came back while it was', async () => {
   const proxy = await startProxy(vhost.url)
   const [blocker, heir] = [new pg.Client(database.url), new pg.Client(database.url)]

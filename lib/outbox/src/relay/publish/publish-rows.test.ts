@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { OutboxError } from '../../errors.ts'
+import { refusedBackoff } from '../backoff.ts'
+import { createOwnedLane } from '../lane/owned-lane.ts'
+import type { ControlSession } from '../own/control-session.ts'
+import type { LaneRow } from '../read/lane-row.ts'
+import type { ConfirmChannel } from './confirm-channel.ts'
+import type { PublishOutcome } from './outcome.ts'
+import { publishTogether } from './publish-rows.ts'
+
+const rows = [1n, 2n, 3n, 4n].map((id): LaneRow => ({
+  id,
+  messageId: String(id),
+  exchange: '',
+  routingKey: 'orders',
+  orderingKey: null,
+  headers: {},
+  payload: 'null',
+  createdAt: 0,
+}))
+
+/** A session that is known to be alive for so many looks. */
+const freshFor = (looks: number): ControlSession => ({
+  query: () => Promise.reject(new Error('a publish asks Postgres for nothing')),
+  lost: new AbortController().signal,
+  fresh: () => looks-- > 0,
+  beat: () => Promise.reject(new OutboxError('session_lost', 'Postgres ended it meanwhile')),
+  close: async () => {},
+})
+
+/** Publishes the rows on a channel whose confirms come when the test wants. */
+const publish = (session: ControlSession) => {
+  const sent = new Map<bigint, (outcome: PublishOutcome) => void>()
+  const channel: ConfirmChannel = {
+    publish: ({ id }, onEnd) => void sent.set(id, onEnd),
+    fault: () => null,
+    closed: () => false,
+    abandon: () => {},
+  }
+  const owned = createOwnedLane({ lane: 1, name: 'lane 1', kind: 'pod', fence: '' }, session, refusedBackoff)
+  const outcomes = publishTogether(owned, rows, {
+    link: {
+      connect: () => Promise.reject(new Error('the channel is open')),
+      connection: () => {
+        throw new Error('the channel is open')
+      },
+      up: () => true,
+      blocked: () => false,
+      watch: () => () => {},
+      drop: async () => {},
+      close: async () => {},
+    },
+    channel: { open: async () => channel, close: () => {} },
+    confirmDeadlineMs: 60_000,
+    onSend: () => undefined,
+  })
+  return { sent, outcomes }
+}
+
+test('a process that was frozen between two writes writes no more, and waits for the confirms of what it wrote', async () => {
+  // One look before all rows, and one before each of two.
+  const { sent, outcomes } = publish(freshFor(3))
+  await new Promise(setImmediate)
+  expect([...sent.keys()]).toEqual([1n, 2n])
+  sent.get(1n)?.({ kind: 'confirmed' })
+  const isOver = await Promise.race([outcomes, new Promise((resolve) => setImmediate(resolve, 'not yet'))])
+  expect(isOver).toBe('not yet')
+  sent.get(2n)?.({ kind: 'confirmed' })
+  expect([...(await outcomes)].map(([{ id }, { kind }]) => [id, kind])).toEqual([
+    [1n, 'confirmed'],
+    [2n, 'confirmed'],
+  ])
+})
+
+test('a session that is not known to be alive is asked, and if it has ended nothing is written', async () => {
+  const { sent, outcomes } = publish(freshFor(0))
+  await expect(outcomes).rejects.toThrow(expect.objectContaining({ code: 'session_lost' }))
+  expect(sent.size).toBe(0)
+})

@@ -1,0 +1,196 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  type Attempt,
+  type Ending,
+  type JobRow,
+  type Message,
+  openTwoWorkers,
+  type RunOfTwo,
+  type TwoWorkers,
+} from '../../test/two-workers.ts'
+import { isOver, type JobStatus, statusesBefore, transitions } from '../job/transitions.ts'
+
+let house: TwoWorkers
+beforeAll(async () => {
+  house = await openTwoWorkers()
+})
+afterAll(() => house.close())
+
+/** What happens next: `which` worker, and the one to `pick` among what there is when it comes to it. */
+type Command =
+  | { kind: 'publish' | 'cancel' | 'sweep' }
+  | { kind: 'duplicate' | 'retry'; pick: number }
+  | { kind: 'beat' | 'loseBroker' | 'kill'; which: number }
+  | { kind: 'receive'; which: number; pick: number }
+  | { kind: 'finish' | 'finishTogether'; pick: number; ending: Ending }
+
+const pick = fc.nat(100)
+const which = fc.nat(1)
+const ending = fc.record({
+  how: fc.constantFrom<Ending['how'][]>('done', 'done', 'throw', 'snooze', 'fail'),
+  items: fc.nat(5),
+})
+const kind = <Kind extends Command['kind']>(...kinds: Kind[]) => fc.constantFrom(...kinds)
+
+const commands: fc.Arbitrary<Command[]> = fc.array(
+  fc.oneof(
+    { weight: 8, arbitrary: fc.record({ kind: kind('publish') }) },
+    { weight: 14, arbitrary: fc.record({ kind: kind('receive'), which, pick }) },
+    { weight: 10, arbitrary: fc.record({ kind: kind('finish'), pick, ending }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('finishTogether'), pick, ending }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('beat', 'loseBroker', 'kill'), which }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('duplicate', 'retry'), pick }) },
+    { weight: 2, arbitrary: fc.record({ kind: kind('sweep') }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('cancel') }) },
+  ),
+  { minLength: 20, maxLength: 80, size: 'max' },
+)
+
+/** Whether what this attempt writes must be taken, with the job's row as it is. */
+const fits = (jobs: Jobs, { message, claim }: Attempt): boolean => {
+  const job = jobs.get(message.jobId)
+  return job?.seq === message.seq && job.claim === claim && statusesBefore('succeed').includes(job.status)
+}
+
+type Jobs = ReadonlyMap<string, JobRow>
+
+/** What may become of a status by any number of events. */
+const within = (status: JobStatus): Set<JobStatus> => {
+  const reached = new Set<JobStatus>([status])
+  for (const from of reached) for (const to of Object.values(transitions[from])) reached.add(to)
+  return reached
+}
+
+const oneOf = <Item>(items: readonly Item[], at: number): Item | undefined => items[at % items.length]
+
+const keyOf = ({ jobId, seq }: Pick<Message, 'jobId' | 'seq'>): string => `${jobId} ${seq}`
+
+/** Does what is asked for, where there is something to do it with, and says what must come of it. */
+const obey = async (run: RunOfTwo, command: Command, before: Jobs, copies: Map<string, number>): Promise<void> => {
+  switch (command.kind) {
+    case 'publish':
+      return run.publish()
+    case 'duplicate': {
+      const message = oneOf(run.belt, command.pick)
+      if (message === undefined) return
+      run.belt.push({ ...message, redelivered: false })
+      copies.set(keyOf(message), (copies.get(keyOf(message)) ?? 0) + 1)
+      return
+    }
+    case 'receive': {
+      const message = oneOf(run.belt, command.pick)
+      if (message === undefined) return
+      const others = run.attempts.filter((attempt) => attempt.message.jobId === message.jobId)
+      const isTakeover = message.redelivered || before.get(message.jobId)?.status === 'running'
+      if ((await run.receive(command.which, message)) !== 'begun' || !isTakeover) return
+      const jobs = await run.jobs()
+      expect(
+        others.filter((other) => fits(jobs, other)),
+        'attempts at a job that was taken over',
+      ).toEqual([])
+      return
+    }
+    case 'finish': {
+      const attempt = oneOf(run.attempts, command.pick)
+      if (attempt === undefined) return
+      const mustWin = fits(before, attempt)
+      expect((await run.finish(attempt, command.ending)).kind).toBe(mustWin ? 'written' : 'dropped')
+      return
+    }
+    case 'finishTogether': {
+      const first = oneOf(run.attempts, command.pick)
+      const second = run.attempts.find((other) => other !== first && other.message.jobId === first?.message.jobId)
+      if (first === undefined || second === undefined) return
+      const mayWin = [first, second].filter((attempt) => fits(before, attempt)).length
+      const ends = await Promise.all([run.finish(first, command.ending), run.finish(second, { how: 'done', items: 2 })])
+      expect(ends.filter((end) => end.kind === 'written')).toHaveLength(Math.min(1, mayWin))
+      return
+    }
+    case 'beat':
+      return run.beat(command.which)
+    case 'loseBroker':
+      return run.loseBroker(command.which)
+    case 'kill':
+      return run.kill(command.which)
+    case 'retry': {
+      const job = oneOf([...before.values()], command.pick)
+      if (job === undefined) return
+      const isCancelled = (await run.runStatus()).startsWith('cancel')
+      const answer = isCancelled ? 'run cancelled' : job.status === 'failed' ? 'sent' : 'job not failed'
+      expect(await run.retry(job.id)).toBe(answer)
+      return
+    }
+    case 'cancel':
+      await run.cancel()
+      return
+    case 'sweep':
+      return run.sweep()
+  }
+}
+
+/** What must hold after each command, whatever it was. */
+const expectSound = async (run: RunOfTwo, before: Jobs, copies: ReadonlyMap<string, number>): Promise<Jobs> => {
+  const jobs = await run.jobs()
+  for (const [id, was] of before) {
+    const job = jobs.get(id)
+    expect([...within(was.status)], `${id} was ${was.status}`).toContain(job?.status)
+    expect(job?.seq).toBeGreaterThanOrEqual(was.seq)
+    if (isOver(was.status) && was.status !== 'failed') expect(job).toEqual(was)
+  }
+  for (const { status, claim } of jobs.values()) if (status !== 'running') expect(claim).toBeNull()
+  const held = run.attempts.filter(({ attached }) => attached).map(({ message }) => message)
+  const messages = [...(await run.waiting()), ...run.belt, ...held].map(keyOf)
+  for (const { id: jobId, seq, status } of jobs.values()) {
+    if (status !== 'queued' && status !== 'running') continue
+    const valid = messages.filter((key) => key === keyOf({ jobId, seq })).length
+    expect(valid, 'messages that are valid for a job on the belt').toBeGreaterThanOrEqual(1)
+    expect(valid).toBeLessThanOrEqual(1 + (copies.get(keyOf({ jobId, seq })) ?? 0))
+  }
+  expect(await run.untrueCounters()).toEqual([])
+  expect(await run.unconserved()).toEqual([])
+  return jobs
+}
+
+/** Both workers are killed, and then nothing happens any more but work. */
+const expectEnd = async (run: RunOfTwo): Promise<void> => {
+  run.kill(0)
+  run.kill(1)
+  for (let round = 0; round < 50; round++) {
+    await run.publish()
+    if (run.belt.length === 0) await run.sweep()
+    for (let message = run.belt[0]; message !== undefined; message = run.belt[0]) {
+      await run.receive(0, message)
+      const [attempt] = run.attempts
+      if (attempt !== undefined) await run.finish(attempt, { how: 'done', items: 1 })
+    }
+    await run.settled()
+  }
+  const jobs = [...(await run.jobs()).values()]
+  expect(jobs.filter(({ status }) => !isOver(status))).toEqual([])
+  expect(await run.waiting()).toEqual([])
+  const status = await run.runStatus()
+  if (status !== 'cancelled') expect(status).toBe(jobs.some((job) => job.status === 'failed') ? 'failed' : 'succeeded')
+  // What comes to life again writes nothing.
+  for (const zombie of run.zombies)
+    expect(await run.finish(zombie, { how: 'done', items: 3 })).toMatchObject({ kind: 'dropped' })
+  expect([...(await run.jobs()).values()]).toEqual(jobs)
+}
+
+test('whatever happens to two workers and the belt, each job moves as the table allows, and is done once', async () => {
+  await fc.assert(
+    fc.asyncProperty(commands, async (list) => {
+      const run = await house.beginRun()
+      const copies = new Map<string, number>()
+      let jobs: Jobs = await run.jobs()
+      for (const command of list) {
+        await obey(run, command, jobs, copies)
+        await run.settled()
+        jobs = await expectSound(run, jobs, copies)
+      }
+      await expectEnd(run)
+      await expectSound(run, await run.jobs(), copies)
+    }),
+    { numRuns: 20 },
+  )
+}, 300_000)

@@ -10,7 +10,14 @@ const settings = {
   refreshToken: text('RDSTATION_REFRESH_TOKEN', { secret: true }),
 }
 
-process.exitCode = await runWorker('rd-station-get-leads', process.env, settings, (config, { stopping }) => {
-  const client = createRdStationClient({ ...config, stopping })
-  return { functions: [getLeads(client)], close: () => client.close() }
-})
+process.exitCode = await runWorker(
+  {
+    name: 'rd-station-get-leads',
+    settings,
+    serve: (config, { stopping }) => {
+      const client = createRdStationClient({ ...config, stopping })
+      return { functions: [getLeads(client)], close: () => client.close() }
+    },
+  },
+  process.env,
+)

@@ -15,6 +15,7 @@ import {
   text,
 } from '@esteira/service'
 import type { SpanContext } from '@opentelemetry/api'
+import { WorkflowError } from '../errors.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { maxPayloadRange } from '../job/payload-limit.ts'
 import { readSecrets } from '../secrets/read-secrets.ts'
@@ -44,15 +45,34 @@ export type Served = { functions: readonly StepFunction[]; close?: () => Promise
  */
 export type ServeMeans = { log: Log; stopping: AbortSignal }
 
+/** A worker whose functions need settings of their own, or something that is freed when the worker ends. */
+export type WorkerDefinition<Own extends Settings> = {
+  /** Who speaks in the log, and in traces with `esteira-` before it. */
+  name: string
+  /** The functions' own settings. They are read together with the worker's, so all faults are told at once. */
+  settings: Own
+  serve: (config: Config<Own>, means: ServeMeans) => Served
+}
+
 /**
- * Runs a worker process until it is asked to stop, and resolves to its exit code. `own` are the settings of the
- * functions themselves; they are read together with the worker's, so all their faults are told at once.
+ * Runs a worker process until it is asked to stop, and resolves to its exit code. It serves functions as they are, one or
+ * several, or what its definition makes of settings.
  */
 export const runWorker = <Own extends Settings>(
-  name: string,
+  worker: readonly StepFunction[] | WorkerDefinition<Own>,
   env: NodeJS.ProcessEnv,
-  own: Own,
-  serve: (config: Config<Own>, means: ServeMeans) => Served,
+): Promise<number> => ('serve' in worker ? run(worker, env) : run(serving(worker), env))
+
+/** A worker without settings; one with a single function is named after it. */
+const serving = (functions: readonly StepFunction[]): WorkerDefinition<Settings> => ({
+  name: (functions.length === 1 && functions[0]?.name) || 'worker',
+  settings: {},
+  serve: () => ({ functions }),
+})
+
+const run = <Own extends Settings>(
+  { name, settings: own, serve }: WorkerDefinition<Own>,
+  env: NodeJS.ProcessEnv,
 ): Promise<number> =>
   runMain((stopping) => {
     const [config, ownConfig] = loadConfigs(env, settings, own)
@@ -62,6 +82,7 @@ export const runWorker = <Own extends Settings>(
       log,
       traces: { service: `esteira-${name}`, env },
       start: async (signal) => {
+        refuseNames(functions)
         const worker = await startWorker({
           ...config,
           functions,
@@ -81,6 +102,14 @@ export const runWorker = <Own extends Settings>(
       },
     }
   })
+
+/** A name is a queue, which one function answers for. */
+const refuseNames = (functions: readonly StepFunction[]): void => {
+  const names = functions.map(({ name }) => name)
+  if (names.length === 0) throw new WorkflowError('function_invalid', 'a worker needs a function to serve')
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) throw new WorkflowError('function_invalid', `two functions are named "${twice}"`)
+}
 
 const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
   const fields = 'place' in told ? placed(told) : told

@@ -88,7 +88,7 @@ const trialOf = (outcome: Outcome): Trial => {
 }
 
 /** Secrets of the test alone: those of the machine that it runs on must not make it pass. */
-const secretsOf = (given: Readonly<Record<string, string>>): Secrets => {
+export const secretsOf = (given: Readonly<Record<string, string>>): Secrets => {
   const values = new Map(Object.entries(given))
   return async (name) => {
     const value = values.get(name)
@@ -103,4 +103,5 @@ const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value) ?? 
 const asStored = (value: unknown): unknown => JSON.parse(jsonOf(value) ?? 'null')
 
 const nothing = () => {}
-const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+/** Says nothing. */
+export const silent: Log = { debug: nothing, info: nothing, warn: nothing, error: nothing }

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as z from 'zod'
 import { gather } from '../../worker/gather.ts'
@@ -62,8 +63,11 @@ type Reply = { kind: 'answered'; answers: Answer[] } | { kind: 'died'; why: stri
 
 let running: ChildProcess | undefined
 
+/** Compiled where this is compiled: in a package that others install there are no sources. */
+const childProgram = fileURLToPath(new URL(`./child${extname(import.meta.url)}`, import.meta.url))
+
 const start = (): ChildProcess => {
-  const child = fork(fileURLToPath(new URL('./child.ts', import.meta.url)), {
+  const child = fork(childProgram, {
     execArgv: [`--max-old-space-size=${limits.heapMiB}`],
     env: {},
     // What V8 prints when its heap is full would stand between the lines of the log.

@@ -1,8 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
 
@@ -22,11 +22,17 @@ const tsconfig = {
   },
 }
 
+/** A project outside this repository, to see what strangers get. */
+export type EmptyProject = Awaited<ReturnType<typeof createEmptyProject>>
+
 /** A project outside this repository, which sees only what is installed in it. `remove` ends what was started. */
 export const createEmptyProject = async () => {
-  const cwd = await mkdtemp(join(tmpdir(), 'outbox-project-'))
+  const cwd = await mkdtemp(join(tmpdir(), 'empty-project-'))
   const children: ChildProcess[] = []
-  const write = (file: string, text: string) => writeFile(join(cwd, file), text)
+  const write = async (file: string, text: string) => {
+    await mkdir(dirname(join(cwd, file)), { recursive: true })
+    await writeFile(join(cwd, file), text)
+  }
   await write('package.json', JSON.stringify(packageJson))
   await write('tsconfig.json', JSON.stringify(tsconfig))
   return {
@@ -45,11 +51,11 @@ export const createEmptyProject = async () => {
         )
       }),
     /** Runs a program to its end; what it wrote. */
-    run: async (file: string, env: NodeJS.ProcessEnv): Promise<string> =>
-      (await run(process.execPath, [file], { cwd, env })).stdout,
+    run: async (file: string, env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> =>
+      (await run(process.execPath, [file, ...args], { cwd, env })).stdout,
     /** Starts a program; its lines as they come. */
-    start: (file: string, env: NodeJS.ProcessEnv) => {
-      const child = spawn(process.execPath, [file], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] })
+    start: (file: string, env: NodeJS.ProcessEnv, ...args: string[]) => {
+      const child = spawn(process.execPath, [file, ...args], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] })
       children.push(child)
       const lines: string[] = []
       createInterface(child.stdout).on('line', (line) => lines.push(line))

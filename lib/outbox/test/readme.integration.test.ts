@@ -2,11 +2,10 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, sep } from 'node:path'
-import { createVhost, emptyDatabase } from '@esteira/test/support'
+import { pack } from '@esteira/dev/pack'
+import { createEmptyProject, createVhost, type EmptyProject, emptyDatabase } from '@esteira/test/support'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createEmptyProject } from '../test/empty-project.ts'
-import { pack } from './pack.ts'
 
 const library = join(import.meta.dirname, '..')
 const readme = await readFile(join(library, 'README.md'), 'utf8')
@@ -28,7 +27,7 @@ const soon = { timeout: 30_000, interval: 50 }
 
 let folder: string
 let tarball: string
-let project: Awaited<ReturnType<typeof createEmptyProject>>
+let project: EmptyProject
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 let vhost: Awaited<ReturnType<typeof createVhost>>
 let db: pg.Client
@@ -37,7 +36,7 @@ let env: NodeJS.ProcessEnv
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'outbox-package-'))
   ;[tarball, project, database, vhost] = await Promise.all([
-    pack(folder),
+    pack(['lib/outbox'], folder).then(([one = '']) => one),
     createEmptyProject(),
     emptyDatabase(),
     createVhost(),

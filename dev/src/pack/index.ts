@@ -1,0 +1,1 @@
+export { pack, publishedFolders } from './pack.ts'

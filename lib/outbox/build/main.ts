@@ -1,3 +1,0 @@
-import { pack } from './pack.ts'
-
-process.stdout.write(`${await pack(process.cwd())}\n`)

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { findWorkers } from './find-workers.ts'
 
 const root = resolve(import.meta.dirname, '../../..')
 
@@ -42,6 +43,7 @@ export type Programs = {
 }
 
 export const programs = (house: HouseSettings): Programs => {
+  const workers = findWorkers(resolve(root, 'workers'))
   const common = {
     DATABASE_URL: house.databaseUrl,
     ESTEIRA_LOG_LEVEL: house.logLevel,
@@ -52,10 +54,20 @@ export const programs = (house: HouseSettings): Programs => {
     script: resolve(root, 'sidecar/src/main.ts'),
     env: { ...common, RABBITMQ_URL: house.rabbitmqUrl, ESTEIRA_LANE: lane },
   })
-  const worker = (lane: string, env: Record<string, string>): Program => ({
+  /** What only one worker needs; any other has what all have, and the secrets. */
+  const own: Record<string, Record<string, string>> = {
+    'rd-station-get-leads': {
+      RDSTATION_BASE_URL: house.rdStation.baseUrl,
+      RDSTATION_CLIENT_ID: house.rdStation.clientId,
+      RDSTATION_CLIENT_SECRET: house.rdStation.clientSecret,
+      RDSTATION_REFRESH_TOKEN: house.rdStation.refreshToken,
+    },
+    'database-query': { ...house.connections, ESTEIRA_CONNECTION_CRM: house.crmUrl },
+  }
+  const worker = (lane: string): Program => ({
     name: lane,
     script: resolve(root, 'workers', lane, 'src/main.ts'),
-    env: { ...common, RABBITMQ_URL: house.rabbitmqUrl, ESTEIRA_LANE: lane, ...house.secrets, ...env },
+    env: { ...common, RABBITMQ_URL: house.rabbitmqUrl, ESTEIRA_LANE: lane, ...house.secrets, ...own[lane] },
   })
   return {
     controlPlane: {
@@ -71,16 +83,8 @@ export const programs = (house: HouseSettings): Programs => {
         ESTEIRA_CRON_LANE: 'cron-job',
       },
     },
-    workers: [
-      worker('rd-station-get-leads', {
-        RDSTATION_BASE_URL: house.rdStation.baseUrl,
-        RDSTATION_CLIENT_ID: house.rdStation.clientId,
-        RDSTATION_CLIENT_SECRET: house.rdStation.clientSecret,
-        RDSTATION_REFRESH_TOKEN: house.rdStation.refreshToken,
-      }),
-      worker('database-query', { ...house.connections, ESTEIRA_CONNECTION_CRM: house.crmUrl }),
-    ],
-    relays: ['control-plane', 'cron-job', 'rd-station-get-leads', 'database-query'].map(relay),
+    workers: workers.map(worker),
+    relays: ['control-plane', 'cron-job', ...workers].map(relay),
   }
 }
 

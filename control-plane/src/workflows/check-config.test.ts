@@ -78,6 +78,16 @@ test('an expression that cannot be read is refused with its place', () => {
   expect(faults.map(({ pointer }) => pointer)).toEqual(['/parameters/1', '/parameters/2'])
 })
 
+test('an expression that begins with nothing that is there is refused with its place', () => {
+  expect(query({ connection: 'crm', sql: 'select 1', parameters: ['{{ payload.id }}', '{{ paylod.id }}'] })).toEqual([
+    {
+      pointer: '/parameters/1',
+      message:
+        '"{{ paylod.id }}": "paylod" is not known here, at character 7, did you mean "payload"? (there are payload, run, step)',
+    },
+  ])
+})
+
 test('a secret fits wherever a text does, but not in a literal, and a reference that is wrong is told', () => {
   const secret = { $secret: 'crm-token' }
   expect(query({ connection: secret, sql: 'select 1', parameters: ['fine', secret, { deep: secret }] })).toEqual([])

@@ -78,6 +78,19 @@ test('a faulty expression is told when it is read, with its place', () => {
 })
 
 test.each([
+  [
+    '{{ paylod.age }}',
+    '"paylod" is not known here, at character 7, did you mean "payload"? (there are payload, run, step)',
+  ],
+  ['Hello {{ name }}', '"name" is not known here, at character 5 (there are payload, run, step)'],
+  ['{{ payload.age > age }}', '"age" is not known here, at character 18'],
+])('%s begins with what is not there, and is told so when it is read', (text, words) => {
+  expect(() => parseTemplate(text)).toThrow(
+    expect.objectContaining({ code: 'expression_invalid', message: expect.stringContaining(words) }),
+  )
+})
+
+test.each([
   ['(', 'Expected ")" before end of expression, at character 3'],
   ['{"a" 1}', 'Expected ":", got 1, at character 7'],
 ])('what JSONata cannot read in {{ %s }} is told in words', (source, words) => {

@@ -8,6 +8,9 @@ export type Scope = { payload: unknown; run: { id: string; workflowId: string };
 /** A text that may hold expressions, ready to be evaluated. */
 export type Template = { evaluate: (scope: Scope) => Promise<unknown> }
 
+/** By these names it looks at them. */
+const roots: Record<keyof Scope, true> = { payload: true, run: true, step: true }
+
 const wholeText = /^\s*\{\{([\s\S]+)\}\}\s*$/
 const embedded = /\{\{([\s\S]*?)\}\}/g
 const plainPath = /^\s*((?:payload|run|step)(?:\.[\p{L}_][\p{L}\p{N}_]*)*)\s*$/u
@@ -57,5 +60,5 @@ const asText = (source: string) => {
 
 const compile = (source: string): ((scope: Scope) => Promise<unknown>) => {
   const path = plainPath.exec(source)?.[1]?.split('.')
-  return path === undefined ? compileJsonata(source) : async (scope) => follow(scope, path)
+  return path === undefined ? compileJsonata(source, Object.keys(roots)) : async (scope) => follow(scope, path)
 }

@@ -1,24 +1,26 @@
+import { didYouMean } from '@esteira/service'
 import jsonata from 'jsonata'
 import { WorkflowError } from '../../errors.ts'
 import { describeTypes } from '../paths.ts'
 import { type Answer, evaluateApart } from './apart.ts'
 import { describeEvaluating, describeReading, tookItsTime } from './faults.ts'
 import { limits } from './limits.ts'
-import { isSteady, pathsOf } from './syntax.ts'
+import { isSteady, pathsOf, rootsOf } from './syntax.ts'
 
 /** What an expression looks at. */
 type Scope = Readonly<Record<string, unknown>>
 
 /**
- * Reads an expression. One that is steady is evaluated in place, any other in a process apart: JSONata is a language with
+ * Reads an expression that may look at `known`. One that is steady is evaluated in place, any other in a process apart: JSONata is a language with
  * loops and regular expressions, and no limit that it knows itself holds within one of its own steps.
  *
  * @throws WorkflowError `expression_invalid` with the place of the fault, and `expression_failed` when it is evaluated,
  * with the types of the values that it read.
  */
-export const compileJsonata = (source: string): ((scope: Scope) => Promise<unknown>) => {
+export const compileJsonata = (source: string, known: readonly string[]): ((scope: Scope) => Promise<unknown>) => {
   const expression = read(source)
   const tree: unknown = expression.ast()
+  refuseRoots(source, tree, known)
   const evaluate = isSteady(tree) ? inPlace(source, expression) : apart(source)
   const paths = pathsOf(tree)
   return async (scope) => {
@@ -27,6 +29,16 @@ export const compileJsonata = (source: string): ((scope: Scope) => Promise<unkno
     const why = answer.kind === 'ended' ? answer.why : describeEvaluating(answer.fault)
     throw new WorkflowError('expression_failed', `"{{${source}}}": ${why}${describeTypes(scope, paths)}`)
   }
+}
+
+/** Nothing would come of such a name, and nobody would hear of it. */
+const refuseRoots = (source: string, tree: unknown, known: readonly string[]): void => {
+  const unknown = rootsOf(tree).find(({ name }) => !known.includes(name))
+  if (unknown === undefined) return
+  const { name, position } = unknown
+  const there = `there are ${known.join(', ')}`
+  const fault = `"${name}" is not known here, at character ${position}${didYouMean(name, known)} (${there})`
+  throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
 }
 
 const read = (source: string): jsonata.Expression => {

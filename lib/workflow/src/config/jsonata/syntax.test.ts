@@ -1,6 +1,6 @@
 import jsonata from 'jsonata'
 import { expect, test } from 'vitest'
-import { isSteady, pathsOf } from './syntax.ts'
+import { isSteady, pathsOf, rootsOf } from './syntax.ts'
 
 test.each([
   'payload.age > 30 ? "old" : "young"',
@@ -46,4 +46,38 @@ test('the paths that are read are told without those of a filter or a step', () 
     'payload.e',
   ])
   expect(paths('payload.list[price > 9].(name & "x")')).toEqual(['payload.list'])
+})
+
+test.each([
+  ['a', 'a.x'],
+  ['a', '"a".x'],
+  ['a', '`a`[0]'],
+  ['a b', 'a > -b'],
+  ['a b', '{"x": a, "y": [b]}'],
+  ['a b c', 'a ? b : c'],
+  ['a b', '(a; b).c'],
+  ['a b', '$exists(a) and b in [1]'],
+  ['a b', '$map(a, function($v) { $v.x & b })'],
+  ['a b', '($x := a; $x.c & b)'],
+  ['a b', 'a ~> $substring(b)'],
+  ['a b', 'a ?? b'],
+])('%s are what is looked for first in %s', (roots, source) => {
+  const names = rootsOf(jsonata(source).ast()).map(({ name }) => name)
+  expect([...new Set(names)].join(' ')).toBe(roots)
+})
+
+test.each([
+  ['a filter', 'payload[x > 1]'],
+  ['a filter of a value', '(payload.list)[x > 1]'],
+  ['a later step', 'payload.(x & "y")'],
+  ['a function as a later step', 'payload.$uppercase(x)'],
+  ['a sort', 'payload^(>x)'],
+  ['groups', 'payload{x: y}'],
+  ['groups of a value', '(payload.list){x: y}'],
+  ['a change', 'payload ~> |x|{"a": y}|'],
+  ['an item with a name', 'payload.list@$l.x'],
+  ['what all looks at, by its own name', '$.x & $$.x'],
+])('a name in %s is looked for in an item', (_, source) => {
+  const names = rootsOf(jsonata(source).ast()).map(({ name }) => name)
+  expect(names.filter((name) => name !== 'payload')).toEqual([])
 })

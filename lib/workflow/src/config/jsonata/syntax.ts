@@ -78,5 +78,41 @@ export const pathsOf = (tree: unknown): string[][] => {
   return path.length > 0 ? [path] : pathsOf(steps[0])
 }
 
+/** A name that an expression begins with: it is looked for in what all of the expression looks at. */
+export type Root = { name: string; position: number }
+
+/**
+ * The names that an expression begins its paths with. Those of a filter, a sort, a group or a later step are looked for in
+ * an item instead, which may have any.
+ */
+export const rootsOf = (tree: unknown): Root[] => {
+  if (Array.isArray(tree)) return tree.flatMap(rootsOf)
+  if (!isNode(tree)) return []
+  const first = tree.type === 'path' ? stepsOf(tree)[0] : undefined
+  if (first === undefined) return (partsAtRoot[tree.type] ?? []).flatMap((name) => rootsOf(Reflect.get(tree, name)))
+  const name = nameOf(first)
+  if (name === undefined) return rootsOf(first)
+  const position: unknown = Reflect.get(Object(first), 'position')
+  return [{ name, position: typeof position === 'number' ? position : 0 }]
+}
+
+const stepsOf = (path: Node): unknown[] => {
+  const steps: unknown = Reflect.get(path, 'steps')
+  return Array.isArray(steps) ? steps : []
+}
+
+/** The parts of each form that look at the same as the form itself; a function's body looks where the function stands. */
+const partsAtRoot: Record<string, readonly string[]> = {
+  binary: ['lhs', 'rhs'],
+  unary: ['lhs', 'expression', 'expressions'],
+  condition: ['condition', 'then', 'else'],
+  function: ['procedure', 'arguments'],
+  partial: ['procedure', 'arguments'],
+  lambda: ['body'],
+  block: ['expressions'],
+  bind: ['rhs'],
+  apply: ['lhs', 'rhs'],
+}
+
 const nameOf = (step: unknown): string | undefined =>
   isNode(step) && step.type === 'name' ? String(step.value) : undefined

@@ -20,7 +20,7 @@ export const statusesOf = (answers: readonly Answer[]): number[] =>
   answers.map(({ status }) => status).toSorted((a, b) => a - b)
 
 /** The API on a migrated database, with three functions published. `saves` counts how often it told of a save. */
-export const openApi = async (databaseUrl: string) => {
+export const openApi = async (databaseUrl: string, { maxPayloadBytes = 1024 * 1024 } = {}) => {
   const orm = openOrm({ databaseUrl, poolSize: 5, applicationName: 'test' })
   await publishFunctions(orm.em.fork(), functions)
   const lane = await registerLane(queryable(orm.em.fork()), 'control-plane')
@@ -30,7 +30,7 @@ export const openApi = async (databaseUrl: string) => {
     orm,
     lane,
     worker: 'control-plane',
-    maxPayloadBytes: 1024 * 1024,
+    maxPayloadBytes,
     adminToken: 'secret',
     onSaved: () => {
       told.saves += 1

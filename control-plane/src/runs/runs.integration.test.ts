@@ -1,7 +1,7 @@
-import { beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
-import { type Answer, leadsSteps, statusesOf } from '../../test/open-api.ts'
-import { api, useApi } from '../../test/use-api.ts'
+import { type Answer, leadsSteps, openApi, statusesOf } from '../../test/open-api.ts'
+import { api, database, useApi } from '../../test/use-api.ts'
 import { pageSchema } from '../http/pages.ts'
 import { workflowDocument } from '../workflows/document.ts'
 import { runDocument, runWithSteps } from './document.ts'
@@ -95,10 +95,34 @@ test('a payload over the limit starts nothing and says how large it is, one at t
   expect((await api.send('POST', runs, { payload: largest })).status).toBe(201)
 })
 
-test('a CronJob whose own payload is over the limit is not started by hand either', async () => {
-  const config = { ...leadsSteps[0]?.config, payload: ['a'.repeat(1024 * 1024)] }
-  const { runs } = await create([{ ...leadsSteps[0], config }, ...leadsSteps.slice(1)])
-  expect(await api.send('POST', runs)).toMatchObject({ status: 413, body: { code: 'payload_too_large' } })
+const leadsWith = (payload: unknown) => [
+  { ...leadsSteps[0], config: { ...leadsSteps[0]?.config, payload } },
+  ...leadsSteps.slice(1),
+]
+
+test('a CronJob whose own payload is over the limit is refused when it is saved', async () => {
+  const steps = leadsWith(['a'.repeat(1024 * 1024)])
+  const fault = { pointer: '/config/payload', message: expect.stringMatching(/^has 1,048,580 bytes as JSON/) }
+  const ofWorkflow = [{ ...fault, pointer: `/steps/0${fault.pointer}` }]
+  expect(await api.send('POST', '/v1/workflows', { name: 'leads', steps })).toMatchObject({
+    status: 422,
+    body: { code: 'body_invalid', errors: ofWorkflow },
+  })
+  // With a fault of its form besides.
+  expect(await api.send('POST', '/v1/workflows', { name: '', steps })).toMatchObject({
+    status: 422,
+    body: { errors: expect.arrayContaining(ofWorkflow) },
+  })
+  const { id } = await create(leadsSteps.slice(1))
+  const added = await api.send('POST', `/v1/workflows/${id}/steps`, { ...steps[0], nextStep: null })
+  expect(added).toMatchObject({ status: 422, body: { errors: [fault] } })
+})
+
+test('one that is over a limit that was lowered since is not started by hand', async () => {
+  const { runs } = await create(leadsWith(['a'.repeat(2_000)]))
+  const lower = await openApi(database.url, { maxPayloadBytes: 1_024 })
+  onTestFinished(lower.close)
+  expect(await lower.send('POST', runs)).toMatchObject({ status: 413, body: { code: 'payload_too_large' } })
 })
 
 test('the same key gives the run that it began before', async () => {

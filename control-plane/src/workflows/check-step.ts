@@ -1,7 +1,10 @@
 import {
+  atMost,
   cronJobFunctionName,
   type Fault,
   faultOfOutputType,
+  faultOfPayload,
+  maxTimeoutMark,
   mustBe,
   type PublishedFunction,
   withoutResultMark,
@@ -11,13 +14,36 @@ import { configCheckOf } from './check-config.ts'
 import type { StepDocument } from './document.ts'
 
 /** Finds where a step does not fit its function, with pointers into the step. */
-export type StepCheck = (step: Pick<StepDocument, 'config' | 'outputType'>) => Fault[]
+export type StepCheck = (step: Pick<StepDocument, 'config' | 'outputType' | 'timeoutMs'>) => Fault[]
+
+/** What steps must not exceed. */
+export type StepLimits = { maxPayloadBytes: number }
 
 /** The check of a function's steps. */
-export const stepCheckOf = (fn: Pick<PublishedFunction, 'name' | 'configSchema'>): StepCheck => {
+export const stepCheckOf = (fn: Pick<PublishedFunction, 'name' | 'configSchema'>, limits: StepLimits): StepCheck => {
   const faultsOfConfig = configCheckOf(fn)
-  const faultsOfOutput = fn.name === cronJobFunctionName ? faultsOfProduce : outputCheckOf(fn.configSchema)
-  return (step) => [...within('/config', faultsOfConfig(step.config)), ...faultsOfOutput(step)]
+  const others =
+    fn.name === cronJobFunctionName
+      ? [faultsOfProduce, payloadCheckOf(limits)]
+      : [outputCheckOf(fn.configSchema), timeoutCheckOf(fn)]
+  return (step) => [...within('/config', faultsOfConfig(step.config)), ...others.flatMap((faultsOf) => faultsOf(step))]
+}
+
+/** Each of its ticks would be refused. */
+const payloadCheckOf =
+  ({ maxPayloadBytes }: StepLimits): StepCheck =>
+  ({ config: { payload } }) => {
+    const message = faultOfPayload(payload, maxPayloadBytes)
+    return message === null ? [] : [{ pointer: '/config/payload', message }]
+  }
+
+/** What the worker would cut short without a word. */
+const timeoutCheckOf = ({ name, configSchema }: Pick<PublishedFunction, 'name' | 'configSchema'>): StepCheck => {
+  const most = configSchema[maxTimeoutMark]
+  return ({ timeoutMs }) =>
+    typeof most !== 'number' || timeoutMs === null || timeoutMs <= most
+      ? []
+      : [{ pointer: '/timeoutMs', message: `${atMost(most)}: ${name} writes in a transaction that others wait for` }]
 }
 
 /** The payload of a CronJob is its result, which `multiple` gives out item by item; nothing in it is evaluated. */

@@ -10,7 +10,8 @@ const functions = new Map(
       name: 'Database.query',
       configSchema: { type: 'object', required: ['sql'], 'x-esteira-without-result': { confirm: 'none' } },
     },
-  ].map((fn) => [fn.name, stepCheckOf(fn)]),
+    { name: 'Leads.save', configSchema: { 'x-esteira-max-timeout-ms': 30_000 } },
+  ].map((fn) => [fn.name, stepCheckOf(fn, { maxPayloadBytes: 100 })]),
 )
 
 const step = (id: string, change: Partial<StepDocument> = {}): StepDocument => ({
@@ -95,5 +96,29 @@ test('a step that others point to cannot become a CronJob', () => {
   const steps = [step('a', { nextStep: 'b' }), step('b', { functionName: 'CronJob', config: { schedule: '@daily' } })]
   expect(faultsOfOneStep(steps, 1, functions)).toEqual([
     { pointer: '/functionName', message: 'step "b" is a CronJob: it begins runs and takes no jobs' },
+  ])
+})
+
+test('the payload of a CronJob that no tick could begin a run with is refused', () => {
+  const faultsOf = (payload: unknown) =>
+    faultsOfSteps([step('a', { functionName: 'CronJob', config: { schedule: '@daily', payload } })], functions)
+  expect(faultsOf('x'.repeat(98))).toEqual([])
+  expect(faultsOf(undefined)).toEqual([])
+  expect(faultsOf('x'.repeat(99))).toEqual([
+    { pointer: '/0/config/payload', message: expect.stringMatching(/^has 101 bytes as JSON, and 100 are allowed: /) },
+  ])
+})
+
+test('a step with more time than its function ever gets is refused', () => {
+  const faultsOf = (change: Partial<StepDocument>) =>
+    faultsOfSteps([step('a', { config: { sql: '' }, ...change })], functions)
+  expect(faultsOf({ functionName: 'Leads.save', timeoutMs: 30_000 })).toEqual([])
+  expect(faultsOf({ functionName: 'Leads.save', timeoutMs: null })).toEqual([])
+  expect(faultsOf({ functionName: 'Database.query', timeoutMs: 30_001 })).toEqual([])
+  expect(faultsOf({ functionName: 'Leads.save', timeoutMs: 30_001 })).toEqual([
+    {
+      pointer: '/0/timeoutMs',
+      message: 'must be at most 30000: Leads.save writes in a transaction that others wait for',
+    },
   ])
 })

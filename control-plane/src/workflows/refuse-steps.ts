@@ -1,6 +1,6 @@
-import type { MikroORM } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
+import type { ApiContext } from '../http/api-context.ts'
 import { known } from '../http/describe.ts'
 import { refuseInvalid } from '../http/refuse-invalid.ts'
 import { maxSteps, type StepInput, stepInput } from './document.ts'
@@ -8,18 +8,18 @@ import { readWorkflow, stepOf } from './read-workflows.ts'
 import { placeAndCheck } from './write-version.ts'
 
 /** Refuses a workflow that does not fit its schema, with what a save would find in its steps besides. */
-export const refuseWorkflow = (orm: MikroORM) =>
+export const refuseWorkflow = ({ orm, ...limits }: Pick<ApiContext, 'orm' | 'maxPayloadBytes'>) =>
   refuseInvalid(async (body, c) => {
     const em = orm.em.fork()
     const id = c.req.param('id')
     const current =
       id === undefined ? { id: uuidv7(), steps: [] } : await readWorkflow(em, known(id, 'workflow_unknown'))
-    const { faults } = await placeAndCheck(em, current, looseWorkflow.parse(body).steps)
+    const { faults } = await placeAndCheck(em, current, looseWorkflow.parse(body).steps, limits)
     return faults
   })
 
 /** Refuses a step that does not fit its schema, with what a save would find in it besides. */
-export const refuseStep = (orm: MikroORM) =>
+export const refuseStep = ({ orm, ...limits }: Pick<ApiContext, 'orm' | 'maxPayloadBytes'>) =>
   refuseInvalid(async (body, c) => {
     const em = orm.em.fork()
     const current = await readWorkflow(em, known(c.req.param('id') ?? '', 'workflow_unknown'))
@@ -29,7 +29,7 @@ export const refuseStep = (orm: MikroORM) =>
     const step = looseStep.parse(body)
     const steps: StepInput[] = current.steps
     const inputs = steps.toSpliced(index, 1, { ...step, id: replaced?.id ?? step.id })
-    const { faults } = await placeAndCheck(em, current, inputs, index)
+    const { faults } = await placeAndCheck(em, current, inputs, limits, index)
     return faults
   })
 

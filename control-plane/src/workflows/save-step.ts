@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { ControlPlaneError } from '../errors.ts'
+import type { StepLimits } from './check-step.ts'
 import type { StepDocument, StepInput, WorkflowDocument } from './document.ts'
 import { stepOf } from './read-workflows.ts'
 import { checkedSteps, type ExpectedVersion, holdWorkflow, refuse, writeVersion } from './write-version.ts'
@@ -13,11 +14,12 @@ export const addStep = (
   workflowId: string,
   expected: ExpectedVersion,
   input: StepInput,
+  limits: StepLimits,
 ): Promise<SavedStep> =>
   em.transactional(async (em) => {
     const held = await holdWorkflow(em, workflowId, expected)
     const index = held.document.steps.length
-    const steps = await checkedSteps(em, held.document, [...held.document.steps, input], index)
+    const steps = await checkedSteps(em, held.document, [...held.document.steps, input], limits, index)
     return savedStep(await writeVersion(em, held, held.document, steps), index)
   })
 
@@ -27,6 +29,7 @@ export const replaceStep = (
   at: { workflowId: string; stepId: string },
   expected: ExpectedVersion,
   input: StepInput,
+  limits: StepLimits,
 ): Promise<SavedStep> =>
   em.transactional(async (em) => {
     const held = await holdWorkflow(em, at.workflowId, expected)
@@ -35,7 +38,7 @@ export const replaceStep = (
       refuse([{ pointer: '/id', message: `the address says ${at.stepId}; leave it out or send the same` }])
     }
     const inputs = held.document.steps.with(index, { ...input, id: at.stepId })
-    const steps = await checkedSteps(em, held.document, inputs, index)
+    const steps = await checkedSteps(em, held.document, inputs, limits, index)
     return savedStep(await writeVersion(em, held, held.document, steps), index)
   })
 

@@ -1,6 +1,7 @@
 import { Workflow } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
+import type { StepLimits } from './check-step.ts'
 import type { WorkflowDocument, WorkflowInput } from './document.ts'
 import {
   checkedSteps,
@@ -12,10 +13,14 @@ import {
 } from './write-version.ts'
 
 /** Saves a new workflow as its version 1. */
-export const createWorkflow = (em: EntityManager, input: WorkflowInput): Promise<WorkflowDocument> =>
+export const createWorkflow = (
+  em: EntityManager,
+  input: WorkflowInput,
+  limits: StepLimits,
+): Promise<WorkflowDocument> =>
   em.transactional(async (em) => {
     const id = uuidv7()
-    const steps = await checkedSteps(em, { id, steps: [] }, input.steps)
+    const steps = await checkedSteps(em, { id, steps: [] }, input.steps, limits)
     const { name, client, automationType, enabled } = input
     const row = { id, name, client, automationType, enabled, version: 1 }
     const workflow = em.create(Workflow, row, { persist: true })
@@ -29,10 +34,11 @@ export const replaceWorkflow = (
   id: string,
   expected: ExpectedVersion,
   input: WorkflowInput,
+  limits: StepLimits,
 ): Promise<WorkflowDocument> =>
   em.transactional(async (em) => {
     const held = await holdWorkflow(em, id, expected)
-    const steps = await checkedSteps(em, held.document, input.steps)
+    const steps = await checkedSteps(em, held.document, input.steps, limits)
     return writeVersion(em, held, input, steps)
   })
 

@@ -74,8 +74,9 @@ const removeRoute = createRoute({
 })
 
 /** `/v1/workflows/{id}/steps` and `/v1/workflows/{id}/steps/{stepId}`. */
-export const stepRoutes = ({ orm, onSaved }: ApiContext): OpenAPIHono => {
-  const app = new OpenAPIHono({ defaultHook: refuseStep(orm) })
+export const stepRoutes = ({ orm, maxPayloadBytes, onSaved }: ApiContext): OpenAPIHono => {
+  const limits = { maxPayloadBytes }
+  const app = new OpenAPIHono({ defaultHook: refuseStep({ orm, ...limits }) })
 
   app.openapi(listRoute, async (c) => {
     const page = pageRequest('steps', c.req.valid('query'), isPosition)
@@ -96,7 +97,7 @@ export const stepRoutes = ({ orm, onSaved }: ApiContext): OpenAPIHono => {
   app.openapi(addRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'workflow_unknown')
     const expected = expectedVersion(c.req.valid('header')['if-match'])
-    const { step, version } = await addStep(orm.em.fork(), id, expected, c.req.valid('json'))
+    const { step, version } = await addStep(orm.em.fork(), id, expected, c.req.valid('json'), limits)
     onSaved()
     c.header('location', `/v1/workflows/${id}/steps/${step.id}`)
     c.header('etag', etagOf(version))
@@ -113,7 +114,7 @@ export const stepRoutes = ({ orm, onSaved }: ApiContext): OpenAPIHono => {
   app.openapi(replaceRoute, async (c) => {
     const at = stepAddress(c.req.valid('param'))
     const expected = expectedVersion(c.req.valid('header')['if-match'])
-    const { step, version } = await replaceStep(orm.em.fork(), at, expected, c.req.valid('json'))
+    const { step, version } = await replaceStep(orm.em.fork(), at, expected, c.req.valid('json'), limits)
     onSaved()
     c.header('etag', etagOf(version))
     return c.json(step, 200)

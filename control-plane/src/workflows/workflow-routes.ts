@@ -79,8 +79,9 @@ const deleteRoute = createRoute({
 })
 
 /** `/v1/workflows` and `/v1/workflows/{id}`. */
-export const workflowRoutes = ({ orm, onSaved }: ApiContext): OpenAPIHono => {
-  const app = new OpenAPIHono({ defaultHook: refuseWorkflow(orm) })
+export const workflowRoutes = ({ orm, maxPayloadBytes, onSaved }: ApiContext): OpenAPIHono => {
+  const limits = { maxPayloadBytes }
+  const app = new OpenAPIHono({ defaultHook: refuseWorkflow({ orm, ...limits }) })
 
   app.openapi(listRoute, async (c) => {
     const page = pageRequest('workflows', c.req.valid('query'), isUuid)
@@ -98,7 +99,7 @@ export const workflowRoutes = ({ orm, onSaved }: ApiContext): OpenAPIHono => {
   })
 
   app.openapi(createWorkflowRoute, async (c) => {
-    const workflow = await createWorkflow(orm.em.fork(), c.req.valid('json'))
+    const workflow = await createWorkflow(orm.em.fork(), c.req.valid('json'), limits)
     onSaved()
     c.header('location', `/v1/workflows/${workflow.id}`)
     c.header('etag', etagOf(workflow.version))
@@ -114,7 +115,7 @@ export const workflowRoutes = ({ orm, onSaved }: ApiContext): OpenAPIHono => {
   app.openapi(replaceRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'workflow_unknown')
     const expected = requiredVersion(c.req.valid('header')['if-match'])
-    const workflow = await replaceWorkflow(orm.em.fork(), id, expected, c.req.valid('json'))
+    const workflow = await replaceWorkflow(orm.em.fork(), id, expected, c.req.valid('json'), limits)
     onSaved()
     c.header('etag', etagOf(workflow.version))
     return c.json(workflow, 200)

@@ -5,7 +5,7 @@ import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
 import { inside, within } from '../faults/parts.ts'
 import { ControlPlaneError } from '../errors.ts'
-import { stepCheckOf } from './check-step.ts'
+import { stepCheckOf, type StepLimits } from './check-step.ts'
 import { faultsOfOneStep, faultsOfSteps } from './check-steps.ts'
 import type { StepDocument, StepInput, WorkflowDocument, WorkflowInput } from './document.ts'
 import { placeSteps } from './place-steps.ts'
@@ -61,12 +61,13 @@ export const placeAndCheck = async (
   em: EntityManager,
   current: Pick<WorkflowDocument, 'id' | 'steps'>,
   inputs: readonly StepInput[],
+  limits: StepLimits,
   only?: number,
 ): Promise<{ steps: StepDocument[]; faults: Fault[] }> => {
   const known = { current: current.steps, everUsed: await everUsedIds(em, current.id, inputs) }
   const { steps, faults } = placeSteps(inputs, known, uuidv7)
   const functions = await em.find(WorkflowFunction, {})
-  const checks = new Map(functions.map((fn) => [fn.name, stepCheckOf(fn)]))
+  const checks = new Map(functions.map((fn) => [fn.name, stepCheckOf(fn, limits)]))
   return {
     steps,
     faults:

@@ -10,6 +10,7 @@ export {
   defineFunction,
   type FunctionContext,
   type InOwnUnit,
+  maxTimeoutMark,
   maxTimeoutMs,
   type StepFunction,
 } from './function/define-function.ts'
@@ -18,7 +19,7 @@ export { fail, type Outcome, retry, snooze } from './function/outcome.ts'
 export { publishFunctions, type PublishedFunction } from './function/publish-functions.ts'
 export { faultOfOutputType, withoutResultMark } from './function/without-result.ts'
 export { sendAgain, type SentAgain } from './job/send-again.ts'
-export { maxPayloadRange } from './job/payload-limit.ts'
+export { faultOfPayload, maxPayloadRange } from './job/payload-limit.ts'
 export { retryPolicySchema, type RetryPolicy } from './job/retry-policy.ts'
 export { jobStatuses, type JobStatus } from './job/transitions.ts'
 export { attemptOutcomes, WorkflowAttempt } from './model/workflow-attempt.ts'

@@ -201,4 +201,6 @@ test('an attempt in a unit of its own may take 30 s, and any other 25 minutes, w
   expect(timeoutOf(make('shared'), { timeoutMs: 60_000 })).toBe(60_000)
   expect(timeoutOf(make('shared'), { timeoutMs: 3_000_000_000 })).toBe(1_500_000)
   expect(() => make('own', 30_001)).toThrow(expect.objectContaining({ code: 'function_invalid' }))
+  expect(make('own').configSchema).toHaveProperty('x-esteira-max-timeout-ms', 30_000)
+  expect(make('shared').configSchema).not.toHaveProperty('x-esteira-max-timeout-ms')
 })

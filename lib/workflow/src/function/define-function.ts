@@ -111,6 +111,9 @@ const defaultTimeoutMs = 600_000
 /** An open transaction keeps its locks, and everything that was deleted since it began, for all others. */
 const maxOwnTimeoutMs = 30_000
 
+/** Where a published config schema says how long an attempt may take at most, milliseconds, if that is less than for others. */
+export const maxTimeoutMark = 'x-esteira-max-timeout-ms'
+
 const defaultsSchema = (mostMs: number) =>
   strictObject({
     retry: strictObject(retryPolicySchema.partial().shape).optional(),
@@ -129,7 +132,11 @@ export const defineFunction = <Config, Payload = unknown, Output extends z.ZodTy
   const mostMs = unit === 'own' ? maxOwnTimeoutMs : maxTimeoutMs
   checked(defaultsSchema(mostMs), definition.defaults ?? {}, `${definition.name}: defaults`, 'function_invalid')
   const withoutResult = definition.withoutResult ?? {}
-  const configSchema = { ...configJsonSchema(definition.config), [withoutResultMark]: withoutResult }
+  const configSchema = {
+    ...configJsonSchema(definition.config),
+    [withoutResultMark]: withoutResult,
+    ...(unit === 'own' && { [maxTimeoutMark]: maxOwnTimeoutMs }),
+  }
   const input: z.ZodType<Payload> = definition.input ?? z.any()
   return {
     name: definition.name,

@@ -42,17 +42,25 @@ export const limitPlaced = (placed: Placed, step: string, most: number): void =>
  * @throws WorkflowError `payload_too_large`.
  */
 export const limitPayload = (what: string, payload: unknown, most: number): void => {
+  const fault = faultOfPayload(payload, most)
+  if (fault !== null) throw new WorkflowError('payload_too_large', `${what} ${fault}`)
+}
+
+/** What is wrong with a payload that has more bytes than `most`; null if that is not so. */
+export const faultOfPayload = (payload: unknown, most: number): string | null => {
   const bytes = jsonBytes(payload)
-  if (bytes > most) throw tooLarge(what, bytes, most, passOn)
+  return bytes > most ? sizes(bytes, most, passOn) : null
 }
 
 const passOn =
   'pass on where the data lies (a key, an address) in place of the data, or raise ESTEIRA_MAX_PAYLOAD_BYTES'
 
-const tooLarge = (what: string, bytes: number, most: number, advice: string): WorkflowError => {
+const tooLarge = (what: string, bytes: number, most: number, advice: string): WorkflowError =>
+  new WorkflowError('payload_too_large', `${what} ${sizes(bytes, most, advice)}`)
+
+const sizes = (bytes: number, most: number, advice: string): string => {
   const [came, allowed] = [bytes, most].map((count) => count.toLocaleString('en-US'))
-  const message = `${what} has ${came} bytes as JSON, and ${allowed} are allowed: ${advice}`
-  return new WorkflowError('payload_too_large', message)
+  return `has ${came} bytes as JSON, and ${allowed} are allowed: ${advice}`
 }
 
 const jsonBytes = (value: unknown): number => Buffer.byteLength(jsonOf(value) ?? 'null')

@@ -58,10 +58,11 @@ test('two testbeds with the same function on one virtual host do not take each o
   const by = (answer: string) => open({ functions: [functionOf('Text.answer', () => answer)] })
   const [one, other] = await Promise.all([by('one'), by('other')])
   const steps = [{ functionName: 'Text.answer', outputType: 'single' as const }] as const
+  // A queue that both consumed would give its messages to them in turn.
   for (const [testbed, answer] of [
     [one, 'one'],
-    [other, 'other'],
     [one, 'one'],
+    [other, 'other'],
     [other, 'other'],
   ] as const) {
     expect((await testbed.run(steps)).jobs).toMatchObject([{ output: answer }])

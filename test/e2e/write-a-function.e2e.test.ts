@@ -69,7 +69,7 @@ test('the files of the page, in a project with the packages alone, fit their typ
   const { databaseUrl, rabbitmqUrl } = testServers()
   const given = { DATABASE_URL: databaseUrl, RABBITMQ_URL: rabbitmqUrl }
   expect(await runTests('src/send-message.integration.test.ts', given)).toMatch(/Tests +1 passed/)
-})
+}, 400_000)
 
 test('the worker of the page serves its workflow in a house, which sends each message once', async () => {
   const house = await startTestHouse({ leads: 1, cron: 'off', crmSql: 'select' })

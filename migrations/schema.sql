@@ -204,6 +204,27 @@ create table workflow_job (
 );
 CREATE INDEX workflow_job_of_run ON public.workflow_job USING btree (run_id, id);
 
+create table workflow_probe (
+  function_name text not null,
+  id uuid not null,
+  round integer not null default 1,
+  sent_at timestamp with time zone not null default now(),
+  times integer not null default 1,
+  seen_at timestamp with time zone,
+  passed_at timestamp with time zone,
+  constraint workflow_probe_pkey PRIMARY KEY (function_name),
+  constraint workflow_probe_check CHECK (((passed_at IS NOT NULL) = (round = 2))),
+  constraint workflow_probe_round_check CHECK ((round = ANY (ARRAY[1, 2]))),
+  constraint workflow_probe_times_check CHECK ((times >= 1))
+);
+
+create table workflow_probed_job (
+  function_name text not null,
+  job_id uuid not null,
+  seq integer not null,
+  constraint workflow_probed_job_pkey PRIMARY KEY (function_name, job_id)
+);
+
 create table workflow_run (
   id uuid not null,
   workflow_id uuid not null,

@@ -20,6 +20,7 @@ test('what is not set has its default', () => {
     httpHost: '127.0.0.1',
     httpPort: 8080,
     maxPayloadBytes: 1_048_576,
+    consumerTimeoutMs: 1_800_000,
     logLevel: 'info',
     cron: null,
   })

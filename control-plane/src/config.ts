@@ -1,5 +1,5 @@
 import { integer, loadConfig, logLevels, oneOf, postgresUrl, text, token } from '@esteira/service'
-import { maxPayloadRange } from '@esteira/workflow'
+import { defaultConsumerTimeoutMs, maxPayloadRange } from '@esteira/workflow'
 
 /** Who fires the ticks of CronJob steps: the local scheduler, or nobody here. It is never chosen silently. */
 const cronModes = ['local', 'off'] as const
@@ -11,6 +11,11 @@ const settings = {
   httpHost: text('ESTEIRA_HTTP_HOST', { fallback: '127.0.0.1' }),
   httpPort: integer('ESTEIRA_HTTP_PORT', { min: 0, max: 65_535, fallback: 8080 }),
   maxPayloadBytes: integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange),
+  consumerTimeoutMs: integer('ESTEIRA_CONSUMER_TIMEOUT_MS', {
+    min: 1_000,
+    max: 86_400_000,
+    fallback: defaultConsumerTimeoutMs,
+  }),
   graceMs: integer('ESTEIRA_GRACE_MS', { min: 0, max: 600_000, fallback: 20_000 }),
   cron: oneOf('ESTEIRA_CRON', cronModes),
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),

@@ -1,10 +1,10 @@
 import { type Log, reasonOf } from '@esteira/service'
-import { isTransient } from '@esteira/workflow'
+import { isTransient, type ProbeEvent } from '@esteira/workflow'
 import type { CronEvent } from './cron/scheduler.ts'
 import type { ApiEvent } from './http/app.ts'
 
 /** All that the control plane tells of its work. */
-export type ControlPlaneEvent = ApiEvent | CronEvent
+export type ControlPlaneEvent = ApiEvent | CronEvent | ProbeEvent
 
 /** Writes events as lines of the log, at the level that they are worth. */
 export const writeEvent =
@@ -16,6 +16,8 @@ export const writeEvent =
 const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
   switch (kind) {
     case 'request.answered':
+    case 'probe.begun':
+    case 'probe.sent':
       return 'debug'
     case 'tick.fired':
     case 'tick.left':
@@ -24,6 +26,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
     case 'tick.retried':
     case 'tick.missed':
     case 'loop.failed':
+    case 'jobs.lost':
       return 'warn'
     case 'tick.given-up':
     case 'schedule.unreadable':

@@ -2,12 +2,13 @@ import { stat } from 'node:fs/promises'
 import { migrate } from '@esteira/migrations/migrate'
 import { queryable, registerLane } from '@esteira/outbox'
 import { type Log, type Running, untilAvailable } from '@esteira/service'
-import { cronJobFunction, isTransient, openOrm, publishFunctions } from '@esteira/workflow'
+import { cronJobFunction, isTransient, openOrm, probeTimes, publishFunctions } from '@esteira/workflow'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import type { Config } from './config.ts'
 import { startScheduler } from './cron/scheduler.ts'
 import type { TickProgram } from './cron/tick-runner.ts'
 import { startCancellingRuns } from './duties/cancel-runs.ts'
+import { startProbingQueues } from './duties/probe-queues.ts'
 import { startReleasingJobs } from './duties/release-jobs.ts'
 import { startSettlingRuns } from './duties/settle-runs.ts'
 import { ControlPlaneError } from './errors.ts'
@@ -29,7 +30,7 @@ type Means = {
 
 /** Starts the control plane: the tables first, then its own row among the lanes, the API, and what runs by itself. */
 export const startControlPlane = async ({ config, log, signal, path, traces }: Means): Promise<Running> => {
-  const { databaseUrl, adminToken, maxPayloadBytes, graceMs, cron } = config
+  const { databaseUrl, adminToken, maxPayloadBytes, consumerTimeoutMs, graceMs, cron } = config
   if (cron !== null) await checkProgram(cron.program)
   await untilMigrated(config, log, signal)
 
@@ -48,6 +49,7 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
       startSettlingRuns(orm, observe),
       startCancellingRuns(orm, observe),
       startReleasingJobs(orm, lane, observe),
+      startProbingQueues({ orm, lane, times: probeTimes(consumerTimeoutMs), observe }),
     )
     const scheduler =
       cron === null

@@ -1,8 +1,9 @@
-/** One search through the states of `lane.pml`: what is left out of it, and the property that then fails. */
+/** One search through the states of a model: what is left out of it, and the property that then fails. */
 export type ModelCase = {
   name: string
+  model: 'lane' | 'probe'
   flags: readonly string[]
-  breaks: 'none' | 'ORDER' | 'ONCE' | 'KEPT' | 'ASLEEP'
+  breaks: 'none' | 'ORDER' | 'ONCE' | 'KEPT' | 'ASLEEP' | 'TWICE' | 'FOUND' | 'ENDED'
   /** Takes minutes and gigabytes: only with `--deep`. */
   deep: boolean
 }
@@ -10,21 +11,40 @@ export type ModelCase = {
 const own = (faults: number) => [`-DFAULTS=${faults}`]
 const keyed = (faults: number, rows = 2) => ['-DKEYED', `-DFAULTS=${faults}`, `-DROWS=${rows}`]
 
-const whole = (name: string, flags: readonly string[], deep = false): ModelCase => ({
+/** Losses and deaths, rows that a relay publishes twice, and retries of the job. */
+const search = (faults: number, doubles = 0, retries = 0) => [
+  `-DFAULTS=${faults}`,
+  `-DDOUBLES=${doubles}`,
+  `-DRETRIES=${retries}`,
+]
+
+const whole = (
+  name: string,
+  flags: readonly string[],
+  deep = false,
+  model: ModelCase['model'] = 'lane',
+): ModelCase => ({
   name,
+  model,
   flags,
   breaks: 'none',
   deep,
 })
 
-const without = (rule: string, breaks: ModelCase['breaks'], flags: readonly string[]): ModelCase => ({
+const without = (
+  rule: string,
+  breaks: ModelCase['breaks'],
+  flags: readonly string[],
+  model: ModelCase['model'] = 'lane',
+): ModelCase => ({
   name: `without ${rule.toLowerCase().replaceAll('_', ' ')}`,
+  model,
   flags: [...flags, `-DWITHOUT_${rule}`],
   breaks,
   deep: false,
 })
 
-/** Every rule of the protocol is here once, with the least that shows what it is for. */
+/** Every rule of the protocols is here once, with the least that shows what it is for. */
 export const cases: readonly ModelCase[] = [
   whole('own lane, one fault', own(1)),
   whole('key lane, one fault', keyed(1)),
@@ -49,4 +69,16 @@ export const cases: readonly ModelCase[] = [
   without('HELD_KEYS', 'ORDER', keyed(1)),
   without('CONFIRMS', 'KEPT', own(1)),
   without('DELETE_FIRST', 'ONCE', keyed(1)),
+  whole('lost message, two faults', search(2), false, 'probe'),
+  whole('lost message, one fault, a row published twice, a retry', search(1, 1, 1), false, 'probe'),
+  whole('lost message, two faults, a row published twice, a retry', search(2, 1, 1), true, 'probe'),
+  without('LOOK_AT_OUTBOX', 'TWICE', search(0), 'probe'),
+  without('HOLD', 'TWICE', search(0), 'probe'),
+  without('SECOND_ROUND', 'TWICE', search(1), 'probe'),
+  without('TIME_TO_TAKE', 'TWICE', search(1), 'probe'),
+  without('BEATS', 'TWICE', search(0), 'probe'),
+  without('TAKEOVER', 'TWICE', search(1), 'probe'),
+  without('ROUNDS', 'TWICE', search(1), 'probe'),
+  without('COMPARING', 'ENDED', search(1), 'probe'),
+  without('AGAIN', 'FOUND', search(1), 'probe'),
 ]

@@ -6,10 +6,16 @@ import { promisify } from 'node:util'
 import { cases, type ModelCase } from './cases.ts'
 
 const run = promisify(execFile)
-const model = join(import.meta.dirname, 'lane.pml')
-
 /** What an assertion of the model looks like in spin's words, by the property that it states. */
-const assertions = { ORDER: /rank\[/, ONCE: /==1\)\|\|excused/, KEPT: /published\[[^\]]*\]>0/, ASLEEP: /committed\[/ }
+const assertions = {
+  ORDER: /rank\[/,
+  ONCE: /==1\)\|\|excused/,
+  KEPT: /published\[[^\]]*\]>0/,
+  ASLEEP: /committed\[/,
+  TWICE: /alive/,
+  ENDED: /ends<=/,
+  FOUND: /^over$/,
+}
 
 /** The search of one case takes seconds; one that takes minutes has grown beyond what is checked at every change. */
 const timeoutMs = 240_000
@@ -17,11 +23,11 @@ const timeoutMs = 240_000
 type Verdict = { property: string; states: string; seconds: number }
 
 /** Explores every state that the case can reach, up to the first one in which a property does not hold. */
-const explore = async ({ flags }: ModelCase): Promise<Verdict> => {
+const explore = async ({ model, flags }: ModelCase): Promise<Verdict> => {
   const startedMs = performance.now()
-  const folder = await mkdtemp(join(tmpdir(), 'lane-model-'))
+  const folder = await mkdtemp(join(tmpdir(), 'esteira-model-'))
   try {
-    await run('spin', ['-a', ...flags, model], { cwd: folder })
+    await run('spin', ['-a', ...flags, join(import.meta.dirname, `${model}.pml`)], { cwd: folder })
     await run('gcc', ['-O2', '-DSAFETY', '-DCOLLAPSE', '-DMEMLIM=6000', '-o', 'pan', 'pan.c'], { cwd: folder })
     const { stdout } = await run('./pan', ['-E', '-m100000', '-w24'], { cwd: folder, timeout: timeoutMs })
     return {

@@ -7,12 +7,13 @@ type Query = (text: string, values?: unknown[]) => Promise<unknown[]>
 
 /**
  * What waits although nothing will ever move it, while no worker is at work: open runs without an open job, jobs on the
- * belt whose message is neither in the outbox nor in a queue, messages for later of jobs that are not there, and jobs
- * behind a window of which half is free.
+ * belt whose message is neither in the outbox nor in a queue, messages for later of jobs that are not there, jobs behind
+ * a window of which half is free, and jobs that are noted for a probe that is not under way.
  */
 export const findStuck = async (query: Query, broker: Broker): Promise<unknown[]> => [
   ...(await query(openRunsSql)),
   ...(await query(laterSql)),
+  ...(await query(probedSql)),
   ...(await query(behindSql, [lowWater(defaultWindow)])),
   ...(await jobsWithoutMessage(query, broker)),
 ]
@@ -30,6 +31,10 @@ const behindSql = `
 const laterSql = `
   select message.payload as "messageForLater" from outbox_scheduled message
   where not exists (select from workflow_job job where job.id::text = message.payload ->> 'jobId')`
+
+const probedSql = `
+  select probed.function_name as "noProbeOf", probed.job_id from workflow_probed_job probed
+  where not exists (select from workflow_probe probe where probe.function_name = probed.function_name)`
 
 /** First the rows, then the queues: a row is deleted only when its message is in a queue. */
 const jobsWithoutMessage = async (query: Query, broker: Broker): Promise<unknown[]> => {

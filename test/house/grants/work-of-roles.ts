@@ -12,6 +12,7 @@ import {
   cronJobFunction,
   openOrm,
   openRun,
+  probeQueues,
   publishFunctions,
   releaseWaitingJobs,
   settleWaitingRuns,
@@ -20,6 +21,7 @@ import { claimJobs } from '../../../lib/workflow/src/job/claim-jobs.ts'
 import { findJobs } from '../../../lib/workflow/src/job/find-jobs.ts'
 import type { Ending, FinishedJob, NextStep } from '../../../lib/workflow/src/job/held-job.ts'
 import { writeUnit } from '../../../lib/workflow/src/job/unit/write-unit.ts'
+import { noteSeen } from '../../../lib/workflow/src/probe/note-seen.ts'
 import { loadSteps } from '../../../lib/workflow/src/run/load-steps.ts'
 import { settle } from '../../../lib/workflow/src/run/settle/settle.ts'
 import { fireTick } from '../../../workers/cron-job/src/tick.ts'
@@ -75,6 +77,7 @@ const worker: Work = async (url, { admin }) => {
     const { won } = await fork().transactional((em) => writeUnit(em, { ends: finished }, by))
     if (won.size !== endings.length) throw new Error(`${won.size} jobs were written, not ${endings.length}`)
     await settle(fork(), [runId], { lane, window: 3 })
+    await noteSeen(fork(), randomUUID())
   })
 }
 
@@ -111,8 +114,11 @@ const relay: Work = async (url, { databaseUrl, rabbitmqUrl }) => {
   }
 }
 
-/** A start on a database that is up to date, a save, a change, a run by hand, what the API and the sweep read, and a failed run. */
-const controlPlane: Work = async (url) => {
+/**
+ * A start on a database that is up to date, a save, a change, a run by hand, one whose message is lost, what the API and
+ * the sweep read, and a failed run.
+ */
+const controlPlane: Work = async (url, { admin }) => {
   await migrate(url)
   const api = await openApi(url)
   try {
@@ -135,6 +141,7 @@ const controlPlane: Work = async (url) => {
       config: { schedule: '@daily' },
     })
     const { id: runId } = idOf(await ask(api, 'POST', `${path}/runs`, { step: stepId }))
+    await loseMessages(api, admin)
     const failed = idOf(await ask(api, 'POST', `${path}/runs`, { step: stepId, payload: 'no list' }))
     const [job] = idsOf(await ask(api, 'GET', `/v1/jobs?runId=${failed.id}`)).items
     await ask(api, 'GET', `/v1/jobs/${job?.id}/attempts`)
@@ -150,6 +157,16 @@ const controlPlane: Work = async (url) => {
     await ask(api, 'DELETE', path)
   } finally {
     await api.close()
+  }
+}
+
+/** Finds that messages are lost: each turn after the first one follows an answer to the probe of the one before. */
+const loseMessages = async (api: Api, admin: Api): Promise<void> => {
+  await admin.query(`delete from outbox_message where routing_key = 'RdStation.getLeads'`)
+  const times = { waitsMs: 0, holdMs: 0, takesMs: 0, againMs: 60_000 }
+  for (const _ of ['begin', 'second round', 'send again']) {
+    await probeQueues(api.orm.em.fork(), { lane: api.lane, times, observe: () => {} })
+    await admin.query(`update workflow_probe set seen_at = now()`)
   }
 }
 

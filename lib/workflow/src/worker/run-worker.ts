@@ -133,6 +133,7 @@ const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
       break
     case 'function.abandoned':
     case 'function.stuck':
+    case 'probe.unanswered':
     case 'commit.refused':
     case 'delivery.handed-back':
       log.error(line)

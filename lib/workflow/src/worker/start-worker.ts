@@ -4,8 +4,9 @@ import { untilAvailable } from '@esteira/service'
 import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import type { Traced } from '../trace/process-span.ts'
+import { answerProbe } from './answer-probe.ts'
 import { openBelt } from './belt/belt.ts'
-import type { Delivery } from './belt/delivery.ts'
+import type { Delivery, ProbeDelivery } from './belt/delivery.ts'
 import { deliver, type DeliverMeans } from './deliver.ts'
 import { deliverMeans } from './deliver-means.ts'
 import type { Delivered } from './finish.ts'
@@ -37,7 +38,8 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
         const fn = functions.get(queue)
         if (fn !== undefined) void carry(fn, delivery, means, options)
       }
-      const opened = await openBelt({ ...options, queues: [...functions.keys()], onDelivery }, signal)
+      const onProbe = (queue: string, probe: ProbeDelivery) => void answerProbe(queue, probe, means, options.observe)
+      const opened = await openBelt({ ...options, queues: [...functions.keys()], onDelivery, onProbe }, signal)
       // Nobody gets a belt that comes after the start was given up, so nobody else would close it.
       if (signal.aborted) await opened.stop()
       return opened

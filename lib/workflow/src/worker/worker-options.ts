@@ -7,6 +7,7 @@ import type { AbandonedEvent } from './abandoned.ts'
 import type { BeatEvent } from './beats.ts'
 import type { BeltEvent } from './belt/belt.ts'
 import type { CommitEvent } from './commit-group.ts'
+import type { ProbeAnswerEvent } from './answer-probe.ts'
 import type { DropReason } from './load.ts'
 import type { SettleEvent } from './settle-hints.ts'
 
@@ -40,6 +41,7 @@ export type WorkerEvent =
   | AbandonedEvent
   | CommitEvent
   | SettleEvent
+  | ProbeAnswerEvent
   | ({ kind: 'job.written'; ending: 'succeeded' | 'cancelled' } & OfJob)
   | ({ kind: 'job.written'; ending: 'failed' | 'requeued'; error: JobError | null } & OfJob)
   | ({ kind: 'delivery.dropped'; reason: DropReason } & OfJob)

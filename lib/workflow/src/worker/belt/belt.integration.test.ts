@@ -97,6 +97,7 @@ const openOne = async (queue: string, prefetch = 10) => {
       prefetch,
       graceMs: 0,
       onDelivery: (_, delivery) => deliveries.push(delivery),
+      onProbe: () => undefined,
       observe: (event) => events.push(event),
     },
     new AbortController().signal,

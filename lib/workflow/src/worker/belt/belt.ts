@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { reasonOf, withoutPassword } from '@esteira/service'
 import { reopenPauseMs } from './backoff.ts'
-import type { Delivery } from './delivery.ts'
+import type { Delivery, ProbeDelivery } from './delivery.ts'
 import { type Line, openLine } from './line.ts'
 
 /** What happens on the belt, for logs and metrics. */
@@ -26,6 +26,7 @@ type BeltOptions = {
   prefetch: number
   graceMs: number
   onDelivery: (queue: string, delivery: Delivery) => void
+  onProbe: (queue: string, probe: ProbeDelivery) => void
   observe: (event: BeltEvent) => void
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { isLinkClosing } from '@esteira/outbox/connection'
 import { reasonOf } from '@esteira/service'
 import type { Channel, Connection, ConsumeMessage } from 'amqplib/callback_api'
-import { type Delivery, readMessage } from './delivery.ts'
+import { type Delivery, type ProbeDelivery, readMessage } from './delivery.ts'
 import { createInHand } from './in-hand.ts'
 
 /** What of a queue is consumed on a channel of its own, from its opening to its end. */
@@ -21,6 +21,7 @@ export type ConsumerOptions = {
   /** How many deliveries are in hand at a time. */
   prefetch: number
   onDelivery: (queue: string, delivery: Delivery) => void
+  onProbe: (queue: string, probe: ProbeDelivery) => void
   onUnreadable: (queue: string, reason: string) => void
 }
 
@@ -45,7 +46,7 @@ const queueArguments = { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000
  * @throws what RabbitMQ said, such as that the queue is there with other arguments, or that the link is gone.
  */
 export const openConsumer = async (connection: Connection, options: ConsumerOptions): Promise<Consumer> => {
-  const { queue, prefetch, onDelivery, onUnreadable } = options
+  const { queue, prefetch, onDelivery, onProbe, onUnreadable } = options
   const ended = Promise.withResolvers<string>()
   const emptied = Promise.withResolvers<void>()
   const inHand = createInHand<ConsumeMessage>()
@@ -115,7 +116,9 @@ export const openConsumer = async (connection: Connection, options: ConsumerOpti
       ack(message)
       return
     }
-    onDelivery(queue, { ...read, ack: () => ack(message), handBack: () => handBack(message) })
+    const answers = { ack: () => ack(message), handBack: () => handBack(message) }
+    if ('probe' in read) onProbe(queue, { ...read, ...answers })
+    else onDelivery(queue, { ...read, ...answers })
   }
 
   await answer<unknown>((done) => channel.assertQueue(queue, { durable: true, arguments: queueArguments }, done))

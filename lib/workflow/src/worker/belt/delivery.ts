@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import type { JobReference } from '../../job/new-job.ts'
+import type { ProbeReference } from '../../probe/probe-message.ts'
 
 /** A message that a worker holds until the job behind it has moved on. */
 export type Delivery = {
@@ -14,6 +15,9 @@ export type Delivery = {
   handBack: () => void
 }
 
+/** A message that asks for one thing only: that somebody says that it came out of the queue. */
+export type ProbeDelivery = ProbeReference & Pick<Delivery, 'ack' | 'handBack'>
+
 /** What of a message of amqplib a delivery is read from. */
 type Received = {
   content: Buffer
@@ -21,25 +25,29 @@ type Received = {
   properties: { headers: Record<string, unknown> | undefined }
 }
 
-/** Reads the reference in a message, and what the broker says of it; or why it cannot be read. */
+/** Reads the reference in a message, and what the broker says of it; a probe; or why it cannot be read. */
 export const readMessage = ({
   content,
   fields,
   properties,
-}: Received): Pick<Delivery, 'reference' | 'redelivered' | 'deliveries'> | { unreadable: string } => {
+}: Received): Pick<Delivery, 'reference' | 'redelivered' | 'deliveries'> | ProbeReference | { unreadable: string } => {
   const reference = readReference(content)
   if (typeof reference === 'string') return { unreadable: reference }
+  if ('probe' in reference) return reference
   const count: unknown = properties.headers?.['x-delivery-count']
   return { reference, redelivered: fields.redelivered, deliveries: typeof count === 'number' ? count : 0 }
 }
 
-const readReference = (content: Buffer): JobReference | string => {
+const readReference = (content: Buffer): JobReference | ProbeReference | string => {
   try {
-    const read = referenceSchema.safeParse(JSON.parse(content.toString('utf8')))
-    return read.success ? read.data : z.prettifyError(read.error)
+    const message: unknown = JSON.parse(content.toString('utf8'))
+    const read = referenceSchema.safeParse(message)
+    if (read.success) return read.data
+    return probeSchema.safeParse(message).data ?? z.prettifyError(read.error)
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
 }
 
 const referenceSchema = z.object({ jobId: z.uuid(), seq: z.int().min(1) })
+const probeSchema = z.object({ probe: z.uuid() })

@@ -1,0 +1,82 @@
+import { enqueue, type Queryable, queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+import { jobMessage } from '../job/new-job.ts'
+import { statusesBefore } from '../job/transitions.ts'
+import type { ProbeTimes } from './probe-times.ts'
+
+/** Jobs of one unit of work. */
+const groupSize = 1_000
+
+/** What a probe proved, in one unit of work: of how many jobs that nobody has moved since the message was lost. */
+type SentGroup = { functionName: string; jobs: number }
+
+/**
+ * Sends again, each with a message of a new generation, the next jobs of a probe that has come out twice, which still
+ * stand where they stood when it began. Whoever has them all the same can write them no more. Null when no probe has
+ * anything left; one of which all jobs are through is forgotten.
+ *
+ * Locks: the probe, passing over those that somebody else has, and then jobs in the order of their ids, passing over what
+ * is locked: whoever holds a job is about to move it, and a job that is still lost is found by the next probe. The
+ * counters do not move: a job that is sent again was on the belt and stays there.
+ */
+export const sendLostGroup = (em: EntityManager, lane: number, { takesMs }: ProbeTimes): Promise<SentGroup | null> =>
+  em.transactional(async (em) => {
+    const tx = queryable(em)
+    const [probe] = probeRows.parse((await tx.query(provenSql, [takesMs])).rows)
+    if (probe === undefined) return null
+    const { functionName, passedAt } = probe
+    const noted = notedRows.parse((await tx.query(takeNotedSql, [functionName, groupSize])).rows)
+    if (noted.length < groupSize) await tx.query(`delete from workflow_probe where function_name = $1`, [functionName])
+    const lost = await requeue(tx, noted, passedAt)
+    await enqueue(
+      em,
+      lost.map((job) => jobMessage(functionName, job)),
+      { lane },
+    )
+    return { functionName, jobs: lost.length }
+  })
+
+const provenSql = `
+  select function_name as "functionName", passed_at::text as "passedAt" from workflow_probe
+  where round = 2 and seen_at <= now() - $1::float8 * interval '1 ms'
+  order by function_name
+  limit 1
+  for update skip locked`
+
+const takeNotedSql = `
+  delete from workflow_probed_job
+  where function_name = $1
+    and job_id in (select job_id from workflow_probed_job where function_name = $1 order by job_id limit $2)
+  returning job_id as id, seq`
+
+const requeue = async (
+  tx: Queryable,
+  noted: z.infer<typeof notedRows>,
+  passedAt: string,
+): Promise<z.infer<typeof lostRows>> => {
+  const values = [noted.map(({ id }) => id), noted.map(({ seq }) => seq), statusesBefore('requeue'), passedAt]
+  return lostRows.parse((await tx.query(requeueSql, values)).rows)
+}
+
+// A beat since the probe came out is somebody who has the job.
+const requeueSql = `
+  with lost as (
+    select job.id from workflow_job job
+    join unnest($1::uuid[], $2::int[]) as noted (id, seq) on noted.id = job.id
+    where job.seq = noted.seq
+      and job.status = any ($3)
+      and (job.beat_at is null or job.beat_at < $4::timestamptz)
+    order by job.id
+    for no key update of job skip locked
+  )
+  update workflow_job job
+  set status = 'queued', seq = job.seq + 1, claim = null, beat_at = null, enqueued_at = now()
+  from lost where job.id = lost.id
+  returning job.id, job.run_id as "runId", job.step_id as "stepId", job.seq, job.traceparent`
+
+const probeRows = z.array(z.object({ functionName: z.string(), passedAt: z.string() }))
+const notedRows = z.array(z.object({ id: z.string(), seq: z.int() }))
+const lostRows = z.array(
+  z.object({ id: z.string(), runId: z.string(), stepId: z.string(), seq: z.int(), traceparent: z.string() }),
+)

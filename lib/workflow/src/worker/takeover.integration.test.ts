@@ -176,3 +176,48 @@ test('a worker that is killed after its commit and before its ack has done its j
   await heir.stop()
   expect(await engine.broker.count('committed')).toBe(0)
 })
+
+test.each([
+  { outcome: 'retry', how: 'by a message for later', attempt: 2 },
+  { outcome: 'snooze', how: 'by a message at once', attempt: 1 },
+])(
+  'a worker that is killed after it put its job off $how, and before its ack, leaves one message that counts',
+  async ({ outcome, attempt }) => {
+    const held = await holdCommits(engine.em(), 'new.seq > old.seq')
+    onTestFinished(held.release)
+    const killed = await startProcess(outcome)
+    const run = await beginSplit(outcome, outcome)
+    await waitFor(held.isHolding)
+    links.database.pause()
+    await held.release()
+    await waitFor(async () => (await engine.jobs(run))[0]?.seq === 2)
+    await killed.kill()
+    expect(killed.said()).toBe('started\n')
+    const [job] = await engine.jobs(run)
+    expect(job).toMatchObject({ status: 'queued', claim: null, attempt: attempt - 1 })
+    // That of the first try, which nobody acked, and that of the next.
+    const messages = () => engine.broker.look(outcome)
+    await waitFor(async () => (await messages()).length === 2, { deadlineMs: 20_000, describe: messages })
+    expect(await messages()).toEqual(expect.arrayContaining([1, 2].map((seq) => ({ jobId: job?.id, seq }))))
+
+    const attempts: number[] = []
+    const heir = await engine.startWorker([
+      functionOf(outcome, (context) => {
+        attempts.push(context.attempt)
+        return ['a', 'b']
+      }),
+      next(outcome),
+    ])
+    expect(await engine.over(run)).toBe('succeeded')
+    await waitFor(() => heir.saw('delivery.dropped').length === 1)
+    expect(heir.saw('delivery.dropped')).toMatchObject([{ functionName: outcome, reason: 'older message' }])
+    expect(attempts).toEqual([attempt])
+    expect((await engine.jobs(run)).map(({ step, seq, payload }) => [step, seq, payload])).toEqual([
+      [0, 2, outcome],
+      [1, 1, 'a'],
+      [1, 1, 'b'],
+    ])
+    await heir.stop()
+    expect(await engine.broker.count(outcome)).toBe(0)
+  },
+)

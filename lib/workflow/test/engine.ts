@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { queryable, registerLane } from '@esteira/outbox'
 import { createRelay } from '@esteira/outbox/relay'
 import { cloneDatabase, createVhost, openBroker, waitFor } from '@esteira/test/support'
+import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
 import {
@@ -32,6 +33,8 @@ export type StepDraft = {
   timeoutMs?: number
 }
 
+type StepDrafts = readonly [StepDraft, ...StepDraft[]]
+
 export type SavedWorkflow = { id: string; version: number; stepIds: [string, ...string[]] }
 
 /** The name of the lane that every worker writes to. */
@@ -45,6 +48,26 @@ export const silentLog = { debug: silent, info: silent, warn: silent, error: sil
 /** A function that takes any config, with the given body. */
 export const functionOf = (name: string, run: (context: FunctionContext<object, unknown>) => unknown): StepFunction =>
   defineFunction({ name, config: z.looseObject({}), run })
+
+/** Writes the steps of a version; a step keeps the id that its place had before. */
+const writeSteps = (em: EntityManager, { id: workflowId, version, stepIds }: SavedWorkflow, drafts: StepDrafts) =>
+  drafts.forEach(({ config = {}, retry = {}, ...draft }, position) => {
+    em.create(
+      WorkflowStep,
+      {
+        ...draft,
+        id: stepIds[position] ?? '',
+        version,
+        workflowId,
+        position,
+        name: `step ${position}`,
+        config,
+        retry,
+        nextStepId: stepIds[position + 1] ?? null,
+      },
+      { persist: true },
+    )
+  })
 
 /**
  * What is around workers: a database and a broker of their own with a relay between them, workflows and runs as rows,
@@ -84,36 +107,28 @@ export const openEngine = async () => {
     /** What will never move by itself, while no worker is at work. */
     stuck: () => findStuck(query, broker),
 
-    saveWorkflow: async (...drafts: readonly [StepDraft, ...StepDraft[]]): Promise<SavedWorkflow> => {
-      const workflow = { id: uuidv7(), version: 1 }
-      const [first, ...others] = drafts.map(() => uuidv7())
-      if (first === undefined) throw new Error('a workflow has a step')
-      const stepIds: [string, ...string[]] = [first, ...others]
+    saveWorkflow: async (...drafts: StepDrafts): Promise<SavedWorkflow> => {
+      const id = uuidv7()
+      const [, ...others] = drafts
+      const saved: SavedWorkflow = { id, version: 1, stepIds: [uuidv7(), ...others.map(() => uuidv7())] }
       await orm.em.fork().transactional(async (em) => {
-        em.create(
-          Workflow,
-          { ...workflow, name: workflow.id, automationType: 'step', enabled: true },
-          { persist: true },
-        )
-        drafts.forEach(({ config = {}, retry = {}, ...draft }, position) => {
-          em.create(
-            WorkflowStep,
-            {
-              ...draft,
-              id: stepIds[position] ?? '',
-              version: workflow.version,
-              workflowId: workflow.id,
-              position,
-              name: `step ${position}`,
-              config,
-              retry,
-              nextStepId: stepIds[position + 1] ?? null,
-            },
-            { persist: true },
-          )
-        })
+        em.create(Workflow, { id, version: 1, name: id, automationType: 'step', enabled: true }, { persist: true })
+        writeSteps(em, saved, drafts)
       })
-      return { ...workflow, stepIds }
+      return saved
+    },
+
+    /** Saves a workflow's next version, with other steps. */
+    saveVersion: async (before: SavedWorkflow, ...drafts: StepDrafts): Promise<SavedWorkflow> => {
+      const [, ...others] = drafts
+      const [first, ...rest] = before.stepIds
+      const stepIds: SavedWorkflow['stepIds'] = [first, ...others.map((_, place) => rest[place] ?? uuidv7())]
+      const saved: SavedWorkflow = { id: before.id, version: before.version + 1, stepIds }
+      await orm.em.fork().transactional(async (em) => {
+        await em.nativeUpdate(Workflow, { id: saved.id }, { version: saved.version })
+        writeSteps(em, saved, drafts)
+      })
+      return saved
     },
 
     /** Begins a run at the workflow's first step, and resolves to its id. */

@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { holdFirstFreePort, programs, type HouseSettings, type Program, tickProgram } from '@esteira/dev/house'
 import {
   describeExit,
@@ -17,6 +18,7 @@ import { createHouseApi, type HouseApi } from './house-api.ts'
 import { createRoles } from './roles.ts'
 import { runOn } from './run-on.ts'
 import { createVhost } from './vhosts.ts'
+import { openConservation } from '../../lib/workflow/test/conservation.ts'
 
 /** Every process of Esteira, real, under its role, on a database and a virtual host of a test's own. */
 export type TestHouse = {
@@ -34,6 +36,7 @@ export type TestHouse = {
   tick: (stepId: string, key: string) => Promise<void>
   /** Starts one more worker of the kind, with a relay of its own, as a second pod would be. */
   startSecond: (worker: string) => Promise<StartedProcess>
+  /** @throws for what a test has lost, doubled or miscounted, whatever it was about; all is stopped then as well. */
   stop: () => Promise<void>
 }
 
@@ -128,10 +131,18 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     },
     stop: async () => {
       await Promise.all([...started.values()].map((one) => one.stop()))
+      const unconserved = await lookAtJobs(database.url)
       await Promise.all([broker.close(), rdStation.stop()])
       await Promise.all([database.drop(), target.drop(), vhost.drop()])
       await roles.drop()
       rmSync(folder, { recursive: true, force: true })
+      if (unconserved.length > 0) throw new Error(`lost, doubled or miscounted: ${inspect(unconserved)}`)
     },
   }
+}
+
+/** Whatever of jobs and counters is not as it must be at every moment. */
+const lookAtJobs = async (databaseUrl: string): Promise<unknown[]> => {
+  const { untrueCounters, unconserved } = openConservation((text) => runOn(databaseUrl, text))
+  return [...(await untrueCounters()), ...(await unconserved())]
 }

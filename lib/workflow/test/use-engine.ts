@@ -1,7 +1,6 @@
-import { waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect } from 'vitest'
-import { carryOnCancels, releaseWaitingJobs, settleWaitingRuns } from '../src/index.ts'
+import { afterAll, afterEach, beforeAll } from 'vitest'
 import { type Engine, openEngine } from './engine.ts'
+import { expectConserved } from './expect-conserved.ts'
 
 /**
  * An engine for the tests of a file. After each test its workers are stopped, the sweeps have their turn, and then
@@ -17,15 +16,4 @@ export const useEngine = (give: (engine: Engine) => void): void => {
     if (engine !== undefined) await expectConserved(engine)
   })
   afterAll(() => engine?.close())
-}
-
-const expectConserved = async (engine: Engine): Promise<void> => {
-  await engine.stopWorkers()
-  await carryOnCancels(engine.em())
-  await releaseWaitingJobs(engine.em(), { lane: engine.laneId })
-  while ((await settleWaitingRuns(engine.em(), 1_000)) > 0);
-  expect(await engine.untrueCounters(), 'counters that differ from their rows').toEqual([])
-  expect(await engine.unconserved(), 'jobs that are lost or doubled').toEqual([])
-  // A queue needs a moment to have back what a worker held.
-  await waitFor(async () => (await engine.stuck()).length === 0, { describe: engine.stuck })
 }

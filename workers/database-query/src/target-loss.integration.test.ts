@@ -1,6 +1,7 @@
 import { runOn, startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { openEngine } from '../../../lib/workflow/test/engine.ts'
+import { expectConserved } from '../../../lib/workflow/test/expect-conserved.ts'
 import { callQuery } from '../test/call-query.ts'
 import { admin, call, link, log, logged, query, target, useTarget } from '../test/use-target.ts'
 import { openConnections } from './connections.ts'
@@ -171,4 +172,5 @@ test('a job that is taken over after the commit in the target is not inserted ag
   expect(await engine.over(run)).toBe('succeeded')
   expect((await engine.jobs(run)).map(({ payload }) => payload)).toEqual([{ one: 7, other: 8 }, { id: 7 }, { id: 8 }])
   expect(await ids()).toEqual([-8, -7])
+  await expectConserved(engine)
 })

@@ -1,0 +1,19 @@
+import { waitFor } from '@esteira/test/support'
+import { expect } from 'vitest'
+import { carryOnCancels, releaseWaitingJobs, settleWaitingRuns } from '../src/index.ts'
+import type { Engine } from './engine.ts'
+
+/**
+ * Stops an engine's workers, lets the sweeps have their turn, and expects that nothing is stuck then and nothing lost or
+ * doubled.
+ */
+export const expectConserved = async (engine: Engine): Promise<void> => {
+  await engine.stopWorkers()
+  await carryOnCancels(engine.em())
+  await releaseWaitingJobs(engine.em(), { lane: engine.laneId })
+  while ((await settleWaitingRuns(engine.em(), 1_000)) > 0);
+  expect(await engine.untrueCounters(), 'counters that differ from their rows').toEqual([])
+  expect(await engine.unconserved(), 'jobs that are lost or doubled').toEqual([])
+  // A queue needs a moment to have back what a worker held.
+  await waitFor(async () => (await engine.stuck()).length === 0, { describe: engine.stuck })
+}

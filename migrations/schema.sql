@@ -172,6 +172,15 @@ create table workflow_function (
   constraint workflow_function_pkey PRIMARY KEY (name)
 );
 
+create table workflow_hidden_page (
+  parent_id uuid not null,
+  claim uuid not null,
+  first_item integer not null,
+  job_ids uuid[] not null,
+  constraint workflow_hidden_page_pkey PRIMARY KEY (parent_id, claim, first_item),
+  constraint workflow_hidden_page_first_item_check CHECK ((first_item >= 0))
+);
+
 create table workflow_job (
   id uuid not null,
   run_id uuid not null,
@@ -194,9 +203,13 @@ create table workflow_job (
   finished_at timestamp with time zone,
   beat_at timestamp with time zone,
   revision integer not null default 0,
+  emitted integer not null default 0,
+  cursor jsonb,
+  accepted uuid,
   constraint workflow_job_pkey PRIMARY KEY (id),
   constraint workflow_job_attempt_check CHECK ((attempt >= 0)),
   constraint workflow_job_check CHECK (((finished_at IS NOT NULL) = (status = ANY (ARRAY['succeeded'::text, 'failed'::text, 'cancelled'::text])))),
+  constraint workflow_job_emitted_check CHECK ((emitted >= 0)),
   constraint workflow_job_revision_check CHECK ((revision >= 0)),
   constraint workflow_job_seq_check CHECK ((seq >= 1)),
   constraint workflow_job_status_check CHECK ((status = ANY (ARRAY['hidden'::text, 'staged'::text, 'queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),

@@ -8,6 +8,7 @@ import type { Config } from './config.ts'
 import { startScheduler } from './cron/scheduler.ts'
 import type { TickProgram } from './cron/tick-runner.ts'
 import { startCancellingRuns } from './duties/cancel-runs.ts'
+import { startDroppingHiddenPages } from './duties/drop-hidden-pages.ts'
 import { startProbingQueues } from './duties/probe-queues.ts'
 import { startReleasingJobs } from './duties/release-jobs.ts'
 import { startSettlingRuns } from './duties/settle-runs.ts'
@@ -50,6 +51,7 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
       startCancellingRuns(orm, observe),
       startReleasingJobs(orm, lane, observe),
       startProbingQueues({ orm, lane, times: probeTimes(consumerTimeoutMs), observe }),
+      startDroppingHiddenPages(orm, observe),
     )
     const scheduler =
       cron === null

@@ -22,6 +22,7 @@ const jobDocument = strictObject({
   output: z.unknown(),
   error: strictObject({ code: z.string(), message: z.string() }).nullable(),
   runAfter: z.iso.datetime().nullable(),
+  emitted: z.int().openapi({ description: 'How many jobs of the next step it has brought about so far' }),
   worker: z.string().nullable(),
   traceparent: z.string(),
   createdAt: z.iso.datetime(),
@@ -75,6 +76,7 @@ const retryRoute = createRoute({
       'job_not_failed',
       'job_of_tick',
       'run_cancelled',
+      'job_has_items',
       'payload_too_large',
     ),
   },
@@ -123,7 +125,8 @@ const listJobs = (em: EntityManager, { runId, stepId, status }: JobFilter, page:
     {
       ...(runId === undefined ? {} : { runId }),
       ...(stepId === undefined ? {} : { stepId }),
-      ...(status === undefined ? {} : { status }),
+      // Hidden ones are not there for anybody until all of them are.
+      status: status ?? { $ne: 'hidden' },
       ...(page.after === undefined ? {} : { id: { $lt: page.after } }),
     },
     { orderBy: { id: 'desc' }, limit: page.limit + 1 },
@@ -139,6 +142,7 @@ const jobDocumentOf = (job: WorkflowJob): z.output<typeof jobDocument> => ({
   seq: job.seq,
   attempt: job.attempt,
   revision: job.revision,
+  emitted: job.emitted,
   payload: job.payload ?? null,
   output: job.output ?? null,
   error: job.error ?? null,

@@ -7,8 +7,8 @@ import { refusePayload } from '../runs/refuse-payload.ts'
 /**
  * Sends a failed job again, with another payload if one is given.
  *
- * @throws ControlPlaneError `job_unknown`, `job_not_failed`, `job_of_tick`, `run_cancelled` or
- * `payload_too_large`.
+ * @throws ControlPlaneError `job_unknown`, `job_not_failed`, `job_of_tick`, `run_cancelled`, `job_has_items`
+ * or `payload_too_large`.
  */
 export const retryJob = async (
   em: EntityManager,
@@ -26,6 +26,11 @@ export const retryJob = async (
       throw new ControlPlaneError('job_not_failed', `Job ${id} has not failed: only a failed one is sent again.`)
     case 'job of a tick':
       throw new ControlPlaneError('job_of_tick', `Job ${id} is a tick: start another run in its place.`)
+    case 'job has given items':
+      throw new ControlPlaneError(
+        'job_has_items',
+        `Job ${id} has given items and goes on behind them: it can be sent again, but with no other payload.`,
+      )
     case 'run cancelled':
       throw new ControlPlaneError('run_cancelled', `The run of job ${id} is cancelled: nothing of it is sent again.`)
   }

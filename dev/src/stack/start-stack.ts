@@ -26,6 +26,8 @@ export type StackOptions = {
   fresh?: boolean
   /** More of Postgres' settings, `name=value`; a given server keeps its own. */
   postgresSettings?: readonly string[]
+  /** More of RabbitMQ's settings, by their names in its application `rabbit`; only where it is a process of this machine. */
+  rabbitmqSettings?: Readonly<Record<string, number>>
   /** Postgres' programs to run in place of those of the npm package. */
   postgresPrograms?: string
   observe?: Observe
@@ -169,7 +171,11 @@ const startRabbitmq = async (plan: RabbitmqPlan, start: Start): Promise<Rabbitmq
       return startRabbitmqContainer(start)
     }
     case 'native':
-      return startNativeRabbitmq({ ...start, server: plan.server ?? (await installedNow(start)) })
+      return startNativeRabbitmq({
+        ...start,
+        server: plan.server ?? (await installedNow(start)),
+        settings: start.options.rabbitmqSettings ?? {},
+      })
   }
 }
 

@@ -12,12 +12,14 @@ export type WorkflowErrorCode =
   | 'output_invalid'
   | 'outcome_invalid'
   | 'output_rejected'
+  | 'cursor_invalid'
   | 'write_refused'
   | 'unit_left'
   | 'payload_too_large'
   | 'timed_out'
   | 'attempt_failed'
   | 'cancelled'
+  | 'continued'
   | 'broker_unavailable'
 
 /** The one error of this package. `final` says that trying again cannot help. */

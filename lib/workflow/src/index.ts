@@ -12,13 +12,16 @@ export {
   type InOwnUnit,
   maxTimeoutMark,
   maxTimeoutMs,
+  type ResumableContext,
   type StepFunction,
 } from './function/define-function.ts'
 export { literalText } from './function/json-schema.ts'
 export { fail, type Outcome, retry, snooze } from './function/outcome.ts'
+export { type Page, page } from './function/page.ts'
 export { publishFunctions, type PublishedFunction } from './function/publish-functions.ts'
 export { faultOfOutputType, withoutResultMark } from './function/without-result.ts'
 export { sendAgain, type SentAgain } from './job/send-again.ts'
+export { dropHiddenPages } from './job/pages/drop-hidden-pages.ts'
 export { faultOfPayload, maxPayloadRange } from './job/payload-limit.ts'
 export { retryPolicySchema, type RetryPolicy } from './job/retry-policy.ts'
 export { jobStatuses, type JobStatus } from './job/transitions.ts'

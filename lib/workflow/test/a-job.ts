@@ -23,5 +23,6 @@ export const aJob: JobOnBelt = {
   seq: 1,
   claim: null,
   attempt: 0,
+  emitted: 0,
   traceparent: 'trace',
 }

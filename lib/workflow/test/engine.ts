@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { queryable, registerLane } from '@esteira/outbox'
 import { createRelay } from '@esteira/outbox/relay'
-import { cloneDatabase, createVhost, openBroker, waitFor } from '@esteira/test/support'
+import { cloneDatabase, createVhost, openBroker, type TestVhost, waitFor } from '@esteira/test/support'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
@@ -71,10 +71,10 @@ const writeSteps = (em: EntityManager, { id: workflowId, version, stepIds }: Sav
 
 /**
  * What is around workers: a database and a broker of their own with a relay between them, workflows and runs as rows,
- * and looks at what became of them. `close` stops every worker that was started and drops the rest.
+ * and looks at what became of them. A broker may be given, to be dropped in the end. `close` stops every worker that was started and drops the rest.
  */
-export const openEngine = async () => {
-  const [database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
+export const openEngine = async (given?: TestVhost) => {
+  const [database, vhost] = await Promise.all([cloneDatabase(), given ?? createVhost()])
   const at = { databaseUrl: database.url, rabbitmqUrl: vhost.url }
   const broker = await openBroker(vhost.url)
   const orm = openOrm({ databaseUrl: at.databaseUrl, poolSize: 4, applicationName: 'test' })

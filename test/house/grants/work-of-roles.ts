@@ -10,6 +10,7 @@ import { tendRegister } from '../../../lib/outbox/src/relay/own/tend-register.ts
 import {
   carryOnCancels,
   cronJobFunction,
+  dropHiddenPages,
   openOrm,
   openRun,
   probeQueues,
@@ -19,7 +20,9 @@ import {
 } from '../../../lib/workflow/src/index.ts'
 import { claimJobs } from '../../../lib/workflow/src/job/claim-jobs.ts'
 import { findJobs } from '../../../lib/workflow/src/job/find-jobs.ts'
-import type { Ending, FinishedJob, NextStep } from '../../../lib/workflow/src/job/held-job.ts'
+import type { Ending, FinishedJob, HeldJob, NextStep } from '../../../lib/workflow/src/job/held-job.ts'
+import { acceptPage } from '../../../lib/workflow/src/job/pages/accept-page.ts'
+import { hidePage, sealPages } from '../../../lib/workflow/src/job/pages/hide-page.ts'
 import { writeUnit } from '../../../lib/workflow/src/job/unit/write-unit.ts'
 import { noteSeen } from '../../../lib/workflow/src/probe/note-seen.ts'
 import { loadSteps } from '../../../lib/workflow/src/run/load-steps.ts'
@@ -46,10 +49,10 @@ const cronJob: Work = async (url, { admin }) => {
   })
 }
 
-/** A worker's start, and a unit of work with a job of each ending. */
+/** A worker's start, a unit of work with a job of each ending, and a job whose items come in hidden pages. */
 const worker: Work = async (url, { admin }) => {
   const { workflowId } = await saveLeads(admin)
-  const payload = endings.map((_, index) => ({ segmentationId: index + 1 }))
+  const payload = Array.from({ length: endings.length + 1 }, (_, index) => ({ segmentationId: index + 1 }))
   const { id: runId } = idOf(await ask(admin, 'POST', `/v1/workflows/${workflowId}/runs`, { payload }))
   const { items } = idsOf(await ask(admin, 'GET', `/v1/jobs?runId=${runId}&status=queued`))
   const jobIds = items.map(({ id }) => id)
@@ -58,8 +61,7 @@ const worker: Work = async (url, { admin }) => {
     const lane = await registerLane(queryable(fork()), randomUUID())
     const jobs = [...(await findJobs(fork(), jobIds)).values()]
     const steps = await loadSteps(fork(), workflowId, 1)
-    const finished: FinishedJob[] = []
-    for (const [index, endingOf] of endings.entries()) {
+    const hold = async (index: number): Promise<{ job: HeldJob; next: NextStep }> => {
       const job = jobs[index]
       const step = steps.find(({ id }) => id === job?.stepId)
       if (job === undefined || step?.next === undefined || step.next === null) {
@@ -67,11 +69,16 @@ const worker: Work = async (url, { admin }) => {
       }
       const claim = randomUUID()
       await claimJobs(fork(), [{ job, next: claim }], 'worker')
-      finished.push({
-        job: { ...job, functionName: step.functionName, claim },
-        ending: endingOf(step.next),
-        elapsedMs: 1,
-      })
+      return { job: { ...job, functionName: step.functionName, claim, step }, next: step.next }
+    }
+    const { job, next } = await hold(endings.length)
+    await fork().transactional((em) => hidePage(em, { job, items: [1], next }, 0))
+    await sealPages(fork(), job)
+    await fork().transactional((em) => acceptPage(em, { ...job, accepted: job.claim }, {}))
+    const finished: FinishedJob[] = []
+    for (const [index, endingOf] of endings.entries()) {
+      const held = await hold(index)
+      finished.push({ job: held.job, ending: endingOf(held.next), elapsedMs: 1 })
     }
     const by = { worker: 'worker', lane, window: 1 }
     const { won } = await fork().transactional((em) => writeUnit(em, { ends: finished }, by))
@@ -154,6 +161,7 @@ const controlPlane: Work = async (url, { admin }) => {
     await ask(api, 'POST', `/v1/runs/${runId}/cancel`)
     await carryOnCancels(api.orm.em.fork())
     await settleWaitingRuns(api.orm.em.fork(), 100)
+    await dropHiddenPages(api.orm.em.fork())
     await ask(api, 'DELETE', path)
   } finally {
     await api.close()

@@ -22,6 +22,8 @@ export const callQuery = async (
     run: { id: 'run', workflowId: 'workflow' },
     job: { id: jobId },
     attempt: 1,
+    cursor: null,
+    emit: async () => {},
     signal: new AbortController().signal,
     log,
     span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),

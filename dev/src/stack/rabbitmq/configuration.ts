@@ -9,6 +9,8 @@ export type NodeSettings = {
   user: string
   password: string
   ports: { rabbitmq: number; management: number; distribution: number; epmd: number }
+  /** More settings, by their names in the application `rabbit`. */
+  settings: Readonly<Record<string, number>>
 }
 
 /**
@@ -20,9 +22,11 @@ export const configureNode = async (settings: NodeSettings, path: string): Promi
   for (const folder of ['home', 'data', 'logs', 'conf.d'])
     await mkdir(join(home, folder), { recursive: true, mode: 0o700 })
   const config = join(home, 'rabbitmq.conf')
+  const advanced = join(home, 'advanced.config')
   const plugins = join(home, 'enabled_plugins')
   const shellSettings = join(home, 'rabbitmq-env.conf')
   await writeFile(config, configuration(settings), { mode: 0o600 })
+  await writeFile(advanced, `[{rabbit, [${terms(settings.settings)}]}].\n`)
   await writeFile(plugins, '[rabbitmq_management].\n')
   await writeFile(shellSettings, '')
   return {
@@ -37,7 +41,7 @@ export const configureNode = async (settings: NodeSettings, path: string): Promi
     RABBITMQ_LOGS: '-',
     RABBITMQ_CONFIG_FILE: config,
     RABBITMQ_CONFIG_FILES: join(home, 'conf.d'),
-    RABBITMQ_ADVANCED_CONFIG_FILE: join(home, 'advanced.config'),
+    RABBITMQ_ADVANCED_CONFIG_FILE: advanced,
     RABBITMQ_ENABLED_PLUGINS_FILE: plugins,
     RABBITMQ_CONF_ENV_FILE: shellSettings,
     RABBITMQ_DIST_PORT: String(ports.distribution),
@@ -49,6 +53,11 @@ export const configureNode = async (settings: NodeSettings, path: string): Promi
     ERL_CRASH_DUMP_SECONDS: '0',
   }
 }
+
+const terms = (settings: Readonly<Record<string, number>>): string =>
+  Object.entries(settings)
+    .map(([name, value]) => `{${name}, ${value}}`)
+    .join(', ')
 
 const configuration = ({ user, password, ports }: NodeSettings): string => `# Written at every start.
 listeners.tcp.local = 127.0.0.1:${ports.rabbitmq}

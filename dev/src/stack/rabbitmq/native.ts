@@ -15,10 +15,11 @@ import type { RabbitmqServer } from './find-server.ts'
 export const startNativeRabbitmq = async (options: {
   folder: DataFolder
   server: RabbitmqServer
+  settings: Readonly<Record<string, number>>
   observe: Observe
   signal: AbortSignal
 }): Promise<RabbitmqService> => {
-  const { folder, server, observe, signal } = options
+  const { folder, server, settings, observe, signal } = options
   const ports = {
     rabbitmq: await choosePort(folder, 'rabbitmq', observe),
     management: await choosePort(folder, 'management', observe),
@@ -31,7 +32,7 @@ export const startNativeRabbitmq = async (options: {
   const home = join(folder.path, 'rabbitmq')
   if (!rabbitmqCreated) await rm(home, { recursive: true, force: true })
   await mkdir(home, { recursive: true })
-  const env = await configureNode({ home, nodeName, user, password, ports }, server.path)
+  const env = await configureNode({ home, nodeName, user, password, ports, settings }, server.path)
   const url = `amqp://${user}:${password}@${address}`
   const managementUrl = `http://${user}:${password}@127.0.0.1:${ports.management}`
 

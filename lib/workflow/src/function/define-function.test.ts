@@ -6,6 +6,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import { defineFunction, timeoutOf } from './define-function.ts'
 import { literalText } from './json-schema.ts'
 import { snooze } from './outcome.ts'
+import { page } from './page.ts'
 
 const context = {
   config: {},
@@ -14,6 +15,8 @@ const context = {
   run: { id: 'run-1', workflowId: 'workflow-1' },
   job: { id: 'job-1' },
   attempt: 1,
+  cursor: null,
+  emit: async () => {},
   signal: new AbortController().signal,
   log: createLog('test'),
   span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
@@ -120,6 +123,45 @@ test('the type of a result follows from the schema of the output', () => {
     },
   })
   expect(defineFunction({ ...base, run: async () => [{ id: 1 }] }).outputSchema).toMatchObject({ type: 'array' })
+})
+
+test('the types of pages and of their cursor follow from the schemas', () => {
+  const base = { name: 'Leads.all', config: z.object({}), output: z.array(lead), cursor: z.object({ page: z.int() }) }
+  const fn = defineFunction({
+    ...base,
+    run: async function* run({ cursor, emit }) {
+      expectTypeOf(cursor).toEqualTypeOf<{ page: number } | null>()
+      expectTypeOf(emit).parameters.toEqualTypeOf<[readonly z.input<typeof lead>[], { page: number }]>()
+      yield page([{ id: 1 }], { page: 2 })
+      return snooze(1)
+    },
+  })
+  expect(fn.isResumable).toBe(true)
+  // @ts-expect-error: the email is no number.
+  defineFunction({ ...base, run: async ({ emit }) => emit([{ id: 1, email: 7 }], { page: 2 }) })
+  defineFunction({
+    ...base,
+    // @ts-expect-error: nor is a page.
+    run: async function* run() {
+      yield page([{ id: 1 }], { page: 'two' })
+    },
+  })
+})
+
+test.each([
+  ['is missing', undefined, 'items must come as page(items, cursor), and a cursor is never null'],
+  ['is null', null, 'items must come as page(items, cursor), and a cursor is never null'],
+  ['does not fit', { page: 'two' }, 'cursor.page: must be a number, a string came'],
+  ['is too much', { page: 1, more: 'x'.repeat(20_000) }, 'a cursor has 20020 bytes as JSON, and 16384 are allowed'],
+])('a cursor that %s is refused', (_, cursor, message) => {
+  const { checkCursor } = defineFunction({
+    name: 'Leads.all',
+    config: z.object({}),
+    cursor: z.looseObject({ page: z.int() }),
+    run: () => undefined,
+  })
+  expect(checkCursor({ page: 1 })).toBeUndefined()
+  expect(() => checkCursor(cursor)).toThrow(expect.objectContaining({ code: 'cursor_invalid', final: true, message }))
 })
 
 test('a result that does not fit is told with its path, and not the value', () => {

@@ -5,12 +5,30 @@ import * as z from 'zod'
 import { WorkflowError, type WorkflowErrorCode } from '../errors.ts'
 import { describeIssues, strictObject } from '../faults/faults-of-issues.ts'
 import { type RetryPolicy, retryPolicySchema } from '../job/retry-policy.ts'
+import { jsonOf } from '../job/unit/json-of.ts'
 import type { Outcome } from './outcome.ts'
+import type { Page } from './page.ts'
 import { configJsonSchema, literalFields, plainJsonSchema } from './json-schema.ts'
 import { faultOfOutputType, withoutResultMark } from './without-result.ts'
 
 /** What a function is called with. `signal` is aborted when its time is up or the job is no longer its own. */
-export type FunctionContext<Config, Payload> = {
+export type FunctionContext<Config, Payload, Item = unknown> = Given<Config, Payload> & {
+  /**
+   * Gives items before the function ends, for one that is no generator; it then returns nothing. Wait for it: it resolves
+   * when there is room for more, and rejects when the function is to end.
+   */
+  emit: (items: readonly Item[]) => Promise<void>
+}
+
+/** What a function whose pages have a cursor is called with. */
+export type ResumableContext<Config, Payload, Item, Cursor> = Given<Config, Payload> & {
+  /** The cursor of the last page that was committed, by whichever attempt; null at the beginning. */
+  cursor: Cursor | null
+  /** Gives a page before the function ends, as `yield page(items, cursor)` does in a generator. */
+  emit: (items: readonly Item[], cursor: Cursor) => Promise<void>
+}
+
+type Given<Config, Payload> = {
   config: Config
   payload: Payload
   step: { id: string; name: string; outputType: 'single' | 'multiple' | null; hasNext: boolean }
@@ -33,7 +51,12 @@ export type FunctionContext<Config, Payload> = {
 export type Returned<Result> =
   | Result
   | Outcome
-  | (unknown extends Result ? never : Result extends readonly (infer Item)[] ? AsyncIterable<Item> : never)
+  | (unknown extends Result ? never : Result extends readonly (infer Item)[] ? AsyncIterable<Item> | undefined : never)
+
+/** What a function whose pages have a cursor may return: its pages as they come, nothing after `emit`, or an outcome. */
+export type ReturnedPages<Item, Cursor> = AsyncIterable<Page<Item, Cursor>> | Outcome | undefined
+
+type ItemOf<Result> = Result extends readonly (infer Item)[] ? Item : unknown
 
 /** What a function with a unit of work of its own is called with in addition. */
 export type InOwnUnit = {
@@ -46,16 +69,37 @@ export type InOwnUnit = {
 
 /** How a function is written. The types of `config`, `payload` and the result follow from the schemas. */
 export type FunctionDefinition<Config, Payload, Output extends z.ZodType> =
-  | (Definition<Config, Payload, Output> & { unit?: 'shared' } & Runs<FunctionContext<Config, Payload>, Output>)
+  | (Definition<Config, Payload, Output> & { unit?: 'shared'; cursor?: undefined } & Runs<
+        FunctionContext<Config, Payload, ItemOf<z.input<Output>>>,
+        Output
+      >)
   | (Definition<Config, Payload, Output> & {
       /**
        * For a function that writes into Esteira's own database: its jobs are committed one by one, each with the rows
        * that it wrote. An attempt may take 30 s at most, as other transactions wait for what an open one holds.
        */
       unit: 'own'
+      cursor?: undefined
       /** What its `em` knows by name. */
       entities?: readonly EntitySchema[]
-    } & Runs<FunctionContext<Config, Payload> & InOwnUnit, Output>)
+    } & Runs<FunctionContext<Config, Payload, ItemOf<z.input<Output>>> & InOwnUnit, Output>)
+
+/**
+ * How a function with very many items is written that can go on where it was: it gives them by `page(items, cursor)`, and
+ * begins behind `context.cursor`.
+ */
+export type ResumableDefinition<Config, Payload, Output extends z.ZodType, Cursor> = Definition<
+  Config,
+  Payload,
+  Output
+> & {
+  unit?: 'shared'
+  /** What a cursor looks like, 16 KiB of JSON at most. */
+  cursor: z.ZodType<Cursor>
+  run: (
+    context: ResumableContext<Config, Payload, ItemOf<z.input<Output>>, Cursor>,
+  ) => ReturnedPages<ItemOf<z.input<Output>>, Cursor> | Promise<ReturnedPages<ItemOf<z.input<Output>>, Cursor>>
+}
 
 type Definition<Config, Payload, Output extends z.ZodType> = {
   /** The `functionName` of its steps and the name of its queue. */
@@ -65,7 +109,7 @@ type Definition<Config, Payload, Output extends z.ZodType> = {
   input?: z.ZodType<Payload>
   /**
    * What a result must look like where it goes on or is kept; without it anything goes. It is checked, not changed. Items
-   * of an async iterable are checked as the array that they make.
+   * that are given one after the other are checked as the array that they make, when they are many page by page.
    */
   output?: Output
   /** Members of the config, with a value each, with which it has no result: its step must have no `outputType` then. */
@@ -93,14 +137,22 @@ export type StepFunction = {
   /** `own`: a job is committed alone, in the transaction in which its function writes. */
   unit: 'shared' | 'own'
   entities: readonly EntitySchema[]
+  /** Its items have a cursor, behind which it can go on. */
+  isResumable: boolean
   /** @throws WorkflowError `config_invalid` or `payload_invalid`, naming each fault by its path, never by its value. */
   call: (context: CallContext) => unknown
   /** @throws WorkflowError `output_invalid`, likewise, when a result does not fit. */
   checkResult: (result: unknown) => void
+  /** @throws WorkflowError `cursor_invalid` when one that came with items does not fit, or is missing, or is too much. */
+  checkCursor: (cursor: unknown) => void
 }
 
 /** `em` is there for a function with a unit of work of its own. */
-export type CallContext = FunctionContext<unknown, unknown> & { em?: EntityManager | undefined }
+export type CallContext = Given<unknown, unknown> & {
+  em?: EntityManager | undefined
+  cursor: unknown
+  emit: (items: readonly unknown[], cursor?: unknown) => Promise<void>
+}
 
 /** 25 minutes: RabbitMQ takes a delivery back after 30, and the job must be over before. */
 export const maxTimeoutMs = 25 * 60_000
@@ -120,13 +172,22 @@ const defaultsSchema = (mostMs: number) =>
     timeoutMs: z.int().min(1).max(mostMs).optional(),
   })
 
+type DefineFunction = {
+  <Config, Cursor, Payload = unknown, Output extends z.ZodType = z.ZodType>(
+    definition: ResumableDefinition<Config, Payload, Output, Cursor>,
+  ): StepFunction
+  <Config, Payload = unknown, Output extends z.ZodType = z.ZodType>(
+    definition: FunctionDefinition<Config, Payload, Output>,
+  ): StepFunction
+}
+
 /**
  * Makes a function of a definition; a worker serves it.
  *
  * @throws WorkflowError `function_invalid` when the defaults do not fit.
  */
-export const defineFunction = <Config, Payload = unknown, Output extends z.ZodType = z.ZodType>(
-  definition: FunctionDefinition<Config, Payload, Output>,
+export const defineFunction: DefineFunction = <Config, Payload, Output extends z.ZodType, Cursor>(
+  definition: FunctionDefinition<Config, Payload, Output> | ResumableDefinition<Config, Payload, Output, Cursor>,
 ): StepFunction => {
   const unit = definition.unit ?? 'shared'
   const mostMs = unit === 'own' ? maxOwnTimeoutMs : maxTimeoutMs
@@ -150,11 +211,15 @@ export const defineFunction = <Config, Payload = unknown, Output extends z.ZodTy
     },
     unit,
     entities: definition.unit === 'own' ? (definition.entities ?? []) : [],
-    call: ({ em, ...context }) => {
+    isResumable: definition.cursor !== undefined,
+    call: ({ em, cursor, ...context }) => {
       const config = checked(definition.config, context.config, 'config', 'config_invalid')
       const fault = faultOfOutputType(context.step.outputType, config, withoutResult)
       if (fault !== null) throw new WorkflowError('config_invalid', `outputType ${fault}`)
       const given = { ...context, config, payload: checked(input, context.payload, 'payload', 'payload_invalid') }
+      if (definition.cursor !== undefined) {
+        return definition.run({ ...given, cursor: cursor === null ? null : checkedCursor(definition.cursor, cursor) })
+      }
       if (definition.unit !== 'own') return definition.run(given)
       if (em === undefined)
         throw new WorkflowError('function_invalid', `${definition.name} has a unit of its own: give it an em`)
@@ -163,12 +228,31 @@ export const defineFunction = <Config, Payload = unknown, Output extends z.ZodTy
     checkResult: (result) => {
       if (definition.output) checked(definition.output, result, 'result', 'output_invalid')
     },
+    checkCursor: (cursor) => {
+      if (definition.cursor !== undefined) checkedCursor(definition.cursor, cursor)
+      else if (cursor !== undefined)
+        throw new WorkflowError('cursor_invalid', `${definition.name} has no cursor to give`)
+    },
   }
 }
 
 /** How long an attempt may take, whatever its step says, milliseconds. */
 export const timeoutOf = ({ unit, defaults }: StepFunction, step: { timeoutMs: number | null }): number =>
   Math.min(step.timeoutMs ?? defaults.timeoutMs, unit === 'own' ? maxOwnTimeoutMs : maxTimeoutMs)
+
+/** A cursor is read with every delivery of its job, and written with every page. */
+const maxCursorBytes = 16 * 1024
+
+const checkedCursor = <T>(schema: z.ZodType<T>, cursor: unknown): T => {
+  if (cursor === undefined || cursor === null) {
+    throw new WorkflowError('cursor_invalid', 'items must come as page(items, cursor), and a cursor is never null')
+  }
+  const bytes = Buffer.byteLength(jsonOf(cursor) ?? '')
+  if (bytes > maxCursorBytes) {
+    throw new WorkflowError('cursor_invalid', `a cursor has ${bytes} bytes as JSON, and ${maxCursorBytes} are allowed`)
+  }
+  return checked(schema, cursor, 'cursor', 'cursor_invalid')
+}
 
 const checked = <T>(schema: z.ZodType<T>, value: unknown, what: string, code: WorkflowErrorCode): T => {
   const result = schema.safeParse(value)

@@ -27,7 +27,7 @@ const findJobsSql = `
   select job.id, job.run_id as "runId", job.step_id as "stepId", job.status, job.seq, job.attempt, job.claim,
          case when pg_column_size(job.payload) > $2 then null else job.payload end as payload,
          case when pg_column_size(job.payload) > $2 then octet_length(job.payload::text) end as "leftBytes",
-         job.traceparent, run.workflow_id as "workflowId", run.version, run.status as "runStatus"
+         job.emitted, job.cursor, job.accepted, job.traceparent, run.workflow_id as "workflowId", run.version, run.status as "runStatus"
   from workflow_job job join workflow_run run on run.id = job.run_id
   where job.id = any ($1::uuid[])`
 
@@ -51,6 +51,9 @@ const foundRows = z.array(
       claim: z.string().nullable(),
       payload: z.unknown(),
       leftBytes: z.int().nullable(),
+      emitted: z.int(),
+      cursor: z.unknown(),
+      accepted: z.string().nullable(),
       traceparent: z.string(),
       workflowId: z.string(),
       version: z.int(),

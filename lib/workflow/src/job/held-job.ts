@@ -30,21 +30,31 @@ export type JobOnBelt = {
   seq: number
   claim: string | null
   attempt: number
+  /** How many children it has brought about so far. */
+  emitted: number
   traceparent: string
 }
 
-/** A job as a worker holds it to run it. */
-export type HeldJob = JobOnBelt & { payload: unknown; step: StepOfRun }
+/**
+ * A job as a worker holds it to run it. `cursor` is where its function goes on, null at the beginning; with `accepted`
+ * its function is done, and the children that it wrote under that claim are to be accepted.
+ */
+export type HeldJob = JobOnBelt & { payload: unknown; cursor: unknown; accepted: string | null; step: StepOfRun }
 
 /**
  * How an attempt at a job ended, or that there is none because its run is being cancelled. A requeued job gets a new
- * message after `delayMs` milliseconds.
+ * message after `delayMs` milliseconds; one that is continued gave its items up to `cursor`, and goes on in a new delivery.
  */
 export type Ending =
   | { kind: 'succeeded'; placed: Placed }
   | { kind: 'failed'; error: JobError }
   | { kind: 'cancelled' }
   | { kind: 'requeued'; attempt: number; delayMs: number; error: JobError | null }
+  | { kind: 'continued'; placed: Placed; cursor: unknown }
+
+/** What of an attempt's end becomes jobs or is kept. */
+export const placedOf = (ending: Ending): Placed | null =>
+  ending.kind === 'succeeded' || ending.kind === 'continued' ? ending.placed : null
 
 /** An attempt that ended but is not written yet. `place` is the attempt's in its trace: what its children link to. */
 export type FinishedJob = { job: JobOnBelt; ending: Ending; elapsedMs: number; place?: SpanContext }

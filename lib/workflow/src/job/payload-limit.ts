@@ -37,6 +37,17 @@ export const limitPlaced = (placed: Placed, step: string, most: number): void =>
 }
 
 /**
+ * Refuses an item that has more bytes than `most`, and gives how many it has; `name` says which it is.
+ *
+ * @throws WorkflowError `payload_too_large`, or `output_rejected` for what is no JSON.
+ */
+export const limitItem = (name: string, item: unknown, most: number): number => {
+  const bytes = jsonBytes(item)
+  if (bytes > most) throw tooLarge(name, bytes, most, passOn)
+  return bytes
+}
+
+/**
  * Refuses a payload that comes from outside and has more bytes than `most`; `what` names it.
  *
  * @throws WorkflowError `payload_too_large`.

@@ -34,3 +34,16 @@ export const placeResult = ({ name, outputType, next }: Outlet, result: unknown,
   if (outputType === 'single') return { kind: 'whole', result: result ?? null, next }
   return { kind: 'input', next }
 }
+
+/** How many jobs of the next step a placed result becomes. */
+export const childrenIn = (placed: Placed): number => {
+  switch (placed.kind) {
+    case 'items':
+      return placed.items.length
+    case 'whole':
+    case 'input':
+      return 1
+    case 'output':
+      return 0
+  }
+}

@@ -12,9 +12,16 @@ import { gatherMoves, moveCounters } from './unit/move-counters.ts'
 
 /**
  * What became of a job that was to be sent again. Only one that failed can be, none of a run that is cancelled, and none
- * of a CronJob, which has no queue: another run is what is meant then.
+ * of a CronJob, which has no queue: another run is what is meant then. One that has given items goes on behind them, so
+ * it takes no other payload.
  */
-export type SentAgain = 'sent' | 'job unknown' | 'job not failed' | 'job of a tick' | 'run cancelled'
+export type SentAgain =
+  | 'sent'
+  | 'job unknown'
+  | 'job not failed'
+  | 'job of a tick'
+  | 'run cancelled'
+  | 'job has given items'
 
 /**
  * Sends a failed job again, with another payload if one is given: all its tries are before it, and a run that had ended
@@ -46,6 +53,7 @@ const stage = async (
   if (run === undefined) return 'job unknown'
   if (run.functionName === cronJobFunctionName) return 'job of a tick'
   if (isCancelled(run.status)) return 'run cancelled'
+  if (run.hasGiven && 'payload' in change) return 'job has given items'
   const values = [jobId, 'payload' in change, JSON.stringify(change.payload ?? null), statusesBefore('sendAgain')]
   const job = jobRows.parse((await tx.query(stageSql, values)).rows)[0]
   if (job === undefined) return 'job not failed'
@@ -60,7 +68,7 @@ const stage = async (
 const isCancelled = (status: RunStatus): boolean => status === 'cancelling' || status === 'cancelled'
 
 const lockRunSql = `
-  select run.status, step.function_name as "functionName"
+  select run.status, step.function_name as "functionName", job.emitted > 0 or job.accepted is not null as "hasGiven"
   from workflow_job job
   join workflow_run run on run.id = job.run_id
   join workflow_step step on step.id = job.step_id and step.version = run.version
@@ -76,5 +84,5 @@ const stageSql = `
   where id = $1 and status = any ($4)
   returning run_id as "runId", step_id as "stepId"`
 
-const runRows = z.array(z.object({ status: z.enum(runStatuses), functionName: z.string() }))
+const runRows = z.array(z.object({ status: z.enum(runStatuses), functionName: z.string(), hasGiven: z.boolean() }))
 const jobRows = z.array(z.object({ runId: z.string(), stepId: z.string() }))

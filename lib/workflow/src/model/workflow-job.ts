@@ -20,6 +20,12 @@ export const WorkflowJob = defineEntity({
     seq: p.integer().default(1),
     /** Tries that have ended. */
     attempt: p.integer().default(0),
+    /** How many children it has brought about so far. */
+    emitted: p.integer().default(0),
+    /** Where its function goes on after its last page. */
+    cursor: p.json<unknown>().nullable(),
+    /** The claim of the hidden children that are being accepted, when its function is done. */
+    accepted: p.uuid().nullable(),
     /** How often a person sent it again. */
     revision: p.integer().default(0),
     /** Who may write it: null for the first delivery of a short job, else the token of the delivery that took it over. */

@@ -78,14 +78,18 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun &
   const first = { runId: run.id, stepId: step.id, parentId: null, itemIndex: null, payload: start.payload }
   const { created: root, ...job } = newJob(first, step.functionName)
   // JSON's null is SQL's.
-  em.create(WorkflowJob, { ...job, payload: job.payload ?? null, output: null, status: 'queued' }, { persist: true })
+  em.create(
+    WorkflowJob,
+    { ...job, payload: job.payload ?? null, output: null, cursor: null, status: 'queued' },
+    { persist: true },
+  )
   await em.flush()
   if (step.functionName !== cronJobFunctionName) {
     await enqueue(em, jobMessage(step.functionName, { ...job, seq: 1 }), { lane: start.lane })
     return { ...opened, spans: [root] }
   }
   const ending = produce(step, start.payload)
-  const produced = { ...job, functionName: step.functionName, seq: 1, claim: null, attempt: 0 }
+  const produced = { ...job, functionName: step.functionName, seq: 1, claim: null, attempt: 0, emitted: 0 }
   // Nobody processes it: what its children come from is its beginning.
   const ends = [{ job: produced, ending, elapsedMs: 0, place: root.spanContext() }]
   const { created } = await writeUnit(em, { ends }, start)

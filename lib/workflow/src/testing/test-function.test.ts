@@ -1,8 +1,13 @@
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import type { Log } from '@esteira/service'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
+import { listOrders } from '../../test/examples/list-orders.ts'
 import { defineFunction, type FunctionContext } from '../function/define-function.ts'
 import { fail, retry, snooze } from '../function/outcome.ts'
+import { page } from '../function/page.ts'
 import { testFunction } from './test-function.ts'
 
 type Config = { greeting: string; token?: string | undefined }
@@ -24,6 +29,41 @@ test('gives what the next step would get, with the expressions of the config eva
     output: { text: 'Dear Ana', at: '1970-01-01T00:00:00.000Z' },
   })
   expect(await testFunction(greet, { config, payload: { name: 'Ana' }, outputType: null })).toEqual({ kind: 'nothing' })
+})
+
+test('gives the items of all pages, and of emit, and begins behind a cursor', async () => {
+  const pages = defineFunction({
+    name: 'Pages.give',
+    config: z.strictObject({}),
+    cursor: z.int(),
+    run: async function* ({ cursor, emit }) {
+      await emit([cursor ?? 0], 1)
+      yield page(['a', 'b'], 2)
+    },
+  })
+  expect(await testFunction(pages, { outputType: 'multiple' })).toEqual({ kind: 'items', items: [0, 'a', 'b'] })
+  expect(await testFunction(pages, { outputType: 'single', cursor: 7 })).toEqual({
+    kind: 'output',
+    output: [7, 'a', 'b'],
+  })
+  await expect(testFunction(pages, { cursor: 'seven' })).rejects.toMatchObject({ code: 'cursor_invalid', final: true })
+})
+
+test('the README shows a function that reads on behind its cursor, and it works', async () => {
+  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+  const example = await readFile(new URL('../../test/examples/list-orders.ts', import.meta.url), 'utf8')
+  expect(readme).toContain(`\`\`\`ts\n// list-orders.ts\n${example}\`\`\``)
+  const pages: Record<string, unknown[]> = { 1: [{ id: 'a' }, { id: 'b' }], 2: [{ id: 'c' }] }
+  const shop = createServer(({ url = '' }, answer) => {
+    answer.end(JSON.stringify(pages[new URL(url, 'http://shop').searchParams.get('page') ?? ''] ?? []))
+  })
+  await once(shop.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(() => void shop.close())
+  const address = shop.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const job = { config: { url: `http://127.0.0.1:${port}` }, outputType: 'multiple' } as const
+  expect(await testFunction(listOrders, job)).toEqual({ kind: 'items', items: [{ id: 'a' }, { id: 'b' }, { id: 'c' }] })
+  expect(await testFunction(listOrders, { ...job, cursor: 2 })).toEqual({ kind: 'items', items: [{ id: 'c' }] })
 })
 
 test('gives the items of an array and of an async iterable', async () => {

@@ -23,6 +23,8 @@ export type TrialJob = {
   /** Whether another step comes after this one; so it is unless given. */
   hasNext?: boolean
   attempt?: number
+  /** Where a function that can go on begins; at the beginning unless given. */
+  cursor?: unknown
   signal?: AbortSignal
   log?: Log
   /** For a function with a unit of work of its own: in a transaction of the test, which decides what becomes of it. */
@@ -56,6 +58,7 @@ export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promis
     run: { id: 'run', workflowId: 'workflow' },
     job: { id: 'job' },
     attempt,
+    cursor: job.cursor ?? null,
     signal: job.signal ?? new AbortController().signal,
     log,
     em: job.em,

@@ -8,7 +8,7 @@ import { attemptJob } from './attempt.ts'
 
 const silent = () => undefined
 
-const job: HeldJob = { ...aJob, payload: null, step: aStep }
+const job: HeldJob = { ...aJob, payload: null, cursor: null, accepted: null, step: aStep }
 
 /** A function that never ends by itself, and how often it was called. */
 const endless = () => {

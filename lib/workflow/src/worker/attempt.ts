@@ -14,6 +14,8 @@ import type { JobError } from '../model/workflow-job.ts'
 import { hideSecrets, type HiddenSecrets } from '../secrets/hide-secrets.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { blameFor } from './blame.ts'
+import { isCancel } from './hold.ts'
+import type { JobStream } from './stream/job-stream.ts'
 
 /** What an attempt needs beside the job. `lost` is aborted when the job is no longer this worker's, or cancelled. */
 export type AttemptMeans = {
@@ -25,6 +27,8 @@ export type AttemptMeans = {
   random: () => number
   /** For a function with a unit of work of its own. */
   em?: EntityManager
+  /** For a step whose items go on one by one. */
+  stream?: JobStream | undefined
   /** Told of a function that runs on when its attempt is over. */
   onRunsOn: (running: Promise<unknown>) => void
   /** What each value of a result may have as JSON. */
@@ -38,16 +42,38 @@ export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<End
   const errorOf: ErrorOf = (code, message) => jobError(hidden.inText(code), hidden.inText(message))
   try {
     const result = await callInTime(job, means, hidden)
-    if (isOutcome(result)) return endingOf(result, job, means, errorOf)
+    if (isOutcome(result)) {
+      await means.stream?.keep()
+      return endingOf(result, means.stream?.job() ?? job, means, errorOf)
+    }
     const placed = placeResult(job.step, result)
     limitPlaced(placed, job.step.name, means.maxPayloadBytes)
     return { kind: 'succeeded', placed }
-  } catch (error) {
+  } catch (thrown) {
     if (isCancel(means.lost)) return { kind: 'cancelled' }
+    const stopped = await endStream(means.stream, thrown)
+    if ('ending' in stopped) return stopped.ending
+    const { error } = stopped
     if (means.em !== undefined && blameFor(error) === 'job') return { kind: 'failed', error: refusalOf(error, errorOf) }
     const failure = errorOf(codeOf(error), reasonOf(error))
-    return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(job, means, failure)
+    return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(means.stream?.job() ?? job, means, failure)
   }
+}
+
+/** What an error means for a job that gives its items one after the other: another end than a failure, or which error. */
+const endStream = async (
+  stream: JobStream | undefined,
+  error: unknown,
+): Promise<{ ending: Ending } | { error: unknown }> => {
+  if (stream === undefined) return { error }
+  try {
+    if (error === stream.continues.reason) return { ending: await stream.continuation() }
+    await stream.keep()
+  } catch (kept) {
+    return { error: kept }
+  }
+  // Its time was up, or it threw, when all its items were there: the function is not needed again.
+  return stream.isSealed() ? { ending: stream.allGiven } : { error }
 }
 
 /** Makes the error that is kept on the job. */
@@ -55,7 +81,7 @@ type ErrorOf = (code: string, message: string) => JobError
 
 const callInTime = async (
   job: HeldJob,
-  { fn, config, log, lost, em, onRunsOn }: AttemptMeans,
+  { fn, config, log, lost, em, stream, onRunsOn }: AttemptMeans,
   hidden: HiddenSecrets,
 ): Promise<unknown> => {
   const step = {
@@ -70,7 +96,7 @@ const callInTime = async (
     const message = `the function did not end within ${timeoutMs} ms`
     timedOut.abort(new WorkflowError('timed_out', message, { final: false }))
   }, timeoutMs)
-  const signal = AbortSignal.any([timedOut.signal, lost])
+  const signal = AbortSignal.any([timedOut.signal, lost, ...(stream === undefined ? [] : [stream.continues])])
   let running: Promise<unknown> | null = null
   try {
     signal.throwIfAborted()
@@ -80,9 +106,11 @@ const callInTime = async (
       run: { id: job.runId, workflowId: job.step.workflowId },
       job: { id: job.id },
       attempt: job.attempt + 1,
+      cursor: stream === undefined ? null : job.cursor,
       signal,
       log,
       em,
+      openSink: stream?.openSink,
     })
     // A function that ignores its signal still cannot hold the attempt open.
     return await Promise.race([running, rejection(signal)])
@@ -122,10 +150,6 @@ const retryOrFail = (job: HeldJob, { fn, random }: AttemptMeans, error: JobError
   const delayMs = retryDelayMs(policy, attempt, random)
   return delayMs === null ? { kind: 'failed', error } : { kind: 'requeued', attempt, delayMs, error }
 }
-
-/** Whatever the function makes of its signal, an attempt that was cut short by a cancel did not fail. */
-const isCancel = ({ aborted, reason }: AbortSignal): boolean =>
-  aborted && reason instanceof WorkflowError && reason.code === 'cancelled'
 
 /** What a function wrote will not be taken the next time either. Only the first line: the others have values in them. */
 const refusalOf = (error: unknown, errorOf: ErrorOf): JobError =>

@@ -19,6 +19,7 @@ const ownTables = new Set([
   'workflow_run',
   'workflow_run_step',
   'workflow_waiting',
+  'workflow_hidden_page',
   'outbox_message',
   'outbox_scheduled',
 ])

@@ -2,7 +2,7 @@ import { unstorableText } from '@esteira/outbox/unstorable-text'
 import { reasonOf } from '@esteira/service'
 import { databaseErrorOf } from '../database/is-transient.ts'
 import { WorkflowError } from '../errors.ts'
-import type { Ending, FinishedJob } from '../job/held-job.ts'
+import { type Ending, type FinishedJob, placedOf } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import type { Placed } from '../job/place-result.ts'
 import { blameFor } from './blame.ts'
@@ -93,14 +93,16 @@ export const rejected = (finished: FinishedJob, error: unknown): FinishedJob => 
   ending: { kind: 'failed', error: jobError('output_rejected', reasonToReject(finished, error)) },
 })
 
-const reasonToReject = (finished: FinishedJob, error: unknown): string =>
+/** Why it would not, for people. */
+export const reasonToReject = (finished: FinishedJob, error: unknown): string =>
   error instanceof WorkflowError ? error.message : `the result cannot be stored: ${whyRejected(finished, error)}`
 
 /** Of many items Postgres does not say which it means, and a place is told in place of the text. */
 const whyRejected = ({ ending }: FinishedJob, error: unknown): string => {
-  if (databaseErrorOf(error) === null || ending.kind !== 'succeeded') return reasonOf(error)
+  const placed = placedOf(ending)
+  if (databaseErrorOf(error) === null || placed === null) return reasonOf(error)
   // What was refused has been JSON before.
-  const place = unstorableText(JSON.parse(JSON.stringify(resultOf(ending.placed))))
+  const place = unstorableText(JSON.parse(JSON.stringify(resultOf(placed))))
   if (place === null) return reasonOf(error)
   return `its text${place && ` at ${place}`} has a NUL character or half of a surrogate pair`
 }

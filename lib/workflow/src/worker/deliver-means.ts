@@ -4,7 +4,7 @@ import { endSession } from '../database/end-session.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
 import { type Claim, claimJobs } from '../job/claim-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
-import type { FinishedJob, JobOnBelt } from '../job/held-job.ts'
+import { type FinishedJob, type JobOnBelt, placedOf } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
 import { readPayloads } from '../job/read-payloads.ts'
 import { writeUnit, type Written } from '../job/unit/write-unit.ts'
@@ -22,6 +22,8 @@ import { gather, gatherApart, type GatherOptions } from './gather.ts'
 import { createOwnUnits } from './own-units.ts'
 import { groupsAtOnce, ownPoolSize, type Pools } from './pools.ts'
 import { createSettling } from './settle-hints.ts'
+import { defaultContinueMs, defaultPageItems } from './stream/limits.ts'
+import { createPageWrites } from './stream/page-writes.ts'
 import type { WorkerOptions } from './worker-options.ts'
 
 /** A group is one statement: large enough to be cheap, small enough that a failing one is split soon. */
@@ -41,7 +43,10 @@ const functionOf = ({ job }: { job: JobOnBelt }): string => job.functionName
 const commitGroups: GatherOptions<FinishedJob> = {
   most: groupSize,
   mostBytes: groupBytes,
-  bytesOf: ({ ending }) => (ending.kind === 'succeeded' ? placedBytes(ending.placed) : 0),
+  bytesOf: ({ ending }) => {
+    const placed = placedOf(ending)
+    return placed === null ? 0 : placedBytes(placed)
+  },
   atOnce: groupsAtOnce,
   // A job whose message came twice: the later end waits here, not for a lock in Postgres.
   keyOf: ({ job }) => job.id,
@@ -61,6 +66,8 @@ export const deliverMeans = (
     maxPayloadBytes = defaultMaxPayloadBytes,
     observe,
     window = defaultWindow,
+    pageItems = defaultPageItems,
+    continueMs = defaultContinueMs,
   }: WorkerOptions,
   stopped: AbortSignal,
 ): { means: DeliverMeans; settled: () => Promise<void> } => {
@@ -83,7 +90,7 @@ export const deliverMeans = (
     settle: (runIds) => untilDone(() => settle(orm.em.fork(), runIds, { lane, window })),
     observe,
   })
-  const onWritten = ({ created, toSettle }: Written): void => {
+  const onWritten = ({ created, toSettle }: Omit<Written, 'won'>): void => {
     for (const span of created) span.end()
     settling.hint(toSettle)
   }
@@ -102,6 +109,8 @@ export const deliverMeans = (
     untilDone,
     random: Math.random,
     maxPayloadBytes,
+    pageItems,
+    continueMs,
     stopped,
     stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),
     configOf: configCache(),
@@ -125,6 +134,7 @@ export const deliverMeans = (
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),
       onWritten,
     }),
+    pages: createPageWrites({ orm, by: { worker, lane, window }, atOnce: groupsAtOnce, untilDone, onWritten }),
     claim: gatherApart(functionOf, claimGroups, async (claims) => {
       const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
       return claims.map((claim) => taken.has(claim))

@@ -14,9 +14,12 @@ import type { Beats } from './beats.ts'
 import type { Brought } from './bring-payload.ts'
 import type { Fate } from './commit-group.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
-import { holdJob } from './hold.ts'
+import { type Hold, holdJob } from './hold.ts'
 import { type DeliveryFacts, load, type Taken } from './load.ts'
 import type { OwnUnits } from './own-units.ts'
+import { type JobStream, openJobStream } from './stream/job-stream.ts'
+import { ageMs, continueMsOf, mostBytes } from './stream/limits.ts'
+import type { PageWrites } from './stream/page-writes.ts'
 
 /** What delivering needs; each call that touches the database goes on trying until it answers. */
 export type DeliverMeans = {
@@ -41,10 +44,16 @@ export type DeliverMeans = {
   claim: (claim: { job: JobOnBelt; next: string }) => Promise<boolean>
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
+  /** Writes items of jobs that give very many, before their end. */
+  pages: PageWrites
   untilDone: <T>(work: () => Promise<T>) => Promise<T>
   random: () => number
   /** What each value of a result may have as JSON. */
   maxPayloadBytes: number
+  /** How many items a page has at most. */
+  pageItems: number
+  /** A job whose pages have a cursor goes on in a new delivery after this, milliseconds. */
+  continueMs: number
   /** Aborted when the worker has stopped: what still runs then has gone back to the queue. */
   stopped: AbortSignal
 }
@@ -99,14 +108,37 @@ const run = async (
   place: SpanContext,
 ): Promise<Delivered> => {
   const hold = holdJob(job, means)
-  if (isTakeover && !(await hold.take())) return lostTo(delivery, means)
+  // One whose function is done only has its items accepted; its claim tells those that go on with that from each other.
+  const isHeldFirst = isTakeover || job.accepted !== null
+  if (isHeldFirst && !(await hold.take())) return lostTo(delivery, means)
   const begun = performance.now()
   const log = logOfJob(means.log, place)
-  const ending = await hold.during((lost) =>
-    attemptJob(job, { ...means, fn, config: configOf(job, fn, means), log, lost }),
-  )
+  const stream = streamOf(fn, hold, means, place)
+  const ending = await hold.during(async (lost) => {
+    const attempted = stream?.isSealed()
+      ? stream.allGiven
+      : await attemptJob(job, { ...means, fn, config: configOf(job, fn, means), log, lost, stream })
+    return stream?.isSealed() && attempted.kind === 'succeeded' ? stream.accept(lost) : attempted
+  })
+  stream?.throwFault()
   if (!(await hold.isOurs())) return lostTo(delivery, means)
   return finish({ job: hold.job(), ending, elapsedMs: performance.now() - begun, place }, delivery, means)
+}
+
+/** What takes the items of a step that has one job for each. */
+const streamOf = (fn: StepFunction, hold: Hold, means: DeliverMeans, place: SpanContext): JobStream | undefined => {
+  const { step } = hold.job()
+  if (step.outputType !== 'multiple' || step.next === null) return undefined
+  return openJobStream({
+    hold,
+    next: step.next,
+    isResumable: fn.isResumable,
+    writes: means.pages,
+    limits: { mostItems: means.pageItems, mostBytes, mostItemBytes: means.maxPayloadBytes },
+    ageMs,
+    continueMs: continueMsOf(means.continueMs, timeoutOf(fn, step)),
+    place,
+  })
 }
 
 /** Nothing has to be taken over: the lock on the job keeps everybody else out, and is gone with its holder. */

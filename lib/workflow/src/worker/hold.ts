@@ -14,6 +14,10 @@ export type Hold = {
    * when the job is ours no more, and when its run is cancelled.
    */
   during: <T>(attempt: (lost: AbortSignal) => Promise<T>) => Promise<T>
+  /** Keeps in mind what a page has changed of the job. */
+  changed: (by: { emitted?: number; attempt?: number; accepted?: string | null }) => void
+  /** Gives the job up: a write of ours found that it is another's, or over. Aborts the attempt. */
+  lose: () => void
   /**
    * Whether the job is still ours, so that the commit compares with the claim that it has.
    *
@@ -49,6 +53,13 @@ export const holdJob = (
   return {
     job: () => job,
     take: claim,
+    changed: (by) => {
+      job = { ...job, ...by }
+    },
+    lose: () => {
+      standing = 'lost'
+      lost.abort(takenOver())
+    },
     isOurs: async () => (standing === 'unsure' ? claim() : standing === 'ours'),
     during: async (attempt) => {
       const endBeats = means.beats.add({
@@ -77,4 +88,9 @@ export const holdJob = (
   }
 }
 
-const takenOver = () => new WorkflowError('attempt_failed', 'another worker has taken the job over', { final: false })
+export const takenOver = (): WorkflowError =>
+  new WorkflowError('attempt_failed', 'another worker has taken the job over', { final: false })
+
+/** Whatever the function makes of its signal, an attempt that was cut short by a cancel did not fail. */
+export const isCancel = ({ aborted, reason }: AbortSignal): boolean =>
+  aborted && reason instanceof WorkflowError && reason.code === 'cancelled'

@@ -18,6 +18,9 @@ const found: FoundJob = {
   attempt: 1,
   claim: null,
   payload: undefined,
+  emitted: 0,
+  cursor: null,
+  accepted: null,
   traceparent: 'trace',
   workflowId: 'workflow',
   version: 3,
@@ -33,7 +36,7 @@ const onBelt = { ...aJob, seq: 2, attempt: 1 }
 test('a first delivery of a waiting job is to be run as it is', () => {
   expect(readDelivery(found, step, delivery, fn)).toEqual({
     kind: 'run',
-    job: { ...onBelt, payload: null, step },
+    job: { ...onBelt, payload: null, cursor: null, accepted: null, step },
     isTakeover: false,
   })
 })

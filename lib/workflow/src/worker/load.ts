@@ -48,7 +48,7 @@ export const readDelivery = (
   }
   return {
     kind: 'run',
-    job: { ...job, payload: found.payload ?? null, step },
+    job: { ...job, payload: found.payload ?? null, cursor: found.cursor ?? null, accepted: found.accepted, step },
     // Whoever had the message, or the job, before may still be at work.
     isTakeover: delivery.redelivered || found.status === 'running',
   }
@@ -64,12 +64,13 @@ export const reasonToDrop = (found: FoundJob | undefined, seq: number): DropReas
   return null
 }
 
-const onBelt = ({ id, runId, stepId, seq, claim, attempt, traceparent }: FoundJob) => ({
+const onBelt = ({ id, runId, stepId, seq, claim, attempt, emitted, traceparent }: FoundJob) => ({
   id,
   runId,
   stepId,
   seq,
   claim,
   attempt,
+  emitted,
   traceparent,
 })

@@ -12,11 +12,11 @@ export type Pools = {
   close: () => Promise<void>
 }
 
-/** Groups of a function that commit, or claim, at once: while one waits for a lock or a slow disk, the next may pass. */
+/** Groups of a function that commit, or claim, or pages, at once: while one waits for a lock or a slow disk, the next may pass. */
 export const groupsAtOnce = 2
 
-/** A function may have its commits and its claims under way; all together load jobs, read steps and settle runs. */
-const poolSizeFor = (functions: number): number => 3 + 2 * groupsAtOnce * functions
+/** A function may have its commits, claims and pages under way; all together load jobs, read steps and settle runs. */
+const poolSizeFor = (functions: number): number => 3 + 3 * groupsAtOnce * functions
 
 /** Units of work of their own at a time. */
 export const ownPoolSize = 8

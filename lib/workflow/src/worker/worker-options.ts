@@ -25,6 +25,10 @@ export type WorkerOptions = {
   window?: number
   /** What each value of a result may have as JSON, 1 MiB unless given: a job that gives more ends `failed`. */
   maxPayloadBytes?: number
+  /** How many items are written at once of a job that gives very many, 2,000 unless given. */
+  pageItems?: number
+  /** A job whose pages have a cursor goes on in a new delivery after this, milliseconds; 5 minutes unless given. */
+  continueMs?: number
   graceMs: number
   /** What `{ "$secret": "name" }` in a config stands for. */
   secrets: Secrets
@@ -42,7 +46,7 @@ export type WorkerEvent =
   | CommitEvent
   | SettleEvent
   | ProbeAnswerEvent
-  | ({ kind: 'job.written'; ending: 'succeeded' | 'cancelled' } & OfJob)
+  | ({ kind: 'job.written'; ending: 'succeeded' | 'cancelled' | 'continued' } & OfJob)
   | ({ kind: 'job.written'; ending: 'failed' | 'requeued'; error: JobError | null } & OfJob)
   | ({ kind: 'delivery.dropped'; reason: DropReason } & OfJob)
   | { kind: 'delivery.handed-back'; functionName: string; jobId: string; error: unknown }

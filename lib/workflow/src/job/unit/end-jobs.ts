@@ -1,6 +1,7 @@
 import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
-import type { Ending, FinishedJob } from '../held-job.ts'
+import { type Ending, type FinishedJob, placedOf } from '../held-job.ts'
+import { childrenIn } from '../place-result.ts'
 import { type JobEvent, statusesBefore, transitions } from '../transitions.ts'
 import { jsonOf } from './json-of.ts'
 
@@ -27,7 +28,7 @@ const endJobsSql = `
   with finished as (
     select * from jsonb_to_recordset($1::jsonb) as finished(
       place int, id uuid, seq int, claim uuid, "from" jsonb, status text, next_seq int, attempt int,
-      output jsonb, error jsonb, delay_ms float8, elapsed_ms float8)
+      children int, cursor jsonb, output jsonb, error jsonb, delay_ms float8, elapsed_ms float8)
   ), held as (
     select finished.place from workflow_job job join finished using (id)
     where job.seq = finished.seq
@@ -42,6 +43,8 @@ const endJobsSql = `
     attempt = finished.attempt,
     claim = null,
     beat_at = null,
+    emitted = job.emitted + finished.children,
+    cursor = coalesce(finished.cursor, job.cursor),
     output = finished.output,
     error = finished.error,
     worker = $2,
@@ -57,6 +60,7 @@ const endedRows = z.array(z.object({ place: z.int() }))
 
 const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
   const event = events[ending.kind]
+  const placed = placedOf(ending)
   return {
     place,
     id: job.id,
@@ -64,8 +68,10 @@ const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
     claim: job.claim,
     from: statusesBefore(event),
     status: transitions.running[event],
-    next_seq: ending.kind === 'requeued' ? job.seq + 1 : job.seq,
+    next_seq: event === 'requeue' ? job.seq + 1 : job.seq,
     attempt: attemptAfter(job.attempt, ending),
+    children: placed === null ? 0 : childrenIn(placed),
+    cursor: ending.kind === 'continued' ? ending.cursor : null,
     output: ending.kind === 'succeeded' && ending.placed.kind === 'output' ? ending.placed.output : null,
     error: 'error' in ending ? ending.error : null,
     delay_ms: ending.kind === 'requeued' ? ending.delayMs : null,
@@ -74,11 +80,13 @@ const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
   }
 }
 
-/** Tries that have ended: one that was cut short by a cancel burns none. */
+/** Tries that have ended: one that was cut short by a cancel burns none, and after what a page committed all are there. */
 const attemptAfter = (before: number, ending: Ending): number => {
   switch (ending.kind) {
     case 'requeued':
       return ending.attempt
+    case 'continued':
+      return 0
     case 'cancelled':
       return before
     default:
@@ -90,5 +98,6 @@ const events = {
   succeeded: 'succeed',
   failed: 'fail',
   requeued: 'requeue',
+  continued: 'requeue',
   cancelled: 'cancel',
 } as const satisfies Record<Ending['kind'], JobEvent>

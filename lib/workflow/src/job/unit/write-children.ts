@@ -1,17 +1,20 @@
 import type { Queryable } from '@esteira/outbox'
 import type { Root } from '../../trace/begin-trace.ts'
-import type { FinishedJob } from '../held-job.ts'
+import { type FinishedJob, placedOf } from '../held-job.ts'
 import { type NewJob, newJob } from '../new-job.ts'
+import type { JobStatus } from '../transitions.ts'
 import { jsonOf } from './json-of.ts'
-import type { PlacedChild } from './place-children.ts'
 
 /** A job that another one's end brings about, and whose queue it goes into; `inherits`: with its parent's payload. */
 export type Child = NewJob & Root & { functionName: string; inherits: boolean }
 
-/** The children of an attempt that ended: one an item, one with the whole result or the input, or none. */
+/**
+ * The children of an attempt that ended: one an item, after those of its pages; one with the whole result or the input;
+ * or none.
+ */
 export const childrenOf = ({ job, ending, place }: FinishedJob): Child[] => {
-  if (ending.kind !== 'succeeded' || ending.placed.kind === 'output') return []
-  const { placed } = ending
+  const placed = placedOf(ending)
+  if (placed === null || placed.kind === 'output') return []
   const { id: stepId, functionName } = placed.next
   const child = (payload: unknown, itemIndex: number): Child => ({
     ...newJob({ runId: job.runId, stepId, parentId: job.id, itemIndex, payload }, functionName, place),
@@ -21,7 +24,7 @@ export const childrenOf = ({ job, ending, place }: FinishedJob): Child[] => {
   switch (placed.kind) {
     case 'items':
       // A list may have holes, and each of them is an item.
-      return Array.from(placed.items, child)
+      return Array.from(placed.items, (item, index) => child(item, job.emitted + index))
     case 'whole':
       return [child(placed.result, 0)]
     case 'input':
@@ -29,13 +32,15 @@ export const childrenOf = ({ job, ending, place }: FinishedJob): Child[] => {
   }
 }
 
+type WrittenChild = Child & { status: JobStatus }
+
 /** Writes jobs at the places that they were given, all in one statement. JSON's null is SQL's. */
-export const insertChildren = async (tx: Queryable, children: readonly PlacedChild[]): Promise<void> => {
+export const insertChildren = async (tx: Queryable, children: readonly WrittenChild[]): Promise<void> => {
   if (children.length === 0) return
   await tx.query(insertChildrenSql, [jsonOf(children.map(rowOf))])
 }
 
-const rowOf = ({ id, runId, stepId, parentId, itemIndex, status, payload, traceparent, inherits }: PlacedChild) => ({
+const rowOf = ({ id, runId, stepId, parentId, itemIndex, status, payload, traceparent, inherits }: WrittenChild) => ({
   id,
   run_id: runId,
   step_id: stepId,

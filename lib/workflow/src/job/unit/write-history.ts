@@ -40,7 +40,8 @@ const writeHistorySql = `
 
 const attemptRows = ({ job, ending, elapsedMs }: FinishedJob) => {
   // What is cancelled without having been begun was no attempt.
-  if (ending.kind === 'succeeded' || (ending.kind === 'cancelled' && elapsedMs === 0)) return []
+  if (ending.kind === 'succeeded' || ending.kind === 'continued') return []
+  if (ending.kind === 'cancelled' && elapsedMs === 0) return []
   return [
     {
       job_id: job.id,
@@ -53,7 +54,7 @@ const attemptRows = ({ job, ending, elapsedMs }: FinishedJob) => {
   ]
 }
 
-type Unsuccessful = Exclude<FinishedJob['ending'], { kind: 'succeeded' }>
+type Unsuccessful = Exclude<FinishedJob['ending'], { kind: 'succeeded' | 'continued' }>
 
 const outcomeOf = (before: number, ending: Unsuccessful): WorkflowAttempt['outcome'] => {
   if (ending.kind !== 'requeued') return ending.kind

@@ -8,7 +8,7 @@ import { endJobs } from './end-jobs.ts'
 import { type CounterMove, gatherMoves, moveCounters, runsToSettle } from './move-counters.ts'
 import { type PlacedChild, placeChildren } from './place-children.ts'
 import { insertWaiting, stageOverflow } from './stage-jobs.ts'
-import { childrenOf, insertChildren } from './write-children.ts'
+import { type Child, childrenOf, insertChildren } from './write-children.ts'
 import { writeHistory } from './write-history.ts'
 
 /** What is written together: the ends of attempts. */
@@ -33,26 +33,41 @@ export const writeUnit = async (em: EntityManager, { ends }: Unit, by: By): Prom
   const window = by.window ?? defaultWindow
   const won = await endJobs(tx, ends, by.worker)
   await writeHistory(tx, won, by.worker)
-  const children = await placeChildren(tx, [...won].flatMap(childrenOf), window)
+  return { won, ...(await writeBrought(em, won, [...won].flatMap(childrenOf), { ...by, window })) }
+}
+
+/**
+ * Writes what the ends, or a page, of jobs brought about: children, the messages of those and of jobs that come again,
+ * and the counters.
+ */
+export const writeBrought = async (
+  em: EntityManager,
+  won: ReadonlySet<FinishedJob>,
+  brought: readonly Child[],
+  { lane, window }: { lane: number; window: number },
+): Promise<Omit<Written, 'won'>> => {
+  const tx = queryable(em)
+  const children = await placeChildren(tx, brought, window)
   await insertChildren(tx, children)
   await insertWaiting(
     tx,
     children.filter(({ status }) => status === 'staged'),
   )
-  await enqueue(em, messagesOf(won, children), { lane: by.lane })
+  await enqueue(em, messagesOf(won, children), { lane })
   // Last, since every other unit of the same run waits from this statement until the commit.
   const moved = await moveCounters(tx, movesOf(won, children))
   await stageOverflow(tx, moved, children, window)
   // Of a million children that nobody records, a million spans that end for nothing would be kept.
   const created = children.map((child) => child.created).filter((span) => span.isRecording())
-  return { won, toSettle: runsToSettle(moved, window), created }
+  return { toSettle: runsToSettle(moved, window), created }
 }
 
 const messagesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChild[]): OutboxMessage[] => {
   const messages: OutboxMessage[] = []
   for (const { job, ending } of won) {
-    if (ending.kind !== 'requeued') continue
-    messages.push(jobMessage(job.functionName, { ...job, seq: job.seq + 1, delayMs: ending.delayMs }))
+    const next = { ...job, seq: job.seq + 1 }
+    if (ending.kind === 'requeued') messages.push(jobMessage(job.functionName, { ...next, delayMs: ending.delayMs }))
+    if (ending.kind === 'continued') messages.push(jobMessage(job.functionName, next))
   }
   for (const child of children) {
     if (child.status === 'queued') messages.push(jobMessage(child.functionName, { ...child, seq: 1 }))
@@ -65,7 +80,8 @@ const counterOf = { queued: 'belt', staged: 'staged', cancelled: 'cancelled' } a
 const movesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChild[]): CounterMove[] => {
   const moves = gatherMoves()
   for (const { job, ending } of won) {
-    if (ending.kind !== 'requeued') moves.add(job.runId, job.stepId, { belt: -1, [ending.kind]: 1 })
+    if (ending.kind === 'requeued' || ending.kind === 'continued') continue
+    moves.add(job.runId, job.stepId, { belt: -1, [ending.kind]: 1 })
   }
   for (const { runId, stepId, status } of children) {
     moves.add(runId, stepId, { [counterOf[status]]: 1 })

@@ -1,0 +1,67 @@
+import { queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+import { defaultWindow } from '../../run/settle/window.ts'
+import type { HeldJob } from '../held-job.ts'
+import { statusesBefore, transitions } from '../transitions.ts'
+import { gatherMoves, moveCounters, runsToSettle } from '../unit/move-counters.ts'
+import { insertWaiting } from '../unit/stage-jobs.ts'
+
+/** What became of the next page of hidden children: how many it had, or that there is none, or the job is another's. */
+export type Accepted =
+  | { kind: 'accepted'; children: number; toSettle: readonly string[] }
+  | { kind: 'none left' }
+  | { kind: 'lost' }
+
+/**
+ * Stages the next page of the hidden children of a job whose function is done, in the transaction that the entity
+ * manager is in, with the counters and how many children the job has.
+ *
+ * Locks: the job, by compare-and-set; its hidden children, which nobody else touches; and the counters last.
+ */
+export const acceptPage = async (
+  em: EntityManager,
+  { id, seq, claim, runId, accepted }: HeldJob,
+  { window = defaultWindow }: { window?: number },
+): Promise<Accepted> => {
+  const tx = queryable(em)
+  const [page] = pageRows.parse((await tx.query(nextPageSql, [id, accepted])).rows)
+  if (page === undefined) return { kind: 'none left' }
+  const children = page.jobIds.length
+  const values = [id, seq, claim, page.firstItem, children, statusesBefore('start')]
+  if ((await tx.query(moveSql, values)).rows.length === 0) return { kind: 'lost' }
+  await tx.query(`delete from workflow_hidden_page where parent_id = $1 and claim = $2 and first_item = $3`, [
+    id,
+    accepted,
+    page.firstItem,
+  ])
+  const staged = await tx.query(stageSql, [page.jobIds, transitions.hidden.accept, statusesBefore('accept')])
+  const rows = childRows.parse(staged.rows)
+  if (rows.length !== children) throw new Error(`of ${children} hidden children of job ${id} ${rows.length} are there`)
+  await insertWaiting(
+    tx,
+    rows.map((row) => ({ ...row, runId })),
+  )
+  const moves = gatherMoves()
+  for (const { stepId } of rows) moves.add(runId, stepId, { staged: 1 })
+  const moved = await moveCounters(tx, moves.all())
+  return { kind: 'accepted', children, toSettle: runsToSettle(moved, window) }
+}
+
+const nextPageSql = `
+  select first_item as "firstItem", job_ids as "jobIds" from workflow_hidden_page
+  where parent_id = $1 and claim = $2
+  order by first_item
+  limit 1`
+
+const moveSql = `
+  update workflow_job set emitted = $4::int + $5::int, attempt = 0, beat_at = now()
+  where id = $1 and seq = $2 and claim = $3 and emitted = $4 and status = any ($6)
+  returning id`
+
+const stageSql = `
+  update workflow_job set status = $2 where id = any ($1::uuid[]) and status = any ($3)
+  returning id, step_id as "stepId"`
+
+const pageRows = z.array(z.object({ firstItem: z.int(), jobIds: z.array(z.string()) }))
+const childRows = z.array(z.object({ id: z.string(), stepId: z.string() }))

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { type Engine } from '../../../test/engine.ts'
+import { useEngine } from '../../../test/use-engine.ts'
+import { claimJobs } from '../claim-jobs.ts'
+import { findJobs } from '../find-jobs.ts'
+import type { HeldJob, NextStep } from '../held-job.ts'
+import { writeUnit } from '../unit/write-unit.ts'
+import { loadSteps } from '../../run/load-steps.ts'
+import { acceptPage } from './accept-page.ts'
+import { dropHiddenPages } from './drop-hidden-pages.ts'
+import { hidePage, sealPages } from './hide-page.ts'
+import { writePage } from './write-page.ts'
+
+let engine: Engine
+
+useEngine((opened) => {
+  engine = opened
+})
+
+/** A job on the belt that a worker has claimed, and writes of its pages as that worker makes them. */
+const claimed = async () => {
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'pages', outputType: 'multiple' },
+    { functionName: 'pages.next', outputType: null },
+  )
+  const run = await engine.begin(workflow, null)
+  const [{ id } = { id: '' }] = await engine.jobs(run)
+  const [step] = await loadSteps(engine.em(), workflow.id, 1)
+  const next: NextStep = { id: workflow.stepIds[1] ?? '', functionName: 'pages.next' }
+  const by = { worker: 'test', lane: engine.laneId, window: 3 }
+
+  const hold = async (): Promise<HeldJob> => {
+    const found = (await findJobs(engine.em(), [id])).get(id)
+    if (found === undefined || step === undefined) throw new Error('there is no job')
+    const job = { ...found, functionName: 'pages', step }
+    const claim = randomUUID()
+    await claimJobs(engine.em(), [{ job, next: claim }], 'test')
+    return { ...job, claim }
+  }
+  const write = async (job: HeldJob, items: unknown[], cursor: unknown) =>
+    (await engine.em().transactional((em) => writePage(em, { job, items, next }, cursor, by))).fate
+  const hide = async (job: HeldJob, items: unknown[], firstItem: number) =>
+    (await engine.em().transactional((em) => hidePage(em, { job, items, next }, firstItem))).fate
+  const seal = (job: HeldJob) => engine.em().transactional((em) => sealPages(em, job))
+  const accept = (job: HeldJob) => engine.em().transactional((em) => acceptPage(em, job, by))
+  const end = async (job: HeldJob) => {
+    const placed = { kind: 'items' as const, items: [], next }
+    const ends = [{ job, ending: { kind: 'succeeded' as const, placed }, elapsedMs: 1 }]
+    await engine.em().transactional((em) => writeUnit(em, { ends }, by))
+    await engine.query(
+      `update workflow_job set status = 'succeeded', finished_at = now(), attempt = 1
+                        where run_id = $1 and finished_at is null`,
+      [run],
+    )
+    await engine.query(`delete from workflow_waiting where run_id = $1`, [run])
+    await engine.query(
+      `update workflow_run_step set succeeded = succeeded + belt + staged, belt = 0, staged = 0
+                        where run_id = $1`,
+      [run],
+    )
+  }
+  const children = async () => (await engine.jobs(run)).filter(({ parentId }) => parentId === id)
+  return { run, hold, write, hide, seal, accept, end, children }
+}
+
+test('a page is there once, however often it is written, and the window holds for its children', async () => {
+  const { hold, write, children, end } = await claimed()
+  const job = await hold()
+  expect(await write(job, ['a', 'b'], 1)).toBe('written')
+  expect(await write(job, ['a', 'b'], 1)).toBe('written')
+  const after = { ...job, emitted: 2 }
+  expect(await write(after, ['c', 'd'], 2)).toBe('written')
+  expect((await children()).map(({ payload, itemIndex, status }) => [payload, itemIndex, status])).toEqual([
+    ['a', 0, 'queued'],
+    ['b', 1, 'queued'],
+    ['c', 2, 'queued'],
+    ['d', 3, 'staged'],
+  ])
+  expect(await engine.untrueCounters()).toEqual([])
+  expect(await engine.unconserved()).toEqual([])
+  await end({ ...job, emitted: 4 })
+})
+
+test('who has lost the claim of a job writes no page of it, hidden or not, and cannot say that all are there', async () => {
+  const { hold, write, hide, seal, children, end } = await claimed()
+  const loser = await hold()
+  const heir = await hold()
+  expect(await write(loser, ['a'], 1)).toBe('lost')
+  expect(await hide(loser, ['a'], 0)).toBe('lost')
+  expect(await seal(loser)).toBe('lost')
+  expect(await children()).toEqual([])
+  // Not even when the heir has written as many items as the loser would have.
+  expect(await write(heir, ['b'], 1)).toBe('written')
+  expect(await write(loser, ['a'], 1)).toBe('lost')
+  expect((await children()).map(({ payload }) => payload)).toEqual(['b'])
+  await end({ ...heir, emitted: 1 })
+})
+
+test('a hidden page is there once, and is accepted once, by whoever holds the job then', async () => {
+  const { hold, hide, seal, accept, children, end } = await claimed()
+  const first = await hold()
+  expect(await hide(first, ['a', 'b'], 0)).toBe('written')
+  expect(await hide(first, ['a', 'b'], 0)).toBe('written')
+  expect(await hide(first, ['c'], 2)).toBe('written')
+  expect(await seal(first)).toBe('written')
+  const second = await hold()
+  expect(second.accepted).toBe(first.claim)
+  expect(await accept({ ...first, accepted: first.claim })).toEqual({ kind: 'lost' })
+  expect(await accept(second)).toMatchObject({ kind: 'accepted', children: 2 })
+  expect(await engine.unconserved()).toEqual([])
+  expect(await accept({ ...second, emitted: 2 })).toMatchObject({ kind: 'accepted', children: 1 })
+  expect(await accept({ ...second, emitted: 3 })).toEqual({ kind: 'none left' })
+  expect((await children()).map(({ payload, itemIndex, status }) => [payload, itemIndex, status])).toEqual([
+    ['a', 0, 'staged'],
+    ['b', 1, 'staged'],
+    ['c', 2, 'staged'],
+  ])
+  expect(await engine.untrueCounters()).toEqual([])
+  await end({ ...second, emitted: 3 })
+})
+
+test('hidden pages are removed when their claim was given up, and only then', async () => {
+  const { hold, hide, seal, accept, children, end } = await claimed()
+  const dead = await hold()
+  await hide(dead, ['dead 1', 'dead 2'], 0)
+  await hide(dead, ['dead 3'], 2)
+  expect(await dropHiddenPages(engine.em())).toBe(0)
+  const alive = await hold()
+  await hide(alive, ['alive'], 0)
+  expect(await dropHiddenPages(engine.em())).toBe(2)
+  expect((await children()).map(({ payload }) => payload)).toEqual(['alive'])
+  await seal(alive)
+  const heir = await hold()
+  expect(await dropHiddenPages(engine.em())).toBe(0)
+  await accept(heir)
+  expect((await children()).map(({ payload, status }) => [payload, status])).toEqual([['alive', 'staged']])
+  await end({ ...heir, emitted: 1 })
+})

@@ -1,0 +1,151 @@
+import { waitFor } from '@esteira/test/support'
+import { INVALID_SPAN_CONTEXT } from '@opentelemetry/api'
+import { expect, test } from 'vitest'
+import { aJob, aStep } from '../../../test/a-job.ts'
+import type { HeldJob } from '../../job/held-job.ts'
+import type { PageOfJob } from '../../job/pages/page-of-job.ts'
+import type { Hold } from '../hold.ts'
+import { openJobStream } from './job-stream.ts'
+import type { PageWrites } from './page-writes.ts'
+
+const next = { id: 'next', functionName: 'Next' }
+
+/** A stream of pages of three items, and what it wrote; each write ends when the gate for it is opened. */
+const setup = ({ isResumable = true, ageMs = 60_000, continueMs = 60_000, gated = false } = {}) => {
+  let job: HeldJob = { ...aJob, payload: null, cursor: null, accepted: null, step: { ...aStep, next } }
+  const gates: (() => void)[] = []
+  const written: { items: unknown[]; emitted: number; cursor?: unknown; firstItem?: number }[] = []
+  const sealed: HeldJob[] = []
+  let isLost = false
+
+  const hold: Hold = {
+    job: () => job,
+    take: async () => {
+      job = { ...job, claim: 'token' }
+      return true
+    },
+    changed: (by) => {
+      job = { ...job, ...by }
+    },
+    lose: () => {
+      isLost = true
+    },
+    isOurs: async () => !isLost,
+    during: (attempt) => attempt(new AbortController().signal),
+  }
+  const keep = async ({ items, job: { emitted } }: PageOfJob, more: { cursor?: unknown; firstItem?: number }) => {
+    if (gated) await new Promise<void>((resolve) => gates.push(resolve))
+    written.push({ items, emitted, ...more })
+    return 'written' as const
+  }
+  const writes: PageWrites = {
+    write: (page, cursor) => keep(page, { cursor }),
+    hide: (page, firstItem) => keep(page, { firstItem }),
+    seal: async () => {
+      sealed.push(job)
+      return 'written'
+    },
+    accept: async () => ({ kind: 'none left' }),
+  }
+  const stream = openJobStream({
+    hold,
+    next,
+    isResumable,
+    writes,
+    limits: { mostItems: 3, mostBytes: 1_000, mostItemBytes: 500 },
+    ageMs,
+    continueMs,
+    place: INVALID_SPAN_CONTEXT,
+  })
+  const sink = stream.openSink(() => {})
+  return { stream, sink, written, sealed, gates, job: () => job, isLost: () => isLost }
+}
+
+test('items that end within the first page are left for the end of the job, and nothing is written or claimed', async () => {
+  const { sink, written, job } = setup({ isResumable: false })
+  expect(sink.take([1, 2], undefined)).toBeNull()
+  expect(await sink.end()).toEqual([1, 2])
+  expect([written, job().claim]).toEqual([[], null])
+})
+
+test('each page is written behind the one before, with the cursor behind its last item', async () => {
+  const { sink, written, job } = setup()
+  for (let item = 0; item < 8; item += 2) await sink.take([item, item + 1], item + 2)
+  expect(await sink.end()).toEqual([])
+  expect(written).toEqual([
+    { items: [0, 1, 2, 3], emitted: 0, cursor: 4 },
+    { items: [4, 5, 6, 7], emitted: 4, cursor: 8 },
+  ])
+  expect(job()).toMatchObject({ claim: 'token', emitted: 8 })
+})
+
+test('without a cursor all pages are written hidden, the last one too, and then it is said that all are there', async () => {
+  const { sink, written, sealed, stream } = setup({ isResumable: false })
+  for (let item = 0; item < 7; item += 1) await sink.take([item], undefined)
+  expect(await sink.end()).toEqual([])
+  expect(written).toEqual([
+    { items: [0, 1, 2], emitted: 0, firstItem: 0 },
+    { items: [3, 4, 5], emitted: 0, firstItem: 3 },
+    { items: [6], emitted: 0, firstItem: 6 },
+  ])
+  expect([sealed.length, stream.isSealed()]).toEqual([1, true])
+})
+
+test('while a page is written one more is gathered, and then whoever gives waits', async () => {
+  const { sink, gates } = setup({ gated: true })
+  await sink.take([1, 2, 3], 3)
+  await waitFor(() => gates.length === 1)
+  const second = sink.take([4, 5, 6], 6)
+  let isThrough = false
+  const through = (async () => {
+    await second
+    isThrough = true
+  })()
+  for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate)
+  expect([isThrough, gates.length]).toEqual([false, 1])
+  gates[0]?.()
+  await through
+})
+
+test('a page that is not full is written when it is old, if it has a cursor', async () => {
+  const resumable = setup({ ageMs: 5 })
+  await resumable.sink.take([1], 1)
+  await waitFor(() => resumable.written.length === 1)
+  const whole = setup({ ageMs: 5, isResumable: false })
+  await whole.sink.take([1], undefined)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(whole.written).toEqual([])
+})
+
+test('what came with a cursor is kept when the attempt ends otherwise, and what came without is not', async () => {
+  const resumable = setup()
+  await resumable.sink.take([1], 1)
+  await resumable.stream.keep()
+  expect(resumable.written).toEqual([{ items: [1], emitted: 0, cursor: 1 }])
+  expect(() => resumable.sink.take([2], 2)).toThrow('the attempt is over')
+  const whole = setup({ isResumable: false })
+  await whole.sink.take([1], undefined)
+  await whole.stream.keep()
+  expect(whole.written).toEqual([])
+})
+
+test('a job that lasts goes on in a new delivery, with what was not written yet and the cursor behind it', async () => {
+  const { sink, stream, written } = setup({ continueMs: 0 })
+  await sink.take([1, 2], 2)
+  expect(stream.continues.aborted).toBe(true)
+  expect(await stream.continuation()).toEqual({
+    kind: 'continued',
+    placed: { kind: 'items', items: [1, 2], next },
+    cursor: 2,
+  })
+  expect(written).toEqual([])
+  const whole = setup({ continueMs: 0, isResumable: false })
+  await whole.sink.take([1], undefined)
+  expect(whole.stream.continues.aborted).toBe(false)
+})
+
+test('an item that is too large is refused by its number among all', async () => {
+  const { sink } = setup()
+  await sink.take([1, 2, 3], 3)
+  expect(() => sink.take([4, 'x'.repeat(600)], 5)).toThrow('step "work": item 5 has 602 bytes as JSON')
+})

@@ -1,0 +1,39 @@
+import { limitItem } from '../../job/payload-limit.ts'
+
+/** Items that are written together, and the cursor behind the last of them if there is one. */
+export type BufferedPage = { items: unknown[]; cursor: unknown }
+
+export type PageLimits = {
+  mostItems: number
+  mostBytes: number
+  /** What one item may have as JSON. */
+  mostItemBytes: number
+}
+
+/** Gathers items until they make a page. */
+export const createPageBuffer = (step: string, { mostItems, mostBytes, mostItemBytes }: PageLimits) => {
+  let page: BufferedPage = { items: [], cursor: undefined }
+  let bytes = 0
+  let before = 0
+  return {
+    /** @throws WorkflowError `payload_too_large` or `output_rejected`, naming the item by its number. */
+    add: (items: readonly unknown[], cursor: unknown): void => {
+      for (const item of items) {
+        bytes += limitItem(`step "${step}": item ${before + page.items.length + 1}`, item, mostItemBytes)
+        page.items.push(item)
+      }
+      // Without items too: the function has come so far.
+      page.cursor = cursor
+    },
+    isFull: (): boolean => page.items.length >= mostItems || bytes >= mostBytes,
+    isEmpty: (): boolean => page.items.length === 0 && page.cursor === undefined,
+    /** What was gathered; the next page begins empty. */
+    flush: (): BufferedPage => {
+      const full = page
+      before += full.items.length
+      page = { items: [], cursor: undefined }
+      bytes = 0
+      return full
+    },
+  }
+}

@@ -1,11 +1,12 @@
 import { testFunction } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { getLeads } from './get-leads.ts'
-import { type RdStationClient, RdStationError } from './rd-station/index.ts'
+import { type ContactsCursor, type RdStationClient, RdStationError } from './rd-station/index.ts'
 
 /** What comes of a step that takes the segmentation from its payload. */
-const leadsOf = (contacts: RdStationClient['contacts']) =>
+const leadsOf = (contacts: RdStationClient['contacts'], cursor: ContactsCursor | null = null) =>
   testFunction(getLeads({ contacts, close: async () => {} }), {
+    cursor,
     config: { segmentationId: '{{ payload.segmentationId }}', pageSize: 2 },
     payload: { segmentationId: 7 },
     outputType: 'multiple',
@@ -14,21 +15,30 @@ const leadsOf = (contacts: RdStationClient['contacts']) =>
 /** What comes of a read that the API's rate limit ends. */
 const throttled = (retryAfterMs?: number) =>
   leadsOf(async function* () {
-    yield []
+    yield { contacts: [], cursor }
     throw new RdStationError('throttled', 'answered 429', {
       call: 'GET /contacts',
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
     })
   })
 
+const cursor = { page: 2, rows: 2, recent: ['1', '2'] }
+
 const contact = (uuid: string) => ({ uuid, name: `Lead ${uuid}` })
 
 test('the contacts of all pages of a segmentation are items, in their order', async () => {
   const trial = await leadsOf(async function* ({ segmentationId, pageSize }) {
-    yield [contact(`${segmentationId}-${pageSize}-1`), contact('2')]
-    yield [contact('3')]
+    yield { contacts: [contact(`${segmentationId}-${pageSize}-1`), contact('2')], cursor }
+    yield { contacts: [contact('3')], cursor }
   })
   expect(trial).toEqual({ kind: 'items', items: [contact('7-2-1'), contact('2'), contact('3')] })
+})
+
+test('the read begins behind the last page that was committed', async () => {
+  const trial = await leadsOf(async function* ({ after }) {
+    yield { contacts: [contact(`behind page ${(after?.page ?? 0) - 1}`)], cursor }
+  }, cursor)
+  expect(trial).toEqual({ kind: 'items', items: [contact('behind page 1')] })
 })
 
 test('a read that the rate limit ends comes back when it is over, and burns no attempt', async () => {

@@ -1,6 +1,6 @@
-import { defineFunction, snooze, type StepFunction } from '@esteira/workflow'
+import { defineFunction, page, snooze, type StepFunction } from '@esteira/workflow'
 import * as z from 'zod'
-import { type Contact, type RdStationClient, RdStationError } from './rd-station/index.ts'
+import { contactsCursor, type RdStationClient, RdStationError } from './rd-station/index.ts'
 
 const configSchema = z.strictObject({
   /** Which segmentation's contacts; an expression may take it from the payload. */
@@ -12,18 +12,23 @@ const configSchema = z.strictObject({
 /** RD Station counts requests by the minute. */
 const rateWindowMs = 60_000
 
-/** `RdStation.getLeads`: the contacts of a segmentation of RD Station, as an array of leads. */
+/**
+ * `RdStation.getLeads`: the contacts of a segmentation of RD Station, as leads, page by page as the API gives them. After a
+ * kill, an error or a wait for the rate limit it goes on behind the last page that was committed.
+ */
 export const getLeads = (client: RdStationClient): StepFunction =>
   defineFunction({
     name: 'RdStation.getLeads',
     config: configSchema,
-    // An API that is away for some minutes should not cost the run, and a long read may have to wait for its rate limit.
+    cursor: contactsCursor,
+    // An API that is away for some minutes should not cost the run, and a read may have to wait for its rate limit.
     defaults: { retry: { maxAttempts: 10 }, timeoutMs: 1_200_000 },
-    run: async ({ config, signal }) => {
-      const leads: Contact[] = []
+    run: async function* ({ config, cursor: after, signal }) {
       try {
-        for await (const page of client.contacts({ ...config, signal })) leads.push(...page)
-        return leads
+        for await (const { contacts, cursor } of client.contacts({ ...config, after, signal })) {
+          yield page(contacts, cursor)
+        }
+        return undefined
       } catch (error) {
         if (error instanceof RdStationError && error.code === 'throttled') {
           return snooze(error.retryAfterMs ?? rateWindowMs, error.message)

@@ -2,7 +2,7 @@ import { startRdStation, type RdStationOptions } from '@esteira/dev/rd-station'
 import { expect, onTestFinished, test } from 'vitest'
 import { waitFor } from './call.ts'
 import { createRdStationClient, type RdStationClientOptions } from './client.ts'
-import type { Contact } from './contacts.ts'
+import type { Contact, ContactsCursor, ContactsPage } from './contacts.ts'
 
 const contactsPath = '/platform/segmentations/1/contacts'
 
@@ -19,10 +19,14 @@ const setup = async (standIn: RdStationOptions = {}, options: Partial<RdStationC
   }
   const client = createRdStationClient({ baseUrl: rdStation.url, ...rdStation.credentials, now, wait, ...options })
   onTestFinished(client.close)
-  const contacts = (query: { segmentationId?: number; pageSize?: number } = {}) =>
-    client.contacts({ segmentationId: 1, pageSize: 10, signal: new AbortController().signal, ...query })
+  const contacts = (query: { segmentationId?: number; pageSize?: number; after?: ContactsCursor } = {}) =>
+    contactsIn(client.contacts({ segmentationId: 1, pageSize: 10, signal: new AbortController().signal, ...query }))
   const requests = (path: string) => rdStation.control.state().requests[path] ?? {}
   return { clock, client, contacts, rdStation, requests, waits }
+}
+
+const contactsIn = async function* (pages: AsyncIterable<ContactsPage>) {
+  for await (const { contacts } of pages) yield contacts
 }
 
 const all = async (pages: AsyncIterable<Contact[]>): Promise<Contact[]> => (await Array.fromAsync(pages)).flat()
@@ -77,6 +81,22 @@ test('a contact that was pushed onto the next page is left out the second time',
   const read = await Array.fromAsync(contacts({ pageSize: 2 }))
   expect(read.map((page) => page.map(({ uuid }) => uuid))).toEqual([['a', 'b'], ['c'], ['d']])
 })
+
+test('a read goes on behind a cursor, and leaves out what was pushed onto its first page', async () => {
+  const { client, rdStation, requests } = await setup()
+  rdStation.control.set({ failNext: [answer(['a', 'b'], 5), answer(['b', 'c'], 5), answer(['d'], 5)] })
+  const query = { segmentationId: 1, pageSize: 2, signal: new AbortController().signal }
+  const [first] = await firstOf(client.contacts(query))
+  expect(first?.cursor).toEqual({ page: 2, rows: 2, recent: ['a', 'b'] })
+  const rest = await Array.fromAsync(client.contacts({ ...query, after: first?.cursor ?? null }))
+  expect(rest.map(({ contacts }) => contacts.map(({ uuid }) => uuid))).toEqual([['c'], ['d']])
+  expect(requests(contactsPath)).toEqual({ 200: 3 })
+})
+
+const firstOf = async (pages: AsyncIterable<ContactsPage>): Promise<ContactsPage[]> => {
+  for await (const page of pages) return [page]
+  return []
+}
 
 test('without a total the first page that is not full is the last', async () => {
   const { contacts, rdStation } = await setup()
@@ -148,8 +168,8 @@ test('an aborted read ends at once, without ending the renewal that others wait 
   const cancel = new AbortController()
   const reason = new Error('cancelled')
   const query = { segmentationId: 1, pageSize: 10 }
-  const aborted = all(client.contacts({ ...query, signal: cancel.signal }))
-  const other = all(client.contacts({ ...query, signal: new AbortController().signal }))
+  const aborted = all(contactsIn(client.contacts({ ...query, signal: cancel.signal })))
+  const other = all(contactsIn(client.contacts({ ...query, signal: new AbortController().signal })))
   await expect.poll(() => rdStation.control.state().inFlight).toBe(1)
   cancel.abort(reason)
   await expect(aborted).rejects.toBe(reason)

@@ -1,6 +1,6 @@
 import { createAuthorizedCall } from './authorized-call.ts'
 import { createCall, waitFor, type CallOptions } from './call.ts'
-import { readContacts, type Contact, type ContactsQuery } from './contacts.ts'
+import { readContacts, type ContactsPage, type ContactsQuery } from './contacts.ts'
 import { RdStationError } from './errors.ts'
 import { createHttp } from './http.ts'
 import { createAccessToken, type Credentials } from './token.ts'
@@ -23,7 +23,7 @@ export type RdStationClientOptions = Credentials & {
 
 export type RdStationClient = {
   /** The contacts of a segmentation, a page at a time; see `readContacts`. */
-  contacts: (query: ContactsQuery) => AsyncIterable<Contact[]>
+  contacts: (query: ContactsQuery) => AsyncIterable<ContactsPage>
   /** Ends what is under way as `closed` and frees the connections. */
   close: () => Promise<void>
 }

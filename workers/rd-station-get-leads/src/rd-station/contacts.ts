@@ -22,8 +22,21 @@ export type ContactsQuery = {
   segmentationId: number
   /** The API gives at most 125. */
   pageSize: number
+  /** Behind which page to go on, with the same page size; the first page comes first without it. */
+  after?: ContactsCursor | null
   signal: AbortSignal
 }
+
+/** Where a read goes on behind a page: with which page, and what of those before it has to know. */
+export const contactsCursor = z.strictObject({
+  page: z.int().min(2),
+  rows: z.int().min(0),
+  /** The ids on the page before, which may have been pushed onto this one. */
+  recent: z.array(z.string()),
+})
+export type ContactsCursor = z.output<typeof contactsCursor>
+
+export type ContactsPage = { contacts: Contact[]; cursor: ContactsCursor }
 
 /**
  * Reads the contacts of a segmentation, page by page, until as many came as `pagination-total-rows` tells (each page tells
@@ -31,21 +44,23 @@ export type ContactsQuery = {
  *
  * The API numbers pages, it has no cursor. A contact that is added in front while pages are read pushes others onto the
  * next page; those are left out the second time, as far back as `remembered` contacts. One that is removed pulls others
- * onto a page that was read already: they are not seen, and no client can tell.
+ * onto a page that was read already: they are not seen, and no client can tell. A read that goes on behind a cursor has in
+ * mind those of one page.
  *
  * @throws RdStationError, and the signal's reason once it is aborted.
  */
 export async function* readContacts(
   call: AuthorizedCall,
-  { segmentationId, pageSize, signal }: ContactsQuery,
-): AsyncGenerator<Contact[], void, undefined> {
-  const recent = new Set<string>()
-  let rows = 0
-  for (let number = 1; ; number += 1) {
+  { segmentationId, pageSize, after = null, signal }: ContactsQuery,
+): AsyncGenerator<ContactsPage, void, undefined> {
+  const recent = new Set<string>(after?.recent)
+  let rows = after?.rows ?? 0
+  for (let number = after?.page ?? 1; ; number += 1) {
     const page = await readPage(call, { segmentationId, number, pageSize, signal })
     const fresh = page.contacts.filter(({ uuid }) => !recent.has(uuid))
-    if (fresh.length > 0) yield fresh
     rows += page.contacts.length
+    const cursor = { page: number + 1, rows, recent: page.contacts.map(({ uuid }) => uuid) }
+    if (fresh.length > 0) yield { contacts: fresh, cursor }
     if (page.contacts.length === 0) return
     if (page.totalRows === undefined ? page.contacts.length < pageSize : rows >= page.totalRows) return
     if (page.totalRows === undefined && fresh.length === 0) {
@@ -70,7 +85,7 @@ const remember = (recent: Set<string>, contacts: readonly Contact[]): void => {
   }
 }
 
-type PageQuery = ContactsQuery & { number: number }
+type PageQuery = Omit<ContactsQuery, 'after'> & { number: number }
 type Page = { call: string; contacts: Contact[]; totalRows: number | undefined }
 
 const readPage = async (

@@ -16,7 +16,9 @@ const setup = async (standIn: RdStationOptions = {}, options: Partial<RdStationC
   onTestFinished(client.close)
   const read = async (query: { segmentationId?: number; pageSize?: number; signal?: AbortSignal } = {}) => {
     const signal = new AbortController().signal
-    return (await Array.fromAsync(client.contacts({ segmentationId: 1, pageSize: 10, signal, ...query }))).flat()
+    return (await Array.fromAsync(client.contacts({ segmentationId: 1, pageSize: 10, signal, ...query }))).flatMap(
+      ({ contacts }) => contacts,
+    )
   }
   return { client, rdStation, read }
 }

@@ -1,3 +1,3 @@
 export { createRdStationClient, type RdStationClient } from './client.ts'
-export type { Contact } from './contacts.ts'
+export { type ContactsCursor, contactsCursor } from './contacts.ts'
 export { RdStationError } from './errors.ts'

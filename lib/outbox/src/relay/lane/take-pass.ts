@@ -73,9 +73,7 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
         await finish(alone, publishOneByOne(owned, alone, means), startedMs)
       }
       if (together.length > 0) {
-        // A batch that its bytes ended has few rows, and its share of the window all the same.
-        const share = batch.full ? Math.max(limit, together.length) : together.length
-        overlap.add(share, finish(together, publishTogether(owned, together, means), startedMs))
+        overlap.add(together.length, finish(together, publishTogether(owned, together, means), startedMs))
       }
       await overlap.room(batch.full ? window - limit : 0, memory.isTight)
       // Suspects may have come while it waited, and a read from the start must not meet a batch that is being settled.

@@ -118,6 +118,27 @@ test('a row that is larger than a batch goes by itself', async () => {
   expect(await read()).toEqual({ rows: [], full: false })
 })
 
+test('a large row among many small ones costs two reads more, and none of the others', async () => {
+  const owned = await ownLane('reader')
+  await fill(
+    owned,
+    2 * limit,
+    'payload',
+    `case number when 300 then to_json(repeat('x', 3000)) else to_json(number) end`,
+  )
+  let statements = 0
+  const session = {
+    ...owned.session,
+    query: (...asked: Parameters<ControlSession['query']>) => {
+      statements += 1
+      return owned.session.query(...asked)
+    },
+  }
+  expect(await readAll({ ...owned, session })).toEqual(await idsOf(owned))
+  // The small ones before it, it with some more, twice as many, and the rest.
+  expect(statements).toBeLessThanOrEqual(6)
+})
+
 test('small rows after large ones are read without weighing them', async () => {
   const owned = await ownLane('reader')
   await fill(owned, 1, 'payload', `to_json(repeat('x', ${largest}))`)

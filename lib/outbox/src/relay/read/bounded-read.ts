@@ -10,7 +10,7 @@ export type Batch = { rows: LaneRow[]; full: boolean }
  * A read of rows that brings no more than `batchBytes` of payloads and one row, in two statements.
  *
  * A running sum doubles what a read of 500 small rows costs Postgres (1.0 to 2.1 ms), so most reads are not weighed:
- * `light` withholds payloads that are not small, and where it did the read is done again, by `weighed`.
+ * `light` withholds payloads that are not small, and from the first of those on the read is done again, by `weighed`.
  */
 export type BoundedRead = { light: Statement; weighed: Statement }
 
@@ -71,9 +71,13 @@ export const readBounded = async (
   const { session } = owned
   if (owned.weighedRows === null) {
     const { rows } = await session.query({ ...light, mayTakeLong }, valuesFor(limit))
-    if (!rows.some(isWithheld)) return { rows: rows.map(parseLaneRow), full: rows.length === limit }
+    const withheld = rows.findIndex(isWithheld)
+    if (withheld === -1) return { rows: rows.map(parseLaneRow), full: rows.length === limit }
+    owned.weighedRows = firstWeighedRows
+    // A large row now and then must cost nothing of what was read before it.
+    if (withheld > 0) return { rows: rows.slice(0, withheld).map(parseLaneRow), full: true }
   }
-  const most = Math.min(limit, owned.weighedRows ?? firstWeighedRows)
+  const most = Math.min(limit, owned.weighedRows)
   const { rows } = await session.query({ ...weighed, mayTakeLong }, valuesFor(most))
   const weights = rows.map(parseWeight)
   const isCut = weights.at(-1)?.ends ?? false

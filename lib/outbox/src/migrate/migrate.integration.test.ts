@@ -80,3 +80,17 @@ test('a migration that fails is named', async () => {
     message: '0001_outbox: relation "outbox_lane" already exists',
   })
 })
+
+test('a second outbox in another schema of the database is refused, with the schema of the first', async () => {
+  await migrateByClient()
+  await db.query('create schema billing')
+  await db.query('set search_path = billing')
+  await db.query('begin')
+  await expect(migrate(db)).rejects.toThrow(
+    expect.objectContaining({
+      code: 'migration_failed',
+      message: expect.stringContaining('the schema public of this database has an outbox'),
+    }),
+  )
+  await db.query('rollback')
+})

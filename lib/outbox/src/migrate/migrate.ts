@@ -2,6 +2,7 @@ import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError, reasonOf } from '../errors.ts'
+import { readColumns } from '../read-columns.ts'
 import { migrations } from './migrations.ts'
 
 /**
@@ -10,11 +11,13 @@ import { migrations } from './migrations.ts'
  *
  * Locks: `outbox migrations`, until the transaction ends; a migration says what else it locks.
  *
- * @throws OutboxError `not_in_transaction` outside a transaction; `migration_failed` naming the migration.
+ * @throws OutboxError `not_in_transaction` outside a transaction; `migration_failed` naming the migration, or the schema of
+ * the outbox that this database has already.
  */
 export const migrate = async (tx: EntityManagerLike | Queryable): Promise<string[]> => {
   const transaction = await transactionOf(tx, 'pg_class in access share mode', 'migrate')
   await transaction.query(`select pg_advisory_xact_lock(hashtextextended('outbox migrations', 0))`, [])
+  await expectNoOther(transaction)
   const applied: string[] = []
   for (const { name, sql } of migrations) {
     if (await isApplied(transaction, name)) continue
@@ -27,6 +30,23 @@ export const migrate = async (tx: EntityManagerLike | Queryable): Promise<string
   }
   return applied
 }
+
+/** Lanes are owned and rung for by locks and channels of the whole database, which two registers would share. */
+const expectNoOther = async (transaction: Queryable): Promise<void> => {
+  const { rows } = await transaction.query(otherOutboxSql, [])
+  if (rows.length === 0) return
+  const { schema } = readColumns(rows[0], 'pg_class', { schema: 'string' })
+  throw new OutboxError(
+    'migration_failed',
+    `the schema ${schema} of this database has an outbox: a database has one, expected ${schema} first in the search_path`,
+  )
+}
+
+const otherOutboxSql = `
+  select nspname::text as schema from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+  where relname = 'outbox_lane' and relkind = 'r' and nspname is distinct from current_schema()
+    and nspname !~ '^pg_temp'
+  limit 1`
 
 const isApplied = async (transaction: Queryable, name: string): Promise<boolean> => {
   // Before the first migration there is no table to ask.

@@ -220,6 +220,15 @@ test('a lane is registered once, however many register it at the same time', asy
   expect((await client.query(`select kind from outbox_lane where name = 'web-7'`)).rows).toEqual([{ kind: 'pod' }])
 })
 
+test('the name of a key lane is refused: rows without a key would be strays there', async () => {
+  await expect(registerLane(client, 'key 1')).rejects.toThrow(
+    expect.objectContaining({
+      code: 'lane_invalid',
+      message: 'key 1: a lane of ordering keys, which enqueue chooses by itself',
+    }),
+  )
+})
+
 test.each(['', 'x'.repeat(254)])('the name %o is refused for a lane', async (name) => {
   await expect(registerLane(client, name)).rejects.toThrow(expect.objectContaining({ code: 'lane_invalid' }))
 })

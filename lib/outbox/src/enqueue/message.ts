@@ -50,6 +50,9 @@ const headersBytes = 32 * 1024
 /** A hundred years: beyond it an interval is more likely a mistake than a wish. */
 const longestDelayMs = 100 * 366 * 24 * 60 * 60 * 1000
 
+/** Dates beyond have a notation of their own, which Postgres does not read. */
+const [earliest, latest] = [new Date('0001-01-01T00:00:00Z'), new Date('+010000-01-01T00:00:00Z')]
+
 const members = ['exchange', 'routingKey', 'payload', 'headers', 'messageId', 'orderingKey', 'delayMs', 'availableAt']
 
 /**
@@ -80,8 +83,9 @@ export const checkMessage = (message: OutboxMessage, place: string, maxPayloadBy
   if (orderingKey === '') throw fault('orderingKey: expected text of 1 to 255 bytes, got none')
   if (availableAt !== undefined) {
     if (delayMs !== undefined) throw fault('availableAt: expected either this or delayMs, got both')
-    if (!(availableAt instanceof Date) || Number.isNaN(availableAt.getTime()))
-      throw fault('availableAt: expected a Date')
+    if (!(availableAt instanceof Date) || !(availableAt >= earliest && availableAt < latest)) {
+      throw fault('availableAt: expected a Date in the years 1 to 9999')
+    }
   }
   const wrong = faultOfHeaders(headers)
   if (wrong !== null) throw fault(wrong)
@@ -107,6 +111,8 @@ const faultOfHeaders = (headers: unknown): string | null => {
   if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
     return `headers: expected an object, got ${nameOfKind(headers)}`
   }
+  const loss = lostInJson(headers)
+  if (loss?.place === '') return `headers: expected an object, got ${loss.kind}`
   for (const [name, value] of Object.entries<unknown>({ ...headers })) {
     const wrongName = faultOfShortString(name)
     if (wrongName !== null) {

@@ -17,7 +17,8 @@ const longestName = 253
  * kind. Without a relay of its own a lane of kind `pod` is adopted while it holds rows, an `always` one at once. Key lanes
  * are made by the migrations: one more would part a key that has messages.
  *
- * @throws OutboxError `lane_invalid` for an empty name or one of more than 253 characters, and for another kind.
+ * @throws OutboxError `lane_invalid` for an empty name or one of more than 253 characters, another kind, and the name of a
+ * key lane.
  */
 export const registerLane = async (
   db: Queryable,
@@ -28,6 +29,15 @@ export const registerLane = async (
   if (name.length < 1 || name.length > longestName) {
     throw new OutboxError('lane_invalid', `a lane's name has 1 to ${longestName} characters, this one ${name.length}`)
   }
+  const { id, kind: known } = await findOrAdd(db, name, kind)
+  if (known === 'key') {
+    throw new OutboxError('lane_invalid', `${name}: a lane of ordering keys, which enqueue chooses by itself`)
+  }
+  return id
+}
+
+/** The lane with this name, of whatever kind; one of this kind is added if there is none. */
+export const findOrAdd = async (db: Queryable, name: string, kind: LaneKind): Promise<{ id: number; kind: string }> => {
   // Looking first spares the sequence: an insert that does nothing draws an id all the same, and every start is one.
   const known = await findLane(db, name)
   if (known !== null) return known
@@ -40,12 +50,12 @@ export const registerLane = async (
 /** For JavaScript, which the type does not keep from the others. */
 const isOpenKind = (kind: string): boolean => kind === 'pod' || kind === 'always'
 
-const findLane = async (db: Queryable, name: string): Promise<number | null> => {
+const findLane = async (db: Queryable, name: string): Promise<{ id: number; kind: string } | null> => {
   const { rows } = await db.query(findLaneSql, [name])
-  return rows.length === 0 ? null : readColumns(rows[0], 'outbox_lane', { id: 'number' }).id
+  return rows.length === 0 ? null : readColumns(rows[0], 'outbox_lane', { id: 'number', kind: 'string' })
 }
 
 /** Whoever asks for a lane is about to use it, so it must not be removed now, however long it lay idle. */
-const findLaneSql = `update outbox_lane set seen_at = now() where name = $1 returning id`
+const findLaneSql = `update outbox_lane set seen_at = now() where name = $1 returning id, kind`
 
 const addLaneSql = `insert into outbox_lane (name, kind) values ($1, $2) on conflict (name) do nothing`

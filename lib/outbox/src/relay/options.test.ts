@@ -26,6 +26,12 @@ test.each([
   [{ lane: '' }, 'lane: expected a name of 1 to 253 characters, got 0'],
   [{ lane: 7 }, 'lane: expected text, got number'],
   [{ refusedBackoff: 1_000 }, 'refusedBackoff: expected an object, got number'],
+  [{ refusedBackoff: { firstMs: 1, capMs: 2, factor: 3 } }, 'refusedBackoff.factor: a relay has no such option'],
+  [{ lane: 'a\0' }, 'lane: got a NUL character or half of a surrogate pair'],
+  [
+    { rabbitmqUrl: 'amqp://a:%zz@localhost' },
+    'rabbitmqUrl: expected an address like amqp://user:password@host:5672/vhost',
+  ],
   [{ adopt: 'no' }, 'adopt: expected true or false, got string'],
   [{ observe: console }, 'observe: expected a function, got object'],
   [{ onSend: true }, 'onSend: expected a function, got boolean'],

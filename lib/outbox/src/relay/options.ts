@@ -2,6 +2,7 @@ import pg from 'pg'
 import { OutboxError, reasonOf, withoutPassword } from '../errors.ts'
 import { type Backoff, refusedBackoff } from './backoff.ts'
 import { didYouMean } from '../did-you-mean.ts'
+import { unstorableText } from '../enqueue/unstorable-text.ts'
 import type { Observe } from './observation.ts'
 import type { OnSend } from './publish/on-send.ts'
 
@@ -56,10 +57,9 @@ const longestLane = 253
 
 /** @throws OutboxError `option_invalid` with the option and what was expected. */
 export const checkOptions = (options: RelayOptions): RelaySettings => {
-  const names = ['databaseUrl', 'rabbitmqUrl', 'lane', ...Object.keys(defaults)]
-  for (const name of Object.keys(options)) {
-    if (!names.includes(name)) throw fault(name, `a relay has no such option${didYouMean(name, names)}`)
-  }
+  // From JavaScript, or an environment, anything may come.
+  ofType('options', options, 'object')
+  onlyOf(['databaseUrl', 'rabbitmqUrl', 'lane', ...Object.keys(defaults)], options)
   const settings: RelaySettings = {
     databaseUrl: options.databaseUrl,
     rabbitmqUrl: options.rabbitmqUrl,
@@ -75,7 +75,6 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
     onSend: options.onSend ?? defaults.onSend,
   }
   const { databaseUrl, rabbitmqUrl, lane } = settings
-  // From JavaScript, or an environment, anything may come.
   ofType('databaseUrl', databaseUrl, 'string')
   ofType('rabbitmqUrl', rabbitmqUrl, 'string')
   ofType('lane', lane, 'string')
@@ -83,16 +82,18 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
   ofType('observe', settings.observe, 'function')
   ofType('onSend', settings.onSend, 'function')
   ofType('refusedBackoff', settings.refusedBackoff, 'object')
+  onlyOf(['firstMs', 'capMs'], settings.refusedBackoff, 'refusedBackoff.')
   const unreadable = faultOfDatabaseAddress(databaseUrl)
   if (unreadable !== null) {
     throw fault('databaseUrl', `expected an address like postgres://user:password@host:5432/database, ${unreadable}`)
   }
-  if (!/^amqps?:$/.test(URL.parse(rabbitmqUrl)?.protocol ?? '')) {
+  if (!isBrokerAddress(rabbitmqUrl)) {
     throw fault('rabbitmqUrl', 'expected an address like amqp://user:password@host:5672/vhost')
   }
   if (lane.length < 1 || lane.length > longestLane) {
     throw fault('lane', `expected a name of 1 to ${longestLane} characters, got ${lane.length}`)
   }
+  if (unstorableText(lane) !== null) throw fault('lane', 'got a NUL character or half of a surrogate pair')
   inRange('pollMs', settings.pollMs, 100, 3_600_000)
   inRange('window', settings.window, 1, 10_000)
   inRange('parkAfter', settings.parkAfter, 1, 1_000)
@@ -111,6 +112,24 @@ const kinds = { string: 'text', boolean: 'true or false', function: 'a function'
 const ofType = (option: string, value: unknown, type: keyof typeof kinds): void => {
   if (typeof value === type && value !== null) return
   throw fault(option, `expected ${kinds[type]}, got ${value === null ? 'null' : typeof value}`)
+}
+
+const onlyOf = (names: readonly string[], given: object, within = ''): void => {
+  for (const name of Object.keys(given)) {
+    if (!names.includes(name)) throw fault(`${within}${name}`, `a relay has no such option${didYouMean(name, names)}`)
+  }
+}
+
+/** Whether the user, the password and the virtual host can be read, too: `%` stands for itself as `%25`. */
+const isBrokerAddress = (address: string): boolean => {
+  const url = URL.parse(address)
+  if (url === null || !/^amqps?:$/.test(url.protocol)) return false
+  try {
+    for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Why pg cannot read the address, or we cannot show it; null if both can. */

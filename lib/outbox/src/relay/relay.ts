@@ -153,7 +153,7 @@ export const createRelay = (options: RelayOptions): Relay => {
         signal?.removeEventListener('abort', giveUp)
       }
     },
-    stop: async ({ graceMs }) => {
+    stop: async ({ graceMs } = { graceMs: Number.NaN }) => {
       if (!(graceMs >= 0)) throw new OutboxError('option_invalid', `graceMs: expected milliseconds, got ${graceMs}`)
       await (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped')))
     },

@@ -1,5 +1,5 @@
 import { OutboxError } from '../../errors.ts'
-import { isLaneKind, registerLane } from '../../lane/register-lane.ts'
+import { findOrAdd, isLaneKind } from '../../lane/register-lane.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { RegisteredLane } from '../lane/owned-lane.ts'
 import type { ControlSession } from './control-session.ts'
@@ -7,8 +7,8 @@ import type { ControlSession } from './control-session.ts'
 /** The lane with this name, which is registered as a pod's if there is none. */
 export const findOrAddLane = async (session: ControlSession, name: string): Promise<RegisteredLane> => {
   const db = { query: (text: string, values: unknown[]) => session.query({ text }, values) }
-  const lane = await registerLane(db, name)
-  const { rows } = await session.query({ text: findLaneSql }, [lane])
+  const { id } = await findOrAdd(db, name, 'pod')
+  const { rows } = await session.query({ text: findLaneSql }, [id])
   return parseLane(rows[0])
 }
 

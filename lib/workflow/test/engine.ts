@@ -155,7 +155,7 @@ export const openEngine = async (given?: TestVhost) => {
           const status = await looks.statusOf(runId)
           return status !== 'running' && status !== 'cancelling' && status
         },
-        { describe: () => looks.jobs(runId) },
+        { describe: () => looks.jobs(runId), deadlineMs: 25_000 },
       ),
 
     /** Starts a worker, with everything it says. */

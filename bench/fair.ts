@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { defaultWindow, openOrm, openRun, releaseWaitingJobs } from '@esteira/workflow'
 import * as z from 'zod'
-import { startNoOpWorker } from './children/no-op/start-worker.ts'
+import { startWorkerChild } from './children/start-worker-child.ts'
 import type { BenchOptions } from './options.ts'
 import { percentile, round } from './report/statistics.ts'
 import { table } from './report/table.ts'
@@ -32,7 +32,7 @@ export const benchFair = async (place: Place, { rows, rounds, full }: BenchOptio
   // The worker declares its queue, otherwise than the place does.
   const functionName = `${place.queue}.no-op`
   const relay = startSidecar(place)
-  const worker = await startNoOpWorker({
+  const worker = await startWorkerChild('no-op', {
     databaseUrl: place.databaseUrl,
     rabbitmqUrl: place.rabbitmqUrl,
     lane: place.lane.name,

@@ -4,6 +4,7 @@ import { bundleRelay } from '@esteira/sidecar/bundle'
 import { benchBacklog } from './backlog.ts'
 import { benchBell } from './bell.ts'
 import { benchFair } from './fair.ts'
+import { benchFanOut } from './fan-out.ts'
 import { benchIdle } from './idle.ts'
 import { benchJobLatency } from './job-latency.ts'
 import { benchJobs } from './jobs.ts'
@@ -25,6 +26,7 @@ const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promis
   takeover: benchTakeover,
   backlog: benchBacklog,
   fair: benchFair,
+  'fan-out': benchFanOut,
   jobs: benchJobs,
   'job-latency': benchJobLatency,
 }

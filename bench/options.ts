@@ -13,6 +13,7 @@ export const benchNames = [
   'jobs',
   'job-latency',
   'fair',
+  'fan-out',
 ] as const
 
 export type BenchName = (typeof benchNames)[number]
@@ -28,7 +29,7 @@ export type BenchOptions = {
   kills: number | null
   /** The numbers of docs/performance.md instead of those for a look: more rows, more kills. */
   full: boolean
-  /** With `relay` or `jobs`: the same once more under Node's profiler, and where the time went. */
+  /** With `relay`, `jobs` or `fan-out`: the same once more under Node's profiler, and where the time went. */
   profile: boolean
 }
 
@@ -49,12 +50,12 @@ export const usage = `npm run bench [-- NAME ... options]
 
   NAME        ${benchNames.join(', ')}; all of them unless one is named
   --rows N    rows of a drain (relay 200,000; backlog 1,000,000, or 5,000,000 with --full), jobs (jobs 20,000), or
-              jobs of the large run of fair (100,000, or 1,000,000 with --full)
+              jobs of the large run of fair and of fan-out (100,000, or 1,000,000 with --full)
   --window N  messages in flight (default 2000)
   --rounds N  how often ours and the control take turns (default 3)
   --kills N   owners that takeover kills (default 20, or 100 with --full)
   --full      as many rows and kills as the numbers in docs/performance.md are for
-  --profile   with relay and jobs: where the time of the relay's or the worker's process goes
+  --profile   with relay, jobs and fan-out: where the time of the relay's or the worker's process goes
 `
 
 /** Reads the words behind `npm run bench --`: the names and options, or every problem with them, a line each. */

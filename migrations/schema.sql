@@ -156,9 +156,11 @@ create table workflow_attempt (
   worker text not null,
   started_at timestamp with time zone not null,
   ended_at timestamp with time zone not null,
-  constraint workflow_attempt_pkey PRIMARY KEY (job_id, seq),
+  lost boolean not null default false,
+  constraint workflow_attempt_pkey PRIMARY KEY (job_id, seq, lost),
   constraint workflow_attempt_attempt_check CHECK ((attempt >= 1)),
-  constraint workflow_attempt_outcome_check CHECK ((outcome = ANY (ARRAY['retried'::text, 'snoozed'::text, 'failed'::text, 'cancelled'::text]))),
+  constraint workflow_attempt_lost_check CHECK ((lost = (outcome = 'lost'::text))),
+  constraint workflow_attempt_outcome_check CHECK ((outcome = ANY (ARRAY['retried'::text, 'snoozed'::text, 'failed'::text, 'cancelled'::text, 'lost'::text]))),
   constraint workflow_attempt_times_check CHECK ((times >= 1)),
   constraint workflow_attempt_job_id_fkey FOREIGN KEY (job_id) REFERENCES workflow_job(id) ON DELETE CASCADE
 );

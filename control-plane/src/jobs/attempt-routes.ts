@@ -10,7 +10,9 @@ import { pageProblems, problemResponses } from '../http/problems.ts'
 const attemptDocument = strictObject({
   attempt: z.int().openapi({ description: 'Its number, from 1; what was put off has that of the attempt after it' }),
   outcome: z.enum(attemptOutcomes),
-  times: z.int().openapi({ description: 'How many it stands for: a job put off several times in a row is one item' }),
+  times: z.int().openapi({
+    description: 'How many it stands for: a job put off, or lost with its workers, several times in a row is one item',
+  }),
   error: strictObject({ code: z.string(), message: z.string() }).nullable(),
   worker: z.string(),
   startedAt: z.iso.datetime(),
@@ -35,29 +37,37 @@ export const attemptRoutes = ({ orm }: ApiContext): OpenAPIHono => {
 
   app.openapi(listRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'job_unknown')
-    const page = pageRequest('attempts', c.req.valid('query'), isSeq)
+    const page = pageRequest('attempts', c.req.valid('query'), isKey)
     const em = orm.em.fork()
     if ((await em.count(WorkflowJob, { id })) === 0)
       throw new ControlPlaneError('job_unknown', `There is no job ${id}.`)
     const attempts = await listAttempts(em, id, page)
-    return c.json(
-      pageOf('attempts', page.limit, attempts, ({ seq }) => String(seq), attemptDocumentOf),
-      200,
-    )
+    return c.json(pageOf('attempts', page.limit, attempts, keyOf, attemptDocumentOf), 200)
   })
 
   return app
 }
 
-const isSeq = (key: string): boolean => /^[1-9]\d{0,8}$/.test(key)
+/** What was lost under a message came before the attempt that ended under it. */
+const keyOf = ({ seq, lost }: WorkflowAttempt): string => `${seq}${lost ? lostMark : ''}`
+
+const lostMark = ' lost'
+
+const isKey = (key: string): boolean => /^[1-9]\d{0,8}( lost)?$/.test(key)
 
 /** Reads one more than a page holds. */
 const listAttempts = (em: EntityManager, jobId: string, page: PageRequest): Promise<WorkflowAttempt[]> =>
   em.find(
     WorkflowAttempt,
-    { jobId, ...(page.after === undefined ? {} : { seq: { $lt: Number(page.after) } }) },
-    { orderBy: { seq: 'desc' }, limit: page.limit + 1 },
+    { jobId, ...(page.after === undefined ? {} : olderThan(page.after)) },
+    { orderBy: { seq: 'desc', lost: 'asc' }, limit: page.limit + 1 },
   )
+
+const olderThan = (key: string) => {
+  const seq = Number.parseInt(key)
+  const older = { seq: { $lt: seq } }
+  return key.endsWith(lostMark) ? older : { $or: [older, { seq, lost: true }] }
+}
 
 const attemptDocumentOf = (row: WorkflowAttempt): z.output<typeof attemptDocument> => ({
   attempt: row.attempt,

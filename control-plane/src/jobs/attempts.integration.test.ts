@@ -43,20 +43,24 @@ test('of a job that failed at once the one attempt is there, with why, when and 
 test('attempts are listed the newest first, page by page, and those of another job are not among them', async () => {
   const [job, other] = [await jobOf('pages', {}), await jobOf('others', {})]
   await api.query(
-    `insert into workflow_attempt (job_id, seq, attempt, outcome, worker, started_at, ended_at)
-     select job_id, seq, seq, 'retried', 'worker', now(), now()
-     from unnest($1::uuid[]) job_id, generate_series(1, 11) seq`,
+    `insert into workflow_attempt (job_id, seq, attempt, outcome, lost, worker, started_at, ended_at)
+     select job_id, seq, seq, case when lost then 'lost' else 'retried' end, lost, 'worker', now(), now()
+     from unnest($1::uuid[]) job_id, generate_series(1, 11) seq, unnest(array[false, true]) lost
+     where not lost or seq % 2 = 1`,
     [[job.id, other.id]],
   )
-  const seen: number[] = []
+  const seen: string[] = []
   let cursor = ''
   do {
     const answer = await api.send('GET', `/v1/jobs/${job.id}/attempts?limit=4${cursor}`)
     const { items, nextCursor } = attemptPage.parse(answer.body)
-    seen.push(...items.map(({ attempt }) => attempt))
+    seen.push(...items.map(({ attempt, outcome }) => `${attempt} ${outcome}`))
     cursor = nextCursor === null ? '' : `&cursor=${nextCursor}`
   } while (cursor !== '')
-  expect(seen).toEqual([11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1])
+  const expected = Array.from({ length: 11 }, (_, index) => 11 - index).flatMap((attempt) =>
+    attempt % 2 === 1 ? [`${attempt} retried`, `${attempt} lost`] : [`${attempt} retried`],
+  )
+  expect(seen).toEqual(expected)
 })
 
 test('a job that nobody tried has none, one that is not there is not found, and a strange cursor is refused', async () => {

@@ -18,6 +18,7 @@ export type WorkflowErrorCode =
   | 'payload_too_large'
   | 'timed_out'
   | 'attempt_failed'
+  | 'attempt_lost'
   | 'cancelled'
   | 'continued'
   | 'broker_unavailable'

@@ -59,7 +59,7 @@ const attemptRows = z.array(
 const attemptsSql = `
   select seq, attempt, outcome, times, error, worker,
          (extract(epoch from ended_at - started_at) * 1000)::float8 as ms
-  from workflow_attempt where job_id = $1 order by seq`
+  from workflow_attempt where job_id = $1 order by seq, lost desc`
 
 const runRows = z.tuple([z.object({ status: z.string() })])
 const countRows = z.tuple([z.object({ count: z.int() })])

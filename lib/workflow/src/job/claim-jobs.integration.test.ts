@@ -59,6 +59,25 @@ test('a job that moved on, that another has, or that is over is not taken, and t
   await end()
 })
 
+test('an attempt whose worker is gone is kept as lost, one row for all under the same message', async () => {
+  const { jobs, end } = await waitingJobs('lost', 2)
+  const [job, untouched] = await jobs()
+  if (job === undefined || untouched === undefined) throw new Error('no jobs')
+  const first = claimOf(job)
+  await claimJobs(engine.em(), [first], 'first')
+  // Asked again after a lost answer: it is the same attempt.
+  await claimJobs(engine.em(), [first], 'first')
+  expect(await engine.attempts(job.id)).toEqual([])
+  const second = claimOf({ ...job, claim: first.next })
+  await claimJobs(engine.em(), [second, claimOf(untouched)], 'second')
+  const lost = { seq: 1, attempt: 1, outcome: 'lost', error: { code: 'attempt_lost' } }
+  expect(await engine.attempts(job.id)).toMatchObject([{ ...lost, times: 1, worker: 'first' }])
+  await claimJobs(engine.em(), [claimOf({ ...job, claim: second.next })], 'third')
+  expect(await engine.attempts(job.id)).toMatchObject([{ ...lost, times: 2, worker: 'second' }])
+  expect(await engine.attempts(untouched.id)).toEqual([])
+  await end()
+})
+
 test('of two who ask for one job in the same moment one gets it, in one group or in two', async () => {
   const { jobs, end } = await waitingJobs('rivals', 2)
   const [one, two] = await jobs()

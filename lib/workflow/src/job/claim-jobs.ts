@@ -1,6 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
+import { jobError } from './job-error.ts'
 import { statusesBefore } from './transitions.ts'
 
 /** A job as whoever asks for it knows it, and the claim that it is to be taken over under. */
@@ -9,37 +10,60 @@ export type Claim = { job: { id: string; seq: number; claim: string | null }; ne
 /**
  * Takes jobs over, each under a claim of its own, by compare-and-set, and marks them `running`; gives those that were
  * taken. Of the others somebody was first. From then on whoever held a job before cannot write it any more. Asking again
- * with the same claims, after an answer that was lost, gives the same answer.
+ * with the same claims, after an answer that was lost, gives the same answer. An attempt that somebody had begun under a
+ * claim, and of which nobody wrote the end, is kept as `lost`.
  *
  * Locks: the jobs, in the order of their ids, as a unit of work does.
  */
 export const claimJobs = async (em: EntityManager, claims: readonly Claim[], worker: string): Promise<Set<Claim>> => {
   const asked = claims.map(({ job, next }) => ({ id: job.id, seq: job.seq, claim: job.claim, next }))
-  const { rows } = await queryable(em).query(claimJobsSql, [JSON.stringify(asked), worker, statusesBefore('start')])
+  const values = [JSON.stringify(asked), worker, statusesBefore('start'), JSON.stringify(lostError)]
+  const { rows } = await queryable(em).query(claimJobsSql, values)
   const taken = new Set(takenRows.parse(rows).map(({ claim }) => claim))
   return new Set(claims.filter(({ next }) => taken.has(next)))
 }
+
+/** Of the worker that had it nothing is known but that its hold is over. */
+const lostError = jobError(
+  'attempt_lost',
+  'its worker began it and never wrote how it ended: it died, lost its link to RabbitMQ, or could not write',
+)
 
 // Two that ask for one job at a time both find it free here; the update takes one of them.
 const claimJobsSql = `
   with asked as (
     select * from jsonb_to_recordset($1::jsonb) as asked(id uuid, seq int, claim uuid, next uuid)
   ), free as (
-    select asked.next from workflow_job job join asked using (id)
+    select asked.next, job.seq, job.attempt, job.claim as held, job.worker,
+           greatest(job.started_at, job.enqueued_at, job.run_after) as begun
+    from workflow_job job join asked using (id)
     where job.seq = asked.seq
       and (job.claim is not distinct from asked.claim or job.claim = asked.next)
       and job.status = any ($3)
     order by job.id
     for no key update of job
+  ), taken as (
+    update workflow_job job set
+      status = 'running',
+      claim = asked.next,
+      worker = $2,
+      beat_at = now(),
+      started_at = coalesce(job.started_at, clock_timestamp())
+    from asked join free using (next)
+    where job.id = asked.id
+    returning job.id, job.claim
+  ), lost as (
+    insert into workflow_attempt as before
+      (job_id, seq, attempt, outcome, lost, error, worker, started_at, ended_at)
+    select taken.id, free.seq, free.attempt + 1, 'lost', true, $4::jsonb, coalesce(free.worker, ''),
+           coalesce(least(free.begun, now()), now()), now()
+    from taken join free on free.next = taken.claim
+    where free.held is not null and free.held <> free.next
+    on conflict (job_id, seq, lost) do update set
+      times = before.times + 1,
+      worker = excluded.worker,
+      ended_at = excluded.ended_at
   )
-  update workflow_job job set
-    status = 'running',
-    claim = asked.next,
-    worker = $2,
-    beat_at = now(),
-    started_at = coalesce(job.started_at, clock_timestamp())
-  from asked join free using (next)
-  where job.id = asked.id
-  returning job.claim`
+  select claim from taken`
 
 const takenRows = z.array(z.object({ claim: z.string() }))

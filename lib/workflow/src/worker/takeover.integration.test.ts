@@ -133,7 +133,7 @@ const startProcess = async (name: string) => {
     await once(child, 'exit')
   }
   onTestFinished(kill)
-  await waitFor(() => said.includes('started'), { describe: 'the worker process' })
+  await waitFor(() => said.includes('started'), { deadlineMs: 25_000, describe: 'the worker process' })
   return { kill, said: () => said }
 }
 
@@ -144,7 +144,11 @@ test('a worker that is killed while its function runs loses nothing: the next on
   const heir = await engine.startWorker([functionOf('killed', () => ['a', 'b']), next('killed')], { worker: 'heir' })
   await killed.kill()
   await expectOneEffect(run)
-  expect((await engine.jobs(run))[0]).toMatchObject({ worker: 'heir' })
+  const [job] = await engine.jobs(run)
+  expect(job).toMatchObject({ worker: 'heir' })
+  expect(await engine.attempts(job?.id ?? '')).toMatchObject([
+    { outcome: 'lost', attempt: 1, times: 1, worker: 'to be killed' },
+  ])
   expect(heir.saw('delivery.dropped')).toEqual([])
 })
 

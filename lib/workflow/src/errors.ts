@@ -19,6 +19,7 @@ export type WorkflowErrorCode =
   | 'timed_out'
   | 'attempt_failed'
   | 'attempt_lost'
+  | 'process_died'
   | 'cancelled'
   | 'continued'
   | 'broker_unavailable'

@@ -201,7 +201,9 @@ export const openTwoWorkers = async () => {
         const fn = functions.find(({ name }) => name === job?.functionName)
         if (fn === undefined) throw new Error(`there is no job ${message.jobId}`)
         const reference = { jobId: message.jobId, seq: message.seq }
-        const delivered = deliver(fn, { ...message, reference }, worker.means).then((carried) => carried.delivered)
+        const delivered = deliver(fn, { ...message, reference, deliveries: 0 }, worker.means).then(
+          (carried) => carried.delivered,
+        )
         const first = await Promise.race([delivered, started.promise])
         if (typeof first !== 'function') {
           if (first.kind === 'refused') belt.push({ ...message, redelivered: true })

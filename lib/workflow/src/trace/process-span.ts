@@ -2,7 +2,7 @@ import { context, ROOT_CONTEXT, type Span, type SpanContext, SpanKind, SpanStatu
 import { contextAt, messagingAttributes, spanContextOf, withAttributes } from '@esteira/service/trace'
 import type { HeldJob } from '../job/held-job.ts'
 import type { Delivered } from '../worker/finish.ts'
-import { jobAttributes } from './job-attributes.ts'
+import { attemptAttributes } from './job-attributes.ts'
 import { tracer } from './tracer.ts'
 
 /** Where in its trace a job was processed. */
@@ -18,12 +18,7 @@ export const inProcessSpan = (
   work: (place: SpanContext) => Promise<Delivered>,
 ): Promise<Delivered & Traced> => {
   const created = spanContextOf(job.traceparent)
-  const parent = withAttributes(created === undefined ? ROOT_CONTEXT : contextAt(created), {
-    ...jobAttributes(job),
-    'esteira.step.name': job.step.name,
-    'esteira.workflow.id': job.step.workflowId,
-    'esteira.attempt': job.attempt + 1,
-  })
+  const parent = withAttributes(created === undefined ? ROOT_CONTEXT : contextAt(created), attemptAttributes(job))
   const span = tracer.startSpan(
     `process ${job.functionName}`,
     {

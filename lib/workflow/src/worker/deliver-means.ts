@@ -24,6 +24,7 @@ import { groupsAtOnce, ownPoolSize, type Pools } from './pools.ts'
 import { createSettling } from './settle-hints.ts'
 import { defaultContinueMs, defaultPageItems } from './stream/limits.ts'
 import { createPageWrites } from './stream/page-writes.ts'
+import { wardSuspects } from './suspect/ward-suspects.ts'
 import type { WorkerOptions } from './worker-options.ts'
 
 /** A group is one statement: large enough to be cheap, small enough that a failing one is split soon. */
@@ -68,6 +69,7 @@ export const deliverMeans = (
     window = defaultWindow,
     pageItems = defaultPageItems,
     continueMs = defaultContinueMs,
+    ward,
   }: WorkerOptions,
   stopped: AbortSignal,
 ): { means: DeliverMeans; settled: () => Promise<void> } => {
@@ -135,6 +137,7 @@ export const deliverMeans = (
       onWritten,
     }),
     pages: createPageWrites({ orm, by: { worker, lane, window }, atOnce: groupsAtOnce, untilDone, onWritten }),
+    suspects: ward === undefined ? null : wardSuspects(ward, { worker, lane, window }, settling.hint, observe),
     claim: gatherApart(functionOf, claimGroups, async (claims) => {
       const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
       return claims.map((claim) => taken.has(claim))

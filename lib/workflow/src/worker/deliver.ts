@@ -20,6 +20,8 @@ import type { OwnUnits } from './own-units.ts'
 import { type JobStream, openJobStream } from './stream/job-stream.ts'
 import { ageMs, continueMsOf, mostBytes } from './stream/limits.ts'
 import type { PageWrites } from './stream/page-writes.ts'
+import { runSuspect, suspectsFor } from './suspect/run-suspect.ts'
+import type { Suspects } from './suspect/suspects.ts'
 
 /** What delivering needs; each call that touches the database goes on trying until it answers. */
 export type DeliverMeans = {
@@ -40,6 +42,8 @@ export type DeliverMeans = {
   abandoned: Abandoned
   /** Attempts jobs in units of work of their own. */
   ownUnits: OwnUnits
+  /** Attempts jobs in a process apart; null in a worker that has no program to start it by. */
+  suspects: Suspects | null
   /** Takes a job over, many of one moment in one statement; false when somebody was first. */
   claim: (claim: { job: JobOnBelt; next: string }) => Promise<boolean>
   /** Jobs that finish together become one unit of work. */
@@ -89,6 +93,8 @@ const carryOut = async (
       return inProcessSpan(taken.job, receivedMs, async (place) => {
         const { job, leave } = await means.bring(taken.job)
         try {
+          const suspects = suspectsFor(fn, job, delivery, means)
+          if (suspects !== null) return await runSuspect(fn, { ...taken, job }, delivery, means, suspects, place)
           return await (fn.unit === 'own'
             ? runInOwnUnit(fn, job, delivery, means, place)
             : run(fn, { ...taken, job }, delivery, means, place))
@@ -167,7 +173,11 @@ const runInOwnUnit = async (
 }
 
 /** A config that cannot be read fails its job like any other fault of the attempt. */
-const configOf = ({ step }: HeldJob, fn: StepFunction, means: DeliverMeans): ConfigTemplate => {
+export const configOf = (
+  { step }: HeldJob,
+  fn: StepFunction,
+  means: Pick<DeliverMeans, 'configOf'>,
+): ConfigTemplate => {
   try {
     return means.configOf(step, fn)
   } catch (error) {

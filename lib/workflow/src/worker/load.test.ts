@@ -29,7 +29,7 @@ const found: FoundJob = {
 
 const step: StepOfRun = { ...aStep, version: 3 }
 
-const delivery = { reference: { jobId: 'job', seq: 2 }, redelivered: false }
+const delivery = { reference: { jobId: 'job', seq: 2 }, redelivered: false, deliveries: 0 }
 
 const onBelt = { ...aJob, seq: 2, attempt: 1 }
 

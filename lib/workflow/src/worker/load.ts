@@ -21,7 +21,7 @@ export type Taken =
   | { kind: 'end'; job: JobOnBelt; ending: Ending }
   | { kind: 'run'; job: HeldJob; isTakeover: boolean }
 
-export type DeliveryFacts = Pick<Delivery, 'reference' | 'redelivered'>
+export type DeliveryFacts = Pick<Delivery, 'reference' | 'redelivered' | 'deliveries'>
 
 /** Reads the job behind a delivery, and says what is to be done. */
 export const load = async (fn: StepFunction, delivery: DeliveryFacts, means: DeliverMeans): Promise<Taken> => {

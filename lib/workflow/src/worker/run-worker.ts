@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { getHeapStatistics } from 'node:v8'
 import {
   type Config,
   createLog,
@@ -10,6 +11,7 @@ import {
   postgresUrl,
   rabbitmqUrl,
   runMain,
+  type Running,
   secretVariables,
   type Settings,
   text,
@@ -20,7 +22,10 @@ import type { StepFunction } from '../function/define-function.ts'
 import { maxPayloadRange } from '../job/payload-limit.ts'
 import { readSecrets } from '../secrets/read-secrets.ts'
 import { idsOf } from '../trace/log-of-job.ts'
+import { watchStall } from './stall/watch-stall.ts'
 import { startWorker } from './start-worker.ts'
+import { serveWard } from './suspect/serve-ward.ts'
+import { wardVariable, type WardProgram } from './suspect/ward.ts'
 import type { WorkerEvent } from './worker-options.ts'
 
 /** The settings of a worker process. */
@@ -31,6 +36,8 @@ const settings = {
   prefetch: integer('ESTEIRA_PREFETCH', { min: 1, max: 10_000, fallback: 100 }),
   maxPayloadBytes: integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange),
   graceMs: integer('ESTEIRA_GRACE_MS', { min: 0, max: 600_000, fallback: 25_000 }),
+  stallMs: integer('ESTEIRA_STALL_MS', { min: 1_000, max: 600_000, fallback: 30_000 }),
+  suspectHeapMiB: integer('ESTEIRA_SUSPECT_HEAP_MIB', { min: 32, max: 65_536, fallback: null }),
   secretsDir: text('ESTEIRA_SECRETS_DIR', { fallback: '/run/secrets' }),
   secretVariables,
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
@@ -57,6 +64,9 @@ export type WorkerDefinition<Own extends Settings> = {
 /**
  * Runs a worker process until it is asked to stop, and resolves to its exit code. It serves functions as they are, one or
  * several, or what its definition makes of settings.
+ *
+ * The program is started a second time, beside itself, for jobs that may have killed it: what it does beside this call it
+ * does there too.
  */
 export const runWorker = <Own extends Settings>(
   worker: readonly StepFunction[] | WorkerDefinition<Own>,
@@ -75,28 +85,37 @@ const run = <Own extends Settings>(
   env: NodeJS.ProcessEnv,
 ): Promise<number> =>
   runMain((stopping) => {
-    const [config, ownConfig] = loadConfigs(env, settings, own)
+    const { [wardVariable]: isWard, ...ownEnv } = env
+    const [config, ownConfig] = loadConfigs(ownEnv, settings, own)
     const log = createLog(name, config.logLevel)
     const { functions, close } = serve(ownConfig, { log, stopping })
+    const secrets = readSecrets({ directory: config.secretsDir, variables: config.secretVariables })
+    const common = { ...config, functions, worker: config.lane, secrets, log }
+    const start = async (signal: AbortSignal): Promise<Running> => {
+      if (isWard !== undefined) return serveWard(common)
+      const worker = await startWorker({
+        ...common,
+        ward: { program: ownProgram(ownEnv), stallMs: config.stallMs, heapMiB: config.suspectHeapMiB ?? halfHeapMiB() },
+        signal,
+        observe: (event) => report(log, event),
+      })
+      log.info({ event: 'ready', functions: functions.map((fn) => fn.name), lane: config.lane })
+      return worker
+    }
     return {
       log,
-      traces: { service: `esteira-${name}`, env },
+      traces: { service: `esteira-${name}`, env: ownEnv },
       start: async (signal) => {
         refuseNames(functions)
-        const worker = await startWorker({
-          ...config,
-          functions,
-          worker: config.lane,
-          secrets: readSecrets({ directory: config.secretsDir, variables: config.secretVariables }),
-          log,
-          signal,
-          observe: (event) => report(log, event),
-        })
-        log.info({ event: 'ready', functions: functions.map((fn) => fn.name), lane: config.lane })
+        // A ward is ended by its worker, which says why; by itself only when that is gone.
+        const watch = watchStall({ name, stallMs: isWard === undefined ? config.stallMs : 2 * config.stallMs })
+        const running = await start(signal)
         return {
+          ...running,
           stop: async () => {
-            await worker.stop()
+            await running.stop()
             await close?.()
+            watch.stop()
           },
         }
       },
@@ -110,6 +129,15 @@ const refuseNames = (functions: readonly StepFunction[]): void => {
   const twice = names.find((name, index) => names.indexOf(name) !== index)
   if (twice !== undefined) throw new WorkflowError('function_invalid', `two functions are named "${twice}"`)
 }
+
+/** This process's program, as it was started. */
+const ownProgram = (env: NodeJS.ProcessEnv): WardProgram => {
+  const [, path = '', ...args] = process.argv
+  return { path, args, execArgv: process.execArgv, env }
+}
+
+/** A job alone may take half of what all the jobs of a worker may take, so that both fit where the worker does. */
+const halfHeapMiB = (): number => Math.max(32, Math.floor(getHeapStatistics().heap_size_limit / 2 / 1_048_576))
 
 const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
   const fields = 'place' in told ? placed(told) : told
@@ -131,6 +159,7 @@ const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
     case 'database.unavailable':
       log.warn(line)
       break
+    case 'ward.died':
     case 'function.abandoned':
     case 'function.stuck':
     case 'probe.unanswered':

@@ -50,6 +50,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       await Promise.race([settled(), pause(goodbyeMs, undefined, { ref: false })])
       // What is still under way now has outlived the grace period; its messages went back with the channel.
       stopping.abort(new Error('the worker has stopped'))
+      means.suspects?.stop()
       setTimeout(giveUp, goodbyeMs).unref()
       await pools.close()
     }

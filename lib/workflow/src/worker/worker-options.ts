@@ -10,6 +10,8 @@ import type { CommitEvent } from './commit-group.ts'
 import type { ProbeAnswerEvent } from './answer-probe.ts'
 import type { DropReason } from './load.ts'
 import type { SettleEvent } from './settle-hints.ts'
+import type { SuspectEvent } from './suspect/suspects.ts'
+import type { WardLimits, WardProgram } from './suspect/ward.ts'
 
 /** What a worker process serves and where. `prefetch` is how many deliveries of a function it holds at a time. */
 export type WorkerOptions = {
@@ -32,6 +34,11 @@ export type WorkerOptions = {
   graceMs: number
   /** What `{ "$secret": "name" }` in a config stands for. */
   secrets: Secrets
+  /**
+   * By what jobs are attempted apart that may have killed workers, as `runWorker` does; without it they are attempted like
+   * any other.
+   */
+  ward?: WardLimits & { program: WardProgram }
   log: Log
   observe: (event: WorkerEvent) => void
   /** Ends a start that waits for Postgres or RabbitMQ. */
@@ -46,6 +53,7 @@ export type WorkerEvent =
   | CommitEvent
   | SettleEvent
   | ProbeAnswerEvent
+  | SuspectEvent
   | ({ kind: 'job.written'; ending: 'succeeded' | 'cancelled' | 'continued' } & OfJob)
   | ({ kind: 'job.written'; ending: 'failed' | 'requeued'; error: JobError | null } & OfJob)
   | ({ kind: 'delivery.dropped'; reason: DropReason } & OfJob)

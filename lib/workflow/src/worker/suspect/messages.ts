@@ -1,0 +1,64 @@
+import type { SpanContext } from '@opentelemetry/api'
+import * as z from 'zod'
+import type { HeldJob } from '../../job/held-job.ts'
+import type { By } from '../../job/unit/write-unit.ts'
+
+/** A job that is to be attempted in a ward. `place` is where its processing is in its trace. */
+export type Suspect = { job: HeldJob; place: SpanContext; timeoutMs: number }
+
+/** What a worker tells its ward. `by` is for jobs whose units of work the ward writes itself. */
+export type Asked =
+  | { kind: 'attempt'; id: number; suspect: Suspect; by: By }
+  | { kind: 'abort'; id: number; code: 'cancelled' | 'attempt_failed'; reason: string }
+
+const nextSchema = z.object({ id: z.string(), functionName: z.string() })
+
+/** What JSON has no text for, such as a function, is null like everywhere else. */
+const valueSchema = z.unknown().transform((value): unknown => value ?? null)
+
+const placedSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('items'), items: z.array(valueSchema), next: nextSchema }),
+  z.object({ kind: z.literal('whole'), result: valueSchema, next: nextSchema }),
+  z.object({ kind: z.literal('input'), next: nextSchema }),
+  z.object({ kind: z.literal('output'), output: valueSchema }),
+])
+
+const errorSchema = z.object({ code: z.string(), message: z.string() })
+
+const endingSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('succeeded'), placed: placedSchema }),
+  z.object({ kind: z.literal('failed'), error: errorSchema }),
+  z.object({ kind: z.literal('cancelled') }),
+  z.object({
+    kind: z.literal('requeued'),
+    attempt: z.int(),
+    delayMs: z.number(),
+    error: errorSchema.nullable(),
+  }),
+  z.object({ kind: z.literal('continued'), placed: placedSchema, cursor: valueSchema }),
+])
+
+/**
+ * What became of an attempt: how it ended, which is still to be written; what was written in a unit of work of its own;
+ * that the job was lost to somebody else; or that the house was at fault, so that nothing is known.
+ */
+const answerSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ended'), ending: endingSchema, elapsedMs: z.number() }),
+  z.object({ kind: z.literal('written'), ending: endingSchema, toSettle: z.array(z.string()) }),
+  z.object({ kind: z.literal('lost') }),
+  z.object({ kind: z.literal('broken'), reason: z.string() }),
+])
+export type Answer = z.output<typeof answerSchema>
+
+/**
+ * What a ward tells its worker: that it takes jobs, that it lives, that it is about to call a job's function, what came
+ * of it (`runsOn`: its function has not ended), and that an error is about to end the process.
+ */
+export const saidSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ready') }),
+  z.object({ kind: z.literal('alive') }),
+  z.object({ kind: z.literal('begun'), id: z.int() }),
+  z.object({ kind: z.literal('answer'), id: z.int(), answer: answerSchema, runsOn: z.boolean() }),
+  z.object({ kind: z.literal('uncaught'), name: z.string() }),
+])
+export type Said = z.output<typeof saidSchema>

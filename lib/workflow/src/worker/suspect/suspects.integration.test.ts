@@ -1,0 +1,179 @@
+import { fileURLToPath } from 'node:url'
+import { startProxy, waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Engine, functionOf, laneName } from '../../../test/engine.ts'
+import { useEngine } from '../../../test/use-engine.ts'
+import { cancelRun, type StepFunction } from '../../index.ts'
+
+const program = fileURLToPath(new URL('../../../test/poison-worker/main.ts', import.meta.url))
+
+let engine: Engine
+
+useEngine((opened) => {
+  engine = opened
+})
+
+const deadlineMs = 50_000
+const timeout = 60_000
+
+/** Starts a worker in this process whose wards are of the program that has functions of these names. */
+const startWorker = (functions: readonly StepFunction[], { path = program, rabbitmqUrl = engine.rabbitmqUrl } = {}) =>
+  engine.startWorker(functions, {
+    rabbitmqUrl,
+    ward: {
+      program: {
+        path,
+        args: functions.map(({ name }) => name),
+        execArgv: [],
+        env: {
+          DATABASE_URL: engine.databaseUrl,
+          RABBITMQ_URL: engine.rabbitmqUrl,
+          ESTEIRA_LANE: laneName,
+        },
+      },
+      heapMiB: 96,
+      stallMs: 30_000,
+    },
+  })
+
+/** What runs here in place of in a ward says so. */
+const here = (name: string) => functionOf(name, () => 'here')
+
+/** With the queue there, all messages are in it before anybody takes one. */
+const declare = async (functionName: string) => (await engine.startWorker([here(functionName)])).stop()
+
+/** Has all messages of a queue handed out, and back. */
+const handOut = async (queue: string, messages: number) => {
+  await waitFor(async () => (await engine.broker.count(queue)) === messages)
+  await engine.broker.look(queue)
+  await waitFor(async () => (await engine.broker.count(queue)) === messages)
+}
+
+const over = (run: string): Promise<string> =>
+  waitFor(
+    async () => {
+      const status = await engine.statusOf(run)
+      return status !== 'running' && status !== 'cancelling' && status
+    },
+    { deadlineMs, describe: () => engine.jobs(run) },
+  )
+
+/** A run with a job for each payload whose messages have been handed out twice before. */
+const beginSuspects = async (functionName: string, payloads: readonly unknown[], next: readonly string[] = []) => {
+  await declare(functionName)
+  const run = await engine.begin(
+    await engine.saveWorkflow(
+      { functionName: 'CronJob', outputType: 'multiple' },
+      { functionName, outputType: 'single' },
+      ...next.map((name) => ({ functionName: name, outputType: 'single' as const })),
+    ),
+    payloads,
+  )
+  await handOut(functionName, payloads.length)
+  await handOut(functionName, payloads.length)
+  return { run, jobs: async () => (await engine.jobs(run)).filter(({ step }) => step > 0) }
+}
+
+test(
+  'what comes for the third time runs apart, and ends as it would have in the worker',
+  async () => {
+    const { run, jobs } = await beginSuspects('third', ['slow', { a: [1, null] }], ['third.next'])
+    await startWorker([here('third'), functionOf('third.next', ({ payload }) => ({ came: payload }))])
+    expect(await over(run)).toBe('succeeded')
+    const ends = (await jobs()).map(({ step, payload, output }) => ({ step, payload, output }))
+    expect(ends).toHaveLength(4)
+    // The slow one may be the last of them.
+    expect(ends).toEqual(
+      expect.arrayContaining([
+        { step: 1, payload: 'slow', output: null },
+        { step: 1, payload: { a: [1, null] }, output: null },
+        { step: 2, payload: 'apart', output: { came: 'apart' } },
+        { step: 2, payload: { a: [1, null] }, output: { came: { a: [1, null] } } },
+      ]),
+    )
+  },
+  timeout,
+)
+
+test(
+  'what comes for the second time does not, nor what a worker has no program for',
+  async () => {
+    const { run, jobs } = await beginSuspects('in place', ['slow'])
+    await engine.startWorker([here('in place')])
+    expect(await over(run)).toBe('succeeded')
+    expect((await jobs())[0]?.output).toBe('here')
+    await declare('second')
+    const again = await engine.begin(
+      await engine.saveWorkflow({ functionName: 'second', outputType: 'single' }),
+      'slow',
+    )
+    await handOut('second', 1)
+    await startWorker([here('second')])
+    expect(await over(again)).toBe('succeeded')
+    expect((await engine.jobs(again))[0]?.output).toBe('here')
+  },
+  timeout,
+)
+
+test(
+  'a suspect hears of a cancel',
+  async () => {
+    const { run, jobs } = await beginSuspects('cancelled', ['slow'])
+    await startWorker([here('cancelled')])
+    await waitFor(async () => (await jobs())[0]?.status === 'running')
+    await cancelRun(engine.em(), run)
+    expect(await over(run)).toBe('cancelled')
+    expect(await jobs()).toMatchObject([{ status: 'cancelled', output: null }])
+  },
+  timeout,
+)
+
+test(
+  'a suspect that another worker took over is written by that alone',
+  async () => {
+    const link = await startProxy(engine.rabbitmqUrl)
+    onTestFinished(() => link.stop())
+    const { run, jobs } = await beginSuspects('taken', ['slow'])
+    const loser = await startWorker([here('taken')], { rabbitmqUrl: link.url })
+    await waitFor(async () => (await jobs())[0]?.status === 'running')
+    link.cut()
+    const heir = await engine.startWorker([functionOf('taken', () => 'by the heir')], { worker: 'heir' })
+    expect(await over(run)).toBe('succeeded')
+    expect(await jobs()).toMatchObject([{ output: 'by the heir', worker: 'heir', attempt: 1 }])
+    await waitFor(() => loser.saw('delivery.dropped').length === 1, { deadlineMs, describe: () => loser.events })
+    expect(loser.saw('job.written')).toEqual([])
+    expect(heir.saw('delivery.dropped')).toEqual([])
+  },
+  timeout,
+)
+
+test(
+  'when the worker stops, a suspect goes back and its process is gone',
+  async () => {
+    const { run, jobs } = await beginSuspects('stopped', ['slow'])
+    const worker = await startWorker([here('stopped')])
+    await waitFor(async () => (await jobs())[0]?.status === 'running')
+    await worker.stop()
+    expect(await jobs()).toMatchObject([{ status: 'running', attempt: 0, error: null }])
+    await engine.startWorker([here('stopped')])
+    expect(await over(run)).toBe('succeeded')
+  },
+  timeout,
+)
+
+test(
+  'a program that cannot be started fails no job: its message goes back, and again',
+  async () => {
+    const { run, jobs } = await beginSuspects('no program', ['slow'])
+    const worker = await startWorker([here('no program')], { path: '/dev/null' })
+    await waitFor(() => worker.saw('delivery.handed-back').length >= 2, { deadlineMs })
+    expect(worker.saw('delivery.handed-back')[0]).toMatchObject({
+      error: { message: expect.stringContaining('the process for suspects could not be started') },
+    })
+    expect(await jobs()).toMatchObject([{ attempt: 0, error: null }])
+    await worker.stop()
+    await engine.startWorker([here('no program')])
+    expect(await over(run)).toBe('succeeded')
+  },
+  timeout,
+)

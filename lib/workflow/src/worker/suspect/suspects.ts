@@ -1,0 +1,286 @@
+import { WorkflowError } from '../../errors.ts'
+import { jobError } from '../../job/job-error.ts'
+import type { Death } from './describe-death.ts'
+import type { Answer, Suspect } from './messages.ts'
+import type { Ward, WardHooks } from './ward.ts'
+
+/** A ward died with so many jobs at work in it: one of them may be to blame, or none. */
+export type SuspectEvent = { kind: 'ward.died'; jobs: number; reason: string }
+
+export type Suspects = {
+  /**
+   * Attempts a job in a process apart, and says what came of it. One that ends a process that it has to itself ends
+   * `failed`, saying how that died. `lost` gives the attempt up.
+   *
+   * @throws what kept the job from being attempted or its end from being known: its message must come again.
+   */
+  attempt: (suspect: Suspect, lost: AbortSignal) => Promise<Exclude<Answer, { kind: 'broken' }>>
+  /** Kills what still runs. */
+  stop: () => void
+}
+
+type SuspectOptions = {
+  open: (hooks: WardHooks) => Ward
+  observe: (event: SuspectEvent) => void
+  /** How long a job may wait for its turn before its message goes back: the broker takes it back after half an hour. */
+  mostWaitMs?: number
+  /** How long a ward without work stays. */
+  idleMs?: number
+}
+
+/**
+ * How many are in a ward together, stage by stage: at first as many as a worker has by default, since most are innocent;
+ * then fewer; then one after the other; and for one that its ward died with, in a process that has had no other.
+ */
+const companies = [100, 10, 1, 1] as const
+
+type Stage = 0 | 1 | 2 | 3
+
+const last: Stage = 3
+
+/** Together with the longest timeout it is below the half hour after which RabbitMQ takes a delivery back. */
+const defaultMostWaitMs = 4 * 60_000
+
+const defaultIdleMs = 10_000
+
+/** How far a job's time may be passed before its ward is killed, milliseconds: the attempt in it ends by itself before. */
+const overtimeMs = 10_000
+
+/** A ward that dies with a job that it has not begun yet says nothing; so often is that tried again. */
+const mostFalseStarts = 3
+
+/** Jobs whose stage is remembered while their messages are away. */
+const mostKnown = 10_000
+
+/** A suspect and what is known of it. */
+type Case = {
+  id: number
+  suspect: Suspect
+  lost: AbortSignal
+  stage: Stage
+  hasBegun: boolean
+  falseStarts: number
+  /** How often its ward, with it alone, was ended by a signal from outside. */
+  killed: number
+  cameMs: number
+  begunMs: number
+  overtime: NodeJS.Timeout | undefined
+  settled: PromiseWithResolvers<Exclude<Answer, { kind: 'broken' }>>
+}
+
+/** A ward, how many jobs it was given, and those at work in it. One that is spent takes no more; one that is leaving has been told to end. */
+type Open = {
+  ward: Ward
+  stage: Stage
+  given: number
+  isReady: boolean
+  isSpent: boolean
+  isLeaving: boolean
+  atWork: Map<number, Case>
+}
+
+/**
+ * Looks for the job that killed a worker among those that the worker had, without harm to the others: suspects run in a
+ * process apart (a ward), many together. When it dies, those that were at work in it run in smaller company, and in the
+ * end one by one. Only a job that a process dies with that has had no other is to blame. There is one ward at a time, so a
+ * worker needs at most as much memory again as a ward may have.
+ */
+export const createSuspects = ({
+  open,
+  observe,
+  mostWaitMs = defaultMostWaitMs,
+  idleMs = defaultIdleMs,
+}: SuspectOptions): Suspects => {
+  const waiting = new Set<Case>()
+  /** What is known of jobs whose messages went back before their turn. */
+  const known = new Map<string, Stage>()
+  let current: Open | null = null
+  let idle: NodeJS.Timeout | undefined
+  let lastId = 0
+  let isStopped = false
+
+  const settleLost = (one: Case): void => {
+    waiting.delete(one)
+    const reason: unknown = one.lost.reason
+    if (!(reason instanceof WorkflowError)) one.settled.reject(reason)
+    else if (reason.code !== 'cancelled') one.settled.resolve({ kind: 'lost' })
+    else {
+      const elapsedMs = one.hasBegun ? performance.now() - one.begunMs : 0
+      one.settled.resolve({ kind: 'ended', ending: { kind: 'cancelled' }, elapsedMs })
+    }
+  }
+
+  /** The first of those of the latest stage: the guilty are among them. */
+  const nextCase = (): Case | undefined => {
+    let next: Case | undefined
+    for (const one of waiting) if (next === undefined || one.stage > next.stage) next = one
+    return next
+  }
+
+  const look = (): void => {
+    clearTimeout(idle)
+    if (isStopped) return
+    if (current === null) {
+      const next = nextCase()
+      if (next !== undefined) current = openFor(next.stage)
+      return
+    }
+    if (!current.isReady || current.isLeaving) return
+    feed(current)
+    if (current.atWork.size > 0) return
+    if (waiting.size > 0 || current.isSpent) leave(current)
+    else idle = setTimeout(leave, idleMs, current).unref()
+  }
+
+  const leave = (opened: Open): void => {
+    if (opened.isLeaving || opened.atWork.size > 0) return
+    opened.isLeaving = true
+    opened.ward.leave()
+  }
+
+  const feed = (into: Open): void => {
+    for (;;) {
+      const next = nextCase()
+      if (next?.stage !== into.stage || into.isSpent || into.atWork.size >= companies[into.stage]) return
+      waiting.delete(next)
+      into.atWork.set(next.id, next)
+      into.given += 1
+      into.isSpent = into.stage === last
+      next.hasBegun = false
+      into.ward.attempt(next.id, next.suspect)
+    }
+  }
+
+  const openFor = (stage: Stage): Open => {
+    const ward = open({
+      ready: () => {
+        opened.isReady = true
+        look()
+      },
+      begun: (id) => {
+        const one = opened.atWork.get(id)
+        if (one === undefined) return
+        one.hasBegun = true
+        one.begunMs = performance.now()
+        clearTimeout(one.overtime)
+        const { timeoutMs } = one.suspect
+        one.overtime = setTimeout(() => ward.kill(`it took longer than ${timeoutMs} ms`), timeoutMs + overtimeMs)
+      },
+      answered: (id, answer, runsOn) => {
+        const one = opened.atWork.get(id)
+        opened.atWork.delete(id)
+        // What runs on here ends with the process.
+        if (runsOn) opened.isSpent = true
+        if (one !== undefined) settle(one, answer)
+        look()
+      },
+      died: (death) => {
+        current = null
+        const atWork = [...opened.atWork.values()]
+        for (const { overtime } of atWork) clearTimeout(overtime)
+        if (!opened.isReady) {
+          const reason = `the process for suspects could not be started: ${death.how}`
+          for (const one of [...waiting, ...atWork]) giveUp(one, new Error(reason))
+        } else if (atWork.length > 0) {
+          observe({ kind: 'ward.died', jobs: atWork.length, reason: death.how })
+          for (const one of atWork) judge(one, opened, death)
+        }
+        look()
+      },
+    })
+    const opened: Open = { ward, stage, given: 0, isReady: false, isSpent: false, isLeaving: false, atWork: new Map() }
+    return opened
+  }
+
+  const settle = (one: Case, answer: Answer): void => {
+    clearTimeout(one.overtime)
+    known.delete(one.suspect.job.id)
+    if (answer.kind === 'broken') one.settled.reject(new Error(answer.reason))
+    else one.settled.resolve(answer)
+  }
+
+  const giveUp = (one: Case, error: Error): void => {
+    waiting.delete(one)
+    one.settled.reject(error)
+  }
+
+  const judge = (one: Case, { given, atWork }: Open, death: Death): void => {
+    if (isStopped || one.lost.aborted) return one.lost.aborted ? settleLost(one) : giveUp(one, stoppedError())
+    if (!one.hasBegun) {
+      one.falseStarts += 1
+      if (one.falseStarts <= mostFalseStarts) return wait(one)
+      return giveUp(one, new Error(`its process died before it began: ${death.how}`))
+    }
+    const wasAlone = atWork.size === 1 && given === 1
+    if (wasAlone && !death.isOwn) one.killed += 1
+    if (wasAlone && (death.isOwn || one.killed > 1)) {
+      const message = `the process in which it ran alone died: ${death.how}`
+      const ending = { kind: 'failed', error: jobError('process_died', message) } as const
+      return settle(one, { kind: 'ended', ending, elapsedMs: performance.now() - one.begunMs })
+    }
+    one.stage = stageAfter(atWork.size)
+    known.set(one.suspect.job.id, one.stage)
+    const [oldest] = known.keys()
+    if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
+    wait(one)
+  }
+
+  const wait = (one: Case): void => {
+    if (performance.now() - one.cameMs > mostWaitMs) giveUp(one, tooLate())
+    else waiting.add(one)
+  }
+
+  return {
+    attempt: async (suspect, lost) => {
+      lost.throwIfAborted()
+      if (isStopped) throw stoppedError()
+      lastId += 1
+      const one: Case = {
+        id: lastId,
+        suspect,
+        lost,
+        stage: known.get(suspect.job.id) ?? 0,
+        hasBegun: false,
+        falseStarts: 0,
+        killed: 0,
+        cameMs: performance.now(),
+        begunMs: 0,
+        overtime: undefined,
+        settled: Promise.withResolvers(),
+      }
+      const onLost = () => {
+        if (waiting.has(one)) settleLost(one)
+        else current?.ward.abort(one.id, lost.reason)
+      }
+      const patience = setTimeout(() => {
+        if (waiting.has(one)) giveUp(one, tooLate())
+      }, mostWaitMs)
+      patience.unref()
+      lost.addEventListener('abort', onLost)
+      wait(one)
+      look()
+      try {
+        return await one.settled.promise
+      } finally {
+        clearTimeout(patience)
+        lost.removeEventListener('abort', onLost)
+      }
+    },
+    stop: () => {
+      isStopped = true
+      clearTimeout(idle)
+      for (const one of waiting) giveUp(one, stoppedError())
+      current?.ward.kill('the worker has stopped')
+    },
+  }
+}
+
+/** The stage for those that were so many at work when their ward died. */
+const stageAfter = (jobs: number): Stage => {
+  if (jobs === 1) return last
+  return jobs > companies[1] ? 1 : 2
+}
+
+const tooLate = () => new Error('it waited too long for its turn in a process apart, and goes back')
+
+const stoppedError = () => new Error('the worker has stopped')

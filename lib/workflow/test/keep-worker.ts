@@ -1,0 +1,75 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+import * as z from 'zod'
+import { type Engine, laneName } from './engine.ts'
+
+const program = fileURLToPath(new URL('poison-worker/main.ts', import.meta.url))
+
+const lineSchema = z.looseObject({ event: z.string() })
+
+/** A worker process that is started anew whenever it ends, as a supervisor does, until the test is over. */
+export const keepWorker = (
+  engine: Pick<Engine, 'databaseUrl' | 'rabbitmqUrl'>,
+  functions: readonly string[],
+  env: Record<string, string> = {},
+) => {
+  /** How each of its processes ended, and the lines of its log. */
+  const deaths: string[] = []
+  const lines: z.output<typeof lineSchema>[] = []
+  let isOver = false
+  let current = start()
+
+  function start() {
+    const child = spawn(process.execPath, ['--max-old-space-size=192', program, ...functions], {
+      env: {
+        DATABASE_URL: engine.databaseUrl,
+        RABBITMQ_URL: engine.rabbitmqUrl,
+        ESTEIRA_LANE: laneName,
+        ESTEIRA_LOG_LEVEL: 'debug',
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    createInterface(child.stdout).on('line', (text) => {
+      const line = lineSchema.safeParse(parsed(text))
+      if (line.success) lines.push(line.data)
+    })
+    child.on('exit', (code, signal) => {
+      if (isOver) return
+      deaths.push(signal ?? `exit code ${code}`)
+      current = start()
+    })
+    return child
+  }
+
+  const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> => {
+    isOver = true
+    if (current.exitCode === null && current.signalCode === null) {
+      current.kill(signal)
+      await once(current, 'exit')
+    }
+    return current.exitCode
+  }
+  onTestFinished(async () => {
+    await end('SIGKILL')
+  })
+  return {
+    deaths,
+    lines,
+    saw: (event: string) => lines.filter((line) => line.event === event),
+    kill: (signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT') => current.kill(signal),
+    /** Asks it to stop, and resolves to its exit code. */
+    stop: () => end('SIGTERM'),
+  }
+}
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

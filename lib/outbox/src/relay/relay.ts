@@ -153,7 +153,10 @@ export const createRelay = (options: RelayOptions): Relay => {
         signal?.removeEventListener('abort', giveUp)
       }
     },
-    stop: async ({ graceMs } = { graceMs: Number.NaN }) => {
+    stop: async (options) => {
+      // From JavaScript anything may come.
+      const given: unknown = options
+      const graceMs = typeof given === 'object' && given !== null ? options.graceMs : Number.NaN
       if (!(graceMs >= 0)) throw new OutboxError('option_invalid', `graceMs: expected milliseconds, got ${graceMs}`)
       await (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped')))
     },

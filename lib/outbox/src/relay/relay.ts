@@ -153,10 +153,10 @@ export const createRelay = (options: RelayOptions): Relay => {
         signal?.removeEventListener('abort', giveUp)
       }
     },
-    stop: async (options) => {
+    stop: async (asked) => {
       // From JavaScript anything may come.
-      const given: unknown = options
-      const graceMs = typeof given === 'object' && given !== null ? options.graceMs : Number.NaN
+      const given: unknown = asked
+      const graceMs = typeof given === 'object' && given !== null ? asked.graceMs : Number.NaN
       if (!(graceMs >= 0)) throw new OutboxError('option_invalid', `graceMs: expected milliseconds, got ${graceMs}`)
       await (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped')))
     },

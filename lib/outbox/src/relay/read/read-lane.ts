@@ -137,6 +137,7 @@ const readFromFloorSql = boundedRead(
     limit $4`,
 )
 
+// The bounds are for Postgres 15 and 16, which may take the ids alone for a filter of the whole lane.
 const readOpenFromFloorSql = boundedRead(
   'read_open_from_floor',
   'id',
@@ -145,6 +146,7 @@ const readOpenFromFloorSql = boundedRead(
       select ${columns}
       from outbox_message
       where lane = $1 and id = any($7::bigint[])
+        and id between (select min(id) from unnest($7) as id) and (select max(id) from unnest($7) as id)
     ) union all (
       select ${columns}
       from outbox_message

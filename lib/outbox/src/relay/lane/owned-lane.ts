@@ -5,6 +5,7 @@ import { createPointers, type Pointers } from '../read/pointers.ts'
 import { createStrayWatch, type StrayWatch } from '../read/stray-watch.ts'
 import { createHeldRows, type HeldRows } from '../settle/held-rows.ts'
 import { type Bell, createBell } from '../wake/bell.ts'
+import { createPace, type Pace } from './pace.ts'
 
 /**
  * A lane while this relay owns it. All that the relay remembers of the lane's rows is here and goes with the session:
@@ -34,6 +35,10 @@ export type OwnedLane = {
   weighedRows: number | null
   /** In a key lane, when to look for rows without a key. */
   strays: StrayWatch
+  /** In a key lane, when to move what is due. */
+  moving: Pace
+  /** In a key lane, when to raise the floor. */
+  raising: Pace
 }
 
 export type RegisteredLane = Pick<OwnedLane, 'lane' | 'name' | 'kind' | 'fence'>
@@ -53,6 +58,8 @@ export const createOwnedLane = (name: RegisteredLane, session: ControlSession, b
     suspects: new Set(),
     weighedRows: null,
     strays: createStrayWatch(),
+    moving: createPace(),
+    raising: createPace(),
   }
 }
 

@@ -61,7 +61,9 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
   try {
     await deleteConfirmed(owned)
     owned.known.clear()
-    pass.moved = await moveDue(owned, limit)
+    if (owned.kind !== 'key' || owned.moving.isDue()) pass.moved = await moveDue(owned, limit)
+    // There may be more.
+    if (pass.moved > 0) owned.moving.idled()
     let read = createReader(owned, limit)
     let batch = await read()
     while (batch.rows.length > 0) {
@@ -84,6 +86,10 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
       batch = await read()
     }
     await overlap.room(0)
+    if (pass.read === 0) {
+      owned.moving.idled()
+      owned.raising.idled()
+    }
   } finally {
     await overlap.ended()
   }

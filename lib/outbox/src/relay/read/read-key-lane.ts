@@ -22,7 +22,7 @@ export type KeyBatch = Batch & { lastKey: string }
 export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
   const { lane, pointers, held } = owned
   const awaited = awaitedRows(owned)
-  if (afterKey === '') await raiseFloor(owned)
+  if (afterKey === '' && owned.raising.isDue()) await raiseFloor(owned)
   const floor = pointers.floor()
   const waiting = held.waitingKeys()
   const valuesFor = (most: number) => [lane, String(floor), afterKey, waiting, most]

@@ -1,6 +1,9 @@
 /** A message as it was written and as it came: the n-th of its key, from 1 on. */
 export type Numbered = { key: string; n: number }
 
+/** `redelivered`: the queue gave it before, to a consumer that was killed. */
+export type Came = Numbered & { redelivered: boolean }
+
 export type Comparison = {
   committed: number
   /** Messages that came once more. */
@@ -9,31 +12,35 @@ export type Comparison = {
   lost: string[]
   /** Came, and was never committed. */
   invented: string[]
-  /** Of an ordered key, and came first after one with a higher number. */
+  /** Of an ordered key, and was published after one with a higher number, for the first time or again. */
   overtaken: string[]
 }
 
 /**
  * Compares what was committed, the last number of each key, with what a queue gave in the order in which it came. A
- * message that comes again is no fault, wherever it comes.
+ * message that comes again is no fault, but where its key is ordered and a later one was published in between.
  */
 export const compare = (
   last: readonly Numbered[],
-  received: Iterable<Numbered>,
+  received: Iterable<Came>,
   isOrdered: (key: string) => boolean,
 ): Comparison => {
   const committed = new Map(last.map(({ key, n }) => [key, n]))
   const seen = new Map<string, { numbers: Set<number>; highest: number }>()
   const result: Comparison = { committed: 0, again: 0, lost: [], invented: [], overtaken: [] }
-  for (const { key, n } of received) {
+  for (const { key, n, redelivered } of received) {
     const before = seen.get(key) ?? { numbers: new Set<number>(), highest: 0 }
     seen.set(key, before)
-    if (before.numbers.has(n)) {
+    const isAgain = before.numbers.has(n)
+    const isGivenAgain = isAgain && redelivered
+    if (isOrdered(key) && n < before.highest && !isGivenAgain) {
+      result.overtaken.push(`${key}: ${n} after ${before.highest}`)
+    }
+    if (isAgain) {
       result.again += 1
       continue
     }
     if (n > (committed.get(key) ?? 0)) result.invented.push(`${key}: ${n}`)
-    if (isOrdered(key) && n < before.highest) result.overtaken.push(`${key}: ${n} after ${before.highest}`)
     before.numbers.add(n)
     before.highest = Math.max(before.highest, n)
   }

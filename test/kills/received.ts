@@ -1,11 +1,11 @@
 import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
-import type { Numbered } from './compare.ts'
+import type { Came } from './compare.ts'
 
 /** The file in which the collector notes what came, a message a line, in the order in which it came. */
-export type Received = { path: string; bytes: () => number; read: () => Numbered[] }
+export type Received = { path: string; bytes: () => number; read: () => Came[] }
 
-const line = z.object({ key: z.string(), n: z.int() })
+const line = z.object({ key: z.string(), n: z.int(), redelivered: z.boolean() })
 
 export const receivedIn = (path: string): Received => ({
   path,

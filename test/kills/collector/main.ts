@@ -12,6 +12,8 @@ const {
 
 const prefetch = 500
 
+const messageSchema = z.object({ key: z.string(), n: z.int() })
+
 /** Takes messages on one connection until that breaks. */
 const collect = async (): Promise<void> => {
   const connection = await connect(rabbitmqUrl)
@@ -23,7 +25,11 @@ const collect = async (): Promise<void> => {
   await channel.prefetch(prefetch)
   const note = (message: ConsumeMessage | null): void => {
     if (message === null) return broken.reject(new Error('the consumer was cancelled'))
-    appendFileSync(file, `${message.content.toString('utf8')}\n`)
+    const came = {
+      ...messageSchema.parse(JSON.parse(message.content.toString('utf8'))),
+      redelivered: message.fields.redelivered,
+    }
+    appendFileSync(file, `${JSON.stringify(came)}\n`)
     channel.ack(message)
   }
   await channel.consume(queue, note)

@@ -23,13 +23,13 @@ const timeoutMs = 240_000
 type Verdict = { property: string; states: string; seconds: number }
 
 /** Explores every state that the case can reach, up to the first one in which a property does not hold. */
-const explore = async ({ model, flags }: ModelCase): Promise<Verdict> => {
+const explore = async ({ name, model, flags }: ModelCase): Promise<Verdict> => {
   const startedMs = performance.now()
   const folder = await mkdtemp(join(tmpdir(), 'esteira-model-'))
   try {
     await run('spin', ['-a', ...flags, join(import.meta.dirname, `${model}.pml`)], { cwd: folder })
     await run('gcc', ['-O2', '-DSAFETY', '-DCOLLAPSE', '-DMEMLIM=6000', '-o', 'pan', 'pan.c'], { cwd: folder })
-    const { stdout } = await run('./pan', ['-E', '-m100000', '-w24'], { cwd: folder, timeout: timeoutMs })
+    const { stdout } = await search(folder, name)
     return {
       property: brokenProperty(stdout),
       states: /(\S+) states, stored/.exec(stdout)?.[1] ?? '?',
@@ -37,6 +37,16 @@ const explore = async ({ model, flags }: ModelCase): Promise<Verdict> => {
     }
   } finally {
     await rm(folder, { recursive: true })
+  }
+}
+
+const search = async (cwd: string, name: string): Promise<{ stdout: string }> => {
+  try {
+    return await run('./pan', ['-E', '-m100000', '-w24'], { cwd, timeout: timeoutMs })
+  } catch (cause) {
+    const wasCut = cause instanceof Error && 'killed' in cause && cause.killed === true
+    const what = wasCut ? `not searched through within ${timeoutMs / 1_000} s` : String(cause)
+    throw new Error(`${name}: ${what}`, { cause })
   }
 }
 

@@ -10,6 +10,7 @@ import { benchJobLatency } from './job-latency.ts'
 import { benchJobs } from './jobs.ts'
 import { benchLatency } from './latency.ts'
 import { type BenchName, type BenchOptions, readOptions, usage } from './options.ts'
+import { benchMixed } from './mixed.ts'
 import { benchPinned } from './pinned.ts'
 import { benchRelay } from './relay.ts'
 import type { Report } from './report/verdict.ts'
@@ -19,6 +20,7 @@ import { benchTakeover } from './takeover.ts'
 
 const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promise<Report>> = {
   relay: benchRelay,
+  mixed: benchMixed,
   bell: benchBell,
   pinned: benchPinned,
   latency: benchLatency,

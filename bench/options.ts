@@ -4,6 +4,7 @@ import { didYouMean } from '@esteira/service'
 /** The questions that there are answers to, in the order in which they are asked. */
 export const benchNames = [
   'relay',
+  'mixed',
   'bell',
   'pinned',
   'latency',
@@ -49,8 +50,8 @@ const known = {
 export const usage = `npm run bench [-- NAME ... options]
 
   NAME        ${benchNames.join(', ')}; all of them unless one is named
-  --rows N    rows of a drain (relay 200,000; backlog 1,000,000, or 5,000,000 with --full), jobs (jobs 20,000), or
-              jobs of the large run of fair and of fan-out (100,000, or 1,000,000 with --full)
+  --rows N    rows of a drain (relay 200,000; mixed 100,000; backlog 1,000,000, or 5,000,000 with --full), jobs
+              (jobs 20,000), or jobs of the large run of fair and of fan-out (100,000, or 1,000,000 with --full)
   --window N  messages in flight (default 2000)
   --rounds N  how often ours and the control take turns (default 3)
   --kills N   owners that takeover kills (default 20, or 100 with --full)

@@ -119,7 +119,7 @@ test('a key lane whose relay lost only Postgres can be had at once, though that 
   const heir = lane.relay({ lane: `${lane.name} heir`, adopt: true })
   await heir.start()
   await expect.poll(() => lane.count(lane.name), soon).toBe(2)
-  expect(cutOff.state()).toMatchObject({ database: 'down', broker: 'up' })
+  await expect.poll(cutOff.state, soon).toMatchObject({ database: 'down', broker: 'up' })
 })
 
 test('a key lane that was given up can be had at once, though the broker came back while it was', async () => {

@@ -154,10 +154,13 @@ const expectDirect = async (client: pg.Client): Promise<void> => {
 
 /**
  * What ends the session of a process that is frozen or unreachable, also when it was in the middle of something. And every
- * read here follows an index in its order: on a table whose statistics are old, Postgres may sort all of it instead.
+ * read here follows an index in its order: on a table whose statistics are of when it was empty, Postgres would sort all
+ * of it instead, for each step from key to key. What it has to sort all the same counts as very costly, and would be
+ * compiled.
  */
 const setUpSql = `
   select set_config('idle_session_timeout', '${sessionTimeoutMs}', false),
     set_config('idle_in_transaction_session_timeout', '${sessionTimeoutMs}', false),
     set_config('tcp_user_timeout', '${sessionTimeoutMs}', false),
-    set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false)`
+    set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
+    set_config('enable_sort', 'off', false), set_config('jit', 'off', false)`

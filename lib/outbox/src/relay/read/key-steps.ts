@@ -6,13 +6,13 @@ const firstAfter = (key: string, lane: string, floor: string): string => `
 
 /**
  * A part of a statement: the table `first`, which steps by index from key to key, after `key`, and shows the first row of
- * each. Which keys are to be left out is looked at where it is read, so one with many rows is passed in one step as well.
+ * each, with its position. Which keys are to be left out is looked at where it is read, so one with many rows is passed in one step as well.
  */
 export const keySteps = (key: string, lane: string, floor: string): string => `
     recursive first as (
-      (${firstAfter(key, lane, floor)})
+      select next.*, 1 as position from (${firstAfter(key, lane, floor)}) as next
       union all
-      select next.ordering_key, next.id
+      select next.ordering_key, next.id, first.position + 1
       from first, lateral (${firstAfter('first.ordering_key', lane, floor)}) as next
     )`
 

@@ -76,15 +76,15 @@ const lowestSql = {
 const readFirsts = (name: string, isFree: string): BoundedRead =>
   boundedRead(
     name,
-    'ordering_key',
+    'position',
     (columns) => `
     with ${keySteps('$3', '$1', '$2')}, chosen as (
-      select id from first where ${isFree} and ${isNotParked('$1')} limit $5
+      select id, position from first where ${isFree} and ${isNotParked('$1')} limit $5
     )
     select ${columns}
     from chosen join outbox_message using (id)
     where lane = $1
-    order by ordering_key`,
+    order by position`,
   )
 
 const readFirstsSql = readFirsts('read_firsts', 'ordering_key <> all($4::text[])')

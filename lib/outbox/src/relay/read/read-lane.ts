@@ -137,16 +137,18 @@ const readFromFloorSql = boundedRead(
     limit $4`,
 )
 
-// The bounds are for Postgres 15 and 16, which may take the ids alone for a filter of the whole lane.
+// Row by row, as Postgres 15 and 16 may take the ids for a filter of the whole lane.
 const readOpenFromFloorSql = boundedRead(
   'read_open_from_floor',
   'id',
   (columns) => `
     (
       select ${columns}
-      from outbox_message
-      where lane = $1 and id = any($7::bigint[])
-        and id between (select min(id) from unnest($7) as id) and (select max(id) from unnest($7) as id)
+      from (
+        select message.*
+        from unnest($7::bigint[]) as awaited,
+          lateral (select * from outbox_message where lane = $1 and id = awaited offset 0) as message
+      ) as awaited
     ) union all (
       select ${columns}
       from outbox_message

@@ -91,7 +91,8 @@ test.each(plans)(
       ])
     }
     const few = await leaveOut(fewer)
-    // What Postgres knows of the table stays behind what is in it.
+    // What Postgres knows of the table is of when it was all but empty.
+    await lane.db.query(`delete from outbox_message where ordering_key <> 'missing1'`)
     await lane.db.query('analyze outbox_message')
     expect(slowerThan(few, await leaveOut(more))).toEqual([])
     await insert(owned, 1, 'good')

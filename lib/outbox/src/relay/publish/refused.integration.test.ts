@@ -103,8 +103,18 @@ test('a destination is open again once a row that was refused goes through', asy
   expect(new Set((await lane.take(queue)).map(({ payload }) => payload)).size).toBe(100)
 })
 
-test('a backlog for a closed destination is passed a few times, not in every turn', async () => {
+/** Whether a transaction is open, in whatever database, that may hold a floor down: then a backlog is passed in every turn. */
+const isAnyOpen = async (): Promise<boolean | undefined> => {
+  const { rows } = await lane.db.query<{ open: boolean }>(
+    'select pg_snapshot_xmin(now) < pg_snapshot_xmax(now) as open from pg_current_snapshot() as now',
+  )
+  return rows[0]?.open
+}
+
+// Again, where a transaction of another test's began in the middle.
+test('a backlog for a closed destination is passed a few times, not in every turn', { retry: 3 }, async () => {
   const [backlog, turns] = [3_000, 40]
+  await lane.db.query('truncate outbox_message')
   const relay = lane.relay({ window: 8, refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
   await lane.db.query(
     `insert into outbox_message (lane, message_id, routing_key, payload)
@@ -112,6 +122,7 @@ test('a backlog for a closed destination is passed a few times, not in every tur
     [lane.id, `${lane.name}.missing`, backlog],
   )
   await lane.db.query('select pg_stat_reset()')
+  await expect.poll(isAnyOpen, soon).toBe(false)
   for (let turn = 0; turn < turns; turn += 1) {
     await lane.commit(good(turn))
     expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })

@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf, laneName } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
+import { startProcess } from '../../test/start-process.ts'
 import { useEngine } from '../../test/use-engine.ts'
 
 const program = fileURLToPath(new URL('../../test/split-worker.ts', import.meta.url))
@@ -121,24 +120,11 @@ test('a worker stops although its broker is away and its jobs have been taken ov
 })
 
 /** A worker process behind the proxies. */
-const startProcess = async (name: string) => {
-  const child = spawn(process.execPath, [program, links.database.url, links.broker.url, laneName, name], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let said = ''
-  child.stdout.on('data', (bytes) => (said += String(bytes)))
-  const kill = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-  onTestFinished(kill)
-  await waitFor(() => said.includes('started'), { deadlineMs: 25_000, describe: 'the worker process' })
-  return { kill, said: () => said }
-}
+const startWorkerProcess = (name: string) =>
+  startProcess(program, [links.database.url, links.broker.url, laneName, name])
 
 test('a worker that is killed while its function runs loses nothing: the next one runs it', async () => {
-  const killed = await startProcess('killed')
+  const killed = await startWorkerProcess('killed')
   const run = await beginSplit('killed', 'hang')
   await waitFor(async () => (await engine.jobs(run))[0]?.status === 'running')
   const heir = await engine.startWorker([functionOf('killed', () => ['a', 'b']), next('killed')], { worker: 'heir' })
@@ -155,7 +141,7 @@ test('a worker that is killed while its function runs loses nothing: the next on
 test('a worker that is killed after its commit and before its ack has done its job once', async () => {
   const held = await holdCommits(engine.em())
   onTestFinished(held.release)
-  const killed = await startProcess('committed')
+  const killed = await startWorkerProcess('committed')
   const run = await beginSplit('committed', 'work')
   await waitFor(held.isHolding)
   // From here on the worker hears nothing of Postgres, so it cannot ack.
@@ -189,7 +175,7 @@ test.each([
   async ({ outcome, attempt }) => {
     const held = await holdCommits(engine.em(), 'new.seq > old.seq')
     onTestFinished(held.release)
-    const killed = await startProcess(outcome)
+    const killed = await startWorkerProcess(outcome)
     const run = await beginSplit(outcome, outcome)
     await waitFor(held.isHolding)
     links.database.pause()

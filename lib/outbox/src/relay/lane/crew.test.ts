@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import { noLink } from '../../../test/no-link.ts'
 import { refusedBackoff } from '../backoff.ts'
 import { checkOptions } from '../options.ts'
 import type { ControlSession } from '../own/control-session.ts'
-import type { BrokerLink } from '../publish/broker-link.ts'
 import { createCrew } from './crew.ts'
 import { createOwnedLane } from './owned-lane.ts'
 import { createPayloadMemory } from './payload-memory.ts'
@@ -14,18 +14,6 @@ const session: ControlSession = {
   lost: never,
   fresh: () => true,
   beat: async () => {},
-  close: async () => {},
-}
-
-const noLink: BrokerLink = {
-  connect: () => Promise.reject(new Error('there is no broker')),
-  connection: () => {
-    throw new Error('there is no broker')
-  },
-  up: () => false,
-  blocked: () => false,
-  watch: () => () => {},
-  drop: async () => {},
   close: async () => {},
 }
 

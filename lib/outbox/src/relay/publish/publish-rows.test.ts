@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { noLink } from '../../../test/no-link.ts'
 import { OutboxError } from '../../errors.ts'
 import { refusedBackoff } from '../backoff.ts'
 import { createOwnedLane } from '../lane/owned-lane.ts'
@@ -39,17 +40,7 @@ const publish = (session: ControlSession) => {
   }
   const owned = createOwnedLane({ lane: 1, name: 'lane 1', kind: 'pod', fence: '' }, session, refusedBackoff)
   const outcomes = publishTogether(owned, rows, {
-    link: {
-      connect: () => Promise.reject(new Error('the channel is open')),
-      connection: () => {
-        throw new Error('the channel is open')
-      },
-      up: () => true,
-      blocked: () => false,
-      watch: () => () => {},
-      drop: async () => {},
-      close: async () => {},
-    },
+    link: { ...noLink, up: () => true },
     channel: { open: async () => channel, close: () => {} },
     confirmDeadlineMs: 60_000,
     onSend: () => undefined,

@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf, laneName } from '../../../test/engine.ts'
+import { startProcess } from '../../../test/start-process.ts'
 import { useEngine } from '../../../test/use-engine.ts'
 import { defineFunction, dropHiddenPages, page, type StepFunction } from '../../index.ts'
 
@@ -74,20 +73,9 @@ const named = (who: string, first: number, end: number): string[] =>
   Array.from({ length: end - first }, (_, index) => `${who} ${first + index}`)
 
 /** A worker process that gives so many items of a function and then hangs. */
-const startProcess = async (name: string, kind: Kind, items: number) => {
+const startStream = async (name: string, kind: Kind, items: number) => {
   const { databaseUrl, rabbitmqUrl } = engine
-  const child = spawn(process.execPath, [program, databaseUrl, rabbitmqUrl, laneName, name, kind, String(items)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let said = ''
-  child.stdout.on('data', (bytes) => (said += String(bytes)))
-  const kill = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-  onTestFinished(kill)
-  await waitFor(() => said.includes('started'), { describe: 'the worker process', deadlineMs: 30_000 })
+  const { kill } = await startProcess(program, [databaseUrl, rabbitmqUrl, laneName, name, kind, String(items)])
   return kill
 }
 
@@ -95,7 +83,7 @@ test.each([10, 20, 40])(
   'a stream that is killed behind item %i goes on there, with what the source has then',
   async (items) => {
     const name = `resumable.${items}`
-    const kill = await startProcess(name, 'resumable', items)
+    const kill = await startStream(name, 'resumable', items)
     const run = await begin(name)
     await waitFor(async () => (await writtenOf(run)) === items)
     await kill()
@@ -109,7 +97,7 @@ test.each([10, 20, 40])(
   'one without a cursor that is killed behind item %i begins anew, and none is doubled',
   async (items) => {
     const name = `whole.${items}`
-    const kill = await startProcess(name, 'whole', items)
+    const kill = await startStream(name, 'whole', items)
     const run = await begin(name)
     await waitFor(async () => (await writtenOf(run)) === items)
     await kill()

@@ -1,0 +1,14 @@
+import type { BrokerLink } from '../src/relay/publish/broker-link.ts'
+
+/** A link without a broker, for what asks none. */
+export const noLink: BrokerLink = {
+  connect: () => Promise.reject(new Error('there is no broker')),
+  connection: () => {
+    throw new Error('there is no broker')
+  },
+  up: () => false,
+  blocked: () => false,
+  watch: () => () => {},
+  drop: async () => {},
+  close: async () => {},
+}

@@ -119,7 +119,7 @@ create table outbox_scheduled (
   constraint outbox_scheduled_check CHECK ((num_nonnulls(payload, bytes) = 1)),
   constraint outbox_scheduled_headers_check CHECK ((json_typeof(headers) = 'object'::text))
 );
-CREATE INDEX outbox_scheduled_due ON public.outbox_scheduled USING btree (lane, available_at);
+CREATE INDEX outbox_scheduled_due ON public.outbox_scheduled USING btree (lane, available_at, id);
 CREATE TRIGGER outbox_scheduled_ring AFTER INSERT ON public.outbox_scheduled FOR EACH ROW WHEN (outbox_sleeps(new.lane)) EXECUTE FUNCTION outbox_ring();
 
 create table schema_migration (

@@ -62,7 +62,7 @@ create table outbox_scheduled (
   primary key (lane, id),
   check (num_nonnulls(payload, bytes) = 1)
 );
-create index outbox_scheduled_due on outbox_scheduled (lane, available_at);
+create index outbox_scheduled_due on outbox_scheduled (lane, available_at, id);
 
 -- Messages that the broker refused too often. One with an ordering key goes on holding its key back until it is tried again,
 -- under its old id, or dropped.

@@ -1,16 +1,18 @@
 import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { Statement } from '../own/control-session.ts'
+import { rowsById } from './rows-by-id.ts'
 import { isWithheld, laneColumns, lightColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
 
 /** The rows, in the order of the statement, and whether there may be more. */
 export type Batch = { rows: LaneRow[]; full: boolean }
 
 /**
- * A read of rows that brings no more than `batchBytes` of payloads and one row, in two statements.
+ * A read of rows whose statements each bring no more than `batchBytes` of payloads and one row.
  *
  * A running sum doubles what a read of 500 small rows costs Postgres (1.0 to 2.1 ms), so most reads are not weighed:
- * `light` withholds payloads that are not small, and from the first of those on the read is done again, by `weighed`.
+ * `light` withholds payloads that are not small. A few of those are asked for by their ids; from a lane that has more of
+ * them rows are read by `weighed`.
  */
 export type BoundedRead = { light: Statement; weighed: Statement }
 
@@ -26,6 +28,12 @@ const lightBytes = 2_000
 /** Rows of a first weighed read: twice as many as fit if each is as large as `enqueue` takes them. */
 const firstWeighedRows = 8
 
+/** So many payloads that were withheld from a read are asked for. It unpacks each that is compressed, to weigh it. */
+const mostFetched = 16
+
+/** A lane whose last rows were all light is read without weighing again if they were so many: fewer may be chance. */
+const sureRows = 64
+
 const isLightPayload = `pg_column_size(payload) <= ${lightBytes} and pg_column_compression(payload) is null`
 const isLightBytes = `octet_length(bytes) <= ${lightBytes}`
 
@@ -36,9 +44,12 @@ const isLightBytes = `octet_length(bytes) <= ${lightBytes}`
  */
 export const boundedRead = (name: string, order: string, rows: (columns: string) => string): BoundedRead => ({
   light: { name, text: rows(lightColumns(isLightPayload, isLightBytes)) },
-  weighed: {
-    name: `${name}_weighed`,
-    text: `
+  weighed: weighedRead(`${name}_weighed`, order, rows('*')),
+})
+
+const weighedRead = (name: string, order: string, rows: string): Statement => ({
+  name,
+  text: `
     select ${laneColumns}, total >= ${batchBytes} as ends, coalesce(${isLightBytes}, ${isLightPayload}) as light
     from (
       select *, sum(size) over (order by ${order} rows unbounded preceding) as total
@@ -47,13 +58,14 @@ export const boundedRead = (name: string, order: string, rows: (columns: string)
           when bytes is not null then octet_length(bytes)
           when pg_column_compression(payload) is null then pg_column_size(payload)
           else octet_length(payload::text) end as size
-        from (${rows('*')}) as batch
+        from (${rows}) as batch
       ) as sized
     ) as summed
     where total - size < ${batchBytes}
     order by ${order}`,
-  },
 })
+
+const fetchSql = weighedRead('fetch_withheld', 'id', `select * from outbox_message where ${rowsById('$1', '$2')}`)
 
 /**
  * Reads a batch of at most `limit` rows. `valuesFor` gives the statement's values for a limit.
@@ -71,19 +83,36 @@ export const readBounded = async (
   const { session } = owned
   if (owned.weighedRows === null) {
     const { rows } = await session.query({ ...light, mayTakeLong }, valuesFor(limit))
-    const withheld = rows.findIndex(isWithheld)
-    if (withheld === -1) return { rows: rows.map(parseLaneRow), full: rows.length === limit }
+    const whole = await wholeRows(owned, rows)
+    if (whole.length === rows.length) return { rows: whole, full: rows.length === limit }
     owned.weighedRows = firstWeighedRows
-    // A large row now and then must cost nothing of what was read before it.
-    if (withheld > 0) return { rows: rows.slice(0, withheld).map(parseLaneRow), full: true }
+    if (whole.length > 0) return { rows: whole, full: true }
   }
   const most = Math.min(limit, owned.weighedRows)
   const { rows } = await session.query({ ...weighed, mayTakeLong }, valuesFor(most))
   const weights = rows.map(parseWeight)
   const isCut = weights.at(-1)?.ends ?? false
-  owned.weighedRows = weights.every((weight) => weight.light) ? null : isCut ? rows.length + 1 : 2 * most
+  const isLight = most >= Math.min(limit, sureRows) && weights.every((weight) => weight.light)
+  owned.weighedRows = isLight ? null : isCut ? rows.length + 1 : 2 * most
   return { rows: rows.map(parseLaneRow), full: isCut || rows.length === most }
 }
+
+/** The rows of a light read with their payloads, up to the first that would be too much. */
+const wholeRows = async ({ session, lane }: OwnedLane, rows: readonly unknown[]): Promise<LaneRow[]> => {
+  const withheld = rows.filter(isWithheld).map(parseId)
+  const isFew = withheld.length > 0 && withheld.length <= mostFetched
+  const fetched = isFew ? (await session.query(fetchSql, [lane, withheld.map(String)])).rows.map(parseLaneRow) : []
+  const found = new Map(fetched.map((row) => [row.id, row]))
+  const whole: LaneRow[] = []
+  for (const row of rows) {
+    const complete = isWithheld(row) ? found.get(parseId(row)) : parseLaneRow(row)
+    if (complete === undefined) break
+    whole.push(complete)
+  }
+  return whole
+}
+
+const parseId = (row: unknown): bigint => BigInt(readColumns(row, 'outbox_message', { id: 'string' }).id)
 
 const parseWeight = (row: unknown): { ends: boolean; light: boolean } =>
   readColumns(row, 'the weight of a row', { ends: 'boolean', light: 'boolean' })

@@ -101,3 +101,14 @@ test.each(plans)(
   },
   60_000,
 )
+
+test('rows that are to be tried again leave half of a read to those that were never tried', async () => {
+  const owned = await ownLane('reader', lane.name, { firstMs: 0, capMs: 0 })
+  for (const { id } of await insert(owned, 30, 'refused')) owned.held.hold({ id, key: '' }, false)
+  await insert(owned, 30, 'new')
+  const { rows } = await readFromFloor(owned, 10)
+  expect(rows.map(({ exchange }) => exchange.replace(/\d+$/, ''))).toEqual([
+    ...Array.from({ length: 5 }, () => 'refused'),
+    ...Array.from({ length: 5 }, () => 'new'),
+  ])
+})

@@ -10,6 +10,9 @@ import type { OwnedLane } from '../lane/owned-lane.ts'
  * share one table of the server's. A row whose key a writer has waits, and with it its key, since that writer may hold it
  * for minutes; those behind it go. And the rows, in the order in which they go, so two owners for a moment wait for each
  * other and do not deadlock.
+ *
+ * The rows are looked up one by one, and deleted by their place: joined, they would be compared each with each where the
+ * table's statistics are of when it was empty, as those of a table that is drained all the time are.
  */
 export const moveDue = async ({ session, lane }: OwnedLane, limit: number): Promise<number> => {
   const passed: string[] = []
@@ -38,16 +41,14 @@ const moveDueSql = {
     ), tried as materialized (
       select name, pg_try_advisory_xact_lock($3::int, hashtext(name)) as free from key
     ), due as materialized (
-      select scheduled.id
-      from candidate join outbox_scheduled as scheduled using (id)
-      where scheduled.lane = $1
-        and (candidate.ordering_key is null or candidate.ordering_key in (select name from tried where free))
-      order by candidate.available_at, candidate.id
-      for update of scheduled
+      select locked.ctid
+      from candidate cross join lateral (
+        select ctid from outbox_scheduled where lane = $1 and id = candidate.id for update
+      ) as locked
+      where candidate.ordering_key is null or candidate.ordering_key in (select name from tried where free)
     ), taken as (
-      delete from outbox_scheduled scheduled using due
-      where scheduled.lane = $1 and scheduled.id = due.id
-      returning scheduled.*
+      delete from outbox_scheduled where ctid = any(array(select ctid from due))
+      returning *
     ), moved as (
       insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes)
       select lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes

@@ -73,6 +73,7 @@ const lowestSql = {
     ) as id`,
 }
 
+// Row by row: a join may read the whole lane to find the few that were chosen.
 const readFirsts = (name: string, isFree: string): BoundedRead =>
   boundedRead(
     name,
@@ -82,8 +83,10 @@ const readFirsts = (name: string, isFree: string): BoundedRead =>
       select id, position from first where ${isFree} and ${isNotParked('$1')} limit $5
     )
     select ${columns}
-    from chosen join outbox_message using (id)
-    where lane = $1
+    from (
+      select message.*, position
+      from chosen, lateral (select * from outbox_message where lane = $1 and id = chosen.id offset 0) as message
+    ) as firsts
     order by position`,
   )
 

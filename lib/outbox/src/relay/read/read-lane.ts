@@ -35,13 +35,15 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
  */
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
   const { lane, pointers, held } = owned
-  // The next reads bring the others.
-  const awaited = awaitedRows(owned).slice(0, limit)
+  // The next reads bring the later ones. Only suspects go before what was never tried, since they may close a destination.
+  const allAwaited = awaitedRows(owned)
+  const awaited = allAwaited.slice(0, owned.suspects.size > 0 ? limit : Math.ceil(limit / 2))
+  const later = allAwaited.slice(awaited.length)
   const closed = held.closed()
   const floor = pointers.floor()
   const restarts = pointers.restarts()
   const mayTakeLong = floor === 0n
-  const taken = takenRows(owned, floor)
+  const taken = [...takenRows(owned, floor), ...later.map(String)]
   const valuesFor = (most: number) => [lane, String(floor), taken, most]
   const passed = closed.length === 0 ? null : await lastRow(owned)
   const batch =

@@ -1,4 +1,5 @@
 import type { OwnedLane } from '../lane/owned-lane.ts'
+import { rowsById } from '../read/rows-by-id.ts'
 import { takeXids, xidColumns } from '../read/xids.ts'
 
 /**
@@ -23,15 +24,12 @@ export const deleteConfirmed = async (owned: OwnedLane): Promise<void> => {
   }
 }
 
-// It draws an xid anyway, which serves as a mark of what was read before. The bounds are for Postgres 15 and 16, which may
-// take the ids alone for a filter and read the lane from its first row, deleted ones included, for every batch.
+// It draws an xid anyway, which serves as a mark of what was read before.
 const deleteConfirmedSql = {
   name: 'delete_confirmed',
   text: `
     with gone as (
-      delete from outbox_message
-      where lane = $1 and id = any($2::bigint[])
-        and id between (select min(id) from unnest($2) as id) and (select max(id) from unnest($2) as id)
+      delete from outbox_message where ${rowsById('$1', '$2')}
     )
     select ${xidColumns}`,
 }

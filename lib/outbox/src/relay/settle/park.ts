@@ -1,5 +1,6 @@
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { LaneRow } from '../read/lane-row.ts'
+import { rowsById } from '../read/rows-by-id.ts'
 
 /** A row that was refused too often. */
 export type Hopeless = { row: LaneRow; reason: string; attempts: number }
@@ -26,9 +27,9 @@ const parkSql = {
     with refused as (
       select * from unnest($2::bigint[], $3::text[], $4::int[]) as refused (refused_id, reason, attempts)
     ), gone as (
-      delete from outbox_message using refused where lane = $1 and id = refused_id
-      returning ${columns}, reason, attempts
+      delete from outbox_message where ${rowsById('$1', '$2')}
+      returning ${columns}
     )
     insert into outbox_parked (${columns}, reason, attempts)
-    select ${columns}, reason, attempts from gone`,
+    select ${columns}, reason, attempts from gone join refused on refused_id = id`,
 }

@@ -68,6 +68,18 @@ export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Addre
       }
     },
     count: async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount,
+    /** Rows that Postgres read of a table since `forgetReads`. A session says what it read when it ends, or rests. */
+    rowsRead: async (table: 'outbox_message' | 'outbox_scheduled'): Promise<number> => {
+      const { rows } = await db.query<{ read: number }>(
+        `select (seq_tup_read + (select sum(idx_tup_read) from pg_stat_user_indexes where relname = $1))::int as read
+         from pg_stat_user_tables where relname = $1`,
+        [table],
+      )
+      return rows[0]?.read ?? 0
+    },
+    forgetReads: async (): Promise<void> => {
+      await db.query('select pg_stat_reset()')
+    },
     /** How many rows of the lane wait in the table. */
     rows: async (table: 'outbox_message' | 'outbox_scheduled' = 'outbox_message'): Promise<number> => {
       const { rowCount } = await db.query(`select from ${table} where lane = $1`, [id])

@@ -121,7 +121,7 @@ test('a backlog for a closed destination is passed a few times, not in every tur
      select $1, gen_random_uuid(), $2, '1' from generate_series(1, $3)`,
     [lane.id, `${lane.name}.missing`, backlog],
   )
-  await lane.db.query('select pg_stat_reset()')
+  await lane.forgetReads()
   await expect.poll(isAnyOpen, soon).toBe(false)
   for (let turn = 0; turn < turns; turn += 1) {
     await lane.commit(good(turn))
@@ -129,12 +129,7 @@ test('a backlog for a closed destination is passed a few times, not in every tur
   }
   // A session says what it did when it ends.
   await relay.stop({ graceMs: 1_000 })
-  const passed = async () => {
-    const { rows } = await lane.db.query<{ passed: number }>(
-      `select sum(idx_tup_read)::int as passed from pg_stat_user_indexes where relname = 'outbox_message'`,
-    )
-    return rows[0]?.passed ?? 0
-  }
+  const passed = () => lane.rowsRead('outbox_message')
   await expect.poll(passed, soon).toBeGreaterThan(backlog)
   expect(await passed()).toBeLessThan(8 * backlog)
 })

@@ -112,3 +112,21 @@ test('rows that are to be tried again leave half of a read to those that were ne
     ...Array.from({ length: 5 }, () => 'new'),
   ])
 })
+
+test('a backlog for a closed destination is passed once, and not again by each read', async () => {
+  const backlog = 5_000
+  const owned = await ownLane('reader', lane.name, long)
+  const [first] = await insert(owned, backlog, 'closed')
+  await lane.db.query(`update outbox_message set exchange = 'closed' where lane = $1`, [owned.lane])
+  owned.held.hold({ id: first?.id ?? 0n, key: '' }, false, { exchange: 'closed', routingKey: 'any' })
+  expect(await readFromFloor(owned, 10)).toMatchObject({ rows: [] })
+  await lane.forgetReads()
+  for (let turn = 0; turn < 10; turn += 1) expect(await readOn(owned, 10)).toMatchObject({ rows: [] })
+  await insert(owned, 1, 'good')
+  expect(await readOn(owned, 10)).toMatchObject({ rows: [{ exchange: 'good1' }] })
+  await owned.session.close()
+  const passed = () => lane.rowsRead('outbox_message')
+  await expect.poll(passed, { timeout: 20_000, interval: 20 }).toBeGreaterThan(0)
+  // The first read's may be among them.
+  expect(await passed()).toBeLessThan(4 * backlog)
+})

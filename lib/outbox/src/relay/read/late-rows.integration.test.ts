@@ -152,16 +152,8 @@ test('the floor follows what was published, so that deleted rows are not read ag
   await pin.query('begin isolation level repeatable read')
   await pin.query('select from outbox_message limit 1')
   const relay = lane.relay()
-  const passed = async () => {
-    const { rows } = await lane.db.query<{ passed: string }>(
-      `select (idx_tup_read + seq_tup_read)::text as passed from pg_stat_user_tables tables
-       join (select relid as index_of, sum(idx_tup_read) as idx_tup_read from pg_stat_user_indexes group by relid) reads
-         on reads.index_of = tables.relid
-       where tables.relname = 'outbox_message'`,
-    )
-    return Number(rows[0]?.passed)
-  }
-  await lane.db.query('select pg_stat_reset()')
+  const passed = () => lane.rowsRead('outbox_message')
+  await lane.forgetReads()
   const rounds = 30
   const perRound = 200
   for (let round = 0; round < rounds; round += 1) {

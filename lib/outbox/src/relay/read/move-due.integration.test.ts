@@ -85,16 +85,11 @@ test('ten thousand rows that are due at once go over in batches, each by one sta
 
 test('to move a batch no more rows are read than are moved, however many are due', async () => {
   await lane.commit(...due(10_000))
-  await lane.db.query('select pg_stat_reset()')
+  await lane.forgetReads()
   const owned = await ownLane('mover')
   for (let batch = 0; batch < 4; batch += 1) expect(await moveDue(owned, 500)).toBe(500)
   await owned.session.close()
-  const read = async () => {
-    const { rows } = await lane.db.query<{ read: number }>(
-      `select sum(idx_tup_read)::int as read from pg_stat_user_indexes where relname = 'outbox_scheduled'`,
-    )
-    return rows[0]?.read
-  }
+  const read = () => lane.rowsRead('outbox_scheduled')
   // By their time, and by their ids; and those that were moved before, whose index entries are still there.
   await expect.poll(read, soon).toBeGreaterThanOrEqual(2 * 2_000)
   expect(await read()).toBeLessThan(10_000)

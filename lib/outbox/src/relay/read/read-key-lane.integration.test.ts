@@ -23,7 +23,7 @@ test('what waits behind a parked key is passed in one step by a look and by a re
   const waiting = 10_000
   await insert('outbox_parked', 'a')
   await insert('outbox_message', 'a', waiting)
-  await lane.db.query('select pg_stat_reset()')
+  await lane.forgetReads()
   const owned = await ownLane('reader', 'key 1')
   for (let turn = 0; turn < 20; turn += 1) {
     expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }])
@@ -33,12 +33,7 @@ test('what waits behind a parked key is passed in one step by a look and by a re
   expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: true }])
   expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [{ orderingKey: 'b' }] })
   await owned.session.close()
-  const passed = async () => {
-    const { rows } = await lane.db.query<{ passed: number }>(
-      `select sum(idx_tup_read)::int as passed from pg_stat_user_indexes where relname = 'outbox_message'`,
-    )
-    return rows[0]?.passed
-  }
+  const passed = () => lane.rowsRead('outbox_message')
   await expect.poll(passed, soon).toBeGreaterThan(0)
   // Once they are searched for a row without a key.
   expect(await passed()).toBeLessThan(2 * waiting)

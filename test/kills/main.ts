@@ -1,25 +1,29 @@
+import { randomInt } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { killUnderLoad } from './kill-under-load.ts'
+import { killRelays } from './relays/kill-relays.ts'
+import { readWords, type TrialName } from './words.ts'
+import { killWorkflows } from './workflows/kill-workflows.ts'
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
-/** Prints the comparison as a line of JSON; the exit code is 1 if there was a fault. */
-const run = async (blows: number): Promise<void> => {
+const trials = { relays: killRelays, workflows: killWorkflows }
+
+/** Prints what came of a trial as a line of JSON; the exit code is 1 if there was a fault. */
+const run = async (name: TrialName, blows: number, seed: number): Promise<void> => {
   const dataDir = mkdtempSync(join(tmpdir(), 'esteira-kills-'))
-  const { lost, invented, overtaken, ...figures } = await killUnderLoad({ dataDir, blows, say })
-  say(JSON.stringify({ ...figures, lost: lost.length, invented: invented.length, overtaken: overtaken.length }))
-  if (lost.length + invented.length + overtaken.length === 0) return rmSync(dataDir, { recursive: true })
-  say(
-    `the logs are in ${dataDir}/logs; the first faults: ${JSON.stringify({ lost, invented, overtaken }).slice(0, 2_000)}`,
-  )
+  say(`${name}, ${blows} blows by the seed ${seed}, logs in ${dataDir}/logs`)
+  const { figures, faults } = await trials[name]({ dataDir, blows, seed, say })
+  const counts = Object.fromEntries(Object.entries(faults).map(([kind, found]) => [kind, found.length]))
+  say(JSON.stringify({ kills: name, seed, ...figures, ...counts }))
+  if (Object.values(faults).every((found) => found.length === 0)) return rmSync(dataDir, { recursive: true })
+  say(`the first faults: ${JSON.stringify(faults).slice(0, 4_000)}`)
   process.exitCode = 1
 }
 
-const word = process.argv[2] ?? '100'
-if (/^[1-9]\d{0,4}$/.test(word)) await run(Number(word))
-else {
-  process.stderr.write(`npm run kills [-- N]: expected how many blows, a whole number from 1, got "${word}"\n`)
+const words = readWords(process.argv.slice(2))
+if ('fault' in words) {
+  process.stderr.write(`npm run kills [-- relays|workflows] [N] [--seed N]: ${words.fault}\n`)
   process.exitCode = 2
-}
+} else for (const name of words.trials) await run(name, words.blows, words.seed ?? randomInt(2 ** 32))

@@ -2,41 +2,43 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { StartedProcess } from '@esteira/dev/processes'
 import { kill, runningIn } from '../support/npm-start.ts'
 
-/** Long enough that a relay's lanes are taken by the other one before it wakes, in most cases; milliseconds. */
+/** Between the first sign of work after a blow and the next blow, milliseconds. */
+const longestPauseMs = 2_000
+/** Long enough that what a frozen process had is with another one before it wakes, in most cases; milliseconds. */
 const longestFrostMs = 25_000
 
-export type Blow = { victim: string; kind: 'killed' | 'frozen' }
+/** `stopped` is asked to end, by the signal for that; who is `frozen` wakes again. */
+export type Blow = { victim: string; how: 'killed' | 'stopped' | 'frozen' }
 
-/**
- * Everything may be killed; a relay may also be frozen, to wake when it owns its lanes no more. Each of these comes once
- * in a random order, and then all of them again in another.
- */
-export function* blowsOn(programs: readonly string[], relays: readonly string[]): Generator<Blow> {
-  const all: Blow[] = [
-    ...[...programs, 'postgres', 'rabbitmq'].map((victim) => ({ victim, kind: 'killed' }) as const),
-    ...relays.map((victim) => ({ victim, kind: 'frozen' }) as const),
-  ]
-  for (;;)
-    yield* all
-      .map((blow) => ({ blow, at: Math.random() }))
-      .toSorted((a, b) => a.at - b.at)
-      .map(({ blow }) => blow)
+/** A blow and its time: so long after work was seen, and for one that freezes, for how long. */
+export type TimedBlow = Blow & { afterMs: number; frostMs: number }
+
+/** Each of the blows once in a random order, and then all of them again in another. */
+export function* blowsIn(all: readonly Blow[], random: () => number): Generator<TimedBlow> {
+  for (;;) {
+    const shuffled = all.map((blow) => ({ blow, at: random() })).toSorted((a, b) => a.at - b.at)
+    for (const { blow } of shuffled)
+      yield { ...blow, afterMs: random() * longestPauseMs, frostMs: random() * longestFrostMs }
+  }
 }
+
+/** How services are asked to end; Postgres by a fast shutdown, which does not wait for its clients. */
+const signalToEnd: Record<string, NodeJS.Signals> = { postgres: 'SIGINT', rabbitmq: 'SIGTERM' }
 
 /** Strikes; resolves at once, or for one that is frozen, when it has been thawed. */
 export const strike = async (
-  { victim, kind }: Blow,
+  { victim, how, frostMs }: TimedBlow,
   programs: ReadonlyMap<string, StartedProcess>,
   dataDir: string,
 ): Promise<void> => {
   const program = programs.get(victim)
-  if (kind === 'frozen') {
+  if (how === 'frozen') {
     program?.kill('SIGSTOP')
-    await pause(Math.random() * longestFrostMs)
+    await pause(frostMs)
     program?.kill('SIGCONT')
   } else if (program === undefined) {
     const pid = runningIn(dataDir).get(victim)
     // It may still be on its way up from the blow before.
-    if (pid !== undefined) kill(pid)
-  } else program.kill('SIGKILL')
+    if (pid !== undefined) kill(pid, how === 'killed' ? 'SIGKILL' : signalToEnd[victim])
+  } else program.kill(how === 'killed' ? 'SIGKILL' : 'SIGTERM')
 }

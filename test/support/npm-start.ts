@@ -97,10 +97,10 @@ const treeOf = (pid: number): number[] => {
   return [...tree]
 }
 
-/** SIGKILL; a process that has ended meanwhile is no fault. */
-export const kill = (pid: number): void => {
+/** SIGKILL unless another signal is given; a process that has ended meanwhile is no fault. */
+export const kill = (pid: number, signal: NodeJS.Signals = 'SIGKILL'): void => {
   try {
-    process.kill(pid, 'SIGKILL')
+    process.kill(pid, signal)
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
   }

@@ -1,7 +1,7 @@
-import { Client } from 'pg'
+import { Client, type QueryConfig } from 'pg'
 
 /** Runs statements on a connection of their own, one after the other; the rows of the last. */
-export const runOn = async (url: string, ...statements: string[]): Promise<unknown[]> => {
+export const runOn = async (url: string, ...statements: (string | QueryConfig)[]): Promise<unknown[]> => {
   const client = new Client({ connectionString: url })
   await client.connect()
   try {

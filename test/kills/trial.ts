@@ -1,0 +1,11 @@
+export type TrialOptions = {
+  /** An empty folder for the services and all logs. */
+  dataDir: string
+  blows: number
+  /** Which blows come, and when, follows from it. */
+  seed: number
+  say: (line: string) => void
+}
+
+/** What came of a trial: how much there was, and whatever was not as it must be, by kind. */
+export type Trial = { figures: Record<string, number>; faults: Record<string, readonly unknown[]> }

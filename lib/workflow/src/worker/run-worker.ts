@@ -1,4 +1,5 @@
 import { hostname } from 'node:os'
+import { exit } from 'node:process'
 import { getHeapStatistics } from 'node:v8'
 import {
   type Config,
@@ -80,7 +81,19 @@ const serving = (functions: readonly StepFunction[]): WorkerDefinition<Settings>
   serve: () => ({ functions }),
 })
 
-const run = <Own extends Settings>(
+/**
+ * How long a process stays after all is done, milliseconds: what it still has to write goes out, but what a function
+ * began and left, such as one that does not hear its signal, must not keep it until it is killed.
+ */
+const lingerMs = 1_000
+
+const run = async <Own extends Settings>(worker: WorkerDefinition<Own>, env: NodeJS.ProcessEnv): Promise<number> => {
+  const code = await runUntilStopped(worker, env)
+  setTimeout(() => exit(code), lingerMs).unref()
+  return code
+}
+
+const runUntilStopped = <Own extends Settings>(
   { name, settings: own, serve }: WorkerDefinition<Own>,
   env: NodeJS.ProcessEnv,
 ): Promise<number> =>

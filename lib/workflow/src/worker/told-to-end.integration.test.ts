@@ -1,0 +1,82 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import * as z from 'zod'
+import { type Engine, functionOf } from '../../test/engine.ts'
+import { keepWorker } from '../../test/keep-worker.ts'
+import { useEngine } from '../../test/use-engine.ts'
+
+let engine: Engine
+
+useEngine((opened) => {
+  engine = opened
+})
+
+const beginJobs = async (functionName: string, payloads: readonly unknown[]): Promise<string> =>
+  engine.begin(
+    await engine.saveWorkflow(
+      { functionName: 'CronJob', outputType: 'multiple' },
+      { functionName, outputType: 'single' },
+    ),
+    payloads,
+  )
+
+/** How many jobs of a run each worker has ended. */
+const endedBy = async (run: string): Promise<Record<string, number>> => {
+  const rows = await engine.query(
+    `select worker, count(*)::int as jobs from workflow_job
+     where run_id = $1 and parent_id is not null and status = 'succeeded' group by worker`,
+    [run],
+  )
+  const counted = z.array(z.object({ worker: z.string(), jobs: z.int() })).parse(rows)
+  return Object.fromEntries(counted.map(({ worker, jobs }) => [worker, jobs]))
+}
+
+test('a worker that is told to end under load says 0, leaves nothing that it wrote in a queue, and the next one goes on', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'esteira-told-to-end-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const [soon, never] = [join(folder, 'soon'), join(folder, 'never')]
+  const worker = keepWorker(engine, ['load', 'ends', 'outlives'], {
+    ESTEIRA_GRACE_MS: '3000',
+    ESTEIRA_PREFETCH: '50',
+    ESTEIRA_LOG_LEVEL: 'info',
+  })
+  const slow = [
+    await beginJobs(
+      'ends',
+      Array.from({ length: 10 }, () => ({ until: soon })),
+    ),
+    await beginJobs(
+      'outlives',
+      Array.from({ length: 20 }, () => ({ until: never })),
+    ),
+  ]
+  const begun = () => engine.query(`select from workflow_job where status = 'running' and worker = 'engine'`)
+  await waitFor(async () => (await begun()).length === 30, { deadlineMs: 60_000, describe: begun })
+  const load = await beginJobs(
+    'load',
+    Array.from({ length: 4_000 }, (_, index) => index),
+  )
+  await waitFor(async () => ((await endedBy(load))['engine'] ?? 0) > 200, { deadlineMs: 60_000 })
+
+  const stopped = worker.stop()
+  writeFileSync(soon, '')
+  expect(await stopped).toBe(0)
+  expect(worker.deaths).toEqual([])
+  expect((await endedBy(load))['engine']).toBeLessThan(4_000)
+
+  const heir = await engine.startWorker(
+    ['load', 'ends', 'outlives'].map((name) => functionOf(name, () => 'by the heir')),
+    { worker: 'heir' },
+  )
+  for (const run of [load, ...slow]) expect(await engine.over(run)).toBe('succeeded')
+  const [ends, outlives] = await Promise.all(slow.map(endedBy))
+  expect([ends, outlives]).toEqual([{ engine: 10 }, { heir: 20 }])
+  expect(Object.values(await endedBy(load)).reduce((sum, jobs) => sum + jobs)).toBe(4_000)
+  // One that was written and came again all the same would have been dropped.
+  expect(heir.saw('delivery.dropped')).toEqual([])
+  const tried = await engine.query(`select from workflow_job where attempt <> 1`)
+  expect(tried).toEqual([])
+}, 180_000)

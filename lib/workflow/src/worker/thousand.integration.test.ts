@@ -1,0 +1,67 @@
+import { randomUUID } from 'node:crypto'
+import { countStatements } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Engine, functionOf, laneName, silentLog } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
+import { readSecrets } from '../secrets/read-secrets.ts'
+import { deliverMeans } from './deliver-means.ts'
+import { load } from './load.ts'
+import { openPools } from './pools.ts'
+
+let engine: Engine
+
+useEngine((opened) => {
+  engine = opened
+})
+
+const fn = functionOf('thousand', () => undefined)
+
+/** What a worker delivers by, without a worker. */
+const openMeans = () => {
+  const options = {
+    databaseUrl: engine.databaseUrl,
+    rabbitmqUrl: engine.rabbitmqUrl,
+    functions: [fn],
+    lane: laneName,
+    worker: 'counted',
+    prefetch: 1_000,
+    graceMs: 0,
+    secrets: readSecrets({ directory: '/nowhere', variables: new Map() }),
+    log: silentLog,
+    signal: new AbortController().signal,
+    observe: () => {},
+  }
+  const pools = openPools(options, new AbortController().signal)
+  onTestFinished(() => pools.close())
+  return deliverMeans(pools, engine.laneId, options, new AbortController().signal).means
+}
+
+test('a thousand deliveries of one moment are loaded by ten statements, and taken over by ten', async () => {
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'CronJob', outputType: 'multiple' },
+    { functionName: fn.name, outputType: null },
+  )
+  const run = await engine.begin(
+    workflow,
+    Array.from({ length: 1_000 }, (_, index) => index),
+  )
+  const [, ...jobs] = await engine.jobs(run)
+  expect(jobs).toHaveLength(1_000)
+  const means = openMeans()
+  const loading = countStatements('workflow_')
+  const taken = await Promise.all(
+    jobs.map(({ id, seq }) => load(fn, { reference: { jobId: id, seq }, redelivered: true, deliveries: 1 }, means)),
+  )
+  const held = taken.flatMap((one) => (one.kind === 'run' && one.isTakeover ? [one.job] : []))
+  expect(held.map(({ payload }) => payload)).toEqual(jobs.map(({ payload }) => payload))
+  expect(loading()).toBeLessThanOrEqual(10)
+
+  const claiming = countStatements('workflow_')
+  const claimed = await Promise.all(held.map((job) => means.claim({ job, next: randomUUID() })))
+  expect(claimed.every(Boolean)).toBe(true)
+  expect(claiming()).toBeLessThanOrEqual(10)
+
+  // Their messages are still there: a worker ends them.
+  await engine.startWorker([fn])
+  expect(await engine.over(run)).toBe('succeeded')
+})

@@ -298,6 +298,23 @@ test('a probe that is lost with its queue is sent again', async () => {
   expect(calls.size).toBe(21)
 }, 60_000)
 
+test('a queue that is deleted while no worker is there loses no job, and its probe waits for whoever comes', async () => {
+  const run = await fill('deserted', 50)
+  await engine.broker.deleteQueue('deserted')
+  const waitsUntil = performance.now() + 3_000
+  await turnUntil(() => performance.now() > waitsUntil, { againMs: 100, holdMs: 1_000 })
+  // There is no queue that it could go to, and one is enough.
+  expect(await messagesInOutbox('deserted')).toBe(1)
+  expect(await engine.query(`select from outbox_parked where routing_key = 'deserted'`)).toEqual([])
+  expect(lost()).toEqual([])
+
+  const { fn, calls, mostCalls } = counting('deserted')
+  await engine.startWorker([fn])
+  await turnUntil(() => isOver(run), { holdMs: 1_000 })
+  expect(await succeededBySeq(run)).toEqual({ 2: 50 })
+  expect([calls.size, mostCalls()]).toEqual([50, 1])
+}, 60_000)
+
 test('a lost job that keeps a run from being cancelled ends with it', async () => {
   const run = await fill('cancelled', 1)
   await (await takeMessages(engine.rabbitmqUrl, 'cancelled', 1)).drop(() => true)

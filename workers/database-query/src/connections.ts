@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
-import type { Log } from '@esteira/service'
+import { type Log, reasonOf } from '@esteira/service'
 import { mustBeOneOf } from '@esteira/workflow'
-import { Pool } from 'pg'
+import { Client, Pool } from 'pg'
 import { DatabaseQueryError } from './errors.ts'
 import { parserOf } from './row-values.ts'
 
@@ -10,14 +10,22 @@ export type Connections = {
   names: readonly string[]
   /** @throws DatabaseQueryError `connection_unknown` with the names that there are. */
   pool: (name: string) => Pool
+  /** Tells the server to cancel what a session is at, by the number that the server gave it. It never rejects. */
+  cancel: (name: string, pid: number) => Promise<void>
   /** Breaks every session. What runs in one fails, so a database that does not answer holds nothing up. */
   sever: () => void
   close: () => Promise<void>
 }
 
 /** Statements of one database at a time; more wait for their turn. */
-const poolSize = 10
+export const poolSize = 10
 const waitMs = 30_000
+
+/** The driver never forgets the name of a prepared statement, and each group of statements has one. */
+const mostUses = 1_000
+
+/** A cancel comes over a session of its own: those of the pool may all be waiting. It is tried again, so not for long. */
+const cancelMs = 5_000
 
 /** A statement may take as long as its step allows, so only the link is asked for: it is lost after some 20 s of silence. */
 const keepAliveMs = 10_000
@@ -26,16 +34,22 @@ const keepAliveMs = 10_000
 export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Connections => {
   const pools = new Map<string, Pool>()
   const severed = new AbortController()
+  const urlOf = (name: string): string => {
+    const url = urls.get(name)
+    if (url === undefined) throw unknownConnection(name, [...urls.keys()])
+    return url
+  }
   return {
     names: [...urls.keys()],
     pool: (name) => {
       const known = pools.get(name)
       if (known !== undefined) return known
-      const url = urls.get(name)
-      if (url === undefined) throw unknownConnection(name, [...urls.keys()])
       const pool = new Pool({
-        connectionString: url,
+        connectionString: urlOf(name),
         max: poolSize,
+        maxUses: mostUses,
+        // What is sent while an answer is awaited does not wait for it: a group of statements takes one way to the server.
+        pipeline: true,
         connectionTimeoutMillis: waitMs,
         keepAlive: true,
         keepAliveInitialDelayMillis: keepAliveMs,
@@ -49,6 +63,25 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
       pool.on('connect', (client) => client.on('error', () => undefined))
       pools.set(name, pool)
       return pool
+    },
+    cancel: async (name, pid) => {
+      const client = new Client({
+        connectionString: urlOf(name),
+        connectionTimeoutMillis: cancelMs,
+        query_timeout: cancelMs,
+        stream: () => new Socket({ signal: severed.signal }),
+        application_name: 'database-query cancel',
+      })
+      // A link that falls is told by the statement as well.
+      client.on('error', () => undefined)
+      try {
+        await client.connect()
+        await client.query('select pg_cancel_backend($1)', [pid])
+      } catch (error) {
+        log.warn({ event: 'cancel.failed', connection: name, reason: reasonOf(error) })
+      } finally {
+        await client.end()
+      }
     },
     sever: () => severed.abort(),
     close: async () => {

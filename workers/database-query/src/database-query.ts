@@ -1,11 +1,13 @@
 import { type Log, reasonOf } from '@esteira/service'
 import { defineFunction, isTransient, literalText, type Outcome, snooze, type StepFunction } from '@esteira/workflow'
-import { DatabaseError, type Pool } from 'pg'
+import { context } from '@opentelemetry/api'
+import { DatabaseError } from 'pg'
 import * as z from 'zod'
 import { isAway } from './away.ts'
 import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
-import { executeOnce, readRows, type Statement } from './run-statement.ts'
+import { executeAlone, groupStatements } from './groups/group-statements.ts'
+import { type Call, readRows, type Statement } from './run-statement.ts'
 
 const configSchema = (connections: readonly string[]) =>
   z.strictObject({
@@ -36,25 +38,28 @@ export type DatabaseQuery = { fn: StepFunction; idle: () => Promise<void> }
 /** `Database.query`: runs SQL from config and payload, and gives its rows. */
 export const databaseQuery = (connections: Connections): DatabaseQuery => {
   const unconfirmed = new Set<Promise<void>>()
+  const execute = groupStatements(connections)
   const fn = defineFunction({
     name: 'Database.query',
     config: configSchema(connections.names),
     withoutResult: { confirm: 'none' },
-    run: async ({ config, job, step, log }) => {
-      const pool = connections.pool(config.connection)
-      const { connection, sql, params: values } = config
-      const statement = { connection, sql, values, jobId: job.id, rowsWanted: step.outputType !== null }
-      if (config.confirm === 'none') {
+    run: async ({ config, job, step, signal, log }) => {
+      const { connection, sql, params: values, confirm } = config
+      const statement = { connection, sql, rowsWanted: step.outputType !== null }
+      const call = { jobId: job.id, values, signal, place: context.active() }
+      if (confirm === 'none') {
         // Acked at once, so prefetch does not bound them.
         while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
-        const running = executeUnconfirmed(pool, statement, log)
+        const running = executeUnconfirmed(connections, statement, call, log)
         unconfirmed.add(running)
         void running.finally(() => unconfirmed.delete(running))
         return undefined
       }
       try {
-        const reads = (config.mode ?? modeOf(config.sql)) === 'query'
-        return reads ? await readRows(pool, statement) : await executeOnce(pool, statement, config.confirm)
+        const reads = (config.mode ?? modeOf(sql)) === 'query'
+        return reads
+          ? await readRows(connections, statement, call)
+          : await execute({ ...statement, durability: confirm }, call)
       } catch (error) {
         return whenAway(error)
       }
@@ -69,13 +74,21 @@ export const databaseQuery = (connections: Connections): DatabaseQuery => {
 }
 
 /** The line goes to the log of the job, which hides its secrets. */
-const executeUnconfirmed = async (pool: Pool, statement: Statement, log: Log): Promise<void> => {
+const executeUnconfirmed = async (
+  connections: Connections,
+  statement: Statement,
+  call: Call,
+  log: Log,
+): Promise<void> => {
   try {
-    await executeOnce(pool, statement, 'applied')
+    await executeAlone(connections, { ...statement, durability: 'applied' }, { ...call, signal: neverAborted })
   } catch (error) {
-    log.error({ event: 'statement.failed', jobId: statement.jobId, reason: reasonOf(explain(error)) })
+    log.error({ event: 'statement.failed', jobId: call.jobId, reason: reasonOf(explain(error)) })
   }
 }
+
+/** The job is over before the statement is, and its signal with it. */
+const neverAborted = new AbortController().signal
 
 /** A guess that cannot do harm: what is taken for reading runs in a transaction that the server keeps read-only. */
 const modeOf = (sql: string): 'query' | 'execute' => (/^\s*(select|values|table)\b/i.test(sql) ? 'query' : 'execute')
@@ -111,7 +124,7 @@ const loginRefused = /^(28|3D)/
 /** A server that speaks English counts values in terms of its protocol; what it says in another language stays. */
 const inOurWords = (message: string): string =>
   message.replace(
-    /^bind message supplies (\d+) parameters, but prepared statement "" requires (\d+)$/,
+    /^bind message supplies (\d+) parameters, but prepared statement "\w*" requires (\d+)$/,
     'expected as many config.params as the highest $n, $2, but $1 came',
   )
 

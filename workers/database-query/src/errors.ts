@@ -5,6 +5,7 @@ export type DatabaseQueryErrorCode =
   | 'ledger_refused'
   | 'statement_refused'
   | 'config_invalid'
+  | 'session_changed'
   | 'session_lost'
 
 /** The one error of this worker. */

@@ -75,33 +75,43 @@ const onLedger = async (client: PoolClient, sql: string, values: readonly unknow
   }
 }
 
-/** Whether the job's statement is still to be run; if not, the rows that it gave. */
-export type Claimed = { kind: 'new' } | { kind: 'applied'; rows: unknown[] }
+/** The jobs of a group whose statement was applied before, each with the rows that it gave. */
+export type Applied = ReadonlyMap<string, unknown[]>
 
 /**
- * Puts the job into the ledger, in the transaction of its statement. A second delivery of the same job waits here until
- * the first has committed or given up.
+ * Puts the jobs of a group into the ledger, in the transaction of their statements; gives those that are there. A second
+ * delivery of a job waits here until the first has committed or given up. In the order of their ids, so that two groups
+ * that share jobs do not wait for each other.
  */
-export const claimInLedger = async (client: PoolClient, ledger: string, jobId: string): Promise<Claimed> => {
-  const inserted = await onLedger(
-    client,
-    `insert into ${ledger} (job_id) values ($1) on conflict (job_id) do nothing`,
-    [jobId],
-  )
-  if (inserted.rowCount === 1) return { kind: 'new' }
-  const { rows } = await onLedger(client, `select rows from ${ledger} where job_id = $1`, [jobId])
-  return { kind: 'applied', rows: ledgerRows.parse(rows)[0]?.rows ?? [] }
-}
-
-/** Keeps what the statement gave, so that a job that comes again passes the same on. */
-export const keepRows = async (
+export const claimInLedger = async (
   client: PoolClient,
   ledger: string,
-  jobId: string,
-  rows: readonly unknown[],
-): Promise<void> => {
-  const values = [jobId, JSON.stringify(rows)]
-  await onLedger(client, `update ${ledger} set rows = $2::jsonb where job_id = $1`, values)
+  jobIds: readonly string[],
+): Promise<Applied> => {
+  const inserted = await onLedger(
+    client,
+    `insert into ${ledger} (job_id) select id from unnest($1::uuid[]) as id order by id
+     on conflict (job_id) do nothing returning job_id as id`,
+    [jobIds],
+  )
+  if (inserted.rowCount === jobIds.length) return new Map()
+  const claimed = new Set(claimedRows.parse(inserted.rows).map(({ id }) => id))
+  const { rows } = await onLedger(client, `select job_id as id, rows from ${ledger} where job_id = any ($1::uuid[])`, [
+    jobIds.filter((id) => !claimed.has(id)),
+  ])
+  return new Map(appliedRows.parse(rows).map((row) => [row.id, row.rows ?? []]))
 }
 
-const ledgerRows = z.array(z.object({ rows: z.array(z.unknown()).nullable() }))
+/** Keeps what statements gave, by their jobs, so that a job that comes again passes the same on. */
+export const keepRows = async (client: PoolClient, ledger: string, given: Applied): Promise<void> => {
+  const kept = [...given].map(([id, rows]) => ({ id, rows }))
+  await onLedger(
+    client,
+    `update ${ledger} applied set rows = given.rows
+     from jsonb_to_recordset($1::jsonb) as given(id uuid, rows jsonb) where applied.job_id = given.id`,
+    [JSON.stringify(kept)],
+  )
+}
+
+const claimedRows = z.array(z.object({ id: z.string() }))
+const appliedRows = z.array(z.object({ id: z.string(), rows: z.array(z.unknown()).nullable() }))

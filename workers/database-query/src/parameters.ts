@@ -2,16 +2,22 @@ import { DatabaseError, type PoolClient } from 'pg'
 import * as z from 'zod'
 
 /**
- * The values as the driver takes them: an object is JSON, and so is an array where Postgres takes `json` or `jsonb`;
+ * The values of a statement's every run as the driver takes them: an object is JSON, and so is an array where Postgres takes `json` or `jsonb`;
  * elsewhere it is a Postgres array. Of the two the driver would always write the latter, and an empty one of those reads
  * as an empty JSON object.
  */
-export const toParameters = async (client: PoolClient, sql: string, values: readonly unknown[]): Promise<unknown[]> => {
-  const types = values.some(Array.isArray) ? await parameterTypes(client, sql) : []
-  return values.map((value, index) => {
-    if (typeof value !== 'object' || value === null) return value
-    return Array.isArray(value) && !isJson(types[index]) ? value : JSON.stringify(value)
-  })
+export const toParameters = async (
+  client: PoolClient,
+  sql: string,
+  groups: readonly (readonly unknown[])[],
+): Promise<unknown[][]> => {
+  const types = groups.some((values) => values.some(Array.isArray)) ? await parameterTypes(client, sql) : []
+  return groups.map((values) =>
+    values.map((value, index) => {
+      if (typeof value !== 'object' || value === null) return value
+      return Array.isArray(value) && !isJson(types[index]) ? value : JSON.stringify(value)
+    }),
+  )
 }
 
 const isJson = (type: string | undefined): boolean => type === 'json' || type === 'jsonb'

@@ -1,65 +1,141 @@
 import { reasonOf } from '@esteira/service'
-import type { Pool, PoolClient, QueryResult } from 'pg'
+import { type Context, context } from '@opentelemetry/api'
+import type { PoolClient } from 'pg'
 import { isSessionLost } from './away.ts'
+import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { claimInLedger, findLedger, keepRows } from './ledger.ts'
 import { toParameters } from './parameters.ts'
+import { inSession, type Session } from './session.ts'
 import { inStatementSpan } from './statement-span.ts'
 
-/** A statement of one job: the text never contains data, the values are bound to `$1`, `$2` ... */
+/** What jobs run: the text never contains data. */
 export type Statement = {
   /** The name of its database. */
   connection: string
   sql: string
-  values: unknown[]
-  jobId: string
   /** Whether its rows are the job's output, so that one which can give none is a mistake. */
   rowsWanted: boolean
 }
 
-/** Runs a statement that only reads; the server refuses it if it would write. Resolves to its rows. */
-export const readRows = (pool: Pool, statement: Statement): Promise<unknown[]> =>
-  inTransaction(pool, 'begin read only', (client) => runAlone(client, statement))
+/** A statement that may write, and what its jobs wait for: the commit on disk, or the commit in the server's memory. */
+export type WritingStatement = Statement & { durability: 'durable' | 'applied' }
 
-/**
- * Runs a statement that may write, once for its job however often the job comes. Resolves to the rows that it gave,
- * when it has committed: on disk for `durable`, in the server's memory for `applied`.
- */
-export const executeOnce = async (
-  pool: Pool,
-  statement: Statement,
-  durability: 'durable' | 'applied',
-): Promise<unknown[]> => {
-  const ledger = await findLedger(pool)
-  return inTransaction(pool, begin[durability], async (client) => {
-    const claimed = await claimInLedger(client, ledger, statement.jobId)
-    if (claimed.kind === 'applied') return claimed.rows
-    const rows = await runAlone(client, statement)
-    if (rows.length > 0) await keepRows(client, ledger, statement.jobId, rows)
-    return rows
-  })
+/** One job's run of a statement. */
+export type Call = {
+  jobId: string
+  /** Bound to `$1`, `$2` ... */
+  values: unknown[]
+  /** The statement is cancelled in the server when it is aborted. */
+  signal: AbortSignal
+  /** Where this is in the job's trace. */
+  place: Context
+}
+
+/** Runs a statement that only reads; the server refuses it if it would write. Resolves to its rows. */
+export const readRows = async (connections: Connections, statement: Statement, call: Call): Promise<unknown[]> => {
+  const how = { begin: 'begin read only', signal: call.signal }
+  const [rows] = await inSession(connections, statement.connection, how, ({ client }) =>
+    runAll(client, statement, [call], () => {}),
+  )
+  return rows ?? []
 }
 
 /**
+ * What became of a group: it has committed, with the rows that each job's run gave and the milliseconds that all took;
+ * or nothing is written. `at` is the run that was refused, if it was one of them.
+ */
+export type Executed =
+  | { kind: 'committed'; rows: readonly (readonly unknown[])[]; ms: number }
+  | { kind: 'failed'; at: number | null; error: unknown }
+
+/**
+ * Runs a statement that may write for a group of jobs, all in one transaction, in their order, and once for each job
+ * however often that comes. The jobs differ.
+ */
+export const executeOnce = async (
+  connections: Connections,
+  statement: WritingStatement,
+  calls: readonly Call[],
+  signal: AbortSignal,
+): Promise<Executed> => {
+  let at: number | null = null
+  try {
+    const ledger = await findLedger(connections.pool(statement.connection))
+    const how = { begin: begin[statement.durability], signal }
+    const done = await inSession(connections, statement.connection, how, async (session) => {
+      const begunMs = performance.now()
+      const ids = calls.map(({ jobId }) => jobId)
+      const applied = await claimInLedger(session.client, ledger, ids)
+      const fresh = calls.filter(({ jobId }) => !applied.has(jobId))
+      const rows = await runAll(session.client, statement, fresh, (call) => {
+        at ??= calls.indexOf(call)
+      })
+      const ms = performance.now() - begunMs
+      if (calls.length > 1) await refuseTraces(session)
+      const given = new Map(fresh.map(({ jobId }, index) => [jobId, rows[index] ?? []]))
+      const kept = new Map([...given].filter(([, some]) => some.length > 0))
+      if (kept.size > 0) await keepRows(session.client, ledger, kept)
+      return { rows: ids.map((id) => applied.get(id) ?? given.get(id) ?? []), ms }
+    })
+    return { kind: 'committed', ...done }
+  } catch (error) {
+    return { kind: 'failed', at, error }
+  }
+}
+
+/** A server may be set to answer before a commit is on disk; `durable` does not take that for an answer. */
+const begin = {
+  durable: `begin; select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'`,
+  applied: 'begin; set local synchronous_commit = off',
+}
+
+/** Each group's statement has a name of its own, as its session forgets it with all else when it is given back. */
+let names = 0
+
+/**
+ * Runs the statement for each call, sent at once and prepared once; gives the rows of each. `onRefused` hears of the first that
+ * the server refuses: it looks at none after that.
+ *
  * Without values pg would use the protocol that takes several statements at once, and one of them could end the
  * transaction: the next would write in spite of `read only`, or beside the ledger.
  */
-const runAlone = async (client: PoolClient, statement: Statement): Promise<unknown[]> => {
-  const { sql, values, rowsWanted } = statement
-  const alone = { text: sql, values: await toParameters(client, sql, values), queryMode: 'extended' }
-  const { rows, fields } = await underStatement(inStatementSpan(statement, () => client.query<object>(alone)))
+const runAll = async (
+  client: PoolClient,
+  statement: Statement,
+  calls: readonly Call[],
+  onRefused: (call: Call) => void,
+): Promise<unknown[][]> => {
+  const values = await toParameters(
+    client,
+    statement.sql,
+    calls.map((call) => call.values),
+  )
+  const alone = calls.length === 1
+  if (!alone) names += 1
+  const text = { text: statement.sql, queryMode: 'extended', ...(!alone && { name: `group_${names}` }) }
+  const run = async (call: Call, index: number) => {
+    try {
+      const query = { ...text, values: values[index] ?? [] }
+      return await context.with(call.place, () => inStatementSpan(statement, () => client.query<object>(query)))
+    } catch (error) {
+      onRefused(call)
+      throw error
+    }
+  }
+  const results = await underStatement(Promise.all(calls.map(run)))
   // Thrown before the commit: a step that is put right later finds nothing half done.
-  if (rowsWanted && fields.length === 0) {
+  if (statement.rowsWanted && results.some(({ fields }) => fields.length === 0)) {
     throw new DatabaseQueryError(
       'config_invalid',
       'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
     )
   }
-  return rows
+  return results.map(({ rows }) => rows)
 }
 
 /** A session that is lost under the statement may have been ended by it, and would be again, each time it comes. */
-const underStatement = async (running: Promise<QueryResult<object>>): Promise<QueryResult<object>> => {
+const underStatement = async <T>(running: Promise<T>): Promise<T> => {
   try {
     return await running
   } catch (error) {
@@ -70,36 +146,21 @@ const underStatement = async (running: Promise<QueryResult<object>>): Promise<Qu
   }
 }
 
-/** A server may be set to answer before a commit is on disk; `durable` does not take that for an answer. */
-const begin = {
-  durable: `begin; select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'`,
-  applied: 'begin; set local synchronous_commit = off',
-}
-
-const inTransaction = async <T>(pool: Pool, beginSql: string, work: (client: PoolClient) => Promise<T>): Promise<T> => {
-  const client = await pool.connect()
-  try {
-    await client.query(beginSql)
-    const result = await work(client)
-    await client.query('commit')
-    await giveBack(client)
-    return result
-  } catch (error) {
-    // A session in an unknown state is closed, which rolls back what it had open, instead of going back to the pool.
-    client.release(true)
-    throw error
-  }
-}
-
 /**
- * What a statement set for its session (`set search_path`, a lock, a temporary table) must not meet the next job's, of
- * another workflow perhaps. The reset takes a tenth of a millisecond and the way to the server.
+ * Throws when a run of the group has changed the session for the next ones: nothing of the group is committed then. The text
+ * of the statement does not tell it; a trigger or a function may have done it.
+ *
+ * @throws DatabaseQueryError `session_changed`
  */
-const giveBack = async (client: PoolClient): Promise<void> => {
-  try {
-    await client.query('discard all')
-    client.release()
-  } catch (error) {
-    client.release(error instanceof Error ? error : true)
-  }
+const refuseTraces = async ({ client, role }: Session): Promise<void> => {
+  const { rowCount } = await client.query(tracesSql, [role])
+  if (rowCount === 0) return
+  throw new DatabaseQueryError('session_changed', 'config.sql changes its session, so no other may run in it')
 }
+
+const tracesSql = `
+  select where current_user <> $1
+  union all select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
+  union all select from pg_class where relnamespace = pg_my_temp_schema()
+  union all select from pg_settings where source = 'session' and name not in ('synchronous_commit')
+  limit 1`

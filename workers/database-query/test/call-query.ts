@@ -6,14 +6,14 @@ import type { DatabaseQuery } from '../src/database-query.ts'
 /** The config of a step; the connection is `crm` unless given. */
 export type QueryConfig = { connection?: string; sql: string; params?: unknown[]; mode?: string; confirm?: string }
 
-type Of = { jobId?: string; outputType?: 'single' | 'multiple' | null }
+type Of = { jobId?: string; outputType?: 'single' | 'multiple' | null; signal?: AbortSignal }
 
 /** Calls the function as the worker does, for a job of its own unless one is given. */
 export const callQuery = async (
   { fn }: DatabaseQuery,
   log: Log,
   { connection = 'crm', ...config }: QueryConfig,
-  { jobId = randomUUID(), outputType = null }: Of = {},
+  { jobId = randomUUID(), outputType = null, signal = new AbortController().signal }: Of = {},
 ): Promise<unknown> =>
   await fn.call({
     config: { connection, ...config },
@@ -24,7 +24,7 @@ export const callQuery = async (
     attempt: 1,
     cursor: null,
     emit: async () => {},
-    signal: new AbortController().signal,
+    signal,
     log,
     span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
   })

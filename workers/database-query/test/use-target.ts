@@ -10,7 +10,8 @@ export let target: TestDatabase
 export let link: Proxy
 export let admin: Client
 
-/** The function of the test, and what it logged. */
+/** The connections of the file; the function of the test, and what it logged. */
+export let connections: Connections
 export let query: DatabaseQuery
 export const logged: Record<string, unknown>[] = []
 export const log = keepingLog(logged)
@@ -23,7 +24,6 @@ export const call = (config: QueryConfig, of?: Parameters<typeof callQuery>[3]) 
  * `crm`, `far` behind the link, and what `others` makes of the target's address.
  */
 export const useTarget = (sql: string, others: Record<string, (address: URL) => void>): void => {
-  let connections: Connections
   beforeAll(async () => {
     target = await emptyDatabase()
     link = await startProxy(target.url)

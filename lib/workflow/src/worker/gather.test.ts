@@ -157,3 +157,17 @@ test('a flush is in the trace of none of its items, and each item goes on in its
   )
   expect(seen).toEqual([undefined, undefined])
 })
+
+test('bounds that follow the load hold for the next group, also while one is under way', async () => {
+  let [most, atOnce] = [3, 1]
+  const { add, groups, end } = setup({ most: () => most, atOnce: () => atOnce })
+  const all = ['a', 'b', 'c', 'd', 'e'].map(add)
+  await expect.poll(() => groups).toEqual([['a', 'b', 'c']])
+  ;[most, atOnce] = [1, 2]
+  await expect.poll(() => groups).toEqual([['a', 'b', 'c'], ['d']])
+  end(0)
+  await expect.poll(() => groups).toEqual([['a', 'b', 'c'], ['d'], ['e']])
+  end(1)
+  end(2)
+  expect(await Promise.all(all)).toEqual(['A', 'B', 'C', 'D', 'E'])
+})

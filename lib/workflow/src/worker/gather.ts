@@ -1,16 +1,19 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 
+/** A number that may change from group to group. */
+type Bound = number | (() => number)
+
 /** How groups are made of what is added. */
 export type GatherOptions<Item> = {
   /** Items of a group, at most. */
-  most: number
+  most: Bound
   /** Bytes of a group, at most; an item that has more goes alone. */
   mostBytes?: number
   /** What an item counts in `mostBytes`. */
   bytesOf?: (item: Item) => number
   /** Flushes under way at a time, 1 unless given. One begins beside others only with a full group, or when they are late. */
-  atOnce?: number
+  atOnce?: Bound
   /** Of two items with the same key one waits while the other is being flushed; in one group they may be together. */
   keyOf?: (item: Item) => string
 }
@@ -31,18 +34,20 @@ export const gather = <Item, Result>(
   type Flight = { keys: ReadonlySet<string>; isLate: boolean }
   let waiting: Waiting[] = []
   let beginning = false
+  const [mostNow, atOnceNow] = [boundOf(most), boundOf(atOnce)]
   const flights = new Set<Flight>()
 
   /** The next group, in the order of what was added, and what is left waiting. */
   const divide = (): { group: Waiting[]; rest: Waiting[]; isFull: boolean } => {
     const [group, rest]: [Waiting[], Waiting[]] = [[], []]
     const flying = [...flights]
+    const mostItems = mostNow()
     let bytes = 0
     let isFull = false
     for (const one of waiting) {
       const { key } = one
       const isHeld = key !== undefined && flying.some(({ keys }) => keys.has(key))
-      const isOver = group.length === most || (group.length > 0 && bytes + one.bytes > mostBytes)
+      const isOver = group.length >= mostItems || (group.length > 0 && bytes + one.bytes > mostBytes)
       if (!isHeld && isOver) isFull = true
       if (isHeld || isFull) {
         rest.push(one)
@@ -51,11 +56,11 @@ export const gather = <Item, Result>(
       group.push(one)
       bytes += one.bytes
     }
-    return { group, rest, isFull: isFull || group.length === most || bytes >= mostBytes }
+    return { group, rest, isFull: isFull || group.length >= mostItems || bytes >= mostBytes }
   }
 
   const begin = (): void => {
-    while (waiting.length > 0 && flights.size < atOnce) {
+    while (waiting.length > 0 && flights.size < atOnceNow()) {
       const { group, rest, isFull } = divide()
       if (group.length === 0) return
       // A small group beside one that will end soon would only make both smaller.
@@ -73,7 +78,8 @@ export const gather = <Item, Result>(
       flight.isLate = true
       begin()
     }
-    const late = atOnce > 1 ? setTimeout(becomeLate, lateMs) : undefined
+    // Looked at again and again, as the bound may have grown meanwhile.
+    const late = atOnce === 1 ? undefined : setInterval(becomeLate, lateMs)
     try {
       const results = await context.with(ROOT_CONTEXT, () => flush(group.map(({ item }) => item)))
       if (results.length !== group.length) throw new Error(`${group.length} items gave ${results.length} results`)
@@ -81,7 +87,7 @@ export const gather = <Item, Result>(
     } catch (error) {
       for (const { settled } of group) settled.reject(error)
     }
-    clearTimeout(late)
+    clearInterval(late)
     flights.delete(flight)
     begin()
   }
@@ -96,13 +102,15 @@ export const gather = <Item, Result>(
     const settled = Promise.withResolvers<Result>()
     waiting.push({ item, bytes: bytesOf(item), key: keyOf?.(item), settled })
     // With as many under way as may be, the end of one begins the next.
-    if (!beginning && flights.size < atOnce) {
+    if (!beginning && flights.size < atOnceNow()) {
       beginning = true
       void beginSoon()
     }
     return settled.promise
   }
 }
+
+const boundOf = (bound: Bound): (() => number) => (typeof bound === 'number' ? () => bound : bound)
 
 /** Gathers the items of each part by themselves, so that a part whose flushes take long holds up no other. */
 export const gatherApart = <Item, Result>(

@@ -1,0 +1,63 @@
+import { gather } from '@esteira/workflow'
+import { type Connections, poolSize } from '../connections.ts'
+import type { Call, WritingStatement } from '../run-statement.ts'
+import { createPace, type Pace } from './pace.ts'
+import { type Outcome, settleGroup } from './settle-group.ts'
+
+/** Runs a statement that may write for a job, and resolves to the rows that it gave when it has committed. */
+export type Execute = (statement: WritingStatement, call: Call) => Promise<readonly unknown[]>
+
+type Add = (call: Call) => Promise<Outcome>
+
+/** Statements whose pace is remembered. */
+const mostStatements = 1_000
+
+/**
+ * Puts jobs' runs of one statement into one transaction where they come faster than it commits. Those of another
+ * statement, connection or durability are never in it.
+ */
+export const groupStatements = (connections: Connections): Execute => {
+  const groups = new Map<string, Add>()
+  return async (statement, call) => {
+    if (!mayShare(statement.sql)) return executeAlone(connections, statement, call)
+    const { connection, sql, durability, rowsWanted } = statement
+    const key = JSON.stringify([connection, sql, durability, rowsWanted])
+    const add = groups.get(key) ?? gatherCalls(connections, statement)
+    groups.set(key, add)
+    const [oldest] = groups.keys()
+    if (groups.size > mostStatements && oldest !== undefined) groups.delete(oldest)
+    return rowsOf(await add(call))
+  }
+}
+
+const gatherCalls = (connections: Connections, statement: WritingStatement): Add => {
+  const pace = createPace(poolSize)
+  const options = { most: pace.most, atOnce: pace.atOnce, keyOf: ({ jobId }: Call) => jobId }
+  return gather(options, (calls: Call[]) => settleGroup(connections, statement, calls, pace))
+}
+
+/** Runs a statement that may write for a job, in a transaction of its own. */
+export const executeAlone = async (
+  connections: Connections,
+  statement: WritingStatement,
+  call: Call,
+): Promise<readonly unknown[]> => {
+  const [outcome] = await settleGroup(connections, statement, [call], alone)
+  return rowsOf(outcome)
+}
+
+const rowsOf = (outcome: Outcome | undefined): readonly unknown[] => {
+  if (outcome?.kind === 'applied') return outcome.rows
+  throw outcome?.error
+}
+
+const alone: Pace = { most: () => 1, atOnce: () => poolSize, took: () => undefined, goAlone: () => undefined }
+
+/**
+ * Whether runs of the statement may be in one transaction: those that write rows, and do not say that they reach past
+ * them, to the session or to other sessions. What a function or a trigger does is seen before the commit.
+ */
+export const mayShare = (sql: string): boolean =>
+  /^\s*(insert|update|delete|merge)\b/i.test(sql) && !reachesPast.test(sql)
+
+const reachesPast = /\b(set_config|setseed|pg_notify|pg_(try_)?advisory_\w+)\b/i

@@ -1,0 +1,91 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { PoolClient } from 'pg'
+import * as z from 'zod'
+import type { Connections } from './connections.ts'
+
+/** A session of the target, and the role that it had when its transaction began. */
+export type Session = { client: PoolClient; role: string }
+
+/** How a transaction begins, and what ends it before its time. */
+type How = { begin: string; signal: AbortSignal }
+
+/**
+ * Does work in a transaction of a session of its own. When the signal is aborted the server is told to cancel what it is
+ * at.
+ *
+ * @throws what went wrong, or the signal's reason; then nothing is written, unless the link was lost under the commit.
+ */
+export const inSession = async <T>(
+  connections: Connections,
+  connection: string,
+  { begin, signal }: How,
+  work: (session: Session) => Promise<T>,
+): Promise<T> => {
+  const client = await connections.pool(connection).connect()
+  let stopCancelling = notBegun
+  try {
+    signal.throwIfAborted()
+    // The driver knows a number of the session as well, but behind a pooler that is not the server's.
+    const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)])
+    const [{ pid, role }] = who.parse(rows)
+    stopCancelling = cancelOnAbort(signal, () => connections.cancel(connection, pid))
+    const result = await work({ client, role })
+    signal.throwIfAborted()
+    await client.query('commit')
+    if (await stopCancelling()) client.release(true)
+    else await giveBack(client)
+    return result
+  } catch (error) {
+    await stopCancelling()
+    // A session in an unknown state is closed, which rolls back what it had open, instead of going back to the pool.
+    client.release(true)
+    signal.throwIfAborted()
+    throw error
+  }
+}
+
+const notBegun = async (): Promise<boolean> => false
+
+const whoSql = 'select pg_backend_pid() as pid, current_user as role'
+const who = z.tuple([z.object({ pid: z.int(), role: z.string() })])
+
+/** A cancel that comes between two statements is lost on the server. */
+const cancelAgainMs = 500
+
+/**
+ * Cancels what a session does when the signal is aborted. The function that it gives ends that, and says whether there
+ * was a cancel, which may reach the session late: it is not to be used again.
+ */
+const cancelOnAbort = (signal: AbortSignal, cancel: () => Promise<void>): (() => Promise<boolean>) => {
+  const over = new AbortController()
+  let cancelling: Promise<void> | null = null
+  const begin = () => {
+    cancelling = (async () => {
+      while (!over.signal.aborted) {
+        await cancel()
+        await pause(cancelAgainMs, undefined, { signal: over.signal }).catch(() => undefined)
+      }
+    })()
+  }
+  if (signal.aborted) begin()
+  else signal.addEventListener('abort', begin)
+  return async () => {
+    over.abort()
+    signal.removeEventListener('abort', begin)
+    await cancelling
+    return cancelling !== null
+  }
+}
+
+/**
+ * What a statement set for its session (`set search_path`, a lock, a temporary table) must not meet the next job's, of
+ * another workflow perhaps. The reset takes a tenth of a millisecond and the way to the server.
+ */
+const giveBack = async (client: PoolClient): Promise<void> => {
+  try {
+    await client.query('discard all')
+    client.release()
+  } catch (error) {
+    client.release(error instanceof Error ? error : true)
+  }
+}

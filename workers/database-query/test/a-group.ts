@@ -1,0 +1,28 @@
+import { randomUUID } from 'node:crypto'
+import { context } from '@opentelemetry/api'
+import { createPace, type Pace } from '../src/groups/pace.ts'
+import { settleGroup } from '../src/groups/settle-group.ts'
+import type { Call, WritingStatement } from '../src/run-statement.ts'
+import { connections } from './use-target.ts'
+
+/** A job's run of a statement. */
+export const aCall = (values: unknown[], rest: Partial<Call> = {}): Call => ({
+  jobId: randomUUID(),
+  values,
+  signal: new AbortController().signal,
+  place: context.active(),
+  ...rest,
+})
+
+type Rest = { connection?: string; rowsWanted?: boolean; pace?: Pace; limitMs?: number }
+
+/** Settles a group of one statement, on `crm` unless said, and gives how each run ended: the rows, or the error. */
+export const settle = async (
+  sql: string,
+  calls: readonly Call[],
+  { connection = 'crm', rowsWanted = false, pace = createPace(10), limitMs }: Rest = {},
+): Promise<unknown[]> => {
+  const statement: WritingStatement = { connection, sql, rowsWanted, durability: 'durable' }
+  const outcomes = await settleGroup(connections, statement, calls, pace, limitMs)
+  return outcomes.map((outcome) => (outcome.kind === 'applied' ? outcome.rows : outcome.error))
+}

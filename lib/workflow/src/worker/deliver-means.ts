@@ -22,7 +22,8 @@ import { gather, gatherApart, type GatherOptions } from './gather.ts'
 import { createOwnUnits } from './own-units.ts'
 import { groupsAtOnce, ownPoolSize, type Pools } from './pools.ts'
 import { createSettling } from './settle-hints.ts'
-import { defaultContinueMs, defaultPageItems } from './stream/limits.ts'
+import { defaultContinueMs, defaultPageItems, pageMemoryBytes } from './stream/limits.ts'
+import { createPageMemory } from './stream/page-memory.ts'
 import { createPageWrites } from './stream/page-writes.ts'
 import { wardSuspects } from './suspect/ward-suspects.ts'
 import type { WorkerOptions } from './worker-options.ts'
@@ -112,6 +113,7 @@ export const deliverMeans = (
     random: Math.random,
     maxPayloadBytes,
     pageItems,
+    pageMemory: createPageMemory(pageMemoryBytes()),
     continueMs,
     stopped,
     stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),

@@ -14,12 +14,13 @@ import type { Beats } from './beats.ts'
 import type { Brought } from './bring-payload.ts'
 import type { Fate } from './commit-group.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
-import { type Hold, holdJob } from './hold.ts'
+import { holdJob } from './hold.ts'
 import { type DeliveryFacts, load, type Taken } from './load.ts'
 import type { OwnUnits } from './own-units.ts'
-import { type JobStream, openJobStream } from './stream/job-stream.ts'
-import { ageMs, continueMsOf, mostBytes } from './stream/limits.ts'
+import { pagesOf } from './stream/held-pages.ts'
+import type { PageMemory } from './stream/page-memory.ts'
 import type { PageWrites } from './stream/page-writes.ts'
+import { streamOf } from './stream/stream-of.ts'
 import { runSuspect, suspectsFor } from './suspect/run-suspect.ts'
 import type { Suspects } from './suspect/suspects.ts'
 
@@ -56,6 +57,8 @@ export type DeliverMeans = {
   maxPayloadBytes: number
   /** How many items a page has at most. */
   pageItems: number
+  /** The memory that items have until they are written. */
+  pageMemory: PageMemory
   /** A job whose pages have a cursor goes on in a new delivery after this, milliseconds. */
   continueMs: number
   /** Aborted when the worker has stopped: what still runs then has gone back to the queue. */
@@ -93,7 +96,7 @@ const carryOut = async (
       return inProcessSpan(taken.job, receivedMs, async (place) => {
         const { job, leave } = await means.bring(taken.job)
         try {
-          const suspects = suspectsFor(fn, job, delivery, means)
+          const suspects = suspectsFor(job, delivery, means)
           if (suspects !== null) return await runSuspect(fn, { ...taken, job }, delivery, means, suspects, place)
           return await (fn.unit === 'own'
             ? runInOwnUnit(fn, job, delivery, means, place)
@@ -119,32 +122,21 @@ const run = async (
   if (isHeldFirst && !(await hold.take())) return lostTo(delivery, means)
   const begun = performance.now()
   const log = logOfJob(means.log, place)
-  const stream = streamOf(fn, hold, means, place)
-  const ending = await hold.during(async (lost) => {
-    const attempted = stream?.isSealed()
-      ? stream.allGiven
-      : await attemptJob(job, { ...means, fn, config: configOf(job, fn, means), log, lost, stream })
-    return stream?.isSealed() && attempted.kind === 'succeeded' ? stream.accept(lost) : attempted
-  })
-  stream?.throwFault()
-  if (!(await hold.isOurs())) return lostTo(delivery, means)
-  return finish({ job: hold.job(), ending, elapsedMs: performance.now() - begun, place }, delivery, means)
-}
-
-/** What takes the items of a step that has one job for each. */
-const streamOf = (fn: StepFunction, hold: Hold, means: DeliverMeans, place: SpanContext): JobStream | undefined => {
-  const { step } = hold.job()
-  if (step.outputType !== 'multiple' || step.next === null) return undefined
-  return openJobStream({
-    hold,
-    next: step.next,
-    isResumable: fn.isResumable,
-    writes: means.pages,
-    limits: { mostItems: means.pageItems, mostBytes, mostItemBytes: means.maxPayloadBytes },
-    ageMs,
-    continueMs: continueMsOf(means.continueMs, timeoutOf(fn, step)),
-    place,
-  })
+  const pages = pagesOf(fn, hold, means.pages, place)
+  const stream = pages && streamOf(fn, pages, means)
+  try {
+    const ending = await hold.during(async (lost) => {
+      const attempted = stream?.isSealed()
+        ? stream.allGiven
+        : await attemptJob(job, { ...means, fn, config: configOf(job, fn, means), log, lost, stream })
+      return pages?.isSealed() && attempted.kind === 'succeeded' ? pages.accept(lost) : attempted
+    })
+    pages?.throwFault()
+    if (!(await hold.isOurs())) return await lostTo(delivery, means)
+    return await finish({ job: hold.job(), ending, elapsedMs: performance.now() - begun, place }, delivery, means)
+  } finally {
+    stream?.leave()
+  }
 }
 
 /** Nothing has to be taken over: the lock on the job keeps everybody else out, and is gone with its holder. */

@@ -9,13 +9,15 @@ export type Hold = {
   job: () => HeldJob
   /** Takes the job over, so that whoever had it before cannot write it any more; false when somebody was first. */
   take: () => Promise<boolean>
+  /** Takes it under another claim than it has: what was hidden under that one is garbage then. */
+  renew: () => Promise<boolean>
   /**
    * Runs an attempt, with beats for it when it is long: those mark the job `running` under a claim. `lost` is aborted
    * when the job is ours no more, and when its run is cancelled.
    */
   during: <T>(attempt: (lost: AbortSignal) => Promise<T>) => Promise<T>
   /** Keeps in mind what a page has changed of the job. */
-  changed: (by: { emitted?: number; attempt?: number; accepted?: string | null }) => void
+  changed: (by: Partial<Pick<HeldJob, 'emitted' | 'attempt' | 'cursor' | 'accepted'>>) => void
   /** Gives the job up: a write of ours found that it is another's, or over. Aborts the attempt. */
   lose: () => void
   /**
@@ -29,10 +31,10 @@ export type Hold = {
 /** With `looksOnly` beats never mark the job, which its own transaction holds; they only hear whether it is cancelled. */
 export const holdJob = (
   first: HeldJob,
-  means: DeliverMeans,
+  means: Pick<DeliverMeans, 'claim' | 'beats' | 'stopped'>,
   { looksOnly = false }: { looksOnly?: boolean } = {},
 ): Hold => {
-  const token = randomUUID()
+  let token = randomUUID()
   const lost = new AbortController()
   let job = first
   // `unsure` after a beat that was not answered: the job has our claim, or not yet.
@@ -53,6 +55,10 @@ export const holdJob = (
   return {
     job: () => job,
     take: claim,
+    renew: () => {
+      token = randomUUID()
+      return claim()
+    },
     changed: (by) => {
       job = { ...job, ...by }
     },
@@ -62,9 +68,15 @@ export const holdJob = (
     },
     isOurs: async () => (standing === 'unsure' ? claim() : standing === 'ours'),
     during: async (attempt) => {
+      let asked = token
       const endBeats = means.beats.add({
-        beat: () => ({ id: job.id, seq: job.seq, claim: job.claim, next: looksOnly ? null : token }),
+        beat: () => {
+          asked = token
+          return { id: job.id, seq: job.seq, claim: job.claim, next: looksOnly ? null : token }
+        },
         answered: ({ isOurs, isClaimed, isCancelled }) => {
+          // The claim was renewed meanwhile: of that one the beat knows nothing.
+          if (asked !== token) return
           if (isClaimed) claimed()
           if (!isOurs) standing = 'lost'
           if (isCancelled) lost.abort(new WorkflowError('cancelled', 'the run was cancelled'))

@@ -1,94 +1,65 @@
 import { waitFor } from '@esteira/test/support'
-import { INVALID_SPAN_CONTEXT } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
 import { aJob, aStep } from '../../../test/a-job.ts'
-import type { HeldJob } from '../../job/held-job.ts'
-import type { PageOfJob } from '../../job/pages/page-of-job.ts'
-import type { Hold } from '../hold.ts'
 import { openJobStream } from './job-stream.ts'
-import type { PageWrites } from './page-writes.ts'
+import type { BufferedPage } from './page-buffer.ts'
+import { createPageMemory } from './page-memory.ts'
+import type { Pages } from './pages.ts'
 
 const next = { id: 'next', functionName: 'Next' }
 
 /** A stream of pages of three items, and what it wrote; each write ends when the gate for it is opened. */
 const setup = ({ isResumable = true, ageMs = 60_000, continueMs = 60_000, gated = false } = {}) => {
-  let job: HeldJob = { ...aJob, payload: null, cursor: null, accepted: null, step: { ...aStep, next } }
   const gates: (() => void)[] = []
-  const written: { items: unknown[]; emitted: number; cursor?: unknown; firstItem?: number }[] = []
-  const sealed: HeldJob[] = []
-  let isLost = false
-
-  const hold: Hold = {
-    job: () => job,
-    take: async () => {
-      job = { ...job, claim: 'token' }
-      return true
+  const written: BufferedPage[] = []
+  let seals = 0
+  const pages: Pages = {
+    job: () => ({ ...aJob, payload: null, cursor: null, accepted: null, step: { ...aStep, next } }),
+    next,
+    write: async (page) => {
+      if (gated) await new Promise<void>((resolve) => gates.push(resolve))
+      written.push(page)
     },
-    changed: (by) => {
-      job = { ...job, ...by }
-    },
-    lose: () => {
-      isLost = true
-    },
-    isOurs: async () => !isLost,
-    during: (attempt) => attempt(new AbortController().signal),
-  }
-  const keep = async ({ items, job: { emitted } }: PageOfJob, more: { cursor?: unknown; firstItem?: number }) => {
-    if (gated) await new Promise<void>((resolve) => gates.push(resolve))
-    written.push({ items, emitted, ...more })
-    return 'written' as const
-  }
-  const writes: PageWrites = {
-    write: (page, cursor) => keep(page, { cursor }),
-    hide: (page, firstItem) => keep(page, { firstItem }),
     seal: async () => {
-      sealed.push(job)
-      return 'written'
+      seals += 1
     },
-    accept: async () => ({ kind: 'none left' }),
+    isSealed: () => seals > 0,
   }
   const stream = openJobStream({
-    hold,
-    next,
+    pages,
     isResumable,
-    writes,
     limits: { mostItems: 3, mostBytes: 1_000, mostItemBytes: 500 },
+    memory: createPageMemory(1_000_000),
     ageMs,
     continueMs,
-    place: INVALID_SPAN_CONTEXT,
   })
   const sink = stream.openSink(() => {})
-  return { stream, sink, written, sealed, gates, job: () => job, isLost: () => isLost }
+  return { stream, sink, written, gates, seals: () => seals }
 }
 
-test('items that end within the first page are left for the end of the job, and nothing is written or claimed', async () => {
-  const { sink, written, job } = setup({ isResumable: false })
+test('items that end within the first page are left for the end of the job, and nothing is written', async () => {
+  const { sink, written } = setup({ isResumable: false })
   expect(sink.take([1, 2], undefined)).toBeNull()
   expect(await sink.end()).toEqual([1, 2])
-  expect([written, job().claim]).toEqual([[], null])
+  expect(written).toEqual([])
 })
 
 test('each page is written behind the one before, with the cursor behind its last item', async () => {
-  const { sink, written, job } = setup()
+  const { sink, written } = setup()
   for (let item = 0; item < 8; item += 2) await sink.take([item, item + 1], item + 2)
   expect(await sink.end()).toEqual([])
   expect(written).toEqual([
-    { items: [0, 1, 2, 3], emitted: 0, cursor: 4 },
-    { items: [4, 5, 6, 7], emitted: 4, cursor: 8 },
+    { items: [0, 1, 2, 3], cursor: 4 },
+    { items: [4, 5, 6, 7], cursor: 8 },
   ])
-  expect(job()).toMatchObject({ claim: 'token', emitted: 8 })
 })
 
-test('without a cursor all pages are written hidden, the last one too, and then it is said that all are there', async () => {
-  const { sink, written, sealed, stream } = setup({ isResumable: false })
+test('without a cursor all pages are written, the last one too, and then it is said that all are there', async () => {
+  const { sink, written, seals, stream } = setup({ isResumable: false })
   for (let item = 0; item < 7; item += 1) await sink.take([item], undefined)
   expect(await sink.end()).toEqual([])
-  expect(written).toEqual([
-    { items: [0, 1, 2], emitted: 0, firstItem: 0 },
-    { items: [3, 4, 5], emitted: 0, firstItem: 3 },
-    { items: [6], emitted: 0, firstItem: 6 },
-  ])
-  expect([sealed.length, stream.isSealed()]).toEqual([1, true])
+  expect(written.map(({ items }) => items)).toEqual([[0, 1, 2], [3, 4, 5], [6]])
+  expect([seals(), stream.isSealed()]).toEqual([1, true])
 })
 
 test('while a page is written one more is gathered, and then whoever gives waits', async () => {
@@ -121,7 +92,7 @@ test('what came with a cursor is kept when the attempt ends otherwise, and what 
   const resumable = setup()
   await resumable.sink.take([1], 1)
   await resumable.stream.keep()
-  expect(resumable.written).toEqual([{ items: [1], emitted: 0, cursor: 1 }])
+  expect(resumable.written).toEqual([{ items: [1], cursor: 1 }])
   expect(() => resumable.sink.take([2], 2)).toThrow('the attempt is over')
   const whole = setup({ isResumable: false })
   await whole.sink.take([1], undefined)

@@ -10,6 +10,9 @@ export type PageLimits = {
   mostItemBytes: number
 }
 
+/** What an item takes in memory beside its text, bytes: what has a text of 2 is no smaller. */
+const besideText = 128
+
 /** Gathers items until they make a page. */
 export const createPageBuffer = (step: string, { mostItems, mostBytes, mostItemBytes }: PageLimits) => {
   let page: BufferedPage = { items: [], cursor: undefined }
@@ -25,6 +28,8 @@ export const createPageBuffer = (step: string, { mostItems, mostBytes, mostItemB
       // Without items too: the function has come so far.
       page.cursor = cursor
     },
+    /** How many bytes the items take in memory, at least. */
+    bytesInMemory: (): number => bytes + page.items.length * besideText,
     isFull: (): boolean => page.items.length >= mostItems || bytes >= mostBytes,
     isEmpty: (): boolean => page.items.length === 0 && page.cursor === undefined,
     /** What was gathered; the next page begins empty. */

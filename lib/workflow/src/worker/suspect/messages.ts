@@ -3,12 +3,27 @@ import * as z from 'zod'
 import type { HeldJob } from '../../job/held-job.ts'
 import type { By } from '../../job/unit/write-unit.ts'
 
-/** A job that is to be attempted in a ward. `place` is where its processing is in its trace. */
-export type Suspect = { job: HeldJob; place: SpanContext; timeoutMs: number }
+/**
+ * A job that is to be attempted in a ward. `place` is where its processing is in its trace; `stream` is how its items are
+ * given page by page, null when they are not.
+ */
+export type Suspect = {
+  job: HeldJob
+  place: SpanContext
+  timeoutMs: number
+  stream: { pageItems: number; continueMs: number } | null
+}
 
-/** What a worker tells its ward. `by` is for jobs whose units of work the ward writes itself. */
+/** Why a page was not written. */
+export type Refusal = { code: 'attempt_failed' | 'output_rejected'; message: string }
+
+/**
+ * What a worker tells its ward: of a job that it is to attempt, of one whose function is to end, and that a page was
+ * written or not. `by` is for jobs whose units of work the ward writes itself.
+ */
 export type Asked =
   | { kind: 'attempt'; id: number; suspect: Suspect; by: By }
+  | { kind: 'taken'; id: number; refusal: Refusal | null }
   | { kind: 'abort'; id: number; code: 'cancelled' | 'attempt_failed'; reason: string }
 
 const nextSchema = z.object({ id: z.string(), functionName: z.string() })
@@ -50,14 +65,19 @@ const answerSchema = z.discriminatedUnion('kind', [
 ])
 export type Answer = z.output<typeof answerSchema>
 
+/** Items together, and the cursor behind them; null instead says that all pages are there. */
+const givenSchema = z.object({ items: z.array(valueSchema), cursor: z.unknown() }).nullable()
+export type Given = z.output<typeof givenSchema>
+
 /**
- * What a ward tells its worker: that it takes jobs, that it lives, that it is about to call a job's function, what came
- * of it (`runsOn`: its function has not ended), and that an error is about to end the process.
+ * What a ward tells its worker: that it takes jobs, that it lives, that it is about to call a job's function, a page that
+ * this gave, what came of it (`runsOn`: its function has not ended), and that an error is about to end the process.
  */
 export const saidSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready') }),
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('begun'), id: z.int() }),
+  z.object({ kind: z.literal('gave'), id: z.int(), given: givenSchema }),
   z.object({ kind: z.literal('answer'), id: z.int(), answer: answerSchema, runsOn: z.boolean() }),
   z.object({ kind: z.literal('uncaught'), name: z.string() }),
 ])

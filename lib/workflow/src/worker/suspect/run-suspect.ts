@@ -5,6 +5,7 @@ import type { DeliverMeans } from '../deliver.ts'
 import { type Delivered, finish, lostTo } from '../finish.ts'
 import { holdJob } from '../hold.ts'
 import type { DeliveryFacts, Taken } from '../load.ts'
+import { pagesOf } from '../stream/held-pages.ts'
 import type { Suspects } from './suspects.ts'
 
 /**
@@ -14,22 +15,18 @@ import type { Suspects } from './suspects.ts'
 const suspectAfter = 2
 
 /**
- * Where the job of a delivery is to be attempted apart, if it is a suspect; null otherwise. One that has given items, or
- * whose function can go on behind those, is attempted in place: pages are written from here, and it begins behind them.
+ * Where the job of a delivery is to be attempted apart, if it is a suspect; null otherwise. One whose function is done has
+ * only its items accepted, and no function is called for that.
  */
 export const suspectsFor = (
-  { isResumable }: Pick<StepFunction, 'isResumable'>,
-  { emitted, accepted }: Pick<HeldJob, 'emitted' | 'accepted'>,
+  { accepted }: Pick<HeldJob, 'accepted'>,
   { deliveries }: Pick<DeliveryFacts, 'deliveries'>,
   { suspects }: Pick<DeliverMeans, 'suspects'>,
-): Suspects | null => {
-  const isStream = isResumable || emitted > 0 || accepted !== null
-  return deliveries >= suspectAfter && !isStream ? suspects : null
-}
+): Suspects | null => (deliveries >= suspectAfter && accepted === null ? suspects : null)
 
 /**
- * Attempts a suspect in a process apart, and writes how that ended as for any other job. It is held and fenced from here:
- * what a process that died may still have written is found by the compare-and-set.
+ * Attempts a suspect in a process apart, and writes how that ended as for any other job. It is held and fenced from here,
+ * and its pages are written from here as they come: so what of it is there when its process has died is never in doubt.
  */
 export const runSuspect = async (
   fn: StepFunction,
@@ -43,7 +40,17 @@ export const runSuspect = async (
   const timeoutMs = timeoutOf(fn, job.step)
   const hold = holdJob(job, means, { looksOnly: isOwn })
   if (isTakeover && !isOwn && !(await hold.take())) return lostTo(delivery, means)
-  const answer = await hold.during((lost) => suspects.attempt({ job: hold.job(), place, timeoutMs }, lost))
+  const pages = isOwn ? undefined : pagesOf(fn, hold, means.pages, place)
+  const { pageItems, continueMs } = means
+  const stream = pages === undefined ? null : { pageItems, continueMs }
+  const answer = await hold.during(async (lost) => {
+    const answered = await suspects.attempt({ job: hold.job(), place, timeoutMs, stream }, lost, pages ?? null)
+    // The last that it gave may still be on its way into the tables.
+    await pages?.idle()
+    if (answered.kind !== 'ended' || !pages?.isSealed() || answered.ending.kind === 'cancelled') return answered
+    return { ...answered, ending: await pages.accept(lost) }
+  })
+  pages?.throwFault()
   switch (answer.kind) {
     case 'lost':
       return lostTo(delivery, means)

@@ -18,7 +18,12 @@ import { configOf } from '../deliver.ts'
 import { createOwnUnits } from '../own-units.ts'
 import { places } from '../places.ts'
 import { ownPoolSize } from '../pools.ts'
+import type { JobStream } from '../stream/job-stream.ts'
+import { pageMemoryBytes } from '../stream/limits.ts'
+import { createPageMemory } from '../stream/page-memory.ts'
+import { streamOf } from '../stream/stream-of.ts'
 import type { Answer, Asked, Said, Suspect } from './messages.ts'
+import { type GivenPages, givePages } from './give-pages.ts'
 
 type WardOptions = {
   functions: readonly StepFunction[]
@@ -44,9 +49,11 @@ const goneMs = 3_000
 export const serveWard = (options: WardOptions): Required<Running> => {
   const functions = new Map(options.functions.map((fn) => [fn.name, fn]))
   const aborts = new Map<number, AbortController>()
+  const givers = new Map<number, GivenPages>()
   const gone = Promise.withResolvers<number>()
   const own = options.functions.some(({ unit }) => unit === 'own') ? openOwnUnits(options) : null
   const configs = { configOf: configCache() }
+  const pageMemory = createPageMemory(pageMemoryBytes())
 
   const attempt = async ({ id, suspect, by }: Extract<Asked, { kind: 'attempt' }>): Promise<void> => {
     const abort = new AbortController()
@@ -54,6 +61,21 @@ export const serveWard = (options: WardOptions): Required<Running> => {
     let runsOn = false
     const onRunsOn = () => {
       runsOn = true
+    }
+    let opened: JobStream | undefined
+    const streamFor = (fn: StepFunction) => {
+      const { job, stream } = suspect
+      if (stream === null || job.step.next === null) return undefined
+      const { isResumable } = fn
+      const pages = givePages({
+        first: job,
+        next: job.step.next,
+        isResumable,
+        say: (given) => void say({ kind: 'gave', id, given }),
+      })
+      givers.set(id, pages)
+      opened = streamOf(fn, pages, { ...options, ...stream, pageMemory })
+      return opened
     }
     const attempted = (fn: StepFunction, em?: AttemptMeans['em']) =>
       say({ kind: 'begun', id }).then(() =>
@@ -65,6 +87,7 @@ export const serveWard = (options: WardOptions): Required<Running> => {
           lost: abort.signal,
           random: Math.random,
           onRunsOn,
+          stream: streamFor(fn),
           ...(em && { em }),
         }),
       )
@@ -85,12 +108,20 @@ export const serveWard = (options: WardOptions): Required<Running> => {
       return { kind: 'broken', reason: reasonOf(error) }
     })
     aborts.delete(id)
-    void say({ kind: 'answer', id, answer: answered, runsOn })
+    givers.delete(id)
+    await say({ kind: 'answer', id, answer: answered, runsOn })
+    opened?.leave()
   }
 
   process.on('message', (asked: Asked) => {
-    if (asked.kind === 'attempt') return void attempt(asked)
-    aborts.get(asked.id)?.abort(new WorkflowError(asked.code, asked.reason, { final: false }))
+    switch (asked.kind) {
+      case 'attempt':
+        return void attempt(asked)
+      case 'taken':
+        return givers.get(asked.id)?.taken(asked.refusal)
+      case 'abort':
+        aborts.get(asked.id)?.abort(new WorkflowError(asked.code, asked.reason, { final: false }))
+    }
   })
   process.on('uncaughtExceptionMonitor', (error) => {
     // Its text may hold a secret.

@@ -1,9 +1,13 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
+import * as z from 'zod'
 import { type Engine, functionOf, laneName } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
-import { cancelRun, type StepFunction } from '../../index.ts'
+import { cancelRun, defineFunction, fail, type StepFunction } from '../../index.ts'
 
 const program = fileURLToPath(new URL('../../../test/poison-worker/main.ts', import.meta.url))
 
@@ -20,6 +24,7 @@ const timeout = 60_000
 const startWorker = (functions: readonly StepFunction[], { path = program, rabbitmqUrl = engine.rabbitmqUrl } = {}) =>
   engine.startWorker(functions, {
     rabbitmqUrl,
+    pageItems: 10,
     ward: {
       program: {
         path,
@@ -59,12 +64,17 @@ const over = (run: string): Promise<string> =>
   )
 
 /** A run with a job for each payload whose messages have been handed out twice before. */
-const beginSuspects = async (functionName: string, payloads: readonly unknown[], next: readonly string[] = []) => {
+const beginSuspects = async (
+  functionName: string,
+  payloads: readonly unknown[],
+  next: readonly string[] = [],
+  outputType: 'single' | 'multiple' = 'single',
+) => {
   await declare(functionName)
   const run = await engine.begin(
     await engine.saveWorkflow(
       { functionName: 'CronJob', outputType: 'multiple' },
-      { functionName, outputType: 'single' },
+      { functionName, outputType },
       ...next.map((name) => ({ functionName: name, outputType: 'single' as const })),
     ),
     payloads,
@@ -174,6 +184,76 @@ test(
     await worker.stop()
     await engine.startWorker([here('no program')])
     expect(await over(run)).toBe('succeeded')
+  },
+  timeout,
+)
+
+/** A suspect that gives 35 items, and behind the 31st waits until it may go on. */
+const beginStream = async (name: string, rabbitmqUrl = engine.rabbitmqUrl) => {
+  const folder = await mkdtemp(join(tmpdir(), 'esteira-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const until = join(folder, 'go')
+  const { run, jobs } = await beginSuspects(name, [{ until }], [`${name}.next`], 'multiple')
+  const inPlace = name.startsWith('pages') ? resumable(name) : here(name)
+  const worker = await startWorker([inPlace, functionOf(`${name}.next`, () => undefined)], { rabbitmqUrl })
+  const items = async () => (await jobs()).filter(({ step }) => step === 2)
+  return { run, worker, jobs, items, goOn: () => writeFile(until, '') }
+}
+
+/** What runs here in place of in a ward fails. */
+const resumable = (name: string) =>
+  defineFunction({
+    name,
+    config: z.looseObject({}),
+    cursor: z.int(),
+    run: () => fail('it is not apart'),
+  })
+
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index)
+
+test(
+  'pages of a suspect that have a cursor are there while it still runs apart, and each item once',
+  async () => {
+    const { run, jobs, items, goOn } = await beginStream('pages.apart')
+    await waitFor(async () => (await items()).length === 30, { deadlineMs, describe: jobs })
+    expect((await jobs())[0]).toMatchObject({ step: 1, status: 'running' })
+    await goOn()
+    expect(await over(run)).toBe('succeeded')
+    expect((await items()).map(({ itemIndex }) => itemIndex)).toEqual(numbers(35))
+  },
+  timeout,
+)
+
+test(
+  'those of one without a cursor are written as they come too, and hidden until all are there',
+  async () => {
+    const { run, jobs, items, goOn } = await beginStream('items.apart')
+    const hidden = async () => (await items()).filter(({ status }) => status === 'hidden')
+    await waitFor(async () => (await hidden()).length === 30, { deadlineMs, describe: jobs })
+    expect(await items()).toHaveLength(30)
+    await goOn()
+    expect(await over(run)).toBe('succeeded')
+    expect((await items()).map(({ itemIndex, status }) => [itemIndex, status])).toEqual(
+      numbers(35).map((index) => [index, 'succeeded']),
+    )
+  },
+  timeout,
+)
+
+test(
+  'a suspect that another worker took over writes no more pages',
+  async () => {
+    const link = await startProxy(engine.rabbitmqUrl)
+    onTestFinished(() => link.stop())
+    const { run, worker, jobs, items, goOn } = await beginStream('pages.taken', link.url)
+    await waitFor(async () => (await items()).length === 30, { deadlineMs, describe: jobs })
+    link.cut()
+    await engine.startWorker([resumable('pages.taken'), functionOf('pages.taken.next', () => undefined)])
+    expect(await over(run)).toBe('failed')
+    await goOn()
+    await waitFor(() => worker.saw('delivery.dropped').length === 1, { deadlineMs, describe: () => worker.events })
+    expect((await jobs())[0]).toMatchObject({ status: 'failed', error: { message: 'it is not apart' } })
+    expect(await items()).toHaveLength(30)
   },
   timeout,
 )

@@ -4,15 +4,16 @@ import { aJob, aStep } from '../../../test/a-job.ts'
 import { WorkflowError } from '../../errors.ts'
 import type { Death } from './describe-death.ts'
 import type { Answer, Suspect } from './messages.ts'
-import { createSuspects, type SuspectEvent } from './suspects.ts'
+import { createSuspects, type PagesOfSuspect, type SuspectEvent } from './suspects.ts'
 import type { Ward, WardHooks } from './ward.ts'
 
 const place = { traceId: '1'.repeat(32), spanId: '1'.repeat(16), traceFlags: 0 }
 
-const suspectOf = (id: string, does: unknown = 'good') => ({
+const suspectOf = (id: string, does: unknown = 'good', timeoutMs = 60_000): Suspect => ({
   job: { ...aJob, id, payload: does, cursor: null, accepted: null, step: aStep },
   place,
-  timeoutMs: 60_000,
+  timeoutMs,
+  stream: null,
 })
 
 const done: Answer = {
@@ -28,13 +29,15 @@ const deaths: Record<string, Death> = {
 
 /**
  * Wards in which a job that is good ends after some turns of the event loop, one that `waits` only when its signal is
- * aborted, one that `runs on` like a good one, and any other kills its ward in the next turn, or before it has begun.
+ * aborted, one that `runs on` like a good one, and any other kills its ward in the next turn, or before it has begun. One
+ * that `gives` has a page taken first, and then ends, or exits in its first ward.
  */
 const openWards = () => {
-  const wards: { jobs: string[]; most: number; isLeft: boolean; hooks: WardHooks }[] = []
+  const wards: { jobs: string[]; emitted: number[]; most: number; isLeft: boolean; hooks: WardHooks }[] = []
   const open = (hooks: WardHooks): Ward => {
     const atWork = new Set<number>()
-    const opened = { jobs: [] as string[], most: 0, isLeft: false, hooks }
+    const taken = new Map<number, () => void>()
+    const opened = { jobs: [] as string[], emitted: [] as number[], most: 0, isLeft: false, hooks }
     let isDead = false
     wards.push(opened)
     const die = (death: Death) => {
@@ -50,6 +53,7 @@ const openWards = () => {
     const attempt = async (id: number, { job }: Suspect): Promise<void> => {
       atWork.add(id)
       opened.jobs.push(job.id)
+      opened.emitted.push(job.emitted)
       opened.most = Math.max(opened.most, atWork.size)
       await turn()
       if (isDead) return
@@ -57,11 +61,19 @@ const openWards = () => {
       if (job.payload !== 'never begins') hooks.begun(id)
       if (job.payload === 'never begins') die({ how: 'it was ended by SIGKILL', isOwn: false })
       else if (death !== undefined) die(death)
+      else if (job.payload === 'gives') {
+        await new Promise<void>((resolve) => {
+          taken.set(id, resolve)
+          hooks.gave(id, { items: [1, 2], cursor: 2 })
+        })
+        if (job.emitted === 0) die({ how: 'it ended with exit code 7', isOwn: true })
+      }
       for (let turns = 0; turns < 3; turns += 1) await turn()
       if (job.payload !== 'waits') answer(id, job.payload === 'runs on')
     }
     return {
       attempt: (id, suspect) => void attempt(id, suspect),
+      taken: (id) => taken.get(id)?.(),
       abort: (id) => answer(id),
       kill: (how) => die({ how, isOwn: true }),
       leave: () => {
@@ -73,13 +85,13 @@ const openWards = () => {
   return { open, wards }
 }
 
-const setUp = (options: { mostWaitMs?: number; idleMs?: number } = {}) => {
+const setUp = (options: { mostWaitMs?: number; idleMs?: number; overtimeMs?: number } = {}) => {
   const { open, wards } = openWards()
   const events: SuspectEvent[] = []
   const suspects = createSuspects({ open, observe: (event) => events.push(event), ...options })
   const attempt = (id: string, does?: string, signal = new AbortController().signal) =>
-    suspects.attempt(suspectOf(id, does), signal)
-  return { wards, events, attempt }
+    suspects.attempt(suspectOf(id, does), signal, null)
+  return { wards, events, attempt, suspects }
 }
 
 const died = (how: string) => ({
@@ -140,11 +152,11 @@ test('when no process can be started all messages go back', async () => {
   const suspects = createSuspects({
     open: (hooks) => {
       setImmediate(() => hooks.died({ how: 'it ended with exit code 2', isOwn: true }))
-      return { attempt: () => {}, abort: () => {}, kill: () => {}, leave: () => {} }
+      return { attempt: () => {}, taken: () => {}, abort: () => {}, kill: () => {}, leave: () => {} }
     },
     observe: () => {},
   })
-  const attempts = ['a', 'b'].map((id) => suspects.attempt(suspectOf(id), new AbortController().signal))
+  const attempts = ['a', 'b'].map((id) => suspects.attempt(suspectOf(id), new AbortController().signal, null))
   expect((await Promise.allSettled(attempts)).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   await expect(attempts[0]).rejects.toThrow('could not be started: it ended with exit code 2')
 })
@@ -200,4 +212,83 @@ test('a process without work is let go', async () => {
   await expect.poll(() => wards[0]?.isLeft).toBe(true)
   await attempt('next')
   expect(wards).toHaveLength(2)
+})
+
+const next = { id: 'next', functionName: 'Next' }
+
+const noPages: PagesOfSuspect = {
+  next,
+  write: async () => {},
+  seal: async () => {},
+  again: async () => suspectOf('job', 'gives').job,
+}
+
+const unlost = () => new AbortController().signal
+
+test('an attempt in another process goes on behind what was given in the one that died', async () => {
+  const { suspects, wards } = setUp()
+  const given: unknown[] = []
+  const answer = suspects.attempt(suspectOf('job', 'gives'), unlost(), {
+    ...noPages,
+    write: async ({ items }) => {
+      given.push(...items)
+    },
+    again: async () => ({ ...suspectOf('job', 'gives').job, emitted: given.length }),
+  })
+  // Alone in its process it would be to blame at once.
+  const other = suspects.attempt(suspectOf('other', 'waits'), unlost(), null)
+  expect(await answer).toEqual(done)
+  expect(wards.map(({ jobs, emitted }) => [jobs[0], emitted[0]]).slice(0, 2)).toEqual([
+    ['job', 0],
+    ['job', 2],
+  ])
+  expect(given).toEqual([1, 2, 1, 2])
+  suspects.stop()
+  await expect(other).rejects.toThrow('the worker has stopped')
+})
+
+test('a job whose items are all there when its process dies is attempted no more', async () => {
+  const { suspects, wards } = setUp()
+  const other = suspects.attempt(suspectOf('other', 'waits'), unlost(), null)
+  const pages = { ...noPages, again: async () => null }
+  expect(await suspects.attempt(suspectOf('job', 'gives'), unlost(), pages)).toMatchObject({
+    kind: 'ended',
+    ending: { kind: 'succeeded', placed: { kind: 'items', items: [], next } },
+  })
+  expect(wards.filter(({ jobs }) => jobs.includes('job'))).toHaveLength(1)
+  suspects.stop()
+  await expect(other).rejects.toThrow('the worker has stopped')
+})
+
+test('when nobody knows what was given before its process died, its message goes back', async () => {
+  const { suspects } = setUp()
+  const other = suspects.attempt(suspectOf('other', 'waits'), unlost(), null)
+  const pages = { ...noPages, again: () => Promise.reject(new Error('permission denied')) }
+  await expect(suspects.attempt(suspectOf('job', 'gives'), unlost(), pages)).rejects.toThrow('permission denied')
+  suspects.stop()
+  await expect(other).rejects.toThrow('the worker has stopped')
+})
+
+test('a process with a job that is far over its time is killed, and the job fails', async () => {
+  const { suspects } = setUp({ overtimeMs: 1 })
+  expect(await suspects.attempt(suspectOf('job', 'waits', 1), unlost(), null)).toMatchObject(
+    died('it took longer than 1 ms'),
+  )
+})
+
+test('it is not over its time while a page of it is being written', async () => {
+  const { suspects, events } = setUp({ overtimeMs: 1 })
+  let isWriting = false
+  const answer = suspects.attempt(suspectOf('job', 'gives', 1), unlost(), {
+    ...noPages,
+    write: () => {
+      isWriting = true
+      return new Promise(() => {})
+    },
+  })
+  await expect.poll(() => isWriting).toBe(true)
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setTimeout(resolve, 1))
+  expect(events).toEqual([])
+  suspects.stop()
+  await expect(answer).rejects.toThrow('the worker has stopped')
 })

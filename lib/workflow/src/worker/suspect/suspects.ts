@@ -1,7 +1,10 @@
 import { WorkflowError } from '../../errors.ts'
+import type { Ending } from '../../job/held-job.ts'
 import { jobError } from '../../job/job-error.ts'
 import type { Death } from './describe-death.ts'
-import type { Answer, Suspect } from './messages.ts'
+import { allGiven } from '../stream/pages.ts'
+import type { HeldPages } from '../stream/held-pages.ts'
+import type { Answer, Given, Suspect } from './messages.ts'
 import type { Ward, WardHooks } from './ward.ts'
 
 /** A ward died with so many jobs at work in it: one of them may be to blame, or none. */
@@ -10,14 +13,21 @@ export type SuspectEvent = { kind: 'ward.died'; jobs: number; reason: string }
 export type Suspects = {
   /**
    * Attempts a job in a process apart, and says what came of it. One that ends a process that it has to itself ends
-   * `failed`, saying how that died. `lost` gives the attempt up.
+   * `failed`, saying how that died. `lost` gives the attempt up. What it gives page by page goes into `pages`, and an
+   * attempt in another process goes on behind it.
    *
    * @throws what kept the job from being attempted or its end from being known: its message must come again.
    */
-  attempt: (suspect: Suspect, lost: AbortSignal) => Promise<Exclude<Answer, { kind: 'broken' }>>
+  attempt: (
+    suspect: Suspect,
+    lost: AbortSignal,
+    pages: PagesOfSuspect | null,
+  ) => Promise<Exclude<Answer, { kind: 'broken' }>>
   /** Kills what still runs. */
   stop: () => void
 }
+
+export type PagesOfSuspect = Pick<HeldPages, 'write' | 'seal' | 'again' | 'next'>
 
 type SuspectOptions = {
   open: (hooks: WardHooks) => Ward
@@ -26,6 +36,7 @@ type SuspectOptions = {
   mostWaitMs?: number
   /** How long a ward without work stays. */
   idleMs?: number
+  overtimeMs?: number
 }
 
 /**
@@ -44,7 +55,7 @@ const defaultMostWaitMs = 4 * 60_000
 const defaultIdleMs = 10_000
 
 /** How far a job's time may be passed before its ward is killed, milliseconds: the attempt in it ends by itself before. */
-const overtimeMs = 10_000
+const defaultOvertimeMs = 10_000
 
 /** A ward that dies with a job that it has not begun yet says nothing; so often is that tried again. */
 const mostFalseStarts = 3
@@ -57,6 +68,9 @@ type Case = {
   id: number
   suspect: Suspect
   lost: AbortSignal
+  pages: PagesOfSuspect | null
+  /** A page of it is being written, which may take as long as the database is away. */
+  isGiving: boolean
   stage: Stage
   hasBegun: boolean
   falseStarts: number
@@ -90,6 +104,7 @@ export const createSuspects = ({
   observe,
   mostWaitMs = defaultMostWaitMs,
   idleMs = defaultIdleMs,
+  overtimeMs = defaultOvertimeMs,
 }: SuspectOptions): Suspects => {
   const waiting = new Set<Case>()
   /** What is known of jobs whose messages went back before their turn. */
@@ -97,6 +112,8 @@ export const createSuspects = ({
   let current: Open | null = null
   let idle: NodeJS.Timeout | undefined
   let lastId = 0
+  /** A ward has died, and of those that were in it not all are waiting again: the next one is for the guilty. */
+  let isJudging = false
   let isStopped = false
 
   const settleLost = (one: Case): void => {
@@ -104,10 +121,7 @@ export const createSuspects = ({
     const reason: unknown = one.lost.reason
     if (!(reason instanceof WorkflowError)) one.settled.reject(reason)
     else if (reason.code !== 'cancelled') one.settled.resolve({ kind: 'lost' })
-    else {
-      const elapsedMs = one.hasBegun ? performance.now() - one.begunMs : 0
-      one.settled.resolve({ kind: 'ended', ending: { kind: 'cancelled' }, elapsedMs })
-    }
+    else one.settled.resolve(ended({ kind: 'cancelled' }, one))
   }
 
   /** The first of those of the latest stage: the guilty are among them. */
@@ -119,7 +133,7 @@ export const createSuspects = ({
 
   const look = (): void => {
     clearTimeout(idle)
-    if (isStopped) return
+    if (isStopped || isJudging) return
     if (current === null) {
       const next = nextCase()
       if (next !== undefined) current = openFor(next.stage)
@@ -162,9 +176,11 @@ export const createSuspects = ({
         if (one === undefined) return
         one.hasBegun = true
         one.begunMs = performance.now()
-        clearTimeout(one.overtime)
-        const { timeoutMs } = one.suspect
-        one.overtime = setTimeout(() => ward.kill(`it took longer than ${timeoutMs} ms`), timeoutMs + overtimeMs)
+        watchTime(one, ward, one.suspect.timeoutMs + overtimeMs)
+      },
+      gave: (id, given) => {
+        const one = opened.atWork.get(id)
+        if (one !== undefined) void take(one, given, ward)
       },
       answered: (id, answer, runsOn) => {
         const one = opened.atWork.get(id)
@@ -183,13 +199,32 @@ export const createSuspects = ({
           for (const one of [...waiting, ...atWork]) giveUp(one, new Error(reason))
         } else if (atWork.length > 0) {
           observe({ kind: 'ward.died', jobs: atWork.length, reason: death.how })
-          for (const one of atWork) judge(one, opened, death)
+          return void judgeAll(atWork, opened, death)
         }
         look()
       },
     })
     const opened: Open = { ward, stage, given: 0, isReady: false, isSpent: false, isLeaving: false, atWork: new Map() }
     return opened
+  }
+
+  const watchTime = (one: Case, ward: Ward, ms: number): void => {
+    clearTimeout(one.overtime)
+    one.overtime = setTimeout(() => {
+      if (one.isGiving) watchTime(one, ward, overtimeMs)
+      else ward.kill(`it took longer than ${one.suspect.timeoutMs} ms`)
+    }, ms)
+  }
+
+  const take = async (one: Case, given: Given, ward: Ward): Promise<void> => {
+    one.isGiving = true
+    try {
+      await (given === null ? one.pages?.seal() : one.pages?.write(given))
+      ward.taken(one.id, null)
+    } catch (error) {
+      ward.taken(one.id, { error })
+    }
+    one.isGiving = false
   }
 
   const settle = (one: Case, answer: Answer): void => {
@@ -199,30 +234,53 @@ export const createSuspects = ({
     else one.settled.resolve(answer)
   }
 
-  const giveUp = (one: Case, error: Error): void => {
+  const giveUp = (one: Case, error: unknown): void => {
     waiting.delete(one)
     one.settled.reject(error)
   }
 
-  const judge = (one: Case, { given, atWork }: Open, death: Death): void => {
+  const judgeAll = async (cases: readonly Case[], opened: Open, death: Death): Promise<void> => {
+    isJudging = true
+    await Promise.all(cases.map((one) => judge(one, opened, death)))
+    isJudging = false
+    look()
+  }
+
+  const judge = async (one: Case, { given, atWork }: Open, death: Death): Promise<void> => {
     if (isStopped || one.lost.aborted) return one.lost.aborted ? settleLost(one) : giveUp(one, stoppedError())
     if (!one.hasBegun) {
       one.falseStarts += 1
-      if (one.falseStarts <= mostFalseStarts) return wait(one)
+      if (one.falseStarts <= mostFalseStarts) return goOn(one)
       return giveUp(one, new Error(`its process died before it began: ${death.how}`))
     }
     const wasAlone = atWork.size === 1 && given === 1
     if (wasAlone && !death.isOwn) one.killed += 1
     if (wasAlone && (death.isOwn || one.killed > 1)) {
       const message = `the process in which it ran alone died: ${death.how}`
-      const ending = { kind: 'failed', error: jobError('process_died', message) } as const
-      return settle(one, { kind: 'ended', ending, elapsedMs: performance.now() - one.begunMs })
+      return settle(one, ended({ kind: 'failed', error: jobError('process_died', message) }, one))
     }
     one.stage = stageAfter(atWork.size)
     known.set(one.suspect.job.id, one.stage)
     const [oldest] = known.keys()
     if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
-    wait(one)
+    return goOn(one)
+  }
+
+  /** Lets one wait for another process, behind what it has given in the one that died. */
+  const goOn = async (one: Case): Promise<void> => {
+    try {
+      const job = one.pages === null ? one.suspect.job : await one.pages.again()
+      if (one.lost.aborted) settleLost(one)
+      else if (isStopped) giveUp(one, stoppedError())
+      else if (job === null && one.pages !== null) settle(one, ended(allGiven(one.pages.next), one))
+      else if (job !== null) {
+        one.suspect = { ...one.suspect, job }
+        wait(one)
+      }
+    } catch (error) {
+      if (one.lost.aborted) settleLost(one)
+      else giveUp(one, error)
+    }
   }
 
   const wait = (one: Case): void => {
@@ -231,7 +289,7 @@ export const createSuspects = ({
   }
 
   return {
-    attempt: async (suspect, lost) => {
+    attempt: async (suspect, lost, pages) => {
       lost.throwIfAborted()
       if (isStopped) throw stoppedError()
       lastId += 1
@@ -239,6 +297,8 @@ export const createSuspects = ({
         id: lastId,
         suspect,
         lost,
+        pages,
+        isGiving: false,
         stage: known.get(suspect.job.id) ?? 0,
         hasBegun: false,
         falseStarts: 0,
@@ -274,6 +334,12 @@ export const createSuspects = ({
     },
   }
 }
+
+const ended = (ending: Ending, { hasBegun, begunMs }: Case) => ({
+  kind: 'ended' as const,
+  ending,
+  elapsedMs: hasBegun ? performance.now() - begunMs : 0,
+})
 
 /** The stage for those that were so many at work when their ward died. */
 const stageAfter = (jobs: number): Stage => {

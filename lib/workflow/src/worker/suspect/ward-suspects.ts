@@ -12,8 +12,8 @@ export const wardSuspects = (
   const suspects = createSuspects({ open: (hooks) => openWard(program, limits, by, hooks), observe })
   return {
     ...suspects,
-    attempt: async (suspect, lost) => {
-      const answer = await suspects.attempt(suspect, lost)
+    attempt: async (suspect, lost, pages) => {
+      const answer = await suspects.attempt(suspect, lost, pages)
       if (answer.kind === 'written') onSettle(answer.toSettle)
       return answer
     },

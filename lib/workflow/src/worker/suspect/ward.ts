@@ -1,13 +1,15 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { reasonOf } from '@esteira/service'
 import type { By } from '../../job/unit/write-unit.ts'
 import { type Death, describeDeath } from './describe-death.ts'
-import { type Answer, type Asked, saidSchema, type Suspect } from './messages.ts'
+import { type Answer, type Asked, type Given, type Refusal, saidSchema, type Suspect } from './messages.ts'
 
 /** What a ward tells of itself and of the jobs in it, by the numbers that they were given. */
 export type WardHooks = {
   ready: () => void
   begun: (id: number) => void
+  gave: (id: number, given: Given) => void
   answered: (id: number, answer: Answer, runsOn: boolean) => void
   died: (death: Death) => void
 }
@@ -15,6 +17,8 @@ export type WardHooks = {
 /** A process apart in which jobs run that may have killed others. It ends with the worker that started it. */
 export type Ward = {
   attempt: (id: number, suspect: Suspect) => void
+  /** Says that what a job gave is written, or which error kept it from being. */
+  taken: (id: number, refused: { error: unknown } | null) => void
   /** Aborts the signal of a job's function. */
   abort: (id: number, reason: unknown) => void
   /** Kills it, and says why. */
@@ -84,6 +88,8 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
   })
   child.on('message', (message) => {
     silentTurns = 0
+    // What it said before it ended comes too late when its jobs have been judged.
+    if (isOver) return
     const { data: said } = saidSchema.safeParse(message)
     switch (said?.kind) {
       case 'ready':
@@ -91,6 +97,8 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
         return hooks.ready()
       case 'begun':
         return hooks.begun(said.id)
+      case 'gave':
+        return hooks.gave(said.id, said.given)
       case 'answer':
         return hooks.answered(said.id, said.answer, said.runsOn)
       case 'uncaught':
@@ -130,6 +138,7 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
         code: codeOf(reason) === 'cancelled' ? 'cancelled' : 'attempt_failed',
         reason: reason instanceof Error ? reason.message : 'it is not to go on',
       }),
+    taken: (id, refused) => tell({ kind: 'taken', id, refusal: refused && refusalOf(refused.error) }),
     kill,
     leave: () => {
       endedFor ??= 'it was let go'
@@ -163,6 +172,12 @@ const offerToSystem = ({ pid }: ChildProcess): void => {
     // Where that may not be written the system decides as ever.
   }
 }
+
+/** What a function hears of it; if the house is at fault, what the function makes of that counts for nothing. */
+const refusalOf = (error: unknown): Refusal => ({
+  code: codeOf(error) === 'output_rejected' ? 'output_rejected' : 'attempt_failed',
+  message: reasonOf(error),
+})
 
 const codeOf = (reason: unknown): unknown =>
   typeof reason === 'object' && reason !== null && 'code' in reason ? reason.code : undefined

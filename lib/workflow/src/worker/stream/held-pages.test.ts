@@ -1,0 +1,133 @@
+import { INVALID_SPAN_CONTEXT } from '@opentelemetry/api'
+import { expect, test } from 'vitest'
+import { aJob, aStep } from '../../../test/a-job.ts'
+import { WorkflowError } from '../../errors.ts'
+import type { HeldJob } from '../../job/held-job.ts'
+import type { PageOfJob } from '../../job/pages/page-of-job.ts'
+import type { Hold } from '../hold.ts'
+import { pagesOf } from './held-pages.ts'
+import type { PageWrites } from './page-writes.ts'
+
+const next = { id: 'next', functionName: 'Next' }
+
+type Write = { items: unknown[]; claim: string | null; emitted: number; cursor?: unknown; firstItem?: number }
+
+/** The pages of a job that is held, and what was written of them; `refuses` is thrown by a write of that item. */
+const setup = ({
+  isResumable = true,
+  refuses = {},
+}: { isResumable?: boolean; refuses?: Record<string, unknown> } = {}) => {
+  let job: HeldJob = {
+    ...aJob,
+    payload: null,
+    cursor: null,
+    accepted: null,
+    step: { ...aStep, outputType: 'multiple', next },
+  }
+  let claims = 0
+  let isTaken = false
+  let isLost = false
+  const writes: Write[] = []
+
+  const claim = async (): Promise<boolean> => {
+    if (isTaken) return false
+    claims += 1
+    job = { ...job, claim: `claim ${claims}` }
+    return true
+  }
+  const hold: Hold = {
+    job: () => job,
+    take: claim,
+    renew: claim,
+    changed: (by) => {
+      job = { ...job, ...by }
+    },
+    lose: () => {
+      isLost = true
+    },
+    isOurs: async () => !isLost,
+    during: (attempt) => attempt(new AbortController().signal),
+  }
+  const keep = async (page: PageOfJob, more: Pick<Write, 'cursor' | 'firstItem'>) => {
+    const error = refuses[String(page.items[0])]
+    if (error !== undefined) throw error
+    writes.push({ items: page.items, claim: page.job.claim, emitted: page.job.emitted, ...more })
+    return isTaken ? ('lost' as const) : ('written' as const)
+  }
+  const pageWrites: PageWrites = {
+    write: (page, cursor) => keep(page, { cursor }),
+    hide: (page, firstItem) => keep(page, { firstItem }),
+    seal: async () => 'written',
+    accept: async () => ({ kind: 'none left' }),
+  }
+  const pages = pagesOf({ isResumable }, hold, pageWrites, INVALID_SPAN_CONTEXT)
+  if (pages === undefined) throw new Error('the step has a job for each item')
+  const takeOver = () => {
+    isTaken = true
+  }
+  return { pages, writes, job: () => job, isLost: () => isLost, takeOver }
+}
+
+test('the job is claimed before its first page, and each page goes on behind the one before', async () => {
+  const { pages, writes, job } = setup()
+  await Promise.all([pages.write({ items: [1, 2], cursor: 2 }), pages.write({ items: [3], cursor: 3 })])
+  expect(writes).toEqual([
+    { items: [1, 2], claim: 'claim 1', emitted: 0, cursor: 2 },
+    { items: [3], claim: 'claim 1', emitted: 2, cursor: 3 },
+  ])
+  expect(job()).toMatchObject({ emitted: 3, attempt: 0 })
+})
+
+test('without a cursor pages are hidden one behind the other, and count nowhere', async () => {
+  const { pages, writes, job } = setup({ isResumable: false })
+  await pages.write({ items: [1, 2], cursor: undefined })
+  await pages.write({ items: [3], cursor: undefined })
+  expect(writes.map(({ firstItem }) => firstItem)).toEqual([0, 2])
+  expect(job().emitted).toBe(0)
+  await pages.seal()
+  expect([pages.isSealed(), job().accepted]).toEqual([true, 'claim 1'])
+})
+
+test('another attempt goes on behind a cursor, under the same claim', async () => {
+  const { pages, writes } = setup()
+  void pages.write({ items: [1, 2], cursor: 2 })
+  expect(await pages.again()).toMatchObject({ emitted: 2, cursor: 2, claim: 'claim 1' })
+  expect(writes).toHaveLength(1)
+})
+
+test('another attempt without a cursor begins from nothing, under a claim that what was hidden does not have', async () => {
+  const { pages, writes } = setup({ isResumable: false })
+  await pages.write({ items: [1, 2], cursor: undefined })
+  expect(await pages.again()).toMatchObject({ emitted: 0, claim: 'claim 2' })
+  await pages.write({ items: ['other'], cursor: undefined })
+  expect(writes.at(-1)).toEqual({ items: ['other'], claim: 'claim 2', emitted: 0, firstItem: 0 })
+})
+
+test('there is no other attempt at a job whose items are all there', async () => {
+  const { pages } = setup({ isResumable: false })
+  await pages.write({ items: [1], cursor: undefined })
+  await pages.seal()
+  expect(await pages.again()).toBeNull()
+})
+
+test('a job that somebody has taken over is given up, with the next page or attempt', async () => {
+  for (const go of ['write', 'again'] as const) {
+    const { pages, takeOver, isLost } = setup({ isResumable: false })
+    await pages.write({ items: [1], cursor: undefined })
+    takeOver()
+    const lost = go === 'write' ? pages.write({ items: [2], cursor: undefined }) : pages.again()
+    await expect(lost).rejects.toThrow('another worker has taken the job over')
+    expect(isLost()).toBe(true)
+  }
+})
+
+test('only a fault of the house is one for the message to come again', async () => {
+  const grant = new Error('permission denied for table workflow_job')
+  const cycle = new WorkflowError('output_rejected', 'it is a cycle')
+  const { pages } = setup({ refuses: { cycle, grant } })
+  await expect(pages.write({ items: ['cycle'], cursor: 1 })).rejects.toMatchObject({ code: 'output_rejected' })
+  expect(pages.throwFault).not.toThrow()
+  await expect(pages.write({ items: ['grant'], cursor: 1 })).rejects.toThrow('permission denied')
+  expect(pages.throwFault).toThrow('permission denied')
+  await expect(pages.again()).rejects.toThrow('permission denied')
+})

@@ -1,0 +1,136 @@
+import type { SpanContext } from '@opentelemetry/api'
+import { WorkflowError } from '../../errors.ts'
+import type { StepFunction } from '../../function/define-function.ts'
+import type { Ending, HeldJob, NextStep } from '../../job/held-job.ts'
+import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
+import { blameFor } from '../blame.ts'
+import { reasonToReject } from '../commit-group.ts'
+import { type Hold, isCancel, takenOver } from '../hold.ts'
+import type { BufferedPage } from './page-buffer.ts'
+import type { PageWrites } from './page-writes.ts'
+import { allGiven, type Pages } from './pages.ts'
+
+/** The pages of a job that is held here. */
+export type HeldPages = Pages & {
+  /** Resolves when nothing of them is being written any more. */
+  idle: () => Promise<void>
+  /**
+   * Where another attempt goes on, since the one before has ended without a word: behind the pages that have a cursor; from
+   * nothing without, as what was given then stays hidden under a claim that is no more. Null when all pages are there.
+   */
+  again: () => Promise<HeldJob | null>
+  /** Accepts pages that were hidden; gives how the job ends. */
+  accept: (lost: AbortSignal) => Promise<Ending>
+  /** @throws what kept a page from being written, when no function is to blame for it. */
+  throwFault: () => void
+}
+
+type HeldPagesOptions = {
+  hold: Hold
+  next: NextStep
+  /** Whether its function can go on behind a page. */
+  isResumable: boolean
+  writes: PageWrites
+  place: SpanContext
+}
+
+/**
+ * Each page is a unit of work of its own, under a claim that the job gets before the first: with a cursor its children
+ * are there at once, and the next attempt begins behind them; without, they are hidden until the function is done.
+ */
+const holdPages = ({ hold, next, isResumable, writes, place }: HeldPagesOptions): HeldPages => {
+  let isSealed = hold.job().accepted !== null
+  let isClaimed = false
+  let hidden = 0
+  let fault: { error: unknown } | null = null
+  let writing: Promise<unknown> = Promise.resolve()
+
+  /** One write after the other: each compares with what the one before has left. */
+  const inTurn = (write: () => Promise<void>): Promise<void> => {
+    const written = writing.then(write)
+    writing = written.catch(() => {})
+    return written
+  }
+
+  const orLost = async (write: Promise<PageFate>): Promise<void> => {
+    if ((await write) === 'written') return
+    hold.lose()
+    throw takenOver()
+  }
+
+  const writePage = async ({ items, cursor }: BufferedPage): Promise<void> => {
+    if (!isClaimed) await orLost(fateOf(hold.take()))
+    isClaimed = true
+    const job = hold.job()
+    const page: PageOfJob = { job, items, next, place }
+    try {
+      await orLost(isResumable ? writes.write(page, cursor) : writes.hide(page, hidden))
+    } catch (error) {
+      if (error instanceof WorkflowError && error.code !== 'output_rejected') throw error
+      if (blameFor(error) === 'job') throw rejection(page, error)
+      fault = { error }
+      throw error
+    }
+    if (isResumable) hold.changed({ emitted: job.emitted + items.length, cursor, attempt: 0 })
+    else hidden += items.length
+  }
+
+  const throwFault = (): void => {
+    if (fault !== null) throw fault.error
+  }
+
+  return {
+    job: hold.job,
+    next,
+    write: (page) => inTurn(() => writePage(page)),
+    seal: () =>
+      inTurn(async () => {
+        const job = hold.job()
+        await orLost(writes.seal(job))
+        hold.changed({ accepted: job.claim })
+        isSealed = true
+      }),
+    isSealed: () => isSealed,
+    idle: async () => {
+      await writing
+    },
+    again: async () => {
+      await writing
+      throwFault()
+      if (isSealed) return null
+      if (hidden > 0) await orLost(fateOf(hold.renew()))
+      hidden = 0
+      return hold.job()
+    },
+    accept: async (lost) => {
+      for (;;) {
+        if (isCancel(lost)) return { kind: 'cancelled' }
+        const job = hold.job()
+        const accepted = lost.aborted ? ({ kind: 'lost' } as const) : await writes.accept(job)
+        if (accepted.kind === 'lost') hold.lose()
+        if (accepted.kind !== 'accepted') return allGiven(next)
+        hold.changed({ emitted: job.emitted + accepted.children })
+      }
+    },
+    throwFault,
+  }
+}
+
+/** The pages of a step that has one job for each item; undefined for any other. */
+export const pagesOf = (
+  { isResumable }: Pick<StepFunction, 'isResumable'>,
+  hold: Hold,
+  writes: PageWrites,
+  place: SpanContext,
+): HeldPages | undefined => {
+  const { outputType, next } = hold.job().step
+  if (outputType !== 'multiple' || next === null) return undefined
+  return holdPages({ hold, next, isResumable, writes, place })
+}
+
+const fateOf = async (taken: Promise<boolean>): Promise<PageFate> => ((await taken) ? 'written' : 'lost')
+
+const rejection = ({ job, items, next }: PageOfJob, error: unknown): WorkflowError => {
+  const finished = { job, ending: { kind: 'succeeded', placed: { kind: 'items', items, next } }, elapsedMs: 0 } as const
+  return new WorkflowError('output_rejected', reasonToReject(finished, error), { cause: error })
+}

@@ -15,7 +15,7 @@ export type Delivered =
 export const finish = async (
   finished: FinishedJob,
   delivery: DeliveryFacts,
-  means: DeliverMeans,
+  means: Pick<DeliverMeans, 'commit' | 'find'>,
 ): Promise<Delivered> => {
   const fate = await means.commit(finished)
   return fate.kind === 'lost' ? lostTo(delivery, means) : fate
@@ -26,7 +26,10 @@ export const finish = async (
  * claim. That delivery is not ours and its message is not acked before the job is written, so ours is not needed; to
  * hand it back would make the two take the job from each other for as long as both run.
  */
-export const lostTo = async ({ reference }: DeliveryFacts, means: DeliverMeans): Promise<Delivered> => {
+export const lostTo = async (
+  { reference }: Pick<DeliveryFacts, 'reference'>,
+  means: Pick<DeliverMeans, 'find'>,
+): Promise<Delivered> => {
   const found = await means.find(reference.jobId)
   const reason = reasonToDrop(found, reference.seq)
   if (reason !== null) return { kind: 'dropped', reason }

@@ -24,6 +24,11 @@ export const suspectsFor = (
   { suspects }: Pick<DeliverMeans, 'suspects'>,
 ): Suspects | null => (deliveries >= suspectAfter && accepted === null ? suspects : null)
 
+type SuspectMeans = Pick<
+  DeliverMeans,
+  'claim' | 'beats' | 'stopped' | 'find' | 'commit' | 'ownUnits' | 'pages' | 'pageItems' | 'continueMs'
+>
+
 /**
  * Attempts a suspect in a process apart, and writes how that ended as for any other job. It is held and fenced from here,
  * and its pages are written from here as they come: so what of it is there when its process has died is never in doubt.
@@ -32,8 +37,8 @@ export const runSuspect = async (
   fn: StepFunction,
   { job, isTakeover }: Taken & { kind: 'run' },
   delivery: DeliveryFacts,
-  means: DeliverMeans,
-  suspects: Suspects,
+  means: SuspectMeans,
+  suspects: Pick<Suspects, 'attempt'>,
   place: SpanContext,
 ): Promise<Delivered> => {
   const isOwn = fn.unit === 'own'

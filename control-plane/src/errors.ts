@@ -29,6 +29,8 @@ export type ControlPlaneErrorCode =
   | 'job_unknown'
   | 'job_not_failed'
   | 'job_of_tick'
+  | 'job_over'
+  | 'job_busy'
   | 'database_unavailable'
   | 'internal'
   | 'address_in_use'

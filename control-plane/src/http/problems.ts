@@ -35,6 +35,8 @@ const answers = {
   job_unknown: [404, 'There is no such job'],
   job_not_failed: [409, 'The job has not failed'],
   job_of_tick: [409, 'A tick is not sent again'],
+  job_over: [409, 'The job is over'],
+  job_busy: [409, 'The job is being written'],
   database_unavailable: [503, 'The database does not answer'],
   internal: [500, 'Something went wrong on our side'],
 } as const satisfies Partial<Record<ControlPlaneErrorCode, readonly [ContentfulStatusCode, string]>>

@@ -6,6 +6,7 @@ import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { isUuid, type PageRequest, pageOf, pageQuery, pageRequest, pageSchema, uuidInput } from '../http/pages.ts'
 import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
+import { cancelJobNow } from './cancel-job.ts'
 import { retryJob } from './retry-job.ts'
 
 const jobDocument = strictObject({
@@ -82,6 +83,20 @@ const retryRoute = createRoute({
   },
 })
 
+const cancelRoute = createRoute({
+  method: 'post',
+  path: '/v1/jobs/{id}/cancel',
+  tags: ['jobs'],
+  summary: 'Cancels a job; one that is cancelled stays so',
+  description:
+    'A function that runs is told to end, and what it gives then is not written. Its run goes on without it.',
+  request: { params: z.object({ id: idParam }) },
+  responses: {
+    200: answerOf(jobDocument, 'The job, `cancelled`'),
+    ...problemResponses('job_unknown', 'job_over', 'job_busy'),
+  },
+})
+
 /** `/v1/jobs`, `/v1/jobs/{id}` and what can be done with one. */
 export const jobRoutes = ({ orm, lane, maxPayloadBytes }: ApiContext): OpenAPIHono => {
   const app = new OpenAPIHono()
@@ -103,6 +118,12 @@ export const jobRoutes = ({ orm, lane, maxPayloadBytes }: ApiContext): OpenAPIHo
   app.openapi(retryRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'job_unknown')
     await retryJob(orm.em.fork(), id, c.req.valid('json'), { lane, maxPayloadBytes })
+    return c.json(await readJob(orm.em.fork(), id), 200)
+  })
+
+  app.openapi(cancelRoute, async (c) => {
+    const id = known(c.req.valid('param').id, 'job_unknown')
+    await cancelJobNow(orm.em.fork(), id)
     return c.json(await readJob(orm.em.fork(), id), 200)
   })
 

@@ -289,6 +289,24 @@ test('a failed job is sent again, with another payload if one is given, and its 
   expect(await retry()).toMatchObject({ status: 409, body: { code: 'run_cancelled' } })
 })
 
+test('a job is cancelled alone, and stays so; one that is over is not', async () => {
+  const { runs } = await create(leadsSteps)
+  const { id } = runOf(await api.send('POST', runs, { payload: [{ segmentationId: 1 }, { segmentationId: 2 }] }))
+  const [one, other] = await jobsOf(id, '&status=queued')
+  const cancel = (job?: { id: string }) => api.send('POST', `/v1/jobs/${job?.id}/cancel`)
+  for (const again of [1, 2]) {
+    expect(await cancel(one), `${again}`).toMatchObject({ status: 200, body: { id: one?.id, status: 'cancelled' } })
+  }
+  expect(await read(id)).toMatchObject({
+    status: 'running',
+    steps: [{ succeeded: 1 }, { belt: 1, cancelled: 1 }, { belt: 0 }],
+  })
+  const [tick] = await jobsOf(id, '&status=succeeded')
+  expect(await cancel(tick)).toMatchObject({ status: 409, body: { code: 'job_over' } })
+  await cancel(other)
+  expect(await read(id)).toMatchObject({ status: 'cancelled' })
+})
+
 test('a tick that failed is not sent again', async () => {
   const { runs } = await create(leadsSteps)
   const { id } = runOf(await api.send('POST', runs, { payload: 'no array' }))
@@ -316,8 +334,10 @@ test('runs and jobs that are not there are not found', async () => {
   })
   expect(await api.send('GET', `/v1/runs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'run_unknown' } })
   expect(await api.send('GET', `/v1/jobs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'job_unknown' } })
-  expect(await api.send('POST', `/v1/jobs/${nobody}/retry`)).toMatchObject({
-    status: 404,
-    body: { code: 'job_unknown' },
-  })
+  for (const action of ['retry', 'cancel']) {
+    expect(await api.send('POST', `/v1/jobs/${nobody}/${action}`)).toMatchObject({
+      status: 404,
+      body: { code: 'job_unknown' },
+    })
+  }
 })

@@ -14,7 +14,7 @@ export type BeatAnswer = { isOurs: boolean; isClaimed: boolean; isCancelled: boo
 
 /**
  * Tells in one statement of all long jobs of a worker that they are at work, and asks of each whether it is still the
- * worker's and whether its run is cancelled; the answers come in the order of the beats. `beat_at` moves only when it is
+ * worker's and whether it or its run is cancelled; the answers come in the order of the beats. `beat_at` moves only when it is
  * some seconds old: a row is written anew as a whole for it.
  *
  * Locks: the jobs in the order of their ids, passing over those that somebody else writes in this moment, so that one of
@@ -31,7 +31,7 @@ const beatJobsSql = `
   with beat as (
     select * from jsonb_to_recordset($1::jsonb) as beat(place int, id uuid, seq int, claim uuid, next uuid)
   ), seen as (
-    select beat.*, job.claim as now_claim, job.beat_at, run.status as run_status,
+    select beat.*, job.claim as now_claim, job.beat_at, job.status as job_status, run.status as run_status,
            job.seq = beat.seq
              and (job.claim is not distinct from beat.claim or coalesce(job.claim = beat.next, false))
              and job.status = any ($2) as is_ours
@@ -65,7 +65,7 @@ const beatJobsSql = `
   select place, is_ours as "isOurs",
          is_ours and (coalesce(now_claim = next, false) or exists (select from beaten where beaten.place = seen.place))
            as "isClaimed",
-         run_status in ('cancelling', 'cancelled') as "isCancelled"
+         run_status in ('cancelling', 'cancelled') or job_status = 'cancelled' as "isCancelled"
   from seen`
 
 const answerRows = z.array(

@@ -79,7 +79,7 @@ export const holdJob = (
           if (asked !== token) return
           if (isClaimed) claimed()
           if (!isOurs) standing = 'lost'
-          if (isCancelled) lost.abort(new WorkflowError('cancelled', 'the run was cancelled'))
+          if (isCancelled) lost.abort(new WorkflowError('cancelled', 'the job, or its run, was cancelled'))
           else if (!isOurs) lost.abort(takenOver())
         },
         unanswered: () => {

@@ -12,9 +12,11 @@ const endRunsSql = `
   set finished_at = clock_timestamp(),
       status = case when run.status = 'cancelling' then 'cancelled'
                     when counted.failed > 0 then 'failed'
+                    when counted.cancelled > 0 then 'cancelled'
                     else 'succeeded' end
   from (
-    select run_id, sum(staged + belt) as open, sum(failed) as failed
+    select run_id, sum(staged + belt) as open, sum(failed) as failed,
+           sum(cancelled) as cancelled
     from workflow_run_step where run_id = any ($1::uuid[])
     group by run_id
   ) counted

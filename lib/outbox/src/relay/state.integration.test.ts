@@ -32,3 +32,13 @@ test('a relay says how it stands with Postgres and RabbitMQ, and what waits in i
   await expect.poll(() => relay.saw('relay.lost').length, soon).toBe(1)
   await expect.poll(() => relay.state(), soon).toMatchObject({ database: 'up', broker: 'down' })
 })
+
+test('what was refused, and what waits for a closed destination, is among what waits', async () => {
+  const relay = lane.relay({ refusedBackoff: { firstMs: 600_000, capMs: 600_000 }, window: 8 })
+  await relay.start()
+  await lane.commit(...Array.from({ length: 100 }, (_, index) => ({ ...message(index), exchange: 'missing' })))
+  await expect.poll(() => relay.saw('relay.refused').length, soon).toBeGreaterThan(0)
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
+  expect(await relay.backlog()).toMatchObject([{ lane: lane.name, rows: 100 }])
+  await lane.db.query('truncate outbox_message')
+})

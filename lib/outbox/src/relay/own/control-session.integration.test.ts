@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import { startProxy } from '@esteira/test/support'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSlowProxy } from '../../../test/slow-proxy.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
@@ -139,3 +140,22 @@ test.each([
   },
   60_000,
 )
+
+test('how the program around a relay reads columns does not reach into it', async () => {
+  const types = ['BOOL', 'BYTEA', 'INT8', 'INT4', 'JSON', 'FLOAT8', 'TEXT', 'UUID'] as const
+  for (const type of types) {
+    const id: number = pg.types.builtins[type]
+    const before = pg.types.getTypeParser(id)
+    pg.types.setTypeParser(id, () => 'of the program')
+    onTestFinished(() => pg.types.setTypeParser(id, before))
+  }
+  await lane.commit(
+    { routingKey: lane.name, payload: { n: 1 }, headers: { tenant: 'a' } },
+    { routingKey: lane.name, payload: Buffer.from('"bytes"') },
+    { routingKey: lane.name, payload: 'due', availableAt: new Date(0) },
+  )
+  expect(await lane.relay().runOnce()).toMatchObject({ read: 3, confirmed: 3 })
+  const taken = await lane.take(lane.name)
+  expect(taken.map(({ payload }) => payload)).toEqual([{ n: 1 }, 'bytes', 'due'])
+  expect(taken[0]?.headers).toMatchObject({ tenant: 'a' })
+})

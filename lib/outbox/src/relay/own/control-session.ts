@@ -3,6 +3,7 @@ import pg from 'pg'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import { onAbort } from '../on-abort.ts'
 import { within } from '../within.ts'
+import { columnTypes } from './column-types.ts'
 
 /**
  * The one session that a relay owns its lanes by. Reads and deletes go over it as well, so that losing it stops all
@@ -65,6 +66,7 @@ export const openControlSession = async (
   const client = new pg.Client({
     stream: () => socket,
     connectionString: databaseUrl,
+    types: columnTypes,
     application_name: applicationName,
     connectionTimeoutMillis: connectTimeoutMs,
     query_timeout: queryTimeoutMs,
@@ -163,4 +165,4 @@ const setUpSql = `
     set_config('idle_in_transaction_session_timeout', '${sessionTimeoutMs}', false),
     set_config('tcp_user_timeout', '${sessionTimeoutMs}', false),
     set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
-    set_config('enable_sort', 'off', false), set_config('jit', 'off', false)`
+    set_config('enable_sort', 'off', false), set_config('jit', 'off', false), set_config('bytea_output', 'hex', false)`

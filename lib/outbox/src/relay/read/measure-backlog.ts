@@ -13,12 +13,15 @@ export type LaneBacklog = {
 /** To count a backlog of millions would cost more than anybody learns from it. */
 export const mostCounted = 10_000
 
-/** Looks above the floors only, so the cost does not hang on how many rows were there before. */
+/**
+ * Looks above the floors only, so the cost does not hang on how many rows were there before; but the floor rises above
+ * rows that were refused, and those to a closed destination, so a lane that has some is counted from its beginning.
+ */
 export const measureBacklog = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<LaneBacklog[]> => {
   const { rows } = await session.query(backlogSql, [
     lanes.map(({ name }) => name),
     lanes.map(({ lane }) => lane),
-    lanes.map(({ pointers }) => String(pointers.floor())),
+    lanes.map(({ pointers, held }) => String(held.isEmpty() ? pointers.floor() : 0n)),
     mostCounted,
   ])
   return rows.map(parseBacklog)

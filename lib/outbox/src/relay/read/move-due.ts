@@ -56,5 +56,5 @@ const moveDueSql = {
       order by available_at, id
       returning id
     )
-    select (select count(*)::int from moved) as moved, array(select name from tried where not free) as busy`,
+    select (select count(*)::int from moved) as moved, to_json(array(select name from tried where not free)) as busy`,
 }

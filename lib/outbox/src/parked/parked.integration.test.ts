@@ -1,7 +1,7 @@
 import { cloneDatabase } from '@esteira/test/support'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { listParked } from './parked.ts'
+import { dropParked, listParked, retryParked } from './parked.ts'
 
 let database: Awaited<ReturnType<typeof cloneDatabase>>
 let client: pg.Client
@@ -44,4 +44,31 @@ test('parked messages are listed by lane and id, a page after the other, with th
   if (last === undefined) throw new Error('the page is short')
   expect(places(await listParked(client, { limit: 2, after: last }))).toEqual([[2, 1n]])
   expect(places(await listParked(client))).toHaveLength(3)
+})
+
+test('who decides about parked messages needs no more rights than the README names', async () => {
+  await client.query('begin')
+  await client.query(
+    `insert into outbox_parked
+       (lane, id, message_id, exchange, routing_key, ordering_key, headers, payload, created_at, reason, attempts)
+     select 7, 1000 + number, gen_random_uuid(), 'x', 'orders', case when number < 3 then 'key' end, '{}', '1', now(), 'test', 1
+     from generate_series(1, 4) as number`,
+  )
+  await client.query(
+    `create role decider; grant select, delete on outbox_parked to decider; grant insert on outbox_message to decider;
+     set local role decider`,
+  )
+  const parked = (await listParked(client)).filter(({ lane }) => lane === 7)
+  expect(parked).toHaveLength(4)
+  const [keyed, other, unkeyed, last] = parked
+  if (!keyed || !other || !unkeyed || !last) throw new Error('too few are parked')
+  expect(await retryParked(client, keyed)).toBe(true)
+  expect(await retryParked(client, keyed)).toBe(false)
+  expect(await retryParked(client, unkeyed)).toBe(true)
+  expect(await dropParked(client, other)).toBe(true)
+  expect(await dropParked(client, last)).toBe(true)
+  await client.query('reset role')
+  const { rows } = await client.query('select ordering_key from outbox_message where lane = 7 order by ordering_key')
+  expect(rows).toEqual([{ ordering_key: 'key' }, { ordering_key: null }])
+  await client.query('rollback')
 })

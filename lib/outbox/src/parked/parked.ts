@@ -95,13 +95,11 @@ const retrySql = `
   ), keyed as (
     insert into outbox_message (lane, id, ${columns}) overriding system value
     select lane, id, ${columns} from back where ordering_key is not null
-    returning id
   ), unkeyed as (
     insert into outbox_message (lane, ${columns})
     select lane, ${columns} from back where ordering_key is null
-    returning id
   )
-  select id from keyed union all select id from unkeyed`
+  select from back`
 
 // The lane's relay may sleep over the rows of the key that this one held.
 const dropSql = `

@@ -157,7 +157,8 @@ export const createRelay = (options: RelayOptions): Relay => {
       // From JavaScript anything may come.
       const given: unknown = asked
       const graceMs = typeof given === 'object' && given !== null ? asked.graceMs : Number.NaN
-      if (!(graceMs >= 0)) throw new OutboxError('option_invalid', `graceMs: expected milliseconds, got ${graceMs}`)
+      if (typeof graceMs !== 'number' || !(graceMs >= 0))
+        throw new OutboxError('option_invalid', `graceMs: expected milliseconds, got ${graceMs}`)
       await (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped')))
     },
     state: () => {

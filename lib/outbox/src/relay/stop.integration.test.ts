@@ -58,6 +58,7 @@ test('a grace without an end is one, and one that is no number is refused', asyn
   await expect(Reflect.apply(relay.stop, null, [{}])).rejects.toThrow(
     expect.objectContaining({ code: 'option_invalid', message: 'graceMs: expected milliseconds, got undefined' }),
   )
+  await expect(Reflect.apply(relay.stop, null, [{ graceMs: '5' }])).rejects.toThrow('expected milliseconds, got 5')
   await relay.stop({ graceMs: Number.POSITIVE_INFINITY })
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
 })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import { startProxy } from '@esteira/test/support'
+import { runOn, startProxy } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSlowProxy } from '../../../test/slow-proxy.ts'
@@ -158,4 +158,24 @@ test('how the program around a relay reads columns does not reach into it', asyn
   const taken = await lane.take(lane.name)
   expect(taken.map(({ payload }) => payload)).toEqual([{ n: 1 }, 'bytes', 'due'])
   expect(taken[0]?.headers).toMatchObject({ tenant: 'a' })
+})
+
+test('limits that a role or a database has for its statements do not reach into a relay', async () => {
+  const name = new URL(database.url).pathname.slice(1)
+  const limits = ['statement_timeout = 50', 'lock_timeout = 50', `default_transaction_isolation = 'serializable'`]
+  await runOn(database.url, ...limits.map((limit) => `alter database ${name} set ${limit}`))
+  onTestFinished(async () => {
+    await runOn(database.url, `alter database ${name} reset all`)
+  })
+  const session = await openControlSession(database.url, 'limited')
+  const { rows } = await session.query({ text: `select current_setting('transaction_isolation') as isolation` }, [])
+  expect(rows).toEqual([{ isolation: 'read committed' }])
+  await session.query({ text: 'select pg_sleep(0.2)' }, [])
+  await lane.db.query('begin')
+  await lane.db.query('lock table outbox_parked')
+  const waiting = session.query({ text: 'lock table outbox_parked in access share mode' }, []).catch(String)
+  await lane.db.query('select pg_sleep(0.2)')
+  await lane.db.query('rollback')
+  expect(await waiting).not.toContain('lock timeout')
+  await session.close()
 })

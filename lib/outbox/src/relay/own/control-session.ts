@@ -155,6 +155,12 @@ const expectDirect = async (client: pg.Client): Promise<void> => {
 }
 
 /**
+ * A role or a database may have limits for statements of people. The relay has its own, and a first read that has to pass
+ * millions of deleted rows would be cancelled each time. Postgres 15 and 16 do not know the last one.
+ */
+const ownLimits = `'statement_timeout', 'lock_timeout', 'transaction_timeout'`
+
+/**
  * What ends the session of a process that is frozen or unreachable, also when it was in the middle of something. And every
  * read here follows an index in its order: on a table whose statistics are of when it was empty, Postgres would sort all
  * of it instead, for each step from key to key. What it has to sort all the same counts as very costly, and would be
@@ -165,4 +171,6 @@ const setUpSql = `
     set_config('idle_in_transaction_session_timeout', '${sessionTimeoutMs}', false),
     set_config('tcp_user_timeout', '${sessionTimeoutMs}', false),
     set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
-    set_config('enable_sort', 'off', false), set_config('jit', 'off', false), set_config('bytea_output', 'hex', false)`
+    set_config('enable_sort', 'off', false), set_config('jit', 'off', false),
+    set_config('bytea_output', 'hex', false), set_config('default_transaction_isolation', 'read committed', false),
+    (select count(set_config(name, '0', false)) from pg_settings where name in (${ownLimits}))`

@@ -10,7 +10,8 @@ import { findJobs } from '../../job/find-jobs.ts'
 import type { Ending } from '../../job/held-job.ts'
 import { writeUnit } from '../../job/unit/write-unit.ts'
 import { beginCancel, cancelRun, carryOnCancels } from '../cancel-run.ts'
-import { releaseWaitingJobs } from './release.ts'
+import { fromTheStart } from './cancel-jobs.ts'
+import { releaseWaitingJobs, takeSql } from './release.ts'
 import { settle } from './settle.ts'
 
 let engine: Engine
@@ -222,4 +223,22 @@ test('workers carry a large fan-out through a small window to its end, and no re
   expect(looks).toBeGreaterThan(5)
   const jobs = await engine.jobs(run)
   expect(jobs.filter(({ step, status }) => step === 2 && status === 'succeeded')).toHaveLength(831)
+})
+
+test('a release looks at each job that waits once, also with statistics of tables that were empty', async () => {
+  const { run, stepId, split } = await beginRun(1)
+  await queryable(engine.em()).query('analyze workflow_job, workflow_waiting', [])
+  await split(0, 5_000)
+  const em = engine.em()
+  await em.begin()
+  const { rows } = await queryable(em).query(`explain (analyze, format json) ${takeSql}`, [
+    run,
+    stepId,
+    fromTheStart,
+    1_000,
+    ['staged'],
+  ])
+  await em.rollback()
+  const removed = [...JSON.stringify(rows).matchAll(/"Rows Removed by (?:Join )?Filter":(\d+)/g)]
+  expect(removed.reduce((sum, [, some]) => sum + Number(some), 0)).toBeLessThan(10_000)
 })

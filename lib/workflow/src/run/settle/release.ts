@@ -94,8 +94,10 @@ const takeWaiting = async (
   return releasedRows.parse(rows)
 }
 
-// The run's status is looked at in this statement, after the lock.
-const takeSql = `
+// The run's status is looked at in this statement, after the lock. As arrays, since a join with what was just chosen is
+// planned as one with a single row while the statistics are of an empty table: every row that waits would be compared
+// with every one that was chosen, for seconds, and all of the step's commits wait.
+export const takeSql = `
   with next as (
     select waiting.job_id from workflow_waiting waiting join workflow_job job on job.id = waiting.job_id
     where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id > $3 and job.status = any ($5)
@@ -105,13 +107,13 @@ const takeSql = `
     for update of waiting skip locked
     for no key update of job skip locked
   ), taken as (
-    delete from workflow_waiting waiting using next
-    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id = next.job_id
+    delete from workflow_waiting waiting
+    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id = any (array(select job_id from next))
     returning waiting.job_id
   )
   update workflow_job job set status = 'queued', seq = job.seq + 1, enqueued_at = now()
-  from taken, workflow_run run, workflow_step step
-  where job.id = taken.job_id and run.id = $1 and step.id = $2 and step.version = run.version
+  from workflow_run run, workflow_step step
+  where job.id = any (array(select job_id from taken)) and run.id = $1 and step.id = $2 and step.version = run.version
   returning job.id, job.seq, job.traceparent, step.function_name as "functionName"`
 
 const movedSql = `

@@ -3,11 +3,13 @@ import { StackError, startStack } from '@esteira/dev/stack'
 import { bundleRelay } from '@esteira/sidecar/bundle'
 import { benchBacklog } from './backlog.ts'
 import { benchBell } from './bell.ts'
+import { benchDatabaseQuery } from './database-query.ts'
 import { benchFair } from './fair.ts'
 import { benchFanOut } from './fan-out.ts'
 import { benchIdle } from './idle.ts'
 import { benchJobLatency } from './job-latency.ts'
 import { benchJobs } from './jobs.ts'
+import { benchLeads } from './leads.ts'
 import { benchLatency } from './latency.ts'
 import { type BenchName, type BenchOptions, readOptions, usage } from './options.ts'
 import { benchMixed } from './mixed.ts'
@@ -30,6 +32,8 @@ const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promis
   fair: benchFair,
   'fan-out': benchFanOut,
   jobs: benchJobs,
+  leads: benchLeads,
+  'database-query': benchDatabaseQuery,
   'job-latency': benchJobLatency,
 }
 

@@ -12,6 +12,8 @@ export const benchNames = [
   'takeover',
   'backlog',
   'jobs',
+  'leads',
+  'database-query',
   'job-latency',
   'fair',
   'fan-out',
@@ -51,7 +53,7 @@ export const usage = `npm run bench [-- NAME ... options]
 
   NAME        ${benchNames.join(', ')}; all of them unless one is named
   --rows N    rows of a drain (relay 200,000; mixed 100,000; backlog 1,000,000, or 5,000,000 with --full), jobs
-              (jobs 20,000), or jobs of the large run of fair and of fan-out (100,000, or 1,000,000 with --full)
+              (jobs 20,000), leads (leads 10,000), rows of database-query (10,000), or jobs of the large run of fair and of fan-out (100,000, or 1,000,000 with --full)
   --window N  messages in flight (default 2000)
   --rounds N  how often ours and the control take turns (default 3)
   --kills N   owners that takeover kills (default 20, or 100 with --full)

@@ -30,6 +30,15 @@ export const startJobChild = (
   work: Pick<JobTask, 'jobs' | 'inHand'> & { profileTo?: string | null },
 ): JobChild => {
   const task: JobTask = { databaseUrl, rabbitmqUrl, lane: lane.name, profileTo: null, ...work }
+  return startJobProcess(program, task, { runsUntilStopped: work.jobs === null })
+}
+
+/** Starts one of the programs beside this file that speak as those do, each with its own task. */
+export const startJobProcess = (
+  program: string,
+  task: object,
+  { runsUntilStopped }: { runsUntilStopped: boolean },
+): JobChild => {
   const path = fileURLToPath(new URL(`${program}/main.ts`, import.meta.url))
   const child = spawn(process.execPath, [path, JSON.stringify(task)], { stdio: ['pipe', 'pipe', 'inherit'] })
   const ready = Promise.withResolvers<void>()
@@ -62,7 +71,7 @@ export const startJobChild = (
     onStart: (callBack) => void starts.add(callBack),
     stop: async () => {
       // Killed after its work was done, it would leave messages behind that are not acked.
-      if (work.jobs === null) child.kill('SIGTERM')
+      if (runsUntilStopped) child.kill('SIGTERM')
       await ended
     },
   }

@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto'
+import { openConnections } from '@esteira/database-query/connections'
+import { databaseQuery } from '@esteira/database-query/function'
+import { createLog } from '@esteira/service'
+import { INVALID_SPAN_CONTEXT, trace } from '@opentelemetry/api'
+import { insertSql, insertsTaskSchema, valuesOf } from '../inserts.ts'
+import { startJobClock, untilGo } from '../job-messages.ts'
+
+/** The function as its worker calls it, for so many jobs at a time. */
+const { url, rows, group } = insertsTaskSchema.parse(JSON.parse(process.argv[2] ?? ''))
+const log = createLog('bench', 'error')
+const connections = openConnections(new Map([['crm', url]]), log)
+const { fn } = databaseQuery(connections)
+const span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
+
+const insert = async (id: number): Promise<unknown> =>
+  await fn.call({
+    config: { connection: 'crm', sql: insertSql, params: valuesOf(id) },
+    payload: {},
+    step: { id: 'step', name: 'save', outputType: null, hasNext: false },
+    run: { id: 'run', workflowId: 'workflow' },
+    job: { id: randomUUID() },
+    attempt: 1,
+    cursor: null,
+    emit: async () => {},
+    signal: new AbortController().signal,
+    log,
+    span,
+  })
+
+let next = 0
+const work = async (): Promise<void> => {
+  while (next < rows) {
+    next += 1
+    await insert(next - 1)
+  }
+}
+
+await untilGo()
+const done = startJobClock()
+await Promise.all(Array.from({ length: 2 * group }, work))
+done(rows)
+await connections.close()

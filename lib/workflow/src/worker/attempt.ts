@@ -14,6 +14,7 @@ import type { JobError } from '../model/workflow-job.ts'
 import { hideSecrets, type HiddenSecrets } from '../secrets/hide-secrets.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { blameFor } from './blame.ts'
+import { follow } from './follow.ts'
 import { isCancel } from './hold.ts'
 import type { JobStream } from './stream/job-stream.ts'
 
@@ -91,12 +92,13 @@ const callInTime = async (
     hasNext: job.step.next !== null,
   }
   const timeoutMs = timeoutOf(fn, job.step)
-  const timedOut = new AbortController()
+  const over = new AbortController()
   const timer = setTimeout(() => {
     const message = `the function did not end within ${timeoutMs} ms`
-    timedOut.abort(new WorkflowError('timed_out', message, { final: false }))
+    over.abort(new WorkflowError('timed_out', message, { final: false }))
   }, timeoutMs)
-  const signal = AbortSignal.any([timedOut.signal, lost, ...(stream === undefined ? [] : [stream.continues])])
+  const leave = follow(over, stream === undefined ? [lost] : [lost, stream.continues])
+  const { signal } = over
   let running: Promise<unknown> | null = null
   try {
     signal.throwIfAborted()
@@ -119,6 +121,7 @@ const callInTime = async (
     throw error
   } finally {
     clearTimeout(timer)
+    leave()
   }
 }
 

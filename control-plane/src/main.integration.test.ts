@@ -58,6 +58,7 @@ test('on an empty database it migrates, serves, and ends with 0 when it is asked
   const functions = await fetch(`${String(url)}/v1/functions`, { headers: { authorization: `Bearer ${token}` } })
   expect(await functions.json()).toMatchObject({ items: [{ name: 'CronJob' }] })
   expect((await fetch(`${String(url)}/readyz`)).status).toBe(200)
+  expect((await fetch(`${String(url)}/metrics`)).status).toBe(200)
   expect(await ended(child, 'SIGTERM')).toBe(0)
 })
 

@@ -15,7 +15,8 @@ import { startSettlingRuns } from './duties/settle-runs.ts'
 import { ControlPlaneError } from './errors.ts'
 import { createApp } from './http/app.ts'
 import { serve } from './http/serve.ts'
-import { writeEvent } from './log-events.ts'
+import { type ControlPlaneEvent, writeEvent } from './log-events.ts'
+import { createMetrics } from './metrics.ts'
 
 /** Requests and duties share it; the workers and relays of a small server need connections too. */
 const poolSize = 10
@@ -35,7 +36,12 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
   if (cron !== null) await checkProgram(cron.program)
   await untilMigrated(config, log, signal)
 
-  const observe = writeEvent(log)
+  const metrics = createMetrics()
+  const write = writeEvent(log)
+  const observe = (event: ControlPlaneEvent): void => {
+    metrics.count(event)
+    write(event)
+  }
   const orm = openOrm({ databaseUrl, poolSize, applicationName: 'control-plane' })
   const parts: { stop: () => Promise<void> }[] = []
   const stop = async (): Promise<void> => {
@@ -59,7 +65,8 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
         : startScheduler({ orm, program: programOf(cron, config, { path, traces }), graceMs, observe })
     if (scheduler !== null) parts.push(scheduler)
     const onSaved = (): void => scheduler?.wake()
-    const app = createApp({ orm, lane, worker: config.lane, maxPayloadBytes, adminToken, onSaved, observe })
+    const context = { orm, lane, worker: config.lane, maxPayloadBytes, onSaved, metrics: metrics.text }
+    const app = createApp({ ...context, adminToken, observe })
     const serving = await serve({ fetch: app.fetch, host: config.httpHost, port: config.httpPort, graceMs })
     parts.push(serving)
     log.info({ event: 'ready', url: serving.url, cron: cron === null ? 'off' : 'local' })

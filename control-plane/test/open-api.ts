@@ -35,6 +35,7 @@ export const openApi = async (databaseUrl: string, { maxPayloadBytes = 1024 * 10
     onSaved: () => {
       told.saves += 1
     },
+    metrics: () => '',
     observe: (event) => events.push(event),
   })
   const send = async (

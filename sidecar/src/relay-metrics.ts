@@ -1,5 +1,5 @@
 import type { LaneBacklog, Observation, RelayState } from '@esteira/outbox/relay'
-import { prometheusText } from './prometheus-text.ts'
+import { prometheusText } from '@esteira/service'
 
 /** What a relay counts of its own observations, and tells beside how it stands. */
 export type RelayMetrics = {

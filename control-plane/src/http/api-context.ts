@@ -11,4 +11,6 @@ export type ApiContext = {
   maxPayloadBytes: number
   /** Called after a save has been committed, so that the scheduler looks at once. */
   onSaved: () => void
+  /** What is counted, in the text format of Prometheus. */
+  metrics: () => string
 }

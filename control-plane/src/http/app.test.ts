@@ -13,6 +13,7 @@ const setup = () => {
     maxPayloadBytes: 1024,
     adminToken: 'secret',
     onSaved: () => {},
+    metrics: () => 'jobs 7\n',
     observe: (event) => events.push(event),
   })
   const send = async (
@@ -159,4 +160,10 @@ test('the description is OpenAPI 3.1, needs no token and has every path with its
     },
     components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
   })
+})
+
+test('whoever asks gets what is counted, as text for Prometheus', async () => {
+  const response = await setup().app.request('/metrics')
+  expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+  expect(await response.text()).toBe('jobs 7\n')
 })

@@ -7,9 +7,10 @@ import type { ApiContext } from './api-context.ts'
 /** Probes of Kubernetes usually wait longer; a database that takes this long is as good as away. */
 const readyWithinMs = 2_000
 
-/** `/healthz`: the process answers. `/readyz`: the database does too. */
-export const healthRoutes = ({ orm }: Pick<ApiContext, 'orm'>): Hono => {
+/** `/healthz`: the process answers. `/readyz`: the database does too. `/metrics`: what it counts, for Prometheus. */
+export const healthRoutes = ({ orm, metrics }: Pick<ApiContext, 'orm' | 'metrics'>): Hono => {
   const app = new Hono()
+  app.get('/metrics', (c) => c.body(metrics(), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }))
   app.get('/healthz', (c) => c.json({ status: 'ok' }))
   app.get(
     '/readyz',

@@ -19,6 +19,7 @@ export { connectionPrefix, secretPrefix, variables, type VariableName } from './
 export { createLog, logLevels, type Log } from './log.ts'
 export { didYouMean } from './nearest.ts'
 export { type Health, serveHealth } from './serve-health.ts'
+export { type Metric, prometheusText } from './prometheus-text.ts'
 export { exitCodes, runMain, type Running } from './run-main.ts'
 export type { TraceSettings } from './trace/start-tracing.ts'
 export { tracesAsked } from './trace/traces-asked.ts'

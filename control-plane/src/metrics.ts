@@ -1,0 +1,28 @@
+import { prometheusText } from '@esteira/service'
+import type { ControlPlaneEvent } from './log-events.ts'
+
+/** What the control plane counts since its start. Of several, each counts its own: their sum is what there was. */
+export type Metrics = {
+  count: (event: ControlPlaneEvent) => void
+  /** In the text format of Prometheus. */
+  text: () => string
+}
+
+export const createMetrics = (): Metrics => {
+  const jobsLost = new Map<string, number>()
+  return {
+    count: (event) => {
+      if (event.kind !== 'jobs.lost') return
+      jobsLost.set(event.functionName, (jobsLost.get(event.functionName) ?? 0) + event.jobs)
+    },
+    text: () =>
+      prometheusText([
+        {
+          name: 'esteira_jobs_lost_total',
+          type: 'counter',
+          help: 'Jobs that were sent again because RabbitMQ had lost their messages.',
+          samples: [...jobsLost].map(([functionName, value]) => ({ labels: { function: functionName }, value })),
+        },
+      ]),
+  }
+}

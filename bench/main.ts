@@ -13,6 +13,7 @@ import { benchLeads } from './leads.ts'
 import { benchLatency } from './latency.ts'
 import { type BenchName, type BenchOptions, readOptions, usage } from './options.ts'
 import { benchMixed } from './mixed.ts'
+import { benchOneRun } from './one-run.ts'
 import { benchPinned } from './pinned.ts'
 import { benchRelay } from './relay.ts'
 import type { Report } from './report/verdict.ts'
@@ -34,6 +35,7 @@ const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promis
   jobs: benchJobs,
   leads: benchLeads,
   'database-query': benchDatabaseQuery,
+  'one-run': benchOneRun,
   'job-latency': benchJobLatency,
 }
 

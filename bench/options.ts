@@ -14,6 +14,7 @@ export const benchNames = [
   'jobs',
   'leads',
   'database-query',
+  'one-run',
   'job-latency',
   'fair',
   'fan-out',
@@ -53,7 +54,8 @@ export const usage = `npm run bench [-- NAME ... options]
 
   NAME        ${benchNames.join(', ')}; all of them unless one is named
   --rows N    rows of a drain (relay 200,000; mixed 100,000; backlog 1,000,000, or 5,000,000 with --full), jobs
-              (jobs 20,000), leads (leads 10,000), rows of database-query (10,000), or jobs of the large run of fair and of fan-out (100,000, or 1,000,000 with --full)
+              (jobs 20,000; one-run 40,000; leads 10,000; database-query 10,000), or jobs of the large run of fair and of
+              fan-out (100,000, or 1,000,000 with --full)
   --window N  messages in flight (default 2000)
   --rounds N  how often ours and the control take turns (default 3)
   --kills N   owners that takeover kills (default 20, or 100 with --full)

@@ -8,6 +8,7 @@ import { readWorkflowRow } from '../workflows/read-workflows.ts'
 import { runDocument, runDocumentOf, runInput, runWithSteps } from './document.ts'
 import { cancelRunNow } from './cancel-run.ts'
 import { listRuns, readRun } from './read-runs.ts'
+import { retryRunNow } from './retry-run.ts'
 import { startRun } from './start-run.ts'
 
 const tags = ['runs']
@@ -70,6 +71,19 @@ const cancelRoute = createRoute({
   },
 })
 
+const retryRoute = createRoute({
+  method: 'post',
+  path: '/v1/runs/{id}/retry',
+  tags,
+  summary: 'Sends all failed jobs of a run again; it is open until they have ended',
+  description: 'They are sent in groups: what a call that is cut short did not send is sent by the next one.',
+  request: { params },
+  responses: {
+    200: answerOf(runWithSteps, 'The run, as it was if no job of it had failed'),
+    ...problemResponses('run_unknown', 'run_cancelled'),
+  },
+})
+
 /** `/v1/workflows/{id}/runs`, `/v1/runs/{id}` and what can be done with one. */
 export const runRoutes = (context: ApiContext): OpenAPIHono => {
   const { orm } = context
@@ -103,6 +117,12 @@ export const runRoutes = (context: ApiContext): OpenAPIHono => {
     const id = known(c.req.valid('param').id, 'run_unknown')
     await cancelRunNow(orm.em.fork(), id)
     return c.json(runDocumentOf(await orm.em.fork().findOneOrFail(WorkflowRun, { id })), 200)
+  })
+
+  app.openapi(retryRoute, async (c) => {
+    const id = known(c.req.valid('param').id, 'run_unknown')
+    await retryRunNow(orm.em.fork(), id, context)
+    return c.json(await readRun(orm.em.fork(), id), 200)
   })
 
   return app

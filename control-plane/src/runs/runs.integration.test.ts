@@ -289,6 +289,32 @@ test('a failed job is sent again, with another payload if one is given, and its 
   expect(await retry()).toMatchObject({ status: 409, body: { code: 'run_cancelled' } })
 })
 
+test('all failed jobs of a run are sent again, and its run is open again', async () => {
+  const { runs } = await create(leadsSteps)
+  const { id } = runOf(
+    await api.send('POST', runs, { payload: [1, 2, 3].map((segmentationId) => ({ segmentationId })) }),
+  )
+  const retry = () => api.send('POST', `/v1/runs/${id}/retry`)
+  expect(await retry()).toMatchObject({ status: 200, body: { status: 'running', steps: [{}, { belt: 3 }, {}] } })
+  // As workers leave them.
+  await api.query(
+    `with ended as (
+       update workflow_job set status = case when item_index = 0 then 'succeeded' else 'failed' end, finished_at = now()
+       where run_id = $1 and status = 'queued' returning run_id
+     ), counted as (
+       update workflow_run_step set belt = 0, succeeded = 1, failed = 2 where run_id = $1 and belt = 3
+     )
+     update workflow_run set status = 'failed', finished_at = now() where id = $1`,
+    [id],
+  )
+  expect(await retry()).toMatchObject({
+    status: 200,
+    body: { status: 'running', finishedAt: null, steps: [{}, { belt: 2, succeeded: 1, failed: 0 }, {}] },
+  })
+  await api.send('POST', `/v1/runs/${id}/cancel`)
+  expect(await retry()).toMatchObject({ status: 409, body: { code: 'run_cancelled' } })
+})
+
 test('a job is cancelled alone, and stays so; one that is over is not', async () => {
   const { runs } = await create(leadsSteps)
   const { id } = runOf(await api.send('POST', runs, { payload: [{ segmentationId: 1 }, { segmentationId: 2 }] }))
@@ -328,10 +354,12 @@ test('a run that has ended cannot be cancelled', async () => {
 
 test('runs and jobs that are not there are not found', async () => {
   const nobody = '019a0000-0000-7000-8000-000000000000'
-  expect(await api.send('POST', `/v1/runs/${nobody}/cancel`)).toMatchObject({
-    status: 404,
-    body: { code: 'run_unknown' },
-  })
+  for (const action of ['retry', 'cancel']) {
+    expect(await api.send('POST', `/v1/runs/${nobody}/${action}`)).toMatchObject({
+      status: 404,
+      body: { code: 'run_unknown' },
+    })
+  }
   expect(await api.send('GET', `/v1/runs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'run_unknown' } })
   expect(await api.send('GET', `/v1/jobs/${nobody}`)).toMatchObject({ status: 404, body: { code: 'job_unknown' } })
   for (const action of ['retry', 'cancel']) {

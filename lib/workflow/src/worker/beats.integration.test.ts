@@ -61,7 +61,7 @@ test('a cancel reaches a running function within two seconds, and its job ends c
   await cancelRun(run)
   await waitFor(() => signals[0]?.aborted)
   expect(performance.now() - begun).toBeLessThan(cancelMs)
-  expect(signals[0]?.reason).toMatchObject({ code: 'cancelled', message: 'the run was cancelled' })
+  expect(signals[0]?.reason).toMatchObject({ code: 'cancelled', message: 'the job, or its run, was cancelled' })
   await cancelled(run)
   const job = await jobOf(run)
   expect(job).toMatchObject({ attempt: 0, claim: null, error: null, output: null, worker: 'worker' })

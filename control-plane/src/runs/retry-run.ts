@@ -1,0 +1,17 @@
+import { retryRun } from '@esteira/workflow'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import { ControlPlaneError } from '../errors.ts'
+import type { ApiContext } from '../http/api-context.ts'
+
+/**
+ * Sends all failed jobs of a run again.
+ *
+ * @throws ControlPlaneError `run_unknown` or `run_cancelled`.
+ */
+export const retryRunNow = async (em: EntityManager, id: string, { lane }: Pick<ApiContext, 'lane'>): Promise<void> => {
+  const retried = await retryRun(em, id, { lane })
+  if (retried === 'run unknown') throw new ControlPlaneError('run_unknown', `There is no run ${id}.`)
+  if (retried === 'run cancelled') {
+    throw new ControlPlaneError('run_cancelled', `Run ${id} is cancelled: nothing of it is sent again.`)
+  }
+}

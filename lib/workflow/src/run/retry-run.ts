@@ -1,0 +1,90 @@
+import { type Queryable, queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+import { cronJobFunctionName } from '../cron/cron-job.ts'
+import { statusesBefore } from '../job/transitions.ts'
+import { gatherMoves, moveCounters } from '../job/unit/move-counters.ts'
+import { insertWaiting } from '../job/unit/stage-jobs.ts'
+import { type RunStatus, runStatuses } from './run-status.ts'
+import { fromTheStart } from './settle/cancel-jobs.ts'
+import { releaseJobs } from './settle/release.ts'
+import type { Releaser } from './settle/window.ts'
+
+/** What became of a run whose failed jobs were to be sent again: how many were, or why none is. */
+export type RetriedRun = { jobs: number } | 'run unknown' | 'run cancelled'
+
+/** Jobs of one unit of work: few enough that nobody waits long for the counters. */
+const groupSize = 1_000
+
+/**
+ * Sends all failed jobs of a run again, as `sendAgain` does one, and opens it if it had ended. Each is sent once, though it
+ * may fail anew meanwhile. They go in groups in the order of their ids, each a unit of work: a call that is cut short has
+ * sent the first of them, and the next one sends the others. A tick has no queue, and stays as it is.
+ */
+export const retryRun = async (
+  em: EntityManager,
+  runId: string,
+  { groupSize: most = groupSize, ...by }: Releaser & { groupSize?: number },
+): Promise<RetriedRun> => {
+  let jobs = 0
+  for (let after: string | null = fromTheStart; after !== null;) {
+    const staged: Staged | 'run unknown' | 'run cancelled' = await stageGroup(em, { runId, after, most })
+    if (typeof staged === 'string') return jobs === 0 ? staged : { jobs }
+    jobs += staged.jobs
+    after = staged.after
+    if (staged.jobs > 0) await releaseJobs(em, [runId], by)
+  }
+  return { jobs }
+}
+
+/** How many jobs of a group were staged, and the id to go on after; null when none is left. */
+type Staged = { jobs: number; after: string | null }
+
+/** Locks: the run, so that it is not ended over their heads; then the jobs, in the order of their ids; then the counters. */
+const stageGroup = (
+  em: EntityManager,
+  { runId, after, most }: { runId: string; after: string; most: number },
+): Promise<Staged | Exclude<RetriedRun, { jobs: number }>> =>
+  em.transactional(async (em) => {
+    const tx = queryable(em)
+    const { rows } = await tx.query(`select status from workflow_run where id = $1 for no key update`, [runId])
+    const [run] = runRows.parse(rows)
+    if (run === undefined) return 'run unknown'
+    if (isCancelled(run.status)) return 'run cancelled'
+    const jobs = await stage(tx, [runId, after, statusesBefore('sendAgain'), most, cronJobFunctionName])
+    if (jobs.length === 0) return { jobs: 0, after: null }
+    await insertWaiting(
+      tx,
+      jobs.map((job) => ({ ...job, runId })),
+    )
+    const moves = gatherMoves()
+    for (const { stepId } of jobs) moves.add(runId, stepId, { failed: -1, staged: 1 })
+    await moveCounters(tx, moves.all())
+    await tx.query(`update workflow_run set status = 'running', finished_at = null where id = $1`, [runId])
+    const last = jobs.map(({ id }) => id).toSorted()
+    return { jobs: jobs.length, after: jobs.length < most ? null : (last.at(-1) ?? null) }
+  })
+
+const isCancelled = (status: RunStatus): boolean => status === 'cancelling' || status === 'cancelled'
+
+const stage = async (tx: Queryable, values: unknown[]): Promise<z.infer<typeof jobRows>> =>
+  jobRows.parse((await tx.query(stageSql, values)).rows)
+
+const stageSql = `
+  with failed as (
+    select job.id from workflow_job job
+    join workflow_run run on run.id = job.run_id
+    join workflow_step step on step.id = job.step_id and step.version = run.version
+    where job.run_id = $1 and job.id > $2 and job.status = any ($3) and step.function_name <> $5
+    order by job.id
+    limit $4
+    for no key update of job
+  )
+  update workflow_job job set
+    status = 'staged', revision = job.revision + 1, attempt = 0, claim = null, error = null, output = null,
+    run_after = null, enqueued_at = null, started_at = null, finished_at = null, worker = null
+  from failed where job.id = failed.id
+  returning job.id, job.step_id as "stepId"`
+
+const runRows = z.array(z.object({ status: z.enum(runStatuses) }))
+const jobRows = z.array(z.object({ id: z.string(), stepId: z.string() }))

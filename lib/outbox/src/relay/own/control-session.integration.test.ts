@@ -142,12 +142,11 @@ test.each([
 )
 
 test('how the program around a relay reads columns does not reach into it', async () => {
-  const types = ['BOOL', 'BYTEA', 'INT8', 'INT4', 'JSON', 'FLOAT8', 'TEXT', 'UUID'] as const
-  for (const type of types) {
-    const id: number = pg.types.builtins[type]
-    const before = pg.types.getTypeParser(id)
-    pg.types.setTypeParser(id, () => 'of the program')
-    onTestFinished(() => pg.types.setTypeParser(id, before))
+  const { BOOL, BYTEA, INT8, INT4, JSON: json, FLOAT8, TEXT, UUID } = pg.types.builtins
+  for (const type of [BOOL, BYTEA, INT8, INT4, json, FLOAT8, TEXT, UUID]) {
+    const before = pg.types.getTypeParser(type)
+    pg.types.setTypeParser(type, () => 'of the program')
+    onTestFinished(() => pg.types.setTypeParser(type, before))
   }
   await lane.commit(
     { routingKey: lane.name, payload: { n: 1 }, headers: { tenant: 'a' } },

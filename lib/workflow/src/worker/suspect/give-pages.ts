@@ -16,7 +16,8 @@ type GivePagesOptions = {
 }
 
 /**
- * Gives the pages of a job to the worker that holds it, one at a time, which writes them. What the job counts then is kept here as well, since the end of the attempt follows from it.
+ * Gives the pages of a job to the worker that holds it, one at a time, which writes them. What the job counts then is
+ * kept here as well, since the end of the attempt follows from it.
  */
 export const givePages = ({ first, next, isResumable, say }: GivePagesOptions): GivenPages => {
   let job = first

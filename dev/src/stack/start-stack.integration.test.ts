@@ -176,7 +176,7 @@ test('a supervisor that is killed leaves its services, and the next start stops 
   expect(await ask(second.postgres.url, 'select answer from kept')).toEqual([{ answer: 43 }])
   await second.stop()
   expect(pidsIn('first')).toEqual(neighbours)
-})
+}, 90_000)
 
 test('a fresh start begins with empty data', async () => {
   await stack.stop()

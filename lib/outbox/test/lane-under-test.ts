@@ -85,8 +85,8 @@ export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Addre
       const { rowCount } = await db.query(`select from ${table} where lane = $1`, [id])
       return rowCount ?? 0
     },
-    /** Whether its relay sleeps, so that a commit rings. */
-    isAsleep: async (): Promise<boolean> => (await sleepers(db)).includes(id),
+    /** Whether its relay sleeps, so that a commit rings; that of another lane by its number. */
+    isAsleep: async (of = id): Promise<boolean> => (await sleepers(db)).includes(of),
     close: async () => {
       await Promise.all(relays.map((relay) => relay.stop({ graceMs: 0 })))
       await amqp.close()

@@ -167,6 +167,7 @@ test('a parked row that is dropped sets its key free', async () => {
   const [parked] = await listParked(lane.db)
   if (parked === undefined) throw new Error('nothing is parked')
   expect(await rowsLeft()).toBe(1)
+  await expect.poll(() => lane.isAsleep(parked.lane), soon).toBe(true)
   expect(await dropParked(lane.db, parked)).toBe(true)
   expect(await dropParked(lane.db, parked)).toBe(false)
   await expect.poll(rowsLeft, soon).toBe(0)

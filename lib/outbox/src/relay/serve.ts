@@ -1,7 +1,7 @@
 import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { onAbort } from './on-abort.ts'
-import { tendMs, tendRegister } from './own/tend-register.ts'
+import { firstTendMs, tendMs, tendRegister } from './own/tend-register.ts'
 import { tryUntilDone } from './try-until-done.ts'
 import { createBell } from './wake/bell.ts'
 import { createLookout } from './wake/lookout.ts'
@@ -42,7 +42,7 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   const ending = AbortSignal.any([session.lost, draining])
   const watching = lookout.keep(ending)
   let linkedAtMs = performance.now()
-  let tendAtMs = performance.now() + spreadMs(tendMs)
+  let tendAtMs = performance.now() + spreadMs(firstTendMs)
 
   /** Says whether there may be more. */
   const takeLanes = async (): Promise<boolean> => {

@@ -161,15 +161,21 @@ test('how the program around a relay reads columns does not reach into it', asyn
 
 test('limits that a role or a database has for its statements do not reach into a relay', async () => {
   const name = new URL(database.url).pathname.slice(1)
-  const limits = ['statement_timeout = 50', 'lock_timeout = 50', `default_transaction_isolation = 'serializable'`]
+  const limits = [
+    'statement_timeout = 50',
+    'lock_timeout = 50',
+    `default_transaction_isolation = 'serializable'`,
+    'default_transaction_read_only = on',
+  ]
   await runOn(database.url, ...limits.map((limit) => `alter database ${name} set ${limit}`))
   onTestFinished(async () => {
-    await runOn(database.url, `alter database ${name} reset all`)
+    await runOn(database.url, 'set default_transaction_read_only = off', `alter database ${name} reset all`)
   })
   const session = await openControlSession(database.url, 'limited')
   const { rows } = await session.query({ text: `select current_setting('transaction_isolation') as isolation` }, [])
   expect(rows).toEqual([{ isolation: 'read committed' }])
   await session.query({ text: 'select pg_sleep(0.2)' }, [])
+  await session.query({ text: 'delete from outbox_parked' }, [])
   await lane.db.query('begin')
   await lane.db.query('lock table outbox_parked')
   const waiting = session.query({ text: 'lock table outbox_parked in access share mode' }, []).catch(String)

@@ -173,4 +173,5 @@ const setUpSql = `
     set_config('enable_seqscan', 'off', false), set_config('enable_bitmapscan', 'off', false),
     set_config('enable_sort', 'off', false), set_config('jit', 'off', false),
     set_config('bytea_output', 'hex', false), set_config('default_transaction_isolation', 'read committed', false),
+    set_config('default_transaction_read_only', 'off', false),
     (select count(set_config(name, '0', false)) from pg_settings where name in (${ownLimits}))`

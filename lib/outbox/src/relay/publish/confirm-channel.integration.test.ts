@@ -44,11 +44,20 @@ test('a message that came back once goes through later, also if the channel is n
   expect(await publish(channel, late)).toEqual({ kind: 'confirmed' })
 })
 
-test('of two messages in flight with one id none is taken for out while one of them came back', async () => {
+test('of two messages in flight with one id the one comes back that no queue takes, and the other is out', async () => {
   const channel = await openChannel()
   const id = randomUUID()
   const rows = [rowTo(`${lane.name}.missing`, id), rowTo(lane.name, id)]
-  const outcomes = await Promise.all(rows.map((row) => publish(channel, row)))
-  expect(outcomes[0]).toMatchObject({ kind: 'refused', why: 'unroutable' })
-  expect(await publish(channel, rowTo(lane.name, id))).toEqual({ kind: 'confirmed' })
+  for (const both of [rows, rows.toReversed()]) {
+    const outcomes = await Promise.all(both.map((row) => publish(channel, row)))
+    expect(outcomes[both.findIndex(({ routingKey }) => routingKey === lane.name)]).toEqual({ kind: 'confirmed' })
+    expect(outcomes.filter(({ kind }) => kind === 'refused')).toMatchObject([{ why: 'unroutable' }])
+  }
+})
+
+test('of two messages that are the same none is taken for out while one of them came back', async () => {
+  const channel = await openChannel()
+  const row = rowTo(`${lane.name}.missing`)
+  const outcomes = await Promise.all([row, row].map((one) => publish(channel, one)))
+  expect(outcomes).toMatchObject([{ why: 'unroutable' }, { why: 'unroutable' }])
 })

@@ -51,10 +51,11 @@ const faultOf = new Map<unknown, Refused>([
 type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 
 const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): ConfirmChannel => {
-  /** How each publish in flight is ended, with its message id. */
-  const inFlight = new Map<(outcome: PublishOutcome) => void, string>()
-  /** The ids of messages in flight that came back. */
+  /** How each publish in flight is ended, with its row. */
+  const inFlight = new Map<(outcome: PublishOutcome) => void, LaneRow>()
+  /** Messages in flight that came back. */
   const returned = new Set<string>()
+  const cameBack = (row: LaneRow): boolean => returned.size > 0 && returned.has(nameOf(row))
   let fault: Fault | null = null
   let ended: OutboxError | null = null
 
@@ -71,9 +72,9 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
   channel.prependListener('close', () => {
     end(new OutboxError('broker_lost', fault?.reason ?? 'the channel was closed before the confirm came'))
   })
-  channel.on('return', ({ properties }) => {
+  channel.on('return', ({ fields, properties }) => {
     const messageId: unknown = properties.messageId
-    if (typeof messageId === 'string') returned.add(messageId)
+    if (typeof messageId === 'string') returned.add(nameOf({ ...fields, messageId }))
   })
 
   const publish = (row: LaneRow, onEnd: (outcome: PublishOutcome) => void) => {
@@ -81,9 +82,10 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     if (ended !== null) return endLater({ kind: 'unknown', cause: ended })
     const settle = (outcome: PublishOutcome) => {
       if (!inFlight.delete(settle)) return
-      // Two rows may share a message id, so it is remembered as long as another one may still be answered by it.
-      const { messageId } = row
-      if (returned.has(messageId) && ![...inFlight.values()].includes(messageId)) returned.delete(messageId)
+      // Two rows may have one name, so it is remembered as long as another one may still be answered by it.
+      if (cameBack(row) && ![...inFlight.values()].some((other) => nameOf(other) === nameOf(row))) {
+        returned.delete(nameOf(row))
+      }
       onEnd(outcome)
     }
     try {
@@ -95,11 +97,10 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
         (error: Error | null) => {
           if (error !== null) settle(refused('nacked', 'destination', error.message))
           // A message that no queue takes comes back before it is confirmed.
-          else
-            settle(returned.has(row.messageId) ? refused('unroutable', 'destination', 'no queue takes it') : confirmed)
+          else settle(cameBack(row) ? refused('unroutable', 'destination', 'no queue takes it') : confirmed)
         },
       )
-      inFlight.set(settle, row.messageId)
+      inFlight.set(settle, row)
     } catch (error) {
       // A link that is being closed takes nothing; any other error means that the row could not be encoded, and
       // then nothing of it was written.
@@ -124,6 +125,10 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     },
   }
 }
+
+/** What tells a message in flight from others: one event may go to two destinations under one id. */
+const nameOf = ({ messageId, exchange, routingKey }: Pick<LaneRow, 'messageId' | 'exchange' | 'routingKey'>): string =>
+  JSON.stringify([messageId, exchange, routingKey])
 
 /** A connection that is being closed takes its channels with it, and refuses to close one. */
 const closeUnlessClosing = (channel: AmqpChannel): void => {

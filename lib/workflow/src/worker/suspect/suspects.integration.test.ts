@@ -215,7 +215,7 @@ test(
   'pages of a suspect that have a cursor are there while it still runs apart, and each item once',
   async () => {
     const { run, jobs, items, goOn } = await beginStream('pages.apart')
-    await waitFor(async () => (await items()).length === 30, { deadlineMs, describe: jobs })
+    await waitFor(async () => (await items()).length >= 30, { deadlineMs, describe: jobs })
     expect((await jobs())[0]).toMatchObject({ step: 1, status: 'running' })
     await goOn()
     expect(await over(run)).toBe('succeeded')
@@ -246,14 +246,16 @@ test(
     const link = await startProxy(engine.rabbitmqUrl)
     onTestFinished(() => link.stop())
     const { run, worker, jobs, items, goOn } = await beginStream('pages.taken', link.url)
-    await waitFor(async () => (await items()).length === 30, { deadlineMs, describe: jobs })
+    await waitFor(async () => (await items()).length >= 30, { deadlineMs, describe: jobs })
     link.cut()
     await engine.startWorker([resumable('pages.taken'), functionOf('pages.taken.next', () => undefined)])
     expect(await over(run)).toBe('failed')
+    // The 31st, if it was old enough before the takeover.
+    const written = await items()
     await goOn()
     await waitFor(() => worker.saw('delivery.dropped').length === 1, { deadlineMs, describe: () => worker.events })
     expect((await jobs())[0]).toMatchObject({ status: 'failed', error: { message: 'it is not apart' } })
-    expect(await items()).toHaveLength(30)
+    expect(await items()).toHaveLength(written.length)
   },
   timeout,
 )

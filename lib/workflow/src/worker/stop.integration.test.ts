@@ -1,5 +1,6 @@
 import { startProxy, waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
+import { beginJobs } from '../../test/begin-jobs.ts'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
 
@@ -8,16 +9,6 @@ let engine: Engine
 useEngine((opened) => {
   engine = opened
 })
-
-/** Begins one job for each payload at a step of the function. */
-const beginJobs = async (functionName: string, payloads: readonly unknown[]): Promise<string> =>
-  engine.begin(
-    await engine.saveWorkflow(
-      { functionName: 'CronJob', outputType: 'multiple' },
-      { functionName, outputType: 'single' },
-    ),
-    payloads,
-  )
 
 /** A function that ends when `go` is called, and the signals that it was called with. */
 const gated = (name: string) => {
@@ -34,7 +25,7 @@ const gated = (name: string) => {
 test('a worker that is stopped takes no new jobs, ends what it holds and acks it', async () => {
   const { fn, calls, go } = gated('ends')
   const worker = await engine.startWorker([fn], { prefetch: 2, graceMs: 10_000 })
-  const run = await beginJobs('ends', [1, 2, 3])
+  const run = await beginJobs(engine, 'ends', [1, 2, 3])
   await waitFor(() => calls.length === 2)
   const stopping = worker.stop()
   // Nobody consumes any more: the third job has a place, but nobody to take it.
@@ -59,7 +50,7 @@ test.each([0, 200])(
     const name = `outlives ${graceMs}`
     const { fn, calls, go } = gated(name)
     const worker = await engine.startWorker([fn, functionOf(`${name} idle`, () => undefined)], { graceMs })
-    const run = await beginJobs(name, ['work'])
+    const run = await beginJobs(engine, name, ['work'])
     await waitFor(() => calls.length === 1)
     const begun = performance.now()
     await worker.stop()
@@ -82,7 +73,7 @@ test('a worker that is stopped while Postgres is away does not wait for it beyon
   const link = await startProxy(engine.databaseUrl)
   const { fn, calls, go } = gated('homeless')
   const worker = await engine.startWorker([fn], { databaseUrl: link.url, graceMs: 300 })
-  const run = await beginJobs('homeless', ['work'])
+  const run = await beginJobs(engine, 'homeless', ['work'])
   await waitFor(() => calls.length === 1)
   link.cut()
   go()
@@ -99,7 +90,7 @@ test('a worker that is stopped while Postgres is silent ends soon after the grac
   const link = await startProxy(engine.databaseUrl)
   const { fn, calls, go } = gated('unheard')
   const worker = await engine.startWorker([fn], { databaseUrl: link.url, graceMs: 300 })
-  const run = await beginJobs('unheard', ['work'])
+  const run = await beginJobs(engine, 'unheard', ['work'])
   await waitFor(() => calls.length === 1)
   link.pause()
   go()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
+import { beginJobs } from '../../test/begin-jobs.ts'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { keepWorker } from '../../test/keep-worker.ts'
 import { useEngine } from '../../test/use-engine.ts'
@@ -13,15 +14,6 @@ let engine: Engine
 useEngine((opened) => {
   engine = opened
 })
-
-const beginJobs = async (functionName: string, payloads: readonly unknown[]): Promise<string> =>
-  engine.begin(
-    await engine.saveWorkflow(
-      { functionName: 'CronJob', outputType: 'multiple' },
-      { functionName, outputType: 'single' },
-    ),
-    payloads,
-  )
 
 /** How many jobs of a run each worker has ended. */
 const endedBy = async (run: string): Promise<Record<string, number>> => {
@@ -51,10 +43,12 @@ test('a worker that is told to end under load says 0, leaves nothing that it wro
   })
   const slow = [
     await beginJobs(
+      engine,
       'ends',
       Array.from({ length: 10 }, () => ({ until: soon })),
     ),
     await beginJobs(
+      engine,
       'outlives',
       Array.from({ length: 20 }, () => ({ until: never })),
     ),
@@ -62,6 +56,7 @@ test('a worker that is told to end under load says 0, leaves nothing that it wro
   const begun = () => engine.query(`select from workflow_job where status = 'running' and worker = 'engine'`)
   await waitFor(async () => (await begun()).length === 30, { deadlineMs: 60_000, describe: begun })
   const load = await beginJobs(
+    engine,
     'load',
     Array.from({ length: loaded }, (_, index) => index),
   )

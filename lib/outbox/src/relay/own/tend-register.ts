@@ -5,7 +5,7 @@ import { lockClasses, ownedLanesSql } from './lane-lock.ts'
 export const tendMs = 3_600_000
 
 /** How soon it does after it has its control session, milliseconds: a pod may not live for an hour. */
-export const firstTendMs = 60_000
+export const firstTendMs = 300_000
 
 /** How long a pod's lane stays in the register without an owner and without rows, days. */
 const keptDays = 7

@@ -18,6 +18,9 @@ import {
 } from '../src/index.ts'
 import { beatJobs } from '../src/job/beat-jobs.ts'
 import { jobStatuses } from '../src/job/transitions.ts'
+import { noteSeen } from '../src/probe/note-seen.ts'
+import { probeQueues } from '../src/probe/probe-queues.ts'
+import type { ProbeTimes } from '../src/probe/probe-times.ts'
 import { runStatuses } from '../src/run/run-status.ts'
 import type { Beating } from '../src/worker/beats.ts'
 import { deliver } from '../src/worker/deliver.ts'
@@ -29,6 +32,9 @@ import { functionOf, silentLog } from './engine.ts'
 
 /** A message on the belt. */
 export type Message = { jobId: string; seq: number; redelivered: boolean }
+
+/** A message that only asks to be seen. It comes out when all that was there before it has been handed out. */
+export type Probe = { probe: string }
 
 /** How a function ends: with its result (`split` gives so many items), by a throw, or by an outcome. */
 export type Ending = { how: 'done' | 'throw' | 'snooze' | 'fail'; items: number }
@@ -49,6 +55,10 @@ export type JobRow = z.infer<typeof jobRows>[number]
 
 /** Jobs of a step on the belt, at most: few enough that some always wait. */
 const window = 2
+
+/** What is waited for in a probe is not time here, but that everything in hand has gone back. */
+const noTimes: ProbeTimes = { waitsMs: 0, holdMs: 0, takesMs: 0, againMs: 0 }
+const muchLaterMs = 3_600_000
 
 /**
  * Two workers on one run, in everything as they are but for what is around them: the belt is a list, the relay moves rows
@@ -104,8 +114,9 @@ export const openTwoWorkers = async () => {
 
   type TwoWorker = ReturnType<typeof startWorker>
 
-  /** Begins a run whose first step gives the second its jobs. */
+  /** Begins a run whose first step gives the second its jobs. Nothing is there of those before, which may have failed. */
   const beginRun = async () => {
+    await query(clearSql)
     const workflow = { id: uuidv7(), version: 1 }
     const [split, work] = [uuidv7(), uuidv7()]
     const draft = { version: 1, workflowId: workflow.id, config: {}, retry: { maxAttempts: 2, delayMs: 0 } }
@@ -133,13 +144,17 @@ export const openTwoWorkers = async () => {
   }
 
   const inRun = (runId: string) => {
-    const belt: Message[] = []
+    const belt: (Message | Probe)[] = []
+    /** Deliveries that were in somebody's hand when a probe came out. */
+    const inHandAtSight = new Set<Attempt>()
     const attempts: Attempt[] = []
     /** Of workers that were killed: what is left of a process that only looked dead. */
     const zombies: Attempt[] = []
     const workers: [TwoWorker, TwoWorker] = [startWorker(), startWorker()]
     const everyWorker: TwoWorker[] = [...workers]
     const workerOf = new Map<Attempt, TwoWorker>()
+    /** A worker may have two deliveries of one job in hand: what beats for an attempt is known by itself. */
+    const beatingOf = new Map<Attempt, Beating>()
     const workerAt = (which: number): TwoWorker => (which % 2 === 0 ? workers[0] : workers[1])
     const attemptsOf = (worker: TwoWorker): Attempt[] => attempts.filter((one) => workerOf.get(one) === worker)
 
@@ -187,8 +202,27 @@ export const openTwoWorkers = async () => {
 
       /** The relay publishes all that is written, also what is for later. */
       publish: async (): Promise<void> => {
-        const rows = messageRows.parse(await query(takeMessagesSql))
-        belt.push(...rows.map(({ jobId, seq }) => ({ jobId, seq, redelivered: false })))
+        const rows = takenRows.parse(await query(takeMessagesSql))
+        for (const row of rows) belt.push('probe' in row ? row : { ...row, redelivered: false })
+      },
+
+      /** A worker gets the message at the head, if that is a probe. */
+      seeProbe: async (): Promise<void> => {
+        const [first] = belt
+        if (first === undefined || !('probe' in first)) return
+        belt.shift()
+        for (const attempt of attempts) if (attempt.attached) inHandAtSight.add(attempt)
+        await noteSeen(em(), first.probe)
+      },
+
+      /** A turn of the search for lost messages; resolves to the jobs that it sent again. */
+      probe: async (): Promise<string[]> => {
+        const before = await jobs()
+        // As the broker does, within the time that a probe is held for.
+        const isHeld = attempts.some((attempt) => attempt.attached && inHandAtSight.has(attempt))
+        const times = isHeld ? { ...noTimes, holdMs: muchLaterMs } : noTimes
+        await probeQueues(em(), { lane, times, observe: () => {} })
+        return [...(await jobs()).values()].filter(({ id, seq }) => seq !== before.get(id)?.seq).map(({ id }) => id)
       },
 
       /** A worker gets a message; resolves when its function has begun, or with what became of it without one. */
@@ -213,6 +247,8 @@ export const openTwoWorkers = async () => {
         const attempt = { message, attached: true, claim, end: first, delivered }
         attempts.push(attempt)
         workerOf.set(attempt, worker)
+        const beating = [...worker.beating].at(-1)
+        if (beating !== undefined) beatingOf.set(attempt, beating)
         return 'begun'
       },
 
@@ -231,13 +267,13 @@ export const openTwoWorkers = async () => {
           beating.map(({ beat }) => beat()),
           options.worker,
         )
-        const over = new Set(answers.flatMap(({ isOurs, isCancelled }, at) => (isOurs && !isCancelled ? [] : [at])))
-        const ids = beating.map(({ beat }) => beat().id)
         for (const [at, answer] of answers.entries()) beating[at]?.answered(answer)
+        const over = new Set(beating.filter((_, at) => answers[at]?.isOurs !== true || answers[at].isCancelled))
         for (const attempt of attemptsOf(worker)) {
-          const at = ids.indexOf(attempt.message.jobId)
-          if (over.has(at)) await endOf(attempt)
-          else attempt.claim = beating[at]?.beat().claim ?? null
+          const own = beatingOf.get(attempt)
+          if (own === undefined) continue
+          if (over.has(own)) await endOf(attempt)
+          else attempt.claim = own.beat().claim
         }
       },
 
@@ -300,14 +336,24 @@ const jobRows = z.array(
 
 const runRows = z.tuple([z.object({ status: z.enum(runStatuses) })])
 
+const clearSql = `
+  truncate workflow_run, workflow_waiting, workflow_hidden_page, workflow_probe, workflow_probed_job, outbox_message,
+    outbox_scheduled cascade`
+
 const takeMessagesSql = `
   with now as (delete from outbox_message returning id, payload),
        later as (delete from outbox_scheduled returning id, payload)
-  select payload ->> 'jobId' as "jobId", (payload ->> 'seq')::int as seq
-  from (select * from now union all select * from later) as message order by id`
+  select payload from (select * from now union all select * from later) as message order by id`
+
+const takenRows = z.array(
+  z
+    .object({ payload: z.union([z.object({ jobId: z.string(), seq: z.int() }), z.object({ probe: z.string() })]) })
+    .transform(({ payload }) => payload),
+)
 
 const messageRows = z.array(z.object({ jobId: z.string(), seq: z.int() }))
 
 const waitingSql = `
   select payload ->> 'jobId' as "jobId", (payload ->> 'seq')::int as seq
-  from (select payload from outbox_message union all select payload from outbox_scheduled) as message`
+  from (select payload from outbox_message union all select payload from outbox_scheduled) as message
+  where payload ->> 'jobId' is not null`

@@ -106,20 +106,54 @@ test('a unit of work that fails takes its messages with it', async () => {
   expect(await payloads()).toEqual([])
 })
 
-test('many messages are one statement and keep their order', async () => {
+/** The client, and the statements that were given to it. */
+const listening = () => {
   const statements: string[] = []
-  const tx = {
-    query: (text: string, values: unknown[]) => {
-      statements.push(text)
-      return client.query<Record<string, unknown>>(text, values)
-    },
+  const query = (text: string, values: unknown[]) => {
+    statements.push(text)
+    return client.query<Record<string, unknown>>(text, values)
   }
+  return { query, statements }
+}
+
+test('many messages are one statement and keep their order', async () => {
+  const { statements, ...tx } = listening()
   const numbers = Array.from({ length: 1_000 }, (_, index) => index)
   await client.query('begin')
   await enqueue(tx, numbers.map(message), { lane })
   await client.query('commit')
   expect(await payloads()).toEqual(numbers)
   expect(statements.filter((text) => text.includes('insert'))).toHaveLength(1)
+})
+
+test('a list of more than 16 MiB is several statements, in the order of the call and all behind the locks of its keys', async () => {
+  const { statements, ...tx } = listening()
+  const numbers = Array.from({ length: 25 }, (_, index) => index)
+  const filling = 'x'.repeat(1_000_000)
+  await client.query('begin')
+  await enqueue(
+    tx,
+    numbers.map((number) => ({
+      ...message([number, filling]),
+      ...(number % 2 === 0 ? { orderingKey: 'one and the same' } : { delayMs: 1_000 }),
+    })),
+    { lane },
+  )
+  await client.query('commit')
+  const written = async (table: string): Promise<number[]> => {
+    const { rows } = await client.query<{ number: number }>(
+      `select (payload ->> 0)::int as number from ${table} order by id`,
+    )
+    return rows.map(({ number }) => number)
+  }
+  expect(await written('outbox_message')).toEqual(numbers.filter((number) => number % 2 === 0))
+  expect(await written('outbox_scheduled')).toEqual(numbers.filter((number) => number % 2 === 1))
+  expect(statements.map((text) => /lock table|advisory|insert/.exec(text)?.[0])).toEqual([
+    'lock table',
+    'advisory',
+    'insert',
+    'insert',
+  ])
 })
 
 test('no messages: nothing happens, not even outside a transaction', async () => {
@@ -168,12 +202,12 @@ test.each([
   [
     { maxPayloadBytes: Number.NaN },
     'option_invalid',
-    'maxPayloadBytes: expected a whole number of bytes, at least 1, got NaN',
+    'maxPayloadBytes: expected a whole number of bytes from 1 to 134217728, got NaN',
   ],
   [
     { maxPayloadBytes: '1MB' },
     'option_invalid',
-    'maxPayloadBytes: expected a whole number of bytes, at least 1, got string',
+    'maxPayloadBytes: expected a whole number of bytes from 1 to 134217728, got string',
   ],
   [null, 'option_invalid', 'options: expected an object, got null'],
   [7, 'option_invalid', 'options: expected an object, got number'],

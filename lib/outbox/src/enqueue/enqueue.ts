@@ -11,7 +11,7 @@ import { nameOfKind } from './name-of-kind.ts'
 export type EnqueueOptions = {
   /** The lane's number, as `registerLane` gives it: 1 unless given, the lane `default` that is always relayed. */
   lane?: number
-  /** The most bytes of a payload as JSON, at least 1: 1 MiB unless given. */
+  /** The most bytes of a payload, as JSON if it is no bytes, from 1 to 128 MiB: 1 MiB unless given. */
   maxPayloadBytes?: number
 }
 
@@ -20,8 +20,11 @@ const defaults = { lane: 1, maxPayloadBytes: 1024 * 1024 } satisfies EnqueueOpti
 /** Numbers of lanes are of Postgres' type integer. */
 const lastLane = 2 ** 31 - 1
 
+/** RabbitMQ takes no larger message, unless it is told to, and bytes are twice as much text on their way to Postgres. */
+const largestPayloadBytes = 128 * 1024 * 1024
+
 /**
- * Writes messages in the caller's transaction, many of them as one statement: they are published once it commits, and
+ * Writes messages in the caller's transaction, 16 MiB of them a statement: they are published once it commits, and
  * never if it does not. `tx` is MikroORM's `EntityManager` in a transaction, whose pending changes need no flush before
  * (messages refer to no table), or a `pg` client in a transaction, or what runs statements for another library. No
  * messages: nothing happens.
@@ -62,8 +65,8 @@ const checkOptions = (options: EnqueueOptions): Required<EnqueueOptions> => {
   if (!isWholeFrom1To(lastLane, lane)) {
     throw new OutboxError('lane_invalid', `lane: expected the number of a lane, got ${shown(lane)}`)
   }
-  if (!isWholeFrom1To(Number.MAX_SAFE_INTEGER, maxPayloadBytes)) {
-    const expected = 'a whole number of bytes, at least 1'
+  if (!isWholeFrom1To(largestPayloadBytes, maxPayloadBytes)) {
+    const expected = `a whole number of bytes from 1 to ${largestPayloadBytes}`
     throw new OutboxError('option_invalid', `maxPayloadBytes: expected ${expected}, got ${shown(maxPayloadBytes)}`)
   }
   return { lane, maxPayloadBytes }

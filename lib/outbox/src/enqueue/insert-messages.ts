@@ -2,13 +2,41 @@ import type { Queryable } from '../adapters/queryable.ts'
 import { orderingLockClass } from '../lane/ordering-lock.ts'
 import type { MessageRow } from './message.ts'
 
-/** Writes all messages of one call with one statement, so that ids follow the order of the call. */
+/**
+ * So many characters of messages go in one statement. All of a list in one text is more than V8 makes from 512 MB on, and
+ * each of these is in memory a few times, here and at Postgres. A text of 16 MiB takes Postgres far longer than the way.
+ */
+const mostCharacters = 16 * 1024 * 1024
+
+/**
+ * Writes all messages of one call, a small list with one statement and a large one with several, so that ids follow the
+ * order of the call.
+ */
 export const insertMessages = async (tx: Queryable, lane: number, rows: readonly MessageRow[]): Promise<void> => {
   const keys = rows.map(({ orderingKey }) => orderingKey).filter((key) => key !== null)
   // Before ids are drawn: whoever has the key draws its ids and commits before the next one draws any.
   if (keys.length > 0) await tx.query(lockKeysSql, [orderingLockClass, keys])
   const later = rows.some(({ delayMs, availableAt }) => delayMs !== null || availableAt !== null)
-  await tx.query(later ? insertSomeLaterSql : insertSql, [lane, `[${rows.map(jsonOf).join(',')}]`])
+  const sql = later ? insertSomeLaterSql : insertSql
+  for (const texts of inPieces(rows.values().map(jsonOf), mostCharacters)) {
+    await tx.query(sql, [lane, `[${texts.join(',')}]`])
+  }
+}
+
+/** The texts in their order, as many at a time as have `most` characters together, at least one. */
+export function* inPieces(texts: Iterable<string>, most: number): Generator<string[]> {
+  let piece: string[] = []
+  let characters = 0
+  for (const text of texts) {
+    if (piece.length > 0 && characters + text.length > most) {
+      yield piece
+      piece = []
+      characters = 0
+    }
+    piece.push(text)
+    characters += text.length
+  }
+  if (piece.length > 0) yield piece
 }
 
 /** The payload is JSON text by now, and goes in as it is. */

@@ -78,6 +78,18 @@ test.each<[Record<string, unknown>, string]>([
   [{ payload: { 'a/b': new Set([1]) } }, 'payload/a~1b: expected a JSON value, got Set'],
   [{ payload: [new Uint8Array(3)] }, 'payload/0: expected a JSON value, got Uint8Array'],
   [{ payload: { order: Promise.resolve(1) } }, 'payload/order: expected a JSON value, got Promise'],
+  [{ payload: new Error('lost') }, 'payload: expected a JSON value or bytes (Uint8Array), got Error'],
+  [
+    { payload: { cause: Object.assign(new TypeError('lost'), { code: 'E_LOST' }) } },
+    'payload/cause: expected a JSON value, got Error',
+  ],
+  [{ payload: { pattern: /lost/ } }, 'payload/pattern: expected a JSON value, got RegExp'],
+  [{ payload: [new Headers({ a: '1' })] }, 'payload/0: expected a JSON value, got Headers'],
+  [{ payload: { query: new URLSearchParams('a=1') } }, 'payload/query: expected a JSON value, got URLSearchParams'],
+  [{ payload: { file: new Blob(['lost']) } }, 'payload/file: expected a JSON value, got Blob'],
+  [{ payload: { form: new FormData() } }, 'payload/form: expected a JSON value, got FormData'],
+  [{ payload: { keys: new Map([['a', 1]]).keys() } }, 'payload/keys: expected a JSON value, got Map Iterator'],
+  [{ headers: new Headers({ a: '1' }) }, 'headers: expected an object, got Headers'],
   [{ payload: 'é'.repeat(500) }, 'payload: expected at most 1000 bytes of JSON, got 1002'],
   [{ payload: { a: ['\0'] } }, 'payload/a/0: a NUL character or half of a surrogate pair, which Postgres cannot read'],
   [{ payload: '\udc00' }, 'payload: a NUL character or half of a surrogate pair, which Postgres cannot read'],
@@ -110,8 +122,37 @@ test('what says itself how it is written as JSON passes, and so does what is lef
       return '0.10'
     }
   }
-  const shared = { a: undefined, b: new Date(0) }
-  expect(() => check({ routingKey: 'orders', payload: { price: new Money(), twice: [shared, shared] } })).not.toThrow()
+  const at = '1970-01-01T00:00:00.000Z'
+  const shared = { a: undefined, b: new Date(at) }
+  const { payload } = check({ routingKey: 'orders', payload: { price: new Money(), twice: [shared, shared] } })
+  expect(payload).toBe(`{"price":"0.10","twice":[{"b":"${at}"},{"b":"${at}"}]}`)
+})
+
+test('what has members passes whatever it is, and so does what has none and stands for a value', () => {
+  class Point {
+    readonly x = 1
+  }
+  class Nothing {
+    readonly #hidden = 1
+    get shown() {
+      return this.#hidden
+    }
+  }
+  class Tagged extends Point {
+    readonly [Symbol.toStringTag] = 'Tagged'
+  }
+  class Some extends Array {}
+  const values = [
+    new Point(),
+    new Nothing(),
+    new Tagged(),
+    new Some(),
+    Object.create(null),
+    Object(''),
+    Object(0),
+    Object(false),
+  ]
+  expect(check({ routingKey: 'orders', payload: values }).payload).toBe('[{"x":1},{},{"x":1},[],{},"",0,false]')
 })
 
 test('a payload that refers to itself is refused', () => {

@@ -4,11 +4,14 @@ export type OutboxErrorCode =
   | 'not_in_transaction'
   /** Postgres did not take a migration; the error's text names it. */
   | 'migration_failed'
-  /** A message cannot be published as it is; the error's text says which one, where and what was expected. */
+  /**
+   * A message cannot be published as it is, or a delivery has no UUID; the error's text says which one, where and what was
+   * expected.
+   */
   | 'message_invalid'
-  /** A lane's name is empty or too long, its kind not for registering, or its number none. */
+  /** A lane's name is none, empty or too long, its kind not for registering, or its number none. */
   | 'lane_invalid'
-  /** An option of `createRelay` or `enqueue` is not known, missing or not what was expected. */
+  /** What a function takes is not known to it, missing or not what was expected; the error's text names it. */
   | 'option_invalid'
   /** A row of the outbox is not as the migrations made the table. */
   | 'row_invalid'

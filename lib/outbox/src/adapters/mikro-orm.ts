@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { nameOfKind } from '../name-of-kind.ts'
+import { optionFault } from '../option-checks.ts'
 import type { Queryable } from './queryable.ts'
 
 /** What is needed of MikroORM's `EntityManager` on Postgres, without its types: others do not have MikroORM. */
@@ -23,15 +25,23 @@ type RawQuery = {
  *
  * MikroORM's own `execute()` writes values into the text and does not know `$1`. Its transaction is Kysely's, which
  * binds them.
+ *
+ * @throws OutboxError `option_invalid` for what is none.
  */
-export const queryable = (em: EntityManagerLike): Queryable => ({
-  query: async (text, values) => {
-    const { rows, numAffectedRows } = await em.getKysely().executeQuery({
-      sql: text,
-      parameters: values,
-      query: { kind: 'RawNode', sqlFragments: [text], parameters: [] },
-      queryId: { queryId: randomUUID() },
-    })
-    return { rows, rowCount: numAffectedRows === undefined ? rows.length : Number(numAffectedRows) }
-  },
-})
+export const queryable = (em: EntityManagerLike): Queryable => {
+  if (!isEntityManager(em)) throw optionFault('em', `expected an EntityManager, got ${nameOfKind(em)}`)
+  return {
+    query: async (text, values) => {
+      const { rows, numAffectedRows } = await em.getKysely().executeQuery({
+        sql: text,
+        parameters: values,
+        query: { kind: 'RawNode', sqlFragments: [text], parameters: [] },
+        queryId: { queryId: randomUUID() },
+      })
+      return { rows, rowCount: numAffectedRows === undefined ? rows.length : Number(numAffectedRows) }
+    },
+  }
+}
+
+/** From JavaScript anything may come. */
+export const isEntityManager = (tx: unknown): boolean => typeof tx === 'object' && tx !== null && 'getKysely' in tx

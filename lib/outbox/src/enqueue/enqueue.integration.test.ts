@@ -202,12 +202,12 @@ test.each([
   [
     { maxPayloadBytes: Number.NaN },
     'option_invalid',
-    'maxPayloadBytes: expected a whole number of bytes from 1 to 134217728, got NaN',
+    'maxPayloadBytes: expected a whole number from 1 to 134217728, got NaN',
   ],
   [
     { maxPayloadBytes: '1MB' },
     'option_invalid',
-    'maxPayloadBytes: expected a whole number of bytes from 1 to 134217728, got string',
+    'maxPayloadBytes: expected a whole number from 1 to 134217728, got string',
   ],
   [null, 'option_invalid', 'options: expected an object, got null'],
   [7, 'option_invalid', 'options: expected an object, got number'],
@@ -261,10 +261,6 @@ test('the name of a key lane is refused: rows without a key would be strays ther
       message: 'key 1: a lane of ordering keys, which enqueue chooses by itself',
     }),
   )
-})
-
-test.each(['', 'x'.repeat(254)])('the name %o is refused for a lane', async (name) => {
-  await expect(registerLane(client, name)).rejects.toThrow(expect.objectContaining({ code: 'lane_invalid' }))
 })
 
 test.each(['key', 'none'])(

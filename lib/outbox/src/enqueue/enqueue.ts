@@ -1,11 +1,11 @@
+import { expectTransaction } from '../adapters/expect-queryable.ts'
 import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
-import { didYouMean } from '../did-you-mean.ts'
+import { expectOptions, expectWhole, largestInteger, numberOrKind } from '../option-checks.ts'
 import { insertMessages } from './insert-messages.ts'
 import { checkMessage, type OutboxMessage } from './message.ts'
-import { nameOfKind } from './name-of-kind.ts'
 
 /** Where messages go and how large they may be. */
 export type EnqueueOptions = {
@@ -16,9 +16,6 @@ export type EnqueueOptions = {
 }
 
 const defaults = { lane: 1, maxPayloadBytes: 1024 * 1024 } satisfies EnqueueOptions
-
-/** Numbers of lanes are of Postgres' type integer. */
-const lastLane = 2 ** 31 - 1
 
 /** RabbitMQ takes no larger message, unless it is told to, and bytes are twice as much text on their way to Postgres. */
 const largestPayloadBytes = 128 * 1024 * 1024
@@ -37,6 +34,7 @@ export const enqueue = async (
   messages: OutboxMessage | readonly OutboxMessage[],
   options: EnqueueOptions = {},
 ): Promise<void> => {
+  expectTransaction(tx)
   const { lane, maxPayloadBytes } = checkOptions(options)
   const list = isList(messages) ? messages : [messages]
   if (list.length === 0) return
@@ -51,30 +49,14 @@ export const enqueue = async (
 }
 
 const checkOptions = (options: EnqueueOptions): Required<EnqueueOptions> => {
-  // From JavaScript anything may come.
-  const given: unknown = options
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new OutboxError('option_invalid', `options: expected an object, got ${nameOfKind(given)}`)
-  }
-  const names = Object.keys(defaults)
-  for (const name of Object.keys(options)) {
-    if (names.includes(name)) continue
-    throw new OutboxError('option_invalid', `${name}: enqueue has no such option${didYouMean(name, names)}`)
-  }
+  expectOptions('enqueue', Object.keys(defaults), options)
   const { lane = defaults.lane, maxPayloadBytes = defaults.maxPayloadBytes } = options
-  if (!isWholeFrom1To(lastLane, lane)) {
-    throw new OutboxError('lane_invalid', `lane: expected the number of a lane, got ${shown(lane)}`)
+  if (!(Number.isInteger(lane) && lane >= 1 && lane <= largestInteger)) {
+    throw new OutboxError('lane_invalid', `lane: expected the number of a lane, got ${numberOrKind(lane)}`)
   }
-  if (!isWholeFrom1To(largestPayloadBytes, maxPayloadBytes)) {
-    const expected = `a whole number of bytes from 1 to ${largestPayloadBytes}`
-    throw new OutboxError('option_invalid', `maxPayloadBytes: expected ${expected}, got ${shown(maxPayloadBytes)}`)
-  }
+  expectWhole('maxPayloadBytes', maxPayloadBytes, 1, largestPayloadBytes)
   return { lane, maxPayloadBytes }
 }
-
-const isWholeFrom1To = (last: number, value: number): boolean => Number.isInteger(value) && value >= 1 && value <= last
-
-const shown = (value: unknown): string => (typeof value === 'number' ? String(value) : nameOfKind(value))
 
 const isList = (messages: OutboxMessage | readonly OutboxMessage[]): messages is readonly OutboxMessage[] =>
   Array.isArray(messages)

@@ -1,7 +1,7 @@
 import { validate as isUuid, v7 as uuidv7 } from 'uuid'
 import { OutboxError } from '../errors.ts'
+import { nameOfKind } from '../name-of-kind.ts'
 import { lostInJson } from './lost-in-json.ts'
-import { nameOfKind } from './name-of-kind.ts'
 import { unstorableText } from './unstorable-text.ts'
 
 /** A message that is published because its transaction commits. */

@@ -1,6 +1,10 @@
 import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
+import { expectQueryable, expectTransaction } from '../adapters/expect-queryable.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
+import { OutboxError } from '../errors.ts'
+import { nameOfKind } from '../name-of-kind.ts'
+import { expectOptions, expectWhole, faultOfName, largestInteger, numberOrKind, optionFault } from '../option-checks.ts'
 
 /**
  * Notes in the caller's transaction that a consumer received a message. True the first time: then the caller does its
@@ -9,12 +13,22 @@ import { transactionOf } from '../adapters/transaction-of.ts'
  *
  * `tx` is what `enqueue` takes, `consumer` up to 255 characters, `messageId` the AMQP property of the delivery.
  *
- * @throws OutboxError `not_in_transaction` outside a transaction.
+ * @throws OutboxError `not_in_transaction` outside a transaction; `message_invalid` for a `messageId` that is no UUID, as
+ * other publishers' may be; `option_invalid`.
  */
 export const receive = async (
   tx: EntityManagerLike | Queryable,
-  { consumer, messageId }: { consumer: string; messageId: string },
+  delivery: { consumer: string; messageId: string },
 ): Promise<boolean> => {
+  expectTransaction(tx)
+  expectOptions('receive', ['consumer', 'messageId'], delivery)
+  const { consumer, messageId } = delivery
+  const wrong = faultOfName(consumer, longestConsumer)
+  if (wrong !== null) throw optionFault('consumer', wrong)
+  if (typeof messageId !== 'string' || !uuid.test(messageId)) {
+    const got = typeof messageId === 'string' ? JSON.stringify(messageId) : nameOfKind(messageId)
+    throw new OutboxError('message_invalid', `messageId: expected a UUID, got ${got}`)
+  }
   const transaction = await transactionOf(tx, 'inbox in row exclusive mode', 'receive')
   const { rows } = await transaction.query(noteSql, [consumer, messageId])
   return rows.length === 1
@@ -25,14 +39,29 @@ export const receive = async (
  * may still come: what is forgotten and delivered again is taken for new.
  *
  * Locks: the notes it deletes, passing those that another call has.
+ *
+ * @throws OutboxError `option_invalid`.
  */
-export const pruneInbox = async (
-  db: Queryable,
-  { olderThanMs, limit = 10_000 }: { olderThanMs: number; limit?: number },
-): Promise<number> => {
+export const pruneInbox = async (db: Queryable, options: { olderThanMs: number; limit?: number }): Promise<number> => {
+  expectQueryable(db)
+  expectOptions('pruneInbox', ['olderThanMs', 'limit'], options)
+  const { olderThanMs, limit = 10_000 } = options
+  if (!(Number.isFinite(olderThanMs) && olderThanMs >= 0 && olderThanMs <= longestMs)) {
+    throw optionFault('olderThanMs', `expected milliseconds from 0 to ${longestMs}, got ${numberOrKind(olderThanMs)}`)
+  }
+  expectWhole('limit', limit, 1, largestInteger)
   const { rowCount } = await db.query(pruneSql, [olderThanMs, limit])
   return rowCount ?? 0
 }
+
+/** As the table's check has it. */
+const longestConsumer = 255
+
+/** Of whatever version, and with as many dashes as Postgres asks for: not all publishers are ours. */
+const uuid = /^[\da-f]{8}(-?[\da-f]{4}){3}-?[\da-f]{12}$/i
+
+/** A thousand years, which Postgres can still go back. */
+const longestMs = 1000 * 366 * 24 * 60 * 60 * 1000
 
 const noteSql = `
   insert into inbox (consumer, message_id) values ($1, $2::uuid)

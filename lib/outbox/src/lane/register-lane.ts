@@ -1,5 +1,7 @@
+import { expectQueryable } from '../adapters/expect-queryable.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
+import { faultOfName } from '../option-checks.ts'
 import { readColumns } from '../read-columns.ts'
 
 const laneKinds = ['pod', 'key', 'always'] as const
@@ -10,14 +12,14 @@ export type LaneKind = (typeof laneKinds)[number]
 export const isLaneKind = (kind: string): kind is LaneKind => laneKinds.some((known) => known === kind)
 
 /** As the table's check has it: the longest name that Kubernetes gives a pod. */
-const longestName = 253
+export const longestLaneName = 253
 
 /**
  * The number of the lane with this name, for `enqueue`'s `lane`. It is added if there is none; one that is there keeps its
  * kind. Without a relay of its own a lane of kind `pod` is adopted while it holds rows, an `always` one at once. Key lanes
  * are made by the migrations: one more would part a key that has messages.
  *
- * @throws OutboxError `lane_invalid` for an empty name or one of more than 253 characters, another kind, and the name of a
+ * @throws OutboxError `lane_invalid` for a name that is empty or has more than 253 characters, another kind, and the name of a
  * key lane.
  */
 export const registerLane = async (
@@ -25,10 +27,10 @@ export const registerLane = async (
   name: string,
   kind: Exclude<LaneKind, 'key'> = 'pod',
 ): Promise<number> => {
+  expectQueryable(db)
   if (!isOpenKind(kind)) throw new OutboxError('lane_invalid', `kind: expected "pod" or "always", got ${kind}`)
-  if (name.length < 1 || name.length > longestName) {
-    throw new OutboxError('lane_invalid', `a lane's name has 1 to ${longestName} characters, this one ${name.length}`)
-  }
+  const wrong = faultOfName(name, longestLaneName)
+  if (wrong !== null) throw new OutboxError('lane_invalid', `name: ${wrong}`)
   const { id, kind: known } = await findOrAdd(db, name, kind)
   if (known === 'key') {
     throw new OutboxError('lane_invalid', `${name}: a lane of ordering keys, which enqueue chooses by itself`)

@@ -1,3 +1,4 @@
+import { expectTransaction } from '../adapters/expect-queryable.ts'
 import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
@@ -12,9 +13,10 @@ import { migrations } from './migrations.ts'
  * Locks: `outbox migrations`, until the transaction ends; a migration says what else it locks.
  *
  * @throws OutboxError `not_in_transaction` outside a transaction; `migration_failed` naming the migration, or the schema of
- * the outbox that this database has already.
+ * the outbox that this database has already; `option_invalid`.
  */
 export const migrate = async (tx: EntityManagerLike | Queryable): Promise<string[]> => {
+  expectTransaction(tx)
   const transaction = await transactionOf(tx, 'pg_class in access share mode', 'migrate')
   await transaction.query(`select pg_advisory_xact_lock(hashtextextended('outbox migrations', 0))`, [])
   await expectNoOther(transaction)

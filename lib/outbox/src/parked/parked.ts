@@ -1,4 +1,6 @@
+import { expectQueryable } from '../adapters/expect-queryable.ts'
 import type { Queryable } from '../adapters/queryable.ts'
+import { expectOptions, expectType, expectWhole, largestInteger, optionFault } from '../option-checks.ts'
 import { readColumns } from '../read-columns.ts'
 
 /** A message that the broker refused too often. */
@@ -23,12 +25,17 @@ export type ParkedId = Pick<ParkedMessage, 'lane' | 'id'>
 /**
  * Parked messages by lane and id, 100 unless `limit` is given. `after` is the last one of the page before.
  *
- * @throws OutboxError `row_invalid`.
+ * @throws OutboxError `option_invalid`, `row_invalid`.
  */
 export const listParked = async (
   db: Queryable,
-  { limit = 100, after = { lane: 0, id: 0n } }: { limit?: number; after?: ParkedId } = {},
+  options: { limit?: number; after?: ParkedId } = {},
 ): Promise<ParkedMessage[]> => {
+  expectQueryable(db)
+  expectOptions('listParked', ['limit', 'after'], options)
+  const { limit = 100, after = { lane: 0, id: 0n } } = options
+  expectWhole('limit', limit, 1, largestInteger)
+  expectId('after', after)
   const { rows } = await db.query(listSql, [limit, after.lane, String(after.id)])
   return rows.map(parse)
 }
@@ -38,16 +45,34 @@ export const listParked = async (
  * its successors. False if it is not parked.
  *
  * Locks: the parked row, so of two calls one moves it.
+ *
+ * @throws OutboxError `option_invalid`.
  */
-export const retryParked = async (db: Queryable, { lane, id }: ParkedId): Promise<boolean> => {
-  const { rowCount } = await db.query(retrySql, [lane, String(id)])
+export const retryParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
+  expectQueryable(db)
+  expectId('parked', parked)
+  const { rowCount } = await db.query(retrySql, [parked.lane, String(parked.id)])
   return rowCount === 1
 }
 
-/** Gives a message up, and sets free the key that it held. False if it is not parked. */
-export const dropParked = async (db: Queryable, { lane, id }: ParkedId): Promise<boolean> => {
-  const { rowCount } = await db.query(dropSql, [lane, String(id)])
+/**
+ * Gives a message up, and sets free the key that it held. False if it is not parked.
+ *
+ * @throws OutboxError `option_invalid`.
+ */
+export const dropParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
+  expectQueryable(db)
+  expectId('parked', parked)
+  const { rowCount } = await db.query(dropSql, [parked.lane, String(parked.id)])
   return rowCount === 1
+}
+
+/** A whole `ParkedMessage` will do, so there may be other members. */
+const expectId = (option: string, given: ParkedId): void => {
+  expectType(option, given, 'object')
+  expectWhole(`${option}.lane`, given.lane, 0, largestInteger)
+  expectType(`${option}.id`, given.id, 'bigint')
+  if (given.id < 0n || given.id >= 2n ** 63n) throw optionFault(`${option}.id`, 'expected the id of a parked message')
 }
 
 const parse = (row: unknown): ParkedMessage => {

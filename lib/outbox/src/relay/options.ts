@@ -1,8 +1,8 @@
 import pg from 'pg'
-import { OutboxError, reasonOf, withoutPassword } from '../errors.ts'
+import { reasonOf, withoutPassword } from '../errors.ts'
+import { longestLaneName } from '../lane/register-lane.ts'
+import { expectOptions, expectType, expectWhole, faultOfName, optionFault } from '../option-checks.ts'
 import { type Backoff, refusedBackoff } from './backoff.ts'
-import { didYouMean } from '../did-you-mean.ts'
-import { unstorableText } from '../enqueue/unstorable-text.ts'
 import type { Observe } from './observation.ts'
 import type { OnSend } from './publish/on-send.ts'
 
@@ -52,14 +52,9 @@ const defaults = {
   onSend: () => undefined,
 } satisfies Partial<RelayOptions>
 
-/** The longest name that the register of lanes takes. */
-const longestLane = 253
-
 /** @throws OutboxError `option_invalid` with the option and what was expected. */
 export const checkOptions = (options: RelayOptions): RelaySettings => {
-  // From JavaScript, or an environment, anything may come.
-  ofType('options', options, 'object')
-  onlyOf(['databaseUrl', 'rabbitmqUrl', 'lane', ...Object.keys(defaults)], options)
+  expectOptions('a relay', ['databaseUrl', 'rabbitmqUrl', 'lane', ...Object.keys(defaults)], options)
   const settings: RelaySettings = {
     databaseUrl: options.databaseUrl,
     rabbitmqUrl: options.rabbitmqUrl,
@@ -75,49 +70,32 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
     onSend: options.onSend ?? defaults.onSend,
   }
   const { databaseUrl, rabbitmqUrl, lane } = settings
-  ofType('databaseUrl', databaseUrl, 'string')
-  ofType('rabbitmqUrl', rabbitmqUrl, 'string')
-  ofType('lane', lane, 'string')
-  ofType('adopt', settings.adopt, 'boolean')
-  ofType('observe', settings.observe, 'function')
-  ofType('onSend', settings.onSend, 'function')
-  ofType('refusedBackoff', settings.refusedBackoff, 'object')
-  onlyOf(['firstMs', 'capMs'], settings.refusedBackoff, 'refusedBackoff.')
+  expectType('databaseUrl', databaseUrl, 'string')
+  expectType('rabbitmqUrl', rabbitmqUrl, 'string')
+  expectType('adopt', settings.adopt, 'boolean')
+  expectType('observe', settings.observe, 'function')
+  expectType('onSend', settings.onSend, 'function')
+  expectOptions('a relay', ['firstMs', 'capMs'], settings.refusedBackoff, 'refusedBackoff.')
   const unreadable = faultOfDatabaseAddress(databaseUrl)
   if (unreadable !== null) {
-    throw fault('databaseUrl', `expected an address like postgres://user:password@host:5432/database, ${unreadable}`)
+    throw optionFault(
+      'databaseUrl',
+      `expected an address like postgres://user:password@host:5432/database, ${unreadable}`,
+    )
   }
   if (!isBrokerAddress(rabbitmqUrl)) {
-    throw fault('rabbitmqUrl', 'expected an address like amqp://user:password@host:5672/vhost')
+    throw optionFault('rabbitmqUrl', 'expected an address like amqp://user:password@host:5672/vhost')
   }
-  if (lane.length < 1 || lane.length > longestLane) {
-    throw fault('lane', `expected a name of 1 to ${longestLane} characters, got ${lane.length}`)
-  }
-  if (unstorableText(lane) !== null) throw fault('lane', 'got a NUL character or half of a surrogate pair')
-  inRange('pollMs', settings.pollMs, 100, 3_600_000)
-  inRange('window', settings.window, 1, 10_000)
-  inRange('parkAfter', settings.parkAfter, 1, 1_000)
-  inRange('refusedBackoff.firstMs', settings.refusedBackoff.firstMs, 1, 3_600_000)
-  inRange('refusedBackoff.capMs', settings.refusedBackoff.capMs, settings.refusedBackoff.firstMs, 86_400_000)
-  inRange('brokerDeadlineMs', settings.brokerDeadlineMs, 100, 3_600_000)
-  inRange('confirmDeadlineMs', settings.confirmDeadlineMs, 100, 3_600_000)
+  const wrong = faultOfName(lane, longestLaneName)
+  if (wrong !== null) throw optionFault('lane', wrong)
+  expectWhole('pollMs', settings.pollMs, 100, 3_600_000)
+  expectWhole('window', settings.window, 1, 10_000)
+  expectWhole('parkAfter', settings.parkAfter, 1, 1_000)
+  expectWhole('refusedBackoff.firstMs', settings.refusedBackoff.firstMs, 1, 3_600_000)
+  expectWhole('refusedBackoff.capMs', settings.refusedBackoff.capMs, settings.refusedBackoff.firstMs, 86_400_000)
+  expectWhole('brokerDeadlineMs', settings.brokerDeadlineMs, 100, 3_600_000)
+  expectWhole('confirmDeadlineMs', settings.confirmDeadlineMs, 100, 3_600_000)
   return settings
-}
-
-/** Never the value: an address may hold a password. */
-const fault = (option: string, what: string): OutboxError => new OutboxError('option_invalid', `${option}: ${what}`)
-
-const kinds = { string: 'text', boolean: 'true or false', function: 'a function', object: 'an object' }
-
-const ofType = (option: string, value: unknown, type: keyof typeof kinds): void => {
-  if (typeof value === type && value !== null) return
-  throw fault(option, `expected ${kinds[type]}, got ${value === null ? 'null' : typeof value}`)
-}
-
-const onlyOf = (names: readonly string[], given: object, within = ''): void => {
-  for (const name of Object.keys(given)) {
-    if (!names.includes(name)) throw fault(`${within}${name}`, `a relay has no such option${didYouMean(name, names)}`)
-  }
 }
 
 /** Whether the user, the password and the virtual host can be read, too: `%` stands for itself as `%25`. */
@@ -143,9 +121,4 @@ const faultOfDatabaseAddress = (address: string): string | null => {
   } catch (error) {
     return `got one that cannot be read: ${reasonOf(error)}`
   }
-}
-
-const inRange = (option: string, value: number, min: number, max: number): void => {
-  if (Number.isInteger(value) && value >= min && value <= max) return
-  throw fault(option, `expected a whole number from ${min} to ${max}, got ${value}`)
 }

@@ -3,6 +3,7 @@ import { backoffMs, reconnectBackoff } from './backoff.ts'
 import type { Pass } from './lane/pass.ts'
 import { createPayloadMemory } from './lane/payload-memory.ts'
 import { takePass } from './lane/take-pass.ts'
+import { expectOptions, numberOrKind, optionFault } from '../option-checks.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
 import { openOwner, type Owner } from './own/owner.ts'
 import { pause } from './pause.ts'
@@ -27,7 +28,8 @@ export type Relay = {
    * Starts the work and resolves when the relay has its sessions at Postgres. RabbitMQ need not be there. Waits for
    * Postgres as long as it takes; `signal` stops the relay and rejects with its reason.
    *
-   * @throws OutboxError `pooler_in_between`, `relay_misused` (also after `runOnce`), and `relay_stopped` if `stop` is called meanwhile.
+   * @throws OutboxError `pooler_in_between`, `relay_misused` (also after `runOnce`), `option_invalid`, and `relay_stopped` if
+   * `stop` is called meanwhile.
    */
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
@@ -134,7 +136,9 @@ export const createRelay = (options: RelayOptions): Relay => {
   }
 
   return {
-    start: async ({ signal } = {}) => {
+    start: async (asked = {}) => {
+      expectOptions('start', ['signal'], asked)
+      const { signal } = asked
       if (working !== null || stopped !== null) throw misused('a relay is started once')
       // Its own turns own the lane.
       if (lastTurn !== null) throw misused('a relay that took single turns is not started')
@@ -154,11 +158,10 @@ export const createRelay = (options: RelayOptions): Relay => {
       }
     },
     stop: async (asked) => {
-      // From JavaScript anything may come.
-      const given: unknown = asked
-      const graceMs = typeof given === 'object' && given !== null ? asked.graceMs : Number.NaN
+      expectOptions('stop', ['graceMs'], asked)
+      const { graceMs } = asked
       if (typeof graceMs !== 'number' || !(graceMs >= 0))
-        throw new OutboxError('option_invalid', `graceMs: expected milliseconds, got ${graceMs}`)
+        throw optionFault('graceMs', `expected milliseconds, got ${numberOrKind(graceMs)}`)
       await (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped')))
     },
     state: () => {

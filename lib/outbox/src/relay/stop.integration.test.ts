@@ -58,7 +58,10 @@ test('a grace without an end is one, and one that is no number is refused', asyn
   await expect(Reflect.apply(relay.stop, null, [{}])).rejects.toThrow(
     expect.objectContaining({ code: 'option_invalid', message: 'graceMs: expected milliseconds, got undefined' }),
   )
-  await expect(Reflect.apply(relay.stop, null, [{ graceMs: '5' }])).rejects.toThrow('expected milliseconds, got 5')
+  await expect(Reflect.apply(relay.stop, null, [{ graceMs: '5' }])).rejects.toThrow('expected milliseconds, got string')
+  await expect(Reflect.apply(relay.stop, null, [{ grace: 5 }])).rejects.toThrow(
+    expect.objectContaining({ code: 'option_invalid', message: expect.stringMatching(/^grace: stop has no such/) }),
+  )
   await relay.stop({ graceMs: Number.POSITIVE_INFINITY })
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
 })

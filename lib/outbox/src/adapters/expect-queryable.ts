@@ -1,0 +1,23 @@
+import { nameOfKind } from '../name-of-kind.ts'
+import { optionFault } from '../option-checks.ts'
+import { isEntityManager } from './mikro-orm.ts'
+
+/**
+ * What runs the statements of a function that needs no transaction. From JavaScript anything may come.
+ *
+ * @throws OutboxError `option_invalid`.
+ */
+export const expectQueryable = (db: unknown): void => {
+  if (isQueryable(db)) return
+  const got = isEntityManager(db) ? 'an EntityManager, of which queryable(em) makes that' : nameOfKind(db)
+  throw optionFault('db', `expected what has query(text, values), got ${got}`)
+}
+
+/** The same for one that needs a transaction, and takes an EntityManager as well. */
+export const expectTransaction = (tx: unknown): void => {
+  if (isEntityManager(tx) || isQueryable(tx)) return
+  throw optionFault('tx', `expected an EntityManager or what has query(text, values), got ${nameOfKind(tx)}`)
+}
+
+const isQueryable = (db: unknown): boolean =>
+  typeof db === 'object' && db !== null && 'query' in db && typeof db.query === 'function'

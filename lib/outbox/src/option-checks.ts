@@ -1,0 +1,55 @@
+import { didYouMean } from './did-you-mean.ts'
+import { unstorableText } from './enqueue/unstorable-text.ts'
+import { OutboxError } from './errors.ts'
+import { nameOfKind } from './name-of-kind.ts'
+
+/** Never with the value of a text: an address may hold a password. */
+export const optionFault = (option: string, what: string): OutboxError =>
+  new OutboxError('option_invalid', `${option}: ${what}`)
+
+/**
+ * The options that `taker` takes: an object with no other members than these. From JavaScript anything may come, and a name
+ * that is misspelt would leave its default.
+ *
+ * @throws OutboxError `option_invalid` with the option and what was expected, as all of these do.
+ */
+export const expectOptions = (taker: string, names: readonly string[], given: unknown, within = ''): void => {
+  expectType(within === '' ? 'options' : within.slice(0, -1), given, 'object')
+  for (const name of Object.keys(Object(given))) {
+    if (!names.includes(name))
+      throw optionFault(`${within}${name}`, `${taker} has no such option${didYouMean(name, names)}`)
+  }
+}
+
+const kinds = {
+  string: 'text',
+  boolean: 'true or false',
+  function: 'a function',
+  object: 'an object',
+  bigint: 'a bigint',
+}
+
+export const expectType = (option: string, value: unknown, type: keyof typeof kinds): void => {
+  const kind = nameOfKind(value)
+  if (kind !== type) throw optionFault(option, `expected ${kinds[type]}, got ${kind}`)
+}
+
+export const expectWhole = (option: string, value: unknown, min: number, max: number): void => {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return
+  throw optionFault(option, `expected a whole number from ${min} to ${max}, got ${numberOrKind(value)}`)
+}
+
+/** A number as it is, and of everything else what it is. */
+export const numberOrKind = (value: unknown): string => (typeof value === 'number' ? String(value) : nameOfKind(value))
+
+/** What is wrong with a name that is a key in a table, or null. */
+export const faultOfName = (value: unknown, longest: number): string | null => {
+  if (typeof value !== 'string') return `expected text, got ${nameOfKind(value)}`
+  if (value.length < 1 || value.length > longest) {
+    return `expected a name of 1 to ${longest} characters, got ${value.length}`
+  }
+  return unstorableText(value) === null ? null : 'got a NUL character or half of a surrogate pair'
+}
+
+/** The largest number of Postgres' type integer. */
+export const largestInteger = 2 ** 31 - 1

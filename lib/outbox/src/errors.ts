@@ -9,7 +9,7 @@ export type OutboxErrorCode =
    * expected.
    */
   | 'message_invalid'
-  /** A lane's name is none, empty or too long, its kind not for registering, or its number none. */
+  /** A lane's name is none, empty or too long, its kind not for registering, or its number none or that of a key lane. */
   | 'lane_invalid'
   /** What a function takes is not known to it, missing or not what was expected; the error's text names it. */
   | 'option_invalid'

@@ -1,4 +1,5 @@
 import { OutboxError } from '../errors.ts'
+import { isRefusal } from './is-refusal.ts'
 import { type EntityManagerLike, queryable } from './mikro-orm.ts'
 import type { Queryable } from './queryable.ts'
 
@@ -27,11 +28,7 @@ export const transactionOf = async (
     await tx.query(`lock table ${probe}`, [])
     return tx
   } catch (cause) {
-    if (saysNoTransaction(cause)) throw refuse(cause)
+    if (isRefusal(cause, '25P01')) throw refuse(cause)
     throw cause
   }
 }
-
-/** Some libraries put an error of their own around the one that came from Postgres. */
-const saysNoTransaction = (error: unknown): boolean =>
-  error instanceof Error && (('code' in error && error.code === '25P01') || saysNoTransaction(error.cause))

@@ -194,6 +194,23 @@ test('without a lane a message goes to the first one, whose relay always runs', 
   expect(rows).toEqual([{ lane: 1 }])
 })
 
+test.each([{}, { delayMs: 1_000 }])(
+  'a lane of ordering keys is refused for messages without a key, at once: %o',
+  async (later) => {
+    const { rows } = await client.query<{ id: number }>(`select id from outbox_lane where name = 'key 1'`)
+    const id = rows[0]?.id ?? 0
+    await client.query('begin')
+    await enqueue(client, { ...message(1), ...later, orderingKey: 'order 1' }, { lane: id })
+    await expect(enqueue(client, { ...message(2), ...later }, { lane: id })).rejects.toThrow(
+      expect.objectContaining({
+        code: 'lane_invalid',
+        message: `lane: ${id} is a lane of ordering keys, which enqueue chooses by itself`,
+      }),
+    )
+    await client.query('rollback')
+  },
+)
+
 test.each([
   [{ lane: 0 }, 'lane_invalid', 'lane: expected the number of a lane, got 0'],
   [{ lane: 3e9 }, 'lane_invalid', 'lane: expected the number of a lane, got 3000000000'],

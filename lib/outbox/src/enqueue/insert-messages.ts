@@ -1,4 +1,6 @@
+import { isRefusal } from '../adapters/is-refusal.ts'
 import type { Queryable } from '../adapters/queryable.ts'
+import { OutboxError } from '../errors.ts'
 import { orderingLockClass } from '../lane/ordering-lock.ts'
 import type { MessageRow } from './message.ts'
 
@@ -11,6 +13,8 @@ const mostCharacters = 16 * 1024 * 1024
 /**
  * Writes all messages of one call, a small list with one statement and a large one with several, so that ids follow the
  * order of the call.
+ *
+ * @throws OutboxError `lane_invalid` for messages without a key and a lane of keys.
  */
 export const insertMessages = async (tx: Queryable, lane: number, rows: readonly MessageRow[]): Promise<void> => {
   const keys = rows.map(({ orderingKey }) => orderingKey).filter((key) => key !== null)
@@ -18,8 +22,14 @@ export const insertMessages = async (tx: Queryable, lane: number, rows: readonly
   if (keys.length > 0) await tx.query(lockKeysSql, [orderingLockClass, keys])
   const later = rows.some(({ delayMs, availableAt }) => delayMs !== null || availableAt !== null)
   const sql = later ? insertSomeLaterSql : insertSql
-  for (const texts of inPieces(rows.values().map(jsonOf), mostCharacters)) {
-    await tx.query(sql, [lane, `[${texts.join(',')}]`])
+  try {
+    for (const texts of inPieces(rows.values().map(jsonOf), mostCharacters)) {
+      await tx.query(sql, [lane, `[${texts.join(',')}]`])
+    }
+  } catch (cause) {
+    if (keys.length === rows.length || !isRefusal(cause, '23502', 'lane')) throw cause
+    const chosen = 'is a lane of ordering keys, which enqueue chooses by itself'
+    throw new OutboxError('lane_invalid', `lane: ${lane} ${chosen}`, { cause })
   }
 }
 
@@ -51,10 +61,11 @@ const lockKeysSql = `
   select pg_advisory_xact_lock($1::int, key)
   from (select distinct hashtext(key) as key from unnest($2::text[]) as key order by 1) as keys`
 
-// JSON's null becomes SQL's on its way through the record, hence the case: a message whose payload is null has one.
+// JSON's null becomes SQL's on its way through the record, hence the case: a message whose payload is null has one. Rows
+// without a key would be found late in a lane of keys, so they have no lane there, which the tables refuse.
 const source = `
   select
-    case when "orderingKey" is null then $1::int
+    case when "orderingKey" is null then key_lanes.without_key
       else key_lanes.ids[1 + abs(hashtext("orderingKey")::bigint) % cardinality(key_lanes.ids)] end as lane,
     message_id, exchange, routing_key, "orderingKey" as ordering_key, headers,
     case when bytes is null then coalesce(payload, 'null') end as payload, decode(bytes, 'hex') as bytes,
@@ -65,7 +76,10 @@ const source = `
   )) with ordinality as message (
     message_id, exchange, routing_key, "orderingKey", headers, payload, bytes, delay_ms, "availableAt", position
   ),
-  (select array_agg(id order by id) as ids from outbox_lane where kind = 'key') as key_lanes`
+  (
+    select array_agg(id order by id) as ids, case when bool_or(id = $1::int) then null else $1::int end as without_key
+    from outbox_lane where kind = 'key'
+  ) as key_lanes`
 
 const columns = 'lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes'
 

@@ -5,6 +5,7 @@ import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError, reasonOf } from '../errors.ts'
 import { readColumns } from '../read-columns.ts'
 import { migrations } from './migrations.ts'
+import { otherOutboxSql, saysOtherOutbox } from './other-outbox.ts'
 
 /**
  * Runs in the caller's transaction the migrations that the database does not have yet, and says their names. Of several
@@ -33,22 +34,12 @@ export const migrate = async (tx: EntityManagerLike | Queryable): Promise<string
   return applied
 }
 
-/** Lanes are owned and rung for by locks and channels of the whole database, which two registers would share. */
 const expectNoOther = async (transaction: Queryable): Promise<void> => {
   const { rows } = await transaction.query(otherOutboxSql, [])
   if (rows.length === 0) return
   const { schema } = readColumns(rows[0], 'pg_class', { schema: 'string' })
-  throw new OutboxError(
-    'migration_failed',
-    `the schema ${schema} of this database has an outbox: a database has one, expected ${schema} first in the search_path`,
-  )
+  throw new OutboxError('migration_failed', saysOtherOutbox(schema))
 }
-
-const otherOutboxSql = `
-  select nspname::text as schema from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-  where relname = 'outbox_lane' and relkind = 'r' and nspname is distinct from current_schema()
-    and nspname !~ '^pg_temp'
-  limit 1`
 
 const isApplied = async (transaction: Queryable, name: string): Promise<boolean> => {
   // Before the first migration there is no table to ask.

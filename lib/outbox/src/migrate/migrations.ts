@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { refuseOtherSql } from './other-outbox.ts'
 
 /** One step from an empty database to the outbox's tables. */
 export type Migration = {
@@ -15,5 +16,10 @@ export const readMigrations = (folder: URL): Migration[] =>
     .toSorted()
     .map((file) => ({ name: file.replace(/\.sql$/, ''), sql: readFileSync(new URL(file, folder), 'utf8') }))
 
-/** All migrations in the order in which they are to be run, for those who run them with a tool of their own. */
-export const migrations: readonly Migration[] = readMigrations(new URL('../../migrations/', import.meta.url))
+/**
+ * All migrations in the order in which they are to be run, for those who run them with a tool of their own. The first one
+ * fails in a database that has an outbox in another schema.
+ */
+export const migrations: readonly Migration[] = readMigrations(new URL('../../migrations/', import.meta.url)).map(
+  ({ name, sql }, index) => ({ name, sql: index === 0 ? `${refuseOtherSql}\n${sql}` : sql }),
+)

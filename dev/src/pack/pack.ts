@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
@@ -51,6 +51,7 @@ const packOne = async (folder: string, compiled: string, destination: string): P
     const names = (await readdir(join(here, plan.sources))).filter((name) => plan.amongSources?.test(name))
     for (const name of names) await cp(join(here, plan.sources, name), join(whole, 'dist', name))
   }
+  await nameSources(whole, plan.sources)
   for (const name of plan.beside) await cp(join(here, name), join(whole, name), { recursive: true })
   await cp(join(repository, 'LICENSE'), join(whole, 'LICENSE'))
   await writeFile(join(whole, 'package.json'), await manifest(here, plan.sources))
@@ -58,13 +59,32 @@ const packOne = async (folder: string, compiled: string, destination: string): P
   return join(destination, stdout.trim())
 }
 
-/** What our package.json says, without what is of use in this repository only, and with exports that lead to `dist`. */
+/**
+ * Has the maps, which hold the sources, name them as if they lay in the package. The compiler wrote its way to them from a
+ * folder that is gone, over those of this machine.
+ */
+const nameSources = async (whole: string, sources: string): Promise<void> => {
+  const files = await readdir(join(whole, 'dist'), { recursive: true })
+  for (const file of files.filter((name) => name.endsWith('.js.map'))) {
+    const path = join(whole, 'dist', file)
+    const source = relative(dirname(path), join(whole, sources, file.replace(/\.js\.map$/, '.ts')))
+    const named: unknown = JSON.parse(await readFile(path, 'utf8'), (name, value: unknown) =>
+      name === 'sources' ? [source] : value,
+    )
+    await writeFile(path, JSON.stringify(named))
+  }
+}
+
+/**
+ * What our package.json says, without what is of use in this repository only, and with exports and types that lead to
+ * `dist`.
+ */
 const manifest = async (folder: string, sources: string): Promise<string> => {
   const text = await readFile(join(folder, 'package.json'), 'utf8')
   const source = sources === '.' ? /^\.\/(.*)\.ts$/ : /^\.\/src\/(.*)\.ts$/
   const packed: unknown = JSON.parse(text, (name, value: unknown) => {
     if (['private', 'scripts', 'devDependencies'].includes(name)) return undefined
-    return typeof value === 'string' ? value.replace(source, './dist/$1.js') : value
+    return typeof value === 'string' ? value.replace(source, `./dist/$1${name === 'types' ? '.d.ts' : '.js'}`) : value
   })
   return `${JSON.stringify(packed, null, 2)}\n`
 }

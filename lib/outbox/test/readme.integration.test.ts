@@ -61,6 +61,7 @@ test('the programs of the README, with nothing installed that it does not name, 
   const beside = ['LICENSE', 'README.md', 'dist', 'migrations', 'package.json']
   expect(packed.filter((file) => !file.includes(sep)).toSorted()).toEqual(beside)
   expect(packed.filter((file) => file.includes('.test.'))).toEqual([])
+  expect(existsSync(project.folderOf('@esteira/outbox/node_modules/pg')), 'a pg beside that of the project').toBe(false)
 
   await write(withPgAlone)
   expect(await project.typeFaults()).toBe('')
@@ -104,8 +105,13 @@ test.each([
   expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(readme))).toEqual([])
 })
 
-/** Not among this repository's own dependencies. */
-const versions: Record<string, string> = { 'drizzle-orm': '0.45.4', typeorm: '1.1.1' }
+/** Not those of this repository's own dependencies. */
+const versions: Record<string, string> = {
+  'drizzle-orm': '0.45.4',
+  typeorm: '1.1.1',
+  // A stranger's is newer than the one of this repository.
+  pg: '8.23.1',
+}
 
 const install = async (names: readonly string[]) =>
   project.install(await Promise.all(names.map(async (name) => (name === '@esteira/outbox' ? tarball : pinned(name)))))

@@ -1,4 +1,4 @@
-import { unstorableText } from '@esteira/outbox/unstorable-text'
+import { unstorableText } from '@esteira/outbox/internal/unstorable-text'
 import { reasonOf } from '@esteira/service'
 import { databaseErrorOf } from '../database/is-transient.ts'
 import { WorkflowError } from '../errors.ts'

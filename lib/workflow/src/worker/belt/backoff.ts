@@ -1,4 +1,4 @@
-import { backoffMs } from '@esteira/outbox/connection'
+import { backoffMs } from '@esteira/outbox/internal/connection'
 
 /** A worker that is away longer than the cap from a broker that is back leaves its queues standing. */
 const reopenBackoff = { firstMs: 250, capMs: 5_000 }

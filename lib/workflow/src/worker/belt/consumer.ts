@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { isLinkClosing } from '@esteira/outbox/connection'
+import { isLinkClosing } from '@esteira/outbox/internal/connection'
 import { reasonOf } from '@esteira/service'
 import type { Channel, Connection, ConsumeMessage } from 'amqplib/callback_api'
 import { type Delivery, type ProbeDelivery, readMessage } from './delivery.ts'

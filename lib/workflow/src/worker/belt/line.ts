@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { hangUp, isLinkClosing, openConnection } from '@esteira/outbox/connection'
+import { hangUp, isLinkClosing, openConnection } from '@esteira/outbox/internal/connection'
 import { reasonOf } from '@esteira/service'
 import { WorkflowError } from '../../errors.ts'
 import { reopenPauseMs } from './backoff.ts'

@@ -19,9 +19,10 @@ const under = async (trial: (options: TrialOptions) => Promise<Trial>, blows: nu
   return figures
 }
 
-test('relays, their broker and their database are killed under load, and nothing is lost, invented or overtaken', async () => {
-  const { committed } = await under(killRelays, 8)
+test('relays, their broker and their database are killed or frozen under load, and nothing is lost, invented, overtaken or parked in vain', async () => {
+  const { committed, parked } = await under(killRelays, 8)
   expect(committed).toBeGreaterThan(1_000)
+  expect(parked).toBeGreaterThan(0)
 }, 400_000)
 
 test('everything is killed under runs, and each ends with each of its items once in each target', async () => {

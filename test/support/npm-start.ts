@@ -84,7 +84,7 @@ const collect = (stream: NodeJS.ReadableStream): (() => string) => {
 }
 
 /** A process and all below it, the ones above first: whoever would start another one again is gone before. */
-const treeOf = (pid: number): number[] => {
+export const treeOf = (pid: number): number[] => {
   const rows = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
     .trim()
     .split('\n')

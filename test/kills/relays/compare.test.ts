@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest'
-import { type Came, compare } from './compare.ts'
+import { type Came, compare, compareParked, type Numbered } from './compare.ts'
 
 const isOrdered = (key: string) => key === 'ordered'
-const came = (key: string, ...numbers: number[]): Came[] => numbers.map((n) => ({ key, n, redelivered: false }))
-const cameAgain = (key: string, ...numbers: number[]): Came[] => numbers.map((n) => ({ key, n, redelivered: true }))
-const fine = { lost: [], invented: [], overtaken: [] }
+const came = (key: string, ...numbers: number[]): Came[] =>
+  numbers.map((n) => ({ key, n, redelivered: false, isWhole: true }))
+const cameAgain = (key: string, ...numbers: number[]): Came[] =>
+  numbers.map((n) => ({ key, n, redelivered: true, isWhole: true }))
+const fine = { lost: [], invented: [], overtaken: [], spoilt: [] }
 
 test('what came whole and in order is no fault, also when parts of it came again', () => {
   const received = [
@@ -41,4 +43,28 @@ test('a message of an ordered key that is published again comes right behind its
     ...fine,
     overtaken: ['ordered: 1 after 2'],
   })
+})
+
+test('what is not as it was written is spoilt, and is there all the same', () => {
+  const received = [...came('free', 1), { key: 'free', n: 2, redelivered: false, isWhole: false }]
+  expect(compare(came('free', 2), received, isOrdered)).toEqual({
+    committed: 2,
+    again: 0,
+    ...fine,
+    spoilt: ['free: 2'],
+  })
+})
+
+const numbered = (key: string, ...numbers: number[]): Numbered[] => numbers.map((n) => ({ key, n }))
+
+test('of the messages that no queue takes, each has to be parked once', () => {
+  const last = [...numbered('refused', 3), ...numbered('other', 1)]
+  const whole = [...numbered('refused', 2, 1, 3), ...numbered('other', 1)]
+  expect(compareParked(last, whole)).toEqual({ parked: 4, unparked: [], misparked: [] })
+  expect(compareParked(last, whole.slice(1))).toMatchObject({ unparked: ['refused: 2'], misparked: [] })
+  expect(compareParked(last, [...whole, ...numbered('refused', 3, 4)])).toMatchObject({
+    unparked: [],
+    misparked: ['refused: 3', 'refused: 4'],
+  })
+  expect(compareParked(last, [...whole, ...numbered('free', 1)])).toMatchObject({ misparked: ['free: 1'] })
 })

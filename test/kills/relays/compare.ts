@@ -1,8 +1,8 @@
 /** A message as it was written and as it came: the n-th of its key, from 1 on. */
 export type Numbered = { key: string; n: number }
 
-/** `redelivered`: the queue gave it before, to a consumer that was killed. */
-export type Came = Numbered & { redelivered: boolean }
+/** `redelivered`: the queue gave it before, to a consumer that was killed. `isWhole`: it is what was written. */
+export type Came = Numbered & { redelivered: boolean; isWhole: boolean }
 
 export type Comparison = {
   committed: number
@@ -14,6 +14,8 @@ export type Comparison = {
   invented: string[]
   /** Of an ordered key, and was published after one with a higher number, for the first time or again. */
   overtaken: string[]
+  /** Came as something else than what was written. */
+  spoilt: string[]
 }
 
 /**
@@ -27,8 +29,9 @@ export const compare = (
 ): Comparison => {
   const committed = new Map(last.map(({ key, n }) => [key, n]))
   const seen = new Map<string, { numbers: Set<number>; highest: number }>()
-  const result: Comparison = { committed: 0, again: 0, lost: [], invented: [], overtaken: [] }
-  for (const { key, n, redelivered } of received) {
+  const result: Comparison = { committed: 0, again: 0, lost: [], invented: [], overtaken: [], spoilt: [] }
+  for (const { key, n, redelivered, isWhole } of received) {
+    if (!isWhole) result.spoilt.push(nameOf({ key, n }))
     const before = seen.get(key) ?? { numbers: new Set<number>(), highest: 0 }
     seen.set(key, before)
     const isAgain = before.numbers.has(n)
@@ -40,13 +43,25 @@ export const compare = (
       result.again += 1
       continue
     }
-    if (n > (committed.get(key) ?? 0)) result.invented.push(`${key}: ${n}`)
+    if (n > (committed.get(key) ?? 0)) result.invented.push(nameOf({ key, n }))
     before.numbers.add(n)
     before.highest = Math.max(before.highest, n)
   }
   for (const [key, count] of committed) {
     result.committed += count
-    for (let n = 1; n <= count; n++) if (seen.get(key)?.numbers.has(n) !== true) result.lost.push(`${key}: ${n}`)
+    for (let n = 1; n <= count; n++) if (seen.get(key)?.numbers.has(n) !== true) result.lost.push(nameOf({ key, n }))
   }
   return result
 }
+
+/** `unparked`: committed to where no queue is, and not parked. `misparked`: parked, and none of those, or once more. */
+export type ParkedComparison = { parked: number; unparked: string[]; misparked: string[] }
+
+/** Compares the last numbers of the keys whose messages no queue takes with what was parked: each of them, once. */
+export const compareParked = (last: readonly Numbered[], parked: readonly Numbered[]): ParkedComparison => {
+  const missing = new Set(last.flatMap(({ key, n }) => Array.from({ length: n }, (_, i) => nameOf({ key, n: i + 1 }))))
+  const misparked = parked.map(nameOf).filter((name) => !missing.delete(name))
+  return { parked: parked.length, unparked: [...missing], misparked }
+}
+
+const nameOf = ({ key, n }: Numbered): string => `${key}: ${n}`

@@ -5,7 +5,7 @@ import type { Came } from './compare.ts'
 /** The file in which the collector notes what came, a message a line, in the order in which it came. */
 export type Received = { path: string; bytes: () => number; read: () => Came[] }
 
-const line = z.object({ key: z.string(), n: z.int(), redelivered: z.boolean() })
+const line = z.object({ key: z.string(), n: z.int(), redelivered: z.boolean(), isWhole: z.boolean() })
 
 export const receivedIn = (path: string): Received => ({
   path,

@@ -2,6 +2,7 @@ import { appendFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, type ConsumeMessage } from 'amqplib'
 import { z } from 'zod'
+import { readContent } from '../content.ts'
 
 /** Notes every message of a queue in a file, a line each, before it acknowledges it; it may be killed at any time. */
 const {
@@ -11,8 +12,6 @@ const {
 } = z.object({ RABBITMQ_URL: z.string(), QUEUE: z.string(), RECEIVED: z.string() }).parse(process.env)
 
 const prefetch = 500
-
-const messageSchema = z.object({ key: z.string(), n: z.int() })
 
 /** Takes messages on one connection until that breaks. */
 const collect = async (): Promise<void> => {
@@ -26,7 +25,7 @@ const collect = async (): Promise<void> => {
   const note = (message: ConsumeMessage | null): void => {
     if (message === null) return broken.reject(new Error('the consumer was cancelled'))
     const came = {
-      ...messageSchema.parse(JSON.parse(message.content.toString('utf8'))),
+      ...readContent(message.content.toString('utf8'), message.properties.contentType),
       redelivered: message.fields.redelivered,
     }
     appendFileSync(file, `${JSON.stringify(came)}\n`)

@@ -1,11 +1,11 @@
 import { randomInt } from 'node:crypto'
-import { resolve } from 'node:path'
 import { holdFirstFreePort } from '@esteira/dev/house'
-import { type ProcessEvent, startProcess, type StartedProcess } from '@esteira/dev/processes'
+import type { ProcessEvent } from '@esteira/dev/processes'
 import { ensureDatabase, type Stack } from '@esteira/dev/stack'
 import { migrate } from '@esteira/migrations/migrate'
 import { createHouseApi } from '../../support/house-api.ts'
 import { runOn } from '../../support/run-on.ts'
+import { startIn } from '../start-in.ts'
 
 const adminToken = 'a-token-of-the-kills-that-is-long-enough'
 
@@ -18,9 +18,10 @@ export const relayOf = (lane: string): string => `relay-of-${lane}`
 
 /** Makes the tables, and starts everyone. Neither target has a key: what is written twice is there twice. */
 export const startPrograms = async (
-  { postgres, rabbitmq, registry, logFile }: Stack,
+  stack: Stack,
   { looks, observe }: { looks: string; observe: (event: ProcessEvent) => void },
 ) => {
+  const { postgres, rabbitmq } = stack
   const databaseUrl = await ensureDatabase(postgres.url, 'kills')
   const crmUrl = await ensureDatabase(postgres.url, 'crm')
   await migrate(databaseUrl)
@@ -28,25 +29,17 @@ export const startPrograms = async (
   await runOn(crmUrl, 'create table applied (run text, n int)')
   const held = await holdFirstFreePort(randomInt(20_000, 32_000))
   const common = { DATABASE_URL: databaseUrl, RABBITMQ_URL: rabbitmq.url, ESTEIRA_GRACE_MS: String(graceMs) }
-  const start = (name: string, script: string, env: Record<string, string>): [string, StartedProcess] => [
-    name,
-    startProcess({
-      name,
-      script: resolve(import.meta.dirname, script),
-      env,
-      inherit: process.env,
-      logFile: logFile(name),
-      registry,
-      observe,
-      restart: true,
-    }),
-  ]
+  const start = startIn(stack, observe)
   const startWorker = (lane: string) =>
-    start(lane, 'worker/main.ts', { ...common, ESTEIRA_LANE: lane, ESTEIRA_CONNECTION_CRM: crmUrl })
+    start(lane, 'test/kills/workflows/worker/main.ts', {
+      ...common,
+      ESTEIRA_LANE: lane,
+      ESTEIRA_CONNECTION_CRM: crmUrl,
+    })
   const { RABBITMQ_URL: _, ...ofControlPlane } = common
   await held.release()
   const struck = new Map([
-    start('control-plane', '../../../control-plane/src/main.ts', {
+    start('control-plane', 'control-plane/src/main.ts', {
       ...ofControlPlane,
       ESTEIRA_LANE: 'control-plane',
       ESTEIRA_HTTP_PORT: String(held.port),
@@ -55,9 +48,12 @@ export const startPrograms = async (
     }),
     startWorker('worker-a'),
     startWorker('worker-b'),
-    ...lanes.map((lane) => start(relayOf(lane), '../../../sidecar/src/main.ts', { ...common, ESTEIRA_LANE: lane })),
+    ...lanes.map((lane) => start(relayOf(lane), 'sidecar/src/main.ts', { ...common, ESTEIRA_LANE: lane })),
   ])
-  const [, watcher] = start('watcher', 'watcher/main.ts', { DATABASE_URL: databaseUrl, LOOKS: looks })
+  const [, watcher] = start('watcher', 'test/kills/workflows/watcher/main.ts', {
+    DATABASE_URL: databaseUrl,
+    LOOKS: looks,
+  })
   const all = [...struck.values(), watcher]
   await Promise.all(all.map((program) => program.ready))
   return {

@@ -22,7 +22,7 @@ const lastStatementsMs = 1_000
 /** After as many there may be more of them, and then it asks again this soon, milliseconds. */
 const nextSweepMs = 200
 
-/** The most lanes that one relay carries at a time: each may have a window of messages in memory. One that sleeps has none. */
+/** The most lanes with rows that one relay carries at a time: each may have a window of messages in memory. */
 const mostLanes = 32
 
 /**
@@ -48,8 +48,8 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   const takeLanes = async (): Promise<boolean> => {
     const home = await owner.ownHome()
     if (home !== null) crew.start(home)
-    const awake = owner.lanes().filter(({ asleep }) => !asleep)
-    const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - awake.length) : 0
+    const withRows = owner.lanes().filter(({ holdsDoorbell }) => !holdsDoorbell)
+    const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - withRows.length) : 0
     const adopted = room > 0 ? await owner.adopt(room) : []
     for (const lane of adopted) crew.start(lane)
     return adopted.length === adoptAtATime

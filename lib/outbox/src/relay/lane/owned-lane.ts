@@ -1,4 +1,4 @@
-import type { LaneKind } from '../../lane/register-lane.ts'
+import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { Backoff } from '../backoff.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { createPointers, type Pointers } from '../read/pointers.ts'
@@ -11,17 +11,11 @@ import { createPace, type Pace } from './pace.ts'
  * A lane while this relay owns it. All that the relay remembers of the lane's rows is here and goes with the session:
  * the next one may see another server, or an older state of this one, whose ids need not mean the same rows.
  */
-export type OwnedLane = {
-  /** The lane's number. */
-  lane: number
-  name: string
-  kind: LaneKind
-  /** The exclusive queue of the lane's owner, by which RabbitMQ lets one relay at a time publish in a key lane. */
-  fence: string
+export type OwnedLane = RegisteredLane & {
   session: ControlSession
   bell: Bell
-  /** Whether this session holds the lane's doorbell, so that whoever commits rings. */
-  asleep: boolean
+  /** Whether this session holds the lane's doorbell, so that whoever commits rings. It takes it when nothing is left to read. */
+  holdsDoorbell: boolean
   pointers: Pointers
   /** Rows that were read and have not come to an end: not to be read again meanwhile. */
   known: Set<bigint>
@@ -41,15 +35,13 @@ export type OwnedLane = {
   raising: Pace
 }
 
-export type RegisteredLane = Pick<OwnedLane, 'lane' | 'name' | 'kind' | 'fence'>
-
 export const createOwnedLane = (name: RegisteredLane, session: ControlSession, backoff: Backoff): OwnedLane => {
   const pointers = createPointers()
   return {
     ...name,
     session,
     bell: createBell(),
-    asleep: false,
+    holdsDoorbell: false,
     pointers,
     known: new Set(),
     confirmed: [],

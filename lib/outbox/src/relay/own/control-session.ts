@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
+import type { Queryable } from '../../adapters/queryable.ts'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import { onAbort } from '../on-abort.ts'
 import { within } from '../within.ts'
@@ -138,6 +139,11 @@ export const openControlSession = async (
     query,
   }
 }
+
+/** The session as the functions take it that people give a client. */
+export const queryableOf = (session: ControlSession): Queryable => ({
+  query: (text, values) => session.query({ text }, values),
+})
 
 /**
  * A pooler gives its clients process ids of its own making. Behind one that shares its sessions, a LISTEN and a session's

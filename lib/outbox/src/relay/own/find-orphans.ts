@@ -1,6 +1,5 @@
-import type { RegisteredLane } from '../lane/owned-lane.ts'
+import { parseLane, type RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { ControlSession } from './control-session.ts'
-import { parseLane } from './registered-lane.ts'
 import { lockClasses, ownedLanesSql } from './lane-lock.ts'
 
 /**

@@ -1,13 +1,13 @@
 import pg from 'pg'
 import { OutboxError, reasonOf } from '../../errors.ts'
-import { createOwnedLane, type RegisteredLane, type OwnedLane } from '../lane/owned-lane.ts'
+import { findOrAddLane, type RegisteredLane } from '../../lane/find-or-add-lane.ts'
+import { createOwnedLane, type OwnedLane } from '../lane/owned-lane.ts'
 import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
-import { type ControlSession, openControlSession } from './control-session.ts'
+import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
 import { findOrphans } from './find-orphans.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
-import { findOrAddLane } from './registered-lane.ts'
 
 /** What one control session owns. */
 export type Owner = {
@@ -90,7 +90,7 @@ export const openOwner = async (
 const findHome = async (session: ControlSession, name: string, signal: AbortSignal): Promise<RegisteredLane> => {
   const unwatch = onAbort(signal, () => void session.close())
   try {
-    return await findOrAddLane(session, name)
+    return await findOrAddLane(queryableOf(session), name, 'pod')
   } catch (cause) {
     await session.close()
     if (!isNotMigrated(cause)) throw cause

@@ -1,6 +1,6 @@
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError } from '../../errors.ts'
-import type { RegisteredLane } from '../lane/owned-lane.ts'
+import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { Observe } from '../observation.ts'
 import type { BrokerLink } from './broker-link.ts'
 import { type ConfirmChannel, openConfirmChannel } from './confirm-channel.ts'

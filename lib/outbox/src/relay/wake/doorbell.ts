@@ -6,13 +6,13 @@ import { freeLaneLock, tryLaneLock } from '../own/lane-lock.ts'
  * does.
  */
 export const takeDoorbell = async (owned: OwnedLane): Promise<boolean> => {
-  owned.asleep ||= await tryLaneLock(owned.session, 'sleeper', owned.lane)
-  return owned.asleep
+  owned.holdsDoorbell ||= await tryLaneLock(owned.session, 'sleeper', owned.lane)
+  return owned.holdsDoorbell
 }
 
 /** Nobody needs to ring for a relay that is awake. */
 export const freeDoorbell = async (owned: OwnedLane): Promise<void> => {
-  if (!owned.asleep) return
+  if (!owned.holdsDoorbell) return
   await freeLaneLock(owned.session, 'sleeper', owned.lane)
-  owned.asleep = false
+  owned.holdsDoorbell = false
 }

@@ -1,0 +1,59 @@
+import type { Queryable } from '../adapters/queryable.ts'
+import { OutboxError } from '../errors.ts'
+import { readColumns } from '../read-columns.ts'
+
+const laneKinds = ['pod', 'key', 'always'] as const
+
+/** Whose lane it is: a pod's own, one of the key lanes, or the one whose relay always runs. */
+export type LaneKind = (typeof laneKinds)[number]
+
+/** A lane as it is in the register. */
+export type RegisteredLane = {
+  /** The lane's number. */
+  lane: number
+  name: string
+  kind: LaneKind
+  /** The exclusive queue of the lane's owner, by which RabbitMQ lets one relay at a time publish in a key lane. */
+  fence: string
+}
+
+/**
+ * The lane with this name, of whatever kind; one of this kind is added if there is none.
+ *
+ * @throws OutboxError `lane_invalid` if somebody removes it meanwhile.
+ */
+export const findOrAddLane = async (db: Queryable, name: string, kind: LaneKind): Promise<RegisteredLane> => {
+  // Looking first spares the sequence: an insert that does nothing draws an id all the same, and every start is one.
+  const known = await findLane(db, name)
+  if (known !== null) return known
+  await db.query(addLaneSql, [name, kind])
+  const added = await findLane(db, name)
+  if (added === null) throw new OutboxError('lane_invalid', `the lane ${name} was removed while it was registered`)
+  return added
+}
+
+/** @throws OutboxError `row_invalid`. */
+export const parseLane = (row: unknown): RegisteredLane => {
+  const { lane, name, kind, fence } = readColumns(row, 'outbox_lane', {
+    lane: 'number',
+    name: 'string',
+    kind: 'string',
+    fence: 'string',
+  })
+  if (!isLaneKind(kind)) throw new OutboxError('row_invalid', `outbox_lane: the lane ${name} is of the kind ${kind}`)
+  return { lane, name, kind, fence }
+}
+
+const isLaneKind = (kind: string): kind is LaneKind => laneKinds.some((known) => known === kind)
+
+const findLane = async (db: Queryable, name: string): Promise<RegisteredLane | null> => {
+  const { rows } = await db.query(findLaneSql, [name])
+  return rows.length === 0 ? null : parseLane(rows[0])
+}
+
+/** Whoever asks for a lane is about to use it, so it must not be removed now, however long it lay idle. */
+const findLaneSql = `
+  update outbox_lane set seen_at = now() where name = $1
+  returning id as lane, name, kind, fence`
+
+const addLaneSql = `insert into outbox_lane (name, kind) values ($1, $2) on conflict (name) do nothing`

@@ -62,11 +62,33 @@ test('ten thousand rows of a key that is held back do not hide a row of another 
 test('keys that are held back do not fill a batch', async () => {
   // One row at a time.
   const relay = lane.relay({ lane: 'key 1', window: 4, refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
-  for (const key of ['a', 'b', 'c']) await insertIn('key 1', key, { routingKey: 'nobody' })
+  for (const key of ['a', 'b', 'c']) await insertIn('key 1', key, { routingKey: `nobody has ${key}` })
   expect(await relay.runOnce()).toMatchObject({ refused: 3 })
   await insertIn('key 1', 'd')
   expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
   await lane.db.query('truncate outbox_message')
+})
+
+test('of keys whose next rows are to a closed destination one is tried again, and the others follow when it opens', async () => {
+  const missing = `${lane.name}.missing`
+  const relay = adopting({ pollMs, window: 40, refusedBackoff: { firstMs: 100, capMs: 100 } })
+  const tries = () =>
+    relay.saw('relay.refused').map((seen) => (seen.kind === 'relay.refused' ? [seen.count, seen.attempt] : []))
+  await relay.start()
+  await lane.commit(...Array.from({ length: 900 }, (_, index) => keyed(`key ${index}`, index, missing)))
+  await lane.commit(...Array.from({ length: 900 }, (_, index) => keyed(`key ${index}`, index)), keyed('free', 'free'))
+  await expect.poll(() => tries().map(([, attempt]) => attempt), soon).toContain(6)
+  const again = tries().filter(([, attempt = 0]) => attempt > 1)
+  expect(again.filter(([count]) => count !== 1)).toEqual([])
+  // In flight at first, in each of the key lanes that there are.
+  expect(tries().reduce((sum, [count = 0]) => sum + count, 0) - again.length).toBeLessThanOrEqual(8 * 40)
+  expect(await payloads()).toEqual(['free'])
+  await lane.declareQueue(missing)
+  await expect.poll(rowsLeft, soon).toBe(0)
+  const sorted = async (queue: string) =>
+    (await lane.take(queue)).map(({ payload }) => Number(payload)).toSorted((a, b) => a - b)
+  for (const queue of [missing, lane.name])
+    expect(await sorted(queue)).toEqual(Array.from({ length: 900 }, (_, index) => index))
 })
 
 test('a row that is due waits while a writer has its key, and those of other keys do not', async () => {

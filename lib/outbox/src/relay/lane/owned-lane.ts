@@ -45,8 +45,8 @@ export const createOwnedLane = (name: RegisteredLane, session: ControlSession, b
     pointers,
     known: new Set(),
     confirmed: [],
-    // Rows of a closed destination were passed over.
-    held: createHeldRows(backoff, pointers.startOver),
+    // Rows of a closed destination were passed over. In a key lane the floor stays below them.
+    held: createHeldRows(backoff, name.kind === 'key' ? () => {} : pointers.startOver),
     suspects: new Set(),
     weighedRows: null,
     strays: createStrayWatch(),

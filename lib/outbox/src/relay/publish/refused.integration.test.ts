@@ -103,6 +103,51 @@ test('a destination is open again once a row that was refused goes through', asy
   expect(new Set((await lane.take(queue)).map(({ payload }) => payload)).size).toBe(100)
 })
 
+/** How many messages RabbitMQ was asked to take in vain. */
+const tries = (relay: ReturnType<typeof lane.relay>): number =>
+  relay.saw('relay.refused').reduce((sum, seen) => sum + (seen.kind === 'relay.refused' ? seen.count : 0), 0)
+
+test('of a closed destination one row is tried again, and the others follow in order when it opens', async () => {
+  const queue = `${lane.name}.missing`
+  const relay = lane.relay({ pollMs: 600_000, window: 40, refusedBackoff: { firstMs: 100, capMs: 100 } })
+  await lane.commit(...Array.from({ length: 300 }, (_, index) => ({ routingKey: queue, payload: index })))
+  await relay.start()
+  const last = () => relay.saw('relay.refused').at(-1)
+  await expect.poll(last, soon).toMatchObject({ attempt: 8 })
+  // Those that were in flight at first, and one for each of the seven times that were to come.
+  expect(tries(relay)).toBeLessThanOrEqual(40 + 7)
+  await lane.declareQueue(queue)
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  const [probe, ...others] = (await lane.take(queue)).map(({ payload }) => Number(payload))
+  expect(others).toEqual(Array.from({ length: 300 }, (_, index) => index).filter((index) => index !== probe))
+})
+
+test.each([
+  ['no queue', true, 'no queue takes it'],
+  ['no exchange', false, expect.stringContaining('NOT_FOUND')],
+])(
+  'of a destination that never opens all rows are parked in the end, each tried by itself: %s',
+  async (_, isThere, reason) => {
+    const [count, parkAfter] = [20, 4]
+    const exchange = `${lane.name} vain`
+    if (isThere) await lane.channel.assertExchange(exchange, 'topic')
+    const relay = lane.relay({
+      pollMs: 600_000,
+      window: 8,
+      parkAfter,
+      refusedBackoff: { firstMs: 20, capMs: 20 },
+    })
+    await lane.commit(...Array.from({ length: count }, () => bad(exchange)), good('good'))
+    await relay.start()
+    await expect.poll(() => lane.rows(), soon).toBe(0)
+    const { rows } = await lane.db.query('select reason, attempts from outbox_parked where lane = $1', [lane.id])
+    expect(rows).toEqual(Array.from({ length: count }, () => ({ reason, attempts: parkAfter })))
+    expect(await lane.take(lane.name)).toMatchObject([{ payload: 'good' }])
+    // Each at first and at last, and one of each window as often as it takes.
+    expect(tries(relay)).toBeLessThan(parkAfter * count)
+  },
+)
+
 /** Whether a transaction is open, in whatever database, that may hold a floor down: then a backlog is passed in every turn. */
 const isAnyOpen = async (): Promise<boolean | undefined> => {
   const { rows } = await lane.db.query<{ open: boolean }>(

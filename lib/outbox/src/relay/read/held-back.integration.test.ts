@@ -18,13 +18,14 @@ const long = { firstMs: 600_000, capMs: 600_000 }
 /** Eight times as many take eight times as long, and 64 times if every parameter is searched from its beginning. */
 const atMost = 24
 
-const insert = async (owned: OwnedLane, count: number, name: string) => {
+/** Each has a name of its own for a key, and goes to an exchange of that name unless one is given. */
+const insert = async (owned: OwnedLane, count: number, name: string, exchange: string | null = null) => {
   const { rows } = await lane.db.query<{ id: string; name: string }>(
     `insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, payload)
-     select $1, gen_random_uuid(), name, 'any', name, '1'
+     select $1, gen_random_uuid(), coalesce($4, name), 'any', name, '1'
      from (select $3 || number as name from generate_series(1, $2::int) as number) as names
-     returning id, exchange as name`,
-    [owned.lane, count, name],
+     returning id, ordering_key as name`,
+    [owned.lane, count, name, exchange],
   )
   return rows.map((row) => ({ id: BigInt(row.id), name: row.name }))
 }
@@ -102,6 +103,30 @@ test.each(plans)(
   60_000,
 )
 
+test.each(plans)(
+  'of many keys whose next rows are to a closed destination each is left out at once: %s',
+  async (plan) => {
+    const owned = await ownLane('reader', 'key 1', long)
+    await planWith(owned, plan)
+    const closed = { exchange: 'closed', routingKey: 'any' }
+    const leaveOut = async (count: number) => {
+      const [first] = await insert(owned, count, `${count} missing`, 'closed')
+      owned.held.hold({ id: first?.id ?? 0n, key: first?.name ?? '' }, false, closed)
+      return timed([
+        async () => expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }]),
+        async () => expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] }),
+      ])
+    }
+    const few = await leaveOut(fewer)
+    expect(slowerThan(few, await leaveOut(more))).toEqual([])
+    expect(owned.held.waitingKeys()).toHaveLength(1)
+    await insert(owned, 1, 'good')
+    expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: true }])
+    expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [{ orderingKey: 'good1' }] })
+  },
+  60_000,
+)
+
 test('rows that are to be tried again leave half of a read to those that were never tried', async () => {
   const owned = await ownLane('reader', lane.name, { firstMs: 0, capMs: 0 })
   for (const { id } of await insert(owned, 30, 'refused')) owned.held.hold({ id, key: '' }, false)
@@ -116,8 +141,7 @@ test('rows that are to be tried again leave half of a read to those that were ne
 test('a backlog for a closed destination is passed once, and not again by each read', async () => {
   const backlog = 5_000
   const owned = await ownLane('reader', lane.name, long)
-  const [first] = await insert(owned, backlog, 'closed')
-  await lane.db.query(`update outbox_message set exchange = 'closed' where lane = $1`, [owned.lane])
+  const [first] = await insert(owned, backlog, 'closed', 'closed')
   owned.held.hold({ id: first?.id ?? 0n, key: '' }, false, { exchange: 'closed', routingKey: 'any' })
   expect(await readFromFloor(owned, 10)).toMatchObject({ rows: [] })
   await lane.forgetReads()
@@ -129,4 +153,21 @@ test('a backlog for a closed destination is passed once, and not again by each r
   await expect.poll(passed, { timeout: 20_000, interval: 20 }).toBeGreaterThan(0)
   // The first read's may be among them.
   expect(await passed()).toBeLessThan(4 * backlog)
+})
+
+test('a destination that opens while a read is on its way leaves the rows to be read that this passes over', async () => {
+  const owned = await ownLane('reader', lane.name, long)
+  const rows = await insert(owned, 3, 'closed', 'closed')
+  const [first, last] = [rows[0]?.id ?? 0n, rows.at(-1)?.id ?? 0n]
+  owned.held.hold({ id: first, key: '' }, false, { exchange: 'closed', routingKey: 'any' })
+  // The floor may rise to the last one.
+  owned.pointers.drewXid(1n, last)
+  owned.pointers.sawXmin(2n)
+  const query: typeof owned.session.query = async (...asked) => {
+    const answer = await owned.session.query(...asked)
+    if (asked[0].name?.startsWith('read') === true) owned.held.wentThrough(first)
+    return answer
+  }
+  expect(await readFromFloor({ ...owned, session: { ...owned.session, query } }, 10)).toMatchObject({ rows: [] })
+  expect((await readFromFloor(owned, 10)).rows.map(({ id }) => id)).toEqual(rows.map(({ id }) => id))
 })

@@ -23,6 +23,16 @@ export const keySteps = (key: string, lane: string, floor: string): string => `
 export const isNotParked = (lane: string): string =>
   `(select true from outbox_parked where lane = ${lane} and ordering_key = first.ordering_key limit 1) is null`
 
+/**
+ * Whether the row of `first` is to an open destination, or one of those that are `tried`. Asked as a value, too: the row is
+ * looked up only for a key that is free otherwise.
+ */
+export const isOpen = (lane: string, destination: string, closed: string, tried: string): string => `
+      (
+        select ${destination} not in ${closed} or id in ${tried} from outbox_message
+        where lane = ${lane} and id = first.id
+      )`
+
 /** Rows without a key, which hold each other back as those of one key do. */
 export const strayCondition = (lane: string, floor: string): string => `
       lane = ${lane} and id > ${floor} and coalesce(ordering_key, '') = ''

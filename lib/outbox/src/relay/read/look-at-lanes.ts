@@ -1,7 +1,7 @@
 import { readColumns } from '../../read-columns.ts'
 import { awaitedRows, looksForStrays, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
-import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
+import { isNotParked, isOpen, keySteps, strayCondition } from './key-steps.ts'
 import { hashed, hashedRows } from './lane-row.ts'
 import { columnsOf } from './read-lane.ts'
 
@@ -35,16 +35,14 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
     keyed.flatMap(({ held }) => held.waitingKeys()),
     others.flatMap(({ owned, floor }) => takenRows(owned, floor)),
   ]
-  const closed = others.flatMap(({ owned: { lane, held } }) =>
-    held.closed().map((destination) => ({ lane, destination })),
-  )
+  const closed = lanes.flatMap(({ lane, held }) => held.closed().map((destination) => ({ lane, destination })))
   const { rows } = lanes.every(({ held }) => held.isEmpty())
     ? await session.query({ ...lookSql, mayTakeLong }, values)
     : await session.query({ ...lookAtOpenSql, mayTakeLong }, [
         ...values,
         closed.map(({ lane }) => lane),
         ...columnsOf(closed.map(({ destination }) => destination)),
-        others.flatMap(({ owned, floor }) => awaitedRows(owned).filter((id) => id > floor)).map(String),
+        views.flatMap(({ owned, floor }) => awaitedRows(owned).filter((id) => id > floor)).map(String),
       ])
   const looks = rows.map(parseLook)
   for (const { owned, searched } of views) {
@@ -65,7 +63,7 @@ const parseLook = (row: unknown): Look => {
 }
 
 // A key, and an id, is in one lane only, so what is held back can be given for all lanes at once.
-const lookText = (isFree: string, isOpen: string): string => `
+const lookText = (isFree: string, isToBeRead: string): string => `
     select own.lane, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
       case when own.keyed then exists (
         with ${keySteps("''", 'own.lane', 'own.floor')}
@@ -74,7 +72,7 @@ const lookText = (isFree: string, isOpen: string): string => `
         select from outbox_message where ${strayCondition('own.lane', 'own.floor')}
       ) else false end
       else exists (
-        select from outbox_message where lane = own.lane and id > own.floor and ${isOpen}
+        select from outbox_message where lane = own.lane and id > own.floor and ${isToBeRead}
       ) end as waiting,
       (
         select (extract(epoch from min(available_at) - clock_timestamp()) * 1000)::float8
@@ -87,14 +85,14 @@ const lookSql = {
   text: lookText('ordering_key <> all($5::text[])', 'id <> all($6::bigint[])'),
 }
 
+const destination = '(own.lane, exchange, routing_key)'
+const closedOnes = hashedRows('$7::int[]', '$8::text[]', '$9::text[]')
+const triedOnes = hashed('$10::bigint[]')
+
 const lookAtOpenSql = {
   name: 'look_at_open_lanes',
   text: lookText(
-    `ordering_key not in ${hashed('$5::text[]')}`,
-    `id not in ${hashed('$6::bigint[]')}
-          and (
-            (own.lane, exchange, routing_key) not in ${hashedRows('$7::int[]', '$8::text[]', '$9::text[]')}
-            or id in ${hashed('$10::bigint[]')}
-          )`,
+    `ordering_key not in ${hashed('$5::text[]')} and ${isOpen('own.lane', destination, closedOnes, triedOnes)}`,
+    `id not in ${hashed('$6::bigint[]')} and (${destination} not in ${closedOnes} or id in ${triedOnes})`,
   ),
 }

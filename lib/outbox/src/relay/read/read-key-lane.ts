@@ -1,16 +1,17 @@
 import { awaitedRows, looksForStrays, type OwnedLane } from '../lane/owned-lane.ts'
 import { type Batch, type BoundedRead, boundedRead, readBounded } from './bounded-read.ts'
-import { isNotParked, keySteps, strayCondition } from './key-steps.ts'
-import { hashed, laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
-import { forgetMissing, parseId, remember } from './read-lane.ts'
+import { isNotParked, isOpen, keySteps, strayCondition } from './key-steps.ts'
+import { hashed, hashedRows, laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
+import { columnsOf, forgetMissing, parseId, remember } from './read-lane.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
 export type KeyBatch = Batch & { lastKey: string }
 
 /**
- * Reads the first row of each key after `afterKey` that is not held back or parked, at most `limit` of them. The next row
- * of a key is read when its first one is deleted, so that a row that is published again, its confirm or its delete being
- * lost, comes after none of its key. It steps from key to key, so a key with any number of rows costs one step.
+ * Reads the first row of each key after `afterKey`, at most `limit` of them, but not of a key that is held back or parked,
+ * nor one to a closed destination that is not due. The next row of a key is read when its first one is deleted, so that a
+ * row that is published again, its confirm or its delete being lost, comes after none of its key. It steps from key to key,
+ * so a key with any number of rows costs one step.
  *
  * There is no cursor: with one, a later row of a key could be read before its earlier one that committed late.
  *
@@ -26,8 +27,10 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
   const floor = pointers.floor()
   const waiting = held.waitingKeys()
   const valuesFor = (most: number) => [lane, String(floor), afterKey, waiting, most]
-  const statement = held.isEmpty() ? readFirstsSql : readFreeFirstsSql
-  const { rows: keyed, full } = await readBounded(owned, statement, limit, valuesFor, floor === 0n)
+  const freeValuesFor = (most: number) => [...valuesFor(most), ...columnsOf(held.closed()), awaited.map(String)]
+  const { rows: keyed, full } = held.isEmpty()
+    ? await readBounded(owned, readFirstsSql, limit, valuesFor, floor === 0n)
+    : await readBounded(owned, readFreeFirstsSql, limit, freeValuesFor, floor === 0n)
   const searches = afterKey === '' && looksForStrays(owned)
   const strays = searches ? await readStray(owned) : []
   const rows = [...keyed, ...strays]
@@ -92,7 +95,11 @@ const readFirsts = (name: string, isFree: string): BoundedRead =>
 
 const readFirstsSql = readFirsts('read_firsts', 'ordering_key <> all($4::text[])')
 
-const readFreeFirstsSql = readFirsts('read_free_firsts', `ordering_key not in ${hashed('$4::text[]')}`)
+const readFreeFirstsSql = readFirsts(
+  'read_free_firsts',
+  `ordering_key not in ${hashed('$4::text[]')}
+      and ${isOpen('$1', '(exchange, routing_key)', hashedRows('$6::text[]', '$7::text[]'), hashed('$8::bigint[]'))}`,
+)
 
 const readStraySql = {
   name: 'read_stray',

@@ -77,7 +77,7 @@ export const parseId = (row: unknown): bigint | null => {
   return id === null ? null : BigInt(id)
 }
 
-/** Destinations as a statement takes them, for `hashedRows`: no row is `not in` what a null may stand for. */
+/** Destinations as a statement takes them, for `hashedRows`. */
 export const columnsOf = (
   destinations: readonly Destination[],
 ): [exchanges: string[], routingKeys: (string | null)[]] => [

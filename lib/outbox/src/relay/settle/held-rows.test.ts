@@ -57,42 +57,90 @@ test('a row that is out is forgotten, a row that closed the channel is remembere
   expect(held.waiting()).toEqual([2n])
 })
 
-test('a destination is closed while it holds rows, and open once one of them went through', () => {
-  const { held } = heldRows()
+test('a destination is closed while one row is tried for it, and open once that went through or is gone', () => {
+  const { held, opened } = heldRows()
   const [one, other] = ['one', 'other'].map((routingKey) => ({ exchange: '', routingKey }))
   held.hold({ id: 1n, key: '' }, false, one)
   held.hold({ id: 2n, key: '' }, false, one)
   held.hold({ id: 3n, key: '' }, false, other)
   held.hold({ id: 4n, key: '' }, false)
   expect(held.closed()).toEqual([one, other])
-  held.release(1n)
+  for (const id of [2n, 4n, 5n]) held.wentThrough(id)
   expect(held.closed()).toEqual([one, other])
-  held.wentThrough(4n)
+  expect(opened).not.toHaveBeenCalled()
   held.wentThrough(3n)
   expect(held.closed()).toEqual([one])
-  held.hold({ id: 5n, key: '' }, false, one)
-  held.wentThrough(2n)
+  held.release(1n)
   expect(held.closed()).toEqual([])
-  expect(held.waiting()).toEqual([5n])
+  expect(opened).toHaveBeenCalledTimes(2)
+  expect(held.isEmpty()).toBe(true)
 })
 
-test('it is told when a destination opens, and not while another row closes it', () => {
+test('a destination is open once its row is refused for another sake', () => {
+  const { held, opened } = heldRows()
+  held.hold({ id: 1n, key: '' }, false, { exchange: '', routingKey: 'one' })
+  held.hold({ id: 1n, key: '' }, true)
+  expect(opened).toHaveBeenCalledTimes(1)
+  expect(held.closed()).toEqual([])
+  expect(held.waiting()).toEqual([1n])
+})
+
+test('of a closed destination one row is tried, later and later', () => {
+  const { clock, held } = heldRows()
+  const one = { exchange: '', routingKey: 'one' }
+  expect(held.hold({ id: 1n, key: '' }, false, one)).toEqual({ attempt: 1, retryInMs: 1_000 })
+  clock.nowMs = 400
+  for (const id of [2n, 3n]) expect(held.hold({ id, key: '' }, false, one)).toEqual({ attempt: 1, retryInMs: 600 })
+  clock.nowMs = 60_000
+  expect(held.due()).toEqual([1n])
+  expect(held.hold({ id: 1n, key: '' }, false, one)).toEqual({ attempt: 2, retryInMs: 2_000 })
+  clock.nowMs = 120_000
+  expect(held.due()).toEqual([1n])
+})
+
+test('when the row that is tried is parked, those that were refused with it have one try each', () => {
+  const { clock, held, opened } = heldRows()
+  const one = { exchange: '', routingKey: 'one' }
+  for (let id = 1n; id <= 5n; id += 1n) held.hold({ id, key: '' }, true, one)
+  expect(held.hold({ id: 1n, key: '' }, true, one)).toMatchObject({ attempt: 2 })
+  held.parked(1n)
+  expect(held.due()).toEqual([2n, 3n, 4n, 5n])
+  expect(held.closedChannel(5n)).toBe(true)
+  expect(held.closed()).toEqual([one])
+  for (const id of [2n, 3n]) expect(held.hold({ id, key: '' }, true, one)).toMatchObject({ attempt: 2 })
+  for (const id of [2n, 3n]) held.parked(id)
+  expect(held.due()).toEqual([4n, 5n])
+  // One that is refused and not parked is the one that is tried from then on.
+  for (const id of [4n, 5n]) held.hold({ id, key: '' }, true, one)
+  expect(held.due()).toEqual([])
+  clock.nowMs = 60_000
+  expect(held.due()).toEqual([4n])
+  held.parked(4n)
+  expect(held.due()).toEqual([5n])
+  expect(opened).not.toHaveBeenCalled()
+  held.parked(5n)
+  expect(opened).toHaveBeenCalledTimes(1)
+  expect(held.isEmpty()).toBe(true)
+})
+
+test('a last try that goes through opens the destination, and all others are forgotten', () => {
   const { held, opened } = heldRows()
   const one = { exchange: '', routingKey: 'one' }
-  held.hold({ id: 1n, key: '' }, false, one)
+  for (let id = 1n; id <= 4n; id += 1n) held.hold({ id, key: '' }, false, one)
+  held.parked(1n)
   held.hold({ id: 2n, key: '' }, false, one)
-  held.release(1n)
   held.wentThrough(3n)
-  expect(opened).not.toHaveBeenCalled()
-  held.release(2n)
   expect(opened).toHaveBeenCalledTimes(1)
-  held.hold({ id: 4n, key: '' }, false, one)
-  held.hold({ id: 5n, key: '' }, false, one)
-  held.wentThrough(4n)
-  expect(opened).toHaveBeenCalledTimes(2)
-  held.hold({ id: 6n, key: '' }, false, one)
-  held.hold({ id: 6n, key: '' }, true)
-  expect(opened).toHaveBeenCalledTimes(3)
+  expect(held.isEmpty()).toBe(true)
+  expect(held.hold({ id: 4n, key: '' }, false, one)).toMatchObject({ attempt: 1 })
+})
+
+test('no more rows are remembered for a last try than the largest window holds', () => {
+  const { held } = heldRows()
+  const one = { exchange: '', routingKey: 'one' }
+  for (let id = 0n; id <= 10_100n; id += 1n) held.hold({ id, key: '' }, false, one)
+  held.parked(0n)
+  expect(held.due()).toHaveLength(10_000)
 })
 
 test('an exchange is closed as a whole, however many of its destinations are', () => {
@@ -103,7 +151,7 @@ test('an exchange is closed as a whole, however many of its destinations are', (
   close(1_001n, null)
   close(1_002n, null)
   expect(held.closed()).toContainEqual({ exchange: 'e', routingKey: null })
-  held.wentThrough(1_002n)
+  held.wentThrough(1_001n)
   expect(held.closed()).not.toContainEqual({ exchange: 'e', routingKey: null })
   expect(opened).toHaveBeenCalledOnce()
 })

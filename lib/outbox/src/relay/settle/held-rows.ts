@@ -3,22 +3,36 @@ import { type Backoff, backoffMs } from '../backoff.ts'
 /** Where messages go: null is every routing key of the exchange. */
 export type Destination = { exchange: string; routingKey: string | null }
 
-/** A destination that takes nothing, and the rows that say so. */
-type Closed = { destination: Destination; by: Set<bigint> }
+/** A destination that takes nothing. */
+type Closed = {
+  destination: Destination
+  /** Who is tried to find out whether it is open: one row, or all that have their last try. They are held. */
+  tried: Set<bigint>
+  /** Which of them was refused last. */
+  probe: bigint | null
+  /** Rows that were refused as well, with their keys. They wait for what becomes of the others, and no read brings them. */
+  behind: Map<bigint, string>
+}
 
 /** Why a row is held back and until when, and the destination that it closes. */
 type Held = { key: string; attempt: number; untilMs: number; closedChannel: boolean; closes: Closed | null }
 
 /**
  * Rows that the broker refused, each held back for a time of its own, so that it does not block the others and is not
- * tried in a tight loop. One that was refused for its destination's sake closes that until one of its rows goes through: a
- * backlog for a queue that is not there would else be refused, and remembered, row by row. Times are of the monotonic
- * clock (`performance.now()`).
+ * tried in a tight loop.
+ *
+ * One that was refused for its destination's sake closes that: a backlog for a queue that is not there would else be
+ * refused, and remembered, row by row. It is the destination's probe, tried again and again until it goes through, which
+ * opens the destination, or is parked. Then those that were refused with it, whatever was in flight, have their last try:
+ * each is asked once more, and one refusal parks it. Times are of the monotonic clock (`performance.now()`).
  *
  * There may be 100,000 of them, each with a destination of its own, so whatever is done for one row must not pass them all.
  */
 export type HeldRows = {
-  /** Holds the row back once more and says for how long. */
+  /**
+   * Holds the row back once more, or sets it behind the one that closes its destination; says how often that one was
+   * refused, and for how long it waits.
+   */
   hold: (
     row: { id: bigint; key: string },
     closedChannel: boolean,
@@ -26,7 +40,9 @@ export type HeldRows = {
   ) => { attempt: number; retryInMs: number }
   /** The row is out, and if it was held its destination is open. */
   wentThrough: (id: bigint) => void
-  /** The row is parked, or gone: the last one that closes a destination opens it. */
+  /** The row is parked: the last one that was tried for a destination leaves the others their last try, or opens it. */
+  parked: (id: bigint) => void
+  /** The row is gone: the last one that was tried for a destination opens it. */
   release: (id: bigint) => void
   /** Whether no row is held. */
   isEmpty: () => boolean
@@ -54,6 +70,12 @@ export type HeldRows = {
  */
 const mostClosed = 1_000
 
+/**
+ * How many rows behind others are remembered for their last try, as many as the largest window. Further ones are tried
+ * anew when their destination opens.
+ */
+const mostBehind = 10_000
+
 /** `opened` is called when a destination was closed and is not any more. */
 export const createHeldRows = (
   backoff: Backoff,
@@ -62,53 +84,92 @@ export const createHeldRows = (
   random = Math.random,
 ): HeldRows => {
   const rows = new Map<bigint, Held>()
-  /** By exchange and routing key, what closes each destination. */
+  /** By exchange and routing key. */
   const closed = new Map<string, Map<string | null, Closed>>()
-  const close = (id: bigint, { exchange, routingKey }: Destination): Closed | null => {
+  const behind = new Map<bigint, Closed>()
+
+  /** Null if so many are closed that this one cannot be. */
+  const close = ({ exchange, routingKey }: Destination): Closed | null => {
     const ofExchange = closed.get(exchange) ?? new Map<string | null, Closed>()
-    closed.set(exchange, ofExchange)
-    const closes = ofExchange.get(routingKey) ?? { destination: { exchange, routingKey }, by: new Set() }
-    if (closes.by.size === 0 && routingKey !== null && ofExchange.size >= mostClosed) return null
-    ofExchange.set(routingKey, closes)
-    closes.by.add(id)
+    const before = ofExchange.get(routingKey)
+    if (before !== undefined) return before
+    if (routingKey !== null && ofExchange.size >= mostClosed) return null
+    const closes: Closed = { destination: { exchange, routingKey }, tried: new Set(), probe: null, behind: new Map() }
+    closed.set(exchange, ofExchange.set(routingKey, closes))
     return closes
   }
-  const open = ({ destination: { exchange, routingKey } }: Closed): void => {
+
+  /** Forgets all that were refused for its sake: a read brings them in the order of their ids. */
+  const open = (closes: Closed): void => {
+    for (const id of closes.tried) rows.delete(id)
+    for (const id of closes.behind.keys()) behind.delete(id)
+    const { exchange, routingKey } = closes.destination
     const ofExchange = closed.get(exchange)
     ofExchange?.delete(routingKey)
     if (ofExchange?.size === 0) closed.delete(exchange)
     opened()
   }
-  const openUnlessClosed = (id: bigint, closes: Closed | null): void => {
-    closes?.by.delete(id)
-    if (closes?.by.size === 0) open(closes)
+
+  const giveLastTries = (closes: Closed, probe: Held): void => {
+    for (const [id, key] of closes.behind) {
+      behind.delete(id)
+      closes.tried.add(id)
+      rows.set(id, { ...probe, key, attempt: probe.attempt - 1, untilMs: now() })
+    }
+    closes.behind.clear()
   }
+
+  /** The row is not tried for its destination any more. Says whether none is. */
+  const leave = (id: bigint, closes: Closed | null): closes is Closed => {
+    closes?.tried.delete(id)
+    return closes?.tried.size === 0
+  }
+
+  const forget = (id: bigint): Held | null => {
+    const row = rows.get(id) ?? null
+    rows.delete(id)
+    behind.get(id)?.behind.delete(id)
+    behind.delete(id)
+    return row
+  }
+
   return {
     hold: ({ id, key }, closedChannel, destination = null) => {
-      const before = rows.get(id)
+      const closes = destination === null ? null : close(destination)
+      const before = forget(id)
+      if (before !== null && before.closes !== closes && leave(id, before.closes)) open(before.closes)
+      const probe = closes === null || closes.probe === null ? undefined : rows.get(closes.probe)
+      if (closes !== null && probe !== undefined && (before?.closes !== closes || probe.untilMs > now())) {
+        leave(id, closes)
+        if (behind.size < mostBehind) {
+          closes.behind.set(id, key)
+          behind.set(id, closes)
+        }
+        return { attempt: probe.attempt, retryInMs: Math.max(0, Math.ceil(probe.untilMs - now())) }
+      }
       const attempt = (before?.attempt ?? 0) + 1
       const retryInMs = backoffMs(attempt, backoff, random)
-      const closes = destination === null ? null : close(id, destination)
       // To the end: of more rows than can be tried none is left out for ever.
-      rows.delete(id)
       rows.set(id, { key, attempt, untilMs: now() + retryInMs, closedChannel, closes })
-      if (before !== undefined && before.closes !== closes) openUnlessClosed(id, before.closes)
+      if (closes !== null) {
+        closes.tried.add(id)
+        closes.probe = id
+      }
       return { attempt, retryInMs }
     },
     wentThrough: (id) => {
-      const closes = rows.get(id)?.closes ?? null
-      rows.delete(id)
-      if (closes === null) return
-      for (const other of closes.by) {
-        const row = rows.get(other)
-        if (row !== undefined) row.closes = null
-      }
-      open(closes)
+      const closes = forget(id)?.closes ?? null
+      if (closes !== null) open(closes)
+    },
+    parked: (id) => {
+      const row = forget(id)
+      if (row === null || !leave(id, row.closes)) return
+      if (row.closes.behind.size > 0) giveLastTries(row.closes, row)
+      else open(row.closes)
     },
     release: (id) => {
-      const closes = rows.get(id)?.closes ?? null
-      rows.delete(id)
-      openUnlessClosed(id, closes)
+      const closes = forget(id)?.closes ?? null
+      if (leave(id, closes)) open(closes)
     },
     isEmpty: () => rows.size === 0,
     waiting: (above = 0n) => {

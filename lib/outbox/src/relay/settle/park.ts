@@ -16,7 +16,7 @@ export const park = async ({ session, lane, held }: OwnedLane, rows: readonly Ho
   const reasons = rows.map(({ reason }) => reason)
   const attempts = rows.map((hopeless) => hopeless.attempts)
   await session.query(parkSql, [lane, ids, reasons, attempts])
-  for (const { row } of rows) held.release(row.id)
+  for (const { row } of rows) held.parked(row.id)
 }
 
 const columns = 'lane, id, message_id, exchange, routing_key, ordering_key, headers, payload, bytes, created_at'

@@ -28,8 +28,9 @@ export const settle = async (
       owned.held.wentThrough(row.id)
       owned.confirmed.push(row.id)
     } else if (outcome.kind === 'refused') {
-      // In a key lane the key waits, and others to the same destination are read one a key.
-      const closes = owned.kind === 'key' ? null : destinationOf(row, outcome.of)
+      // Rows without a key in a key lane hold each other back.
+      const isStray = owned.kind === 'key' && keyOf(row) === ''
+      const closes = isStray ? null : destinationOf(row, outcome.of)
       const again = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why === 'closed channel', closes)
       if (again.attempt >= parkAfter && !waitsForItsQueue(row, outcome)) {
         hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })

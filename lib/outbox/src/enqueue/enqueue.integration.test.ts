@@ -106,28 +106,39 @@ test('a unit of work that fails takes its messages with it', async () => {
   expect(await payloads()).toEqual([])
 })
 
-/** The client, and the statements that were given to it. */
-const listening = () => {
+/** The client, and the statements that it is asked for. */
+const spiedOn = () => {
   const statements: string[] = []
   const query = (text: string, values: unknown[]) => {
     statements.push(text)
     return client.query<Record<string, unknown>>(text, values)
   }
-  return { query, statements }
+  return { statements, query }
 }
 
 test('many messages are one statement and keep their order', async () => {
-  const { statements, ...tx } = listening()
+  const tx = spiedOn()
   const numbers = Array.from({ length: 1_000 }, (_, index) => index)
   await client.query('begin')
   await enqueue(tx, numbers.map(message), { lane })
   await client.query('commit')
   expect(await payloads()).toEqual(numbers)
-  expect(statements.filter((text) => text.includes('insert'))).toHaveLength(1)
+  expect(tx.statements.filter((text) => text.includes('insert'))).toHaveLength(1)
+})
+
+test('the order of the messages is asked for, and does not hang on how Postgres reads a list', async () => {
+  const tx = spiedOn()
+  await client.query('begin')
+  await enqueue(tx, [message(1), message(2)], { lane })
+  await enqueue(tx, [message(3), { ...message(4), delayMs: 60_000 }], { lane })
+  await client.query('rollback')
+  const inserts = tx.statements.flatMap((text) => text.split('insert into').slice(1))
+  expect(inserts).toHaveLength(3)
+  for (const insert of inserts) expect(insert).toMatch(/order by position\s*(\)|$)/)
 })
 
 test('a list of more than 16 MiB is several statements, in the order of the call and all behind the locks of its keys', async () => {
-  const { statements, ...tx } = listening()
+  const { statements, ...tx } = spiedOn()
   const numbers = Array.from({ length: 25 }, (_, index) => index)
   const filling = 'x'.repeat(1_000_000)
   await client.query('begin')

@@ -81,6 +81,7 @@ const source = `
     from outbox_lane where kind = 'key'
   ) as key_lanes`
 
+// Every plan that Postgres has for these reads the list as it is. It promises ids in order for the sake of `order by` alone.
 const columns = 'lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes'
 
 const insertSql = `

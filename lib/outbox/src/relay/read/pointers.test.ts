@@ -30,6 +30,17 @@ test('a transaction that is as old as the mark keeps the floor down', () => {
   expect(pointers.floor()).toBe(0n)
 })
 
+test('a mark is waited for, though statements draw younger ones meanwhile', () => {
+  const pointers = read(5n)
+  // A transaction is always open that is older than the last mark, and none for as long as the first one.
+  for (let xid = 100n; xid <= 103n; xid += 1n) {
+    statement(pointers, { xid, xmin: xid - 1n, cursor: 5n })
+    pointers.sawRow(xid)
+  }
+  pointers.readAll(null, null)
+  expect(pointers.floor()).toBe(5n)
+})
+
 test('a statement is no mark for what was read after it was sent', () => {
   const pointers = read(5n)
   pointers.sawRow(9n)

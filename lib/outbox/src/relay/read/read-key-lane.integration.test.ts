@@ -10,6 +10,8 @@ useLane()
 
 afterEach(() => lane.db.query('truncate outbox_message, outbox_parked'))
 
+const due = { firstMs: 0, capMs: 0 }
+
 const insert = (table: 'outbox_message' | 'outbox_parked', key: string | null, count = 1) =>
   lane.db.query(
     `insert into ${table} (lane, message_id, routing_key, ordering_key, payload
@@ -52,4 +54,27 @@ test('a row without a key goes by itself, and the next one when it is gone', asy
   // For a minute.
   await insert('outbox_message', null)
   expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }])
+})
+
+test('a refused row behind another one of its key is not taken for one that is gone', async () => {
+  const owned = await ownLane('reader', 'key 1', due)
+  await insert('outbox_message', 'a', 2)
+  const { rows } = await lane.db.query<{ id: string }>('select id from outbox_message order by id')
+  const [earlier, later] = rows.map(({ id }) => BigInt(id))
+  // The earlier one comes back from the parked ones, or committed late.
+  owned.held.hold({ id: later ?? 0n, key: 'a' }, false)
+  expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [{ id: earlier }] })
+  expect(owned.held.hold({ id: later ?? 0n, key: 'a' }, false)).toMatchObject({ attempt: 2 })
+  await lane.db.query('delete from outbox_message')
+  owned.known.clear()
+  expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] })
+  expect(owned.held.isEmpty()).toBe(true)
+})
+
+test('a refused row without a key is not taken for one that is gone when none is looked for', async () => {
+  const owned = await ownLane('reader', 'key 1', due)
+  owned.held.hold({ id: 1n, key: '' }, false)
+  owned.strays.foundNone()
+  expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] })
+  expect(owned.held.keyOf(1n)).toBe('')
 })

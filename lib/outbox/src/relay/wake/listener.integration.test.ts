@@ -17,3 +17,21 @@ test('a lane is rung for once it is listened for, since whoever wrote before ran
   await lane.db.query(`notify outbox_lane_${lane.id}`)
   await expect.poll(() => rings, soon).toBe(2)
 })
+
+test('a lane that is given up is listened for no more', async () => {
+  const listener = startListener(checkOptions({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name }))
+  onTestFinished(listener.close)
+  await listener.listening
+  // Postgres tells of another session which channels it listens to in no other way.
+  const lastStatement = async () => {
+    const { rows } = await lane.db.query<{ query: string }>(
+      'select query from pg_stat_activity where application_name = $1',
+      [`outbox bell ${lane.name}`],
+    )
+    return rows.map(({ query }) => query)
+  }
+  listener.add(lane.id, () => {})
+  await expect.poll(lastStatement, soon).toEqual([expect.stringMatching(`^LISTEN .*outbox_lane_${lane.id}`)])
+  listener.remove(lane.id)
+  await expect.poll(lastStatement, soon).toEqual([expect.stringMatching(`^UNLISTEN .*outbox_lane_${lane.id}`)])
+})

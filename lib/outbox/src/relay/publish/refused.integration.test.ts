@@ -148,6 +148,25 @@ test.each([
   },
 )
 
+test('of more routing keys without a queue than can be held the further ones are parked at once', async () => {
+  const relay = lane.relay({ refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  const count = 10_500
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, exchange, routing_key, payload)
+     select $1, gen_random_uuid(), 'amq.topic', $2 || number, '1' from generate_series(1, $3::int) as number`,
+    [lane.id, `${lane.name}.`, count],
+  )
+  await lane.commit(good(1))
+  await relay.start()
+  await expect.poll(() => lane.rows(), { timeout: 60_000, interval: 50 }).toBe(10_000)
+  const { rows } = await lane.db.query(
+    'select count(*)::int, reason, attempts from outbox_parked where lane = $1 group by reason, attempts',
+    [lane.id],
+  )
+  expect(rows).toEqual([{ count: count - 10_000, reason: 'no queue takes it', attempts: 1 }])
+  expect(await lane.take(lane.name)).toMatchObject([{ payload: 1 }])
+}, 90_000)
+
 /** Whether a transaction is open, in whatever database, that may hold a floor down: then a backlog is passed in every turn. */
 const isAnyOpen = async (): Promise<boolean | undefined> => {
   const { rows } = await lane.db.query<{ open: boolean }>(

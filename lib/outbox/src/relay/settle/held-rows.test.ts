@@ -19,7 +19,7 @@ const heldRows = () => {
 
 test('a row waits until its time comes, and longer after every refusal', () => {
   const { clock, held } = heldRows()
-  expect(held.hold({ id: 7n, key: 'a' }, false)).toEqual({ attempt: 1, retryInMs: 1_000 })
+  expect(held.hold({ id: 7n, key: 'a' }, false)).toMatchObject({ attempt: 1, retryInMs: 1_000 })
   expect(held.waiting()).toEqual([7n])
   clock.nowMs = 999
   expect(held.waiting()).toEqual([7n])
@@ -27,13 +27,13 @@ test('a row waits until its time comes, and longer after every refusal', () => {
   clock.nowMs = 1_000
   expect(held.waiting()).toEqual([])
   expect(held.due()).toEqual([7n])
-  expect(held.hold({ id: 7n, key: 'a' }, false)).toEqual({ attempt: 2, retryInMs: 2_000 })
+  expect(held.hold({ id: 7n, key: 'a' }, false)).toMatchObject({ attempt: 2, retryInMs: 2_000 })
 })
 
 test('a wait is a minute at most', () => {
   const { held } = heldRows()
   const last = Array.from({ length: 30 }, () => held.hold({ id: 1n, key: 'a' }, false)).at(-1)
-  expect(last).toEqual({ attempt: 30, retryInMs: 60_000 })
+  expect(last).toMatchObject({ attempt: 30, retryInMs: 60_000 })
 })
 
 test('the next row to try is the one whose time comes first', () => {
@@ -88,12 +88,13 @@ test('a destination is open once its row is refused for another sake', () => {
 test('of a closed destination one row is tried, later and later', () => {
   const { clock, held } = heldRows()
   const one = { exchange: '', routingKey: 'one' }
-  expect(held.hold({ id: 1n, key: '' }, false, one)).toEqual({ attempt: 1, retryInMs: 1_000 })
+  expect(held.hold({ id: 1n, key: '' }, false, one)).toMatchObject({ attempt: 1, retryInMs: 1_000 })
   clock.nowMs = 400
-  for (const id of [2n, 3n]) expect(held.hold({ id, key: '' }, false, one)).toEqual({ attempt: 1, retryInMs: 600 })
+  for (const id of [2n, 3n])
+    expect(held.hold({ id, key: '' }, false, one)).toMatchObject({ attempt: 1, retryInMs: 600 })
   clock.nowMs = 60_000
   expect(held.due()).toEqual([1n])
-  expect(held.hold({ id: 1n, key: '' }, false, one)).toEqual({ attempt: 2, retryInMs: 2_000 })
+  expect(held.hold({ id: 1n, key: '' }, false, one)).toMatchObject({ attempt: 2, retryInMs: 2_000 })
   clock.nowMs = 120_000
   expect(held.due()).toEqual([1n])
 })
@@ -171,6 +172,18 @@ test('of one exchange a thousand destinations are closed, and further ones once 
   expect(opened).toHaveBeenCalledTimes(1)
   held.hold({ id: 1_002n, key: '' }, false, to(1_002))
   expect(held.closed()).toContainEqual(to(1_002))
+})
+
+test('a new row is one too many when ten thousand are held, and one that waits behind another is not', () => {
+  const { held } = heldRows()
+  const hold = (id: bigint, routingKey: string) => held.hold({ id, key: '' }, false, { exchange: 'e', routingKey })
+  for (let id = 1n; id <= 10_000n; id += 1n) expect(hold(id, String(id))).toMatchObject({ isOneTooMany: false })
+  expect(hold(10_001n, 'other')).toMatchObject({ isOneTooMany: true })
+  held.parked(10_001n)
+  expect(hold(10_002n, '1')).toMatchObject({ isOneTooMany: false })
+  expect(hold(5_000n, '5000')).toMatchObject({ attempt: 2, isOneTooMany: false })
+  held.wentThrough(5_000n)
+  expect(hold(10_003n, 'other')).toMatchObject({ isOneTooMany: false })
 })
 
 test('what was tried last is tried again last', () => {

@@ -31,13 +31,13 @@ type Held = { key: string; attempt: number; untilMs: number; closedChannel: bool
 export type HeldRows = {
   /**
    * Holds the row back once more, or sets it behind the one that closes its destination; says how often that one was
-   * refused, and for how long it waits.
+   * refused, and for how long it waits. A row that is new is one too many if as many are held as may be.
    */
   hold: (
     row: { id: bigint; key: string },
     closedChannel: boolean,
     closes?: Destination | null,
-  ) => { attempt: number; retryInMs: number }
+  ) => { attempt: number; retryInMs: number; isOneTooMany: boolean }
   /** The row is out, and if it was held its destination is open. */
   wentThrough: (id: bigint) => void
   /** The row is parked: the last one that was tried for a destination leaves the others their last try, or opens it. */
@@ -69,6 +69,12 @@ export type HeldRows = {
  * message (`order.17.created`) makes as many as there are messages. Rows to further ones are held back one by one.
  */
 const mostClosed = 1_000
+
+/**
+ * How many rows of a lane may be held each for itself. A topic for each of a million messages, and no queue for any of
+ * them, would else have all of them in memory.
+ */
+const mostHeld = 10_000
 
 /**
  * How many rows behind others are remembered for their last try, as many as the largest window. Further ones are tried
@@ -145,7 +151,8 @@ export const createHeldRows = (
           closes.behind.set(id, key)
           behind.set(id, closes)
         }
-        return { attempt: probe.attempt, retryInMs: Math.max(0, Math.ceil(probe.untilMs - now())) }
+        const retryInMs = Math.max(0, Math.ceil(probe.untilMs - now()))
+        return { attempt: probe.attempt, retryInMs, isOneTooMany: false }
       }
       const attempt = (before?.attempt ?? 0) + 1
       const retryInMs = backoffMs(attempt, backoff, random)
@@ -155,7 +162,7 @@ export const createHeldRows = (
         closes.tried.add(id)
         closes.probe = id
       }
-      return { attempt, retryInMs }
+      return { attempt, retryInMs, isOneTooMany: before === null && rows.size > mostHeld }
     },
     wentThrough: (id) => {
       const closes = forget(id)?.closes ?? null

@@ -31,8 +31,12 @@ export const settle = async (
       // Rows without a key in a key lane hold each other back.
       const isStray = owned.kind === 'key' && keyOf(row) === ''
       const closes = isStray ? null : destinationOf(row, outcome.of)
-      const again = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why === 'closed channel', closes)
-      if (again.attempt >= parkAfter && !waitsForItsQueue(row, outcome)) {
+      const { isOneTooMany, ...again } = owned.held.hold(
+        { id: row.id, key: keyOf(row) },
+        outcome.why === 'closed channel',
+        closes,
+      )
+      if ((isOneTooMany || again.attempt >= parkAfter) && !waitsForItsQueue(row, outcome)) {
         hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
       }
       const { messageId, exchange, routingKey } = row

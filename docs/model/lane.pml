@@ -176,24 +176,26 @@ active proctype Broker() {
 /* A statement of the control session finds out whether the session, and the lane with it, is still there. */
 #define OWNED if :: lock == r :: else -> goto fenced fi
 
-#if defined(KEYED) && !defined(WITHOUT_HELD_KEYS)
+/*
+ * In an own lane a row that was refused closes its destination, which all rows here share. The others wait, tried or not,
+ * and the floor may rise above all of them: when the backoff of the one is over it is due, and read by its id.
+ */
+#ifndef KEYED
+#define HELD_BACK(row) (closed && !HAS(due, row))
+#define PASSED_OVER(row) closed
+#ifndef WITHOUT_DUE_BY_ID
+#define READ_BY_ID(row) HAS(due, row)
+#else
+#define READ_BY_ID(row) false
+#endif
+#else
+#ifndef WITHOUT_HELD_KEYS
 #define SHARES_KEY(row, other) (HAS(held, other) && KEY(other) == KEY(row))
 #define HELD_BACK(row) (SHARES_KEY(row, 0) || SHARES_KEY(row, 1) || SHARES_KEY(row, 2))
 #else
 #define HELD_BACK(row) HAS(held, row)
 #endif
-
-/* In an own lane the floor may rise above a row that was refused: when its backoff is over it is due, and read by its id. */
-#ifndef KEYED
-#define PASSED_OVER(row) (HAS(held, row) || HAS(due, row))
-#ifndef WITHOUT_DUE_BY_ID
-#define READ_BY_ID(row) HAS(due, row)
-#endif
-#endif
-#ifndef PASSED_OVER
 #define PASSED_OVER(row) false
-#endif
-#ifndef READ_BY_ID
 #define READ_BY_ID(row) false
 #endif
 
@@ -248,11 +250,37 @@ inline send(row) {
 
 #define ANSWERED(row) (!HAS(wave, row) || answers[r].to[row] != none)
 
+/* The rows that were passed over are to be read, also if a read that is on its way has passed over them. */
+inline open() {
+  closed = false;
+#ifndef WITHOUT_STARTING_OVER
+  floor = 0;
+#endif
+#ifndef WITHOUT_DROPPING_OLD_READS
+  lifted = 0
+#endif
+}
+
+#ifndef KEYED
+#define OPENS(row) HAS(due, row)
+#define IS_PROBE(row) (!closed || HAS(due, row))
+#define CLOSE closed = true
+#else
+#define OPENS(row) false
+#define IS_PROBE(row) true
+#define CLOSE skip
+#endif
+
 /* A row that got neither answer may be out: it stays. */
 inline settle(row) {
   if
-  :: HAS(wave, row) && answers[r].to[row] == confirmed -> ADD(out, row); DROP(due, row)
-  :: HAS(wave, row) && answers[r].to[row] == refused -> ADD(held, row); DROP(due, row)
+  :: HAS(wave, row) && answers[r].to[row] == confirmed ->
+     ADD(out, row);
+     if :: OPENS(row) -> open() :: else fi;
+     DROP(due, row)
+  :: HAS(wave, row) && answers[r].to[row] == refused ->
+     if :: IS_PROBE(row) -> ADD(held, row); CLOSE :: else fi;
+     DROP(due, row)
 #ifdef WITHOUT_CONFIRMS
   :: HAS(wave, row) && answers[r].to[row] == none -> ADD(out, row)
 #endif
@@ -270,13 +298,20 @@ inline remove(row) {
   fi
 }
 
+/* Refused too often, the row is out of the lane. */
+inline park(row) {
+  if :: HAS(held, row) -> deleted[row] = true :: else fi
+}
+
 inline forget() {
-  floor = 0; cursor = 0; candidate = 0; floorMark = 0; mark = 0; rows = 0; wave = 0; out = 0; held = 0; due = 0
+  floor = 0; cursor = 0; candidate = 0; floorMark = 0; mark = 0; rows = 0; wave = 0; out = 0; held = 0; due = 0;
+  closed = false; lifted = 0
 }
 
 proctype Relay(byte r) provided (!dead[r]) {
   byte floor, cursor, candidate, floorMark, from, below, seen, mark;
-  byte rows, wave, out, held, due;
+  byte rows, wave, out, held, due, lifted;
+  bool closed;
 
 link:
   atomic { !connected[r] && !cutOff[r] -> connected[r] = true };
@@ -321,16 +356,37 @@ turn:
   :: rows == 0 && held != 0 -> /* the backoff is over */
      atomic { due = due | held; held = 0 };
      goto turn
+#ifndef KEYED
+  :: rows == 0 && held != 0 ->
+     atomic {
+       OWNED;
+       park(0); park(1); park(2); held = 0;
+#ifndef WITHOUT_OPENING_WHEN_PARKED
+       open()
+#endif
+     };
+     goto turn
+#endif
   :: else
   fi;
 
 publish: /* nothing here asks the database: a relay that was frozen writes what it had read */
   atomic { chooseForWave(0); chooseForWave(1); chooseForWave(2); rows = 0 };
   send(0); send(1); send(2);
+#ifndef KEYED
+  if /* the next read is sent meanwhile, and answered when these have ended */
+  :: atomic {
+       closed && candidate > 0 && PASSED(floorMark) -> OWNED;
+       lifted = candidate; candidate = 0; floorMark = 0
+     }
+  :: true
+  fi;
+#endif
   atomic {
     (ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) || !connected[r] ->
     settle(0); settle(1); settle(2);
-    wave = 0
+    if :: lifted > floor -> floor = lifted :: else fi;
+    lifted = 0; wave = 0
   };
 
 delete:

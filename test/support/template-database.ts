@@ -8,12 +8,15 @@ const templatePrefix = 'template_'
 /** Brings a database's tables up to date. */
 export type Migrate = (databaseUrl: string) => Promise<void>
 
+/** What a template is made of: folders of migrations, and what is done with their tables after, as text. */
+export type Making = { migrations: readonly URL[]; after: string }
+
 /**
- * Makes the database that `cloneDatabase` copies, unless a run with the same migrations has left it. It is made under
+ * Makes the database that `cloneDatabase` copies, unless a run that made it of the same has left it. It is made under
  * another name and renamed when it is whole. Returns its name.
  */
-export const makeTemplate = async (adminUrl: string, migrations: readonly URL[], migrate: Migrate): Promise<string> => {
-  const name = `${templatePrefix}${await hashOf(migrations)}`
+export const makeTemplate = async (adminUrl: string, making: Making, migrate: Migrate): Promise<string> => {
+  const name = `${templatePrefix}${await hashOf(making)}`
   const unfinished = `${name}_unfinished`
   const found = await runOn(adminUrl, `select from pg_database where datname = '${name}'`)
   if (found.length > 0) return name
@@ -29,9 +32,9 @@ export const makeTemplate = async (adminUrl: string, migrations: readonly URL[],
   return name
 }
 
-const hashOf = async (folders: readonly URL[]): Promise<string> => {
-  const texts = await Promise.all(folders.map(migrationsIn))
-  return hash('sha256', texts.flat().join('\n')).slice(0, 12)
+const hashOf = async ({ migrations, after }: Making): Promise<string> => {
+  const texts = await Promise.all(migrations.map(migrationsIn))
+  return hash('sha256', [...texts.flat(), after].join('\n')).slice(0, 12)
 }
 
 const migrationsIn = async (folder: URL): Promise<string[]> => {

@@ -5,6 +5,7 @@ import { migrate } from '@esteira/migrations/migrate'
 import { escapeIdentifier } from 'pg'
 import { z } from 'zod'
 import { clonePrefix } from './databases.ts'
+import { drainTables } from './drained-tables.ts'
 import { managementApi } from './management-api.ts'
 import { runOn } from './run-on.ts'
 import { makeTemplate } from './template-database.ts'
@@ -14,7 +15,6 @@ import { vhostPrefix } from './vhosts.ts'
 export type TestStack = { stack: Stack; template: string }
 
 const root = new URL('../../', import.meta.url)
-const migrationFolders = ['lib/outbox/migrations/', 'migrations/'].map((folder) => new URL(folder, root))
 
 /**
  * Starts the services that tests use, with a data folder of their own, so that `npm start` can run beside them. What an
@@ -33,7 +33,7 @@ export const startTestStack = async (env: NodeJS.ProcessEnv): Promise<TestStack>
   })
   try {
     const [template] = await Promise.all([
-      dropOldDatabases(stack).then(() => makeTemplate(stack.postgres.url, migrationFolders, migrateAndDrain)),
+      dropOldDatabases(stack).then(() => makeTemplate(stack.postgres.url, making, migrateAndDrain)),
       dropOldVhosts(stack),
     ])
     return { stack, template }
@@ -43,28 +43,14 @@ export const startTestStack = async (env: NodeJS.ProcessEnv): Promise<TestStack>
   }
 }
 
-/**
- * Leaves the outbox with what Postgres knows of tables that are drained all the time: pages, and not one row in them. By
- * such statistics every plan costs the same until it runs, so one that hangs on them shows in the tests.
- */
+const making = {
+  migrations: ['lib/outbox/migrations/', 'migrations/'].map((folder) => new URL(folder, root)),
+  after: drainTables.join('\n'),
+}
+
 const migrateAndDrain = async (databaseUrl: string): Promise<void> => {
   await migrate(databaseUrl)
-  const columns = 'lane, message_id, exchange, routing_key, payload'
-  const rows = `select 0, gen_random_uuid(), '', '', '1'`
-  const many = 'from generate_series(1, 200) as number'
-  await runOn(
-    databaseUrl,
-    `insert into outbox_message (${columns}) ${rows} ${many}`,
-    `insert into outbox_scheduled (${columns}, available_at) ${rows}, now() ${many}`,
-    `insert into outbox_parked (${columns}, id, headers, created_at, reason, attempts)
-     ${rows}, number, '{}', now(), '', 1 ${many}`,
-    ...['outbox_message', 'outbox_scheduled'].map((table) => `alter table ${table} alter column id restart`),
-    ...['outbox_message', 'outbox_scheduled', 'outbox_parked'].flatMap((table) => [
-      `alter table ${table} set (autovacuum_enabled = off)`,
-      `delete from ${table}`,
-      `analyze ${table}`,
-    ]),
-  )
+  await runOn(databaseUrl, ...drainTables)
 }
 
 /** A machine that fell may have left a cluster that cannot start again; it is only test data. */

@@ -29,12 +29,13 @@ const lostError = jobError(
   'its worker began it and never wrote how it ended: it died, lost its link to RabbitMQ, or could not write',
 )
 
-// Two that ask for one job at a time both find it free here; the update takes one of them.
+// Two that ask for one job at a time both find it free here; the update takes one of them. What it needs of the others is
+// carried along: joined once more, all that were asked for would be compared with all that are free.
 const claimJobsSql = `
   with asked as (
     select * from jsonb_to_recordset($1::jsonb) as asked(id uuid, seq int, claim uuid, next uuid)
   ), free as (
-    select asked.next, job.seq, job.attempt, job.claim as held, job.worker,
+    select job.id, asked.next, job.seq, job.attempt, job.claim as held, job.worker,
            greatest(job.started_at, job.enqueued_at, job.run_after) as begun
     from workflow_job job join asked using (id)
     where job.seq = asked.seq
@@ -45,20 +46,19 @@ const claimJobsSql = `
   ), taken as (
     update workflow_job job set
       status = 'running',
-      claim = asked.next,
+      claim = free.next,
       worker = $2,
       beat_at = now(),
       started_at = coalesce(job.started_at, clock_timestamp())
-    from asked join free using (next)
-    where job.id = asked.id
-    returning job.id, job.claim
+    from free
+    where job.id = free.id
+    returning job.id, job.claim, free.seq, free.attempt, free.held, free.worker, free.begun
   ), lost as (
     insert into workflow_attempt as before
       (job_id, seq, attempt, outcome, lost, error, worker, started_at, ended_at)
-    select taken.id, free.seq, free.attempt + 1, 'lost', true, $4::jsonb, coalesce(free.worker, ''),
-           coalesce(least(free.begun, now()), now()), now()
-    from taken join free on free.next = taken.claim
-    where free.held is not null and free.held <> free.next
+    select id, seq, attempt + 1, 'lost', true, $4::jsonb, coalesce(worker, ''), coalesce(least(begun, now()), now()), now()
+    from taken
+    where held is not null and held <> claim
     on conflict (job_id, seq, lost) do update set
       times = before.times + 1,
       worker = excluded.worker,

@@ -43,6 +43,8 @@ const lockSql = `select pg_try_advisory_xact_lock(hashtextextended('esteira prob
 
 const lockRows = z.tuple([z.object({ locked: z.boolean() })])
 
+// `except` sorts or hashes both sides, whatever Postgres knows of the outbox: by statistics of when that was empty, a
+// look for each job's message would go through all messages for each job.
 const noteJobsSql = `
   with step_on_belt as (
     select counted.run_id, counted.step_id, step.function_name
@@ -52,22 +54,23 @@ const noteJobsSql = `
     where run.status in ('running', 'cancelling')
       and counted.belt > 0
       and not exists (select from workflow_probe probe where probe.function_name = step.function_name)
-  ), message as (
-    select payload ->> 'jobId' as job_id, payload ->> 'seq' as seq from (
-      select exchange, routing_key, payload from outbox_message union all
-      select exchange, routing_key, payload from outbox_scheduled union all
-      select exchange, routing_key, payload from outbox_parked
-    ) kept
-    where exchange = '' and routing_key in (select function_name from step_on_belt)
-  ), noted as (
-    insert into workflow_probed_job (function_name, job_id, seq)
-    select step_on_belt.function_name, job.id, job.seq
+  ), silent as (
+    select step_on_belt.function_name, job.id::text as job_id, job.seq::text as seq
     from step_on_belt
     join workflow_job job on job.run_id = step_on_belt.run_id and job.step_id = step_on_belt.step_id
     where job.status = any ($2)
       and greatest(job.enqueued_at, job.run_after, job.beat_at) <= now() - $1::float8 * interval '1 ms'
-      and not exists (select from message where message.job_id = job.id::text and message.seq = job.seq::text)
-    order by job.id
+    except
+    select routing_key, payload ->> 'jobId', payload ->> 'seq' from (
+      select exchange, routing_key, payload from outbox_message union all
+      select exchange, routing_key, payload from outbox_scheduled union all
+      select exchange, routing_key, payload from outbox_parked
+    ) kept
+    where exchange = '' and routing_key = any (array(select distinct function_name from step_on_belt))
+  ), noted as (
+    insert into workflow_probed_job (function_name, job_id, seq)
+    select function_name, job_id::uuid, seq::int from silent
+    order by job_id::uuid
     limit $3
     returning function_name
   )

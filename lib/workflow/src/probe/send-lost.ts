@@ -44,10 +44,11 @@ const provenSql = `
   limit 1
   for update skip locked`
 
+// As an array: with statistics of a table that was empty, a join would compare all that are noted with all of the group.
 const takeNotedSql = `
   delete from workflow_probed_job
   where function_name = $1
-    and job_id in (select job_id from workflow_probed_job where function_name = $1 order by job_id limit $2)
+    and job_id = any (array(select job_id from workflow_probed_job where function_name = $1 order by job_id limit $2))
   returning job_id as id, seq`
 
 const requeue = async (

@@ -52,6 +52,8 @@ export const cancelAllJobs = async (em: EntityManager, runId: string): Promise<n
 
 const cancellable = statusesBefore('cancel').filter((status) => status !== 'running')
 
+// As arrays, as in a release: a join with what was just chosen would be planned for a table of those that wait which is
+// empty, and every row of it compared with every one that was chosen.
 const cancelJobsSql = `
   with open as (
     select id, step_id, status from workflow_job
@@ -61,9 +63,10 @@ const cancelJobsSql = `
     limit $4
     for no key update skip locked
   ), unwaited as (
-    delete from workflow_waiting waiting using open
-    where open.status = 'staged' and waiting.run_id = $1 and waiting.step_id = open.step_id
-      and waiting.job_id = open.id
+    delete from workflow_waiting
+    where run_id = $1
+      and step_id = any (array(select distinct step_id from open where status = 'staged'))
+      and job_id = any (array(select id from open where status = 'staged'))
   ), cancelled as (
     update workflow_job job set status = 'cancelled', claim = null, finished_at = clock_timestamp()
     from open where job.id = open.id

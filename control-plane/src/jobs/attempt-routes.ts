@@ -6,6 +6,7 @@ import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, idParam, known } from '../http/describe.ts'
 import { type PageRequest, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
 import { pageProblems, problemResponses } from '../http/problems.ts'
+import { isShown } from './shown-jobs.ts'
 
 const attemptDocument = strictObject({
   attempt: z.int().openapi({ description: 'Its number, from 1; what was put off has that of the attempt after it' }),
@@ -39,7 +40,7 @@ export const attemptRoutes = ({ orm }: ApiContext): OpenAPIHono => {
     const id = known(c.req.valid('param').id, 'job_unknown')
     const page = pageRequest('attempts', c.req.valid('query'), isKey)
     const em = orm.em.fork()
-    if ((await em.count(WorkflowJob, { id })) === 0)
+    if ((await em.count(WorkflowJob, { id, ...isShown })) === 0)
       throw new ControlPlaneError('job_unknown', `There is no job ${id}.`)
     const attempts = await listAttempts(em, id, page)
     return c.json(pageOf('attempts', page.limit, attempts, keyOf, attemptDocumentOf), 200)

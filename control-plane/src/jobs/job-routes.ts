@@ -1,5 +1,5 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
-import { jobStatuses, strictObject, WorkflowJob } from '@esteira/workflow'
+import { strictObject, WorkflowJob } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { ControlPlaneError } from '../errors.ts'
 import type { ApiContext } from '../http/api-context.ts'
@@ -8,6 +8,7 @@ import { isUuid, type PageRequest, pageOf, pageQuery, pageRequest, pageSchema, u
 import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
 import { cancelJobNow } from './cancel-job.ts'
 import { retryJob } from './retry-job.ts'
+import { isShown, shownStatus } from './shown-jobs.ts'
 
 const jobDocument = strictObject({
   id: z.uuid(),
@@ -15,7 +16,7 @@ const jobDocument = strictObject({
   stepId: z.uuid(),
   parentId: z.uuid().nullable(),
   itemIndex: z.int().nullable(),
-  status: z.enum(jobStatuses),
+  status: shownStatus,
   seq: z.int(),
   attempt: z.int(),
   revision: z.int().openapi({ description: 'How often it was sent again by hand' }),
@@ -35,7 +36,7 @@ const jobDocument = strictObject({
 const jobFilter = {
   runId: uuidInput.optional(),
   stepId: uuidInput.optional(),
-  status: z.enum(jobStatuses).optional(),
+  status: shownStatus.optional(),
 }
 
 const listRoute = createRoute({
@@ -132,7 +133,7 @@ export const jobRoutes = ({ orm, lane, maxPayloadBytes }: ApiContext): OpenAPIHo
 
 /** @throws ControlPlaneError `job_unknown`. */
 const readJob = async (em: EntityManager, id: string): Promise<z.output<typeof jobDocument>> => {
-  const job = await em.findOne(WorkflowJob, { id })
+  const job = await em.findOne(WorkflowJob, { id, ...isShown })
   if (job === null) throw new ControlPlaneError('job_unknown', `There is no job ${id}.`)
   return jobDocumentOf(job)
 }
@@ -146,8 +147,7 @@ const listJobs = (em: EntityManager, { runId, stepId, status }: JobFilter, page:
     {
       ...(runId === undefined ? {} : { runId }),
       ...(stepId === undefined ? {} : { stepId }),
-      // Hidden ones are not there for anybody until all of them are.
-      status: status ?? { $ne: 'hidden' },
+      ...(status === undefined ? isShown : { status }),
       ...(page.after === undefined ? {} : { id: { $lt: page.after } }),
     },
     { orderBy: { id: 'desc' }, limit: page.limit + 1 },
@@ -159,7 +159,7 @@ const jobDocumentOf = (job: WorkflowJob): z.output<typeof jobDocument> => ({
   stepId: job.stepId,
   parentId: job.parentId ?? null,
   itemIndex: job.itemIndex ?? null,
-  status: job.status,
+  status: shownStatus.parse(job.status),
   seq: job.seq,
   attempt: job.attempt,
   revision: job.revision,

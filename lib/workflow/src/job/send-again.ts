@@ -72,7 +72,7 @@ const lockRunSql = `
   from workflow_job job
   join workflow_run run on run.id = job.run_id
   join workflow_step step on step.id = job.step_id and step.version = run.version
-  where job.id = $1
+  where job.id = $1 and job.status <> 'hidden'
   for no key update of run`
 
 // JSON's null is SQL's, as in every payload.

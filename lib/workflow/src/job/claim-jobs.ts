@@ -1,7 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
-import { jobError } from './job-error.ts'
+import { attemptLost } from './lost-attempt.ts'
 import { statusesBefore } from './transitions.ts'
 
 /** A job as whoever asks for it knows it, and the claim that it is to be taken over under. */
@@ -17,17 +17,11 @@ export type Claim = { job: { id: string; seq: number; claim: string | null }; ne
  */
 export const claimJobs = async (em: EntityManager, claims: readonly Claim[], worker: string): Promise<Set<Claim>> => {
   const asked = claims.map(({ job, next }) => ({ id: job.id, seq: job.seq, claim: job.claim, next }))
-  const values = [JSON.stringify(asked), worker, statusesBefore('start'), JSON.stringify(lostError)]
+  const values = [JSON.stringify(asked), worker, statusesBefore('start'), JSON.stringify(attemptLost)]
   const { rows } = await queryable(em).query(claimJobsSql, values)
   const taken = new Set(takenRows.parse(rows).map(({ claim }) => claim))
   return new Set(claims.filter(({ next }) => taken.has(next)))
 }
-
-/** Of the worker that had it nothing is known but that its hold is over. */
-const lostError = jobError(
-  'attempt_lost',
-  'its worker began it and never wrote how it ended: it died, lost its link to RabbitMQ, or could not write',
-)
 
 // Two that ask for one job at a time both find it free here; the update takes one of them. What it needs of the others is
 // carried along: joined once more, all that were asked for would be compared with all that are free.

@@ -227,7 +227,12 @@ test('of jobs that wait or run long only the lost one is sent again', async () =
   // A beat is seen on its job after some seconds, so the broker of this test is a patient one.
   await turnUntil(() => isOver(gone.runId), { holdMs: 10_000 })
   expect(lost()).toEqual([1])
-  expect(await gone.job()).toMatchObject({ status: 'succeeded', seq: 2 })
+  expect(await gone.job()).toMatchObject({ status: 'succeeded', seq: 2, attempt: 1 })
+  // Whoever asks what became of it is told, though nobody ever had it.
+  expect(await engine.attempts(gone.id ?? '')).toMatchObject([
+    { seq: 1, attempt: 1, outcome: 'lost', times: 1, error: { code: 'message_lost' }, worker: '' },
+  ])
+  expect(await engine.attempts(long.id ?? '')).toEqual([])
   expect(await long.job()).toMatchObject({ status: 'running', seq: 1 })
   expect(await later.job()).toMatchObject({ status: 'queued', seq: 2 })
   expect(await unsent.job()).toMatchObject({ status: 'queued', seq: 1 })
@@ -280,6 +285,9 @@ test('a job under the claim of a worker that is gone, without any message, is ru
   expect(await succeededBySeq(run)).toEqual({ 2: 2 })
   expect([...calls.values()]).toEqual([1, 1])
   expect((await engine.jobs(run)).at(-1)).toMatchObject({ worker: 'heir', claim: null })
+  const [had, unseen] = await Promise.all(taken.jobIds.map((id) => engine.attempts(id)))
+  expect(had).toMatchObject([{ seq: 1, outcome: 'lost', error: { code: 'attempt_lost' }, worker: 'gone' }])
+  expect(unseen).toMatchObject([{ seq: 1, outcome: 'lost', error: { code: 'message_lost' }, worker: '' }])
 }, 60_000)
 
 test('a probe that is lost with its queue is sent again', async () => {

@@ -1,6 +1,7 @@
 import { enqueue, type Queryable, queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
+import { attemptLost, messageLost } from '../job/lost-attempt.ts'
 import { jobMessage } from '../job/new-job.ts'
 import { statusesBefore } from '../job/transitions.ts'
 import type { ProbeTimes } from './probe-times.ts'
@@ -13,8 +14,9 @@ type SentGroup = { functionName: string; jobs: number }
 
 /**
  * Sends again, each with a message of a new generation, the next jobs of a probe that has come out twice, which still
- * stand where they stood when it began. Whoever has them all the same can write them no more. Null when no probe has
- * anything left; one of which all jobs are through is forgotten.
+ * stand where they stood when it began. Whoever has them all the same can write them no more. What was sent before is
+ * kept as an attempt that was `lost`, and burns none. Null when no probe has anything left; one of which all jobs are
+ * through is forgotten.
  *
  * Locks: the probe, passing over those that somebody else has, and then jobs in the order of their ids, passing over what
  * is locked: whoever holds a job is about to move it, and a job that is still lost is found by the next probe. The
@@ -56,20 +58,36 @@ const requeue = async (
   noted: z.infer<typeof notedRows>,
   passedAt: string,
 ): Promise<z.infer<typeof lostRows>> => {
-  const values = [noted.map(({ id }) => id), noted.map(({ seq }) => seq), statusesBefore('requeue'), passedAt]
+  const errors = [attemptLost, messageLost].map((error) => JSON.stringify(error))
+  const ids = noted.map(({ id }) => id)
+  const seqs = noted.map(({ seq }) => seq)
+  const values = [ids, seqs, statusesBefore('requeue'), passedAt, ...errors]
   return lostRows.parse((await tx.query(requeueSql, values)).rows)
 }
 
 // A beat since the probe came out is somebody who has the job.
 const requeueSql = `
   with lost as (
-    select job.id from workflow_job job
+    select job.id, job.seq, job.attempt, job.status = 'running' as begun, job.worker,
+           greatest(job.started_at, job.enqueued_at, job.run_after) as since
+    from workflow_job job
     join unnest($1::uuid[], $2::int[]) as noted (id, seq) on noted.id = job.id
     where job.seq = noted.seq
       and job.status = any ($3)
       and (job.beat_at is null or job.beat_at < $4::timestamptz)
     order by job.id
     for no key update of job skip locked
+  ), kept as (
+    insert into workflow_attempt as before
+      (job_id, seq, attempt, outcome, lost, error, worker, started_at, ended_at)
+    select id, seq, attempt + 1, 'lost', true, case when begun then $5::jsonb else $6::jsonb end,
+           case when begun then coalesce(worker, '') else '' end, least(since, now()), now()
+    from lost
+    on conflict (job_id, seq, lost) do update set
+      times = before.times + 1,
+      error = excluded.error,
+      worker = excluded.worker,
+      ended_at = excluded.ended_at
   )
   update workflow_job job
   set status = 'queued', seq = job.seq + 1, claim = null, beat_at = null, enqueued_at = now()

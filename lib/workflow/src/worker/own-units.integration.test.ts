@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -7,11 +8,13 @@ import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
+import { aJob } from '../../test/a-job.ts'
 import { saveLead } from '../../test/examples/save-lead.ts'
 import { type Engine, functionOf, laneName, type StepDraft } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { defineFunction, fail, type FunctionContext, type InOwnUnit, snooze } from '../index.ts'
+import { cancelRun, defineFunction, fail, type FunctionContext, type InOwnUnit, snooze } from '../index.ts'
+import { markRunning } from '../job/mark-running.ts'
 
 const program = fileURLToPath(new URL('../../test/save-worker.ts', import.meta.url))
 
@@ -207,6 +210,42 @@ test('nothing stays of an attempt that did not succeed, and its retry writes onc
   expect(outcomes).toEqual(['retried', 'snoozed'])
   expect(await engine.over(await begin('given-up'))).toBe('failed')
   expect(await notes()).toEqual([{ text: 'once' }])
+})
+
+test('while its function is at work a job shows as running, and by whom', async () => {
+  const gate = Promise.withResolvers<void>()
+  await engine.startWorker(
+    [
+      ownFunction('shown', async ({ em, job }) => {
+        await note(em, job.id, 'shown')
+        await gate.promise
+      }),
+    ],
+    { worker: 'shows' },
+  )
+  const run = await begin('shown', null, { outputType: null })
+  await waitFor(async () => (await jobOf(run)).status === 'running', { describe: () => jobOf(run) })
+  expect(await jobOf(run)).toMatchObject({ worker: 'shows', seq: 1, claim: null })
+  expect(await notes()).toEqual([])
+  gate.resolve()
+  expect(await engine.over(run)).toBe('succeeded')
+})
+
+test('a job is not marked for whoever comes second, and nobody waits for its row', async () => {
+  const run = await begin('marked')
+  const { id, seq } = await jobOf(run)
+  const job = { ...aJob, id, seq }
+  const holder = engine.em()
+  await holder.begin()
+  await queryable(holder).query('select from workflow_job where id = $1 for no key update', [id])
+  await markRunning(engine.em(), job, 'second')
+  await holder.rollback()
+  await markRunning(engine.em(), { ...job, seq: seq + 1 }, 'of another message')
+  await markRunning(engine.em(), { ...job, claim: randomUUID() }, 'of another claim')
+  expect(await jobOf(run)).toMatchObject({ status: 'queued', worker: null })
+  await cancelRun(engine.em(), run)
+  await markRunning(engine.em(), job, 'late')
+  expect(await jobOf(run)).toMatchObject({ status: 'cancelled', worker: null })
 })
 
 test('two deliveries of one job run it once: the second waits for the first', async () => {

@@ -4,6 +4,7 @@ import { databaseErrorOf, isTransient } from '../database/is-transient.ts'
 import { jobError } from '../job/job-error.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { lockJob } from '../job/lock-job.ts'
+import { markRunning } from '../job/mark-running.ts'
 import { type By, writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { blameFor } from './blame.ts'
 import { type Fate, rejected } from './commit-group.ts'
@@ -54,6 +55,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
 
   /** Attempts the job, and writes a success; gives an end that is still to be written, or null when the job was lost. */
   const attemptOnce = async (...[held, timeoutMs, attempt]: Parameters<OwnUnits>) => {
+    await markRunning(orm.em.fork(), held.job, by.worker)
     // Begun by hand: `transactional` would put whatever the function sets off into this transaction.
     const em = orm.em.fork()
     await em.begin()

@@ -10,6 +10,7 @@ import type { TickProgram } from './cron/tick-runner.ts'
 import { startCancellingRuns } from './duties/cancel-runs.ts'
 import { startDroppingHiddenPages } from './duties/drop-hidden-pages.ts'
 import { startProbingQueues } from './duties/probe-queues.ts'
+import { startPublishingFunctions } from './duties/publish-functions.ts'
 import { startReleasingJobs } from './duties/release-jobs.ts'
 import { startSettlingRuns } from './duties/settle-runs.ts'
 import { ControlPlaneError } from './errors.ts'
@@ -58,6 +59,7 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
       startReleasingJobs(orm, lane, observe),
       startProbingQueues({ orm, lane, times: probeTimes(consumerTimeoutMs), observe }),
       startDroppingHiddenPages(orm, observe),
+      startPublishingFunctions(orm, observe),
     )
     const scheduler =
       cron === null
@@ -102,7 +104,7 @@ const untilMigrated = async ({ databaseUrl }: Config, log: Log, signal: AbortSig
 
 const untilRegistered = (orm: MikroORM, config: Config, log: Log, signal: AbortSignal): Promise<number> =>
   untilAvailable({ what: 'Postgres', url: config.databaseUrl, log, signal }, async () => {
-    // Cron pods come and go, so nobody else could publish what a CronJob is.
+    // Before the first request: a workflow may come with it.
     await publishFunctions(orm.em.fork(), [cronJobFunction])
     return registerLane(queryable(orm.em.fork()), config.lane)
   })

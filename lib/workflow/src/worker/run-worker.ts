@@ -166,6 +166,7 @@ const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
       break
     case 'settle.failed':
     case 'beat.failed':
+    case 'publish.failed':
     case 'belt.lost':
     case 'belt.fault':
     case 'belt.unreadable':

@@ -10,6 +10,7 @@ import type { Delivery, ProbeDelivery } from './belt/delivery.ts'
 import { deliver, type DeliverMeans } from './deliver.ts'
 import { deliverMeans } from './deliver-means.ts'
 import type { Delivered } from './finish.ts'
+import { defaultPublishMs, keepPublished } from './keep-published.ts'
 import { openPools } from './pools.ts'
 import type { WorkerEvent, WorkerOptions } from './worker-options.ts'
 
@@ -18,17 +19,18 @@ export type Worker = { stop: () => Promise<void> }
 /** How long sessions of Postgres may take to end; a server that is silent must not keep the process alive. */
 const goodbyeMs = 1_000
 
-/** Publishes what the functions are, then consumes their queues until it is stopped. */
+/** Publishes what the functions are, now and again, and consumes their queues until it is stopped. */
 export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
-  const { databaseUrl, rabbitmqUrl, log, signal } = options
+  const { databaseUrl, rabbitmqUrl, log, signal, observe, publishMs = defaultPublishMs } = options
   const severed = new AbortController()
   const pools = openPools(options, severed.signal)
   const stopping = new AbortController()
   const giveUp = () => severed.abort()
   signal.addEventListener('abort', giveUp)
+  const publish = () => publishFunctions(pools.orm.em.fork(), options.functions)
   try {
     const lane = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, async () => {
-      await publishFunctions(pools.orm.em.fork(), options.functions)
+      await publish()
       return registerLane(queryable(pools.orm.em.fork()), options.lane)
     })
     const { means, settled } = deliverMeans(pools, lane, options, stopping.signal)
@@ -44,7 +46,9 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       if (signal.aborted) await opened.stop()
       return opened
     })
+    const publishing = keepPublished({ publish, observe, everyMs: publishMs })
     const stop = async () => {
+      publishing.stop()
       means.abandoned.stop()
       await belt.stop()
       await Promise.race([settled(), pause(goodbyeMs, undefined, { ref: false })])

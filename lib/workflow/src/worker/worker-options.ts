@@ -8,6 +8,7 @@ import type { BeatEvent } from './beats.ts'
 import type { BeltEvent } from './belt/belt.ts'
 import type { CommitEvent } from './commit-group.ts'
 import type { ProbeAnswerEvent } from './answer-probe.ts'
+import type { PublishEvent } from './keep-published.ts'
 import type { DropReason } from './load.ts'
 import type { SettleEvent } from './settle-hints.ts'
 import type { SuspectEvent } from './suspect/suspects.ts'
@@ -31,6 +32,8 @@ export type WorkerOptions = {
   pageItems?: number
   /** A job whose pages have a cursor goes on in a new delivery after this, milliseconds; 5 minutes unless given. */
   continueMs?: number
+  /** How often what the functions are is published again, milliseconds; 5 minutes unless given. */
+  publishMs?: number
   graceMs: number
   /** What `{ "$secret": "name" }` in a config stands for. */
   secrets: Secrets
@@ -53,6 +56,7 @@ export type WorkerEvent =
   | CommitEvent
   | SettleEvent
   | ProbeAnswerEvent
+  | PublishEvent
   | SuspectEvent
   | ({ kind: 'job.written'; ending: 'succeeded' | 'cancelled' | 'continued' } & OfJob)
   | ({ kind: 'job.written'; ending: 'failed' | 'requeued'; error: JobError | null } & OfJob)

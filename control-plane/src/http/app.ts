@@ -7,6 +7,7 @@ import { cronJobRoutes } from '../cron/cron-job-routes.ts'
 import { ControlPlaneError } from '../errors.ts'
 import { functionRoutes } from '../functions/function-routes.ts'
 import { attemptRoutes } from '../jobs/attempt-routes.ts'
+import { explainRoutes } from '../jobs/explain-routes.ts'
 import { jobRoutes } from '../jobs/job-routes.ts'
 import { runRoutes } from '../runs/run-routes.ts'
 import { stepRoutes } from '../workflows/step-routes.ts'
@@ -54,6 +55,7 @@ export const createApp = ({ adminToken, observe, ...context }: AppOptions): Open
   app.route('/', runRoutes(context))
   app.route('/', jobRoutes(context))
   app.route('/', attemptRoutes(context))
+  app.route('/', explainRoutes(context))
   app.route('/', functionRoutes(context))
   app.route('/', cronJobRoutes(context))
 

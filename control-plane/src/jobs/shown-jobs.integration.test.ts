@@ -28,6 +28,7 @@ const hideItem = async () => {
 test.each([
   ['GET', ''],
   ['GET', '/attempts'],
+  ['GET', '/explain'],
   ['POST', '/retry'],
   ['POST', '/cancel'],
 ])('a hidden job is not there: %s /v1/jobs/{id}%s', async (method, path) => {

@@ -151,7 +151,7 @@ const controlPlane: Work = async (url, { admin }) => {
     await loseMessages(api, admin)
     const failed = idOf(await ask(api, 'POST', `${path}/runs`, { step: stepId, payload: 'no list' }))
     const [job] = idsOf(await ask(api, 'GET', `/v1/jobs?runId=${failed.id}`)).items
-    await ask(api, 'GET', `/v1/jobs/${job?.id}/attempts`)
+    for (const about of ['attempts', 'explain']) await ask(api, 'GET', `/v1/jobs/${job?.id}/${about}`)
     const lists = ['workflows', 'jobs', 'functions', 'cron-jobs'].map((list) => `/v1/${list}`)
     for (const read of [path, `${path}/runs`, `/v1/runs/${runId}`, ...lists]) await ask(api, 'GET', read)
     const toRetry = idsOf(await ask(api, 'GET', `/v1/jobs?runId=${runId}&status=queued`)).items[0]?.id

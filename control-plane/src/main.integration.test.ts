@@ -2,14 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { cloneDatabase, emptyDatabase, startProxy, waitFor } from '@esteira/test/support'
-import { afterEach, expect, test } from 'vitest'
+import { cloneDatabase, emptyDatabase, runOn, startProxy, waitFor } from '@esteira/test/support'
+import { afterEach, expect, test, vi } from 'vitest'
 import * as z from 'zod'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 const cronProgram = fileURLToPath(new URL('../../workers/cron-job/src/main.ts', import.meta.url))
 
 const token = 's'.repeat(32)
+
+// A program takes a second to start on a machine that does nothing else.
+vi.setConfig({ testTimeout: 90_000 })
 
 const cleanups: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -39,7 +42,7 @@ const launch = (env: Record<string, string>) => {
       .slice(0, -1)
       .map((line) => logLine.parse(JSON.parse(line)))
   const lineOf = (event: string) =>
-    waitFor(() => lines().find((line) => line.event === event), { deadlineMs: 20_000, describe: () => output })
+    waitFor(() => lines().find((line) => line.event === event), { deadlineMs: 60_000, describe: () => output })
   return { child, output, lines, lineOf }
 }
 
@@ -61,6 +64,32 @@ test('on an empty database it migrates, serves, and ends with 0 when it is asked
   expect((await fetch(`${String(url)}/metrics`)).status).toBe(200)
   expect(await ended(child, 'SIGTERM')).toBe(0)
 })
+
+test('jobs that are found to be lost are sent again, told, and counted at /metrics', async () => {
+  const databaseUrl = await database(cloneDatabase)
+  await runOn(databaseUrl, ...probeOfLostJob)
+  const { lineOf } = launch({ DATABASE_URL: databaseUrl })
+  const { url } = await lineOf('ready')
+  expect(await lineOf('jobs.lost')).toMatchObject({ functionName: 'Work', jobs: 1 })
+  const metrics = await (await fetch(`${String(url)}/metrics`)).text()
+  expect(metrics).toContain('esteira_jobs_lost_total{function="Work"} 1\n')
+})
+
+/** A run of one job without a message, which two probes have passed by. */
+const probeOfLostJob = [
+  `insert into workflow (id, name, automation_type, version) values (gen_random_uuid(), 'lost', 'step', 1)`,
+  `insert into workflow_step (id, version, workflow_id, position, name, function_name)
+   select gen_random_uuid(), 1, id, 0, 'work', 'Work' from workflow`,
+  `insert into workflow_run (id, workflow_id, version, trigger, idempotency_key, status)
+   select gen_random_uuid(), id, 1, 'manual', 'once', 'running' from workflow`,
+  `insert into workflow_run_step (run_id, step_id, belt)
+   select run.id, step.id, 1 from workflow_run run, workflow_step step`,
+  `insert into workflow_job (id, run_id, step_id, status, traceparent)
+   select gen_random_uuid(), run_id, step_id, 'queued', '' from workflow_run_step`,
+  `insert into workflow_probe (function_name, id, round, passed_at, seen_at)
+   values ('Work', gen_random_uuid(), 2, now() - interval '2 hours', now() - interval '1 hour')`,
+  `insert into workflow_probed_job (function_name, job_id, seq) select 'Work', id, seq from workflow_job`,
+]
 
 test('two that start at once on an empty database both come up', async () => {
   const url = await database(emptyDatabase)
@@ -140,7 +169,7 @@ test('a request that is under way when it is asked to stop still gets its answer
   expect(await ended(child)).toBe(0)
 })
 
-test('a save by the API makes the scheduler beside it fire at the next minute', { timeout: 100_000 }, async () => {
+test('a save by the API makes the scheduler beside it fire at the next minute', { timeout: 180_000 }, async () => {
   const databaseUrl = await database(cloneDatabase)
   const { child, lineOf } = launch({
     DATABASE_URL: databaseUrl,

@@ -269,6 +269,24 @@ test('when nobody knows what was given before its process died, its message goes
   await expect(other).rejects.toThrow('the worker has stopped')
 })
 
+test('while it is not known how far the guilty had come, no process is begun for others', async () => {
+  const { suspects, attempt, wards, events } = setUp()
+  const { job } = suspectOf('guilty', 'gives')
+  const known = Promise.withResolvers<typeof job>()
+  const works = new AbortController()
+  const other = attempt('other', 'waits', works.signal)
+  const guilty = suspects.attempt(suspectOf('guilty', 'gives'), unlost(), { ...noPages, again: () => known.promise })
+  await expect.poll(() => events.length).toBe(1)
+  const late = attempt('late')
+  for (let turns = 0; turns < 20; turns += 1) await turn()
+  expect(wards).toHaveLength(1)
+  known.resolve({ ...job, emitted: 2 })
+  await expect.poll(() => wards[1]?.jobs).toEqual(['other'])
+  works.abort(new WorkflowError('cancelled', 'the run was cancelled'))
+  expect([await other, await guilty, await late]).toEqual([done, done, done])
+  expect(wards.map(({ jobs }) => jobs)).toEqual([['other', 'guilty'], ['other', 'guilty'], ['late']])
+})
+
 test('a process with a job that is far over its time is killed, and the job fails', async () => {
   const { suspects } = setUp({ overtimeMs: 1 })
   expect(await suspects.attempt(suspectOf('job', 'waits', 1), unlost(), null)).toMatchObject(

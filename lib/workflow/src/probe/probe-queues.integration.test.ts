@@ -356,6 +356,20 @@ test('several that probe at a time send each job again once', async () => {
   expect(kinds.slice(0, kinds.indexOf('jobs.lost'))).toEqual(['probe.begun', 'probe.sent'])
 }, 120_000)
 
+test('while another control plane begins probes a turn begins none, and waits for nobody', async () => {
+  const run = await fill('begun', 1)
+  const other = engine.em()
+  await other.begin()
+  await queryable(other).query(`select pg_advisory_xact_lock(hashtextextended('esteira probes', 0))`, [])
+  await turn()
+  expect(events).toEqual([])
+  await other.rollback()
+  await turn()
+  expect(events).toEqual([{ kind: 'probe.begun', functionName: 'begun', jobs: 1 }])
+  await engine.startWorker([functionOf('begun', () => undefined)])
+  expect(await engine.over(run)).toBe('succeeded')
+})
+
 test('a probe whose answer cannot be written comes again, and one that nobody waits for is acked', async () => {
   const worker = await engine.startWorker([functionOf('asked', () => undefined)])
   const id = randomUUID()

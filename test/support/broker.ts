@@ -28,6 +28,10 @@ export const openBroker = async (url: string): Promise<Broker> => {
   const connection = await connect(url)
   // A test that drops the virtual host ends the connection as well; what is asked of it later then fails by itself.
   connection.on('error', () => undefined)
+  let isOpen = true
+  connection.on('close', () => {
+    isOpen = false
+  })
   /** A channel each: asking for a queue that is not there closes the channel, and must not close the others'. */
   const onChannel = async <T>(ask: (channel: Channel) => Promise<T>): Promise<T> => {
     const channel = await connection.createChannel()
@@ -85,7 +89,9 @@ export const openBroker = async (url: string): Promise<Broker> => {
       await channel.waitForConfirms()
       await channel.close()
     },
-    close: () => connection.close(),
+    close: async () => {
+      if (isOpen) await connection.close()
+    },
   }
 }
 

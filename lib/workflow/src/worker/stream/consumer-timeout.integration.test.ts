@@ -13,8 +13,7 @@ const itemMs = 200
 let engine: Engine
 
 beforeAll(async () => {
-  const { url, stop } = await startImpatientRabbitmq(consumerTimeoutMs)
-  engine = await openEngine({ url, drop: stop })
+  engine = await openEngine(await startImpatientRabbitmq(consumerTimeoutMs))
 }, 120_000)
 afterAll(() => engine.close())
 

@@ -10,7 +10,6 @@ import {
   type FunctionContext,
   openOrm,
   openRun,
-  readSecrets,
   type RetryPolicy,
   startWorker,
   type StepFunction,
@@ -23,6 +22,9 @@ import { openConservation } from './conservation.ts'
 import { openLooks } from './looks.ts'
 import { publishBytes } from './publish-bytes.ts'
 import { findStuck } from './stuck.ts'
+import { workerOptions } from './worker-options.ts'
+
+export { silentLog } from './worker-options.ts'
 
 /** A step as a test writes it. It leads to the one that is written after it. */
 export type StepDraft = {
@@ -39,11 +41,6 @@ export type SavedWorkflow = { id: string; version: number; stepIds: [string, ...
 
 /** The name of the lane that every worker writes to. */
 export const laneName = 'engine'
-
-const silent = () => {}
-
-/** Says nothing: what a test looks at are rows, messages and events. */
-export const silentLog = { debug: silent, info: silent, warn: silent, error: silent }
 
 /** A function that takes any config, with the given body. */
 export const functionOf = (name: string, run: (context: FunctionContext<object, unknown>) => unknown): StepFunction =>
@@ -164,19 +161,10 @@ export const openEngine = async (given?: TestVhost) => {
       options: Partial<Omit<WorkerOptions, 'functions' | 'lane' | 'observe'>> = {},
     ) => {
       const events: WorkerEvent[] = []
-      const worker = await startWorker({
-        ...at,
-        worker: 'worker',
-        prefetch: 100,
-        graceMs: 5_000,
-        secrets: readSecrets({ directory: '/nowhere', variables: new Map() }),
-        log: silentLog,
-        signal: new AbortController().signal,
-        ...options,
-        lane: laneName,
-        functions,
-        observe: (event) => events.push(event),
-      })
+      const observe = (event: WorkerEvent) => events.push(event)
+      const worker = await startWorker(
+        workerOptions({ ...at, graceMs: 5_000, ...options, lane: laneName, functions, observe }),
+      )
       workers.add(worker)
       return {
         events,

@@ -1,5 +1,6 @@
-import { functionOf, silentLog } from './engine.ts'
-import { readSecrets, startWorker } from '../src/index.ts'
+import { startWorker } from '../src/index.ts'
+import { functionOf } from './engine.ts'
+import { workerOptions } from './worker-options.ts'
 
 /**
  * A worker as a process of its own, to see what it takes of memory. Its function gives a text as large as the one it
@@ -8,19 +9,18 @@ import { readSecrets, startWorker } from '../src/index.ts'
  */
 const [databaseUrl = '', rabbitmqUrl = '', lane = '', functionName = '', prefetch = ''] = process.argv.slice(2)
 
-await startWorker({
-  databaseUrl,
-  rabbitmqUrl,
-  lane,
-  worker: 'large',
-  prefetch: Number(prefetch),
-  graceMs: 5_000,
-  secrets: readSecrets({ directory: '/nowhere', variables: new Map() }),
-  log: silentLog,
-  signal: new AbortController().signal,
-  functions: [functionOf(functionName, ({ payload }) => `${String(payload).slice(1)}!`)],
-  observe: ({ kind }) => {
-    if (kind === 'job.written') process.stdout.write(`${Math.ceil(process.resourceUsage().maxRSS / 1_024)}\n`)
-    else process.stderr.write(`${kind}\n`)
-  },
-})
+await startWorker(
+  workerOptions({
+    databaseUrl,
+    rabbitmqUrl,
+    lane,
+    worker: 'large',
+    prefetch: Number(prefetch),
+    graceMs: 5_000,
+    functions: [functionOf(functionName, ({ payload }) => `${String(payload).slice(1)}!`)],
+    observe: ({ kind }) => {
+      if (kind === 'job.written') process.stdout.write(`${Math.ceil(process.resourceUsage().maxRSS / 1_024)}\n`)
+      else process.stderr.write(`${kind}\n`)
+    },
+  }),
+)

@@ -1,8 +1,9 @@
 import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { type Engine, functionOf, silentLog } from '../../test/engine.ts'
+import { type Engine, functionOf } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 import { useEngine } from '../../test/use-engine.ts'
+import { silentLog } from '../../test/worker-options.ts'
 
 let engine: Engine
 let link: Proxy

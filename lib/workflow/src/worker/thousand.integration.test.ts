@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { countStatements } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Engine, functionOf, laneName, silentLog } from '../../test/engine.ts'
+import { type Engine, functionOf, laneName } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { readSecrets } from '../secrets/read-secrets.ts'
+import { workerOptions } from '../../test/worker-options.ts'
 import { deliverMeans } from './deliver-means.ts'
 import { load } from './load.ts'
 import { openPools } from './pools.ts'
@@ -18,19 +18,8 @@ const fn = functionOf('thousand', () => undefined)
 
 /** What a worker delivers by, without a worker. */
 const openMeans = () => {
-  const options = {
-    databaseUrl: engine.databaseUrl,
-    rabbitmqUrl: engine.rabbitmqUrl,
-    functions: [fn],
-    lane: laneName,
-    worker: 'counted',
-    prefetch: 1_000,
-    graceMs: 0,
-    secrets: readSecrets({ directory: '/nowhere', variables: new Map() }),
-    log: silentLog,
-    signal: new AbortController().signal,
-    observe: () => {},
-  }
+  const { databaseUrl } = engine
+  const options = workerOptions({ databaseUrl, functions: [fn], lane: laneName, prefetch: 1_000 })
   const pools = openPools(options, new AbortController().signal)
   onTestFinished(() => pools.close())
   return deliverMeans(pools, engine.laneId, options, new AbortController().signal).means

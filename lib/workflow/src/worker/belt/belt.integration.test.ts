@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { type Engine, functionOf, silentLog } from '../../../test/engine.ts'
+import { type Engine, functionOf } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
+import { silentLog } from '../../../test/worker-options.ts'
 import { type BeltEvent, openBelt } from './belt.ts'
 import type { Delivery } from './delivery.ts'
 

@@ -24,8 +24,6 @@ import { publishBytes } from './publish-bytes.ts'
 import { findStuck } from './stuck.ts'
 import { workerOptions } from './worker-options.ts'
 
-export { silentLog } from './worker-options.ts'
-
 /** A step as a test writes it. It leads to the one that is written after it. */
 export type StepDraft = {
   functionName: string

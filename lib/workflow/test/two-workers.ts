@@ -8,7 +8,6 @@ import {
   cancelRun,
   fail,
   openRun,
-  readSecrets,
   releaseWaitingJobs,
   sendAgain,
   settleWaitingRuns,
@@ -28,7 +27,8 @@ import { deliverMeans } from '../src/worker/deliver-means.ts'
 import type { Delivered } from '../src/worker/finish.ts'
 import { openPools } from '../src/worker/pools.ts'
 import { openConservation } from './conservation.ts'
-import { functionOf, silentLog } from './engine.ts'
+import { functionOf } from './engine.ts'
+import { workerOptions } from './worker-options.ts'
 
 /** A message on the belt. */
 export type Message = { jobId: string; seq: number; redelivered: boolean }
@@ -80,20 +80,7 @@ export const openTwoWorkers = async () => {
   )
   /** Hears of the next function that begins. */
   let begun: ((end: (ending: Ending) => void) => void) | null = null
-  const options = {
-    functions,
-    databaseUrl: database.url,
-    rabbitmqUrl: 'amqp://nobody',
-    lane: 'belt',
-    worker: 'one of two',
-    prefetch: 100,
-    window,
-    graceMs: 0,
-    secrets: readSecrets({ directory: '/nowhere', variables: new Map() }),
-    log: silentLog,
-    signal: new AbortController().signal,
-    observe: () => {},
-  }
+  const options = workerOptions({ functions, databaseUrl: database.url, lane: 'belt', worker: 'one of two', window })
   const pools = openPools(options, new AbortController().signal)
   const em = () => pools.orm.em.fork()
   const query = async (text: string, values: unknown[] = []) => (await queryable(em()).query(text, values)).rows

@@ -21,9 +21,6 @@ export type Connections = {
 export const poolSize = 10
 const waitMs = 30_000
 
-/** The driver never forgets the name of a prepared statement, and each group of statements has one. */
-const mostUses = 1_000
-
 /** A cancel comes over a session of its own: those of the pool may all be waiting. It is tried again, so not for long. */
 const cancelMs = 5_000
 
@@ -47,8 +44,7 @@ export const openConnections = (urls: ReadonlyMap<string, string>, log: Log): Co
       const pool = new Pool({
         connectionString: urlOf(name),
         max: poolSize,
-        maxUses: mostUses,
-        // What is sent while an answer is awaited does not wait for it: a group of statements takes one way to the server.
+        // What is sent while an answer is awaited does not wait for it.
         pipeline: true,
         connectionTimeoutMillis: waitMs,
         keepAlive: true,

@@ -7,6 +7,7 @@ import { DatabaseQueryError } from './errors.ts'
 import { claimInLedger, findLedger, keepRows } from './ledger.ts'
 import { toParameters } from './parameters.ts'
 import { inSession, type Session } from './session.ts'
+import { type Given, sendRuns } from './send-runs.ts'
 import { inStatementSpan } from './statement-span.ts'
 
 /** What jobs run: the text never contains data. */
@@ -90,15 +91,9 @@ const begin = {
   applied: 'begin; set local synchronous_commit = off',
 }
 
-/** Each group's statement has a name of its own, as its session forgets it with all else when it is given back. */
-let names = 0
-
 /**
- * Runs the statement for each call, sent at once and prepared once; gives the rows of each. `onRefused` hears of the first that
- * the server refuses: it looks at none after that.
- *
- * Without values pg would use the protocol that takes several statements at once, and one of them could end the
- * transaction: the next would write in spite of `read only`, or beside the ledger.
+ * Runs the statement for each call, all sent at once; gives the rows of each. `onRefused` hears of the first that the
+ * server refuses: it looks at none after that.
  */
 const runAll = async (
   client: PoolClient,
@@ -111,21 +106,25 @@ const runAll = async (
     statement.sql,
     calls.map((call) => call.values),
   )
-  const alone = calls.length === 1
-  if (!alone) names += 1
-  const text = { text: statement.sql, queryMode: 'extended', ...(!alone && { name: `group_${names}` }) }
-  const run = async (call: Call, index: number) => {
+  const runs = calls.map((call, index) => ({
+    call,
+    values: values[index] ?? [],
+    given: Promise.withResolvers<Given>(),
+  }))
+  const [first, ...others] = runs
+  if (first !== undefined && others.length === 0) first.given.resolve(runOnce(client, statement.sql, first.values))
+  else sendRuns(client, statement.sql, runs)
+  const hear = async ({ call, given }: (typeof runs)[number]): Promise<Given> => {
     try {
-      const query = { ...text, values: values[index] ?? [] }
-      return await context.with(call.place, () => inStatementSpan(statement, () => client.query<object>(query)))
+      return await context.with(call.place, () => inStatementSpan(statement, () => given.promise))
     } catch (error) {
       onRefused(call)
       throw error
     }
   }
-  const results = await underStatement(Promise.all(calls.map(run)))
+  const results = await underStatement(Promise.all(runs.map(hear)))
   // Thrown before the commit: a step that is put right later finds nothing half done.
-  if (statement.rowsWanted && results.some(({ fields }) => fields.length === 0)) {
+  if (statement.rowsWanted && results.some(({ hasColumns }) => !hasColumns)) {
     throw new DatabaseQueryError(
       'config_invalid',
       'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
@@ -133,6 +132,18 @@ const runAll = async (
   }
   return results.map(({ rows }) => rows)
 }
+
+/**
+ * Without values pg would use the protocol that takes several statements at once, and one of them could end the
+ * transaction: the next would write in spite of `read only`, or beside the ledger.
+ */
+const runOnce = async (client: PoolClient, sql: string, values: unknown[]): Promise<Given> => {
+  const { rows, fields } = await client.query<object>({ text: sql, values, ...extended })
+  return { rows, hasColumns: fields.length > 0 }
+}
+
+/** pg's types do not have it. */
+const extended = { queryMode: 'extended' }
 
 /** A session that is lost under the statement may have been ended by it, and would be again, each time it comes. */
 const underStatement = async <T>(running: Promise<T>): Promise<T> => {

@@ -1,6 +1,7 @@
 import { keepSpans } from '@esteira/test/traces'
-import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { context, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { afterAll, beforeEach, expect, test } from 'vitest'
+import { aCall, settle } from '../test/a-group.ts'
 import { leadTable } from '../test/insert-lead.ts'
 import { call, useTarget } from '../test/use-target.ts'
 
@@ -34,4 +35,12 @@ test('a statement that is refused has its SQLSTATE, and not the values that Post
     events: [],
   })
   expect(JSON.stringify([span?.attributes, span?.status])).not.toContain('ana@')
+})
+
+test('each run of a group has a span in the trace of its job', async () => {
+  const spans = ['a', 'b'].map((digit) => ({ traceId: digit.repeat(32), spanId: digit.repeat(16), traceFlags: 1 }))
+  const group = spans.map((span, id) => aCall([id, null], { place: trace.setSpanContext(context.active(), span) }))
+  await settle('insert into lead values ($1, $2) returning id', group)
+  expect(kept.spans().map((span) => span.parentSpanContext)).toEqual(spans)
+  expect(kept.spans().map(({ attributes }) => attributes['db.response.returned_rows'])).toEqual([1, 1])
 })

@@ -1,0 +1,80 @@
+import type { ClientBase, Connection, FieldDef } from 'pg'
+import utils from 'pg/lib/utils.js'
+import { parserOf } from './row-values.ts'
+
+/** What a run of a statement gave. One that can give no rows has no columns. */
+export type Given = { rows: unknown[]; hasColumns: boolean }
+
+/** One run of a statement: what is bound to `$1`, `$2` ..., and what hears what it gave. */
+type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>, 'resolve' | 'reject'> }
+
+/** The server did not look at a run, as one before it was refused. */
+const passedOver = new Error('a run before it was refused')
+
+/**
+ * Runs a statement once for each list of values, in their order: parsed once, sent in one piece and with one sync, so
+ * that after the first run which is refused the server looks at none. Sent as queries of `pg` each would ask for its
+ * columns and for a sync of its own, which the server answers with a write to the socket.
+ */
+export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]): void => {
+  // Before anything is sent: what it throws would leave half of the runs with the server.
+  const bound = runs.map(({ values }) => values.map(utils.prepareValue))
+  let columns: Column[] = []
+  let rows: unknown[] = []
+  let unreadable: { error: unknown } | null = null
+  let done = 0
+
+  const finish = (): void => {
+    const given = runs[done]?.given
+    if (unreadable === null) given?.resolve({ rows, hasColumns: columns.length > 0 })
+    else given?.reject(unreadable.error)
+    rows = []
+    unreadable = null
+    done += 1
+  }
+
+  client.query({
+    submit: (connection: Connection) => {
+      connection.stream.cork()
+      connection.parse({ name: '', text: sql, types: [] }, true)
+      for (const [index, values] of bound.entries()) {
+        connection.bind({ values }, true)
+        // All runs have the columns of the first.
+        if (index === 0) connection.describe({ type: 'P' }, true)
+        connection.execute(null, true)
+      }
+      connection.sync()
+      connection.stream.uncork()
+    },
+    handleRowDescription: ({ fields }: { fields: FieldDef[] }) => {
+      columns = fields.map(({ name, dataTypeID }) => ({ name, parse: readerOf(dataTypeID) }))
+    },
+    handleDataRow: ({ fields }: { fields: (string | null)[] }) => {
+      try {
+        rows.push(readRow(columns, fields))
+      } catch (error) {
+        // Nobody but the process would hear of it.
+        unreadable ??= { error }
+      }
+    },
+    handleCommandComplete: finish,
+    handleReadyForQuery: () => undefined,
+    handleError: (error: unknown) => {
+      for (const [index, { given }] of runs.slice(done).entries()) given.reject(index === 0 ? error : passedOver)
+      done = runs.length
+    },
+  })
+}
+
+/** Types that people made are among them, which pg's do not name. */
+const readerOf: (oid: number) => (text: string) => unknown = parserOf
+
+type Column = { name: string; parse: (text: string) => unknown }
+
+const readRow = (columns: readonly Column[], texts: readonly (string | null)[]): Record<string, unknown> =>
+  Object.fromEntries(
+    columns.map(({ name, parse }, index) => {
+      const text = texts[index] ?? null
+      return [name, text === null ? null : parse(text)]
+    }),
+  )

@@ -1,3 +1,4 @@
+import { isTraced } from '@esteira/service/trace'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 
 const tracer = trace.getTracer('@esteira/database-query')
@@ -13,6 +14,7 @@ export const inStatementSpan = <Result extends { rows: unknown[] }>(
   { connection, sql }: Told,
   run: () => Promise<Result>,
 ): Promise<Result> => {
+  if (!isTraced()) return run()
   const operation = /^\s*(\w+)/.exec(sql)?.[1]?.toUpperCase() ?? 'SQL'
   const attributes = {
     'db.system.name': 'postgresql',

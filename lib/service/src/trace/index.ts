@@ -1,3 +1,4 @@
+export { isTraced } from './is-traced.ts'
 export { markSpans } from './mark-spans.ts'
 export { withAttributes, withHiding } from './marks.ts'
 export { destinationName, messagingAttributes } from './messaging.ts'

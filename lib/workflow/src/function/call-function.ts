@@ -1,4 +1,4 @@
-import { withHiding } from '@esteira/service/trace'
+import { isTraced, withHiding } from '@esteira/service/trace'
 import { context as active } from '@opentelemetry/api'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
@@ -23,8 +23,10 @@ export const callFunction = (
   config: ConfigTemplate,
   hidden: HiddenSecrets,
   context: UncalledContext,
-): Promise<unknown> =>
-  active.with(withHiding(active.active(), hidden.inText), () => callHidden(fn, config, hidden, context))
+): Promise<unknown> => {
+  const call = () => callHidden(fn, config, hidden, context)
+  return isTraced() ? active.with(withHiding(active.active(), hidden.inText), call) : call()
+}
 
 /** `openSink` opens what takes the items that are given one after the other; without it they are collected. */
 type UncalledContext = Omit<CallContext, 'config' | 'span' | 'emit'> & { openSink?: OpenSink | undefined }

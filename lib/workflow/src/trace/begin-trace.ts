@@ -1,8 +1,8 @@
 import { randomFillSync } from 'node:crypto'
 import { isSpanContextValid, type Span, type SpanContext, SpanKind } from '@opentelemetry/api'
-import { messagingAttributes, traceparentOf } from '@esteira/service/trace'
+import { isTraced, messagingAttributes, traceparentOf } from '@esteira/service/trace'
 import { jobAttributes } from './job-attributes.ts'
-import { tracer } from './tracer.ts'
+import { noSpan, tracer } from './tracer.ts'
 
 /** The root of a job's trace. `created` is to be ended when the job's row has committed: otherwise there is no such job. */
 export type Root = { traceparent: string; created: Span }
@@ -16,6 +16,7 @@ export const beginTrace = (
   functionName: string,
   cause: SpanContext | undefined,
 ): Root => {
+  if (!isTraced()) return { traceparent: unrecorded(), created: noSpan }
   const created = tracer.startSpan(`create ${functionName}`, {
     root: true,
     kind: SpanKind.PRODUCER,

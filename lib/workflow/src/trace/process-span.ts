@@ -1,5 +1,14 @@
-import { context, ROOT_CONTEXT, type Span, type SpanContext, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
-import { contextAt, messagingAttributes, spanContextOf, withAttributes } from '@esteira/service/trace'
+import {
+  context,
+  INVALID_SPAN_CONTEXT,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  trace,
+} from '@opentelemetry/api'
+import { contextAt, isTraced, messagingAttributes, spanContextOf, withAttributes } from '@esteira/service/trace'
 import type { HeldJob } from '../job/held-job.ts'
 import type { Delivered } from '../worker/finish.ts'
 import { attemptAttributes } from './job-attributes.ts'
@@ -10,14 +19,19 @@ export type Traced = { place?: SpanContext }
 
 /**
  * Runs the work on a delivery within its span, in the trace that began with the job's row. `receivedMs` is when the
- * delivery came, by `performance.now()`. `work` gets the place of the span, which the traces of the children link to.
+ * delivery came, by `performance.now()`. `work` gets the place of the span, which the traces of the children link to;
+ * where nobody traces, that of the job's row.
  */
-export const inProcessSpan = (
+export const inProcessSpan = async (
   job: HeldJob,
   receivedMs: number,
   work: (place: SpanContext) => Promise<Delivered>,
 ): Promise<Delivered & Traced> => {
   const created = spanContextOf(job.traceparent)
+  if (!isTraced()) {
+    const place = created ?? INVALID_SPAN_CONTEXT
+    return { ...(await work(place)), place }
+  }
   const parent = withAttributes(created === undefined ? ROOT_CONTEXT : contextAt(created), attemptAttributes(job))
   const span = tracer.startSpan(
     `process ${job.functionName}`,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { WorkflowError } from '../errors.ts'
 import type { HeldJob } from '../job/held-job.ts'
 import type { DeliverMeans } from './deliver.ts'
+import { hearAbort } from './hear-abort.ts'
 
 /** The hold on a job: its claim is what its writes are compared with, and losing it aborts the attempt. */
 export type Hold = {
@@ -87,13 +88,12 @@ export const holdJob = (
         },
       })
       const giveUp = () => lost.abort(means.stopped.reason)
-      if (means.stopped.aborted) giveUp()
-      // A listener that is taken away again: signals that are joined with one that outlives them are never freed.
-      means.stopped.addEventListener('abort', giveUp)
+      // Ended again: signals that are joined with one that outlives them are never freed.
+      const endHearing = hearAbort(means.stopped, giveUp)
       try {
         return await attempt(lost.signal)
       } finally {
-        means.stopped.removeEventListener('abort', giveUp)
+        endHearing()
         await endBeats()
       }
     },

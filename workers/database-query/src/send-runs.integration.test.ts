@@ -85,3 +85,10 @@ test('a value that cannot be read here fails its own run, and the others are wri
   ])
   expect((await admin.query('select id from lead order by id')).rows).toEqual([{ id: 1 }, { id: 3 }])
 })
+
+test('a statement that copies, or is none, ends nothing but its own runs', async () => {
+  const twice = () => [aCall([]), aCall([])]
+  expect(await settle('copy lead from stdin', twice())).toEqual([expect.any(Error), expect.any(Error)])
+  expect(await settle('copy (select 1) to stdout', twice())).toEqual([[], []])
+  expect(await settle('-- nothing', twice())).toEqual([[], []])
+})

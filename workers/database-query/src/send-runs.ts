@@ -12,7 +12,7 @@ type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>
 const passedOver = new Error('a run before it was refused')
 
 /**
- * Runs a statement once for each list of values, in their order: parsed once, sent in one piece and with one sync, so
+ * Runs a statement once for each list of values, two at least, in their order: parsed once, sent in one piece and with one sync, so
  * that after the first run which is refused the server looks at none. Sent as queries of `pg` each would ask for its
  * columns and for a sync of its own, which the server answers with a write to the socket.
  */
@@ -58,6 +58,11 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
       }
     },
     handleCommandComplete: finish,
+    handleEmptyQuery: finish,
+    // Of a COPY: what the server sends is not passed on, and where it wants to be sent something the next run's messages
+    // are what it refuses.
+    handleCopyData: () => undefined,
+    handleCopyInResponse: () => undefined,
     handleReadyForQuery: () => undefined,
     handleError: (error: unknown) => {
       for (const [index, { given }] of runs.slice(done).entries()) given.reject(index === 0 ? error : passedOver)

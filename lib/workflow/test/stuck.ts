@@ -44,6 +44,8 @@ const jobsWithoutMessage = async (query: Query, broker: Broker): Promise<unknown
   return jobs.filter(({ jobId, seq }) => !messages.some((message) => message.jobId === jobId && message.seq === seq))
 }
 
+// `not in` makes a table of the messages, whatever Postgres knows of them; a look for each job's own would go through all
+// of them for each job, by statistics of when the outbox was empty.
 const jobsWithoutRowSql = `
   with message as (
     select payload from outbox_message union all
@@ -55,8 +57,8 @@ const jobsWithoutRowSql = `
   join workflow_run run on run.id = job.run_id
   join workflow_step step on step.id = job.step_id and step.version = run.version
   where job.status in ('queued', 'running')
-    and not exists (
-      select from message where payload ->> 'jobId' = job.id::text and payload ->> 'seq' = job.seq::text
+    and (job.id::text, job.seq::text) not in (
+      select payload ->> 'jobId', payload ->> 'seq' from message where payload ->> 'seq' is not null
     )`
 
 const jobRows = z.array(z.object({ jobId: z.string(), seq: z.int(), status: z.string(), queue: z.string() }))

@@ -14,6 +14,7 @@ export type ParkedMessage = {
   orderingKey: string | null
   /** What the broker said last. */
   reason: string
+  /** How often it was refused, or the one that asked for their destination on behalf of all. */
   attempts: number
   createdAt: Date
   parkedAt: Date

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { queryable, registerLane } from '@esteira/outbox'
 import { explainStatements } from '@esteira/test/support'
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import type { Engine } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
@@ -22,15 +22,11 @@ import { releaseWaitingJobs } from '../run/settle/release.ts'
 import { openOrm } from './open-orm.ts'
 
 let engine: Engine
-/** A lane that no relay reads, so that its messages stay. */
 let lane: number
 
-useEngine((opened) => {
+useEngine((opened, unread) => {
   engine = opened
-})
-
-beforeAll(async () => {
-  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+  lane = unread
 })
 
 const jobs = 1_000

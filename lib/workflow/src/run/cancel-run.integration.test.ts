@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { queryable, registerLane } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { watchCounters } from '../../test/watch-counters.ts'
@@ -13,15 +12,11 @@ import { writeUnit } from '../job/unit/write-unit.ts'
 import { beginCancel, cancelRun, carryOnCancels } from './cancel-run.ts'
 
 let engine: Engine
-/** A lane that no relay reads. */
 let lane: number
 
-useEngine((opened) => {
+useEngine((opened, unread) => {
   engine = opened
-})
-
-beforeAll(async () => {
-  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+  lane = unread
 })
 
 /** A run with a queued job for each payload, of a function that leads to another one. */

@@ -1,21 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { queryable, registerLane } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type Engine, type SavedWorkflow, type StepDraft } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { openRun, type RunStart } from './open-run.ts'
 
 let engine: Engine
-/** A lane that no relay reads, so that its messages stay to be looked at. */
 let lane: number
 
-useEngine((opened) => {
+useEngine((opened, unread) => {
   engine = opened
-})
-
-beforeAll(async () => {
-  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+  lane = unread
 })
 
 const start = (workflow: SavedWorkflow, more: Partial<RunStart> = {}): RunStart => ({

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { queryable, registerLane } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import * as z from 'zod'
 import type { Engine, SavedWorkflow } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
@@ -10,15 +9,11 @@ import { openRun, type RunStart } from './open-run.ts'
 import type { Overlap } from './overlap.ts'
 
 let engine: Engine
-/** A lane that no relay reads. */
 let lane: number
 
-useEngine((opened) => {
+useEngine((opened, unread) => {
   engine = opened
-})
-
-beforeAll(async () => {
-  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+  lane = unread
 })
 
 const saveWorkflow = () =>

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { queryable, registerLane } from '@esteira/outbox'
+import { queryable } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
@@ -10,15 +10,11 @@ import type { Ending, FinishedJob, NextStep } from '../held-job.ts'
 import { writeUnit } from './write-unit.ts'
 
 let engine: Engine
-/** A lane that no relay reads, so that its messages stay to be looked at. */
 let lane: number
 
-useEngine((opened) => {
+useEngine((opened, unread) => {
   engine = opened
-})
-
-beforeAll(async () => {
-  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+  lane = unread
 })
 
 /** A run whose first step has the given jobs on the belt, and a way to end them all alike, in one unit of work. */

@@ -1,7 +1,7 @@
-import { queryable, registerLane } from '@esteira/outbox'
+import { queryable } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
@@ -15,15 +15,11 @@ import { releaseWaitingJobs, takeSql } from './release.ts'
 import { settle } from './settle.ts'
 
 let engine: Engine
-/** A lane that no relay reads, so that its messages stay to be looked at. */
 let lane: number
 
-useEngine((opened) => {
+useEngine((opened, unread) => {
   engine = opened
-})
-
-beforeAll(async () => {
-  lane = await registerLane(queryable(engine.em()), 'nobody reads it')
+  lane = unread
 })
 
 const window = 10

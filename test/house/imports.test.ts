@@ -1,6 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { expect, test } from 'vitest'
+import * as z from 'zod'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -20,6 +21,9 @@ const allowed: Record<string, readonly string[]> = {
   dev: ['lib/service', 'migrations'],
 }
 const folders = Object.keys(allowed)
+
+const packages = z.record(z.string(), z.string()).default({})
+const packageSchema = z.object({ name: z.string(), dependencies: packages, peerDependencies: packages })
 
 const packageFolders = new Map(folders.map((folder) => [readPackage(folder).name, folder]))
 
@@ -68,13 +72,7 @@ const importsOf = (file: string): string[] => {
 }
 
 function readPackage(folder: string): { name: string; dependencies: string[] } {
-  const parsed: unknown = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
-  if (typeof parsed !== 'object' || parsed === null || !('name' in parsed) || typeof parsed.name !== 'string') {
-    throw new Error(`${folder}/package.json has no name`)
-  }
-  const dependencies =
-    'dependencies' in parsed && typeof parsed.dependencies === 'object' && parsed.dependencies !== null
-      ? Object.keys(parsed.dependencies)
-      : []
-  return { name: parsed.name, dependencies }
+  const text = readFileSync(join(root, folder, 'package.json'), 'utf8')
+  const { name, dependencies, peerDependencies } = packageSchema.parse(JSON.parse(text))
+  return { name, dependencies: Object.keys({ ...dependencies, ...peerDependencies }) }
 }

@@ -26,7 +26,8 @@ type Held = { key: string; attempt: number; untilMs: number; closedChannel: bool
  * opens the destination, or is parked. Then those that were refused with it, whatever was in flight, have their last try:
  * each is asked once more, and one refusal parks it. Times are of the monotonic clock (`performance.now()`).
  *
- * There may be 100,000 of them, each with a destination of its own, so whatever is done for one row must not pass them all.
+ * There may be 10,000 of them, and any number that wait for queues which nobody has declared, each with a destination of
+ * its own, so whatever is done for one row must not pass them all.
  */
 export type HeldRows = {
   /**
@@ -152,6 +153,7 @@ export const createHeldRows = (
           behind.set(id, closes)
         }
         const retryInMs = Math.max(0, Math.ceil(probe.untilMs - now()))
+        // The probe's own count: what is refused beside one that is parked for it is parked with it, and not one a round.
         return { attempt: probe.attempt, retryInMs, isOneTooMany: false }
       }
       const attempt = (before?.attempt ?? 0) + 1

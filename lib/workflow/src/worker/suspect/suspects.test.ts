@@ -4,7 +4,8 @@ import { aJob, aStep } from '../../../test/a-job.ts'
 import { WorkflowError } from '../../errors.ts'
 import type { Death } from './describe-death.ts'
 import type { Answer, Suspect } from './messages.ts'
-import { createSuspects, type PagesOfSuspect, type SuspectEvent } from './suspects.ts'
+import type { PagesOfSuspect } from './case.ts'
+import { createSuspects, type SuspectEvent } from './suspects.ts'
 import type { Ward, WardHooks } from './ward.ts'
 
 const place = { traceId: '1'.repeat(32), spanId: '1'.repeat(16), traceFlags: 0 }

@@ -1,10 +1,9 @@
-import { WorkflowError } from '../../errors.ts'
-import type { Ending } from '../../job/held-job.ts'
 import { jobError } from '../../job/job-error.ts'
-import type { Death } from './describe-death.ts'
 import { allGiven } from '../stream/pages.ts'
-import type { HeldPages } from '../stream/held-pages.ts'
-import type { Answer, Given, Suspect } from './messages.ts'
+import { begin, type Case, ended, openCase, type Outcome, type PagesOfSuspect, settleLost, takePage } from './case.ts'
+import type { Death } from './describe-death.ts'
+import { companies, judge, lastStage, type Stage } from './judge.ts'
+import type { Answer, Suspect } from './messages.ts'
 import type { Ward, WardHooks } from './ward.ts'
 
 /** A ward died with so many jobs at work in it: one of them may be to blame, or none. */
@@ -18,16 +17,10 @@ export type Suspects = {
    *
    * @throws what kept the job from being attempted or its end from being known: its message must come again.
    */
-  attempt: (
-    suspect: Suspect,
-    lost: AbortSignal,
-    pages: PagesOfSuspect | null,
-  ) => Promise<Exclude<Answer, { kind: 'broken' }>>
+  attempt: (suspect: Suspect, lost: AbortSignal, pages: PagesOfSuspect | null) => Promise<Outcome>
   /** Kills what still runs. */
   stop: () => void
 }
-
-export type PagesOfSuspect = Pick<HeldPages, 'write' | 'seal' | 'again' | 'next'>
 
 type SuspectOptions = {
   open: (hooks: WardHooks) => Ward
@@ -39,16 +32,6 @@ type SuspectOptions = {
   overtimeMs?: number
 }
 
-/**
- * How many are in a ward together, stage by stage: at first as many as a worker has by default, since most are innocent;
- * then fewer; then one after the other; and for one that its ward died with, in a process that has had no other.
- */
-const companies = [100, 10, 1, 1] as const
-
-type Stage = 0 | 1 | 2 | 3
-
-const last: Stage = 3
-
 /** Together with the longest timeout it is below the half hour after which RabbitMQ takes a delivery back. */
 const defaultMostWaitMs = 4 * 60_000
 
@@ -57,30 +40,8 @@ const defaultIdleMs = 10_000
 /** How far a job's time may be passed before its ward is killed, milliseconds: the attempt in it ends by itself before. */
 const defaultOvertimeMs = 10_000
 
-/** A ward that dies with a job that it has not begun yet says nothing; so often is that tried again. */
-const mostFalseStarts = 3
-
 /** Jobs whose stage is remembered while their messages are away. */
 const mostKnown = 10_000
-
-/** A suspect and what is known of it. */
-type Case = {
-  id: number
-  suspect: Suspect
-  lost: AbortSignal
-  pages: PagesOfSuspect | null
-  /** A page of it is being written, which may take as long as the database is away. */
-  isGiving: boolean
-  stage: Stage
-  hasBegun: boolean
-  falseStarts: number
-  /** How often its ward, with it alone, was ended by a signal from outside. */
-  killed: number
-  cameMs: number
-  begunMs: number
-  overtime: NodeJS.Timeout | undefined
-  settled: PromiseWithResolvers<Exclude<Answer, { kind: 'broken' }>>
-}
 
 /** A ward, how many jobs it was given, and those at work in it. One that is spent takes no more; one that is leaving has been told to end. */
 type Open = {
@@ -107,7 +68,7 @@ export const createSuspects = ({
   overtimeMs = defaultOvertimeMs,
 }: SuspectOptions): Suspects => {
   const waiting = new Set<Case>()
-  /** What is known of jobs whose messages went back before their turn. */
+  /** The stages of jobs whose messages went back before their turn. */
   const known = new Map<string, Stage>()
   let current: Open | null = null
   let idle: NodeJS.Timeout | undefined
@@ -116,18 +77,12 @@ export const createSuspects = ({
   let isJudging = false
   let isStopped = false
 
-  const settleLost = (one: Case): void => {
-    waiting.delete(one)
-    const reason: unknown = one.lost.reason
-    if (!(reason instanceof WorkflowError)) one.settled.reject(reason)
-    else if (reason.code !== 'cancelled') one.settled.resolve({ kind: 'lost' })
-    else one.settled.resolve(ended({ kind: 'cancelled' }, one))
-  }
-
   /** The first of those of the latest stage: the guilty are among them. */
   const nextCase = (): Case | undefined => {
     let next: Case | undefined
-    for (const one of waiting) if (next === undefined || one.stage > next.stage) next = one
+    for (const one of waiting) {
+      if (next === undefined || one.suspicion.stage > next.suspicion.stage) next = one
+    }
     return next
   }
 
@@ -136,7 +91,7 @@ export const createSuspects = ({
     if (isStopped || isJudging) return
     if (current === null) {
       const next = nextCase()
-      if (next !== undefined) current = openFor(next.stage)
+      if (next !== undefined) current = openFor(next.suspicion.stage)
       return
     }
     if (!current.isReady || current.isLeaving) return
@@ -155,11 +110,11 @@ export const createSuspects = ({
   const feed = (into: Open): void => {
     for (;;) {
       const next = nextCase()
-      if (next?.stage !== into.stage || into.isSpent || into.atWork.size >= companies[into.stage]) return
+      if (next?.suspicion.stage !== into.stage || into.isSpent || into.atWork.size >= companies[into.stage]) return
       waiting.delete(next)
       into.atWork.set(next.id, next)
       into.given += 1
-      into.isSpent = into.stage === last
+      into.isSpent = into.stage === lastStage
       next.hasBegun = false
       into.ward.attempt(next.id, next.suspect)
     }
@@ -173,14 +128,11 @@ export const createSuspects = ({
       },
       begun: (id) => {
         const one = opened.atWork.get(id)
-        if (one === undefined) return
-        one.hasBegun = true
-        one.begunMs = performance.now()
-        watchTime(one, ward, one.suspect.timeoutMs + overtimeMs)
+        if (one !== undefined) begin(one, ward, overtimeMs)
       },
       gave: (id, given) => {
         const one = opened.atWork.get(id)
-        if (one !== undefined) void take(one, given, ward)
+        if (one !== undefined) void takePage(one, given, ward)
       },
       answered: (id, answer, runsOn) => {
         const one = opened.atWork.get(id)
@@ -208,25 +160,6 @@ export const createSuspects = ({
     return opened
   }
 
-  const watchTime = (one: Case, ward: Ward, ms: number): void => {
-    clearTimeout(one.overtime)
-    one.overtime = setTimeout(() => {
-      if (one.isGiving) watchTime(one, ward, overtimeMs)
-      else ward.kill(`it took longer than ${one.suspect.timeoutMs} ms`)
-    }, ms)
-  }
-
-  const take = async (one: Case, given: Given, ward: Ward): Promise<void> => {
-    one.isGiving = true
-    try {
-      await (given === null ? one.pages?.seal() : one.pages?.write(given))
-      ward.taken(one.id, null)
-    } catch (error) {
-      ward.taken(one.id, { error })
-    }
-    one.isGiving = false
-  }
-
   const settle = (one: Case, answer: Answer): void => {
     clearTimeout(one.overtime)
     known.delete(one.suspect.job.id)
@@ -241,29 +174,33 @@ export const createSuspects = ({
 
   const judgeAll = async (cases: readonly Case[], opened: Open, death: Death): Promise<void> => {
     isJudging = true
-    await Promise.all(cases.map((one) => judge(one, opened, death)))
+    await Promise.all(cases.map((one) => carryOut(one, opened, death)))
     isJudging = false
     look()
   }
 
-  const judge = async (one: Case, { given, atWork }: Open, death: Death): Promise<void> => {
-    if (isStopped || one.lost.aborted) return one.lost.aborted ? settleLost(one) : giveUp(one, stoppedError())
-    if (!one.hasBegun) {
-      one.falseStarts += 1
-      if (one.falseStarts <= mostFalseStarts) return goOn(one)
-      return giveUp(one, new Error(`its process died before it began: ${death.how}`))
+  const carryOut = async (one: Case, { given, atWork }: Open, death: Death): Promise<void> => {
+    if (one.lost.aborted) return settleLost(one)
+    if (isStopped) return giveUp(one, stoppedError())
+    const verdict = judge(one.suspicion, one.hasBegun, { atWork: atWork.size, given }, death)
+    switch (verdict.kind) {
+      case 'guilty': {
+        const message = `the process in which it ran alone died: ${death.how}`
+        return settle(one, ended({ kind: 'failed', error: jobError('process_died', message) }, one))
+      }
+      case 'unknown':
+        return giveUp(one, new Error(`its process died before it began: ${death.how}`))
+      case 'again':
+        one.suspicion = verdict.suspicion
+        remember(one)
+        return goOn(one)
     }
-    const wasAlone = atWork.size === 1 && given === 1
-    if (wasAlone && !death.isOwn) one.killed += 1
-    if (wasAlone && (death.isOwn || one.killed > 1)) {
-      const message = `the process in which it ran alone died: ${death.how}`
-      return settle(one, ended({ kind: 'failed', error: jobError('process_died', message) }, one))
-    }
-    one.stage = stageAfter(atWork.size)
-    known.set(one.suspect.job.id, one.stage)
+  }
+
+  const remember = ({ suspect, suspicion }: Case): void => {
+    known.set(suspect.job.id, suspicion.stage)
     const [oldest] = known.keys()
     if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
-    return goOn(one)
   }
 
   /** Lets one wait for another process, behind what it has given in the one that died. */
@@ -293,23 +230,13 @@ export const createSuspects = ({
       lost.throwIfAborted()
       if (isStopped) throw stoppedError()
       lastId += 1
-      const one: Case = {
-        id: lastId,
-        suspect,
-        lost,
-        pages,
-        isGiving: false,
+      const one = openCase(lastId, suspect, lost, pages, {
         stage: known.get(suspect.job.id) ?? 0,
-        hasBegun: false,
         falseStarts: 0,
         killed: 0,
-        cameMs: performance.now(),
-        begunMs: 0,
-        overtime: undefined,
-        settled: Promise.withResolvers(),
-      }
+      })
       const onLost = () => {
-        if (waiting.has(one)) settleLost(one)
+        if (waiting.delete(one)) settleLost(one)
         else current?.ward.abort(one.id, lost.reason)
       }
       const patience = setTimeout(() => {
@@ -333,18 +260,6 @@ export const createSuspects = ({
       current?.ward.kill('the worker has stopped')
     },
   }
-}
-
-const ended = (ending: Ending, { hasBegun, begunMs }: Case) => ({
-  kind: 'ended' as const,
-  ending,
-  elapsedMs: hasBegun ? performance.now() - begunMs : 0,
-})
-
-/** The stage for those that were so many at work when their ward died. */
-const stageAfter = (jobs: number): Stage => {
-  if (jobs === 1) return last
-  return jobs > companies[1] ? 1 : 2
 }
 
 const tooLate = () => new Error('it waited too long for its turn in a process apart, and goes back')

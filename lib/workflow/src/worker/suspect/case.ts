@@ -1,0 +1,85 @@
+import { WorkflowError } from '../../errors.ts'
+import type { Ending } from '../../job/held-job.ts'
+import type { HeldPages } from '../stream/held-pages.ts'
+import type { Suspicion } from './judge.ts'
+import type { Answer, Given, Suspect } from './messages.ts'
+import type { Ward } from './ward.ts'
+
+/** What has come of a suspect; `lost` gives the attempt up. */
+export type Outcome = Exclude<Answer, { kind: 'broken' }>
+
+export type PagesOfSuspect = Pick<HeldPages, 'write' | 'seal' | 'again' | 'next'>
+
+/** A suspect, what is known of it, and whoever waits for what comes of it. */
+export type Case = {
+  id: number
+  suspect: Suspect
+  lost: AbortSignal
+  pages: PagesOfSuspect | null
+  /** A page of it is being written, which may take as long as the database is away. */
+  isGiving: boolean
+  suspicion: Suspicion
+  hasBegun: boolean
+  cameMs: number
+  begunMs: number
+  overtime: NodeJS.Timeout | undefined
+  settled: PromiseWithResolvers<Outcome>
+}
+
+export const openCase = (
+  id: number,
+  suspect: Suspect,
+  lost: AbortSignal,
+  pages: PagesOfSuspect | null,
+  suspicion: Suspicion,
+): Case => ({
+  id,
+  suspect,
+  lost,
+  pages,
+  isGiving: false,
+  suspicion,
+  hasBegun: false,
+  cameMs: performance.now(),
+  begunMs: 0,
+  overtime: undefined,
+  settled: Promise.withResolvers(),
+})
+
+/** Its function is about to be called in a ward, which is killed if it takes so much longer than it may. */
+export const begin = (one: Case, ward: Ward, overtimeMs: number): void => {
+  one.hasBegun = true
+  one.begunMs = performance.now()
+  const end = () => {
+    if (one.isGiving) one.overtime = setTimeout(end, overtimeMs)
+    else ward.kill(`it took longer than ${one.suspect.timeoutMs} ms`)
+  }
+  clearTimeout(one.overtime)
+  one.overtime = setTimeout(end, one.suspect.timeoutMs + overtimeMs)
+}
+
+/** Writes a page that it gave, and tells the ward so, or why not. */
+export const takePage = async (one: Case, given: Given, ward: Ward): Promise<void> => {
+  one.isGiving = true
+  try {
+    await (given === null ? one.pages?.seal() : one.pages?.write(given))
+    ward.taken(one.id, null)
+  } catch (error) {
+    ward.taken(one.id, { error })
+  }
+  one.isGiving = false
+}
+
+/** Nobody waits for it any more, or only to hear that it was cancelled. */
+export const settleLost = (one: Case): void => {
+  const reason: unknown = one.lost.reason
+  if (!(reason instanceof WorkflowError)) one.settled.reject(reason)
+  else if (reason.code === 'cancelled') one.settled.resolve(ended({ kind: 'cancelled' }, one))
+  else one.settled.resolve({ kind: 'lost' })
+}
+
+export const ended = (ending: Ending, { hasBegun, begunMs }: Case): Outcome => ({
+  kind: 'ended',
+  ending,
+  elapsedMs: hasBegun ? performance.now() - begunMs : 0,
+})

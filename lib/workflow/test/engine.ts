@@ -143,14 +143,17 @@ export const openEngine = async (given?: TestVhost) => {
     /** Puts bytes that are no JSON into a queue. */
     publishBytes: (queue: string, bytes: Buffer) => publishBytes(at.rabbitmqUrl, queue, bytes),
 
-    /** Waits until a run is over; resolves to its status. */
-    over: (runId: string): Promise<string> =>
+    /** Waits until a run is over; resolves to its status. Worker processes that die take their time to come back. */
+    over: (runId: string, deadlineMs = 25_000): Promise<string> =>
       waitFor(
         async () => {
           const status = await looks.statusOf(runId)
           return status !== 'running' && status !== 'cancelling' && status
         },
-        { describe: () => looks.jobs(runId), deadlineMs: 25_000 },
+        {
+          describe: async () => (await looks.jobs(runId)).filter(({ status }) => status !== 'succeeded'),
+          deadlineMs,
+        },
       ),
 
     /** Starts a worker, with everything it says. */

@@ -54,15 +54,6 @@ const handOut = async (queue: string, messages: number) => {
   await waitFor(async () => (await engine.broker.count(queue)) === messages)
 }
 
-const over = (run: string): Promise<string> =>
-  waitFor(
-    async () => {
-      const status = await engine.statusOf(run)
-      return status !== 'running' && status !== 'cancelling' && status
-    },
-    { deadlineMs, describe: () => engine.jobs(run) },
-  )
-
 /** A run with a job for each payload whose messages have been handed out twice before. */
 const beginSuspects = async (
   functionName: string,
@@ -89,7 +80,7 @@ test(
   async () => {
     const { run, jobs } = await beginSuspects('third', ['slow', { a: [1, null] }], ['third.next'])
     await startWorker([here('third'), functionOf('third.next', ({ payload }) => ({ came: payload }))])
-    expect(await over(run)).toBe('succeeded')
+    expect(await engine.over(run, deadlineMs)).toBe('succeeded')
     const ends = (await jobs()).map(({ step, payload, output }) => ({ step, payload, output }))
     expect(ends).toHaveLength(4)
     // The slow one may be the last of them.
@@ -110,7 +101,7 @@ test(
   async () => {
     const { run, jobs } = await beginSuspects('in place', ['slow'])
     await engine.startWorker([here('in place')])
-    expect(await over(run)).toBe('succeeded')
+    expect(await engine.over(run, deadlineMs)).toBe('succeeded')
     expect((await jobs())[0]?.output).toBe('here')
     await declare('second')
     const again = await engine.begin(
@@ -119,7 +110,7 @@ test(
     )
     await handOut('second', 1)
     await startWorker([here('second')])
-    expect(await over(again)).toBe('succeeded')
+    expect(await engine.over(again, deadlineMs)).toBe('succeeded')
     expect((await engine.jobs(again))[0]?.output).toBe('here')
   },
   timeout,
@@ -132,7 +123,7 @@ test(
     await startWorker([here('cancelled')])
     await waitFor(async () => (await jobs())[0]?.status === 'running')
     await cancelRun(engine.em(), run)
-    expect(await over(run)).toBe('cancelled')
+    expect(await engine.over(run, deadlineMs)).toBe('cancelled')
     expect(await jobs()).toMatchObject([{ status: 'cancelled', output: null }])
   },
   timeout,
@@ -148,7 +139,7 @@ test(
     await waitFor(async () => (await jobs())[0]?.status === 'running')
     link.cut()
     const heir = await engine.startWorker([functionOf('taken', () => 'by the heir')], { worker: 'heir' })
-    expect(await over(run)).toBe('succeeded')
+    expect(await engine.over(run, deadlineMs)).toBe('succeeded')
     expect(await jobs()).toMatchObject([{ output: 'by the heir', worker: 'heir', attempt: 1 }])
     await waitFor(() => loser.saw('delivery.dropped').length === 1, { deadlineMs, describe: () => loser.events })
     expect(loser.saw('job.written')).toEqual([])
@@ -166,7 +157,7 @@ test(
     await worker.stop()
     expect(await jobs()).toMatchObject([{ status: 'running', attempt: 0, error: null }])
     await engine.startWorker([here('stopped')])
-    expect(await over(run)).toBe('succeeded')
+    expect(await engine.over(run, deadlineMs)).toBe('succeeded')
   },
   timeout,
 )
@@ -183,7 +174,7 @@ test(
     expect(await jobs()).toMatchObject([{ attempt: 0, error: null }])
     await worker.stop()
     await engine.startWorker([here('no program')])
-    expect(await over(run)).toBe('succeeded')
+    expect(await engine.over(run, deadlineMs)).toBe('succeeded')
   },
   timeout,
 )
@@ -218,7 +209,7 @@ test(
     await waitFor(async () => (await items()).length >= 30, { deadlineMs, describe: jobs })
     expect((await jobs())[0]).toMatchObject({ step: 1, status: 'running' })
     await goOn()
-    expect(await over(run)).toBe('succeeded')
+    expect(await engine.over(run, deadlineMs)).toBe('succeeded')
     expect((await items()).map(({ itemIndex }) => itemIndex)).toEqual(numbers(35))
   },
   timeout,
@@ -232,7 +223,7 @@ test(
     await waitFor(async () => (await hidden()).length === 30, { deadlineMs, describe: jobs })
     expect(await items()).toHaveLength(30)
     await goOn()
-    expect(await over(run)).toBe('succeeded')
+    expect(await engine.over(run, deadlineMs)).toBe('succeeded')
     expect((await items()).map(({ itemIndex, status }) => [itemIndex, status])).toEqual(
       numbers(35).map((index) => [index, 'succeeded']),
     )
@@ -249,7 +240,7 @@ test(
     await waitFor(async () => (await items()).length >= 30, { deadlineMs, describe: jobs })
     link.cut()
     await engine.startWorker([resumable('pages.taken'), functionOf('pages.taken.next', () => undefined)])
-    expect(await over(run)).toBe('failed')
+    expect(await engine.over(run, deadlineMs)).toBe('failed')
     // The 31st, if it was old enough before the takeover.
     const written = await items()
     await goOn()

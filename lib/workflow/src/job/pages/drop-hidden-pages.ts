@@ -1,35 +1,59 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
+import * as z from 'zod'
+
+/** An attempt that wrote hidden pages, by its claim on the job. */
+type Attempt = { parentId: string; claim: string }
 
 /**
  * Removes hidden children that will never be accepted, of attempts that died or failed, a page at a time; returns how
- * many pages there were. One is garbage when its claim is neither the one that its job has, nor the one that is accepted,
- * which a job keeps unless it is cancelled: a claim that was given up never comes back.
+ * many pages there were. A page is garbage when its claim is neither the one that its job has, nor the one that is accepted,
+ * which a job keeps unless it is cancelled: a claim that was given up never comes back. So attempts are looked at once, and
+ * what lives is not looked at again for each page that goes.
  *
  * Locks: the row of the page, and then its children, which nobody else touches. Of two sweeps that meet at a page one
- * finds it gone, and leaves the others to the first.
+ * finds it gone, and leaves the others of that attempt to the first.
  */
 export const dropHiddenPages = async (em: EntityManager): Promise<number> => {
+  const { rows } = await queryable(em.fork()).query(givenUpSql, [])
+  let dropped = 0
+  for (const attempt of attemptRows.parse(rows)) dropped += await dropPagesOf(em, attempt)
+  return dropped
+}
+
+/** From the first item on, so that what was removed is not passed again either. */
+const dropPagesOf = async (em: EntityManager, { parentId, claim }: Attempt): Promise<number> => {
+  let from = 0
   for (let dropped = 0; ; dropped += 1) {
-    const { rows } = await em.fork().transactional((em) => queryable(em).query(dropSql, []))
-    if (rows.length === 0) return dropped
+    const { rows } = await em.fork().transactional((em) => queryable(em).query(dropSql, [parentId, claim, from]))
+    const [page] = pageRows.parse(rows)
+    if (page === undefined) return dropped
+    from = page.firstItem + 1
   }
 }
 
+const givenUpSql = `
+  select hidden.parent_id as "parentId", hidden.claim
+  from (select distinct parent_id, claim from workflow_hidden_page) hidden
+  where not exists (
+    select from workflow_job job
+    where job.id = hidden.parent_id
+      and (job.claim = hidden.claim or job.accepted = hidden.claim and job.status <> 'cancelled')
+  )`
+
 const dropSql = `
-  with garbage as (
-    select page.parent_id, page.claim, page.first_item from workflow_hidden_page page
-    where not exists (
-      select from workflow_job job
-      where job.id = page.parent_id
-        and (job.claim = page.claim or job.accepted = page.claim and job.status <> 'cancelled')
+  with dropped as (
+    delete from workflow_hidden_page page
+    where page.parent_id = $1 and page.claim = $2 and page.first_item = (
+      select first_item from workflow_hidden_page
+      where parent_id = $1 and claim = $2 and first_item >= $3
+      order by first_item limit 1
     )
-    limit 1
-  ), dropped as (
-    delete from workflow_hidden_page page using garbage
-    where page.parent_id = garbage.parent_id and page.claim = garbage.claim and page.first_item = garbage.first_item
-    returning page.job_ids
+    returning page.first_item, page.job_ids
   ), gone as (
     delete from workflow_job job using dropped where job.id = any (dropped.job_ids) and job.status = 'hidden'
   )
-  select from dropped`
+  select first_item as "firstItem" from dropped`
+
+const attemptRows = z.array(z.object({ parentId: z.string(), claim: z.string() }))
+const pageRows = z.array(z.object({ firstItem: z.int() }))

@@ -1,6 +1,11 @@
 import { spanContextOf } from '@esteira/service/trace'
+import { context } from '@opentelemetry/api'
 import { expect, test, vi } from 'vitest'
+import * as z from 'zod'
 import { aJob, aStep } from '../../test/a-job.ts'
+import { callFunction } from '../function/call-function.ts'
+import { defineFunction } from '../function/define-function.ts'
+import { hideSecrets } from '../secrets/hide-secrets.ts'
 import { beginTrace } from './begin-trace.ts'
 import { inSpan } from './in-span.ts'
 import { inProcessSpan } from './process-span.ts'
@@ -20,4 +25,28 @@ test('where nobody traces a job has its place all the same, and no span is made 
   )
   expect(processed).toEqual({ kind: 'refused', place: created })
   for (const one of made) expect(one).not.toHaveBeenCalled()
+})
+
+test('where nobody traces a function is called without a context in which spans would hide its secrets', async () => {
+  const entered = vi.spyOn(context, 'with')
+  const silent = () => undefined
+  const log = { debug: silent, info: silent, warn: silent, error: silent }
+  const fn = defineFunction({ name: 'any', config: z.object({}), run: ({ payload }) => payload })
+  const called = callFunction(
+    fn,
+    async () => ({}),
+    hideSecrets(async () => ''),
+    {
+      payload: 'given',
+      run: { id: aJob.runId, workflowId: aStep.workflowId },
+      step: { id: aStep.id, name: aStep.name, outputType: 'single', hasNext: false },
+      job: { id: aJob.id },
+      attempt: 1,
+      cursor: null,
+      signal: new AbortController().signal,
+      log,
+    },
+  )
+  expect(await called).toBe('given')
+  expect(entered).not.toHaveBeenCalled()
 })

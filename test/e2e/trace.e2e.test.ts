@@ -112,7 +112,7 @@ test.each([
     expect(await house.api.runOver(runId)).toMatchObject({ status: 'succeeded' })
 
     const ofRun = () => receiver.spans().filter(({ attributes }) => attributes['esteira.run.id'] === runId)
-    const ofJobs = () => ofRun().filter(({ name }) => name !== 'commit')
+    const ofJobs = () => ofRun().filter(({ attributes }) => attributes['esteira.job.id'] !== undefined)
     const roots = () => ofJobs().filter(({ parent }) => parent === null)
     const trees = () => roots().map((root) => withoutToken(treeOf(root, ofJobs())))
     const sorted = (all: Tree[]) => all.map((tree) => JSON.stringify(tree)).toSorted()
@@ -148,21 +148,24 @@ test.each([
       expect(parent).toBeNull()
     }
 
-    // A child's trace leads to its parent's: to where the parent was processed, or to the beginning of a CronJob.
+    // A child's trace leads to its parent's: to where the parent was processed, or to the beginning of a CronJob; and the
+    // first one to the request that began the run.
     for (const { traceId, links } of roots()) {
       const parentId = jobs.find(({ trace }) => trace === traceId)?.parent_id ?? null
       const ofParent = ofJobs().filter(({ attributes }) => attributes['esteira.job.id'] === parentId)
       const from =
         ofParent.find(({ name }) => name.startsWith('process ')) ??
-        ofParent.find(({ name }) => name.startsWith('create '))
+        ofParent.find(({ name }) => name.startsWith('create ')) ??
+        ofRun().find(({ name }) => parentId === null && name.startsWith('POST /'))
       expect(links.map((link) => [link.traceId, link.spanId])).toEqual(from ? [[from.traceId, from.spanId]] : [])
     }
 
     const nobodys = receiver.spans().filter(({ attributes }) => attributes['esteira.run.id'] === undefined)
-    expect(nobodys.map(({ name }) => name)).toEqual([])
+    expect(new Set(nobodys.map(({ name }) => name))).toEqual(new Set(['POST /v1/workflows']))
 
     // All of them are ours: nothing instruments amqplib, pg or anything else behind our back.
     expect([...new Set(receiver.spans().map(({ scope }) => scope))].toSorted()).toEqual([
+      '@esteira/control-plane',
       '@esteira/database-query',
       '@esteira/service',
       '@esteira/sidecar',

@@ -18,6 +18,7 @@ import { healthRoutes } from './health-routes.ts'
 import { checkJson, limitBody } from './json-body.ts'
 import { answerError } from './problems.ts'
 import { refuseInvalid } from './refuse-invalid.ts'
+import { traceRequests } from './trace-requests.ts'
 
 /** What happens while requests are served: never with a body or a token. `path` is the route's pattern. */
 export type ApiEvent =
@@ -47,7 +48,7 @@ export const createApp = ({ adminToken, observe, ...context }: AppOptions): Open
       },
     }),
   )
-  app.use('/v1/*', bearerToken(adminToken), limitBody, checkJson)
+  app.use('/v1/*', bearerToken(adminToken), traceRequests, limitBody, checkJson)
 
   app.route('/', healthRoutes(context))
   app.route('/', workflowRoutes(context))

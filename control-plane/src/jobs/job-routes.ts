@@ -6,6 +6,7 @@ import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { isUuid, type PageRequest, pageOf, pageQuery, pageRequest, pageSchema, uuidInput } from '../http/pages.ts'
 import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
+import { tellRequest } from '../http/trace-requests.ts'
 import { cancelJobNow } from './cancel-job.ts'
 import { retryJob } from './retry-job.ts'
 import { isShown, shownStatus } from './shown-jobs.ts'
@@ -118,12 +119,14 @@ export const jobRoutes = ({ orm, lane, maxPayloadBytes }: ApiContext): OpenAPIHo
 
   app.openapi(retryRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'job_unknown')
+    tellRequest({ 'esteira.job.id': id })
     await retryJob(orm.em.fork(), id, c.req.valid('json'), { lane, maxPayloadBytes })
     return c.json(await readJob(orm.em.fork(), id), 200)
   })
 
   app.openapi(cancelRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'job_unknown')
+    tellRequest({ 'esteira.job.id': id })
     await cancelJobNow(orm.em.fork(), id)
     return c.json(await readJob(orm.em.fork(), id), 200)
   })

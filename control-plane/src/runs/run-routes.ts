@@ -4,6 +4,7 @@ import type { ApiContext } from '../http/api-context.ts'
 import { answerOf, bodyOf, idParam, known } from '../http/describe.ts'
 import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
 import { bodyProblems, pageProblems, problemResponses } from '../http/problems.ts'
+import { tellRequest } from '../http/trace-requests.ts'
 import { readWorkflowRow } from '../workflows/read-workflows.ts'
 import { runDocument, runDocumentOf, runInput, runWithSteps } from './document.ts'
 import { cancelRunNow } from './cancel-run.ts'
@@ -103,6 +104,7 @@ export const runRoutes = (context: ApiContext): OpenAPIHono => {
   app.openapi(startRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'workflow_unknown')
     const { runId, created } = await startRun(orm.em.fork(), id, c.req.valid('json'), context)
+    tellRequest({ 'esteira.run.id': runId })
     const run = runDocumentOf(await orm.em.fork().findOneOrFail(WorkflowRun, { id: runId }))
     c.header('location', `/v1/runs/${runId}`)
     return created ? c.json(run, 201) : c.json(run, 200)
@@ -115,12 +117,14 @@ export const runRoutes = (context: ApiContext): OpenAPIHono => {
 
   app.openapi(cancelRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'run_unknown')
+    tellRequest({ 'esteira.run.id': id })
     await cancelRunNow(orm.em.fork(), id)
     return c.json(runDocumentOf(await orm.em.fork().findOneOrFail(WorkflowRun, { id })), 200)
   })
 
   app.openapi(retryRoute, async (c) => {
     const id = known(c.req.valid('param').id, 'run_unknown')
+    tellRequest({ 'esteira.run.id': id })
     await retryRunNow(orm.em.fork(), id, context)
     return c.json(await readRun(orm.em.fork(), id), 200)
   })

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { isSpanContextValid, type Span, type SpanContext, SpanKind } from '@opentelemetry/api'
+import { isSpanContextValid, type Span, type SpanContext, SpanKind, trace } from '@opentelemetry/api'
 import { isTraced, messagingAttributes, traceparentOf } from '@esteira/service/trace'
 import { jobAttributes } from './job-attributes.ts'
 import { noSpan, tracer } from './tracer.ts'
@@ -9,7 +9,8 @@ export type Root = { traceparent: string; created: Span }
 
 /**
  * Begins the trace of a job that is about to be written: every job is a trace of its own, and the sampler decides here
- * whether it is recorded. It links to what brought the job about: the attempt of its parent, or what began its run.
+ * whether it is recorded. It links to what brought the job about: the attempt of its parent, or what began its run, such
+ * as the request whose span is active.
  */
 export const beginTrace = (
   job: { id: string; runId: string; stepId: string },
@@ -17,11 +18,12 @@ export const beginTrace = (
   cause: SpanContext | undefined,
 ): Root => {
   if (!isTraced()) return { traceparent: unrecorded(), created: noSpan }
+  const from = cause ?? trace.getActiveSpan()?.spanContext()
   const created = tracer.startSpan(`create ${functionName}`, {
     root: true,
     kind: SpanKind.PRODUCER,
     attributes: { ...messagingAttributes('create', { routingKey: functionName }), ...jobAttributes(job) },
-    links: cause === undefined ? [] : [{ context: cause }],
+    links: from === undefined ? [] : [{ context: from }],
   })
   const place = created.spanContext()
   return { traceparent: isSpanContextValid(place) ? traceparentOf(place) : unrecorded(), created }

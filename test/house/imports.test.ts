@@ -11,6 +11,7 @@ const workers = globSync('workers/*/package.json', { cwd: root }).map(dirname)
 const allowed: Record<string, readonly string[]> = {
   'lib/outbox': [],
   'lib/service': [],
+  'lib/sql': ['lib/service'],
   // The tables are for its testbed alone.
   'lib/workflow': ['lib/outbox', 'lib/service', 'migrations'],
   sidecar: ['lib/outbox', 'lib/service'],

@@ -1,5 +1,5 @@
 import { queryable, registerLane } from '@esteira/outbox'
-import { cronJobFunction, defineFunction, literalText, openOrm, publishFunctions } from '@esteira/workflow'
+import { cronJobFunction, defineFunction, openOrm, publishFunctions, sqlText } from '@esteira/workflow'
 import * as z from 'zod'
 import { type ApiEvent, createApp } from '../src/http/app.ts'
 
@@ -8,7 +8,11 @@ const functions = [
   defineFunction({ name: 'RdStation.getLeads', config: z.strictObject({ segmentationId: z.int() }), run: () => [] }),
   defineFunction({
     name: 'Database.query',
-    config: z.strictObject({ connection: z.string(), sql: literalText(), parameters: z.array(z.unknown()).optional() }),
+    config: z.strictObject({
+      connection: z.string(),
+      sql: sqlText({ params: 'parameters' }),
+      parameters: z.union([z.array(z.unknown()), z.record(z.string(), z.unknown())]).optional(),
+    }),
     run: () => null,
   }),
 ]

@@ -17,8 +17,9 @@ const allowed: Record<string, readonly string[]> = {
   sidecar: ['lib/outbox', 'lib/service'],
   ...Object.fromEntries(workers.map((folder) => [folder, ['lib/service', 'lib/workflow']])),
   'workers/cron-job': ['lib/outbox', 'lib/service', 'lib/workflow'],
+  'workers/database-query': ['lib/service', 'lib/sql', 'lib/workflow'],
   migrations: ['lib/outbox'],
-  'control-plane': ['lib/outbox', 'lib/service', 'lib/workflow', 'migrations'],
+  'control-plane': ['lib/outbox', 'lib/service', 'lib/sql', 'lib/workflow', 'migrations'],
   dev: ['lib/service', 'migrations'],
 }
 const folders = Object.keys(allowed)

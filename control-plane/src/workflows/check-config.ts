@@ -14,6 +14,7 @@ import {
 } from '@esteira/workflow'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { faultOfSchedule, faultOfTimeZone } from './check-schedule.ts'
+import { sqlCheckOf } from './check-sql.ts'
 
 /** Finds where a config does not fit its function, with pointers into the config. */
 export type ConfigCheck = (config: Record<string, unknown>) => Fault[]
@@ -23,11 +24,13 @@ export const configCheckOf = (fn: Pick<PublishedFunction, 'name' | 'configSchema
   // A CronJob is not run by a worker: nobody would evaluate its expressions, so its own schema is the stricter one.
   if (fn.name === cronJobFunctionName) return faultsOfCronJob
   let ofSchema: ConfigCheck | undefined
+  const ofSql = sqlCheckOf(fn)
   return (config) => {
     ofSchema ??= schemaCheck(fn)
     const faults = ofSchema(config)
     const faulty = new Set(faults.map(({ pointer }) => pointer))
-    return [...faults, ...faultsOfExpressions(config).filter(({ pointer }) => !faulty.has(pointer))]
+    const others = [...faultsOfExpressions(config), ...ofSql(config)]
+    return [...faults, ...others.filter(({ pointer }) => !faulty.has(pointer))]
   }
 }
 

@@ -41,6 +41,7 @@ test('a member that does not fit hides no other fault of a workflow', async () =
     { pointer: '/steps/0/functionName', message: expect.stringContaining('did you mean "RdStation.getLeads"?') },
     { pointer: '/steps/1/config/connection', message: 'is missing' },
     { pointer: '/steps/1/config/conection', message: 'is not known here, did you mean "connection"?' },
+    { pointer: '/steps/1/config/sql', message: 'syntax error at or near "x", at line 1, column 1' },
   ]
   expect(await api.send('POST', '/v1/workflows', body)).toMatchObject(refused(errors))
   expect(await api.send('PUT', path, body, { 'if-match': '*' })).toMatchObject(refused(errors))
@@ -78,4 +79,30 @@ test('for a workflow or a step that is not there that is the answer, whatever th
     status: 404,
     body: { code: 'step_unknown' },
   })
+})
+
+test('a statement that Postgres could not read is refused, and so are parameters without values; the next save is taken', async () => {
+  const step = (sql: string, parameters?: unknown) => ({
+    name: sql.slice(0, 100),
+    functionName: 'Database.query',
+    config: { connection: 'crm', sql, ...(parameters === undefined ? {} : { parameters }) },
+  })
+  const faultOf = async (body: object) => api.send('POST', `${path}/steps`, body)
+  expect(await faultOf(step("select 'ação'\n form leads"))).toMatchObject(
+    refused([{ pointer: '/config/sql', message: 'syntax error at or near "leads", at line 2, column 7' }]),
+  )
+  expect(await faultOf(step('select :email, :name', { mail: '{{ payload }}', name: 1 }))).toMatchObject(
+    refused([
+      { pointer: '/config/parameters/email', message: 'is missing: sql has :email' },
+      { pointer: '/config/parameters/mail', message: 'is not used in sql, did you mean "email"?' },
+    ]),
+  )
+  expect(await faultOf(step('select $1, $2', ['{{ payload }}']))).toMatchObject(
+    refused([{ pointer: '/config/parameters', message: 'has 1 value, and the last parameter of sql is $2' }]),
+  )
+  for (let times = 0; times < 50; times += 1) {
+    const errors = [{ pointer: '/config/sql', message: expect.stringContaining('nests too deep') }]
+    expect(await faultOf(step(`select 1${'+1'.repeat(15_000)}`))).toMatchObject(refused(errors))
+  }
+  expect(await faultOf(step('select $1::text, $2', ['{{ payload }}', 2]))).toMatchObject({ status: 201 })
 })

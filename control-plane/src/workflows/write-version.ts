@@ -1,4 +1,5 @@
 import { queryable } from '@esteira/outbox'
+import { loadSql } from '@esteira/sql'
 import { type Fault, Workflow, WorkflowFunction, WorkflowStep } from '@esteira/workflow'
 import { type EntityManager, UniqueConstraintViolationException } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
@@ -67,6 +68,8 @@ export const placeAndCheck = async (
   const known = { current: current.steps, everUsed: await everUsedIds(em, current.id, inputs) }
   const { steps, faults } = placeSteps(inputs, known, uuidv7)
   const functions = await em.find(WorkflowFunction, {})
+  // At the first save, and again behind a statement that the grammar ran out of stack with.
+  await loadSql()
   const checks = new Map(functions.map((fn) => [fn.name, stepCheckOf(fn, limits)]))
   return {
     steps,

@@ -1,5 +1,13 @@
 import { type Log, reasonOf } from '@esteira/service'
-import { defineFunction, isTransient, literalText, type Outcome, snooze, type StepFunction } from '@esteira/workflow'
+import {
+  defineFunction,
+  isTransient,
+  literalText,
+  type Outcome,
+  snooze,
+  sqlText,
+  type StepFunction,
+} from '@esteira/workflow'
 import { context } from '@opentelemetry/api'
 import { DatabaseError } from 'pg'
 import * as z from 'zod'
@@ -14,7 +22,7 @@ const configSchema = (connections: readonly string[]) =>
     /** Which database: a name that the worker has an `ESTEIRA_CONNECTION_<NAME>` for. */
     connection: literalText(connections),
     /** One statement; data comes in through `$1`, `$2` ... only. */
-    sql: literalText(),
+    sql: sqlText({ params: 'params' }),
     /** The values of `$1`, `$2` ...; an object is JSON, an array what `$n` is: a Postgres array or JSON. */
     params: z.array(z.unknown()).default([]),
     /** `query` reads and is refused if it writes; `execute` may write, once a job. By the statement's first word if left out. */

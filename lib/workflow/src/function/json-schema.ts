@@ -21,6 +21,15 @@ export const literalText = (names: readonly string[] = []) =>
     .refine((text) => !text.includes('{{'), 'takes no {{ expression }}')
     .meta({ [literalMark]: true, pattern: '^(?![\\s\\S]*\\{\\{)', ...(names.length === 0 ? {} : { enum: [...names] }) })
 
+/** Marks a config field that is one SQL statement; its `params` is the field that has the statement's values. */
+export const sqlMark = 'x-esteira-sql'
+
+/**
+ * A literal text that is one statement in the SQL of Postgres. When a step is saved, its grammar is checked, and its
+ * parameters against the values in the config's field `params`.
+ */
+export const sqlText = ({ params }: { params: string }) => literalText().meta({ [sqlMark]: { params } })
+
 /** The JSON Schema (2020-12) that a payload or an output is described by. */
 export const plainJsonSchema = (schema: z.ZodType): JsonSchema => ({
   ...z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }),

@@ -19,7 +19,7 @@ const insert = async (id: number): Promise<unknown> =>
     payload: {},
     step: { id: 'step', name: 'save', outputType: null, hasNext: false },
     run: { id: 'run', workflowId: 'workflow' },
-    job: { id: randomUUID() },
+    job: { id: randomUUID(), revision: 0 },
     attempt: 1,
     cursor: null,
     emit: async () => {},

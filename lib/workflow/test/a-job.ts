@@ -1,4 +1,4 @@
-import type { JobOnBelt, StepOfRun } from '../src/job/held-job.ts'
+import type { HeldJob, JobOnBelt, StepOfRun } from '../src/job/held-job.ts'
 
 /** A step as a worker has it, with nothing set that need not be. */
 export const aStep: StepOfRun = {
@@ -15,7 +15,7 @@ export const aStep: StepOfRun = {
 }
 
 /** A job of that step that nobody has tried. */
-export const aJob: JobOnBelt = {
+export const aJob: JobOnBelt & Pick<HeldJob, 'revision'> = {
   id: 'job',
   runId: 'run',
   stepId: aStep.id,
@@ -23,6 +23,7 @@ export const aJob: JobOnBelt = {
   seq: 1,
   claim: null,
   attempt: 0,
+  revision: 0,
   emitted: 0,
   traceparent: 'trace',
 }

@@ -54,7 +54,7 @@ export const databaseQuery = (connections: Connections): DatabaseQuery => {
     run: async ({ config, job, step, signal, log }) => {
       const { connection, sql, params: values, confirm } = config
       const statement = { connection, sql, rowsWanted: step.outputType !== null }
-      const call = { jobId: job.id, values, signal, place: context.active() }
+      const call = { jobId: job.id, revision: job.revision, values, signal, place: context.active() }
       if (confirm === 'none') {
         // Acked at once, so prefetch does not bound them.
         while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)

@@ -2,6 +2,7 @@
 export type DatabaseQueryErrorCode =
   | 'connection_unknown'
   | 'ledger_missing'
+  | 'ledger_outdated'
   | 'ledger_refused'
   | 'statement_refused'
   | 'config_invalid'

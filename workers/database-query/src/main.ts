@@ -1,17 +1,20 @@
-import { connections } from '@esteira/service'
+import { connections, integer } from '@esteira/service'
 import { runWorker } from '@esteira/workflow'
-import { openConnections } from './connections.ts'
+import { openConnections, usualLedgerDays } from './connections.ts'
 import { databaseQuery } from './database-query.ts'
 
 /** How long statements may take when the worker has stopped: with the grace period before it, below Kubernetes' 30 s. */
 const lastStatementsMs = 3_000
 
+/** A week at least: a job may wait that long for a database that is away, and then find that it was applied before. */
+const ledgerDays = integer('ESTEIRA_LEDGER_DAYS', { min: 7, max: 3_650, fallback: usualLedgerDays })
+
 process.exitCode = await runWorker(
   {
     name: 'database-query',
-    settings: { connections },
+    settings: { connections, ledgerDays },
     serve: (config, { log }) => {
-      const databases = openConnections(config.connections, log)
+      const databases = openConnections(config.connections, log, config)
       const { fn, idle } = databaseQuery(databases)
       return {
         functions: [fn],

@@ -4,7 +4,7 @@ import type { PoolClient } from 'pg'
 import { isSessionLost } from './away.ts'
 import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
-import { claimInLedger, findLedger, keepRows } from './ledger.ts'
+import { claimInLedger, type Entry, entryKey, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
 import { inSession, type Session } from './session.ts'
 import { type Given, sendRuns } from './send-runs.ts'
@@ -23,8 +23,7 @@ export type Statement = {
 export type WritingStatement = Statement & { durability: 'durable' | 'applied' }
 
 /** One job's run of a statement. */
-export type Call = {
-  jobId: string
+export type Call = Entry & {
   /** Bound to `$1`, `$2` ... */
   values: unknown[]
   /** The statement is cancelled in the server when it is aborted. */
@@ -52,7 +51,7 @@ export type Executed =
 
 /**
  * Runs a statement that may write for a group of jobs, all in one transaction, in their order, and once for each job
- * however often that comes. The jobs differ.
+ * however often that comes, unless somebody has sent it again. The jobs, or their revisions, differ.
  */
 export const executeOnce = async (
   connections: Connections,
@@ -62,22 +61,27 @@ export const executeOnce = async (
 ): Promise<Executed> => {
   let at: number | null = null
   try {
-    const ledger = await findLedger(connections.pool(statement.connection))
+    const ledger = await connections.ledger(statement.connection)
     const how = { begin: begin[statement.durability], signal }
     const done = await inSession(connections, statement.connection, how, async (session) => {
       const begunMs = performance.now()
-      const ids = calls.map(({ jobId }) => jobId)
-      const applied = await claimInLedger(session.client, ledger, ids)
-      const fresh = calls.filter(({ jobId }) => !applied.has(jobId))
+      const applied = await claimInLedger(session.client, ledger, calls)
+      const fresh = calls.filter((call) => !applied.has(entryKey(call)))
       const rows = await runAll(session.client, statement, fresh, (call) => {
         at ??= calls.indexOf(call)
       })
       const ms = performance.now() - begunMs
       if (calls.length > 1) await refuseTraces(session)
-      const given = new Map(fresh.map(({ jobId }, index) => [jobId, rows[index] ?? []]))
-      const kept = new Map([...given].filter(([, some]) => some.length > 0))
-      if (kept.size > 0) await keepRows(session.client, ledger, kept)
-      return { rows: ids.map((id) => applied.get(id) ?? given.get(id) ?? []), ms }
+      const given = new Map(fresh.map((call, index) => [call, rows[index] ?? []]))
+      const kept = [...given].filter(([, some]) => some.length > 0)
+      if (kept.length > 0) {
+        await keepRows(
+          session.client,
+          ledger,
+          kept.map(([{ jobId, revision }, some]) => ({ jobId, revision, rows: some })),
+        )
+      }
+      return { rows: calls.map((call) => applied.get(entryKey(call)) ?? given.get(call) ?? []), ms }
     })
     return { kind: 'committed', ...done }
   } catch (error) {

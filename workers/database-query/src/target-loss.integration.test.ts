@@ -67,6 +67,7 @@ test('a statement whose database says nothing any more is ended with its connect
   link.pause()
   onTestFinished(link.resume)
   await callQuery(silent, log, insert, { jobId: '00000000-0000-4000-8000-000000000001' })
+  await waitFor(() => connections.pool('crm').idleCount === 0)
   connections.sever()
   await silent.idle()
   await connections.close()

@@ -8,6 +8,7 @@ import { connections } from './use-target.ts'
 /** A job's run of a statement. */
 export const aCall = (values: unknown[], rest: Partial<Call> = {}): Call => ({
   jobId: randomUUID(),
+  revision: 0,
   values,
   signal: new AbortController().signal,
   place: context.active(),

@@ -11,6 +11,7 @@ export const variables = {
   ESTEIRA_PREFETCH: 'deliveries that a worker holds at a time',
   ESTEIRA_MAX_PAYLOAD_BYTES: 'most bytes of a payload or an output as JSON',
   ESTEIRA_CONSUMER_TIMEOUT_MS: 'how long RabbitMQ leaves a message with a worker',
+  ESTEIRA_LEDGER_DAYS: 'how long Database.query keeps in its ledgers what was applied',
   ESTEIRA_STALL_MS: 'how long a function may keep the event loop of its worker before the process is killed',
   ESTEIRA_SUSPECT_HEAP_MIB: 'heap of the process in which jobs run that may have killed their worker',
   ESTEIRA_GRACE_MS: 'how long running work may take to end after SIGTERM',

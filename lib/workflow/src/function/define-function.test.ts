@@ -13,7 +13,7 @@ const context = {
   payload: {},
   step: { id: 'step-1', name: 'double', outputType: null, hasNext: false },
   run: { id: 'run-1', workflowId: 'workflow-1' },
-  job: { id: 'job-1' },
+  job: { id: 'job-1', revision: 0 },
   attempt: 1,
   cursor: null,
   emit: async () => {},

@@ -33,8 +33,11 @@ type Given<Config, Payload> = {
   payload: Payload
   step: { id: string; name: string; outputType: 'single' | 'multiple' | null; hasNext: boolean }
   run: { id: string; workflowId: string }
-  /** The job's id is the same in every attempt, so it can serve as an idempotency key. */
-  job: { id: string }
+  /**
+   * The job's id is the same in every attempt, so it can serve as an idempotency key. `revision` is how often somebody has
+   * sent the job again by hand, 0 at first: where that is to take effect once more, it belongs into the key.
+   */
+  job: { id: string; revision: number }
   /** The number of this attempt, from 1. */
   attempt: number
   signal: AbortSignal

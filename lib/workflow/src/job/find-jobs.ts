@@ -24,7 +24,7 @@ export const findJobs = async (em: EntityManager, ids: readonly string[]): Promi
 
 // `pg_column_size` does not fetch what lies apart, the length of the text does.
 const findJobsSql = `
-  select job.id, job.run_id as "runId", job.step_id as "stepId", job.status, job.seq, job.attempt, job.claim,
+  select job.id, job.run_id as "runId", job.step_id as "stepId", job.status, job.seq, job.attempt, job.revision, job.claim,
          case when pg_column_size(job.payload) > $2 then null else job.payload end as payload,
          case when pg_column_size(job.payload) > $2 then octet_length(job.payload::text) end as "leftBytes",
          job.emitted, job.cursor, job.accepted, job.traceparent, run.workflow_id as "workflowId", run.version, run.status as "runStatus"
@@ -48,6 +48,7 @@ const foundRows = z.array(
       status: z.enum(jobStatuses),
       seq: z.int(),
       attempt: z.int(),
+      revision: z.int(),
       claim: z.string().nullable(),
       payload: z.unknown(),
       leftBytes: z.int().nullable(),

@@ -36,10 +36,17 @@ export type JobOnBelt = {
 }
 
 /**
- * A job as a worker holds it to run it. `cursor` is where its function goes on, null at the beginning; with `accepted`
- * its function is done, and the children that it wrote under that claim are to be accepted.
+ * A job as a worker holds it to run it. `revision` is how often somebody has sent it again; `cursor` is where its function
+ * goes on, null at the beginning; with `accepted` its function is done, and the children that it wrote under that claim
+ * are to be accepted.
  */
-export type HeldJob = JobOnBelt & { payload: unknown; cursor: unknown; accepted: string | null; step: StepOfRun }
+export type HeldJob = JobOnBelt & {
+  revision: number
+  payload: unknown
+  cursor: unknown
+  accepted: string | null
+  step: StepOfRun
+}
 
 /**
  * How an attempt at a job ended, or that there is none because its run is being cancelled. A requeued job gets a new

@@ -16,9 +16,9 @@ useEngine((opened) => {
 /** A run that failed, since its only job did; its worker still takes jobs, and succeeds with the payload `good`. */
 const failedRun = async (name: string) => {
   await engine.startWorker([
-    functionOf(name, ({ payload }) => {
+    functionOf(name, ({ payload, job }) => {
       if (payload !== 'good') throw Object.assign(new Error('never'), { final: true })
-      return 'done'
+      return `done as revision ${job.revision}`
     }),
   ])
   const run = await engine.begin(await engine.saveWorkflow({ functionName: name, outputType: 'single' }), 'bad')
@@ -29,12 +29,12 @@ const failedRun = async (name: string) => {
 
 const by = () => ({ lane: engine.laneId })
 
-test('a failed job that is sent again with another payload is tried anew, and its run is open until it ends', async () => {
+test('a failed job that is sent again with another payload is tried anew as the next revision, and its run is open until it ends', async () => {
   const { run, again } = await failedRun('mended')
   expect(await again({ payload: 'good' })).toBe('sent')
   expect(await engine.over(run)).toBe('succeeded')
   expect(await engine.jobs(run)).toMatchObject([
-    { status: 'succeeded', attempt: 1, seq: 2, payload: 'good', output: 'done', error: null },
+    { status: 'succeeded', attempt: 1, seq: 2, payload: 'good', output: 'done as revision 1', error: null },
   ])
   expect(await engine.query(`select revision from workflow_job where run_id = $1`, [run])).toEqual([{ revision: 1 }])
 })

@@ -31,6 +31,13 @@ test('gives what the next step would get, with the expressions of the config eva
   expect(await testFunction(greet, { config, payload: { name: 'Ana' }, outputType: null })).toEqual({ kind: 'nothing' })
 })
 
+test('a job may be one that was sent again', async () => {
+  const again = functionWith(({ job }) => job.revision)
+  const greeting = { config: { greeting: 'Hi' }, payload: { name: 'Ana' } }
+  expect(await testFunction(again, greeting)).toEqual({ kind: 'output', output: 0 })
+  expect(await testFunction(again, { ...greeting, revision: 2 })).toEqual({ kind: 'output', output: 2 })
+})
+
 test('gives the items of all pages, and of emit, and begins behind a cursor', async () => {
   const pages = defineFunction({
     name: 'Pages.give',

@@ -23,6 +23,8 @@ export type TrialJob = {
   /** Whether another step comes after this one; so it is unless given. */
   hasNext?: boolean
   attempt?: number
+  /** How often somebody has sent the job again by hand; never unless given. */
+  revision?: number
   /** Where a function that can go on begins; at the beginning unless given. */
   cursor?: unknown
   signal?: AbortSignal
@@ -49,14 +51,22 @@ export type Trial =
  * @throws what fails the job or has it tried again: a WorkflowError of a check, or whatever the function throws.
  */
 export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promise<Trial> => {
-  const { config = {}, secrets = {}, outputType = 'single', hasNext = true, attempt = 1, log = silent } = job
+  const {
+    config = {},
+    secrets = {},
+    outputType = 'single',
+    hasNext = true,
+    attempt = 1,
+    revision = 0,
+    log = silent,
+  } = job
   const payload = asJson(job.payload)
   const step = { id: 'step', name: 'tested', outputType, hasNext }
   const result = await callFunction(fn, compileConfig(config, fn.literals), hideSecrets(secretsOf(secrets)), {
     payload,
     step,
     run: { id: 'run', workflowId: 'workflow' },
-    job: { id: 'job' },
+    job: { id: 'job', revision },
     attempt,
     cursor: job.cursor ?? null,
     signal: job.signal ?? new AbortController().signal,

@@ -106,7 +106,7 @@ const callInTime = async (
       payload: job.payload,
       step,
       run: { id: job.runId, workflowId: job.step.workflowId },
-      job: { id: job.id },
+      job: { id: job.id, revision: job.revision },
       attempt: job.attempt + 1,
       cursor: stream === undefined ? null : job.cursor,
       signal,

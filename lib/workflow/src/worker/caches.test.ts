@@ -10,6 +10,7 @@ const jobOf = (version: number, stepId = 'step'): FoundJob => ({
   status: 'queued',
   seq: 1,
   attempt: 0,
+  revision: 0,
   claim: null,
   payload: null,
   emitted: 0,

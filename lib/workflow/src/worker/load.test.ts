@@ -16,6 +16,7 @@ const found: FoundJob = {
   status: 'queued',
   seq: 2,
   attempt: 1,
+  revision: 3,
   claim: null,
   payload: undefined,
   emitted: 0,
@@ -31,12 +32,13 @@ const step: StepOfRun = { ...aStep, version: 3 }
 
 const delivery = { reference: { jobId: 'job', seq: 2 }, redelivered: false, deliveries: 0 }
 
-const onBelt = { ...aJob, seq: 2, attempt: 1 }
+const { revision: _, ...job } = aJob
+const onBelt = { ...job, seq: 2, attempt: 1 }
 
 test('a first delivery of a waiting job is to be run as it is', () => {
   expect(readDelivery(found, step, delivery, fn)).toEqual({
     kind: 'run',
-    job: { ...onBelt, payload: null, cursor: null, accepted: null, step },
+    job: { ...onBelt, revision: 3, payload: null, cursor: null, accepted: null, step },
     isTakeover: false,
   })
 })

@@ -46,9 +46,10 @@ export const readDelivery = (
     const message = `version ${found.version} of workflow ${found.workflowId} has no step ${found.stepId}`
     return { kind: 'end', job, ending: { kind: 'failed', error: jobError('step_unknown', message) } }
   }
+  const { revision, payload, cursor, accepted } = found
   return {
     kind: 'run',
-    job: { ...job, payload: found.payload ?? null, cursor: found.cursor ?? null, accepted: found.accepted, step },
+    job: { ...job, revision, payload: payload ?? null, cursor: cursor ?? null, accepted, step },
     // Whoever had the message, or the job, before may still be at work.
     isTakeover: delivery.redelivered || found.status === 'running',
   }

@@ -1,5 +1,6 @@
 import { gather } from '@esteira/workflow'
 import { type Connections, poolSize } from '../connections.ts'
+import { entryKey } from '../ledger/claim.ts'
 import type { Call, WritingStatement } from '../run-statement.ts'
 import { createPace, type Pace } from './pace.ts'
 import { type Outcome, settleGroup } from './settle-group.ts'
@@ -32,7 +33,7 @@ export const groupStatements = (connections: Connections): Execute => {
 
 const gatherCalls = (connections: Connections, statement: WritingStatement): Add => {
   const pace = createPace(poolSize)
-  const options = { most: pace.most, atOnce: pace.atOnce, keyOf: ({ jobId }: Call) => jobId }
+  const options = { most: pace.most, atOnce: pace.atOnce, keyOf: entryKey }
   return gather(options, (calls: Call[]) => settleGroup(connections, statement, calls, pace))
 }
 

@@ -2,6 +2,7 @@ import { DatabaseError } from 'pg'
 import { isAway } from '../away.ts'
 import type { Connections } from '../connections.ts'
 import { DatabaseQueryError } from '../errors.ts'
+import { entryKey } from '../ledger/claim.ts'
 import { type Call, executeOnce, type WritingStatement } from '../run-statement.ts'
 import type { Pace } from './pace.ts'
 
@@ -67,11 +68,11 @@ export const settleGroup = async (
 
 /** A job whose message came twice may be there twice: the later one finds what the first has written. */
 const byJob = (group: readonly Call[]): { firsts: Call[]; again: Call[] } => {
-  const ids = new Set<string>()
+  const keys = new Set<string>()
   const [firsts, again]: [Call[], Call[]] = [[], []]
   for (const call of group) {
-    ;(ids.has(call.jobId) ? again : firsts).push(call)
-    ids.add(call.jobId)
+    ;(keys.has(entryKey(call)) ? again : firsts).push(call)
+    keys.add(entryKey(call))
   }
   return { firsts, again }
 }

@@ -1,0 +1,80 @@
+import { isTransient } from '@esteira/workflow'
+import { DatabaseError, type PoolClient, type QueryResult } from 'pg'
+import * as z from 'zod'
+import { DatabaseQueryError } from '../errors.ts'
+
+/** What a statement runs for once: a job, and how often somebody has sent that again by hand. */
+export type Entry = { jobId: string; revision: number }
+
+/** Tells entries apart. */
+export const entryKey = ({ jobId, revision }: Entry): string => `${jobId} ${revision}`
+
+/** The entries of a group whose statement was applied before, by their keys, each with the rows that it gave. */
+export type Applied = ReadonlyMap<string, unknown[]>
+
+/**
+ * Puts the entries of a group into the ledger, in the transaction of their statements; gives those that are there. A second
+ * delivery of a job waits here until the first has committed or given up. In the order of their ids, so that two groups
+ * that share jobs do not wait for each other.
+ */
+export const claimInLedger = async (
+  client: PoolClient,
+  ledger: string,
+  entries: readonly Entry[],
+): Promise<Applied> => {
+  const inserted = await onLedger(
+    client,
+    `insert into ${ledger} (job_id, revision)
+     select id, revision from unnest($1::uuid[], $2::int[]) as entry(id, revision) order by id, revision
+     on conflict (job_id, revision) do nothing returning job_id as "jobId", revision`,
+    arraysOf(entries),
+  )
+  if (inserted.rowCount === entries.length) return new Map()
+  const claimed = new Set(claimedRows.parse(inserted.rows).map(entryKey))
+  const { rows } = await onLedger(
+    client,
+    `select job_id as "jobId", revision, rows from ${ledger}
+     where (job_id, revision) in (select * from unnest($1::uuid[], $2::int[]))`,
+    arraysOf(entries.filter((entry) => !claimed.has(entryKey(entry)))),
+  )
+  return new Map(appliedRows.parse(rows).map((row) => [entryKey(row), row.rows ?? []]))
+}
+
+/** Keeps what statements gave, by their entries, so that a job that comes again passes the same on. */
+export const keepRows = async (
+  client: PoolClient,
+  ledger: string,
+  given: readonly (Entry & { rows: readonly unknown[] })[],
+): Promise<void> => {
+  await onLedger(
+    client,
+    `update ${ledger} applied set rows = given.rows
+     from jsonb_to_recordset($1::jsonb) as given("jobId" uuid, revision int, rows jsonb)
+     where applied.job_id = given."jobId" and applied.revision = given.revision`,
+    [JSON.stringify(given.map(({ jobId, revision, rows }) => ({ jobId, revision, rows })))],
+  )
+}
+
+/** A statement on the ledger; what the server has against it is not the fault of the step's SQL. */
+const onLedger = async (client: PoolClient, sql: string, values: readonly unknown[]): Promise<QueryResult> => {
+  try {
+    return await client.query(sql, [...values])
+  } catch (cause) {
+    if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause
+    throw new DatabaseQueryError(
+      'ledger_refused',
+      `the ledger esteira_applied of config.connection cannot be used: ${cause.message} (SQLSTATE ${cause.code}); ` +
+        'expected a table that its user may select from, insert into and update',
+      { cause },
+    )
+  }
+}
+
+const arraysOf = (entries: readonly Entry[]) => [
+  entries.map(({ jobId }) => jobId),
+  entries.map(({ revision }) => revision),
+]
+
+const entrySchema = z.object({ jobId: z.string(), revision: z.int() })
+const claimedRows = z.array(entrySchema)
+const appliedRows = z.array(entrySchema.extend({ rows: z.array(z.unknown()).nullable() }))

@@ -1,0 +1,84 @@
+import { isTransient } from '@esteira/workflow'
+import { DatabaseError, type Pool } from 'pg'
+import * as z from 'zod'
+import { DatabaseQueryError, type DatabaseQueryErrorCode } from '../errors.ts'
+
+/**
+ * The ledger lies in the target's own database, so that "this job's statement ran" commits with the statement. A job
+ * that comes again, after a crash between that commit and ours, finds its row, and what the statement gave. One that
+ * somebody sends again has another revision, and runs its statement anew.
+ */
+const createSql = `create table if not exists esteira_applied (
+  job_id uuid not null,
+  revision int not null default 0,
+  rows jsonb,
+  applied_at timestamptz not null default now(),
+  primary key (job_id, revision)
+)`
+
+/** Of a ledger from before there were revisions. Whoever comes second does it once more, and changes nothing. */
+const alterSql = `alter table esteira_applied
+  add column if not exists revision int not null default 0,
+  drop constraint if exists esteira_applied_pkey,
+  add primary key (job_id, revision)`
+
+/** The ledgers that were found, or are being looked for, by this process. */
+const looked = new WeakMap<Pool, Promise<string>>()
+
+/**
+ * The name of the database's ledger with its schema: a statement may change where names are looked up. It is looked for
+ * once a process, made if it is not there, and altered if it is an old one.
+ *
+ * @throws DatabaseQueryError `ledger_missing` or `ledger_outdated` with the SQL to run, when this user may not do so.
+ */
+export const findLedger = async (pool: Pool): Promise<string> => {
+  const looking = looked.get(pool) ?? lookForLedger(pool)
+  looked.set(pool, looking)
+  try {
+    return await looking
+  } catch (error) {
+    // The next job looks again: the database may be back by then, or somebody has created the table.
+    looked.delete(pool)
+    throw error
+  }
+}
+
+const lookForLedger = async (pool: Pool): Promise<string> => {
+  const there = await seeLedger(pool)
+  if (there?.hasRevisions === true) return there.name
+  if (there === undefined) {
+    await change(pool, createSql, 'ledger_missing', 'has no table esteira_applied, and its user cannot create it')
+  } else {
+    await change(
+      pool,
+      alterSql,
+      'ledger_outdated',
+      'has a table esteira_applied without revisions, and its user cannot alter it',
+    )
+  }
+  return (await seeLedger(pool))?.name ?? 'esteira_applied'
+}
+
+const change = async (pool: Pool, sql: string, code: DatabaseQueryErrorCode, fault: string): Promise<void> => {
+  try {
+    // `if not exists` alone fails when two sessions create the table at once. Both statements are one transaction.
+    await pool.query(`select pg_advisory_xact_lock(hashtext('esteira_applied')); ${sql}`)
+  } catch (cause) {
+    if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause
+    throw new DatabaseQueryError(code, `this database ${fault} (${cause.message}); have it done with: ${sql}`, {
+      cause,
+    })
+  }
+}
+
+const seeLedger = async (pool: Pool): Promise<z.infer<typeof seenRows>[number] | undefined> => {
+  const { rows } = await pool.query(
+    `select format('%I.esteira_applied', nspname) as name,
+            exists (select from pg_attribute where attrelid = pg_class.oid and attname = 'revision') as "hasRevisions"
+     from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+     where pg_class.oid = to_regclass('esteira_applied')`,
+  )
+  return seenRows.parse(rows)[0]
+}
+
+const seenRows = z.array(z.object({ name: z.string(), hasRevisions: z.boolean() }))

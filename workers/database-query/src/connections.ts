@@ -10,8 +10,13 @@ import { parserOf } from './row-values.ts'
 /** The databases that steps may name, each with a pool that opens when it is first used. */
 export type Connections = {
   names: readonly string[]
-  /** @throws DatabaseQueryError `connection_unknown` with the names that there are. */
-  pool: (name: string) => Pool
+  /**
+   * Sessions of a database. Streams, which may be open for long, have some of their own, so that statements need not wait
+   * for them.
+   *
+   * @throws DatabaseQueryError `connection_unknown` with the names that there are.
+   */
+  pool: (name: string, use?: Use) => Pool
   /** The ledger of a database, by its name there; from then on it is pruned. */
   ledger: (name: string) => Promise<string>
   /** Tells the server to cancel what a session is at, by the number that the server gave it. It never rejects. */
@@ -21,8 +26,15 @@ export type Connections = {
   close: () => Promise<void>
 }
 
+/** What a session is for. */
+type Use = 'statements' | 'streams'
+
+/** Sessions with one database, of which streams have some. */
+const sessions = 10
+const streamSessions = 3
+
 /** Statements of one database at a time; more wait for their turn. */
-export const poolSize = 10
+export const poolSize = sessions - streamSessions
 const waitMs = 30_000
 
 /** A cancel comes over a session of its own: those of the pool may all be waiting. It is tried again, so not for long. */
@@ -48,12 +60,13 @@ export const openConnections = (
     if (url === undefined) throw unknownConnection(name, [...urls.keys()])
     return url
   }
-  const poolOf = (name: string): Pool => {
-    const known = pools.get(name)
+  const poolOf = (name: string, use: Use = 'statements'): Pool => {
+    const key = `${use} of ${name}`
+    const known = pools.get(key)
     if (known !== undefined) return known
     const pool = new Pool({
       connectionString: urlOf(name),
-      max: poolSize,
+      max: use === 'streams' ? streamSessions : poolSize,
       // What is sent while an answer is awaited does not wait for it.
       pipeline: true,
       connectionTimeoutMillis: waitMs,
@@ -67,7 +80,7 @@ export const openConnections = (
     pool.on('error', (error) => log.warn({ event: 'connection.lost', connection: name, reason: error.message }))
     // The same for a link that falls under a statement: the statement hears of it by itself.
     pool.on('connect', (client) => client.on('error', () => undefined))
-    pools.set(name, pool)
+    pools.set(key, pool)
     return pool
   }
   return {

@@ -3,6 +3,7 @@ import {
   defineFunction,
   isTransient,
   literalText,
+  maxPayloadRange,
   type Outcome,
   snooze,
   sqlText,
@@ -15,7 +16,8 @@ import { isAway } from './away.ts'
 import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { executeAlone, groupStatements } from './groups/group-statements.ts'
-import { type Call, readRows, type Statement } from './run-statement.ts'
+import { collectRows, readRows } from './read/read-rows.ts'
+import type { Call, Statement } from './run-statement.ts'
 
 const configSchema = (connections: readonly string[]) =>
   z.strictObject({
@@ -44,14 +46,18 @@ const mostUnconfirmed = 200
 export type DatabaseQuery = { fn: StepFunction; idle: () => Promise<void> }
 
 /** `Database.query`: runs SQL from config and payload, and gives its rows. */
-export const databaseQuery = (connections: Connections): DatabaseQuery => {
+export const databaseQuery = (
+  connections: Connections,
+  /** What a result may have as JSON that is one value: it is not read further than that. */
+  { maxPayloadBytes = maxPayloadRange.fallback }: { maxPayloadBytes?: number } = {},
+): DatabaseQuery => {
   const unconfirmed = new Set<Promise<void>>()
   const execute = groupStatements(connections)
   const fn = defineFunction({
     name: 'Database.query',
     config: configSchema(connections.names),
     withoutResult: { confirm: 'none' },
-    run: async ({ config, job, step, signal, log }) => {
+    run: async ({ config, job, step, signal, log, emit }) => {
       const { connection, sql, params: values, confirm } = config
       const statement = { connection, sql, rowsWanted: step.outputType !== null }
       const call = { jobId: job.id, revision: job.revision, values, signal, place: context.active() }
@@ -64,10 +70,14 @@ export const databaseQuery = (connections: Connections): DatabaseQuery => {
         return undefined
       }
       try {
-        const reads = (config.mode ?? modeOf(sql)) === 'query'
-        return reads
-          ? await readRows(connections, statement, call)
-          : await execute({ ...statement, durability: confirm }, call)
+        if ((config.mode ?? modeOf(sql)) === 'execute')
+          return await execute({ ...statement, durability: confirm }, call)
+        const isStream = step.outputType === 'multiple' && step.hasNext
+        const batches = readRows(connections, statement, call, { isStream })
+        if (!isStream && step.outputType !== null) return await collectRows(batches, maxPayloadBytes)
+        // Under outputType null nothing comes out, and nobody keeps what is given.
+        for await (const { rows } of batches) await emit(rows)
+        return undefined
       } catch (error) {
         return whenAway(error)
       }
@@ -98,8 +108,15 @@ const executeUnconfirmed = async (
 /** The job is over before the statement is, and its signal with it. */
 const neverAborted = new AbortController().signal
 
-/** A guess that cannot do harm: what is taken for reading runs in a transaction that the server keeps read-only. */
-const modeOf = (sql: string): 'query' | 'execute' => (/^\s*(select|values|table)\b/i.test(sql) ? 'query' : 'execute')
+/**
+ * A guess that cannot do harm: what is taken for reading runs in a transaction that the server keeps read-only. A `with` is,
+ * unless it has a word that writes anywhere; comments and brackets before the first word do not count.
+ */
+export const modeOf = (sql: string): 'query' | 'execute' => {
+  const [, word = ''] = /^(?:\s|\(|--.*\n|\/\*[\s\S]*?\*\/)*(\w+)/.exec(sql) ?? []
+  if (/^(select|values|table)$/i.test(word)) return 'query'
+  return /^with$/i.test(word) && !/\b(insert|update|delete|merge)\b/i.test(sql) ? 'query' : 'execute'
+}
 
 /** A database that is away burns no attempt: the job waits for it, however long that takes. */
 const whenAway = (error: unknown): Outcome => {

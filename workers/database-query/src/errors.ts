@@ -5,6 +5,7 @@ export type DatabaseQueryErrorCode =
   | 'ledger_outdated'
   | 'ledger_refused'
   | 'statement_refused'
+  | 'result_too_large'
   | 'config_invalid'
   | 'session_changed'
   | 'session_lost'

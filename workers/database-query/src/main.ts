@@ -1,5 +1,5 @@
 import { connections, integer } from '@esteira/service'
-import { runWorker } from '@esteira/workflow'
+import { maxPayloadRange, runWorker } from '@esteira/workflow'
 import { openConnections, usualLedgerDays } from './connections.ts'
 import { databaseQuery } from './database-query.ts'
 
@@ -9,13 +9,16 @@ const lastStatementsMs = 3_000
 /** A week at least: a job may wait that long for a database that is away, and then find that it was applied before. */
 const ledgerDays = integer('ESTEIRA_LEDGER_DAYS', { min: 7, max: 3_650, fallback: usualLedgerDays })
 
+/** As the worker itself reads it, which refuses what is larger. */
+const maxPayloadBytes = integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange)
+
 process.exitCode = await runWorker(
   {
     name: 'database-query',
-    settings: { connections, ledgerDays },
+    settings: { connections, ledgerDays, maxPayloadBytes },
     serve: (config, { log }) => {
       const databases = openConnections(config.connections, log, config)
-      const { fn, idle } = databaseQuery(databases)
+      const { fn, idle } = databaseQuery(databases, config)
       return {
         functions: [fn],
         close: async () => {

@@ -1,14 +1,13 @@
-import { reasonOf } from '@esteira/service'
-import { type Context, context } from '@opentelemetry/api'
+import type { Context } from '@opentelemetry/api'
 import type { PoolClient } from 'pg'
-import { isSessionLost } from './away.ts'
 import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { claimInLedger, type Entry, entryKey, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
 import { inSession, type Session } from './session.ts'
 import { type Given, sendRuns } from './send-runs.ts'
-import { inStatementSpan } from './statement-span.ts'
+import { openStatementSpan } from './statement-span.ts'
+import { underStatement } from './under-statement.ts'
 
 /** What jobs run: the text never contains data. */
 export type Statement = {
@@ -30,15 +29,6 @@ export type Call = Entry & {
   signal: AbortSignal
   /** Where this is in the job's trace. */
   place: Context
-}
-
-/** Runs a statement that only reads; the server refuses it if it would write. Resolves to its rows. */
-export const readRows = async (connections: Connections, statement: Statement, call: Call): Promise<unknown[]> => {
-  const how = { begin: 'begin read only', signal: call.signal }
-  const [rows] = await inSession(connections, statement.connection, how, ({ client }) =>
-    runAll(client, statement, [call], () => {}),
-  )
-  return rows ?? []
 }
 
 /**
@@ -119,23 +109,29 @@ const runAll = async (
   if (first !== undefined && others.length === 0) first.given.resolve(runOnce(client, statement.sql, first.values))
   else sendRuns(client, statement.sql, runs)
   const hear = async ({ call, given }: (typeof runs)[number]): Promise<Given> => {
+    const endSpan = openStatementSpan(statement, call.place)
     try {
-      return await context.with(call.place, () => inStatementSpan(statement, () => given.promise))
+      const result = await given.promise
+      endSpan({ rows: result.rows.length })
+      return result
     } catch (error) {
+      endSpan({ error })
       onRefused(call)
       throw error
     }
   }
   const results = await underStatement(Promise.all(runs.map(hear)))
   // Thrown before the commit: a step that is put right later finds nothing half done.
-  if (statement.rowsWanted && results.some(({ hasColumns }) => !hasColumns)) {
-    throw new DatabaseQueryError(
-      'config_invalid',
-      'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
-    )
-  }
+  if (statement.rowsWanted && results.some(({ hasColumns }) => !hasColumns)) throw noRows()
   return results.map(({ rows }) => rows)
 }
+
+/** A statement that can give no rows, where rows are to be passed on. */
+export const noRows = (): DatabaseQueryError =>
+  new DatabaseQueryError(
+    'config_invalid',
+    'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
+  )
 
 /**
  * Without values pg would use the protocol that takes several statements at once, and one of them could end the
@@ -148,18 +144,6 @@ const runOnce = async (client: PoolClient, sql: string, values: unknown[]): Prom
 
 /** pg's types do not have it. */
 const extended = { queryMode: 'extended' }
-
-/** A session that is lost under the statement may have been ended by it, and would be again, each time it comes. */
-const underStatement = async <T>(running: Promise<T>): Promise<T> => {
-  try {
-    return await running
-  } catch (error) {
-    if (!isSessionLost(error)) throw error
-    throw new DatabaseQueryError('session_lost', `the session was lost under config.sql: ${reasonOf(error)}`, {
-      cause: error,
-    })
-  }
-}
 
 /**
  * Throws when a run of the group has changed the session for the next ones: nothing of the group is committed then. The text

@@ -1,6 +1,6 @@
 import type { ClientBase, Connection, FieldDef } from 'pg'
 import utils from 'pg/lib/utils.js'
-import { parserOf } from './row-values.ts'
+import { type Column, columnsOf, readRow } from './columns.ts'
 
 /** What a run of a statement gave. One that can give no rows has no columns. */
 export type Given = { rows: unknown[]; hasColumns: boolean }
@@ -47,7 +47,7 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
       connection.stream.uncork()
     },
     handleRowDescription: ({ fields }: { fields: FieldDef[] }) => {
-      columns = fields.map(({ name, dataTypeID }) => ({ name, parse: readerOf(dataTypeID) }))
+      columns = columnsOf(fields)
     },
     handleDataRow: ({ fields }: { fields: (string | null)[] }) => {
       try {
@@ -70,16 +70,3 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
     },
   })
 }
-
-/** Types that people made are among them, which pg's do not name. */
-const readerOf: (oid: number) => (text: string) => unknown = parserOf
-
-type Column = { name: string; parse: (text: string) => unknown }
-
-const readRow = (columns: readonly Column[], texts: readonly (string | null)[]): Record<string, unknown> =>
-  Object.fromEntries(
-    columns.map(({ name, parse }, index) => {
-      const text = texts[index] ?? null
-      return [name, text === null ? null : parse(text)]
-    }),
-  )

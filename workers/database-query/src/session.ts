@@ -6,8 +6,16 @@ import type { Connections } from './connections.ts'
 /** A session of the target, and the role that it had when its transaction began. */
 export type Session = { client: PoolClient; role: string }
 
-/** How a transaction begins, and what ends it before its time. */
-type How = { begin: string; signal: AbortSignal }
+/** A session that is to be given back, by one of these. */
+type OpenSession = Session & {
+  /** @throws what went wrong, or the signal's reason when it is aborted before that. */
+  commit: () => Promise<void>
+  /** Closes a session in an unknown state, which rolls back what it had open. It does nothing behind a commit. */
+  abandon: () => Promise<void>
+}
+
+/** How a transaction begins, and what ends it before its time. `isStream`: it may stay open for long. */
+type How = { begin: string; signal: AbortSignal; isStream?: boolean }
 
 /**
  * Does work in a transaction of a session of its own. When the signal is aborted the server is told to cancel what it is
@@ -18,27 +26,60 @@ type How = { begin: string; signal: AbortSignal }
 export const inSession = async <T>(
   connections: Connections,
   connection: string,
-  { begin, signal }: How,
+  how: How,
   work: (session: Session) => Promise<T>,
 ): Promise<T> => {
-  const client = await connections.pool(connection).connect()
+  const session = await openSession(connections, connection, how)
+  try {
+    const result = await work(session)
+    await session.commit()
+    return result
+  } catch (error) {
+    await session.abandon()
+    how.signal.throwIfAborted()
+    throw error
+  }
+}
+
+/**
+ * Begins a transaction in a session of its own; when the signal is aborted the server is told to cancel what it is at.
+ *
+ * @throws what went wrong, or the signal's reason.
+ */
+export const openSession = async (
+  connections: Connections,
+  connection: string,
+  { begin, signal, isStream = false }: How,
+): Promise<OpenSession> => {
+  const client = await connections.pool(connection, isStream ? 'streams' : 'statements').connect()
   let stopCancelling = notBegun
+  let isOver = false
+  const abandon = async (): Promise<void> => {
+    if (isOver) return
+    isOver = true
+    await stopCancelling()
+    client.release(true)
+  }
   try {
     signal.throwIfAborted()
     // The driver knows a number of the session as well, but behind a pooler that is not the server's.
     const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)])
     const [{ pid, role }] = who.parse(rows)
     stopCancelling = cancelOnAbort(signal, () => connections.cancel(connection, pid))
-    const result = await work({ client, role })
-    signal.throwIfAborted()
-    await client.query('commit')
-    if (await stopCancelling()) client.release(true)
-    else await giveBack(client)
-    return result
+    return {
+      client,
+      role,
+      commit: async () => {
+        signal.throwIfAborted()
+        await client.query('commit')
+        isOver = true
+        if (await stopCancelling()) client.release(true)
+        else await giveBack(client)
+      },
+      abandon,
+    }
   } catch (error) {
-    await stopCancelling()
-    // A session in an unknown state is closed, which rolls back what it had open, instead of going back to the pool.
-    client.release(true)
+    await abandon()
     signal.throwIfAborted()
     throw error
   }

@@ -6,28 +6,59 @@ import type { DatabaseQuery } from '../src/database-query.ts'
 /** The config of a step; the connection is `crm` unless given. */
 export type QueryConfig = { connection?: string; sql: string; params?: unknown[]; mode?: string; confirm?: string }
 
-type Of = { jobId?: string; revision?: number; outputType?: 'single' | 'multiple' | null; signal?: AbortSignal }
+type Of = {
+  jobId?: string
+  revision?: number
+  payload?: unknown
+  outputType?: 'single' | 'multiple' | null
+  hasNext?: boolean
+  signal?: AbortSignal
+}
 
-/** Calls the function as the worker does, for a job of its own unless one is given. */
+type CallContext = Parameters<DatabaseQuery['fn']['call']>[0]
+
+/** What the worker calls the function with, for a job of its own unless one is given. */
+export const aContext = (
+  log: Log,
+  {
+    jobId = randomUUID(),
+    revision = 0,
+    payload = {},
+    outputType = null,
+    hasNext = false,
+    signal = new AbortController().signal,
+  }: Of = {},
+): Omit<CallContext, 'config' | 'emit'> => ({
+  payload,
+  step: { id: 'step', name: 'query', outputType, hasNext },
+  run: { id: 'run', workflowId: 'workflow' },
+  job: { id: jobId, revision },
+  attempt: 1,
+  cursor: null,
+  signal,
+  log,
+  span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
+})
+
+/** Calls the function as the worker does. Resolves to what it returns, or to all that it gives before its end. */
 export const callQuery = async (
   { fn }: DatabaseQuery,
   log: Log,
   { connection = 'crm', ...config }: QueryConfig,
-  { jobId = randomUUID(), revision = 0, outputType = null, signal = new AbortController().signal }: Of = {},
-): Promise<unknown> =>
-  await fn.call({
+  of: Of = {},
+): Promise<unknown> => {
+  const given: unknown[] = []
+  let hasGiven = false
+  const result = await fn.call({
+    ...aContext(log, of),
     config: { connection, ...config },
-    payload: {},
-    step: { id: 'step', name: 'query', outputType, hasNext: false },
-    run: { id: 'run', workflowId: 'workflow' },
-    job: { id: jobId, revision },
-    attempt: 1,
-    cursor: null,
-    emit: async () => {},
-    signal,
-    log,
-    span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
+    emit: async (items) => {
+      hasGiven = true
+      given.push(...items)
+    },
   })
+  return hasGiven && result === undefined ? given : result
+}
 
 /** A log that keeps its lines. */
 export const keepingLog = (lines: Record<string, unknown>[]): Log => {

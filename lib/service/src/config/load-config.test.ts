@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ConfigError, loadConfig, type Settings } from './load-config.ts'
+import { ConfigError, loadConfig, loadConfigs, type Settings } from './load-config.ts'
 import {
   connections,
   integer,
@@ -138,4 +138,10 @@ test('a misspelt connection is told as one', () => {
 
 test('an address is shown without its password', () => {
   expect(withoutPassword(`${databaseUrl}?sslmode=require`)).toBe('postgres://app@db:5432/esteira')
+})
+
+test('a fault of a variable that two groups read is told once', () => {
+  const own = { most: integer('ESTEIRA_PREFETCH', { min: 1, max: 1000 }) }
+  const load = () => loadConfigs({ DATABASE_URL: databaseUrl, ESTEIRA_PREFETCH: '0' }, settings, own)
+  expect(load).toThrow(expect.objectContaining({ problems: [expect.stringContaining('ESTEIRA_PREFETCH')] }))
 })

@@ -43,7 +43,8 @@ export const loadConfigs = <A extends Settings, B extends Settings>(
   const problems = [...unknownVariables(env), ...found]
   const configs = [readSettings(env, first, problems), readSettings(env, second, problems)] as const
   if (problems.length > 0 || !isComplete(configs[0], first) || !isComplete(configs[1], second)) {
-    throw new ConfigError(problems)
+    // Two groups may have a variable in common.
+    throw new ConfigError([...new Set(problems)])
   }
   return [configs[0], configs[1]]
 }

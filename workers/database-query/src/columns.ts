@@ -1,0 +1,21 @@
+import type { FieldDef } from 'pg'
+import { parserOf } from './row-values.ts'
+
+/** A column of what a statement gives, and how its values are read. */
+export type Column = { name: string; parse: (text: string) => unknown }
+
+/** The columns that the server describes. */
+export const columnsOf = (fields: readonly FieldDef[]): Column[] =>
+  fields.map(({ name, dataTypeID }) => ({ name, parse: readerOf(dataTypeID) }))
+
+/** A row as it goes on, of the texts that the server sent. */
+export const readRow = (columns: readonly Column[], texts: readonly (string | null)[]): Record<string, unknown> =>
+  Object.fromEntries(
+    columns.map(({ name, parse }, index) => {
+      const text = texts[index] ?? null
+      return [name, text === null ? null : parse(text)]
+    }),
+  )
+
+/** Types that people made are among them, which pg's do not name. */
+const readerOf: (oid: number) => (text: string) => unknown = parserOf

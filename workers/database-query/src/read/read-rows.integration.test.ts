@@ -1,0 +1,201 @@
+import { once } from 'node:events'
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { runOn, startProxy, waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { openEngine } from '../../../../lib/workflow/test/engine.ts'
+import { expectConserved } from '../../../../lib/workflow/test/expect-conserved.ts'
+import { aCall } from '../../test/a-group.ts'
+import { insert, leadTable } from '../../test/insert-lead.ts'
+import { admin, call, connections, query, target, useTarget } from '../../test/use-target.ts'
+import type { DatabaseQuery } from '../database-query.ts'
+import { readRows } from './read-rows.ts'
+
+useTarget(leadTable, {})
+
+const read = (sql: string, of: Parameters<typeof aCall>[1] = {}, isStream = true) =>
+  readRows(connections, { connection: 'crm', sql, rowsWanted: true }, aCall([], of), { isStream })
+
+/** Sessions of the function that have a transaction open. */
+const openTransactions = async () =>
+  (
+    await runOn(
+      target.url,
+      `select pid from pg_stat_activity
+       where datname = current_database() and application_name = 'database-query' and xact_start is not null`,
+    )
+  ).length
+
+const countOf = async (batches: AsyncIterable<{ rows: unknown[] }>): Promise<number> => {
+  let count = 0
+  for await (const { rows } of batches) count += rows.length
+  return count
+}
+
+test.each([0, 1, 19, 20, 21, 100, 101, 5_000])('all of %i rows come, each once and in their order', async (rows) => {
+  const given: unknown[] = []
+  const sql = `select n, case when n % 2 = 0 then repeat('x', n) end as text from generate_series(1, ${rows}) n`
+  for await (const batch of read(sql)) given.push(...batch.rows)
+  expect(given).toEqual(
+    Array.from({ length: rows }, (_, index) => ({
+      n: index + 1,
+      text: index % 2 === 0 ? null : 'x'.repeat(index + 1),
+    })),
+  )
+})
+
+test('rows come as they are asked for, all of the moment of the first', async () => {
+  await admin.query('insert into lead select generate_series(1, 1000)')
+  const batches = read('select id from lead order by id')
+  const { value: first } = await batches.next()
+  expect(first).toMatchObject({ rows: { length: 20 }, isLast: false })
+  await admin.query(`insert into lead select generate_series(1001, 2000); update lead set id = -id where id > 500`)
+  expect(await countOf(batches)).toBe(980)
+  expect(await openTransactions()).toBe(0)
+})
+
+test('whoever takes no more rows frees the session', async () => {
+  for await (const { rows } of read('select generate_series(1, 1000000)')) {
+    expect(rows).toHaveLength(20)
+    expect(await openTransactions()).toBe(1)
+    break
+  }
+  await waitFor(async () => (await openTransactions()) === 0)
+})
+
+test('a read that is cancelled while the server is at work is cancelled there', async () => {
+  const over = new AbortController()
+  const sql = 'select n, pg_sleep(case when n > 20 then 60 else 0 end) from generate_series(1, 90) n'
+  const batches = read(sql, { signal: over.signal })
+  await batches.next()
+  const next = batches.next().catch((error: unknown) => error)
+  await waitFor(async () => (await runOn(target.url, sleepers)).length === 1)
+  over.abort(new Error('out of time'))
+  expect(await next).toMatchObject({ message: 'out of time' })
+  await waitFor(async () => (await openTransactions()) === 0)
+})
+
+test('a read that is cancelled while nobody takes its rows frees its session at once', async () => {
+  const over = new AbortController()
+  const batches = read('select n from generate_series(1, 90) n', { signal: over.signal })
+  await batches.next()
+  expect(await openTransactions()).toBe(1)
+  over.abort(new Error('out of time'))
+  await waitFor(async () => (await openTransactions()) === 0)
+  await expect(batches.next()).rejects.toThrow('out of time')
+})
+
+const sleepers = `select pid from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'`
+
+test('a statement that fails behind its first rows is told as ever, and frees its session', async () => {
+  const sql = 'select 1 / (50 - n) as part from generate_series(1, 90) n'
+  await expect(countOf(read(sql))).rejects.toMatchObject({ code: '22012' })
+  await waitFor(async () => (await openTransactions()) === 0)
+})
+
+test('a session that is killed behind the first rows costs an attempt', async () => {
+  const batches = read('select generate_series(1, 1000)')
+  await batches.next()
+  await admin.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where application_name = 'database-query' and datname = current_database() and xact_start is not null`,
+  )
+  await expect(countOf(batches)).rejects.toMatchObject({ code: 'session_lost', final: false })
+})
+
+test('a copy in place of a read ends nothing but its own job', async () => {
+  expect(await call({ sql: 'copy (select 1) to stdout', mode: 'query' })).toEqual([])
+  await expect(call({ sql: 'copy lead from stdin', mode: 'query' })).rejects.toMatchObject({ final: true })
+  expect(await call({ sql: '-- nothing', mode: 'query' })).toEqual([])
+})
+
+test('streams that nobody takes rows of leave sessions to others', async () => {
+  const streams = Array.from({ length: 3 }, () => read('select generate_series(1, 1000)'))
+  for (const stream of streams) await stream.next()
+  const late = read('select 1 as one')
+  const lateFirst = late.next()
+  expect(await Promise.all(Array.from({ length: 20 }, (_, id) => call(insert(id))))).toHaveLength(20)
+  expect(await call({ sql: 'select count(*)::int from lead' })).toEqual([{ count: 20 }])
+  for (const stream of streams) await stream.return(undefined)
+  expect(await lateFirst).toMatchObject({ value: { rows: [{ one: 1 }] } })
+  await late.return(undefined)
+})
+
+test('a result that is one value is read no further than it may be large', async () => {
+  const sql = `select repeat('x', 1000) as text from generate_series(1, 1000000)`
+  const failure = await call({ sql }, { outputType: 'single' }).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'result_too_large', final: true })
+  expect(String(failure)).toContain('set outputType "multiple"')
+  const [, rows = ''] = /after ([\d,]+) rows/.exec(String(failure)) ?? []
+  expect(Number(rows.replaceAll(',', ''))).toBeLessThan(2_000)
+  await waitFor(async () => (await openTransactions()) === 0)
+})
+
+test('very many rows go on in flat memory', async () => {
+  const program = fileURLToPath(new URL('../../test/many-rows.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--max-old-space-size=64', program, target.url, '300000'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let said = ''
+  child.stdout.on('data', (bytes) => (said += String(bytes)))
+  await once(child, 'close')
+  const { rows, peakMiB } = JSON.parse(said)
+  expect(rows).toBe(300_000)
+  expect(peakMiB).toBeLessThan(200)
+}, 180_000)
+
+test('a select whose worker is lost begins again, and the next step sees each row of one moment once', async () => {
+  await admin.query('insert into lead select generate_series(1, 600)')
+  const engine = await openEngine()
+  const brokerLink = await startProxy(engine.rabbitmqUrl)
+  onTestFinished(async () => {
+    await engine.close()
+    await brokerLink.stop()
+  })
+  const stuck = Promise.withResolvers<void>()
+  let given = 0
+  const lost: DatabaseQuery['fn'] = {
+    ...query.fn,
+    call: (context) =>
+      query.fn.call({
+        ...context,
+        emit: async (items) => {
+          given += items.length
+          await context.emit(items)
+          if (given < 400) return
+          stuck.resolve()
+          await new Promise(() => {})
+        },
+      }),
+  }
+  await engine.startWorker([lost], { rabbitmqUrl: brokerLink.url, graceMs: 0, pageItems: 100 })
+  const workflow = await engine.saveWorkflow(
+    {
+      functionName: 'Database.query',
+      outputType: 'multiple',
+      config: { connection: 'crm', sql: 'select id, email from lead order by id' },
+    },
+    {
+      functionName: 'Database.query',
+      outputType: null,
+      config: {
+        connection: 'crm',
+        sql: 'insert into seen values ($1, $2)',
+        params: ['{{ payload.id }}', '{{ payload.email }}'],
+      },
+    },
+  )
+  await admin.query('create table seen (id int, email text)')
+  const run = await engine.begin(workflow, {})
+  await stuck.promise
+  await waitFor(async () => (await engine.jobs(run)).some(({ status }) => status === 'hidden'))
+  await admin.query(`insert into lead select generate_series(601, 700); update lead set email = id::text`)
+  await engine.startWorker([query.fn], { pageItems: 100 })
+  brokerLink.cut()
+  expect(await engine.over(run)).toBe('succeeded')
+  const { rows } = await admin.query(
+    `select count(*)::int, count(distinct id)::int as ids, count(email)::int as emails from seen`,
+  )
+  expect(rows).toEqual([{ count: 700, ids: 700, emails: 700 }])
+  await expectConserved(engine)
+}, 60_000)

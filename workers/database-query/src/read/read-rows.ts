@@ -1,0 +1,100 @@
+import type { Connections } from '../connections.ts'
+import { DatabaseQueryError } from '../errors.ts'
+import { toParameters } from '../parameters.ts'
+import { type Call, noRows, type Statement } from '../run-statement.ts'
+import { openSession } from '../session.ts'
+import { openStatementSpan } from '../statement-span.ts'
+import { underStatement } from '../under-statement.ts'
+import { type Batch, openCursor } from './open-cursor.ts'
+
+/** Rows that are asked for at first, when nobody knows how large they are. */
+const firstRows = 20
+
+/** Rows at a time, at most: as many as go into a page. */
+const mostRows = 2_000
+
+/** What rows that are asked for together are to have, bytes. A way to the server is short beside reading that much. */
+const batchBytes = 256 * 1024
+
+/**
+ * Runs a statement that only reads, and gives its rows as they are asked for: all of one moment, and few at a time. The
+ * server refuses it if it would write. `isStream`: whoever takes the rows may be slow.
+ *
+ * @throws what went wrong, or the signal's reason when it is aborted.
+ */
+export async function* readRows(
+  connections: Connections,
+  statement: Statement,
+  call: Call,
+  { isStream }: { isStream: boolean },
+): AsyncGenerator<Batch> {
+  const how = { begin: 'begin read only', signal: call.signal, isStream }
+  const session = await openSession(connections, statement.connection, how)
+  const endSpan = openStatementSpan(statement, call.place)
+  let rows = 0
+  let failure: { error: unknown } | null = null
+  try {
+    const [values = []] = await toParameters(session.client, statement.sql, [call.values])
+    const cursor = openCursor(session.client, statement.sql, values)
+    let isReading = true
+    // Whoever has the rows in hand may not come back: nothing is under way then that a cancel would end.
+    const leave = (): void => {
+      if (isReading) return
+      cursor.leave()
+      void session.abandon()
+    }
+    call.signal.addEventListener('abort', leave)
+    try {
+      for (let size = firstRows; ;) {
+        const batch = await underStatement(cursor.read(size))
+        if (batch.isLast && !batch.hasColumns && statement.rowsWanted) throw noRows()
+        rows += batch.rows.length
+        isReading = false
+        yield batch
+        isReading = true
+        call.signal.throwIfAborted()
+        if (batch.isLast) break
+        size = nextSize(size, batch)
+      }
+    } finally {
+      call.signal.removeEventListener('abort', leave)
+      cursor.leave()
+    }
+    await session.commit()
+  } catch (error) {
+    failure = { error }
+    call.signal.throwIfAborted()
+    throw error
+  } finally {
+    endSpan(failure ?? { rows })
+    await session.abandon()
+  }
+}
+
+/** As many as have that many bytes, if they go on as they were, and not suddenly more. */
+export const nextSize = (size: number, { rows, bytes }: Pick<Batch, 'rows' | 'bytes'>): number => {
+  const fitting = Math.floor((batchBytes * rows.length) / Math.max(1, bytes))
+  return Math.max(1, Math.min(fitting, 4 * size, mostRows))
+}
+
+/** All rows of a result that is one value, up to so many bytes. */
+export const collectRows = async (batches: AsyncIterable<Batch>, mostBytes: number): Promise<unknown[]> => {
+  const collected: unknown[] = []
+  let bytes = 0
+  for await (const { rows } of batches) {
+    for (const row of rows) {
+      // A comma each, or a bracket.
+      bytes += Buffer.byteLength(JSON.stringify(row)) + 1
+      collected.push(row)
+    }
+    if (bytes > mostBytes) throw tooLarge(collected.length, mostBytes)
+  }
+  return collected
+}
+
+const tooLarge = (rows: number, mostBytes: number): DatabaseQueryError =>
+  new DatabaseQueryError(
+    'result_too_large',
+    `config.sql gives more than ${mostBytes.toLocaleString('en-US')} bytes as JSON, after ${rows.toLocaleString('en-US')} rows: ` +
+      'set outputType "multiple" and a next step, so that each row is a job, select less, or raise ESTEIRA_MAX_PAYLOAD_BYTES',
+  )

@@ -9,13 +9,14 @@ const workers = globSync('workers/*/package.json', { cwd: root }).map(dirname)
 
 /** Who may import whom. Services meet in rows and messages, never in each other's code. */
 const allowed: Record<string, readonly string[]> = {
+  'lib/http': [],
   'lib/outbox': [],
   'lib/service': [],
   'lib/sql': ['lib/service'],
   // The tables are for its testbed alone.
   'lib/workflow': ['lib/outbox', 'lib/service', 'migrations'],
   sidecar: ['lib/outbox', 'lib/service'],
-  ...Object.fromEntries(workers.map((folder) => [folder, ['lib/service', 'lib/workflow']])),
+  ...Object.fromEntries(workers.map((folder) => [folder, ['lib/http', 'lib/service', 'lib/workflow']])),
   'workers/cron-job': ['lib/outbox', 'lib/service', 'lib/workflow'],
   'workers/database-query': ['lib/service', 'lib/sql', 'lib/workflow'],
   migrations: ['lib/outbox'],

@@ -10,6 +10,7 @@ const repository = join(import.meta.dirname, '../../..')
 
 /** The packages that others install, by their folders: where the sources are, and what goes with them. */
 const published: Record<string, { sources: string; beside: readonly string[]; amongSources: RegExp | null }> = {
+  'lib/http': { sources: 'src', beside: ['README.md'], amongSources: null },
   'lib/outbox': { sources: 'src', beside: ['README.md', 'migrations'], amongSources: null },
   'lib/service': { sources: 'src', beside: ['README.md'], amongSources: null },
   'lib/workflow': { sources: 'src', beside: ['README.md'], amongSources: null },

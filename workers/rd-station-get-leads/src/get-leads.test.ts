@@ -1,15 +1,19 @@
-import { testFunction } from '@esteira/workflow'
+import { testFunction, type TrialJob } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { getLeads } from './get-leads.ts'
 import { type ContactsCursor, type RdStationClient, RdStationError } from './rd-station/index.ts'
 
 /** What comes of a step that takes the segmentation from its payload. */
-const leadsOf = (contacts: RdStationClient['contacts'], cursor: ContactsCursor | null = null) =>
+const leadsOf = (
+  contacts: RdStationClient['contacts'],
+  { cursor = null, ...job }: { cursor?: ContactsCursor | null } & Pick<TrialJob, 'outputType' | 'hasNext'> = {},
+) =>
   testFunction(getLeads({ contacts, close: async () => {} }), {
     cursor,
     config: { segmentationId: '{{ payload.segmentationId }}', pageSize: 2 },
     payload: { segmentationId: 7 },
     outputType: 'multiple',
+    ...job,
   })
 
 /** What comes of a read that the API's rate limit ends. */
@@ -22,7 +26,7 @@ const throttled = (retryAfterMs?: number) =>
     })
   })
 
-const cursor = { page: 2, rows: 2, recent: ['1', '2'] }
+const cursor = { page: 2, recent: ['1', '2'] }
 
 const contact = (uuid: string) => ({ uuid, name: `Lead ${uuid}` })
 
@@ -35,9 +39,12 @@ test('the contacts of all pages of a segmentation are items, in their order', as
 })
 
 test('the read begins behind the last page that was committed', async () => {
-  const trial = await leadsOf(async function* ({ after }) {
-    yield { contacts: [contact(`behind page ${(after?.page ?? 0) - 1}`)], cursor }
-  }, cursor)
+  const trial = await leadsOf(
+    async function* ({ after }) {
+      yield { contacts: [contact(`behind page ${(after?.page ?? 0) - 1}`)], cursor }
+    },
+    { cursor },
+  )
   expect(trial).toEqual({ kind: 'items', items: [contact('behind page 1')] })
 })
 
@@ -48,3 +55,18 @@ test('a read that the rate limit ends comes back when it is over, and burns no a
 test('one that is not told when comes back after a minute, by which the API counts', async () => {
   expect(await throttled()).toMatchObject({ kind: 'snooze', delayMs: 60_000 })
 })
+
+test.each([
+  [{ outputType: 'multiple', hasNext: true }, false],
+  [{ outputType: 'multiple', hasNext: false }, true],
+  [{ outputType: 'single', hasNext: true }, true],
+] as const)(
+  '%j: whether a 429 is waited out is %s, as only pages that are committed need not be read again',
+  async (step, expected) => {
+    const asked: unknown[] = []
+    await leadsOf(async function* ({ waitsOut }) {
+      asked.push(waitsOut)
+    }, step)
+    expect(asked).toEqual([expected])
+  },
+)

@@ -1,6 +1,6 @@
 import { defineFunction, page, snooze, type StepFunction } from '@esteira/workflow'
 import * as z from 'zod'
-import { contactsCursor, type RdStationClient, RdStationError } from './rd-station/index.ts'
+import { contactsCursor, type RdStationClient, RdStationError, throttledMs } from './rd-station/index.ts'
 
 const configSchema = z.strictObject({
   /** Which segmentation's contacts; an expression may take it from the payload. */
@@ -9,12 +9,10 @@ const configSchema = z.strictObject({
   pageSize: z.int().min(1).max(125).default(125),
 })
 
-/** RD Station counts requests by the minute. */
-const rateWindowMs = 60_000
-
 /**
  * `RdStation.getLeads`: the contacts of a segmentation of RD Station, as leads, page by page as the API gives them. After a
- * kill, an error or a wait for the rate limit it goes on behind the last page that was committed.
+ * kill, an error or a wait for the rate limit it goes on behind the last page that was committed. Where all of them make one
+ * value nothing is committed before the end, so there it waits for the rate limit itself.
  */
 export const getLeads = (client: RdStationClient): StepFunction =>
   defineFunction({
@@ -23,15 +21,16 @@ export const getLeads = (client: RdStationClient): StepFunction =>
     cursor: contactsCursor,
     // An API that is away for some minutes should not cost the run, and a read may have to wait for its rate limit.
     defaults: { retry: { maxAttempts: 10 }, timeoutMs: 1_200_000 },
-    run: async function* ({ config, cursor: after, signal }) {
+    run: async function* ({ config, cursor: after, step, signal }) {
+      const waitsOut = step.outputType !== 'multiple' || !step.hasNext
       try {
-        for await (const { contacts, cursor } of client.contacts({ ...config, after, signal })) {
+        for await (const { contacts, cursor } of client.contacts({ ...config, after, waitsOut, signal })) {
           yield page(contacts, cursor)
         }
         return undefined
       } catch (error) {
         if (error instanceof RdStationError && error.code === 'throttled') {
-          return snooze(error.retryAfterMs ?? rateWindowMs, error.message)
+          return snooze(throttledMs(error.retryAfterMs), error.message)
         }
         throw error
       }

@@ -1,5 +1,5 @@
 import type { Call } from './call.ts'
-import type { HttpRequest } from './http.ts'
+import type { HttpRequest } from '@esteira/http'
 import type { Reply } from './reply.ts'
 import type { AccessToken } from './token.ts'
 

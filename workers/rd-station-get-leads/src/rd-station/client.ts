@@ -1,9 +1,10 @@
+import { createHttp, pause } from '@esteira/http'
 import { createAuthorizedCall } from './authorized-call.ts'
-import { createCall, waitFor, type CallOptions } from './call.ts'
+import { createCall } from './call.ts'
 import { readContacts, type ContactsPage, type ContactsQuery } from './contacts.ts'
 import { RdStationError } from './errors.ts'
-import { createHttp } from './http.ts'
 import { createAccessToken, type Credentials } from './token.ts'
+import { waitingOut, type WaitOutOptions } from './wait-out.ts'
 
 export type RdStationClientOptions = Credentials & {
   /** The API's address, https://api.rd.services for the public one. */
@@ -12,38 +13,43 @@ export type RdStationClientOptions = Credentials & {
   deadlineMs?: number
   /** A page of 125 contacts has about 50 kB; 4 MiB. */
   maxResponseBytes?: number
-  /** How long one call may wait for the rate limit in all; ten minutes. */
-  maxThrottledMs?: number
-  /** Once it is aborted, a call that would wait for the rate limit fails as `throttled` instead. */
+  /** Once it is aborted, a call that would wait out a 429 fails as `throttled` instead. */
   stopping?: AbortSignal
   /** Milliseconds since 1970; a test passes a clock of its own, and with it a wait that moves that clock. */
   now?: () => number
-  wait?: CallOptions['wait']
+  wait?: WaitOutOptions['wait']
 }
 
 export type RdStationClient = {
-  /** The contacts of a segmentation, a page at a time; see `readContacts`. */
-  contacts: (query: ContactsQuery) => AsyncIterable<ContactsPage>
+  /**
+   * The contacts of a segmentation, a page at a time; see `readContacts`. A 429 ends it as `throttled`, unless the query
+   * says that it is to be waited out.
+   */
+  contacts: (query: ContactsQuery & { waitsOut?: boolean }) => AsyncIterable<ContactsPage>
   /** Ends what is under way as `closed` and frees the connections. */
   close: () => Promise<void>
 }
 
 /** A client of one RD Station account. All its calls, however many at once, share one access token. */
 export const createRdStationClient = (options: RdStationClientOptions): RdStationClient => {
-  const { baseUrl, clientId, clientSecret, refreshToken, now = Date.now, wait = waitFor } = options
-  const { deadlineMs = 30_000, maxResponseBytes = 4 * 1024 * 1024, maxThrottledMs = 600_000 } = options
+  const { baseUrl, clientId, clientSecret, refreshToken, now = Date.now, wait = pause } = options
+  const { deadlineMs = 30_000, maxResponseBytes = 4 * 1024 * 1024 } = options
   const { stopping = new AbortController().signal } = options
   const closing = new AbortController()
   const http = createHttp({ baseUrl, deadlineMs, maxResponseBytes })
-  const call = createCall({ http, maxThrottledMs, stopping, now, wait })
+  const call = createCall({ http, now })
   const credentials = { clientId, clientSecret, refreshToken }
   const authorizedCall = createAuthorizedCall(
     call,
     createAccessToken({ call, credentials, now, signal: closing.signal }),
   )
+  const patientCall = waitingOut(authorizedCall, { stopping, wait })
   return {
-    contacts: ({ signal, ...query }) =>
-      readContacts(authorizedCall, { ...query, signal: AbortSignal.any([signal, closing.signal]) }),
+    contacts: ({ signal, waitsOut = false, ...query }) =>
+      readContacts(waitsOut ? patientCall : authorizedCall, {
+        ...query,
+        signal: AbortSignal.any([signal, closing.signal]),
+      }),
     close: async () => {
       closing.abort(new RdStationError('closed', 'the client was closed', { call: 'RD Station' }))
       await http.close()

@@ -28,9 +28,8 @@ export type ContactsQuery = {
 }
 
 /** Where a read goes on behind a page: with which page, and what of those before it has to know. */
-export const contactsCursor = z.strictObject({
+export const contactsCursor = z.object({
   page: z.int().min(2),
-  rows: z.int().min(0),
   /** The ids on the page before, which may have been pushed onto this one. */
   recent: z.array(z.string()),
 })
@@ -39,8 +38,9 @@ export type ContactsCursor = z.output<typeof contactsCursor>
 export type ContactsPage = { contacts: Contact[]; cursor: ContactsCursor }
 
 /**
- * Reads the contacts of a segmentation, page by page, until as many came as `pagination-total-rows` tells (each page tells
- * it anew), or a page is empty. Where the header is missing, the first page that is not full is the last.
+ * Reads the contacts of a segmentation, page by page, until one is not full. How many there are is told with each page by
+ * `pagination-total-rows`; it never ends a read, since one that is too small would cut it short, but a page that is not
+ * what its own total leaves for it is asked for again, and fails the read if that goes on.
  *
  * The API numbers pages, it has no cursor. A contact that is added in front while pages are read pushes others onto the
  * next page; those are left out the second time, as far back as `remembered` contacts. One that is removed pulls others
@@ -54,15 +54,12 @@ export async function* readContacts(
   { segmentationId, pageSize, after = null, signal }: ContactsQuery,
 ): AsyncGenerator<ContactsPage, void, undefined> {
   const recent = new Set<string>(after?.recent)
-  let rows = after?.rows ?? 0
   for (let number = after?.page ?? 1; ; number += 1) {
     const page = await readPage(call, { segmentationId, number, pageSize, signal })
     const fresh = page.contacts.filter(({ uuid }) => !recent.has(uuid))
-    rows += page.contacts.length
-    const cursor = { page: number + 1, rows, recent: page.contacts.map(({ uuid }) => uuid) }
+    const cursor = { page: number + 1, recent: page.contacts.map(({ uuid }) => uuid) }
     if (fresh.length > 0) yield { contacts: fresh, cursor }
-    if (page.contacts.length === 0) return
-    if (page.totalRows === undefined ? page.contacts.length < pageSize : rows >= page.totalRows) return
+    if (page.contacts.length < pageSize) return
     if (page.totalRows === undefined && fresh.length === 0) {
       // Nothing else would end the read from a server that gives the same page whatever the number.
       throw new RdStationError('unexpected_shape', 'the page only repeats contacts of those before', {
@@ -88,7 +85,24 @@ const remember = (recent: Set<string>, contacts: readonly Contact[]): void => {
 type PageQuery = Omit<ContactsQuery, 'after'> & { number: number }
 type Page = { call: string; contacts: Contact[]; totalRows: number | undefined }
 
-const readPage = async (
+/** A contact may come or go between the count and the page: only a page that contradicts its total twice is one that lies. */
+const readPage = async (call: AuthorizedCall, query: PageQuery): Promise<Page> => {
+  const page = await askForPage(call, query)
+  if (contradictionIn(page, query) === null) return page
+  const again = await askForPage(call, query)
+  const contradiction = contradictionIn(again, query)
+  if (contradiction === null) return again
+  throw new RdStationError('contradictory_total', contradiction, { call: again.call })
+}
+
+const contradictionIn = ({ contacts, totalRows }: Page, { number, pageSize }: PageQuery): string | null => {
+  if (totalRows === undefined) return null
+  const left = Math.max(0, Math.min(pageSize, totalRows - (number - 1) * pageSize))
+  if (contacts.length === left) return null
+  return `${contacts.length} contacts came, where a total of ${totalRows} leaves ${left} for the page`
+}
+
+const askForPage = async (
   call: AuthorizedCall,
   { segmentationId, number, pageSize, signal }: PageQuery,
 ): Promise<Page> => {

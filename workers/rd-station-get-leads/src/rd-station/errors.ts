@@ -3,9 +3,10 @@ export type RdStationErrorCode =
   | 'unreachable' // refused, reset, no such host, or the connection broke in the middle of an answer
   | 'timeout' // no whole answer within the deadline of the call
   | 'unavailable' // 408, 425 or 5xx
-  | 'throttled' // 429, and the wait it asks for is longer than a call may wait, or the worker stops
+  | 'throttled' // 429
   | 'not_json' // an answer that says it is fine and is not JSON: a page of a proxy, or cut off
   | 'unexpected_shape' // JSON that is not what the API promises
+  | 'contradictory_total' // twice a page with more or fewer contacts than its total leaves for it
   | 'too_large' // more bytes than a call takes
   | 'redirected' // 3xx; the address is wrong, and following it would hand the token to a stranger
   | 'unauthorized' // 401 even with a fresh token, or no token for these credentials
@@ -52,5 +53,6 @@ const passingCodes: ReadonlySet<RdStationErrorCode> = new Set([
   'unavailable',
   'throttled',
   'not_json',
+  'contradictory_total',
   'closed',
 ])

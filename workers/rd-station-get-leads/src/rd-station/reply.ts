@@ -3,14 +3,14 @@ import { describeIssues } from '@esteira/workflow'
 import type { z } from 'zod'
 import { RdStationError, type RdStationErrorCode } from './errors.ts'
 import {
+  classOf,
   retryAfterMs,
-  statusClass,
   type HttpAnswer,
   type HttpHeaders,
   type HttpOutcome,
   type HttpRequest,
-  type StatusClass,
-} from './http.ts'
+  type HttpClass,
+} from '@esteira/http'
 
 /** What came of a call that RD Station answered. A 401 is for the caller to judge: its token may just have run out. */
 export type Reply =
@@ -28,7 +28,7 @@ export const readReply = (request: HttpRequest, outcome: HttpOutcome, now: numbe
     case 'unreachable':
       throw new RdStationError('unreachable', reasonOf(outcome.cause), { call, cause: outcome.cause })
     case 'answered':
-      if (statusClass(outcome.status) === 'ok') {
+      if (classOf(outcome) === 'ok') {
         return { kind: 'ok', headers: outcome.headers, json: parse(call, outcome) }
       }
       if (outcome.status === 401) return { kind: 'unauthorized', error: refusal(request, outcome, now) }
@@ -41,7 +41,7 @@ export const refusal = (request: HttpRequest, answer: HttpAnswer, now: number): 
   const wait = retryAfterMs(answer.headers('retry-after'), now)
   const answered = ['answered', answer.status, ...errorTypes(answer.body)].join(' ')
   const what = wait === undefined ? answered : `${answered}, to be tried again after ${wait} ms`
-  return new RdStationError(codeOf(answer.status), what, {
+  return new RdStationError(codeOf(answer), what, {
     call: callName(request),
     status: answer.status,
     ...(wait === undefined ? {} : { retryAfterMs: wait }),
@@ -64,10 +64,10 @@ export const promised = <T>(schema: z.ZodType<T>, json: unknown, call: string): 
 /** As it stands in messages. Paths hold ids and page numbers; tokens travel in headers and bodies. */
 export const callName = ({ method, path }: HttpRequest): string => `${method} ${path}`
 
-const codeOf = (status: number): RdStationErrorCode => {
-  if (status === 403) return 'forbidden'
-  if (status === 404) return 'not_found'
-  return codes[statusClass(status)]
+const codeOf = (answer: HttpAnswer): RdStationErrorCode => {
+  if (answer.status === 403) return 'forbidden'
+  if (answer.status === 404) return 'not_found'
+  return codes[classOf(answer)]
 }
 
 const codes = {
@@ -77,7 +77,7 @@ const codes = {
   throttled: 'throttled',
   temporary: 'unavailable',
   final: 'rejected',
-} as const satisfies Record<StatusClass, RdStationErrorCode>
+} as const satisfies Record<HttpClass, RdStationErrorCode>
 
 const parse = (call: string, { status, headers, body }: HttpAnswer): unknown => {
   try {

@@ -2,14 +2,14 @@ import { errors, Pool } from 'undici'
 
 /** One HTTP call, before any API gave it a meaning. */
 export type HttpRequest = {
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Path and query, beneath the base address. */
   path: string
   headers: Record<string, string>
   body?: string
 }
 
-/** How a call ended. An answer is an answer whatever its status; see `statusClass`. */
+/** How a call ended. An answer is an answer whatever its status; see `classOf`. */
 export type HttpOutcome =
   | HttpAnswer
   | { kind: 'timeout'; deadlineMs: number }
@@ -23,7 +23,7 @@ export type HttpHeaders = (name: string) => string | undefined
 
 export type Http = {
   /**
-   * Sends a request and reads the whole answer. Redirects are not followed.
+   * Sends a request and reads the whole answer. Redirects are not followed, so no token goes to another host.
    *
    * @throws the signal's reason once it is aborted, and nothing else.
    */
@@ -38,12 +38,19 @@ export type HttpOptions = {
   /** From the first byte sent to the last byte read, connecting included. */
   deadlineMs: number
   maxResponseBytes: number
+  /** Connections at most; further calls wait for one, within their deadline. 8 unless given. */
+  connections?: number
 }
 
-/** Calls to one server over kept connections, each with a deadline and a limit to the size of its answer. */
-export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes }: HttpOptions): Http => {
+/**
+ * Calls to one server over kept connections, each with a deadline and a limit to the size of its answer. Nothing is tried
+ * again: that is for who knows what a repetition does. Within a span each call is a span of its own, without its query.
+ */
+export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes, connections = 8 }: HttpOptions): Http => {
   const base = new URL(baseUrl)
   const pool = new Pool(base.origin, {
+    connections,
+    keepAliveTimeout: keepAliveMs,
     maxResponseSize: maxResponseBytes,
     // The deadline below covers every phase; undici's own timers (10 s to connect, 300 s for the rest) stay out of its way.
     connectTimeout: deadlineMs,
@@ -82,22 +89,5 @@ export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes }: HttpOption
   }
 }
 
-/** What a status asks of a caller. */
-export type StatusClass = 'ok' | 'redirect' | 'unauthorized' | 'throttled' | 'temporary' | 'final'
-
-export const statusClass = (status: number): StatusClass => {
-  if (status === 401) return 'unauthorized'
-  if (status === 429) return 'throttled'
-  if (status >= 500 || status === 408 || status === 425) return 'temporary'
-  if (status >= 400) return 'final'
-  return status >= 300 ? 'redirect' : 'ok'
-}
-
-/** The wait that a `Retry-After` asks for, in milliseconds: whole seconds or an HTTP date. Anything else is undefined. */
-export const retryAfterMs = (value: string | undefined, now: number): number | undefined => {
-  if (value === undefined) return undefined
-  if (/^\d+$/.test(value)) return Number(value) * 1000
-  // An HTTP date always ends so; without the test Date.parse would make a date of "1.5" as well.
-  const date = value.endsWith('GMT') ? Date.parse(value) : Number.NaN
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
-}
+/** A little longer than the pauses between the pages of a read; a server that says less in its `keep-alive` is heeded. */
+const keepAliveMs = 30_000

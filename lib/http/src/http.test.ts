@@ -1,8 +1,12 @@
+import { inspect } from 'node:util'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { once } from 'node:events'
+import { keepSpans } from '@esteira/test/traces'
+import { trace } from '@opentelemetry/api'
 import { expect, onTestFinished, test } from 'vitest'
-import { createHttp, retryAfterMs, statusClass, type HttpOptions } from './http.ts'
+import { watchHttp } from '../../service/src/trace/http-spans.ts'
+import { createHttp, type HttpOptions } from './http.ts'
 
 const listen = async (server: Server): Promise<string> => {
   const sockets = new Set<Socket>()
@@ -118,27 +122,42 @@ test('an abort throws its reason, before the call and in the middle of it', asyn
   await expect(outcome).rejects.toBe(reason)
 })
 
-test.each([
-  ['ok', [200, 201, 204]],
-  ['redirect', [301, 302, 304, 308]],
-  ['unauthorized', [401]],
-  ['throttled', [429]],
-  ['temporary', [408, 425, 500, 502, 503, 504, 599]],
-  ['final', [400, 403, 404, 410, 422]],
-])('%s are the statuses %j', (expected, statuses) => {
-  for (const status of statuses) expect(statusClass(status)).toBe(expected)
+test('connections are kept: many calls, one after the other and at once, use no more than are allowed', async () => {
+  const sockets = new Set<unknown>()
+  const url = await serve((request, response) => {
+    sockets.add(request.socket)
+    setTimeout(() => response.end(), 5)
+  })
+  const { send } = setup(url, { connections: 3 })
+  for (let call = 0; call < 20; call += 1) expect(await send()).toMatchObject({ kind: 'answered' })
+  const outcomes = await Promise.all(Array.from({ length: 20 }, () => send()))
+  expect(outcomes.map(({ kind }) => kind)).toEqual(Array.from({ length: 20 }, () => 'answered'))
+  expect(sockets.size).toBe(3)
 })
 
-test.each([
-  ['0', 0],
-  ['120', 120_000],
-  ['Thu, 01 Jan 2026 00:00:30 GMT', 30_000],
-  ['Wed, 31 Dec 2025 23:59:59 GMT', 0],
-  ['-1', undefined],
-  ['1.5', undefined],
-  ['soon', undefined],
-  ['', undefined],
-  [undefined, undefined],
-])('Retry-After %j is a wait of %j ms', (value, ms) => {
-  expect(retryAfterMs(value, Date.UTC(2026, 0, 1))).toBe(ms)
+test('a call within a span is a span, which tells neither its query nor its headers', async () => {
+  const kept = keepSpans()
+  const unwatch = watchHttp()
+  onTestFinished(async () => {
+    unwatch()
+    await kept.stop()
+  })
+  const url = await serve((_, response) => response.end('{"access_token":"of-the-answer"}'))
+  const { http } = setup(url)
+  const request = {
+    method: 'POST',
+    path: '/contacts?token=of-the-query',
+    headers: { authorization: 'Bearer of-a-header' },
+    body: 'secret=of-the-body',
+  } as const
+  await trace.getTracer('test').startActiveSpan('function', async (span) => {
+    await http.send(request, new AbortController().signal)
+    span.end()
+  })
+  await expect.poll(() => kept.spans().map(({ name }) => name)).toContain('POST')
+  const call = kept.spans().find(({ name }) => name === 'POST')
+  expect(call).toMatchObject({ attributes: { 'url.full': `${url}/contacts`, 'http.response.status_code': 200 } })
+  const told = inspect(kept.spans(), { depth: 6 })
+  for (const secret of ['of-the-query', 'of-a-header', 'of-the-body', 'of-the-answer'])
+    expect(told).not.toContain(secret)
 })

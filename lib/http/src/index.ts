@@ -1,0 +1,12 @@
+export { classOf, type HttpClass } from './class-of.ts'
+export {
+  createHttp,
+  type Http,
+  type HttpAnswer,
+  type HttpHeaders,
+  type HttpOptions,
+  type HttpOutcome,
+  type HttpRequest,
+} from './http.ts'
+export { pause } from './pause.ts'
+export { retryAfterMs } from './retry-after.ts'

@@ -1,0 +1,32 @@
+import type { AuthorizedCall } from './authorized-call.ts'
+import { RdStationError } from './errors.ts'
+import { throttledMs } from './throttled.ts'
+
+export type WaitOutOptions = {
+  /** Aborted when nobody has the time to wait any more; what is under way still comes to its end. */
+  stopping: AbortSignal
+  /** Ends early, without an error, once the signal is aborted. */
+  wait: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+/**
+ * A call that waits for as long as a 429 says and is then made again, for reads that would have to begin anew
+ * if they were put off. It ends with the signal, or as `throttled` when the worker stops.
+ */
+export const waitingOut =
+  (call: AuthorizedCall, { stopping, wait }: WaitOutOptions): AuthorizedCall =>
+  async (request, signal) => {
+    for (;;) {
+      try {
+        return await call(request, signal)
+      } catch (error) {
+        if (!(error instanceof RdStationError && error.code === 'throttled') || stopping.aborted) throw error
+        // Spread at random: all who were refused in one window would come back in the first moment of the next.
+        await wait(throttledMs(error.retryAfterMs) + Math.random() * spreadMs, AbortSignal.any([signal, stopping]))
+        signal.throwIfAborted()
+        if (stopping.aborted) throw error
+      }
+    }
+  }
+
+const spreadMs = 1_000

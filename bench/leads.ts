@@ -88,6 +88,8 @@ const carryOurs = async (ground: Ground, tickId: string): Promise<Turn> => {
       RDSTATION_CLIENT_ID: clientId,
       RDSTATION_CLIENT_SECRET: clientSecret,
       RDSTATION_REFRESH_TOKEN: refreshToken,
+      // As for the control, which knows of none.
+      RDSTATION_RATE_LIMIT: '0',
     },
     { untilReady: true },
   )

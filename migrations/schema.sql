@@ -122,6 +122,13 @@ create table outbox_scheduled (
 CREATE INDEX outbox_scheduled_due ON public.outbox_scheduled USING btree (lane, available_at, id);
 CREATE TRIGGER outbox_scheduled_ring AFTER INSERT ON public.outbox_scheduled FOR EACH ROW WHEN (outbox_sleeps(new.lane)) EXECUTE FUNCTION outbox_ring();
 
+create table rate_limit (
+  name text not null,
+  turns timestamp with time zone[] not null default '{}'::timestamp with time zone[],
+  slowed_until timestamp with time zone not null default '-infinity'::timestamp with time zone,
+  constraint rate_limit_pkey PRIMARY KEY (name)
+);
+
 create table schema_migration (
   id integer not null default nextval('schema_migration_id_seq'::regclass),
   name character varying(255) not null,

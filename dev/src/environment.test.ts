@@ -21,6 +21,7 @@ test('an empty environment is enough, and what is set is taken', () => {
       RDSTATION_CLIENT_ID: 'mine',
       RDSTATION_CLIENT_SECRET: 'secret',
       RDSTATION_REFRESH_TOKEN: 'token',
+      RDSTATION_RATE_LIMIT: '0',
       ESTEIRA_CONNECTION_ERP: 'postgres://erp/erp',
       ESTEIRA_SECRETS_DIR: '/secrets',
       ESTEIRA_SECRET_ERP_TOKEN: 'hidden',
@@ -28,6 +29,7 @@ test('an empty environment is enough, and what is set is taken', () => {
   ).toMatchObject({
     logLevel: 'debug',
     rdStation: { baseUrl: 'http://127.0.0.1:1', clientId: 'mine' },
+    rateLimit: 0,
     connections: { ESTEIRA_CONNECTION_ERP: 'postgres://erp/erp' },
     secrets: { ESTEIRA_SECRETS_DIR: '/secrets', ESTEIRA_SECRET_ERP_TOKEN: 'hidden' },
   })

@@ -2,6 +2,7 @@ import {
   connectionPrefix,
   connections,
   httpUrl,
+  integer,
   loadConfig,
   oneOf,
   postgresUrl,
@@ -25,6 +26,7 @@ const settings = {
   clientId: text('RDSTATION_CLIENT_ID', { fallback: defaultCredentials.clientId }),
   clientSecret: text('RDSTATION_CLIENT_SECRET', { fallback: defaultCredentials.clientSecret, secret: true }),
   refreshToken: text('RDSTATION_REFRESH_TOKEN', { fallback: defaultCredentials.refreshToken, secret: true }),
+  rateLimit: integer('RDSTATION_RATE_LIMIT', { min: 0, max: 10_000, fallback: 120 }),
   adminToken: optional(token('ESTEIRA_ADMIN_TOKEN')),
   // The house waits for a line that each process writes at "info" when it is ready.
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', ['debug', 'info'], { fallback: 'info' }),

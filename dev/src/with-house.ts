@@ -47,6 +47,7 @@ export const withHouse = async <T>(start: Start, work: (shown: ShownHouse) => Pr
       port,
       leads: options.leads ?? usualLeads,
       rdStation: environment.rdStation,
+      rateLimit: environment.rateLimit,
       connections: environment.connections,
       secrets: environment.secrets,
       cron: options.once && !options.keep ? 'off' : 'local',

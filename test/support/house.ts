@@ -68,6 +68,7 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     connections: {},
     secrets: {},
     rdStation: { baseUrl: rdStation.url, ...defaultCredentials },
+    rateLimit: 0,
     adminToken: 'a-token-of-the-tests-that-is-long-enough',
     // Not one that the system chooses: a control plane that was killed must come back where it was.
     port: held.port,

@@ -19,6 +19,8 @@ export type HouseSettings = {
   /** Secrets for steps, as `ESTEIRA_SECRET_<NAME>` variables, and the folder with others. */
   secrets: Record<string, string>
   rdStation: RdStationAccount
+  /** Requests a minute that it allows, 0 for no limit. */
+  rateLimit: number
   adminToken: string
   /** The control plane's port on 127.0.0.1; 0 lets the system choose. */
   port: number
@@ -61,6 +63,7 @@ export const programs = (house: HouseSettings): Programs => {
       RDSTATION_CLIENT_ID: house.rdStation.clientId,
       RDSTATION_CLIENT_SECRET: house.rdStation.clientSecret,
       RDSTATION_REFRESH_TOKEN: house.rdStation.refreshToken,
+      RDSTATION_RATE_LIMIT: String(house.rateLimit),
     },
     'database-query': { ...house.connections, ESTEIRA_CONNECTION_CRM: house.crmUrl },
   }
@@ -89,10 +92,14 @@ export const programs = (house: HouseSettings): Programs => {
 }
 
 /** The RD Station stand-in as a process. */
-export const rdStationProgram = (standIn: { port: number; leads: number }): Program => ({
+export const rdStationProgram = (standIn: { port: number; leads: number; rateLimit: number }): Program => ({
   name: 'rd-station stand-in',
   script: resolve(root, 'dev/src/rd-station/main.ts'),
-  env: { RDSTATION_PORT: String(standIn.port), RDSTATION_LEADS: String(standIn.leads) },
+  env: {
+    RDSTATION_PORT: String(standIn.port),
+    RDSTATION_LEADS: String(standIn.leads),
+    RDSTATION_RATE_LIMIT: String(standIn.rateLimit),
+  },
 })
 
 export const tickProgramName = 'cron-job'

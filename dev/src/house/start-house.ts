@@ -37,6 +37,8 @@ type HouseOptions = {
   leads: number
   /** An RD Station that is there already; null starts the stand-in. */
   rdStation: RdStationAccount | null
+  /** Requests a minute that either allows, 0 for no limit. */
+  rateLimit: number
   connections: Record<string, string>
   secrets: Record<string, string>
   logLevel: HouseSettings['logLevel']
@@ -75,8 +77,8 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
   await claimVhost(stack.rabbitmq, settings.databaseUrl)
   await queryOnce(settings.crmUrl, leadsTableSql)
   const { controlPlane, workers, relays } = programs(settings)
-  const standIns =
-    options.rdStation === null ? [rdStationProgram({ port: standInPort.port, leads: options.leads })] : []
+  const { leads, rateLimit } = options
+  const standIns = options.rdStation === null ? [rdStationProgram({ port: standInPort.port, leads, rateLimit })] : []
   const stop = async (): Promise<void> => {
     await stopAll([controlPlane, ...workers])
     await stopAll(relays)
@@ -101,7 +103,7 @@ export const startHouse = async (options: HouseOptions): Promise<House> => {
 }
 
 const houseSettings = async (
-  { stack, adminToken, port, cron, rdStation, connections, secrets, logLevel }: HouseOptions,
+  { stack, adminToken, port, cron, rdStation, rateLimit, connections, secrets, logLevel }: HouseOptions,
   standInPort: number,
 ): Promise<HouseSettings> => {
   const names = databaseNames(stack.postgres)
@@ -112,6 +114,7 @@ const houseSettings = async (
     connections,
     secrets,
     rdStation: rdStation ?? { baseUrl: `http://127.0.0.1:${standInPort}`, ...defaultCredentials },
+    rateLimit,
     adminToken,
     port: port.port,
     cron,

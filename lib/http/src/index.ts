@@ -9,4 +9,5 @@ export {
   type HttpRequest,
 } from './http.ts'
 export { pause } from './pause.ts'
+export { createRateLimit, type RateLimit, type RateLimitOptions, type Turn } from './rate-limit.ts'
 export { retryAfterMs } from './retry-after.ts'

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { migrate } from '@esteira/migrations/migrate'
 import { runOn, waitFor } from '@esteira/test/support'
+import { Pool } from 'pg'
 import { z } from 'zod'
 import { type Api, leadsSteps, openApi } from '../../../control-plane/test/open-api.ts'
+import { createRateLimit } from '../../../lib/http/src/index.ts'
 import { openLane } from '../../../lib/outbox/test/lane-under-test.ts'
 import { queryable, registerLane } from '../../../lib/outbox/src/index.ts'
 import { openControlSession } from '../../../lib/outbox/src/relay/own/control-session.ts'
@@ -49,7 +51,10 @@ const cronJob: Work = async (url, { admin }) => {
   })
 }
 
-/** A worker's start, a unit of work with a job of each ending, and a job whose items come in hidden pages. */
+/**
+ * A worker's start, a unit of work with a job of each ending, a job whose items come in hidden pages, and a turn to call
+ * an API that counts.
+ */
 const worker: Work = async (url, { admin }) => {
   const { workflowId } = await saveLeads(admin)
   const payload = Array.from({ length: endings.length + 1 }, (_, index) => ({ segmentationId: index + 1 }))
@@ -86,6 +91,18 @@ const worker: Work = async (url, { admin }) => {
     await settle(fork(), [runId], { lane, window: 3 })
     await noteSeen(fork(), randomUUID())
   })
+  await takeTurns(url)
+}
+
+const takeTurns = async (connectionString: string): Promise<void> => {
+  const db = new Pool({ connectionString, max: 1 })
+  try {
+    const limit = createRateLimit({ db, name: randomUUID(), calls: 1, windowMs: 60_000 })
+    for (const _ of [1, 2]) await limit.take(new AbortController().signal, 0)
+    await limit.slowDown(1)
+  } finally {
+    await db.end()
+  }
 }
 
 const endings: readonly ((next: NextStep) => Ending)[] = [

@@ -66,6 +66,7 @@ test.each([
     const asked: unknown[] = []
     await leadsOf(async function* ({ waitsOut }) {
       asked.push(waitsOut)
+      yield { contacts: [], cursor }
     }, step)
     expect(asked).toEqual([expected])
   },

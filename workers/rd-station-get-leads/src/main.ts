@@ -1,22 +1,43 @@
-import { httpUrl, text } from '@esteira/service'
+import { httpUrl, integer, postgresUrl, text } from '@esteira/service'
 import { runWorker } from '@esteira/workflow'
+import { Pool } from 'pg'
 import { getLeads } from './get-leads.ts'
-import { createRdStationClient } from './rd-station/index.ts'
+import { accountLimit, createRdStationClient } from './rd-station/index.ts'
 
 const settings = {
+  databaseUrl: postgresUrl('DATABASE_URL'),
   baseUrl: httpUrl('RDSTATION_BASE_URL', { fallback: 'https://api.rd.services' }),
   clientId: text('RDSTATION_CLIENT_ID'),
   clientSecret: text('RDSTATION_CLIENT_SECRET', { secret: true }),
   refreshToken: text('RDSTATION_REFRESH_TOKEN', { secret: true }),
+  rateLimit: integer('RDSTATION_RATE_LIMIT', { min: 0, max: 10_000, fallback: 120 }),
 }
 
 process.exitCode = await runWorker(
   {
     name: 'rd-station-get-leads',
     settings,
-    serve: (config, { stopping }) => {
-      const client = createRdStationClient({ ...config, stopping })
-      return { functions: [getLeads(client)], close: () => client.close() }
+    serve: ({ databaseUrl, rateLimit, ...account }, { log, stopping }) => {
+      const db = new Pool({
+        connectionString: databaseUrl,
+        max: 2,
+        application_name: 'rd-station-get-leads (limit)',
+        statement_timeout: 5_000,
+        connectionTimeoutMillis: 5_000,
+        // A turn that a crash of the server loses was taken within the second before it.
+        options: '-c synchronous_commit=off',
+      })
+      // An idle connection that breaks is replaced by the next call, and must not end the process.
+      db.on('error', (error) => log.warn({ event: 'limit.connection-lost', err: error }))
+      const limit = accountLimit('default', rateLimit === 0 ? null : rateLimit, { db })
+      const client = createRdStationClient({ ...account, limit, stopping })
+      return {
+        functions: [getLeads(client)],
+        close: async () => {
+          await client.close()
+          await db.end()
+        },
+      }
     },
   },
   process.env,

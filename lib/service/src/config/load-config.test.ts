@@ -47,6 +47,13 @@ test('every problem is told at once, with what was expected', () => {
   ])
 })
 
+test('a variable that two groups of settings read is told once', () => {
+  const own = { databaseUrl: postgresUrl('DATABASE_URL') }
+  expect(() => loadConfigs({}, settings, own)).toThrow(/^DATABASE_URL \([^)]+\) is not set$/)
+  const env = { DATABASE_URL: databaseUrl }
+  expect(loadConfigs(env, settings, own)[1]).toEqual({ databaseUrl })
+})
+
 test("an unknown variable is told with the nearest name, a neighbour's is not", () => {
   expect(problemsOf({ DATABASE_URL: databaseUrl, ESTEIRA_PREFECH: '7', ESTEIRA_ADMIN_TOKEN: 'x' })).toEqual([
     'ESTEIRA_PREFECH is not a variable of Esteira, did you mean "ESTEIRA_PREFETCH"?',

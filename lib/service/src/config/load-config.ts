@@ -33,7 +33,7 @@ export const loadConfig = <S extends Settings>(
   found: readonly string[] = [],
 ): Config<S> => loadConfigs(env, settings, {}, found)[0]
 
-/** As `loadConfig`, for two groups of settings whose problems are told together. */
+/** As `loadConfig`, for two groups of settings whose problems are told together, once where both have a variable. */
 export const loadConfigs = <A extends Settings, B extends Settings>(
   env: NodeJS.ProcessEnv,
   first: A,

@@ -37,7 +37,7 @@ export const variables = {
   RDSTATION_REFRESH_TOKEN: 'OAuth refresh token of the account',
   RDSTATION_PORT: 'port of the RD Station stand-in',
   RDSTATION_LEADS: 'leads that the stand-in holds',
-  RDSTATION_RATE_LIMIT: 'requests a minute that the stand-in allows, 0 for no limit',
+  RDSTATION_RATE_LIMIT: 'requests a minute that RD Station allows of an account, 0 for no limit',
 } as const
 
 /** A variable from the list. */

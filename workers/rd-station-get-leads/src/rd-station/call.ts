@@ -1,14 +1,49 @@
-import type { Http, HttpRequest } from '@esteira/http'
-import { readReply, type Reply } from './reply.ts'
+import { retryAfterMs, type Http, type HttpRequest, type RateLimit } from '@esteira/http'
+import { reasonOf } from '@esteira/service'
+import { RdStationError } from './errors.ts'
+import { callName, readReply, type Reply } from './reply.ts'
+import { throttledMs } from './throttled.ts'
 
 /**
- * Makes one call.
+ * Makes one call when the account has a turn for it. A 429 slows down all who use the account.
  *
- * @throws RdStationError for every failure, and the signal's reason once it is aborted.
+ * @throws RdStationError for every failure, `throttled` when the turn is too far off as well, and the signal's reason once
+ * it is aborted.
  */
 export type Call = (request: HttpRequest, signal: AbortSignal) => Promise<Reply>
 
+export type CallOptions = { http: Http; limit: RateLimit; now: () => number }
+
 export const createCall =
-  ({ http, now }: { http: Http; now: () => number }): Call =>
-  async (request, signal) =>
-    readReply(request, await http.send(request, signal), now())
+  ({ http, limit, now }: CallOptions): Call =>
+  async (request, signal) => {
+    await takeTurn(limit, request, signal)
+    const outcome = await http.send(request, signal)
+    if (outcome.kind === 'answered' && outcome.status === 429) {
+      await unlessAway(request, () => limit.slowDown(throttledMs(retryAfterMs(outcome.headers('retry-after'), now()))))
+    }
+    return readReply(request, outcome, now())
+  }
+
+const takeTurn = async (limit: RateLimit, request: HttpRequest, signal: AbortSignal): Promise<void> => {
+  const turn = await unlessAway(request, () => limit.take(signal, maxTurnMs), signal)
+  if (turn.kind === 'now') return
+  const message = `the account has room for another call in ${turn.waitMs} ms`
+  throw new RdStationError('throttled', message, { call: callName(request), retryAfterMs: turn.waitMs })
+}
+
+/** Without the limit no call is made: it is not for one worker to use up what all share. */
+const unlessAway = async <T>(request: HttpRequest, ask: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
+  try {
+    return await ask()
+  } catch (cause) {
+    signal?.throwIfAborted()
+    throw new RdStationError('no_turn', `the limit of calls cannot be read: ${reasonOf(cause)}`, {
+      call: callName(request),
+      cause,
+    })
+  }
+}
+
+/** A turn that is nearer is waited for in place; for one further off the job is put off, and others have its place. */
+const maxTurnMs = 15_000

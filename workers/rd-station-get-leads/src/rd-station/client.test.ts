@@ -1,5 +1,5 @@
 import { startRdStation, type RdStationOptions } from '@esteira/dev/rd-station'
-import { pause } from '@esteira/http'
+import { pause, type RateLimit } from '@esteira/http'
 import { expect, onTestFinished, test } from 'vitest'
 import { createRdStationClient, type RdStationClientOptions } from './client.ts'
 import type { Contact, ContactsCursor, ContactsPage } from './contacts.ts'
@@ -232,6 +232,53 @@ test('a 429 ends a read that can go on behind its last page, and says when', asy
   })
   expect(pages).toHaveLength(1)
   expect(waits).toEqual([])
+})
+
+/** A limit that has no turn for so many calls, and hears what it is slowed down by. */
+const limitOf = (refusals: number) => {
+  const slowed: number[] = []
+  let asked = 0
+  const limit: RateLimit = {
+    take: async () => (asked++ < refusals ? { kind: 'later', waitMs: 30_000 } : { kind: 'now' }),
+    slowDown: async (ms) => {
+      slowed.push(ms)
+    },
+  }
+  return { limit, slowed, asked: () => asked }
+}
+
+test('each call takes a turn of the account, also one for a token, and a 429 slows down all who use it', async () => {
+  const { limit, slowed, asked } = limitOf(0)
+  const { contacts, rdStation } = await setup({ leads: 18 }, { limit })
+  rdStation.control.set({ failNext: [{ status: 429, retryAfter: 7 }] })
+  expect(await all(contacts({ waitsOut: true }))).toHaveLength(18)
+  expect(slowed).toEqual([7_000])
+  // A token, a refused page, and two.
+  expect(asked()).toBe(4)
+})
+
+test('a turn that is far off ends a read that can go on, and is waited for by one that would begin anew', async () => {
+  const { contacts, requests, waits } = await setup({ leads: 8 }, { limit: limitOf(2).limit })
+  await expect(all(contacts())).rejects.toMatchObject({
+    code: 'throttled',
+    retryAfterMs: 30_000,
+    message: 'POST /auth/token: the account has room for another call in 30000 ms',
+  })
+  expect(requests('/auth/token')).toEqual({})
+  expect(await all(contacts({ waitsOut: true }))).toHaveLength(8)
+  expect(waits).toHaveLength(1)
+  expect(waits[0]).toBeGreaterThanOrEqual(30_000)
+})
+
+test('without its limit an account is not called', async () => {
+  const limit = { take: () => Promise.reject(new Error('connect ECONNREFUSED')), slowDown: async () => {} }
+  const { contacts, requests } = await setup({ leads: 8 }, { limit })
+  await expect(all(contacts())).rejects.toMatchObject({
+    code: 'no_turn',
+    final: false,
+    message: 'POST /auth/token: the limit of calls cannot be read: connect ECONNREFUSED',
+  })
+  expect(requests('/auth/token')).toEqual({})
 })
 
 test('a storm of 429 is waited out by a read that would have to begin anew', async () => {

@@ -1,8 +1,9 @@
-import { createHttp, pause } from '@esteira/http'
+import { createHttp, pause, type RateLimit } from '@esteira/http'
 import { createAuthorizedCall } from './authorized-call.ts'
 import { createCall } from './call.ts'
 import { readContacts, type ContactsPage, type ContactsQuery } from './contacts.ts'
 import { RdStationError } from './errors.ts'
+import { noLimit } from './limit.ts'
 import { createAccessToken, type Credentials } from './token.ts'
 import { waitingOut, type WaitOutOptions } from './wait-out.ts'
 
@@ -13,6 +14,8 @@ export type RdStationClientOptions = Credentials & {
   deadlineMs?: number
   /** A page of 125 contacts has about 50 kB; 4 MiB. */
   maxResponseBytes?: number
+  /** What all who use the account share; none unless given. */
+  limit?: RateLimit
   /** Once it is aborted, a call that would wait out a 429 fails as `throttled` instead. */
   stopping?: AbortSignal
   /** Milliseconds since 1970; a test passes a clock of its own, and with it a wait that moves that clock. */
@@ -34,10 +37,10 @@ export type RdStationClient = {
 export const createRdStationClient = (options: RdStationClientOptions): RdStationClient => {
   const { baseUrl, clientId, clientSecret, refreshToken, now = Date.now, wait = pause } = options
   const { deadlineMs = 30_000, maxResponseBytes = 4 * 1024 * 1024 } = options
-  const { stopping = new AbortController().signal } = options
+  const { limit = noLimit, stopping = new AbortController().signal } = options
   const closing = new AbortController()
   const http = createHttp({ baseUrl, deadlineMs, maxResponseBytes })
-  const call = createCall({ http, now })
+  const call = createCall({ http, limit, now })
   const credentials = { clientId, clientSecret, refreshToken }
   const authorizedCall = createAuthorizedCall(
     call,

@@ -3,7 +3,8 @@ export type RdStationErrorCode =
   | 'unreachable' // refused, reset, no such host, or the connection broke in the middle of an answer
   | 'timeout' // no whole answer within the deadline of the call
   | 'unavailable' // 408, 425 or 5xx
-  | 'throttled' // 429
+  | 'throttled' // 429, or the account has had as many calls as the API allows
+  | 'no_turn' // the limit that all processes share cannot be read
   | 'not_json' // an answer that says it is fine and is not JSON: a page of a proxy, or cut off
   | 'unexpected_shape' // JSON that is not what the API promises
   | 'contradictory_total' // twice a page with more or fewer contacts than its total leaves for it
@@ -19,7 +20,7 @@ type Details = {
   /** Which call: method and path, as `GET /platform/segmentations/1/contacts?page=2&page_size=125`. */
   call: string
   status?: number
-  /** The wait that a 429 or 503 asked for. */
+  /** The wait that a 429, a 503 or the limit asked for. */
   retryAfterMs?: number
   cause?: unknown
 }
@@ -52,6 +53,7 @@ const passingCodes: ReadonlySet<RdStationErrorCode> = new Set([
   'timeout',
   'unavailable',
   'throttled',
+  'no_turn',
   'not_json',
   'contradictory_total',
   'closed',

@@ -10,7 +10,7 @@ export type WaitOutOptions = {
 }
 
 /**
- * A call that waits for as long as a 429 says and is then made again, for reads that would have to begin anew
+ * A call that waits for as long as a 429 or the limit says and is then made again, for reads that would have to begin anew
  * if they were put off. It ends with the signal, or as `throttled` when the worker stops.
  */
 export const waitingOut =

@@ -40,7 +40,7 @@ test('where nobody traces a function is called without a context in which spans 
       payload: 'given',
       run: { id: aJob.runId, workflowId: aStep.workflowId },
       step: { id: aStep.id, name: aStep.name, outputType: 'single', hasNext: false },
-      job: { id: aJob.id },
+      job: { id: aJob.id, revision: aJob.revision },
       attempt: 1,
       cursor: null,
       signal: new AbortController().signal,

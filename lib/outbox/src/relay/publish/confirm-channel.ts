@@ -40,13 +40,15 @@ export const openConfirmChannel = async (
 }
 
 /**
- * Whose fault it is that RabbitMQ closes a channel, by its code: there is no such exchange, or no right to this routing
- * key there. With others (406: too large) it is the message's.
+ * Whose fault it is that RabbitMQ closes a channel, by its code: there is no such exchange, or no right to write to it, for
+ * everybody if it is internal. Of a right to some routing keys only its text tells. With other codes (406: too large) it
+ * is the message's.
  */
-const faultOf = new Map<unknown, Refused>([
-  [404, 'exchange'],
-  [403, 'destination'],
-])
+const faultOf = (error: Error): Refused => {
+  const code: unknown = Reflect.get(error, 'code')
+  if (code === 403 && error.message.includes('access to topic')) return 'destination'
+  return code === 404 || code === 403 ? 'exchange' : 'row'
+}
 
 type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 
@@ -65,7 +67,7 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     for (const settle of inFlight.keys()) settle({ kind: 'unknown', cause })
   }
   channel.on('error', (error: Error) => {
-    fault = { of: faultOf.get(Reflect.get(error, 'code')) ?? 'row', reason: reasonOf(error) }
+    fault = { of: faultOf(error), reason: reasonOf(error) }
     onGiveUp(fault.reason)
   })
   // First of all listeners: amqplib's own answers each publish in flight with an error that looks like a nack's.

@@ -92,6 +92,32 @@ test('an exchange that is not there costs a channel a batch, whatever the routin
   expect(new Set((await lane.take(lane.name)).map(({ payload }) => payload)).size).toBe(100)
 })
 
+test('an exchange that may not be written to costs a channel a batch as well, whatever the routing keys', async () => {
+  const exchange = `${lane.name} internal`
+  await lane.channel.assertExchange(exchange, 'topic', { internal: true })
+  const relay = lane.relay({ window: 40, refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  const lost = Array.from({ length: 100 }, (_, index) => ({ exchange, routingKey: `order.${index}`, payload: index }))
+  await lane.commit(...lost, good('good'))
+  await relay.runOnce()
+  await relay.runOnce()
+  expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(['good'])
+  expect(relay.saw('relay.refused')[0]).toMatchObject({ reason: expect.stringContaining('ACCESS_REFUSED') })
+  expect(relay.saw('broker.channel-closed').length).toBeLessThan(10)
+})
+
+test('a routing key that may not be written to does not close its exchange', async () => {
+  const exchange = `${lane.name} guarded`
+  await lane.channel.assertExchange(exchange, 'topic')
+  await lane.channel.bindQueue(lane.name, exchange, '#')
+  await vhost.permitTopics(exchange, '^public')
+  const relay = lane.relay({ refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  await lane.commit({ exchange, routingKey: 'secret', payload: 'refused' })
+  expect(await relay.runOnce()).toMatchObject({ refused: 1 })
+  await lane.commit({ exchange, routingKey: 'public', payload: 'good' })
+  expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+  expect(relay.saw('relay.refused')).toMatchObject([{ reason: expect.stringContaining("access to topic 'secret'") }])
+})
+
 test('a destination is open again once a row that was refused goes through', async () => {
   const queue = `${lane.name}.missing`
   const relay = lane.relay({ pollMs: 600_000, window: 8, refusedBackoff: { firstMs: 500, capMs: 500 } })

@@ -61,3 +61,16 @@ test('of two messages that are the same none is taken for out while one of them 
   const outcomes = await Promise.all([row, row].map((one) => publish(channel, one)))
   expect(outcomes).toMatchObject([{ why: 'unroutable' }, { why: 'unroutable' }])
 })
+
+test('of many messages in flight that come back each is named a few times', async () => {
+  const channel = await openChannel()
+  const count = 1_000
+  let named = 0
+  const rows = Array.from({ length: count }, () => {
+    const row = rowTo(`${lane.name}.missing`)
+    return Object.defineProperty({ ...row }, 'messageId', { get: () => (named += 1) && row.messageId })
+  })
+  const outcomes = await Promise.all(rows.map((row) => publish(channel, row)))
+  expect(outcomes.filter(({ kind }) => kind === 'refused')).toHaveLength(count)
+  expect(named).toBeLessThan(20 * count)
+})

@@ -2,6 +2,7 @@ import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import type { PublishOutcome, Refusal, Refused } from './outcome.ts'
+import { createReturned } from './returned.ts'
 
 /** A channel on which every publish ends as an outcome, whatever happens to the channel. */
 export type ConfirmChannel = {
@@ -55,9 +56,7 @@ type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): ConfirmChannel => {
   /** How each publish in flight is ended, with its row. */
   const inFlight = new Map<(outcome: PublishOutcome) => void, LaneRow>()
-  /** Messages in flight that came back. */
-  const returned = new Set<string>()
-  const cameBack = (row: LaneRow): boolean => returned.size > 0 && returned.has(nameOf(row))
+  const returned = createReturned()
   let fault: Fault | null = null
   let ended: OutboxError | null = null
 
@@ -76,7 +75,7 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
   })
   channel.on('return', ({ fields, properties }) => {
     const messageId: unknown = properties.messageId
-    if (typeof messageId === 'string') returned.add(nameOf({ ...fields, messageId }))
+    if (typeof messageId === 'string') returned.cameBack({ ...fields, messageId }, inFlight.values())
   })
 
   const publish = (row: LaneRow, onEnd: (outcome: PublishOutcome) => void) => {
@@ -84,10 +83,7 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     if (ended !== null) return endLater({ kind: 'unknown', cause: ended })
     const settle = (outcome: PublishOutcome) => {
       if (!inFlight.delete(settle)) return
-      // Two rows may have one name, so it is remembered as long as another one may still be answered by it.
-      if (cameBack(row) && ![...inFlight.values()].some((other) => nameOf(other) === nameOf(row))) {
-        returned.delete(nameOf(row))
-      }
+      returned.ended(row, inFlight.size)
       onEnd(outcome)
     }
     try {
@@ -99,10 +95,11 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
         (error: Error | null) => {
           if (error !== null) settle(refused('nacked', 'destination', error.message))
           // A message that no queue takes comes back before it is confirmed.
-          else settle(cameBack(row) ? refused('unroutable', 'destination', 'no queue takes it') : confirmed)
+          else settle(returned.has(row) ? refused('unroutable', 'destination', 'no queue takes it') : confirmed)
         },
       )
       inFlight.set(settle, row)
+      returned.sent(row)
     } catch (error) {
       // A link that is being closed takes nothing; any other error means that the row could not be encoded, and
       // then nothing of it was written.
@@ -127,10 +124,6 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
     },
   }
 }
-
-/** What tells a message in flight from others: one event may go to two destinations under one id. */
-const nameOf = ({ messageId, exchange, routingKey }: Pick<LaneRow, 'messageId' | 'exchange' | 'routingKey'>): string =>
-  JSON.stringify([messageId, exchange, routingKey])
 
 /** A connection that is being closed takes its channels with it, and refuses to close one. */
 const closeUnlessClosing = (channel: AmqpChannel): void => {

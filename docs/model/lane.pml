@@ -250,21 +250,37 @@ inline send(row) {
 
 #define ANSWERED(row) (!HAS(wave, row) || answers[r].to[row] != none)
 
-/* The rows that were passed over are to be read, also if a read that is on its way has passed over them. */
+/*
+ * The rows that were passed over are to be read, also if a read that is on its way has passed over them. They are above
+ * where the floor was when the destination closed.
+ */
 inline open() {
   closed = false;
-#ifndef WITHOUT_STARTING_OVER
-  floor = 0;
+#ifndef WITHOUT_GOING_BACK
+  if :: above < floor -> floor = above :: else fi;
 #endif
+  above = 0;
 #ifndef WITHOUT_DROPPING_OLD_READS
   lifted = 0
 #endif
 }
 
+/* What such a read brings is on its way from then on, and what was on its way when it was sent may come back. */
+inline stayBelow(row) {
+  if
+#ifndef WITHOUT_FLOOR_BELOW_FLIGHT
+  :: VISIBLE(row) && !PASSED_OVER(row) && id[row] - 1 < lifted -> lifted = id[row] - 1
+#else
+  :: VISIBLE(row) && !PASSED_OVER(row) && id[row] - 1 < lifted && !HAS(wave, row) -> lifted = id[row] - 1
+#endif
+  :: else
+  fi
+}
+
 #ifndef KEYED
 #define OPENS(row) HAS(due, row)
 #define IS_PROBE(row) (!closed || HAS(due, row))
-#define CLOSE closed = true
+#define CLOSE if :: !closed -> closed = true; above = floor :: else fi
 #else
 #define OPENS(row) false
 #define IS_PROBE(row) true
@@ -305,12 +321,12 @@ inline park(row) {
 
 inline forget() {
   floor = 0; cursor = 0; candidate = 0; floorMark = 0; mark = 0; rows = 0; wave = 0; out = 0; held = 0; due = 0;
-  closed = false; lifted = 0
+  closed = false; lifted = 0; above = 0
 }
 
 proctype Relay(byte r) provided (!dead[r]) {
   byte floor, cursor, candidate, floorMark, from, below, seen, mark;
-  byte rows, wave, out, held, due, lifted;
+  byte rows, wave, out, held, due, lifted, above;
   bool closed;
 
 link:
@@ -374,10 +390,12 @@ publish: /* nothing here asks the database: a relay that was frozen writes what 
   atomic { chooseForWave(0); chooseForWave(1); chooseForWave(2); rows = 0 };
   send(0); send(1); send(2);
 #ifndef KEYED
-  if /* the next read is sent meanwhile, and answered when these have ended */
+  if /* the next read is sent meanwhile, and answered when these have ended; it matters where one may come back */
   :: atomic {
-       closed && candidate > 0 && PASSED(floorMark) -> OWNED;
-       lifted = candidate; candidate = 0; floorMark = 0
+       (closed || faults > 0 || !connected[r]) && candidate > 0 && PASSED(floorMark) -> OWNED;
+       lifted = candidate; candidate = 0; floorMark = 0;
+       stayBelow(0); stayBelow(1); stayBelow(2);
+       if :: lifted <= floor -> lifted = 0 :: else fi
      }
   :: true
   fi;

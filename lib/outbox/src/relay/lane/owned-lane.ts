@@ -45,8 +45,7 @@ export const createOwnedLane = (name: RegisteredLane, session: ControlSession, b
     pointers,
     known: new Set(),
     confirmed: [],
-    // Rows of a closed destination were passed over. In a key lane the floor stays below them.
-    held: createHeldRows(backoff, name.kind === 'key' ? () => {} : pointers.startOver),
+    held: createHeldRows(backoff, name.kind === 'key' ? belowAll : pointers),
     suspects: new Set(),
     weighedRows: null,
     strays: createStrayWatch(),
@@ -54,6 +53,9 @@ export const createOwnedLane = (name: RegisteredLane, session: ControlSession, b
     raising: createPace(),
   }
 }
+
+/** In a key lane the floor stays below the rows of closed destinations, and does not go back for them. */
+const belowAll = { floor: () => 0n, goBack: () => {} }
 
 /** The key of a row in a key lane; rows without one share one. */
 export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string => orderingKey ?? ''
@@ -68,7 +70,7 @@ export const looksForStrays = ({ kind, strays, held }: OwnedLane): boolean =>
 
 /** Rows that were tried and are to be read again now: a read from the floor brings them, if they are there still. */
 export const awaitedRows = ({ known, held, suspects }: OwnedLane): bigint[] =>
-  [...held.due(), ...suspects].filter((id) => !known.has(id))
+  [...suspects, ...held.due()].filter((id) => !known.has(id))
 
 /** The first row on its way that nothing but a read from the floor brings again, or null. */
 export const lowestRow = ({ known, held }: OwnedLane): bigint | null => {

@@ -118,6 +118,38 @@ test('a routing key that may not be written to does not close its exchange', asy
   expect(relay.saw('relay.refused')).toMatchObject([{ reason: expect.stringContaining("access to topic 'secret'") }])
 })
 
+/** An exchange that goes by the headers of a message, with a way to the lane's queue for good ones. */
+const declareHeadersExchange = async () => {
+  const exchange = `${lane.name} headers`
+  await lane.channel.assertExchange(exchange, 'headers')
+  await lane.channel.bindQueue(lane.name, exchange, '', { 'x-match': 'all', kind: 'good' })
+  return (kind: string) => ({ exchange, routingKey: '', headers: { kind }, payload: kind })
+}
+
+test('where an exchange goes by headers, what no queue takes does not hold up what is published beside it', async () => {
+  const message = await declareHeadersExchange()
+  const relay = lane.relay({ refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  await lane.commit(message('bad'), message('good'), message('bad'), message('good'))
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 2, refused: 2 })
+  await lane.commit(message('good'))
+  expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+  expect(await lane.count(lane.name)).toBe(3)
+})
+
+test('where an exchange goes by headers, what no queue takes holds up the next ones until it is tried again', async () => {
+  const message = await declareHeadersExchange()
+  const relay = lane.relay({ pollMs: 600_000, refusedBackoff: { firstMs: 500, capMs: 500 } })
+  await lane.commit(message('bad'))
+  await relay.start()
+  await expect.poll(() => relay.saw('relay.refused').length, soon).toBe(1)
+  await lane.commit(message('good'), message('good'))
+  await expect.poll(() => lane.rows(), soon).toBe(1)
+  expect(relay.saw('relay.parked')).toEqual([])
+  // From then on it is tried for itself, until it is parked.
+  await expect.poll(() => relay.saw('relay.parked').length, soon).toBe(1)
+  expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(['good', 'good'])
+})
+
 test('a destination is open again once a row that was refused goes through', async () => {
   const queue = `${lane.name}.missing`
   const relay = lane.relay({ pollMs: 600_000, window: 8, refusedBackoff: { firstMs: 500, capMs: 500 } })
@@ -176,7 +208,8 @@ test.each([
 
 test('of more routing keys without a queue than can be held the further ones are parked at once', async () => {
   const relay = lane.relay({ refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
-  const count = 10_500
+  // A thousand of them close their destinations.
+  const count = 11_500
   await lane.db.query(
     `insert into outbox_message (lane, message_id, exchange, routing_key, payload)
      select $1, gen_random_uuid(), 'amq.topic', $2 || number, '1' from generate_series(1, $3::int) as number`,
@@ -184,12 +217,12 @@ test('of more routing keys without a queue than can be held the further ones are
   )
   await lane.commit(good(1))
   await relay.start()
-  await expect.poll(() => lane.rows(), { timeout: 60_000, interval: 50 }).toBe(10_000)
+  await expect.poll(() => lane.rows(), { timeout: 60_000, interval: 50 }).toBe(11_000)
   const { rows } = await lane.db.query(
     'select count(*)::int, reason, attempts from outbox_parked where lane = $1 group by reason, attempts',
     [lane.id],
   )
-  expect(rows).toEqual([{ count: count - 10_000, reason: 'no queue takes it', attempts: 1 }])
+  expect(rows).toEqual([{ count: count - 11_000, reason: 'no queue takes it', attempts: 1 }])
   expect(await lane.take(lane.name)).toMatchObject([{ payload: 1 }])
 }, 90_000)
 

@@ -1,4 +1,4 @@
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { lane, useLane } from '../../../test/use-lane.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
@@ -60,7 +60,7 @@ test.each(plans)(
     await planWith(owned, plan)
     const leaveOut = async (count: number) => {
       for (const { id, name } of await insert(owned, count, 'missing')) {
-        owned.held.hold({ id, key: '' }, false, { exchange: name, routingKey: 'any' })
+        owned.held.hold({ id, key: '' }, 'unroutable', { exchange: name, routingKey: id % 2n === 0n ? null : 'any' })
       }
       // These are new, and to the same destinations.
       await insert(owned, count, 'missing')
@@ -70,8 +70,10 @@ test.each(plans)(
         async () => expect(await readFromFloor(owned, 10)).toMatchObject({ rows: [] }),
       ])
     }
-    const few = await leaveOut(fewer)
-    expect(slowerThan(few, await leaveOut(more))).toEqual([])
+    // The most that may be closed, and an eighth of them.
+    const few = await leaveOut(1_250)
+    expect(slowerThan(few, await leaveOut(10_000))).toEqual([])
+    expect(owned.held.closed()).toHaveLength(10_000)
     await insert(owned, 1, 'good')
     expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: true }])
     expect(await readFromFloor(owned, 10)).toMatchObject({ rows: [{ exchange: 'good1' }] })
@@ -85,7 +87,7 @@ test.each(plans)(
     const owned = await ownLane('reader', 'key 1', long)
     await planWith(owned, plan)
     const leaveOut = async (count: number) => {
-      for (const { id, name } of await insert(owned, count, 'missing')) owned.held.hold({ id, key: name }, false)
+      for (const { id, name } of await insert(owned, count, 'missing')) owned.held.hold({ id, key: name }, 'unroutable')
       return timed([
         async () => expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }]),
         async () => expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] }),
@@ -111,7 +113,7 @@ test.each(plans)(
     const closed = { exchange: 'closed', routingKey: 'any' }
     const leaveOut = async (count: number) => {
       const [first] = await insert(owned, count, `${count} missing`, 'closed')
-      owned.held.hold({ id: first?.id ?? 0n, key: first?.name ?? '' }, false, closed)
+      owned.held.hold({ id: first?.id ?? 0n, key: first?.name ?? '' }, 'unroutable', closed)
       return timed([
         async () => expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }]),
         async () => expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] }),
@@ -129,7 +131,7 @@ test.each(plans)(
 
 test('rows that are to be tried again leave half of a read to those that were never tried', async () => {
   const owned = await ownLane('reader', lane.name, { firstMs: 0, capMs: 0 })
-  for (const { id } of await insert(owned, 30, 'refused')) owned.held.hold({ id, key: '' }, false)
+  for (const { id } of await insert(owned, 30, 'refused')) owned.held.hold({ id, key: '' }, 'unroutable')
   await insert(owned, 30, 'new')
   const { rows } = await readFromFloor(owned, 10)
   expect(rows.map(({ exchange }) => exchange.replace(/\d+$/, ''))).toEqual([
@@ -138,11 +140,19 @@ test('rows that are to be tried again leave half of a read to those that were ne
   ])
 })
 
+test('suspects are read before all other rows that are to be tried again', async () => {
+  const owned = await ownLane('reader', lane.name, { firstMs: 0, capMs: 0 })
+  for (const { id } of await insert(owned, 30, 'refused')) owned.held.hold({ id, key: '' }, 'unroutable')
+  for (const { id } of await insert(owned, 3, 'suspect')) owned.suspects.add(id)
+  const { rows } = await readFromFloor(owned, 10)
+  expect(rows.slice(-3).map(({ exchange }) => exchange)).toEqual(['suspect1', 'suspect2', 'suspect3'])
+})
+
 test('a backlog for a closed destination is passed once, and not again by each read', async () => {
   const backlog = 5_000
   const owned = await ownLane('reader', lane.name, long)
   const [first] = await insert(owned, backlog, 'closed', 'closed')
-  owned.held.hold({ id: first?.id ?? 0n, key: '' }, false, { exchange: 'closed', routingKey: 'any' })
+  owned.held.hold({ id: first?.id ?? 0n, key: '' }, 'unroutable', { exchange: 'closed', routingKey: 'any' })
   expect(await readFromFloor(owned, 10)).toMatchObject({ rows: [] })
   await lane.forgetReads()
   for (let turn = 0; turn < 10; turn += 1) expect(await readOn(owned, 10)).toMatchObject({ rows: [] })
@@ -155,19 +165,18 @@ test('a backlog for a closed destination is passed once, and not again by each r
   expect(await passed()).toBeLessThan(4 * backlog)
 })
 
-test('a destination that opens while a read is on its way leaves the rows to be read that this passes over', async () => {
-  const owned = await ownLane('reader', lane.name, long)
-  const rows = await insert(owned, 3, 'closed', 'closed')
-  const [first, last] = [rows[0]?.id ?? 0n, rows.at(-1)?.id ?? 0n]
-  owned.held.hold({ id: first, key: '' }, false, { exchange: 'closed', routingKey: 'any' })
-  // The floor may rise to the last one.
-  owned.pointers.drewXid(1n, last)
-  owned.pointers.sawXmin(2n)
-  const query: typeof owned.session.query = async (...asked) => {
-    const answer = await owned.session.query(...asked)
-    if (asked[0].name?.startsWith('read') === true) owned.held.wentThrough(first)
-    return answer
-  }
-  expect(await readFromFloor({ ...owned, session: { ...owned.session, query } }, 10)).toMatchObject({ rows: [] })
-  expect((await readFromFloor(owned, 10)).rows.map(({ id }) => id)).toEqual(rows.map(({ id }) => id))
+test('a row of another key goes along with one that no queue took, in case its exchange goes by headers', async () => {
+  const clock = { nowMs: 0 }
+  vi.spyOn(performance, 'now').mockImplementation(() => clock.nowMs)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const owned = await ownLane('reader', 'key 1', { firstMs: 1_000, capMs: 1_000 })
+  const [refused] = await insert(owned, 1, 'refused', 'headers')
+  const [good] = await insert(owned, 5, 'good', 'headers')
+  owned.held.hold({ id: refused?.id ?? 0n, key: 'refused1' }, 'unroutable', { exchange: 'headers', routingKey: 'any' })
+  expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] })
+  clock.nowMs = 2_000
+  const { rows } = await readKeyLane(owned, 10)
+  expect(rows.map(({ id }) => id)).toEqual([good?.id, refused?.id])
+  owned.held.tookAnother('headers', 'any')
+  expect((await readKeyLane(owned, 10)).rows).toHaveLength(6)
 })

@@ -24,14 +24,11 @@ export const isNotParked = (lane: string): string =>
   `(select true from outbox_parked where lane = ${lane} and ordering_key = first.ordering_key limit 1) is null`
 
 /**
- * Whether the row of `first` is to an open destination, or one of those that are `tried`. Asked as a value, too: the row is
- * looked up only for a key that is free otherwise.
+ * Whether a condition holds for the row of `first`. Asked as a value, too: the row is looked up only for a key that is free
+ * otherwise.
  */
-export const isOpen = (lane: string, destination: string, closed: string, tried: string): string => `
-      (
-        select ${destination} not in ${closed} or id in ${tried} from outbox_message
-        where lane = ${lane} and id = first.id
-      )`
+export const isFirst = (lane: string, condition: string): string =>
+  `(select ${condition} from outbox_message where lane = ${lane} and id = first.id)`
 
 /** Rows without a key, which hold each other back as those of one key do. */
 export const strayCondition = (lane: string, floor: string): string => `

@@ -27,20 +27,6 @@ export const lightColumns = (isLightPayload: string, isLightBytes: string): stri
 /** Whether a row of `lightColumns` has none. */
 export const isWithheld = (row: unknown): boolean => isRecord(row) && row.payload === null && row.bytes === null
 
-/**
- * A part of a statement: what the parameter holds, for `not in`. Postgres searches that by hash, and `<> all (...)` of a
- * parameter from its beginning for every row. The inner select hides how many there are: of more than fit in `work_mem`
- * by its estimate it makes no hash, and passes them one by one again.
- */
-export const hashed = (parameter: string): string => `(select unnest((select ${parameter})))`
-
-/**
- * The same for destinations, whose `columns` are the parameters. A null among them stands for anything: whether a row is
- * `not in` what has one is never true if the rest is equal.
- */
-export const hashedRows = (...parameters: string[]): string =>
-  `(select * from unnest(${parameters.map((parameter) => `(select ${parameter})`).join(', ')}))`
-
 /** Reads a row of `laneColumns`. */
 export const parseLaneRow = (row: unknown): LaneRow => {
   if (

@@ -1,9 +1,8 @@
 import { readColumns } from '../../read-columns.ts'
-import { awaitedRows, looksForStrays, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
+import { awaitedRows, looksForStrays, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
-import { isNotParked, isOpen, keySteps, strayCondition } from './key-steps.ts'
-import { hashed, hashedRows } from './lane-row.ts'
-import { columnsOf } from './read-lane.ts'
+import { isFirst, isNotParked, keySteps, strayCondition } from './key-steps.ts'
+import { hashed, hashedRows } from './left-out.ts'
 
 /** What a relay must know of a lane before it may sleep, and while it does. */
 export type Look = {
@@ -23,7 +22,10 @@ export type Look = {
  * Locks nothing.
  */
 export const lookAtLanes = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<Look[]> => {
-  const views = lanes.map((owned) => ({ owned, floor: owned.pointers.floor(), searched: looksForStrays(owned) }))
+  const views = lanes.map((owned) => {
+    const read = owned.pointers.startRead(lowestRow(owned))
+    return { owned, read, floor: read.floor, searched: looksForStrays(owned) }
+  })
   const keyed = lanes.filter(({ kind }) => kind === 'key')
   const others = views.filter(({ owned }) => owned.kind !== 'key')
   const mayTakeLong = views.some(({ floor }) => floor === 0n)
@@ -35,19 +37,29 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
     keyed.flatMap(({ held }) => held.waitingKeys()),
     others.flatMap(({ owned, floor }) => takenRows(owned, floor)),
   ]
-  const closed = lanes.flatMap(({ lane, held }) => held.closed().map((destination) => ({ lane, destination })))
+  const closed = lanes.flatMap(({ lane, held }) =>
+    held.closed().map(({ exchange, routingKey }) => ({ lane, exchange, routingKey })),
+  )
+  const wholes = closed.filter(({ routingKey }) => routingKey === null)
+  const destinations = closed.filter(({ routingKey }) => routingKey !== null)
   const { rows } = lanes.every(({ held }) => held.isEmpty())
     ? await session.query({ ...lookSql, mayTakeLong }, values)
     : await session.query({ ...lookAtOpenSql, mayTakeLong }, [
         ...values,
-        closed.map(({ lane }) => lane),
-        ...columnsOf(closed.map(({ destination }) => destination)),
+        destinations.map(({ lane }) => lane),
+        destinations.map(({ exchange }) => exchange),
+        destinations.map(({ routingKey }) => routingKey),
+        wholes.map(({ lane }) => lane),
+        wholes.map(({ exchange }) => exchange),
         views.flatMap(({ owned, floor }) => awaitedRows(owned).filter((id) => id > floor)).map(String),
       ])
   const looks = rows.map(parseLook)
-  for (const { owned, searched } of views) {
+  for (const { owned, read, searched } of views) {
     const isEmpty = looks.some(({ lane, waiting }) => lane === owned.lane && !waiting)
-    if (isEmpty && searched) owned.strays.foundNone()
+    if (!isEmpty) continue
+    if (searched) owned.strays.foundNone()
+    // It found no row, so it passed all of them over. In a key lane some are still to be read, and lie above the old floor.
+    read.answered(null, owned.kind === 'key' ? read.believed + 1n : lowestRow(owned))
   }
   return looks
 }
@@ -85,14 +97,16 @@ const lookSql = {
   text: lookText('ordering_key <> all($5::text[])', 'id <> all($6::bigint[])'),
 }
 
-const destination = '(own.lane, exchange, routing_key)'
-const closedOnes = hashedRows('$7::int[]', '$8::text[]', '$9::text[]')
-const triedOnes = hashed('$10::bigint[]')
+const isToOpen = `(
+        (own.lane, exchange, routing_key) not in ${hashedRows('$7::int[]', '$8::text[]', '$9::text[]')}
+        and (own.lane, exchange) not in ${hashedRows('$10::int[]', '$11::text[]')}
+        or id in ${hashed('$12::bigint[]')}
+      )`
 
 const lookAtOpenSql = {
   name: 'look_at_open_lanes',
   text: lookText(
-    `ordering_key not in ${hashed('$5::text[]')} and ${isOpen('own.lane', destination, closedOnes, triedOnes)}`,
-    `id not in ${hashed('$6::bigint[]')} and (${destination} not in ${closedOnes} or id in ${triedOnes})`,
+    `ordering_key not in ${hashed('$5::text[]')} and ${isFirst('own.lane', isToOpen)}`,
+    `id not in ${hashed('$6::bigint[]')} and ${isToOpen}`,
   ),
 }

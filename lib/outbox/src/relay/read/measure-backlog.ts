@@ -14,17 +14,22 @@ export type LaneBacklog = {
 export const mostCounted = 10_000
 
 /**
- * Looks above the floors only, so the cost does not hang on how many rows were there before; but the floor rises above
- * rows that were refused, and those to a closed destination, so a lane that has some is counted from its beginning.
+ * Looks above the floors only, so the cost does not hang on how many rows were there before; but except in a key lane the
+ * floor rises above rows that were refused, and those to a closed destination: those lanes are counted from below them.
  */
 export const measureBacklog = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<LaneBacklog[]> => {
   const { rows } = await session.query(backlogSql, [
     lanes.map(({ name }) => name),
     lanes.map(({ lane }) => lane),
-    lanes.map(({ pointers, held }) => String(held.isEmpty() ? pointers.floor() : 0n)),
+    lanes.map((owned) => String(countedFrom(owned))),
     mostCounted,
   ])
   return rows.map(parseBacklog)
+}
+
+const countedFrom = ({ kind, pointers, held }: OwnedLane): bigint => {
+  const [floor, above] = [pointers.floor(), kind === 'key' ? null : held.above()]
+  return above !== null && above < floor ? above : floor
 }
 
 const parseBacklog = (row: unknown): LaneBacklog => {
@@ -36,22 +41,19 @@ const parseBacklog = (row: unknown): LaneBacklog => {
   return { lane, rows, oldestSeconds: Math.max(0, seconds) }
 }
 
+// One pass through the rows, which may pass many deleted ones that some session's snapshot keeps, hence the time it may take.
 const backlogSql = {
   name: 'measure_backlog',
+  mayTakeLong: true,
   text: `
-    select own.name as lane,
-      (
-        select count(*)::int
-        from (select from outbox_message where lane = own.lane and id > own.floor limit $4) as counted
-      ) as rows,
+    select own.name as lane, count(waiting.id)::int as rows,
       coalesce(
-        (
-          select extract(epoch from clock_timestamp() - created_at)::float8 from outbox_message
-          where lane = own.lane and id > own.floor
-          order by id
-          limit 1
-        ),
+        extract(epoch from clock_timestamp() - (array_agg(waiting.created_at))[1])::float8,
         0
       ) as seconds
-    from unnest($1::text[], $2::int[], $3::bigint[]) as own (name, lane, floor)`,
+    from unnest($1::text[], $2::int[], $3::bigint[]) as own (name, lane, floor)
+    left join lateral (
+      select id, created_at from outbox_message where lane = own.lane and id > own.floor order by id limit $4
+    ) as waiting on true
+    group by own.name, own.lane`,
 }

@@ -12,13 +12,16 @@ const statement = (pointers: Pointers, { xid, xmin, cursor }: Record<'xid' | 'xm
   pointers.drewXid(xid, cursor)
 }
 
+const readAll = (pointers: Pointers, last: bigint | null = null, lowest: bigint | null = null) =>
+  pointers.startRead(null).answered(last, lowest)
+
 test('the floor rises to the last id read when all that are older than a mark drawn later have ended', () => {
   const pointers = read(1n, 2n, 5n)
   statement(pointers, { xid: 100n, xmin: 90n, cursor: 5n })
-  pointers.readAll(null, null)
+  readAll(pointers)
   expect(pointers.floor()).toBe(0n)
   statement(pointers, { xid: 101n, xmin: 101n, cursor: 5n })
-  pointers.readAll(null, null)
+  readAll(pointers)
   expect(pointers.floor()).toBe(5n)
 })
 
@@ -26,7 +29,7 @@ test('a transaction that is as old as the mark keeps the floor down', () => {
   const pointers = read(5n)
   statement(pointers, { xid: 100n, xmin: 100n, cursor: 5n })
   statement(pointers, { xid: 101n, xmin: 100n, cursor: 5n })
-  pointers.readAll(null, null)
+  readAll(pointers)
   expect(pointers.floor()).toBe(0n)
 })
 
@@ -37,7 +40,7 @@ test('a mark is waited for, though statements draw younger ones meanwhile', () =
     statement(pointers, { xid, xmin: xid - 1n, cursor: 5n })
     pointers.sawRow(xid)
   }
-  pointers.readAll(null, null)
+  readAll(pointers)
   expect(pointers.floor()).toBe(5n)
 })
 
@@ -46,7 +49,7 @@ test('a statement is no mark for what was read after it was sent', () => {
   pointers.sawRow(9n)
   statement(pointers, { xid: 100n, xmin: 100n, cursor: 5n })
   statement(pointers, { xid: 101n, xmin: 101n, cursor: 9n })
-  pointers.readAll(null, null)
+  readAll(pointers)
   expect(pointers.floor()).toBe(5n)
 })
 
@@ -54,9 +57,9 @@ test('the floor stays below the first row that is still there', () => {
   const pointers = read(3n, 5n)
   statement(pointers, { xid: 100n, xmin: 100n, cursor: 5n })
   statement(pointers, { xid: 101n, xmin: 101n, cursor: 5n })
-  pointers.readAll(null, 3n)
+  readAll(pointers, null, 3n)
   expect(pointers.floor()).toBe(2n)
-  pointers.readAll(null, null)
+  readAll(pointers)
   expect(pointers.floor()).toBe(5n)
 })
 
@@ -64,9 +67,9 @@ test('a read that was cut short lifts the floor as far as it came', () => {
   const pointers = read(9n)
   statement(pointers, { xid: 100n, xmin: 100n, cursor: 9n })
   statement(pointers, { xid: 101n, xmin: 101n, cursor: 9n })
-  pointers.readAll(7n, 8n)
+  readAll(pointers, 7n, 8n)
   expect(pointers.floor()).toBe(7n)
-  pointers.readAll(8n, 5n)
+  readAll(pointers, 8n, 5n)
   expect(pointers.floor()).toBe(7n)
 })
 
@@ -77,17 +80,58 @@ test('without a read after the mark was passed the floor does not rise', () => {
   expect(pointers.floor()).toBe(0n)
 })
 
-test('every minute the lane is read from its beginning once', () => {
-  const clock = { nowMs: 0 }
-  const pointers = createPointers(() => clock.nowMs)
+/** Pointers of which the floor may rise to 5. */
+const decidedTo5 = (now?: () => number) => {
+  const pointers = createPointers(now)
   pointers.sawRow(5n)
   statement(pointers, { xid: 100n, xmin: 100n, cursor: 5n })
   statement(pointers, { xid: 101n, xmin: 101n, cursor: 5n })
-  pointers.readAll(null, null)
-  clock.nowMs = 60_000
-  expect(pointers.floor()).toBe(5n)
-  clock.nowMs = 60_001
+  return pointers
+}
+
+test('a read lifts the floor no further than could be told when it was sent', () => {
+  const pointers = read(5n)
+  statement(pointers, { xid: 100n, xmin: 100n, cursor: 5n })
+  const sent = pointers.startRead(null)
+  statement(pointers, { xid: 101n, xmin: 101n, cursor: 5n })
+  sent.answered(null, null)
   expect(pointers.floor()).toBe(0n)
-  pointers.readAll(null, null)
+})
+
+test('the floor stays below a row that was on its way when the read was sent', () => {
+  const pointers = decidedTo5()
+  pointers.startRead(4n).answered(null, null)
+  expect(pointers.floor()).toBe(3n)
+})
+
+test('a read that was sent before the floor was taken back does not lift it', () => {
+  const pointers = decidedTo5()
+  readAll(pointers)
+  const sent = pointers.startRead(null)
+  pointers.goBack(2n)
+  expect(pointers.floor()).toBe(2n)
+  expect(sent.isOutdated()).toBe(true)
+  sent.answered(null, null)
+  expect(pointers.floor()).toBe(2n)
+  readAll(pointers)
   expect(pointers.floor()).toBe(5n)
+  pointers.goBack(9n)
+  expect(pointers.floor()).toBe(5n)
+})
+
+test('every minute one read begins at zero, and to ask for the floor is none', () => {
+  const clock = { nowMs: 0 }
+  const pointers = decidedTo5(() => clock.nowMs)
+  readAll(pointers)
+  clock.nowMs = 60_000
+  expect(pointers.startRead(null)).toMatchObject({ floor: 5n })
+  const onItsWay = pointers.startRead(null)
+  clock.nowMs = 60_001
+  expect(pointers.floor()).toBe(5n)
+  const whole = pointers.startRead(null)
+  expect(whole).toMatchObject({ floor: 0n, believed: 5n })
+  onItsWay.answered(null, null)
+  expect(pointers.floor()).toBe(0n)
+  whole.answered(null, null)
+  expect(pointers.startRead(null)).toMatchObject({ floor: 5n })
 })

@@ -6,25 +6,38 @@ export type Pointers = {
   /** The last id that was read: the fast path begins here. */
   cursor: () => bigint
   /**
-   * Where to read from: no row can appear at or below this id any more, and every row that did is gone. Every minute it
-   * is zero once, so that nothing rests for long on its being right.
+   * No row can appear at or below this id any more, and every row that did is gone, is read again by its id, or was passed
+   * over for a closed destination.
    */
   floor: () => bigint
-  /** The floor is zero: rows below it that were passed over are to be read. */
-  startOver: () => void
-  /** How often that was. */
-  restarts: () => number
+  /**
+   * A read of all above the floor is about to be sent; `lowest` is the first row on its way, which it leaves out. Every
+   * minute one begins at zero, so that nothing rests for long on the floor's being right.
+   */
+  startRead: (lowest: bigint | null) => FloorRead
+  /** The floor is no higher than this: rows above it that were passed over are to be read. */
+  goBack: (to: bigint) => void
   /** A read brought rows up to this id, or passed them over. */
   sawRow: (id: bigint) => void
   /** A statement told the oldest xid that was in progress when it began (`pg_snapshot_xmin`). */
   sawXmin: (xmin: bigint) => void
   /** A statement drew an xid of its own. `cursor` is what the cursor was when that statement was sent. */
   drewXid: (xid: bigint, cursor: bigint) => void
+}
+
+/** A read on its way. What it may lift the floor to was settled when it was sent: since then it sees nothing. */
+export type FloorRead = {
+  /** Where it begins. */
+  floor: bigint
+  /** What the floor was before; it is higher where a read begins at zero because a minute is over. */
+  believed: bigint
+  /** Whether the floor was taken back meanwhile. Rows that this read passed over are to be read then. */
+  isOutdated: () => boolean
   /**
-   * After the last `sawXmin` all rows above the floor were read, or those up to `last` (null: all); `lowest` is the first
-   * one that may still be there.
+   * It was answered, and brought or passed over all rows above the floor, or those up to `last` (null: all); `lowest` is
+   * the first one that is on its way now. Lifts the floor, unless the read is outdated.
    */
-  readAll: (last: bigint | null, lowest: bigint | null) => void
+  answered: (last: bigint | null, lowest: bigint | null) => void
 }
 
 /** How long the floor is believed, milliseconds. */
@@ -35,26 +48,45 @@ export const createPointers = (now: () => number = () => performance.now()): Poi
   let distrustedAtMs = now()
   let cursor = 0n
   let floor = 0n
-  let restarts = 0
+  /** How often the floor was taken back. */
+  let returns = 0
   /** Ids up to `id` are decided once every transaction older than `mark` has ended. */
   let candidate: { id: bigint; mark: bigint } | null = null
   /** Every transaction that drew an id up to this one has ended. */
   let decided = 0n
+
+  const goBack = (to: bigint) => {
+    if (to < floor) floor = to
+    returns += 1
+  }
+
   return {
     cursor: () => cursor,
-    floor: () => {
+    floor: () => floor,
+    startRead: (lowest) => {
+      const believed = floor
       const nowMs = now()
       if (nowMs - distrustedAtMs > beliefMs) {
         distrustedAtMs = nowMs
-        floor = 0n
+        goBack(0n)
       }
-      return floor
+      // A row that a transaction brings which ends from here on may be missing in the answer.
+      const sent = { decided, returns }
+      const isOutdated = () => returns > sent.returns
+      return {
+        floor,
+        believed,
+        isOutdated,
+        answered: (last, lowestNow) => {
+          if (isOutdated()) return
+          let reached = last === null || last > sent.decided ? sent.decided : last
+          // One that was on its way when this was sent may have come back since, and is not in the answer.
+          for (const row of [lowest, lowestNow]) if (row !== null && row <= reached) reached = row - 1n
+          if (reached > floor) floor = reached
+        },
+      }
     },
-    startOver: () => {
-      floor = 0n
-      restarts += 1
-    },
-    restarts: () => restarts,
+    goBack,
     sawRow: (id) => {
       if (id > cursor) cursor = id
     },
@@ -67,11 +99,6 @@ export const createPointers = (now: () => number = () => performance.now()): Poi
     // transaction above it may have drawn its id before the read.
     drewXid: (xid, sent) => {
       if (sent > decided) candidate ??= { id: sent, mark: xid }
-    },
-    readAll: (last, lowest) => {
-      const read = last === null || last > decided ? decided : last
-      const reached = lowest === null || lowest > read ? read : lowest - 1n
-      if (reached > floor) floor = reached
     },
   }
 }

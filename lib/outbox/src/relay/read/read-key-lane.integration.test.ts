@@ -62,9 +62,9 @@ test('a refused row behind another one of its key is not taken for one that is g
   const { rows } = await lane.db.query<{ id: string }>('select id from outbox_message order by id')
   const [earlier, later] = rows.map(({ id }) => BigInt(id))
   // The earlier one comes back from the parked ones, or committed late.
-  owned.held.hold({ id: later ?? 0n, key: 'a' }, false)
+  owned.held.hold({ id: later ?? 0n, key: 'a' }, 'unroutable')
   expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [{ id: earlier }] })
-  expect(owned.held.hold({ id: later ?? 0n, key: 'a' }, false)).toMatchObject({ attempt: 2 })
+  expect(owned.held.hold({ id: later ?? 0n, key: 'a' }, 'unroutable')).toMatchObject({ attempt: 2 })
   await lane.db.query('delete from outbox_message')
   owned.known.clear()
   expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] })
@@ -73,7 +73,7 @@ test('a refused row behind another one of its key is not taken for one that is g
 
 test('a refused row without a key is not taken for one that is gone when none is looked for', async () => {
   const owned = await ownLane('reader', 'key 1', due)
-  owned.held.hold({ id: 1n, key: '' }, false)
+  owned.held.hold({ id: 1n, key: '' }, 'unroutable')
   owned.strays.foundNone()
   expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] })
   expect(owned.held.keyOf(1n)).toBe('')

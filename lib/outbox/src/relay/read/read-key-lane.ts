@@ -1,8 +1,10 @@
 import { awaitedRows, looksForStrays, type OwnedLane } from '../lane/owned-lane.ts'
 import { type Batch, type BoundedRead, boundedRead, readBounded } from './bounded-read.ts'
-import { isNotParked, isOpen, keySteps, strayCondition } from './key-steps.ts'
-import { hashed, hashedRows, laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
-import { columnsOf, forgetMissing, parseId, remember } from './read-lane.ts'
+import { findKeyCompanion } from './find-companions.ts'
+import { isFirst, isNotParked, keySteps, strayCondition } from './key-steps.ts'
+import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
+import { columnsOf, hashed, isToOpen } from './left-out.ts'
+import { forgetMissing, parseId, remember } from './remember-rows.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
 export type KeyBatch = Batch & { lastKey: string }
@@ -22,7 +24,8 @@ export type KeyBatch = Batch & { lastKey: string }
  */
 export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
   const { lane, pointers, held } = owned
-  const awaited = awaitedRows(owned)
+  const companions = afterKey === '' ? await findKeyCompanion(owned) : []
+  const awaited = [...awaitedRows(owned), ...companions]
   if (afterKey === '' && owned.raising.isDue()) await raiseFloor(owned)
   const floor = pointers.floor()
   const waiting = held.waitingKeys()
@@ -61,9 +64,9 @@ const readStray = async ({ session, lane, pointers, strays }: OwnedLane): Promis
 
 /** Lifts the floor up to the lane's first row, a parked one too, as far as no row can appear below it any more. */
 const raiseFloor = async ({ session, lane, pointers }: OwnedLane): Promise<void> => {
-  const floor = pointers.floor()
-  const { rows } = await session.query({ ...lowestSql, mayTakeLong: floor === 0n }, [lane, String(floor)])
-  pointers.readAll(null, parseId(rows[0]))
+  const read = pointers.startRead(null)
+  const { rows } = await session.query({ ...lowestSql, mayTakeLong: read.floor === 0n }, [lane, String(read.floor)])
+  read.answered(null, parseId(rows[0]))
 }
 
 // A parked row that is tried again comes back under its old id, so the floor waits below it.
@@ -98,7 +101,7 @@ const readFirstsSql = readFirsts('read_firsts', 'ordering_key <> all($4::text[])
 const readFreeFirstsSql = readFirsts(
   'read_free_firsts',
   `ordering_key not in ${hashed('$4::text[]')}
-      and ${isOpen('$1', '(exchange, routing_key)', hashedRows('$6::text[]', '$7::text[]'), hashed('$8::bigint[]'))}`,
+      and ${isFirst('$1', `${isToOpen('$6::text[]', '$7::text[]', '$8::text[]')} or id in ${hashed('$9::bigint[]')}`)}`,
 )
 
 const readStraySql = {

@@ -1,8 +1,8 @@
-import { readColumns } from '../../read-columns.ts'
 import { awaitedRows, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
-import type { Destination } from '../settle/held-rows.ts'
 import { type Batch, boundedRead, readBounded } from './bounded-read.ts'
-import { hashed, hashedRows, type LaneRow } from './lane-row.ts'
+import { findCompanions } from './find-companions.ts'
+import { columnsOf, hashed, isToOpen } from './left-out.ts'
+import { forgetMissing, lastOf, parseId, remember } from './remember-rows.ts'
 
 /**
  * Reads on where the last read ended, which passes no row twice. Rows that committed late, below the cursor, are not
@@ -29,22 +29,24 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
  * snapshot keeps them, the deleted rows at the head of the lane are passed one by one.
  *
  * Rows that are held back or to a closed destination are passed over as if they had been read, so that the floor rises
- * above them and no read or look meets them again. When a destination opens, the floor is zero.
+ * above them and only each minute's read meets them again. When a destination opens, the floor goes back to where it was
+ * when that closed.
  *
  * Locks nothing: only the lane's owner reads it.
  */
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
   const { lane, pointers, held } = owned
-  // The next reads bring the later ones. Only suspects go before what was never tried, since they may close a destination.
-  const allAwaited = awaitedRows(owned)
+  // Suspects go one by one, and before all others, since they may close a destination.
+  const companions = owned.suspects.size > 0 ? [] : await findCompanions(owned)
+  const allAwaited = [...companions, ...awaitedRows(owned)]
+  // The next reads bring the later ones.
   const awaited = allAwaited.slice(0, owned.suspects.size > 0 ? limit : Math.ceil(limit / 2))
   const later = allAwaited.slice(awaited.length)
   const closed = held.closed()
-  const floor = pointers.floor()
-  const restarts = pointers.restarts()
-  const mayTakeLong = floor === 0n
-  const taken = [...takenRows(owned, floor), ...later.map(String)]
-  const valuesFor = (most: number) => [lane, String(floor), taken, most]
+  const read = pointers.startRead(lowestRow(owned))
+  const mayTakeLong = read.floor === 0n
+  const taken = [...takenRows(owned, read.floor), ...later.map(String)]
+  const valuesFor = (most: number) => [lane, String(read.floor), taken, most]
   const passed = closed.length === 0 ? null : await lastRow(owned)
   const batch =
     held.isEmpty() && awaited.length === 0
@@ -58,10 +60,9 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
         )
   remember(owned, batch.rows)
   if (!batch.full) forgetMissing(owned, awaited, batch.rows)
-  // A destination that opened while this was read may have rows that it passed over.
-  if (pointers.restarts() > restarts) return batch
-  if (!batch.full && passed !== null) pointers.sawRow(passed)
-  pointers.readAll(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))
+  // Of a destination that opened meanwhile the rows are not passed over any more.
+  if (!batch.full && passed !== null && !read.isOutdated()) pointers.sawRow(passed)
+  read.answered(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))
   return batch
 }
 
@@ -69,40 +70,6 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
 const lastRow = async ({ session, lane }: OwnedLane): Promise<bigint | null> => {
   const { rows } = await session.query({ ...lastRowSql, mayTakeLong: true }, [lane])
   return parseId(rows[0])
-}
-
-/** Reads the one id that is asked for, or null. */
-export const parseId = (row: unknown): bigint | null => {
-  const { id } = readColumns(row, 'outbox_message', { id: 'string?' })
-  return id === null ? null : BigInt(id)
-}
-
-/** Destinations as a statement takes them, for `hashedRows`. */
-export const columnsOf = (
-  destinations: readonly Destination[],
-): [exchanges: string[], routingKeys: (string | null)[]] => [
-  destinations.map(({ exchange }) => exchange),
-  destinations.map(({ routingKey }) => routingKey),
-]
-
-/** Forgets those of the rows that a whole read did not bring: somebody has deleted them. */
-export const forgetMissing = ({ held, suspects }: OwnedLane, awaited: Iterable<bigint>, found: readonly LaneRow[]) => {
-  const there = new Set(found.map(({ id }) => id))
-  for (const id of awaited) {
-    if (there.has(id)) continue
-    held.release(id)
-    suspects.delete(id)
-  }
-}
-
-/** The last of the rows, or null. */
-export const lastOf = (rows: readonly LaneRow[]): bigint | null => rows.at(-1)?.id ?? null
-
-/** Rows that are on their way from now on. */
-export const remember = ({ known, pointers }: OwnedLane, rows: readonly LaneRow[]): void => {
-  for (const { id } of rows) known.add(id)
-  const last = lastOf(rows)
-  if (last !== null) pointers.sawRow(last)
 }
 
 const readOnSql = boundedRead(
@@ -123,7 +90,7 @@ const readOpenOnSql = boundedRead(
     select ${columns}
     from outbox_message
     where lane = $1 and id > $2
-      and (exchange, routing_key) not in ${hashedRows('$4::text[]', '$5::text[]')}
+      and ${isToOpen('$4::text[]', '$5::text[]', '$6::text[]')}
     order by id
     limit $3`,
 )
@@ -148,14 +115,14 @@ const readOpenFromFloorSql = boundedRead(
       select ${columns}
       from (
         select message.*
-        from unnest($7::bigint[]) as awaited,
+        from unnest($8::bigint[]) as awaited,
           lateral (select * from outbox_message where lane = $1 and id = awaited offset 0) as message
       ) as awaited
     ) union all (
       select ${columns}
       from outbox_message
-      where lane = $1 and id > $2 and id not in ${hashed('$3::bigint[]')} and id not in ${hashed('$7::bigint[]')}
-        and (exchange, routing_key) not in ${hashedRows('$5::text[]', '$6::text[]')}
+      where lane = $1 and id > $2 and id not in ${hashed('$3::bigint[]')} and id not in ${hashed('$8::bigint[]')}
+        and ${isToOpen('$5::text[]', '$6::text[]', '$7::text[]')}
       order by id
       limit $4
     )

@@ -1,21 +1,10 @@
 import { type Backoff, backoffMs } from '../backoff.ts'
+import type { Refusal } from '../publish/outcome.ts'
+import type { Pointers } from '../read/pointers.ts'
+import { type Closed, createClosedDestinations, type Destination } from './closed-destinations.ts'
 
-/** Where messages go: null is every routing key of the exchange. */
-export type Destination = { exchange: string; routingKey: string | null }
-
-/** A destination that takes nothing. */
-type Closed = {
-  destination: Destination
-  /** Who is tried to find out whether it is open: one row, or all that have their last try. They are held. */
-  tried: Set<bigint>
-  /** Which of them was refused last. */
-  probe: bigint | null
-  /** Rows that were refused as well, with their keys. They wait for what becomes of the others, and no read brings them. */
-  behind: Map<bigint, string>
-}
-
-/** Why a row is held back and until when, and the destination that it closes. */
-type Held = { key: string; attempt: number; untilMs: number; closedChannel: boolean; closes: Closed | null }
+/** Why a row is held back and until when, and the destination that it closes; null if it is held for itself. */
+type Held = { key: string; attempt: number; untilMs: number; why: Refusal; closes: Closed | null }
 
 /**
  * Rows that the broker refused, each held back for a time of its own, so that it does not block the others and is not
@@ -26,21 +15,25 @@ type Held = { key: string; attempt: number; untilMs: number; closedChannel: bool
  * opens the destination, or is parked. Then those that were refused with it, whatever was in flight, have their last try:
  * each is asked once more, and one refusal parks it. Times are of the monotonic clock (`performance.now()`).
  *
- * There may be 10,000 of them, and any number that wait for queues which nobody has declared, each with a destination of
- * its own, so whatever is done for one row must not pass them all.
+ * There may be tens of thousands of them, so whatever is done for one row must not pass them all.
  */
 export type HeldRows = {
   /**
    * Holds the row back once more, or sets it behind the one that closes its destination; says how often that one was
-   * refused, and for how long it waits. A row that is new is one too many if as many are held as may be.
+   * refused, and for how long it waits. A row that is new is one too many if as many are held for themselves as may be.
    */
   hold: (
     row: { id: bigint; key: string },
-    closedChannel: boolean,
-    closes?: Destination | null,
+    why: Refusal,
+    destination?: Destination | null,
   ) => { attempt: number; retryInMs: number; isOneTooMany: boolean }
   /** The row is out, and if it was held its destination is open. */
   wentThrough: (id: bigint) => void
+  /**
+   * A queue took another row to this destination. If it was closed since none took one, the exchange goes by more than
+   * the routing key, or the queue has come: it is open, and those that were refused are held each for itself.
+   */
+  tookAnother: (exchange: string, routingKey: string) => void
   /** The row is parked: the last one that was tried for a destination leaves the others their last try, or opens it. */
   parked: (id: bigint) => void
   /** The row is gone: the last one that was tried for a destination opens it. */
@@ -51,6 +44,13 @@ export type HeldRows = {
   waiting: (above?: bigint) => bigint[]
   /** Destinations of which nothing is to be read but rows that are due. */
   closed: () => Destination[]
+  /**
+   * Closed destinations whose probe is due, at most a few, that may take other rows all the same: those of an exchange
+   * that was named, of which no queue took the probe.
+   */
+  doubtful: () => { exchange: string; routingKey: string; probe: bigint; lastTried: bigint }[]
+  /** All that is held, or was passed over for a closed destination, is above this id; null if nothing is. */
+  above: () => bigint | null
   /** The keys of rows whose time has not come. */
   waitingKeys: () => string[]
   /** Whether such a row has this key. */
@@ -66,12 +66,6 @@ export type HeldRows = {
 }
 
 /**
- * How many destinations of one exchange may be closed. Every read leaves them out by their names, and a routing key a
- * message (`order.17.created`) makes as many as there are messages. Rows to further ones are held back one by one.
- */
-const mostClosed = 1_000
-
-/**
  * How many rows of a lane may be held each for itself. A topic for each of a million messages, and no queue for any of
  * them, would else have all of them in memory.
  */
@@ -83,38 +77,31 @@ const mostHeld = 10_000
  */
 const mostBehind = 10_000
 
-/** `opened` is called when a destination was closed and is not any more. */
+/** Of how many destinations at a time it is asked whether they take other rows. Each costs a search. */
+const mostDoubtful = 4
+
+/** An exchange of which more routing keys are closed is not asked. */
+const mostDoubted = 10
+
+/** `floor` is where reads begin: the rows of a destination that opens are above where it was when that closed. */
 export const createHeldRows = (
   backoff: Backoff,
-  opened: () => void,
+  floor: Pick<Pointers, 'floor' | 'goBack'>,
   now: () => number = () => performance.now(),
   random = Math.random,
 ): HeldRows => {
   const rows = new Map<bigint, Held>()
-  /** By exchange and routing key. */
-  const closed = new Map<string, Map<string | null, Closed>>()
+  const closed = createClosedDestinations()
   const behind = new Map<bigint, Closed>()
-
-  /** Null if so many are closed that this one cannot be. */
-  const close = ({ exchange, routingKey }: Destination): Closed | null => {
-    const ofExchange = closed.get(exchange) ?? new Map<string | null, Closed>()
-    const before = ofExchange.get(routingKey)
-    if (before !== undefined) return before
-    if (routingKey !== null && ofExchange.size >= mostClosed) return null
-    const closes: Closed = { destination: { exchange, routingKey }, tried: new Set(), probe: null, behind: new Map() }
-    closed.set(exchange, ofExchange.set(routingKey, closes))
-    return closes
-  }
+  /** How many are held for themselves. */
+  let alone = 0
 
   /** Forgets all that were refused for its sake: a read brings them in the order of their ids. */
   const open = (closes: Closed): void => {
     for (const id of closes.tried) rows.delete(id)
     for (const id of closes.behind.keys()) behind.delete(id)
-    const { exchange, routingKey } = closes.destination
-    const ofExchange = closed.get(exchange)
-    ofExchange?.delete(routingKey)
-    if (ofExchange?.size === 0) closed.delete(exchange)
-    opened()
+    closed.open(closes)
+    floor.goBack(closes.above)
   }
 
   const giveLastTries = (closes: Closed, probe: Held): void => {
@@ -126,49 +113,77 @@ export const createHeldRows = (
     closes.behind.clear()
   }
 
-  /** The row is not tried for its destination any more. Says whether none is. */
-  const leave = (id: bigint, closes: Closed | null): closes is Closed => {
-    closes?.tried.delete(id)
-    return closes?.tried.size === 0
+  const holdAlone = (id: bigint, row: Omit<Held, 'closes'>): void => {
+    rows.set(id, { ...row, closes: null })
+    alone += 1
   }
 
   const forget = (id: bigint): Held | null => {
     const row = rows.get(id) ?? null
+    if (row?.closes === null) alone -= 1
     rows.delete(id)
     behind.get(id)?.behind.delete(id)
     behind.delete(id)
     return row
   }
 
+  const isDue = (id: bigint): boolean => (rows.get(id)?.untilMs ?? Infinity) <= now()
+
   return {
-    hold: ({ id, key }, closedChannel, destination = null) => {
-      const closes = destination === null ? null : close(destination)
+    hold: ({ id, key }, why, destination = null) => {
       const before = forget(id)
-      if (before !== null && before.closes !== closes && leave(id, before.closes)) open(before.closes)
-      const probe = closes === null || closes.probe === null ? undefined : rows.get(closes.probe)
-      if (closes !== null && probe !== undefined && (before?.closes !== closes || probe.untilMs > now())) {
-        leave(id, closes)
-        if (behind.size < mostBehind) {
-          closes.behind.set(id, key)
-          behind.set(id, closes)
-        }
-        const retryInMs = Math.max(0, Math.ceil(probe.untilMs - now()))
-        // The probe's own count: what is refused beside one that is parked for it is parked with it, and not one a round.
-        return { attempt: probe.attempt, retryInMs, isOneTooMany: false }
-      }
-      const attempt = (before?.attempt ?? 0) + 1
-      const retryInMs = backoffMs(attempt, backoff, random)
-      // To the end: of more rows than can be tried none is left out for ever.
-      rows.set(id, { key, attempt, untilMs: now() + retryInMs, closedChannel, closes })
+      // One that is held for itself stays so: it was seen that its destination takes others.
+      const closes =
+        destination === null || before?.closes === null ? null : closed.close(destination, why, floor.floor())
+      const isElsewhere = before !== null && before.closes !== closes
+      if (isElsewhere && leave(id, before.closes)) open(before.closes)
       if (closes !== null) {
+        if (id <= closes.above) closes.above = id - 1n
+        if (id > closes.lastTried) closes.lastTried = id
+        const probe = closes.probe === null ? undefined : rows.get(closes.probe)
+        const isTriedForIt = before !== null && !isElsewhere
+        if (probe !== undefined && (!isTriedForIt || probe.untilMs > now())) {
+          leave(id, closes)
+          if (behind.size < mostBehind) {
+            closes.behind.set(id, key)
+            behind.set(id, closes)
+          }
+          // The probe's own count, so that one refused beside a hopeless probe is hopeless as well, and not one a round.
+          return {
+            attempt: probe.attempt,
+            retryInMs: Math.max(0, Math.ceil(probe.untilMs - now())),
+            isOneTooMany: false,
+          }
+        }
+      }
+      // What it was refused for elsewhere says nothing of here: the exchange has come, and its queue may come next.
+      const attempt = before === null || isElsewhere ? 1 : before.attempt + 1
+      const retryInMs = backoffMs(attempt, backoff, random)
+      const held = { key, attempt, untilMs: now() + retryInMs, why }
+      // To the end: of more rows than can be tried none is left out for ever.
+      if (closes === null) {
+        holdAlone(id, held)
+      } else {
+        rows.set(id, { ...held, closes })
+        closes.why = why
         closes.tried.add(id)
         closes.probe = id
       }
-      return { attempt, retryInMs, isOneTooMany: before === null && rows.size > mostHeld }
+      return { attempt, retryInMs, isOneTooMany: before === null && closes === null && alone > mostHeld }
     },
     wentThrough: (id) => {
       const closes = forget(id)?.closes ?? null
       if (closes !== null) open(closes)
+    },
+    tookAnother: (exchange, routingKey) => {
+      const closes = closed.isEmpty() ? null : closed.find(exchange, routingKey)
+      if (closes?.why !== 'unroutable') return
+      const untilMs = now() + backoffMs(1, backoff, random)
+      const tried = [...closes.tried].map((id) => ({ id, row: rows.get(id) }))
+      const refused = [...closes.behind]
+      open(closes)
+      for (const { id, row } of tried) if (row !== undefined) holdAlone(id, row)
+      for (const [id, key] of refused) holdAlone(id, { key, attempt: 1, untilMs, why: closes.why })
     },
     parked: (id) => {
       const row = forget(id)
@@ -187,8 +202,24 @@ export const createHeldRows = (
       for (const [id, { untilMs }] of rows) if (id > above && untilMs > at) waiting.push(id)
       return waiting
     },
-    closed: () =>
-      [...closed.values()].flatMap((ofExchange) => [...ofExchange.values()].map(({ destination }) => destination)),
+    closed: () => closed.all().map(({ destination }) => destination),
+    doubtful: () => {
+      const doubtful: ReturnType<HeldRows['doubtful']> = []
+      for (const { destination, why, tried, probe, lastTried } of closed.all()) {
+        const { exchange, routingKey } = destination
+        // The default exchange goes by the routing key, and so does one of which many routing keys are closed.
+        if (exchange === '' || routingKey === null || closed.countOf(exchange) > mostDoubted) continue
+        if (why !== 'unroutable' || tried.size > 1 || probe === null || !isDue(probe)) continue
+        doubtful.push({ exchange, routingKey, probe, lastTried })
+        if (doubtful.length === mostDoubtful) break
+      }
+      return doubtful
+    },
+    above: () => {
+      const ends = closed.all().map(({ above }) => above)
+      for (const [id, { closes }] of rows) if (closes === null) ends.push(id - 1n)
+      return ends.reduce<bigint | null>((lowest, end) => (lowest === null || end < lowest ? end : lowest), null)
+    },
     waitingKeys: () => {
       const at = now()
       const keys: string[] = []
@@ -212,6 +243,12 @@ export const createHeldRows = (
       for (const { untilMs } of rows.values()) firstMs = Math.min(firstMs, untilMs)
       return rows.size === 0 ? null : Math.max(0, Math.ceil(firstMs - now()))
     },
-    closedChannel: (id) => rows.get(id)?.closedChannel ?? false,
+    closedChannel: (id) => rows.get(id)?.why === 'closed channel',
   }
+}
+
+/** The row is not tried for its destination any more. Says whether none is. */
+const leave = (id: bigint, closes: Closed | null): closes is Closed => {
+  closes?.tried.delete(id)
+  return closes?.tried.size === 0
 }

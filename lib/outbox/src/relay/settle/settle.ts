@@ -2,8 +2,8 @@ import { keyOf, type OwnedLane } from '../lane/owned-lane.ts'
 import type { Observe } from '../observation.ts'
 import type { PublishOutcome, Refused } from '../publish/outcome.ts'
 import type { LaneRow } from '../read/lane-row.ts'
+import type { Destination } from './closed-destinations.ts'
 import { deleteConfirmed } from './delete-confirmed.ts'
-import type { Destination } from './held-rows.ts'
 import { type Hopeless, park } from './park.ts'
 
 export type Settled = { confirmed: number; refused: number; unknown: number }
@@ -20,28 +20,24 @@ export const settle = async (
   { parkAfter, observe }: SettleMeans,
 ): Promise<Settled> => {
   const settled: Settled = { confirmed: 0, refused: 0, unknown: 0 }
+  for (const { kind } of outcomes.values()) settled[kind] += 1
+  takeConfirmed(owned, outcomes)
+  const takers = settled.refused === 0 ? new Set<string>() : namesOfTakers(outcomes)
   const hopeless: Hopeless[] = []
   let example: Parameters<Observe>[0] | null = null
   for (const [row, outcome] of outcomes) {
-    settled[outcome.kind] += 1
-    if (outcome.kind === 'confirmed') {
-      owned.held.wentThrough(row.id)
-      owned.confirmed.push(row.id)
-    } else if (outcome.kind === 'refused') {
-      // Rows without a key in a key lane hold each other back.
-      const isStray = owned.kind === 'key' && keyOf(row) === ''
-      const closes = isStray ? null : destinationOf(row, outcome.of)
-      const { isOneTooMany, ...again } = owned.held.hold(
-        { id: row.id, key: keyOf(row) },
-        outcome.why === 'closed channel',
-        closes,
-      )
-      if ((isOneTooMany || again.attempt >= parkAfter) && !waitsForItsQueue(row, outcome)) {
-        hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
-      }
-      const { messageId, exchange, routingKey } = row
-      example ??= { kind: 'relay.refused', count: 0, reason: outcome.reason, messageId, exchange, routingKey, ...again }
+    if (outcome.kind !== 'refused') continue
+    // Rows without a key in a key lane hold each other back. And where a queue took another row with the same routing key,
+    // the exchange goes by more than that.
+    const isStray = owned.kind === 'key' && keyOf(row) === ''
+    const isForItself = isStray || (outcome.why === 'unroutable' && takers.has(nameOfDestination(row)))
+    const closes = isForItself ? null : destinationOf(row, outcome.of)
+    const { isOneTooMany, ...again } = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why, closes)
+    if ((isOneTooMany || again.attempt >= parkAfter) && !waitsForItsQueue(row, outcome)) {
+      hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
     }
+    const { messageId, exchange, routingKey } = row
+    example ??= { kind: 'relay.refused', count: 0, reason: outcome.reason, messageId, exchange, routingKey, ...again }
   }
   if (example !== null) observe({ ...example, count: settled.refused })
   await deleteConfirmed(owned)
@@ -51,6 +47,25 @@ export const settle = async (
   observe({ kind: 'relay.parked', count: hopeless.length, reason: first.reason, messageId: first.row.messageId })
   return settled
 }
+
+const takeConfirmed = ({ held, confirmed }: OwnedLane, outcomes: ReadonlyMap<LaneRow, PublishOutcome>): void => {
+  for (const [{ id }, { kind }] of outcomes) {
+    if (kind !== 'confirmed') continue
+    held.wentThrough(id)
+    confirmed.push(id)
+  }
+  if (held.isEmpty()) return
+  // After all that were held: where such a one went through, the destination has opened for all.
+  for (const [{ exchange, routingKey }, { kind }] of outcomes) {
+    if (kind === 'confirmed') held.tookAnother(exchange, routingKey)
+  }
+}
+
+/** The destinations of which a queue took a row. */
+const namesOfTakers = (outcomes: ReadonlyMap<LaneRow, PublishOutcome>): Set<string> =>
+  new Set([...outcomes].filter(([, { kind }]) => kind === 'confirmed').map(([row]) => nameOfDestination(row)))
+
+const nameOfDestination = ({ exchange, routingKey }: LaneRow): string => JSON.stringify([exchange, routingKey])
 
 /** What the refusal closes, or null if it is the row's own fault. */
 const destinationOf = ({ exchange, routingKey }: LaneRow, refused: Refused): Destination | null => {

@@ -223,7 +223,7 @@ create table workflow_job (
   constraint workflow_job_seq_check CHECK ((seq >= 1)),
   constraint workflow_job_status_check CHECK ((status = ANY (ARRAY['hidden'::text, 'staged'::text, 'queued'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'cancelled'::text]))),
   constraint workflow_job_run_id_fkey FOREIGN KEY (run_id) REFERENCES workflow_run(id)
-);
+) with (fillfactor=50);
 CREATE INDEX workflow_job_of_run ON public.workflow_job USING btree (run_id, id);
 
 create table workflow_probe (

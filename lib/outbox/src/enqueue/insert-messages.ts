@@ -49,9 +49,17 @@ export function* inPieces(texts: Iterable<string>, most: number): Generator<stri
   if (piece.length > 0) yield piece
 }
 
-/** The payload is JSON text by now, and goes in as it is. */
-const jsonOf = ({ payload, ...row }: MessageRow): string =>
-  payload === null ? JSON.stringify(row) : `${JSON.stringify(row).slice(0, -1)},"payload":${payload}}`
+/** The payload is JSON text by now, and goes in as it is. What a message has not is left out: Postgres reads each member. */
+const jsonOf = ({ payload, orderingKey, bytes, delayMs, availableAt, ...row }: MessageRow): string => {
+  const given = {
+    ...row,
+    orderingKey: orderingKey ?? undefined,
+    bytes: bytes ?? undefined,
+    delayMs: delayMs ?? undefined,
+    availableAt: availableAt ?? undefined,
+  }
+  return payload === null ? JSON.stringify(given) : `${JSON.stringify(given).slice(0, -1)},"payload":${payload}}`
+}
 
 /**
  * Locks: the keys, by their hash and in its order, until the transaction ends, so that two calls with the same keys wait

@@ -65,7 +65,7 @@ export type DeliverMeans = {
   stopped: AbortSignal
 }
 
-type AttemptingMeans = DeliverMeans & Pick<AttemptMeans, 'onRunsOn'>
+type OnRunsOn = AttemptMeans['onRunsOn']
 
 /** How a delivery ended, and when its place is free: null for at once, as nothing of its function runs on. */
 export type Carried = { delivered: Delivered & Traced; free: Promise<void> | null }
@@ -76,14 +76,15 @@ export const deliver = async (fn: StepFunction, delivery: DeliveryFacts, means: 
   const onRunsOn = (running: Promise<unknown>) => {
     free = means.abandoned.untilFree(fn.name, delivery.reference.jobId, running)
   }
-  const delivered = await carryOut(fn, delivery, { ...means, onRunsOn })
+  const delivered = await carryOut(fn, delivery, means, onRunsOn)
   return { delivered, free }
 }
 
 const carryOut = async (
   fn: StepFunction,
   delivery: DeliveryFacts,
-  means: AttemptingMeans,
+  means: DeliverMeans,
+  onRunsOn: OnRunsOn,
 ): Promise<Delivered & Traced> => {
   const receivedMs = performance.now()
   const taken = await load(fn, delivery, means)
@@ -99,8 +100,8 @@ const carryOut = async (
           const suspects = suspectsFor(job, delivery, means)
           if (suspects !== null) return await runSuspect(fn, { ...taken, job }, delivery, means, suspects, place)
           return await (fn.unit === 'own'
-            ? runInOwnUnit(fn, job, delivery, means, place)
-            : run(fn, { ...taken, job }, delivery, means, place))
+            ? runInOwnUnit(fn, job, delivery, means, onRunsOn, place)
+            : run(fn, { ...taken, job }, delivery, means, onRunsOn, place))
         } finally {
           leave()
         }
@@ -113,7 +114,8 @@ const run = async (
   fn: StepFunction,
   { job, isTakeover }: Taken & { kind: 'run' },
   delivery: DeliveryFacts,
-  means: AttemptingMeans,
+  means: DeliverMeans,
+  onRunsOn: OnRunsOn,
   place: SpanContext,
 ): Promise<Delivered> => {
   const hold = holdJob(job, means)
@@ -122,13 +124,24 @@ const run = async (
   if (isHeldFirst && !(await hold.take())) return lostTo(delivery, means)
   const begun = performance.now()
   const log = logOfJob(means.log, place)
+  const { secrets, random, maxPayloadBytes } = means
   const pages = pagesOf(fn, hold, means.pages, place)
   const stream = pages && streamOf(fn, pages, means)
   try {
     const ending = await hold.during(async (lost) => {
       const attempted = stream?.isSealed()
         ? stream.allGiven
-        : await attemptJob(job, { ...means, fn, config: configOf(job, fn, means), log, lost, stream })
+        : await attemptJob(job, {
+            fn,
+            config: configOf(job, fn, means),
+            secrets,
+            log,
+            lost,
+            random,
+            stream,
+            onRunsOn,
+            maxPayloadBytes,
+          })
       return pages?.isSealed() && attempted.kind === 'succeeded' ? pages.accept(lost) : attempted
     })
     pages?.throwFault()
@@ -144,20 +157,31 @@ const runInOwnUnit = async (
   fn: StepFunction,
   job: HeldJob,
   delivery: DeliveryFacts,
-  means: AttemptingMeans,
+  means: DeliverMeans,
+  onRunsOn: OnRunsOn,
   place: SpanContext,
 ): Promise<Delivered> => {
   const hold = holdJob(job, means, { looksOnly: true })
   const config = configOf(job, fn, means)
   const log = logOfJob(means.log, place)
+  const { secrets, random, maxPayloadBytes } = means
   const fate = await hold.during((lost) =>
     means.ownUnits({ job, place }, timeoutOf(fn, job.step), async (em) => {
       let runsOn = false
-      const onRunsOn = (running: Promise<unknown>) => {
-        runsOn = true
-        means.onRunsOn(running)
-      }
-      const ending = await attemptJob(job, { ...means, fn, config, log, lost, em, onRunsOn })
+      const ending = await attemptJob(job, {
+        fn,
+        config,
+        secrets,
+        log,
+        lost,
+        random,
+        em,
+        maxPayloadBytes,
+        onRunsOn: (running) => {
+          runsOn = true
+          onRunsOn(running)
+        },
+      })
       return { ending, runsOn }
     }),
   )

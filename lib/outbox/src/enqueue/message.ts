@@ -54,6 +54,7 @@ const longestDelayMs = 100 * 366 * 24 * 60 * 60 * 1000
 const [earliest, latest] = [new Date('0001-01-01T00:00:00Z'), new Date('+010000-01-01T00:00:00Z')]
 
 const members = ['exchange', 'routingKey', 'payload', 'headers', 'messageId', 'orderingKey', 'delayMs', 'availableAt']
+const known = new Set(members)
 
 /**
  * The message as it is written. `place` names it in the error, e.g. `message 3`.
@@ -68,15 +69,19 @@ export const checkMessage = (message: OutboxMessage, place: string, maxPayloadBy
     throw fault(`expected an object with a routingKey and a payload, got ${nameOfKind(given)}`)
   }
   for (const member of Object.keys(message)) {
-    if (!members.includes(member)) throw fault(`${member} is no member of a message, which has ${members.join(', ')}`)
+    if (!known.has(member)) throw fault(`${member} is no member of a message, which has ${members.join(', ')}`)
   }
-  const { exchange = '', routingKey, headers = {}, messageId = uuidv7(), orderingKey, delayMs, availableAt } = message
-  const shortStrings = { exchange, routingKey, ...(orderingKey === undefined ? {} : { orderingKey }) }
-  for (const [member, value] of Object.entries(shortStrings)) {
+  const { exchange = '', routingKey, headers = {}, messageId, orderingKey, delayMs, availableAt } = message
+  const expectShort = (member: string, value: unknown) => {
     const wrong = faultOfShortString(value)
     if (wrong !== null) throw fault(`${member}: expected text of at most ${shortStringBytes} bytes, ${wrong}`)
   }
-  if (!isUuid(messageId)) throw fault(`messageId: expected a UUID, got ${JSON.stringify(messageId)}`)
+  expectShort('exchange', exchange)
+  expectShort('routingKey', routingKey)
+  if (orderingKey !== undefined) expectShort('orderingKey', orderingKey)
+  if (messageId !== undefined && !isUuid(messageId)) {
+    throw fault(`messageId: expected a UUID, got ${JSON.stringify(messageId)}`)
+  }
   if (delayMs !== undefined && !(Number.isFinite(delayMs) && delayMs >= 0 && delayMs <= longestDelayMs)) {
     throw fault(`delayMs: expected milliseconds from 0 to ${longestDelayMs}, got ${delayMs}`)
   }
@@ -90,7 +95,7 @@ export const checkMessage = (message: OutboxMessage, place: string, maxPayloadBy
   const wrong = faultOfHeaders(headers)
   if (wrong !== null) throw fault(wrong)
   return {
-    messageId,
+    messageId: messageId ?? uuidv7(),
     exchange,
     routingKey,
     orderingKey: orderingKey ?? null,

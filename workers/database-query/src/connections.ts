@@ -2,6 +2,7 @@ import { Socket } from 'node:net'
 import { type Log, reasonOf } from '@esteira/service'
 import { mustBeOneOf } from '@esteira/workflow'
 import { Client, Pool } from 'pg'
+import { type Target, targetOfAddress } from './address.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { findLedger } from './ledger/find-ledger.ts'
 import { createLedgerPruner } from './ledger/keep-pruned.ts'
@@ -17,6 +18,10 @@ export type Connections = {
    * @throws DatabaseQueryError `connection_unknown` with the names that there are.
    */
   pool: (name: string, use?: Use) => Pool
+  /** How many statements a database has at a time; more wait for their turn. */
+  atOnce: (name: string) => number
+  /** Whether its statements may read only. */
+  isReadOnly: (name: string) => boolean
   /** The ledger of a database, by its name there; from then on it is pruned. */
   ledger: (name: string) => Promise<string>
   /** Tells the server to cancel what a session is at, by the number that the server gave it. It never rejects. */
@@ -29,12 +34,10 @@ export type Connections = {
 /** What a session is for. */
 type Use = 'statements' | 'streams'
 
-/** Sessions with one database, of which streams have some. */
-const sessions = 10
-const streamSessions = 3
+/** Streams have the third part of a database's sessions. The only one is for all. */
+const streamSessions = (sessions: number): number => (sessions === 1 ? 0 : Math.ceil(sessions / 3))
 
-/** Statements of one database at a time; more wait for their turn. */
-export const poolSize = sessions - streamSessions
+/** How long a statement waits for a session, milliseconds. */
 const waitMs = 30_000
 
 /** A cancel comes over a session of its own: those of the pool may all be waiting. It is tried again, so not for long. */
@@ -48,25 +51,33 @@ export const usualLedgerDays = 30
 
 /** Keeps the pools of the connections that the environment gives, by name. */
 export const openConnections = (
-  urls: ReadonlyMap<string, string>,
+  addresses: ReadonlyMap<string, string>,
   log: Log,
   { ledgerDays = usualLedgerDays }: { ledgerDays?: number } = {},
 ): Connections => {
+  const targets = new Map([...addresses].map(([name, address]) => [name, targetOfAddress(address)]))
   const pruner = createLedgerPruner(ledgerDays, log)
   const pools = new Map<string, Pool>()
   const severed = new AbortController()
-  const urlOf = (name: string): string => {
-    const url = urls.get(name)
-    if (url === undefined) throw unknownConnection(name, [...urls.keys()])
-    return url
+  const targetOf = (name: string): Target => {
+    const target = targets.get(name)
+    if (target === undefined) throw unknownConnection(name, [...targets.keys()])
+    return target
   }
-  const poolOf = (name: string, use: Use = 'statements'): Pool => {
+  const atOnce = (name: string): number => {
+    const { sessions } = targetOf(name)
+    return sessions - streamSessions(sessions)
+  }
+  const poolOf = (name: string, asked: Use = 'statements'): Pool => {
+    const { url, sessions } = targetOf(name)
+    const forStreams = streamSessions(sessions)
+    const use = forStreams === 0 ? 'statements' : asked
     const key = `${use} of ${name}`
     const known = pools.get(key)
     if (known !== undefined) return known
     const pool = new Pool({
-      connectionString: urlOf(name),
-      max: use === 'streams' ? streamSessions : poolSize,
+      connectionString: url,
+      max: use === 'streams' ? forStreams : atOnce(name),
       // What is sent while an answer is awaited does not wait for it.
       pipeline: true,
       connectionTimeoutMillis: waitMs,
@@ -84,7 +95,9 @@ export const openConnections = (
     return pool
   }
   return {
-    names: [...urls.keys()],
+    names: [...targets.keys()],
+    atOnce,
+    isReadOnly: (name) => targetOf(name).isReadOnly,
     pool: poolOf,
     ledger: async (name) => {
       const pool = poolOf(name)
@@ -94,7 +107,7 @@ export const openConnections = (
     },
     cancel: async (name, pid) => {
       const client = new Client({
-        connectionString: urlOf(name),
+        connectionString: targetOf(name).url,
         connectionTimeoutMillis: cancelMs,
         query_timeout: cancelMs,
         stream: () => new Socket({ signal: severed.signal }),

@@ -6,6 +6,7 @@ export type DatabaseQueryErrorCode =
   | 'ledger_refused'
   | 'statement_refused'
   | 'result_too_large'
+  | 'too_many_rows'
   | 'config_invalid'
   | 'session_changed'
   | 'session_lost'
@@ -23,3 +24,7 @@ export class DatabaseQueryError extends Error {
     this.final = code !== 'session_lost'
   }
 }
+
+/** A COPY that wants to be sent something. */
+export const nothingToCopy = (): DatabaseQueryError =>
+  new DatabaseQueryError('statement_refused', 'config.sql: there is nothing to copy from here')

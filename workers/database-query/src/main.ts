@@ -1,5 +1,6 @@
-import { connections, integer } from '@esteira/service'
+import { integer } from '@esteira/service'
 import { maxPayloadRange, runWorker } from '@esteira/workflow'
+import { addresses } from './address.ts'
 import { openConnections, usualLedgerDays } from './connections.ts'
 import { databaseQuery } from './database-query.ts'
 
@@ -15,7 +16,7 @@ const maxPayloadBytes = integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange)
 process.exitCode = await runWorker(
   {
     name: 'database-query',
-    settings: { connections, ledgerDays, maxPayloadBytes },
+    settings: { connections: addresses, ledgerDays, maxPayloadBytes },
     serve: (config, { log }) => {
       const databases = openConnections(config.connections, log, config)
       const { fn, idle } = databaseQuery(databases, config)

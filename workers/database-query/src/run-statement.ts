@@ -1,8 +1,9 @@
 import type { Context } from '@opentelemetry/api'
 import type { PoolClient } from 'pg'
 import type { Connections } from './connections.ts'
+import type { Rows } from './config.ts'
 import { DatabaseQueryError } from './errors.ts'
-import { claimInLedger, type Entry, entryKey, keepRows } from './ledger/claim.ts'
+import { type Applied, claimInLedger, type Entry, entryKey, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
 import { inSession, type Session } from './session.ts'
 import { type Given, sendRuns } from './send-runs.ts'
@@ -14,12 +15,19 @@ export type Statement = {
   /** The name of its database. */
   connection: string
   sql: string
-  /** Whether its rows are the job's output, so that one which can give none is a mistake. */
-  rowsWanted: boolean
+  /** What its rows are needed for. */
+  rows: Rows
+  /** How many rows it may give; null for any number. */
+  maxRows: number | null
 }
 
-/** A statement that may write, and what its jobs wait for: the commit on disk, or the commit in the server's memory. */
-export type WritingStatement = Statement & { durability: 'durable' | 'applied' }
+/** A statement that may write. */
+export type WritingStatement = Statement & {
+  /** What its jobs wait for: the commit on disk, or the commit in the server's memory. */
+  durability: 'durable' | 'applied'
+  /** Whether the ledger keeps it from running again for a job that comes again. */
+  once: boolean
+}
 
 /** One job's run of a statement. */
 export type Call = Entry & {
@@ -32,11 +40,11 @@ export type Call = Entry & {
 }
 
 /**
- * What became of a group: it has committed, with the rows that each job's run gave and the milliseconds that all took;
- * or nothing is written. `at` is the run that was refused, if it was one of them.
+ * What became of a group: it has committed, with the rows that each job's run gave, null if it can give none, and the
+ * milliseconds that all took; or nothing is written. `at` is the run that was refused, if it was one of them.
  */
 export type Executed =
-  | { kind: 'committed'; rows: readonly (readonly unknown[])[]; ms: number }
+  | { kind: 'committed'; rows: readonly (readonly unknown[] | null)[]; ms: number }
   | { kind: 'failed'; at: number | null; error: unknown }
 
 /**
@@ -51,32 +59,35 @@ export const executeOnce = async (
 ): Promise<Executed> => {
   let at: number | null = null
   try {
-    const ledger = await connections.ledger(statement.connection)
+    const ledger = statement.once ? await connections.ledger(statement.connection) : null
     const how = { begin: begin[statement.durability], signal }
     const done = await inSession(connections, statement.connection, how, async (session) => {
       const begunMs = performance.now()
-      const applied = await claimInLedger(session.client, ledger, calls)
+      const applied: Applied = ledger === null ? new Map() : await claimInLedger(session.client, ledger, calls)
       const fresh = calls.filter((call) => !applied.has(entryKey(call)))
       const rows = await runAll(session.client, statement, fresh, (call) => {
         at ??= calls.indexOf(call)
       })
       const ms = performance.now() - begunMs
       if (calls.length > 1) await refuseTraces(session)
-      const given = new Map(fresh.map((call, index) => [call, rows[index] ?? []]))
-      const kept = [...given].filter(([, some]) => some.length > 0)
-      if (kept.length > 0) {
-        await keepRows(
-          session.client,
-          ledger,
-          kept.map(([{ jobId, revision }, some]) => ({ jobId, revision, rows: some })),
-        )
-      }
-      return { rows: calls.map((call) => applied.get(entryKey(call)) ?? given.get(call) ?? []), ms }
+      const given = new Map(fresh.map((call, index) => [call, rows[index] ?? null]))
+      if (ledger !== null && statement.rows !== 'unwanted') await keepGiven(session.client, ledger, given)
+      return { rows: calls.map((call) => given.get(call) ?? applied.get(entryKey(call)) ?? null), ms }
     })
     return { kind: 'committed', ...done }
   } catch (error) {
     return { kind: 'failed', at, error }
   }
+}
+
+/** Of a statement that can give no rows there is nothing to keep. */
+const keepGiven = async (
+  client: PoolClient,
+  ledger: string,
+  given: ReadonlyMap<Call, readonly unknown[] | null>,
+): Promise<void> => {
+  const kept = [...given].flatMap(([{ jobId, revision }, rows]) => (rows === null ? [] : [{ jobId, revision, rows }]))
+  if (kept.length > 0) await keepRows(client, ledger, kept)
 }
 
 /** A server may be set to answer before a commit is on disk; `durable` does not take that for an answer. */
@@ -86,15 +97,16 @@ const begin = {
 }
 
 /**
- * Runs the statement for each call, all sent at once; gives the rows of each. `onRefused` hears of the first that the
- * server refuses: it looks at none after that.
+ * Runs the statement for each call, all sent at once; gives the rows of each. `onRefused` hears of the first that is
+ * refused: the server looks at none after that.
  */
 const runAll = async (
   client: PoolClient,
   statement: Statement,
   calls: readonly Call[],
   onRefused: (call: Call) => void,
-): Promise<unknown[][]> => {
+): Promise<(unknown[] | null)[]> => {
+  if (calls.length === 0) return []
   const values = await toParameters(
     client,
     statement.sql,
@@ -105,25 +117,32 @@ const runAll = async (
     values: values[index] ?? [],
     given: Promise.withResolvers<Given>(),
   }))
-  const [first, ...others] = runs
-  if (first !== undefined && others.length === 0) first.given.resolve(runOnce(client, statement.sql, first.values))
-  else sendRuns(client, statement.sql, runs)
-  const hear = async ({ call, given }: (typeof runs)[number]): Promise<Given> => {
+  sendRuns(client, statement.sql, runs)
+  const hear = async ({ call, given }: (typeof runs)[number]): Promise<unknown[] | null> => {
     const endSpan = openStatementSpan(statement, call.place)
     try {
-      const result = await given.promise
-      endSpan({ rows: result.rows.length })
-      return result
+      const { rows, hasColumns } = await given.promise
+      // Thrown before the commit: a step that is put right later finds nothing half done.
+      if (!hasColumns && statement.rows === 'wanted') throw noRows()
+      checkCount(statement, rows.length)
+      endSpan({ rows: rows.length })
+      return hasColumns ? rows : null
     } catch (error) {
       endSpan({ error })
       onRefused(call)
       throw error
     }
   }
-  const results = await underStatement(Promise.all(runs.map(hear)))
-  // Thrown before the commit: a step that is put right later finds nothing half done.
-  if (statement.rowsWanted && results.some(({ hasColumns }) => !hasColumns)) throw noRows()
-  return results.map(({ rows }) => rows)
+  return underStatement(Promise.all(runs.map(hear)))
+}
+
+/** @throws DatabaseQueryError `too_many_rows` for more than the config allows. */
+export const checkCount = ({ maxRows }: Statement, rows: number): void => {
+  if (maxRows === null || rows <= maxRows) return
+  throw new DatabaseQueryError(
+    'too_many_rows',
+    `config.sql gives more than the ${maxRows.toLocaleString('en-US')} rows of config.maxRows; nothing is written or passed on`,
+  )
 }
 
 /** A statement that can give no rows, where rows are to be passed on. */
@@ -132,18 +151,6 @@ export const noRows = (): DatabaseQueryError =>
     'config_invalid',
     'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
   )
-
-/**
- * Without values pg would use the protocol that takes several statements at once, and one of them could end the
- * transaction: the next would write in spite of `read only`, or beside the ledger.
- */
-const runOnce = async (client: PoolClient, sql: string, values: unknown[]): Promise<Given> => {
-  const { rows, fields } = await client.query<object>({ text: sql, values, ...extended })
-  return { rows, hasColumns: fields.length > 0 }
-}
-
-/** pg's types do not have it. */
-const extended = { queryMode: 'extended' }
 
 /**
  * Throws when a run of the group has changed the session for the next ones: nothing of the group is committed then. The text

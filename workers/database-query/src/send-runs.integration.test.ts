@@ -11,7 +11,7 @@ test('each run of a group has its own rows: none, several, with null, and as JSO
   const sql = `insert into lead (id) select generate_series(1, $1::int)
                returning id, nullif(id, 1) as more, id / 2.0 as half, jsonb_build_object('id', id) as document`
   const group = [2, 0, 1].map((count) => aCall([count]))
-  expect(await settle(sql, group, { rowsWanted: true })).toEqual([
+  expect(await settle(sql, group, { rows: 'wanted' })).toEqual([
     [
       { id: 1, more: null, half: '0.50000000000000000000', document: { id: 1 } },
       { id: 2, more: 2, half: '1.00000000000000000000', document: { id: 2 } },

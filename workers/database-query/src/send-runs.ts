@@ -1,6 +1,7 @@
 import type { ClientBase, Connection, FieldDef } from 'pg'
 import utils from 'pg/lib/utils.js'
 import { type Column, columnsOf, readRow } from './columns.ts'
+import { DatabaseQueryError, nothingToCopy } from './errors.ts'
 
 /** What a run of a statement gave. One that can give no rows has no columns. */
 export type Given = { rows: unknown[]; hasColumns: boolean }
@@ -11,10 +12,14 @@ type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>
 /** The server did not look at a run, as one before it was refused. */
 const passedOver = new Error('a run before it was refused')
 
+/** What all runs together may give, bytes: it is in memory until their transaction has committed. */
+const mostBytes = 64 * 1024 * 1024
+
 /**
- * Runs a statement once for each list of values, two at least, in their order: parsed once, sent in one piece and with one sync, so
- * that after the first run which is refused the server looks at none. Sent as queries of `pg` each would ask for its
- * columns and for a sync of its own, which the server answers with a write to the socket.
+ * Runs a statement once for each list of values, in their order: parsed once, sent in one piece and with one sync, so that
+ * after the first run which is refused the server looks at none. Sent as queries of `pg` each would ask for its columns
+ * and for a sync of its own, which the server answers with a write to the socket; and one without values would be taken
+ * for several statements, of which one could end the transaction.
  */
 export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]): void => {
   // Before anything is sent: what it throws would leave half of the runs with the server.
@@ -22,6 +27,7 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
   let columns: Column[] = []
   let rows: unknown[] = []
   let unreadable: { error: unknown } | null = null
+  let bytes = 0
   let done = 0
 
   const finish = (): void => {
@@ -49,9 +55,11 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
     handleRowDescription: ({ fields }: { fields: FieldDef[] }) => {
       columns = columnsOf(fields)
     },
-    handleDataRow: ({ fields }: { fields: (string | null)[] }) => {
+    handleDataRow: ({ length, fields }: { length: number; fields: (string | null)[] }) => {
+      bytes += length
       try {
-        rows.push(readRow(columns, fields))
+        if (bytes > mostBytes) throw tooMuch()
+        if (unreadable === null) rows.push(readRow(columns, fields))
       } catch (error) {
         // Nobody but the process would hear of it.
         unreadable ??= { error }
@@ -59,10 +67,12 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
     },
     handleCommandComplete: finish,
     handleEmptyQuery: finish,
-    // Of a COPY: what the server sends is not passed on, and where it wants to be sent something the next run's messages
-    // are what it refuses.
+    // Of a COPY: what the server sends is not passed on, and what it wants to be sent does not come.
     handleCopyData: () => undefined,
-    handleCopyInResponse: () => undefined,
+    handleCopyInResponse: (connection: Connection) => {
+      runs[done]?.given.reject(nothingToCopy())
+      connection.stream.destroy()
+    },
     handleReadyForQuery: () => undefined,
     handleError: (error: unknown) => {
       for (const [index, { given }] of runs.slice(done).entries()) given.reject(index === 0 ? error : passedOver)
@@ -70,3 +80,10 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
     },
   })
 }
+
+/** @throws what a statement ends with that gives more than its transaction can keep. */
+const tooMuch = (): DatabaseQueryError =>
+  new DatabaseQueryError(
+    'result_too_large',
+    'config.sql gives more than 64 MiB, and may write: nothing is written. Leave "returning" out, or write fewer rows at a time',
+  )

@@ -15,15 +15,18 @@ export const aCall = (values: unknown[], rest: Partial<Call> = {}): Call => ({
   ...rest,
 })
 
-type Rest = { connection?: string; rowsWanted?: boolean; pace?: Pace; limitMs?: number }
+type Rest = Partial<Pick<WritingStatement, 'connection' | 'rows' | 'maxRows' | 'once'>> & {
+  pace?: Pace
+  limitMs?: number
+}
 
 /** Settles a group of one statement, on `crm` unless said, and gives how each run ended: the rows, or the error. */
 export const settle = async (
   sql: string,
   calls: readonly Call[],
-  { connection = 'crm', rowsWanted = false, pace = createPace(10), limitMs }: Rest = {},
+  { connection = 'crm', rows = 'if any', maxRows = null, once = true, pace = createPace(10), limitMs }: Rest = {},
 ): Promise<unknown[]> => {
-  const statement: WritingStatement = { connection, sql, rowsWanted, durability: 'durable' }
+  const statement: WritingStatement = { connection, sql, rows, maxRows, once, durability: 'durable' }
   const outcomes = await settleGroup(connections, statement, calls, pace, limitMs)
-  return outcomes.map((outcome) => (outcome.kind === 'applied' ? outcome.rows : outcome.error))
+  return outcomes.map((outcome) => (outcome.kind === 'applied' ? (outcome.rows ?? []) : outcome.error))
 }

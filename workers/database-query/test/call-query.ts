@@ -4,7 +4,16 @@ import { INVALID_SPAN_CONTEXT, trace } from '@opentelemetry/api'
 import type { DatabaseQuery } from '../src/database-query.ts'
 
 /** The config of a step; the connection is `crm` unless given. */
-export type QueryConfig = { connection?: string; sql: string; params?: unknown[]; mode?: string; confirm?: string }
+export type QueryConfig = {
+  connection?: string
+  sql: string
+  params?: unknown[]
+  mode?: string
+  confirm?: string
+  output?: string
+  maxRows?: number
+  once?: boolean
+}
 
 type Of = {
   jobId?: string
@@ -24,7 +33,7 @@ export const aContext = (
     jobId = randomUUID(),
     revision = 0,
     payload = {},
-    outputType = null,
+    outputType = 'single',
     hasNext = false,
     signal = new AbortController().signal,
   }: Of = {},
@@ -50,7 +59,8 @@ export const callQuery = async (
   const given: unknown[] = []
   let hasGiven = false
   const result = await fn.call({
-    ...aContext(log, of),
+    // With `none` there is no result.
+    ...aContext(log, { ...(config.confirm === 'none' && { outputType: null }), ...of }),
     config: { connection, ...config },
     emit: async (items) => {
       hasGiven = true

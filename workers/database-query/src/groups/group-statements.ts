@@ -1,12 +1,15 @@
 import { gather } from '@esteira/workflow'
-import { type Connections, poolSize } from '../connections.ts'
+import type { Connections } from '../connections.ts'
 import { entryKey } from '../ledger/claim.ts'
 import type { Call, WritingStatement } from '../run-statement.ts'
 import { createPace, type Pace } from './pace.ts'
 import { type Outcome, settleGroup } from './settle-group.ts'
 
-/** Runs a statement that may write for a job, and resolves to the rows that it gave when it has committed. */
-export type Execute = (statement: WritingStatement, call: Call) => Promise<readonly unknown[]>
+/**
+ * Runs a statement that may write for a job, and resolves to the rows that it gave when it has committed; to null for one
+ * that can give none.
+ */
+export type Execute = (statement: WritingStatement, call: Call) => Promise<readonly unknown[] | null>
 
 type Add = (call: Call) => Promise<Outcome>
 
@@ -21,8 +24,8 @@ export const groupStatements = (connections: Connections): Execute => {
   const groups = new Map<string, Add>()
   return async (statement, call) => {
     if (!mayShare(statement.sql)) return executeAlone(connections, statement, call)
-    const { connection, sql, durability, rowsWanted } = statement
-    const key = JSON.stringify([connection, sql, durability, rowsWanted])
+    const { connection, sql, durability, once, rows, maxRows } = statement
+    const key = JSON.stringify([connection, sql, durability, once, rows, maxRows])
     const add = groups.get(key) ?? gatherCalls(connections, statement)
     groups.set(key, add)
     const [oldest] = groups.keys()
@@ -32,7 +35,7 @@ export const groupStatements = (connections: Connections): Execute => {
 }
 
 const gatherCalls = (connections: Connections, statement: WritingStatement): Add => {
-  const pace = createPace(poolSize)
+  const pace = createPace(connections.atOnce(statement.connection))
   const options = { most: pace.most, atOnce: pace.atOnce, keyOf: entryKey }
   return gather(options, (calls: Call[]) => settleGroup(connections, statement, calls, pace))
 }
@@ -42,17 +45,17 @@ export const executeAlone = async (
   connections: Connections,
   statement: WritingStatement,
   call: Call,
-): Promise<readonly unknown[]> => {
+): Promise<readonly unknown[] | null> => {
   const [outcome] = await settleGroup(connections, statement, [call], alone)
   return rowsOf(outcome)
 }
 
-const rowsOf = (outcome: Outcome | undefined): readonly unknown[] => {
+const rowsOf = (outcome: Outcome | undefined): readonly unknown[] | null => {
   if (outcome?.kind === 'applied') return outcome.rows
   throw outcome?.error
 }
 
-const alone: Pace = { most: () => 1, atOnce: () => poolSize, took: () => undefined, goAlone: () => undefined }
+const alone: Pace = { most: () => 1, atOnce: () => 1, took: () => undefined, goAlone: () => undefined }
 
 /**
  * Whether runs of the statement may be in one transaction: those that write rows, and do not say that they reach past

@@ -79,7 +79,7 @@ test('a job that is in a group twice is run once, and both pass the same on', as
 })
 
 test('a run without rows that are wanted is told to all of its group, and nothing is written', async () => {
-  const outcomes = await settle('insert into lead (id) values ($1)', calls([1, 2]), { rowsWanted: true })
+  const outcomes = await settle('insert into lead (id) values ($1)', calls([1, 2]), { rows: 'wanted' })
   expect(outcomes).toEqual([1, 2].map(() => expect.objectContaining({ code: 'config_invalid' })))
   expect((await written()).ids).toEqual([])
 })

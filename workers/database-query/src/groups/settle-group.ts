@@ -6,8 +6,8 @@ import { entryKey } from '../ledger/claim.ts'
 import { type Call, executeOnce, type WritingStatement } from '../run-statement.ts'
 import type { Pace } from './pace.ts'
 
-/** How a job's run of a statement ended: with the rows that it gave, or with what was thrown. */
-export type Outcome = { kind: 'applied'; rows: readonly unknown[] } | { kind: 'refused'; error: unknown }
+/** How a job's run of a statement ended: with the rows that it gave, null if it can give none, or with what was thrown. */
+export type Outcome = { kind: 'applied'; rows: readonly unknown[] | null } | { kind: 'refused'; error: unknown }
 
 /** A transaction of several runs is given up after this, milliseconds: one of them waits for somebody else's lock. */
 const usualLimitMs = 2_000
@@ -41,7 +41,7 @@ export const settleGroup = async (
     limit.end()
     if (executed.kind === 'committed') {
       pace.took(executed.ms, open.length)
-      open.forEach((call, index) => outcomes.set(call, { kind: 'applied', rows: executed.rows[index] ?? [] }))
+      open.forEach((call, index) => outcomes.set(call, { kind: 'applied', rows: executed.rows[index] ?? null }))
       return
     }
     const { error, at } = executed
@@ -94,9 +94,10 @@ const limitOf = (calls: readonly Call[], limitMs: number): { signal: AbortSignal
 
 /** What each run by itself would hear as well: the database is away, the ledger cannot be used, the step is wrong. */
 const isForAll = (error: unknown): boolean =>
-  error instanceof DatabaseQueryError ? !ofSession.has(error.code) : isAway(error)
+  error instanceof DatabaseQueryError ? !ofRun.has(error.code) : isAway(error)
 
-const ofSession: ReadonlySet<string> = new Set(['session_lost', 'session_changed'])
+/** What one run, or what it left in its session, may be to blame for. */
+const ofRun: ReadonlySet<string> = new Set(['session_lost', 'session_changed', 'too_many_rows', 'result_too_large'])
 
 /** Deadlocks and serialization failures, to which the others of a transaction contribute, and sessions that are changed. */
 const isConflict = (error: unknown): boolean =>

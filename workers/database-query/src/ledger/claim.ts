@@ -9,8 +9,8 @@ export type Entry = { jobId: string; revision: number }
 /** Tells entries apart. */
 export const entryKey = ({ jobId, revision }: Entry): string => `${jobId} ${revision}`
 
-/** The entries of a group whose statement was applied before, by their keys, each with the rows that it gave. */
-export type Applied = ReadonlyMap<string, unknown[]>
+/** The entries of a group whose statement was applied before, by their keys, each with the rows that were kept of it. */
+export type Applied = ReadonlyMap<string, unknown[] | null>
 
 /**
  * Puts the entries of a group into the ledger, in the transaction of their statements; gives those that are there. A second
@@ -37,7 +37,7 @@ export const claimInLedger = async (
      where (job_id, revision) in (select * from unnest($1::uuid[], $2::int[]))`,
     arraysOf(entries.filter((entry) => !claimed.has(entryKey(entry)))),
   )
-  return new Map(appliedRows.parse(rows).map((row) => [entryKey(row), row.rows ?? []]))
+  return new Map(appliedRows.parse(rows).map((row) => [entryKey(row), row.rows]))
 }
 
 /** Keeps what statements gave, by their entries, so that a job that comes again passes the same on. */

@@ -1,7 +1,7 @@
 import type { ClientBase, Connection, FieldDef } from 'pg'
 import utils from 'pg/lib/utils.js'
 import { type Column, columnsOf, readRow } from '../columns.ts'
-import { DatabaseQueryError } from '../errors.ts'
+import { nothingToCopy } from '../errors.ts'
 
 /** Rows that came together, and how many bytes the server sent for them. One that can give no rows has no columns. */
 export type Batch = { rows: unknown[]; bytes: number; hasColumns: boolean; isLast: boolean }
@@ -69,7 +69,7 @@ export const openCursor = (client: ClientBase, sql: string, values: readonly unk
     // Of a COPY: what the server sends is not passed on, and what it wants to be sent does not come.
     handleCopyData: () => undefined,
     handleCopyInResponse: (opened: Connection) => {
-      failure ??= { error: new DatabaseQueryError('statement_refused', 'config.sql: nothing can be copied in') }
+      failure ??= { error: nothingToCopy() }
       opened.stream.destroy()
     },
     handleReadyForQuery: answer,

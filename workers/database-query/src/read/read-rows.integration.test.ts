@@ -14,7 +14,7 @@ import { readRows } from './read-rows.ts'
 useTarget(leadTable, {})
 
 const read = (sql: string, of: Parameters<typeof aCall>[1] = {}, isStream = true) =>
-  readRows(connections, { connection: 'crm', sql, rowsWanted: true }, aCall([], of), { isStream })
+  readRows(connections, { connection: 'crm', sql, rows: 'wanted', maxRows: null }, aCall([], of), { isStream })
 
 /** Sessions of the function that have a transaction open. */
 const openTransactions = async () =>
@@ -104,9 +104,9 @@ test('a session that is killed behind the first rows costs an attempt', async ()
 })
 
 test('a copy in place of a read ends nothing but its own job', async () => {
-  expect(await call({ sql: 'copy (select 1) to stdout', mode: 'query' })).toEqual([])
+  expect(await call({ sql: 'copy (select 1) to stdout', mode: 'query' })).toBeNull()
   await expect(call({ sql: 'copy lead from stdin', mode: 'query' })).rejects.toMatchObject({ final: true })
-  expect(await call({ sql: '-- nothing', mode: 'query' })).toEqual([])
+  expect(await call({ sql: '-- nothing', mode: 'query' })).toBeNull()
 })
 
 test('streams that nobody takes rows of leave sessions to others', async () => {

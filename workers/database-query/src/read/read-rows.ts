@@ -1,7 +1,7 @@
 import type { Connections } from '../connections.ts'
 import { DatabaseQueryError } from '../errors.ts'
 import { toParameters } from '../parameters.ts'
-import { type Call, noRows, type Statement } from '../run-statement.ts'
+import { type Call, checkCount, noRows, type Statement } from '../run-statement.ts'
 import { openSession } from '../session.ts'
 import { openStatementSpan } from '../statement-span.ts'
 import { underStatement } from '../under-statement.ts'
@@ -47,8 +47,9 @@ export async function* readRows(
     try {
       for (let size = firstRows; ;) {
         const batch = await underStatement(cursor.read(size))
-        if (batch.isLast && !batch.hasColumns && statement.rowsWanted) throw noRows()
+        if (!batch.hasColumns && statement.rows === 'wanted') throw noRows()
         rows += batch.rows.length
+        checkCount(statement, rows)
         isReading = false
         yield batch
         isReading = true
@@ -77,11 +78,19 @@ export const nextSize = (size: number, { rows, bytes }: Pick<Batch, 'rows' | 'by
   return Math.max(1, Math.min(fitting, 4 * size, mostRows))
 }
 
-/** All rows of a result that is one value, up to so many bytes. */
-export const collectRows = async (batches: AsyncIterable<Batch>, mostBytes: number): Promise<unknown[]> => {
+/**
+ * All rows of a result that is one value, up to so many bytes; null for a statement that can give none. With null for the
+ * bytes the rows are read, and none is kept.
+ */
+export const collectRows = async (
+  batches: AsyncIterable<Batch>,
+  mostBytes: number | null,
+): Promise<unknown[] | null> => {
   const collected: unknown[] = []
   let bytes = 0
-  for await (const { rows } of batches) {
+  for await (const { rows, hasColumns } of batches) {
+    if (!hasColumns) return null
+    if (mostBytes === null) continue
     for (const row of rows) {
       // A comma each, or a bracket.
       bytes += Buffer.byteLength(JSON.stringify(row)) + 1

@@ -1,0 +1,86 @@
+import { runOn, waitFor } from '@esteira/test/support'
+import { expect, test } from 'vitest'
+import { emails, leadTable } from '../test/insert-lead.ts'
+import { admin, call, connections, target, useTarget } from '../test/use-target.ts'
+
+const withOptions = (options: string) => (address: URL) => {
+  address.search = options
+}
+
+useTarget(
+  `${leadTable};
+   create function sneak() returns int language sql as 'insert into lead values (9) returning id';
+   create table seen (n int)`,
+  {
+    archive: withOptions('esteira_read_only=true'),
+    narrow: withOptions('esteira_pool=2&application_name=narrow'),
+    single: withOptions('esteira_pool=1&application_name=single'),
+  },
+)
+
+test.each([
+  ['an insert', 'insert into lead values (1)'],
+  ['one within a select', 'with fresh as (insert into lead values (1) returning id) select id from fresh'],
+  ['a function', 'select sneak()'],
+  ['a block', 'do $$ begin insert into lead values (1); end $$'],
+  ['a table', 'create table other (id int)'],
+])('on a read-only connection the server refuses %s', async (_, sql) => {
+  await expect(call({ sql, connection: 'archive' })).rejects.toMatchObject({
+    code: 'statement_refused',
+    final: true,
+    message: expect.stringMatching(/in a read-only transaction: config\.connection is read-only$/),
+  })
+  expect(await emails()).toEqual([])
+})
+
+test.each(['set transaction read write', `select set_config('transaction_read_only', 'off', false), sneak()`])(
+  'a read-only connection cannot be talked into writing: %s',
+  async (sql) => {
+    await expect(call({ sql, connection: 'archive' })).rejects.toMatchObject({ code: 'statement_refused', final: true })
+    expect(await call({ sql: 'select count(*)::int from lead', connection: 'archive' })).toEqual([{ count: 0 }])
+  },
+)
+
+test('a read-only connection takes no mode execute, and needs no ledger', async () => {
+  const rename = (from: string, to: string) => admin.query(`alter table if exists ${from} rename to ${to}`)
+  await rename('esteira_applied', 'elsewhere')
+  await expect(call({ sql: 'select 1', mode: 'execute', connection: 'archive' })).rejects.toMatchObject({
+    code: 'config_invalid',
+    final: true,
+  })
+  expect(await call({ sql: 'with one as (select 1 as n) select n from one', connection: 'archive' })).toEqual([
+    { n: 1 },
+  ])
+  expect(await admin.query(`select to_regclass('esteira_applied') as there`)).toMatchObject({ rows: [{ there: null }] })
+  await rename('elsewhere', 'esteira_applied')
+})
+
+const sessionsOf = async (name: string) =>
+  (
+    await runOn(
+      target.url,
+      `select pid from pg_stat_activity where datname = current_database() and application_name = '${name}'`,
+    )
+  ).length
+
+test.each([
+  ['narrow', 2],
+  ['single', 1],
+])('a connection %s has no more sessions than it may', async (connection, most) => {
+  expect(connections.atOnce(connection)).toBe(1)
+  const slow = `insert into seen select 1 from pg_sleep(0.05)`
+  const jobs = Array.from({ length: 8 }, (_, n) =>
+    n % 2 === 0
+      ? call({ sql: slow, connection })
+      : call({ sql: 'select 1 as n from pg_sleep(0.05)', connection }, { outputType: 'multiple', hasNext: true }),
+  )
+  const counts: number[] = []
+  let isOver = false
+  const all = Promise.all(jobs).then(() => (isOver = true))
+  await waitFor(async () => {
+    counts.push(await sessionsOf(connection))
+    return isOver
+  })
+  await all
+  expect(Math.max(...counts)).toBe(most)
+})

@@ -1,0 +1,73 @@
+import { isTransient } from '@esteira/workflow'
+import { DatabaseError } from 'pg'
+import { DatabaseQueryError } from './errors.ts'
+
+/** What Postgres refused, without the values that it quotes. What may go another time is left to be tried again. */
+export const explain = (error: unknown, isReadOnly: boolean): unknown => {
+  if (!(error instanceof DatabaseError) || error.code === undefined || isTransient(error)) return error
+  if (error.code === '25006') {
+    const way = isReadOnly ? 'config.connection is read-only' : 'set config.mode to "execute"'
+    return refused(`${error.message}: ${way}`, error)
+  }
+  const at = error.position === undefined ? '' : `, at character ${error.position}`
+  return refused(`${wordsOf(error)}${at} (SQLSTATE ${error.code})`, error)
+}
+
+const wordsOf = (error: DatabaseError): string => {
+  switch (error.code?.slice(0, 2)) {
+    case '22':
+      return withoutValues(error.message)
+    case '23':
+      return constraintOf(error)
+    default:
+      return inOurWords(error.message)
+  }
+}
+
+const refused = (reason: string, cause: DatabaseError) =>
+  new DatabaseQueryError('statement_refused', `${placeOf(cause)}: ${reason}`, { cause })
+
+/** Which part of the config the server has something against. */
+const placeOf = ({ code = '', where = '' }: DatabaseError): string => {
+  if (loginRefused.test(code)) return 'config.connection'
+  const [, number] = /portal parameter \$(\d+)/.exec(where) ?? []
+  return number === undefined ? 'config.sql' : `config.params[${Number(number) - 1}]`
+}
+
+/** The user or the database of the address is not known: no statement was looked at. */
+const loginRefused = /^(28|3D)/
+
+/** A server that speaks English counts values in terms of its protocol; what it says in another language stays. */
+const inOurWords = (message: string): string =>
+  message.replace(
+    /^bind message supplies (\d+) parameters, but prepared statement "\w*" requires (\d+)$/,
+    'expected as many config.params as the highest $n, $2, but $1 came',
+  )
+
+/** Errors of the class "data" end in the value after a colon, or have it in the middle when it is out of range. */
+const withoutValues = (message: string): string =>
+  message.replace(/(value )?".*" is out of range/s, 'a value is out of range').replace(/:.*$/s, '')
+
+/**
+ * Which constraint is violated, and where it is. The server's own words may be in any language, and a function that raises
+ * such an error may have a value in them.
+ */
+const constraintOf = ({ code = '', constraint, schema, table, column, dataType }: DatabaseError): string => {
+  const place = (name: string) => JSON.stringify(schema === undefined ? name : `${schema}.${name}`)
+  const of = table === undefined ? dataType && ` of type ${place(dataType)}` : ` of table ${place(table)}`
+  if (code === '23502' && column !== undefined) return `column ${JSON.stringify(column)}${of ?? ''} takes no null`
+  const kind = kinds[code] ?? 'a'
+  if (constraint === undefined) return `${kind} constraint${of ?? ''} is violated`
+  return `${kind} constraint ${JSON.stringify(constraint)}${of ?? ''} is violated`.replace(
+    /^a constraint/,
+    'constraint',
+  )
+}
+
+const kinds: Record<string, string> = {
+  '23001': 'foreign key',
+  '23503': 'foreign key',
+  '23505': 'unique',
+  '23514': 'check',
+  '23P01': 'exclusion',
+}

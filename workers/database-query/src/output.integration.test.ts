@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { aCall, settle } from '../test/a-group.ts'
+import { emails, insert, leadTable } from '../test/insert-lead.ts'
+import { admin, call, useTarget } from '../test/use-target.ts'
+
+useTarget(leadTable, {})
+
+const plain = { sql: 'insert into lead values ($1, $2)', params: [1, 'a@example.com'] }
+const next = { outputType: 'single', hasNext: true, payload: { from: 'before' } } as const
+const items = [{ n: 1 }, { n: 2 }]
+
+test('a statement that can give no rows passes the payload on, and ends with nothing', async () => {
+  expect(await call(plain, next)).toEqual({ from: 'before' })
+  const rest = (id: number) => ({ ...plain, params: [id, null] })
+  expect(await call(rest(2), { ...next, outputType: 'multiple', payload: items })).toEqual(items)
+  expect(await call(rest(3), { outputType: 'single' })).toBeNull()
+  expect(await call(rest(4), { outputType: 'multiple' })).toEqual([])
+  expect(await call({ sql: `set work_mem = '4MB'`, mode: 'query' }, next)).toEqual({ from: 'before' })
+  expect(await emails()).toHaveLength(4)
+})
+
+test('a statement that can give rows gives them, also when there are none', async () => {
+  expect(await call(insert(1), next)).toEqual([{ id: 1 }])
+  expect(await call({ sql: 'update lead set id = 2 where id = 9 returning id' }, next)).toEqual([])
+  expect(await call({ sql: 'select id from lead where id = 9' }, next)).toEqual([])
+})
+
+test('output payload passes the payload on, whatever the statement gives', async () => {
+  expect(await call({ ...insert(1), output: 'payload' }, next)).toEqual({ from: 'before' })
+  expect(await call({ sql: 'select id from lead', output: 'payload' }, next)).toEqual({ from: 'before' })
+  expect(
+    await call({ sql: 'select id from lead', output: 'payload' }, { ...next, outputType: 'multiple', payload: items }),
+  ).toEqual(items)
+})
+
+test('output rows is for a statement that can give some', async () => {
+  await expect(call({ ...plain, output: 'rows' }, next)).rejects.toMatchObject({ code: 'config_invalid', final: true })
+  expect(await emails()).toEqual([])
+})
+
+test('output none has no result, so its step has no outputType', async () => {
+  await expect(call({ ...plain, output: 'none' }, next)).rejects.toThrow('with config.output "none" there is no result')
+  expect(await call({ ...insert(1), output: 'none' }, { outputType: null })).toBeUndefined()
+})
+
+test.each(['single', 'multiple'] as const)(
+  'under %s a job that comes again passes on what it did the first time: rows, none of them, or the payload',
+  async (outputType) => {
+    const of = { ...next, outputType, payload: items }
+    for (const { config, given } of [
+      { config: insert(1), given: [{ id: 1 }] },
+      { config: { sql: 'delete from lead where id = 99 returning id' }, given: [] },
+      { config: { ...plain, params: [2, null] }, given: items },
+    ]) {
+      const jobId = randomUUID()
+      for (const _ of ['first', 'second']) expect(await call(config, { ...of, jobId })).toEqual(given)
+    }
+  },
+)
+
+test('rows that do not go on are not kept in the ledger', async () => {
+  const jobIds = [randomUUID(), randomUUID()]
+  await call(insert(1), { outputType: null, jobId: jobIds[0] ?? '' })
+  await call({ ...insert(2), output: 'payload' }, { ...next, jobId: jobIds[1] ?? '' })
+  const { rows } = await admin.query('select rows from esteira_applied where job_id = any ($1::uuid[])', [jobIds])
+  expect(rows).toEqual([{ rows: null }, { rows: null }])
+})
+
+const many = `insert into lead select generate_series(1, 12) returning id`
+
+test.each([
+  ['a statement that writes', many],
+  ['one that reads', 'select generate_series(1, 1000000) as id'],
+])('%s may give as many rows as maxRows, and no more: none is cut off', async (_, sql) => {
+  await expect(call({ sql, maxRows: 11 }, next)).rejects.toMatchObject({ code: 'too_many_rows', final: true })
+  expect(await emails()).toEqual([])
+  await expect(call({ sql: many, maxRows: 12 }, next)).resolves.toHaveLength(12)
+  await expect(call({ sql: 'select id from lead', maxRows: 12 }, next)).resolves.toHaveLength(12)
+})
+
+test('a run of a group that gives too many rows fails alone', async () => {
+  const sql = 'insert into lead select generate_series($1::int, $2::int) returning id'
+  const group = [aCall([1, 2]), aCall([11, 14]), aCall([21, 23])]
+  expect(await settle(sql, group, { maxRows: 3 })).toEqual([
+    [{ id: 1 }, { id: 2 }],
+    expect.objectContaining({ code: 'too_many_rows' }),
+    [{ id: 21 }, { id: 22 }, { id: 23 }],
+  ])
+  expect(await emails()).toHaveLength(5)
+})
+
+test('a statement that writes gives no more than fits into memory, or it is not written', async () => {
+  const sql = `insert into lead select generate_series(1, 80) returning repeat('x', 1000000) as text`
+  await expect(call({ sql }, next)).rejects.toMatchObject({ code: 'result_too_large', final: true })
+  expect(await emails()).toEqual([])
+})
+
+test('with once false there is no ledger, and a job that comes again runs its statement again', async () => {
+  const jobId = randomUUID()
+  const config = { sql: 'insert into lead select 1 + count(*) from lead returning id', once: false }
+  expect(await call(config, { ...next, jobId })).toEqual([{ id: 1 }])
+  expect(await call(config, { ...next, jobId })).toEqual([{ id: 2 }])
+  const { rowCount } = await admin.query('select from esteira_applied where job_id = $1', [jobId])
+  expect(rowCount).toBe(0)
+})
+
+test('runs of a group go without a ledger as well', async () => {
+  const jobId = randomUUID()
+  const group = [aCall([1], { jobId }), aCall([2], { jobId })]
+  expect(await settle('insert into lead values ($1) returning id', group, { once: false })).toEqual([
+    [{ id: 1 }],
+    [{ id: 2 }],
+  ])
+})

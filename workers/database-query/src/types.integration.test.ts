@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest'
+import { call, useTarget } from '../test/use-target.ts'
+
+useTarget(
+  `create table lead (id int);
+   create type mood as enum ('glad', 'sad');
+   create domain age as int check (value >= 0);
+   create type place as (city text, floor int)`,
+  {},
+)
+
+const types: [type: string, written: string, value: unknown][] = [
+  ['int2', '-32768', -32_768],
+  ['int4', '2147483647', 2_147_483_647],
+  ['int8', '9007199254740993', '9007199254740993'],
+  ['int8[]', '{9007199254740993,-9007199254740993}', ['9007199254740993', '-9007199254740993']],
+  ['numeric', '12345678901234567890.10', '12345678901234567890.10'],
+  ['numeric', 'NaN', 'NaN'],
+  ['numeric', 'Infinity', 'Infinity'],
+  ['numeric[]', '{12345678901234567890.10,NaN,null}', ['12345678901234567890.10', 'NaN', null]],
+  ['float8', '1.5', 1.5],
+  ['float8', 'Infinity', 'Infinity'],
+  ['float8', '-Infinity', '-Infinity'],
+  ['float4', 'NaN', 'NaN'],
+  [
+    'float8[]',
+    '{ {1.5,NaN},{null,-Infinity}}',
+    [
+      [1.5, 'NaN'],
+      [null, '-Infinity'],
+    ],
+  ],
+  ['bool', 'true', true],
+  ['bool[]', '{t,f,null}', [true, false, null]],
+  ['text', 'é "quoted" \\ {}', 'é "quoted" \\ {}'],
+  ['text[]', '{a,"b,\\"c",NULL,"NULL"}', ['a', 'b,"c', null, 'NULL']],
+  ['uuid', '0190f1c4-7b1e-7c3a-9d54-3b8f1f6b2a10', '0190f1c4-7b1e-7c3a-9d54-3b8f1f6b2a10'],
+  ['mood', 'sad', 'sad'],
+  ['age', '7', 7],
+  ['place', '(Recife,3)', '(Recife,3)'],
+  ['date', '2024-02-29', '2024-02-29'],
+  ['date', 'infinity', 'infinity'],
+  ['date', '0044-03-15 BC', '0044-03-15 BC'],
+  ['date[]', '{2024-01-01,infinity}', '{2024-01-01,infinity}'],
+  ['time', '23:59:59.999999', '23:59:59.999999'],
+  ['timestamp', '2024-01-01 22:00:00.123456', '2024-01-01 22:00:00.123456'],
+  ['timestamp', '-infinity', '-infinity'],
+  ['timestamptz', 'infinity', 'infinity'],
+  ['interval', '1 mon 2 days 03:04:05.6', '1 mon 2 days 03:04:05.6'],
+  ['bytea', '\\x00ff', '\\x00ff'],
+  ['json', '{"a":[1,null]}', { a: [1, null] }],
+  ['jsonb', '{"a": [1, null]}', { a: [1, null] }],
+  ['jsonb', '[1, "2", {}]', [1, '2', {}]],
+  ['jsonb', 'true', true],
+  ['int4range', '[1,5)', '[1,5)'],
+  ['point', '(1,Infinity)', '(1,Infinity)'],
+  ['inet', '10.0.0.1/8', '10.0.0.1/8'],
+]
+
+test.each(types)('the %s %s goes on as JSON without a loss, and comes back the same', async (type, written, value) => {
+  const literal = `'${written.replaceAll("'", "''")}'::${type}`
+  const rows = await call({ sql: `select ${literal} as value` })
+  expect(JSON.parse(JSON.stringify(rows))).toEqual([{ value }])
+  const back = `select ($1::${type})::text = (${literal})::text as same`
+  expect(await call({ sql: back, params: [value] })).toEqual([{ same: true }])
+  const writing = `with given as (insert into lead select 1 where ($1::${type})::text = (${literal})::text returning id)
+                    select count(*)::int as same from given`
+  expect(await call({ sql: writing, params: [value] }), 'as a statement that writes').toEqual([{ same: 1 }])
+})
+
+test('an instant is the same instant when it comes back, whatever the zone of the session', async () => {
+  const [row] = Object.values(Object(await call({ sql: `select timestamptz '2024-07-01 12:00+00' as at` })))
+  const { at } = Object(row)
+  expect(
+    new Date(
+      String(at)
+        .replace(' ', 'T')
+        .replace(/([+-]\d\d)$/, '$1:00'),
+    ).toISOString(),
+  ).toBe('2024-07-01T12:00:00.000Z')
+  const sql = `select $1::timestamptz = '2024-07-01 12:00+00' as same`
+  expect(await call({ sql, params: [at] })).toEqual([{ same: true }])
+})
+
+test.each(['int4', 'text', 'timestamptz', 'jsonb', 'int4[]', 'bytea', 'mood'])('null is null: %s', async (type) => {
+  expect(await call({ sql: `select null::${type} as value` })).toEqual([{ value: null }])
+  expect(await call({ sql: `select ($1::${type}) is null as nothing`, params: [null] })).toEqual([{ nothing: true }])
+})

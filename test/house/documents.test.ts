@@ -1,6 +1,9 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
+import { exitCodes } from '@esteira/service'
+import { cronJobConfig } from '@esteira/workflow'
 import { expect, test } from 'vitest'
+import { tickExitCodes } from '../../workers/cron-job/src/exit-codes.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -33,6 +36,19 @@ test.each([english, portuguese])('%s names every table', (page) => {
   expect(tables.length).toBeGreaterThan(10)
   const text = read(page)
   expect(tables.filter((table) => !text.includes(`\`${table}\``))).toEqual([])
+})
+
+test('the page of CronJob has every member of its config, and every code that its program ends with, and no other', () => {
+  const page = read('docs/functions/cron-job.md')
+  const firstCells = [...page.matchAll(/^\| (?:`(\w+)`|(\d+)) +\|/gm)].map(([, member, code]) => member ?? Number(code))
+  const members = Object.keys(cronJobConfig.shape)
+  const codes = [...Object.values(exitCodes), ...Object.values(tickExitCodes)]
+  expect(firstCells).toEqual(expect.arrayContaining([...members, ...codes]))
+  expect(firstCells).toHaveLength(members.length + codes.length)
+  for (const [name, code] of Object.entries(tickExitCodes)) {
+    const told = name === 'payloadDoesNotFit' ? 'output_invalid' : name
+    expect(page).toMatch(new RegExp(`^\\| ${code} +\\| \`${told}\`: `, 'm'))
+  }
 })
 
 const fence = /^ *(`{3,}|~{3,})(.*)\n([\s\S]*?)^ *\1.*$/gm

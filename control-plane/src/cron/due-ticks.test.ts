@@ -160,3 +160,40 @@ test('the pause ends with the next tick, and at the latest with the poll', () =>
 test('a tick has the same key whoever finds it', () => {
   expect(keyOf({ stepId: 'a', at: at('09:00:00') })).toBe('local/a/2026-03-10T09:00:00.000Z')
 })
+
+/** All ticks of a schedule between two moments, as the scheduler fires them when it looks every minute. */
+const ticksBetween = (schedule: string, timeZone: string, from: string, to: string): string[] => {
+  const step = { ...everyMinute(), schedule, timeZone, savedAt: new Date(from) }
+  const keys: string[] = []
+  let awaited: Awaited = new Map()
+  for (let ms = Date.parse(from); ms <= Date.parse(to); ms += 60_000) {
+    const look = dueTicks([step], awaited, new Date(ms))
+    awaited = look.awaited
+    keys.push(...look.due.map((tick) => keyOf(tick).slice('local/a/'.length)))
+  }
+  return keys
+}
+
+test('a time that the clock leaves out in spring ticks once, as soon as the clock has passed it', () => {
+  // From 02:00 to 03:00 in New York, 07:00 in UTC.
+  const ticks = ticksBetween('30 2 * * *', 'America/New_York', '2026-03-07T05:00:00Z', '2026-03-10T05:00:00Z')
+  expect(ticks).toEqual(['2026-03-07T07:30:00.000Z', '2026-03-08T07:00:00.000Z', '2026-03-09T06:30:00.000Z'])
+})
+
+test('a time that the clock has twice in autumn ticks once', () => {
+  // From 02:00 back to 01:00 in New York, 06:00 in UTC.
+  const ticks = ticksBetween('30 1 * * *', 'America/New_York', '2026-10-31T04:00:00Z', '2026-11-03T04:00:00Z')
+  expect(ticks).toEqual(['2026-10-31T05:30:00.000Z', '2026-11-01T05:30:00.000Z', '2026-11-02T06:30:00.000Z'])
+})
+
+test.each([
+  ['spring', '2026-03-08T04:00:00Z', '2026-03-08T10:00:00Z'],
+  ['autumn', '2026-11-01T04:00:00Z', '2026-11-01T10:00:00Z'],
+])('every quarter of an hour is four ticks an hour through the change of the clock in %s', (_, from, to) => {
+  const ticks = ticksBetween('*/15 * * * *', 'America/New_York', from, to)
+  expect(ticks).toHaveLength(24)
+  expect(new Set(ticks).size).toBe(24)
+  for (const [index, tick] of ticks.entries()) {
+    expect(Date.parse(tick)).toBe(Date.parse(from) + (index + 1) * 15 * 60_000)
+  }
+})

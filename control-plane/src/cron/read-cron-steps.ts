@@ -3,7 +3,10 @@ import { cronJobConfig, type CronJobConfig, cronJobFunctionName, cronOf } from '
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 
-/** A CronJob step of a workflow's current version. `config` is null when the row holds none that could be saved. */
+/**
+ * A CronJob step of a workflow's current version. `config` is null when the row holds none that could be saved; its
+ * payload is left where it is, since it may be long and only the tick needs it.
+ */
 export type CronStep = {
   stepId: string
   name: string
@@ -13,7 +16,7 @@ export type CronStep = {
   enabled: boolean
   /** When the workflow was last saved, by the database's clock. */
   savedAt: Date
-  config: CronJobConfig | null
+  config: Omit<CronJobConfig, 'payload'> | null
 }
 
 /** The cron steps of all workflows that are not deleted, and the database's clock. */
@@ -53,7 +56,7 @@ const cronStepsSql = `
       'workflowName', workflow.name,
       'enabled', workflow.enabled,
       'savedMs', extract(epoch from workflow.updated_at) * 1000,
-      'config', step.config
+      'config', step.config - 'payload'
     ) as found
     from workflow
     join workflow_step step on step.workflow_id = workflow.id and step.version = workflow.version

@@ -4,8 +4,8 @@ import { createMiddleware } from 'hono/factory'
 import { ControlPlaneError } from '../errors.ts'
 import { faultsOfJson } from '../faults/faults-of-json.ts'
 
-/** 4 MiB: a first payload of some ten thousand items. What is more belongs behind an API or a query that pages. */
-export const maxBodyBytes = 4 * 1024 * 1024
+/** 32 MiB: a CronJob with a hundred thousand items. What is more belongs behind an API or a query that pages. */
+export const maxBodyBytes = 32 * 1024 * 1024
 
 export const limitBody = bodyLimit({
   maxSize: maxBodyBytes,

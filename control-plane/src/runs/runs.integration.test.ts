@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { type Answer, leadsSteps, openApi, statusesOf } from '../../test/open-api.ts'
 import { api, database, useApi } from '../../test/use-api.ts'
 import { pageSchema } from '../http/pages.ts'
+import { readCronSteps } from '../cron/read-cron-steps.ts'
 import { workflowDocument } from '../workflows/document.ts'
 import { runDocument, runWithSteps } from './document.ts'
 
@@ -102,8 +103,9 @@ const leadsWith = (payload: unknown) => [
 
 test('a CronJob whose own payload is over the limit is refused when it is saved', async () => {
   const steps = leadsWith(['a'.repeat(1024 * 1024)])
-  const fault = { pointer: '/config/payload', message: expect.stringMatching(/^has 1,048,580 bytes as JSON/) }
-  const ofWorkflow = [{ ...fault, pointer: `/steps/0${fault.pointer}` }]
+  const fault = (message: RegExp) => ({ pointer: '/config/payload', message: expect.stringMatching(message) })
+  const ofItem = /^has an item, 1 of 1, that has 1,048,578 bytes as JSON/
+  const ofWorkflow = [{ ...fault(ofItem), pointer: '/steps/0/config/payload' }]
   expect(await api.send('POST', '/v1/workflows', { name: 'leads', steps })).toMatchObject({
     status: 422,
     body: { code: 'body_invalid', errors: ofWorkflow },
@@ -115,8 +117,25 @@ test('a CronJob whose own payload is over the limit is refused when it is saved'
   })
   const { id } = await create(leadsSteps.slice(1))
   const added = await api.send('POST', `/v1/workflows/${id}/steps`, { ...steps[0], nextStep: null })
-  expect(added).toMatchObject({ status: 422, body: { errors: [fault] } })
+  expect(added).toMatchObject({ status: 422, body: { errors: [fault(/^has 1,048,580 bytes as JSON/)] } })
 })
+
+test('a CronJob of a hundred thousand items is saved, read and started by hand, and stays out of what looks at it often', async () => {
+  const payload = Array.from({ length: 100_000 }, (_, segmentationId) => ({ segmentationId, name: 'of the campaign' }))
+  const { id, runs } = await create(leadsWith(payload))
+  expect((await api.send('GET', `/v1/workflows/${id}`)).body).toMatchObject({
+    steps: [{ config: { payload: expect.objectContaining({ length: 100_000 }) } }, {}, {}],
+  })
+  const { steps } = await readCronSteps(api.orm.em.fork())
+  expect(steps.filter(({ workflowId }) => workflowId === id)).toMatchObject([{ config: { schedule: '0 * * * *' } }])
+  expect(JSON.stringify(steps)).not.toContain('of the campaign')
+  const run = runOf(await api.send('POST', runs))
+  expect(await read(run.id)).toMatchObject({ steps: [{ succeeded: 1 }, { staged: 98_000, belt: 2_000 }, {}] })
+  const newest = async (query: string) => (await api.send('GET', `/v1/jobs?runId=${run.id}&limit=1${query}`)).body
+  expect(await newest('')).toMatchObject({ items: [{ payload: payload.at(-1), status: 'staged' }] })
+  expect(await newest('&status=succeeded')).toMatchObject({ items: [{ payload: null }] })
+  await api.query('truncate workflow_job, workflow_waiting, outbox_message cascade')
+}, 180_000)
 
 test('one that is over a limit that was lowered since is not started by hand', async () => {
   const { runs } = await create(leadsWith(['a'.repeat(2_000)]))

@@ -38,6 +38,7 @@ export const startRun = async (
     trigger: 'manual',
     idempotencyKey: input.idempotencyKey ?? `manual/${uuidv7()}`,
     payload: payloadOf(step, input),
+    isOfStep: !('payload' in input),
     maxPayloadBytes,
     lane,
     worker,

@@ -3,7 +3,7 @@ import {
   cronJobFunctionName,
   type Fault,
   faultOfOutputType,
-  faultOfPayload,
+  faultOfProduct,
   maxTimeoutMark,
   mustBe,
   type PublishedFunction,
@@ -14,7 +14,7 @@ import { configCheckOf } from './check-config.ts'
 import type { StepDocument } from './document.ts'
 
 /** Finds where a step does not fit its function, with pointers into the step. */
-export type StepCheck = (step: Pick<StepDocument, 'config' | 'outputType' | 'timeoutMs'>) => Fault[]
+export type StepCheck = (step: Pick<StepDocument, 'config' | 'nextStep' | 'outputType' | 'timeoutMs'>) => Fault[]
 
 /** What steps must not exceed. */
 export type StepLimits = { maxPayloadBytes: number }
@@ -32,8 +32,8 @@ export const stepCheckOf = (fn: Pick<PublishedFunction, 'name' | 'configSchema'>
 /** Each of its ticks would be refused. */
 const payloadCheckOf =
   ({ maxPayloadBytes }: StepLimits): StepCheck =>
-  ({ config: { payload } }) => {
-    const message = faultOfPayload(payload, maxPayloadBytes)
+  ({ config: { payload }, nextStep, outputType }) => {
+    const message = faultOfProduct(payload, outputType === 'multiple' && nextStep !== null, maxPayloadBytes)
     return message === null ? [] : [{ pointer: '/config/payload', message }]
   }
 

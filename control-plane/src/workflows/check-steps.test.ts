@@ -109,6 +109,31 @@ test('the payload of a CronJob that no tick could begin a run with is refused', 
   ])
 })
 
+test('of a payload that is given out item by item each item is held to the limit, and no list to that of one value', () => {
+  const faultsOf = (payload: unknown, nextStep: string | null = 'b') =>
+    faultsOfSteps(
+      [
+        step('a', {
+          functionName: 'CronJob',
+          config: { schedule: '@daily', payload },
+          outputType: 'multiple',
+          nextStep,
+        }),
+        step('b'),
+      ],
+      functions,
+    )
+  expect(faultsOf(Array.from({ length: 1_000 }, () => 'x'.repeat(98)))).toEqual([])
+  expect(faultsOf(['x', 'x'.repeat(99)])).toEqual([
+    {
+      pointer: '/0/config/payload',
+      message: expect.stringMatching(/^has an item, 2 of 2, that has 101 bytes as JSON, and 100 are allowed: /),
+    },
+  ])
+  // Without a next step the list stays on the job, as one value.
+  expect(faultsOf(['x'.repeat(60), 'x'.repeat(60)], null)).toMatchObject([{ pointer: '/0/config/payload' }])
+})
+
 test('a step with more time than its function ever gets is refused', () => {
   const faultsOf = (change: Partial<StepDocument>) =>
     faultsOfSteps([step('a', { config: { sql: '' }, ...change })], functions)

@@ -23,7 +23,7 @@ export { faultOfOutputType, withoutResultMark } from './function/without-result.
 export { cancelJob } from './job/cancel-job.ts'
 export { sendAgain, type SentAgain } from './job/send-again.ts'
 export { dropHiddenPages } from './job/pages/drop-hidden-pages.ts'
-export { faultOfPayload, maxPayloadRange } from './job/payload-limit.ts'
+export { faultOfProduct, maxPayloadRange } from './job/payload-limit.ts'
 export { retryPolicySchema, type RetryPolicy } from './job/retry-policy.ts'
 export { jobStatuses, type JobStatus } from './job/transitions.ts'
 export { attemptOutcomes, WorkflowAttempt } from './model/workflow-attempt.ts'

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import { openOrm, Workflow, WorkflowStep } from '@esteira/workflow'
 import type { MikroORM } from '@mikro-orm/postgresql'
-import { cloneDatabase, runOn } from '@esteira/test/support'
+import { cloneDatabase, runOn, waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 let database: Awaited<ReturnType<typeof cloneDatabase>>
@@ -146,6 +146,90 @@ test('a payload over the limit begins no run and is told', async () => {
   expect(await tick({ ...env, ESTEIRA_MAX_PAYLOAD_BYTES: '1025' })).toMatchObject({ code: 0 })
 })
 
+const manyItems = 100_000
+
+/** A cron step with a hundred thousand items of 60 bytes: 6 MB, of which no value may have more than one. */
+const saveManyItems = () => {
+  const payload = Array.from({ length: manyItems }, (_, n) => ({
+    segmentationId: n,
+    name: 'a segmentation of some leads',
+  }))
+  return saveWorkflow({ outputType: 'multiple', config: { schedule: '* * * * *', payload } })
+}
+
+/** What is there of a workflow's runs: its jobs, which of them are on the belt, what its counters say, and messages. */
+const countsOf = async (workflowId: string) => {
+  const of = `join workflow_run run on run.id = one.run_id where run.workflow_id = '${workflowId}'`
+  const [counts] = await runOn(
+    database.url,
+    `select (select count(*) from workflow_run where workflow_id = '${workflowId}')::int as runs,
+            (select count(*) from workflow_job one ${of})::int as jobs,
+            (select count(*) from workflow_job one ${of} and one.status = 'queued')::int as queued,
+            (select count(*) from workflow_waiting one ${of})::int as waiting,
+            (select sum(one.staged + one.belt) from workflow_run_step one ${of})::int as open,
+            (select count(*) from outbox_message where routing_key = 'Test.next')::int as messages`,
+  )
+  return counts
+}
+
+test('a hundred thousand items in one tick are as many jobs, in a heap of 96 MiB', async () => {
+  await runOn(database.url, 'delete from outbox_message')
+  const { workflowId, stepId } = await saveManyItems()
+  const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a', NODE_OPTIONS: '--max-old-space-size=96' }
+  expect(await tick(env)).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.fired"') })
+  const all = { jobs: manyItems + 1, queued: 2_000, waiting: manyItems - 2_000, open: manyItems, messages: 2_000 }
+  expect(await countsOf(workflowId)).toEqual({ runs: 1, ...all })
+  const items = await runOn(
+    database.url,
+    `select count(distinct job.item_index)::int as places, min(job.item_index) as first, max(job.item_index) as last,
+            bool_and((job.payload ->> 'segmentationId')::int = job.item_index) as in_order, max(parent.emitted) as emitted,
+            bool_or(parent.payload is not null) as kept_twice
+     from workflow_job job join workflow_job parent on parent.id = job.parent_id
+     join workflow_run run on run.id = job.run_id where run.workflow_id = '${workflowId}'`,
+  )
+  expect(items).toEqual([
+    { places: manyItems, first: 0, last: manyItems - 1, in_order: true, emitted: manyItems, kept_twice: false },
+  ])
+}, 120_000)
+
+test('a tick that is killed among a hundred thousand items leaves nothing, and its next try all of them', async () => {
+  await runOn(database.url, 'delete from outbox_message')
+  const { workflowId, stepId } = await saveManyItems()
+  const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' }
+  const isInserting = async () =>
+    (
+      await runOn(
+        database.url,
+        `select from pg_stat_activity where datname = current_database() and application_name = 'cron-job'
+         and query like '%insert into workflow_job%json_to_recordset%'`,
+      )
+    ).length > 0
+  const first = startTick(env)
+  await waitFor(isInserting, { deadlineMs: 60_000, describe: 'the program at its items' })
+  first.program.kill('SIGKILL')
+  await first.ended
+  expect(await countsOf(workflowId)).toMatchObject({ runs: 0, jobs: 0, waiting: 0, messages: 0 })
+  expect(await tick(env)).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.fired"') })
+  expect(await countsOf(workflowId)).toMatchObject({ runs: 1, jobs: manyItems + 1, open: manyItems, messages: 2_000 })
+}, 180_000)
+
+test('of a list that is given out each item is held to the limit, and of a list that is passed on the whole', async () => {
+  const config = { schedule: '* * * * *', payload: ['a'.repeat(600), 'b'.repeat(600)] }
+  const limit = { ESTEIRA_TICK_KEY: 'a', ESTEIRA_MAX_PAYLOAD_BYTES: '1024' }
+  const many = await saveWorkflow({ outputType: 'multiple', config })
+  expect(await tick({ ...limit, ESTEIRA_STEP_ID: many.stepId })).toMatchObject({ code: 0 })
+  expect(await jobsOf(many.workflowId)).toHaveLength(3)
+  const whole = await saveWorkflow({ outputType: 'single', config })
+  expect(await tick({ ...limit, ESTEIRA_STEP_ID: whole.stepId })).toMatchObject({ code: 16 })
+  const long = { ...config, payload: ['a', 'b'.repeat(1_100)] }
+  const large = await saveWorkflow({ outputType: 'multiple', config: long })
+  expect(await tick({ ...limit, ESTEIRA_STEP_ID: large.stepId })).toMatchObject({
+    code: 16,
+    said: expect.stringContaining('the first payload has an item, 2 of 2, that has 1,102 bytes as JSON'),
+  })
+  expect(await jobsOf(large.workflowId)).toEqual([])
+})
+
 test('an unknown step, a deleted one, a disabled workflow and a step that is no CronJob have codes of their own', async () => {
   const deleted = await saveWorkflow()
   await runOn(database.url, `update workflow set version = 2 where id = '${deleted.workflowId}'`)
@@ -165,7 +249,7 @@ test('an unknown step, a deleted one, a disabled workflow and a step that is no 
   const ended = await Promise.all(cases.map(([stepId]) => tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })))
   expect(ended).toMatchObject(cases.map(([, code, said]) => ({ code, said: expect.stringContaining(said) })))
   for (const { workflowId } of [deleted, gone, disabled, other, unfit]) expect(await jobsOf(workflowId)).toEqual([])
-})
+}, 90_000)
 
 test('a tick begins on the version that the workflow has when it fires', async () => {
   const { workflowId, stepId } = await saveWorkflow()

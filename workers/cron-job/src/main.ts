@@ -15,17 +15,8 @@ import {
   uuid,
 } from '@esteira/service'
 import { isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow'
+import { refusalCode, tickExitCodes } from './exit-codes.ts'
 import { fireTick, type Tick } from './tick.ts'
-
-/** How a tick ends, beyond the codes that every process has. From 11 on, trying again cannot help. */
-const tickExitCodes = {
-  step_unknown: 11,
-  step_deleted: 12,
-  workflow_disabled: 13,
-  payloadDoesNotFit: 14,
-  config_invalid: 15,
-  payload_too_large: 16,
-} as const
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
@@ -63,19 +54,6 @@ const fire = async (
     return refusalCode(error)
   } finally {
     await orm.close()
-  }
-}
-
-const refusalCode = ({ code }: WorkflowError): number => {
-  switch (code) {
-    case 'step_unknown':
-    case 'step_deleted':
-    case 'workflow_disabled':
-    case 'config_invalid':
-    case 'payload_too_large':
-      return tickExitCodes[code]
-    default:
-      return exitCodes.failed
   }
 }
 

@@ -43,6 +43,7 @@ export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun
     trigger: 'cron',
     idempotencyKey: tick.key,
     payload: config.data.payload ?? null,
+    isOfStep: true,
     overlap: config.data.overlap,
     maxPayloadBytes: tick.maxPayloadBytes,
     lane: tick.lane,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { limitPayload, limitPlaced, placedBytes } from './payload-limit.ts'
+import { faultOfProduct, limitPayload, limitPlaced, placedBytes } from './payload-limit.ts'
 import type { Placed } from './place-result.ts'
 
 const next = { id: 'save', functionName: 'Save' }
@@ -52,3 +52,15 @@ test('a result counts all that is stored of it', () => {
   expect(placedBytes(items(textOf(10), textOf(20), undefined))).toBe(34)
   expect(placedBytes(whole([1, 2]))).toBe(5)
 })
+
+test('of a list that becomes items each is held to the limit, of one that does not the whole, and none is without an end', () => {
+  const list = Array.from({ length: 1_000 }, () => textOf(100))
+  expect(faultOfProduct(list, true, 100)).toBeNull()
+  expect(faultOfProduct(list, false, 100)).toMatch(/^has 101,001 bytes as JSON, and 100 are allowed: /)
+  expect(faultOfProduct([1, textOf(101)], true, 100)).toMatch(/^has an item, 2 of 2, that has 101 bytes as JSON, and/)
+  expect(faultOfProduct(textOf(101), true, 100)).toMatch(/^has 101 bytes/)
+  const endless = Array.from({ length: 65 }, () => 'a'.repeat(1024 * 1024))
+  expect(faultOfProduct(endless, true, 2 * 1024 * 1024)).toBe(
+    'has 68,157,570 bytes as JSON, and 67,108,864 are allowed: have a function read the items, page by page',
+  )
+}, 30_000)

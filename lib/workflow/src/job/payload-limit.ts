@@ -63,6 +63,27 @@ export const faultOfPayload = (payload: unknown, most: number): string | null =>
   return bytes > most ? sizes(bytes, most, passOn) : null
 }
 
+/** What a list may have as JSON whose items become jobs of their own: the whole is stored once, in the step's config. */
+const maxListBytes = 64 * 1024 * 1024
+
+/**
+ * What is wrong with the payload that a step gives out as its result: one value that has more bytes than `most`, an item
+ * that has, or items that have too many together; null if nothing is.
+ */
+export const faultOfProduct = (payload: unknown, becomesItems: boolean, most: number): string | null => {
+  if (!becomesItems || !Array.isArray(payload)) return faultOfPayload(payload, most)
+  let whole = 0
+  for (const [index, item] of payload.entries()) {
+    const bytes = jsonBytes(item)
+    whole += bytes
+    if (bytes > most) return `has an item, ${index + 1} of ${payload.length}, that ${sizes(bytes, most, passOn)}`
+  }
+  return whole > maxListBytes ? sizes(whole, maxListBytes, 'have a function read the items, page by page') : null
+}
+
+/** Whether a payload has so many bytes that only what refers to it is stored with a job. */
+export const isLarge = (payload: unknown, most: number): boolean => jsonBytes(payload) > most
+
 const passOn =
   'pass on where the data lies (a key, an address) in place of the data, or raise ESTEIRA_MAX_PAYLOAD_BYTES'
 

@@ -7,7 +7,7 @@ import { cronJobFunctionName } from '../cron/cron-job.ts'
 import { WorkflowError } from '../errors.ts'
 import type { Ending, StepOfRun } from '../job/held-job.ts'
 import { jobMessage, newJob } from '../job/new-job.ts'
-import { defaultMaxPayloadBytes, limitPayload } from '../job/payload-limit.ts'
+import { defaultMaxPayloadBytes, faultOfProduct, isLarge, limitPayload } from '../job/payload-limit.ts'
 import { placeResult } from '../job/place-result.ts'
 import { writeUnit } from '../job/unit/write-unit.ts'
 import { type JobError, WorkflowJob } from '../model/workflow-job.ts'
@@ -22,7 +22,9 @@ export type RunStart = {
   trigger: 'cron' | 'manual'
   idempotencyKey: string
   payload: unknown
-  /** What the payload may have as JSON, 1 MiB unless given. */
+  /** Whether the payload is the one in the step's config. A long list of items is not stored a second time then. */
+  isOfStep?: boolean
+  /** What the payload may have as JSON, or each of its items where it is given out so; 1 MiB unless given. */
   maxPayloadBytes?: number
   lane: number
   worker: string
@@ -45,7 +47,6 @@ export type OpenedRun = { runId: string; created: boolean; skipped: boolean; err
  * @throws WorkflowError `step_unknown` when the version has no such step, `payload_too_large`.
  */
 export const openRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
-  limitPayload('the first payload', start.payload, start.maxPayloadBytes ?? defaultMaxPayloadBytes)
   const { spans, ...opened } = await em.transactional((em) => writeRun(em, start))
   for (const span of spans) span.end()
   // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.
@@ -63,6 +64,7 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun &
       `version ${start.workflow.version} of workflow ${start.workflow.id} has no step ${start.stepId}`,
     )
   }
+  const keeps = keptPayload(step, start)
   const tx = queryable(em)
   const overlap = start.overlap ?? 'allow'
   if (overlap !== 'allow') await lockWorkflow(tx, start.workflow.id)
@@ -75,7 +77,7 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun &
     return { ...opened, skipped: true }
   }
   await insertCounters(tx, run.id, steps, step)
-  const first = { runId: run.id, stepId: step.id, parentId: null, itemIndex: null, payload: start.payload }
+  const first = { runId: run.id, stepId: step.id, parentId: null, itemIndex: null, payload: keeps }
   const { created: root, ...job } = newJob(first, step.functionName)
   // JSON's null is SQL's.
   em.create(
@@ -94,6 +96,20 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun &
   const ends = [{ job: produced, ending, elapsedMs: 0, place: root.spanContext() }]
   const { created } = await writeUnit(em, { ends }, start)
   return { ...opened, error: ending.kind === 'failed' ? ending.error : null, spans: [root, ...created] }
+}
+
+/**
+ * The payload as the first job keeps it: as null where it is longer than one value may be, which only the list of a
+ * producer is, and it is in the config of the step.
+ *
+ * @throws WorkflowError `payload_too_large`.
+ */
+const keptPayload = (step: StepOfRun, { payload, isOfStep, maxPayloadBytes }: RunStart): unknown => {
+  const most = maxPayloadBytes ?? defaultMaxPayloadBytes
+  if (step.functionName !== cronJobFunctionName) limitPayload('the first payload', payload, most)
+  const fault = faultOfProduct(payload, step.outputType === 'multiple' && step.next !== null, most)
+  if (fault !== null) throw new WorkflowError('payload_too_large', `the first payload ${fault}`)
+  return isOfStep === true && isLarge(payload, most) ? null : payload
 }
 
 /** A producer's result is its payload. */

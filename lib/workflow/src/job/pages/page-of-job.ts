@@ -15,10 +15,7 @@ export type PageOfJob = { job: JobOnBelt; items: unknown[]; next: NextStep; plac
 export type PageFate = 'written' | 'lost'
 
 /** The children that a page brings about. */
-export const childrenOfPage = ({ job, items, next, place }: PageOfJob): Child[] =>
-  childrenOf({
-    job,
-    ending: { kind: 'succeeded', placed: { kind: 'items', items, next } },
-    elapsedMs: 0,
-    ...(place && { place }),
-  })
+export const childrenOfPage = ({ job, items, next, place }: PageOfJob): Child[] => {
+  const ending = { kind: 'succeeded', placed: { kind: 'items', items, next } } as const
+  return [...childrenOf({ job, ending, elapsedMs: 0, ...(place && { place }) })]
+}

@@ -6,30 +6,30 @@ import type { Child } from './write-children.ts'
 export type PlacedChild = Child & { status: 'queued' | 'staged' | 'cancelled' }
 
 /**
- * Says where children go: as many of a step onto the belt as its window has room for, and none past others that wait;
- * the rest is staged. Those of a run that is being cancelled are written `cancelled`, so that the client sees what was
- * not done any more, and every item out of a step is still a job of the next.
+ * Says where the children of one unit of work go, piece by piece: as many of a step onto the belt as its window has room
+ * for, and none past others that wait; the rest is staged. Those of a run that is being cancelled are written `cancelled`,
+ * so that the client sees what was not done any more, and every item out of a step is still a job of the next.
  *
  * Nothing is locked: other units of the same step go on until the counters are moved, which is the last thing that a
  * unit does. What they have filled meanwhile is told by the counters then (`stageOverflow`), and a cancel that commits
  * just after this read finds the children with its sweep.
  */
-export const placeChildren = async (
-  tx: Queryable,
-  children: readonly Child[],
-  window: number,
-): Promise<PlacedChild[]> => {
-  if (children.length === 0) return []
-  const keys = [...new Set(children.map(keyOf))].map((key) => key.split(' '))
-  const { rows } = await tx.query(roomSql, [keys.map(([run]) => run), keys.map(([, step]) => step), window])
-  const rooms = new Map(roomRows.parse(rows).map((row) => [keyOf(row), row]))
-  return children.map((child) => {
-    const found = rooms.get(keyOf(child))
-    if (found === undefined) throw new Error(`run ${child.runId} has no counters of step ${child.stepId}`)
-    if (found.cancelling) return { ...child, status: 'cancelled' }
-    found.room -= 1
-    return { ...child, status: found.room >= 0 ? 'queued' : 'staged' }
-  })
+export const createPlaces = (tx: Queryable, window: number) => {
+  const rooms = new Map<string, z.infer<typeof roomRows>[number]>()
+  return async (children: readonly Child[]): Promise<PlacedChild[]> => {
+    const unknown = [...new Set(children.map(keyOf))].filter((key) => !rooms.has(key)).map((key) => key.split(' '))
+    if (unknown.length > 0) {
+      const { rows } = await tx.query(roomSql, [unknown.map(([run]) => run), unknown.map(([, step]) => step), window])
+      for (const row of roomRows.parse(rows)) rooms.set(keyOf(row), row)
+    }
+    return children.map((child) => {
+      const found = rooms.get(keyOf(child))
+      if (found === undefined) throw new Error(`run ${child.runId} has no counters of step ${child.stepId}`)
+      if (found.cancelling) return { ...child, status: 'cancelled' }
+      found.room -= 1
+      return { ...child, status: found.room >= 0 ? 'queued' : 'staged' }
+    })
+  }
 }
 
 const keyOf = ({ runId, stepId }: { runId: string; stepId: string }): string => `${runId} ${stepId}`

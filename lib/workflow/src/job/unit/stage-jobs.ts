@@ -14,20 +14,19 @@ export const insertWaiting = async (tx: Queryable, jobs: readonly Staged[]): Pro
 }
 
 /**
- * Stages those of the children just written that are too many, since other units took the room between the look at it
+ * Stages those of the children just put onto the belt that are too many, since other units took the room between the look at it
  * and the counters' lock, which the caller holds. So no reader ever sees a window exceeded. Their messages stay in the
  * outbox and are dropped by whoever gets them: the release of a staged job raises its `seq`.
  */
 export const stageOverflow = async (
   tx: Queryable,
   moved: readonly Moved[],
-  children: readonly PlacedChild[],
+  queued: readonly PlacedChild[],
   window: number,
 ): Promise<void> => {
   const over = moved.flatMap(({ runId, stepId, belt }) => {
     if (belt <= window) return []
-    const isOurs = (child: PlacedChild) => child.runId === runId && child.stepId === stepId && child.status === 'queued'
-    return children.filter(isOurs).slice(window - belt)
+    return queued.filter((child) => child.runId === runId && child.stepId === stepId).slice(window - belt)
   })
   if (over.length === 0) return
   await tx.query(stageSql, [over.map(({ id }) => id)])

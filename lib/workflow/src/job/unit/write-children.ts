@@ -10,11 +10,11 @@ export type Child = NewJob & Root & { functionName: string; inherits: boolean }
 
 /**
  * The children of an attempt that ended: one an item, after those of its pages; one with the whole result or the input;
- * or none.
+ * or none. Each is made when it is asked for, as there may be very many.
  */
-export const childrenOf = ({ job, ending, place }: FinishedJob): Child[] => {
+export function* childrenOf({ job, ending, place }: FinishedJob): Generator<Child> {
   const placed = placedOf(ending)
-  if (placed === null || placed.kind === 'output') return []
+  if (placed === null || placed.kind === 'output') return
   const { id: stepId, functionName } = placed.next
   const child = (payload: unknown, itemIndex: number): Child => ({
     ...newJob({ runId: job.runId, stepId, parentId: job.id, itemIndex, payload }, functionName, place),
@@ -24,11 +24,13 @@ export const childrenOf = ({ job, ending, place }: FinishedJob): Child[] => {
   switch (placed.kind) {
     case 'items':
       // A list may have holes, and each of them is an item.
-      return Array.from(placed.items, (item, index) => child(item, job.emitted + index))
+      for (const [index, item] of placed.items.entries()) yield child(item, job.emitted + index)
+      return
     case 'whole':
-      return [child(placed.result, 0)]
+      yield child(placed.result, 0)
+      return
     case 'input':
-      return [child(null, 0)]
+      yield child(null, 0)
   }
 }
 

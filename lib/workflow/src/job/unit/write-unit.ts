@@ -5,8 +5,8 @@ import type { FinishedJob } from '../held-job.ts'
 import { defaultWindow } from '../../run/settle/window.ts'
 import { jobMessage } from '../new-job.ts'
 import { endJobs } from './end-jobs.ts'
-import { type CounterMove, gatherMoves, moveCounters, runsToSettle } from './move-counters.ts'
-import { type PlacedChild, placeChildren } from './place-children.ts'
+import { gatherMoves, moveCounters, runsToSettle } from './move-counters.ts'
+import { createPlaces, type PlacedChild } from './place-children.ts'
 import { insertWaiting, stageOverflow } from './stage-jobs.ts'
 import { type Child, childrenOf, insertChildren } from './write-children.ts'
 import { writeHistory } from './write-history.ts'
@@ -33,58 +33,81 @@ export const writeUnit = async (em: EntityManager, { ends }: Unit, by: By): Prom
   const window = by.window ?? defaultWindow
   const won = await endJobs(tx, ends, by.worker)
   await writeHistory(tx, won, by.worker)
-  return { won, ...(await writeBrought(em, won, [...won].flatMap(childrenOf), { ...by, window })) }
+  return { won, ...(await writeBrought(em, won, childrenOfAll(won), { ...by, window })) }
 }
+
+function* childrenOfAll(won: ReadonlySet<FinishedJob>): Generator<Child> {
+  for (const one of won) yield* childrenOf(one)
+}
+
+/** Children a statement: of a hundred thousand, one statement alone would be 35 MB of text on either side. */
+const pieceSize = 2_000
 
 /**
  * Writes what the ends, or a page, of jobs brought about: children, the messages of those and of jobs that come again,
- * and the counters.
+ * and the counters. Of the children no more are held than a piece, and those that go onto the belt.
  */
 export const writeBrought = async (
   em: EntityManager,
   won: ReadonlySet<FinishedJob>,
-  brought: readonly Child[],
+  brought: Iterable<Child>,
   { lane, window }: { lane: number; window: number },
 ): Promise<Omit<Written, 'won'>> => {
   const tx = queryable(em)
-  const children = await placeChildren(tx, brought, window)
-  await insertChildren(tx, children)
-  await insertWaiting(
-    tx,
-    children.filter(({ status }) => status === 'staged'),
-  )
-  await enqueue(em, messagesOf(won, children), { lane })
+  const placesOf = createPlaces(tx, window)
+  const moves = movesOf(won)
+  const queued: PlacedChild[] = []
+  const created: Span[] = []
+  for (const piece of piecesOf(brought)) {
+    const children = await placesOf(piece)
+    await insertChildren(tx, children)
+    await insertWaiting(
+      tx,
+      children.filter(({ status }) => status === 'staged'),
+    )
+    for (const child of children) {
+      moves.add(child.runId, child.stepId, { [counterOf[child.status]]: 1 })
+      if (child.status === 'queued') queued.push(child)
+      // Of a million children that nobody records, a million spans that end for nothing would be kept.
+      if (child.created.isRecording()) created.push(child.created)
+    }
+  }
+  await enqueue(em, messagesOf(won, queued), { lane })
   // Last, since every other unit of the same run waits from this statement until the commit.
-  const moved = await moveCounters(tx, movesOf(won, children))
-  await stageOverflow(tx, moved, children, window)
-  // Of a million children that nobody records, a million spans that end for nothing would be kept.
-  const created = children.map((child) => child.created).filter((span) => span.isRecording())
+  const moved = await moveCounters(tx, moves.all())
+  await stageOverflow(tx, moved, queued, window)
   return { toSettle: runsToSettle(moved, window), created }
 }
 
-const messagesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChild[]): OutboxMessage[] => {
+function* piecesOf(children: Iterable<Child>): Generator<Child[]> {
+  let piece: Child[] = []
+  for (const child of children) {
+    piece.push(child)
+    if (piece.length < pieceSize) continue
+    yield piece
+    piece = []
+  }
+  if (piece.length > 0) yield piece
+}
+
+const messagesOf = (won: ReadonlySet<FinishedJob>, queued: readonly PlacedChild[]): OutboxMessage[] => {
   const messages: OutboxMessage[] = []
   for (const { job, ending } of won) {
     const next = { ...job, seq: job.seq + 1 }
     if (ending.kind === 'requeued') messages.push(jobMessage(job.functionName, { ...next, delayMs: ending.delayMs }))
     if (ending.kind === 'continued') messages.push(jobMessage(job.functionName, next))
   }
-  for (const child of children) {
-    if (child.status === 'queued') messages.push(jobMessage(child.functionName, { ...child, seq: 1 }))
-  }
+  for (const child of queued) messages.push(jobMessage(child.functionName, { ...child, seq: 1 }))
   return messages
 }
 
 const counterOf = { queued: 'belt', staged: 'staged', cancelled: 'cancelled' } as const
 
-const movesOf = (won: ReadonlySet<FinishedJob>, children: readonly PlacedChild[]): CounterMove[] => {
+const movesOf = (won: ReadonlySet<FinishedJob>): ReturnType<typeof gatherMoves> => {
   const moves = gatherMoves()
   for (const { job, ending } of won) {
     if (ending.kind === 'requeued' || ending.kind === 'continued') continue
     moves.add(job.runId, job.stepId, { belt: -1, [ending.kind]: 1 })
   }
-  for (const { runId, stepId, status } of children) {
-    moves.add(runId, stepId, { [counterOf[status]]: 1 })
-  }
-  return moves.all()
+  return moves
 }

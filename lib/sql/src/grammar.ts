@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { setFlagsFromString } from 'node:v8'
 import type { hasSqlDetails, loadModule, parseSync, ScanToken, scanSync } from 'libpg-query'
 
 /** What of libpg-query is used. */
@@ -77,6 +78,8 @@ const renew = async (): Promise<void> => {
  * as it holds all that it ever loaded.
  */
 const open = async (): Promise<Grammar> => {
+  // V8 compiles anew what is called often. Of the grammar's largest function that takes 500 MiB for some seconds.
+  setFlagsFromString('--wasm-tiering-budget=2000000000')
   const load = createRequire(import.meta.url)
   const path = load.resolve('libpg-query')
   delete load.cache[path]

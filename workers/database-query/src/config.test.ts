@@ -22,15 +22,22 @@ const items = [{ id: 1 }]
 
 const plan = (
   config: object,
-  { outputType = null, hasNext = true, payload = { id: 1 }, isReadOnly = false }: Partial<Given> = {},
+  { outputType = null, hasNext = true, payload = { id: 1 }, isReadOnly = false, writes = null }: Partial<Given> = {},
 ) =>
   planOf(configSchema([]).parse({ connection: 'crm', sql: 'insert into lead values (1)', ...config }), {
     step: { outputType, hasNext },
     payload,
     isReadOnly,
+    writes,
   })
 
-type Given = { outputType: 'single' | 'multiple' | null; hasNext: boolean; payload: unknown; isReadOnly: boolean }
+type Given = {
+  outputType: 'single' | 'multiple' | null
+  hasNext: boolean
+  payload: unknown
+  isReadOnly: boolean
+  writes: boolean | null
+}
 
 test.each<[string, object, Partial<Given>, object]>([
   ['nothing comes out without an outputType', {}, {}, { rows: 'unwanted', instead: undefined }],
@@ -83,4 +90,12 @@ test('on a read-only connection everything reads, whatever its words', () => {
     mode: 'query',
   })
   expect(plan({ sql: 'with gone as (delete from lead) select 1' })).toMatchObject({ mode: 'execute' })
+})
+
+test('what the grammar knows of a statement counts more than its words, and the mode of the config more than both', () => {
+  const locking = 'select id from lead for update'
+  expect(plan({ sql: locking })).toMatchObject({ mode: 'query' })
+  expect(plan({ sql: locking }, { writes: true })).toMatchObject({ mode: 'execute' })
+  expect(plan({ sql: 'explain select 1' }, { writes: false })).toMatchObject({ mode: 'query' })
+  expect(plan({ sql: locking, mode: 'query' }, { writes: true })).toMatchObject({ mode: 'query' })
 })

@@ -7,10 +7,13 @@ export const configSchema = (connections: readonly string[]) =>
   z.strictObject({
     /** Which database: a name that the worker has an `ESTEIRA_CONNECTION_<NAME>` for. */
     connection: literalText(connections),
-    /** One statement; data comes in through `$1`, `$2` ... only. */
+    /** One statement; data comes in through `$1`, `$2` ..., or through `:name`, only. */
     sql: sqlText({ params: 'params' }),
-    /** The values of `$1`, `$2` ...; an object is JSON, an array what `$n` is: a Postgres array or JSON. */
-    params: z.array(z.unknown()).default([]),
+    /**
+     * The values of `$1`, `$2` ..., or an object with those of each `:name`. Of a value an object is JSON, an array what its
+     * parameter is: a Postgres array or JSON.
+     */
+    params: z.union([z.array(z.unknown()), z.record(z.string(), z.unknown())]).default([]),
     /** `query` reads and is refused if it writes; `execute` may write, once a job. By the statement's words if left out. */
     mode: z.enum(['query', 'execute']).optional(),
     /**
@@ -37,6 +40,8 @@ type Of = {
   payload: unknown
   /** Whether the connection may read only. */
   isReadOnly: boolean
+  /** Whether the statement writes by its own words; null where the grammar could not read it. */
+  writes: boolean | null
 }
 
 /**
@@ -55,8 +60,8 @@ export type Plan = { mode: 'query' | 'execute'; rows: Rows; instead: unknown }
  */
 export const planOf = (config: Config, of: Of): Plan => ({ mode: modeFor(config, of), ...outputFor(config, of) })
 
-const modeFor = ({ connection, sql, mode, confirm }: Config, { isReadOnly }: Of): Plan['mode'] => {
-  if (!isReadOnly) return mode ?? modeOf(sql)
+const modeFor = ({ connection, sql, mode, confirm }: Config, { isReadOnly, writes }: Of): Plan['mode'] => {
+  if (!isReadOnly) return mode ?? (writes === null ? modeOf(sql) : writes ? 'execute' : 'query')
   if (mode === 'execute' || confirm === 'none') {
     const member = mode === 'execute' ? 'mode "execute"' : 'confirm "none"'
     throw invalid(`config.${member} is for what may write, and the connection "${connection}" is read-only`)
@@ -84,7 +89,7 @@ const outputFor = ({ output }: Config, { step, payload }: Of): Omit<Plan, 'mode'
 }
 
 /**
- * A guess that cannot do harm: what is taken for reading runs in a transaction that the server keeps read-only. A `with` is,
+ * For what the grammar cannot read, a guess that cannot do harm: what is taken for reading runs in a transaction that the server keeps read-only. A `with` is,
  * unless it has a word that writes anywhere; comments and brackets before the first word do not count.
  */
 export const modeOf = (sql: string): Plan['mode'] => {

@@ -8,6 +8,7 @@ import { explain } from './explain.ts'
 import { executeAlone, groupStatements } from './groups/group-statements.ts'
 import { collectRows, readRows } from './read/read-rows.ts'
 import type { Call, WritingStatement } from './run-statement.ts'
+import { sentOf, valuesOf } from './sent.ts'
 
 /** How long a job waits for a database that is away, in milliseconds. */
 const awayMs = 5_000
@@ -31,15 +32,20 @@ export const databaseQuery = (
     config: configSchema(connections.names),
     withoutResult: { confirm: 'none', output: 'none' },
     run: async ({ config, payload, job, step, signal, log, emit }) => {
-      const { connection, sql, params: values, confirm, once, maxRows = null } = config
+      const { connection, confirm, once, maxRows = null } = config
       const isReadOnly = connections.isReadOnly(connection)
-      const plan = planOf(config, { step, payload, isReadOnly })
-      const statement = { connection, sql, rows: plan.rows, maxRows }
+      const sent = await sentOf(config.sql)
+      const plan = planOf(config, { step, payload, isReadOnly, writes: sent.writes })
+      const statement = { connection, sql: sent.text, rows: plan.rows, maxRows }
+      const values = valuesOf(sent, config.params)
       const call = { jobId: job.id, revision: job.revision, values, signal, place: context.active() }
       if (confirm === 'none') {
         // Acked at once, so prefetch does not bound them.
         while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
-        const running = executeUnconfirmed(connections, { ...statement, durability: 'applied', once }, call, log)
+        const running = executeUnconfirmed(connections, { ...statement, durability: 'applied', once }, call, {
+          log,
+          names: sent.names,
+        })
         unconfirmed.add(running)
         void running.finally(() => unconfirmed.delete(running))
         return undefined
@@ -59,7 +65,7 @@ export const databaseQuery = (
         return undefined
       } catch (error) {
         if (isAway(error)) return snooze(awayMs, `the database is away: ${reasonOf(error)}`)
-        throw explain(error, isReadOnly)
+        throw explain(error, { isReadOnly, names: sent.names })
       }
     },
   })
@@ -80,12 +86,16 @@ const executeUnconfirmed = async (
   connections: Connections,
   statement: WritingStatement,
   call: Call,
-  log: Log,
+  { log, names }: { log: Log; names: readonly string[] },
 ): Promise<void> => {
   try {
     await executeAlone(connections, statement, { ...call, signal: neverAborted })
   } catch (error) {
-    log.error({ event: 'statement.failed', jobId: call.jobId, reason: reasonOf(explain(error, false)) })
+    log.error({
+      event: 'statement.failed',
+      jobId: call.jobId,
+      reason: reasonOf(explain(error, { isReadOnly: false, names })),
+    })
   }
 }
 

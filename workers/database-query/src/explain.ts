@@ -2,15 +2,20 @@ import { isTransient } from '@esteira/workflow'
 import { DatabaseError } from 'pg'
 import { DatabaseQueryError } from './errors.ts'
 
+/** What is known of a statement that was refused: its connection, and its parameters where they have names. */
+type Of = { isReadOnly: boolean; names: readonly string[] }
+
 /** What Postgres refused, without the values that it quotes. What may go another time is left to be tried again. */
-export const explain = (error: unknown, isReadOnly: boolean): unknown => {
+export const explain = (error: unknown, { isReadOnly, names }: Of): unknown => {
   if (!(error instanceof DatabaseError) || error.code === undefined || isTransient(error)) return error
   if (error.code === '25006') {
     const way = isReadOnly ? 'config.connection is read-only' : 'set config.mode to "execute"'
-    return refused(`${error.message}: ${way}`, error)
+    return refused(`${error.message}: ${way}`, error, names)
   }
-  const at = error.position === undefined ? '' : `, at character ${error.position}`
-  return refused(`${wordsOf(error)}${at} (SQLSTATE ${error.code})`, error)
+  // Of a text in which numbers stand for names.
+  const isElsewhere = error.position === undefined || names.length > 0
+  const at = isElsewhere ? '' : `, at character ${error.position}`
+  return refused(`${wordsOf(error)}${at} (SQLSTATE ${error.code})`, error, names)
 }
 
 const wordsOf = (error: DatabaseError): string => {
@@ -24,14 +29,16 @@ const wordsOf = (error: DatabaseError): string => {
   }
 }
 
-const refused = (reason: string, cause: DatabaseError) =>
-  new DatabaseQueryError('statement_refused', `${placeOf(cause)}: ${reason}`, { cause })
+const refused = (reason: string, cause: DatabaseError, names: readonly string[]) =>
+  new DatabaseQueryError('statement_refused', `${placeOf(cause, names)}: ${reason}`, { cause })
 
 /** Which part of the config the server has something against. */
-const placeOf = ({ code = '', where = '' }: DatabaseError): string => {
+const placeOf = ({ code = '', where = '' }: DatabaseError, names: readonly string[]): string => {
   if (loginRefused.test(code)) return 'config.connection'
   const [, number] = /portal parameter \$(\d+)/.exec(where) ?? []
-  return number === undefined ? 'config.sql' : `config.params[${Number(number) - 1}]`
+  if (number === undefined) return 'config.sql'
+  const name = names[Number(number) - 1]
+  return name === undefined ? `config.params[${Number(number) - 1}]` : `config.params.${name}`
 }
 
 /** The user or the database of the address is not known: no statement was looked at. */

@@ -37,7 +37,7 @@ const startProgram = (env: Record<string, string>) => {
 
 test('the worker says what its function takes, declares its queue, and ends when it is asked to', async () => {
   const { program, said, ended } = startProgram({ ESTEIRA_CONNECTION_CRM: database.url })
-  await waitFor(() => said().includes('"event":"ready"'), { describe: said })
+  await waitFor(() => said().includes('"event":"ready"'), { describe: said, deadlineMs: 40_000 })
   expect(await runOn(database.url, `select name, config_schema ->> 'type' as type from workflow_function`)).toEqual([
     { name: 'Database.query', type: 'object' },
   ])
@@ -46,16 +46,16 @@ test('the worker says what its function takes, declares its queue, and ends when
   await broker.close()
   program.kill('SIGTERM')
   expect(await ended).toBe(0)
-})
+}, 60_000)
 
 test('a worker that waits for RabbitMQ says where, without the password, and ends when it is asked to', async () => {
   const { program, said, ended } = startProgram({ RABBITMQ_URL: 'amqp://app:s3cret@127.0.0.1:9/app' })
-  await waitFor(() => said().includes('"attempt":2'), { describe: said })
+  await waitFor(() => said().includes('"attempt":2'), { describe: said, deadlineMs: 40_000 })
   program.kill('SIGTERM')
   expect(await ended).toBe(0)
   expect(said()).toContain('"address":"amqp://app@127.0.0.1:9/app"')
   expect(said()).not.toContain('s3cret')
-})
+}, 60_000)
 
 test('every fault of the environment is one line, a connection that is no address without its value', async () => {
   const { said, ended } = startProgram({

@@ -7,7 +7,7 @@ import type { DatabaseQuery } from '../src/database-query.ts'
 export type QueryConfig = {
   connection?: string
   sql: string
-  params?: unknown[]
+  params?: unknown[] | Record<string, unknown>
   mode?: string
   confirm?: string
   output?: string

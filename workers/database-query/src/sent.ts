@@ -1,0 +1,58 @@
+import { faultsOfParams, loadSql, readStatement } from '@esteira/sql'
+import { DatabaseQueryError } from './errors.ts'
+
+/**
+ * A statement as the server gets it: parameters with names have numbers there, `names` in their order. What the grammar
+ * cannot read, of a newer Postgres perhaps, is sent as it is.
+ */
+export type Sent = {
+  text: string
+  names: readonly string[]
+  /** Whether it writes by its own words; null where that is not known. */
+  writes: boolean | null
+  /** What the grammar has against it. */
+  fault: string | null
+}
+
+/** Statements that are remembered. */
+const mostKnown = 1_000
+
+const known = new Map<string, Sent>()
+
+/** Reads a statement once. */
+export const sentOf = async (sql: string): Promise<Sent> => {
+  const before = known.get(sql)
+  if (before !== undefined) return before
+  await loadSql()
+  const read = readStatement(sql)
+  const sent =
+    read.kind === 'fault'
+      ? { text: sql, names: [], writes: null, fault: read.message }
+      : { text: read.statement.text, names: read.statement.names, writes: read.statement.writes, fault: null }
+  known.set(sql, sent)
+  const [oldest] = known.keys()
+  if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
+  return sent
+}
+
+/** The values of `$1`, `$2` ... from a list, or from an object with the names of the statement. */
+type Params = readonly unknown[] | Readonly<Record<string, unknown>>
+
+/**
+ * The values of a statement in their order. Of a list the server itself says whether it fits.
+ *
+ * @throws DatabaseQueryError `config_invalid`, never with a value.
+ */
+export const valuesOf = ({ names, fault }: Sent, params: Params): unknown[] => {
+  if (isList(params) && names.length === 0) return [...params]
+  if (fault !== null) throw invalid(`config.sql ${fault}`)
+  const [first] = faultsOfParams({ parameters: 0, names }, params)
+  if (first !== undefined) {
+    throw invalid(`config.params${first.name === null ? '' : `.${first.name}`} ${first.message}`)
+  }
+  return isList(params) ? [...params] : names.map((name) => params[name])
+}
+
+const isList = (params: Params): params is readonly unknown[] => Array.isArray(params)
+
+const invalid = (message: string): DatabaseQueryError => new DatabaseQueryError('config_invalid', message)

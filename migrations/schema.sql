@@ -190,6 +190,12 @@ create table workflow_hidden_page (
   constraint workflow_hidden_page_first_item_check CHECK ((first_item >= 0))
 );
 
+create table workflow_item_key (
+  parent_id uuid not null,
+  key uuid not null,
+  constraint workflow_item_key_pkey PRIMARY KEY (parent_id, key)
+);
+
 create table workflow_job (
   id uuid not null,
   run_id uuid not null,

@@ -9,6 +9,7 @@ import { startScheduler } from './cron/scheduler.ts'
 import type { TickProgram } from './cron/tick-runner.ts'
 import { startCancellingRuns } from './duties/cancel-runs.ts'
 import { startDroppingHiddenPages } from './duties/drop-hidden-pages.ts'
+import { startDroppingItemKeys } from './duties/drop-item-keys.ts'
 import { startProbingQueues } from './duties/probe-queues.ts'
 import { startPublishingFunctions } from './duties/publish-functions.ts'
 import { startReleasingJobs } from './duties/release-jobs.ts'
@@ -59,6 +60,7 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
       startReleasingJobs(orm, lane, observe),
       startProbingQueues({ orm, lane, times: probeTimes(consumerTimeoutMs), observe }),
       startDroppingHiddenPages(orm, observe),
+      startDroppingItemKeys(orm, observe),
       startPublishingFunctions(orm, observe),
     )
     const scheduler =

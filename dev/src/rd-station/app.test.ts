@@ -256,10 +256,32 @@ test('the state tells the settings and how requests ended, by path', async () =>
     latencyMs: 0,
     rateLimitPerMinute: 2,
     tokenTtlSeconds: 86_400,
+    shuffle: null,
+    totalsAdd: 0,
     failNext: [{ status: 500, times: 2, on: 'contacts', headers: {} }],
     inFlight: 0,
     requests: { '/auth/token': { 200: 4 }, [contactsPath]: { 200: 2, 429: 1, 500: 1 } },
   })
+})
+
+test('contacts move between pages when they are told to, so often, and none is lost', async () => {
+  const read = async ({ get }: ReturnType<typeof setup>) => {
+    const pages = [1, 2, 3].map(async (page) => contactsIn(await get(`${contactsPath}?page=${page}`)))
+    return (await Promise.all(pages)).flat().map(({ uuid }) => uuid)
+  }
+  const moving = setup({ leads: 60, shuffle: { everyPages: 1, places: 30, times: 2 } })
+  await read(moving)
+  const [second, third, unmoved] = [await read(moving), await read(moving), await read(setup({ leads: 60 }))]
+  expect(third).toEqual(second)
+  expect(second).not.toEqual(unmoved)
+  expect(new Set(second)).toEqual(new Set(unmoved))
+})
+
+test('the total can be told wrong', async () => {
+  const { get } = setup({ leads: 5, totalsAdd: -2 })
+  const page = await get(contactsPath)
+  expect(page.headers.get('pagination-total-rows')).toBe('3')
+  expect(await contactsIn(page)).toHaveLength(5)
 })
 
 test('a change that is not understood is refused whole, with the nearest name', async () => {

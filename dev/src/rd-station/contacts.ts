@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { Places } from './places.ts'
 
 /** A contact as `GET /platform/segmentations/{id}/contacts` lists it. */
 export type StandInContact = {
@@ -47,11 +48,14 @@ export const contactsOnPage = (
   seed: string,
   segmentationId: number,
   { page, pageSize, total }: { page: number; pageSize: number; total: number },
+  { contactAt: indexAt }: Pick<Places, 'contactAt'> = inOrder,
 ): StandInContact[] => {
   const from = (page - 1) * pageSize
   const count = Math.max(0, Math.min(pageSize, total - from))
-  return Array.from({ length: count }, (_, offset) => contactAt(seed, segmentationId, from + offset))
+  return Array.from({ length: count }, (_, offset) => contactAt(seed, segmentationId, indexAt(from + offset)))
 }
+
+const inOrder = { contactAt: (place: number) => place }
 
 const firstDay = Date.UTC(2021, 0, 1)
 const createdWithinSeconds = 3 * 365 * 86_400

@@ -7,16 +7,18 @@ import type { StandIn } from './stand-in.ts'
 
 /** `GET /platform/segmentations/{id}/contacts`: one page of a segmentation's contacts, its place told in headers. */
 export const listContacts =
-  ({ seed, segmentationIds, settings }: StandIn) =>
+  ({ seed, segmentationIds, settings, places, shuffle }: StandIn) =>
   (c: Context<Env>): Response => {
     const segmentationId = Number(c.req.param('id'))
     if (!segmentationIds.includes(segmentationId)) return c.json(apiErrors.notFound, 404)
     const query = pageQuery.safeParse(c.req.query())
     if (!query.success) return c.json(fieldErrors(pageProblems(query.error)), 422)
     const { page, page_size: pageSize } = query.data
-    const { leads } = settings()
-    return c.json({ contacts: contactsOnPage(seed, segmentationId, { page, pageSize, total: leads }) }, 200, {
-      'pagination-total-rows': String(leads),
+    const { leads, totalsAdd } = settings()
+    const contacts = contactsOnPage(seed, segmentationId, { page, pageSize, total: leads }, places)
+    shuffle()
+    return c.json({ contacts }, 200, {
+      'pagination-total-rows': String(Math.max(0, leads + totalsAdd)),
       'pagination-page-size': String(pageSize),
       'pagination-page': String(page),
     })

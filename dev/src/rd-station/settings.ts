@@ -10,6 +10,13 @@ const fault = z.strictObject({
   body: z.json().optional(),
 })
 
+/** How contacts move: a page at a time, by so many places, and so often in all. */
+const moving = z.strictObject({
+  everyPages: z.int().positive(),
+  places: z.int().positive(),
+  times: z.int().positive().optional(),
+})
+
 /** What can be changed while the stand-in runs. What a change does not name stays as it is. */
 export const settingsChange = z
   .strictObject({
@@ -17,6 +24,8 @@ export const settingsChange = z
     latencyMs: z.int().nonnegative().max(600_000),
     rateLimitPerMinute: z.int().positive().nullable(),
     tokenTtlSeconds: z.int().positive(),
+    shuffle: moving.nullable(),
+    totalsAdd: z.int(),
     failNext: z.array(fault),
   })
   .partial()
@@ -33,6 +42,10 @@ export type Settings = {
   rateLimitPerMinute: number | null
   /** How long the access tokens issued from now on are good for. */
   tokenTtlSeconds: number
+  /** Behind every so many pages a contact moves by so many places, up and down in turn; null leaves all where they are. */
+  shuffle: z.output<typeof moving> | null
+  /** By how much the total that is told is wrong. */
+  totalsAdd: number
   /** Faults still to come, the next one first. */
   failNext: Fault[]
 }
@@ -43,18 +56,23 @@ export const defaultSettings: Settings = {
   latencyMs: 0,
   rateLimitPerMinute: 120,
   tokenTtlSeconds: 86_400,
+  shuffle: null,
+  totalsAdd: 0,
   failNext: [],
 }
 
 /** The settings with a change made; one that is out of range throws a ZodError and changes nothing. */
 export const withChange = (settings: Settings, change: SettingsChange): Settings => {
-  const { leads, latencyMs, rateLimitPerMinute, tokenTtlSeconds, failNext } = settingsChange.parse(change)
+  const parsed = settingsChange.parse(change)
+  const { leads, latencyMs, rateLimitPerMinute, tokenTtlSeconds, shuffle, totalsAdd, failNext } = parsed
   return {
     leads: leads ?? settings.leads,
     latencyMs: latencyMs ?? settings.latencyMs,
-    // Null is a value here: it switches the limit off.
+    // Null is a value in these: it switches the limit, or the moving, off.
     rateLimitPerMinute: rateLimitPerMinute === undefined ? settings.rateLimitPerMinute : rateLimitPerMinute,
     tokenTtlSeconds: tokenTtlSeconds ?? settings.tokenTtlSeconds,
+    shuffle: shuffle === undefined ? settings.shuffle : shuffle,
+    totalsAdd: totalsAdd ?? settings.totalsAdd,
     failNext: failNext ?? settings.failNext,
   }
 }

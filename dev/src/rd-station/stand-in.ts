@@ -1,3 +1,4 @@
+import { createPlaces, type Places } from './places.ts'
 import { createRequests, type Outcome, type RequestCounts, type Requests } from './requests.ts'
 import { createRateLimit, type RateLimit } from './rate-limit.ts'
 import { defaultSettings, withChange, type Fault, type Settings, type SettingsChange } from './settings.ts'
@@ -40,6 +41,9 @@ export type StandIn = {
   settings: () => Settings
   /** The next fault prepared for an endpoint, once less often from then on. */
   takeFault: (endpoint: Fault['on']) => Fault | undefined
+  places: Places
+  /** Counts a page of contacts, and moves one of them if it is time to. */
+  shuffle: () => void
   requests: Requests
   observe: (event: RdStationEvent) => void
 }
@@ -49,6 +53,9 @@ export const createStandIn = (options: RdStationOptions = {}): StandIn => {
   let settings = withChange(defaultSettings, begin)
   const requests = createRequests()
   const tokens = createTokens(now)
+  const places = createPlaces()
+  let pages = 0
+  let moved = 0
   return {
     credentials: credentials ?? defaultCredentials,
     seed: seed ?? 'esteira',
@@ -71,6 +78,18 @@ export const createStandIn = (options: RdStationOptions = {}): StandIn => {
         .filter(({ times }) => times > 0)
       settings = { ...settings, failNext }
       return fault
+    },
+    places,
+    shuffle: () => {
+      const { leads, shuffle } = settings
+      if (shuffle === null || leads === 0) return
+      pages += 1
+      if (pages % shuffle.everyPages > 0 || moved === shuffle.times) return
+      moved += 1
+      // Spread over all places, and the same every time.
+      const from = (pages * 7_919) % leads
+      const by = moved % 2 === 0 ? shuffle.places : -shuffle.places
+      places.move(from, Math.max(0, Math.min(leads - 1, from + by)))
     },
     requests,
     observe: observe ?? (() => {}),

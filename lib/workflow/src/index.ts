@@ -23,6 +23,7 @@ export { faultOfOutputType, withoutResultMark } from './function/without-result.
 export { cancelJob } from './job/cancel-job.ts'
 export { sendAgain, type SentAgain } from './job/send-again.ts'
 export { dropHiddenPages } from './job/pages/drop-hidden-pages.ts'
+export { dropItemKeys } from './job/pages/drop-item-keys.ts'
 export { faultOfProduct, maxPayloadRange } from './job/payload-limit.ts'
 export { retryPolicySchema, type RetryPolicy } from './job/retry-policy.ts'
 export { jobStatuses, type JobStatus } from './job/transitions.ts'

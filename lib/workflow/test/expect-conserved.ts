@@ -1,6 +1,6 @@
 import { waitFor } from '@esteira/test/support'
 import { expect } from 'vitest'
-import { carryOnCancels, dropHiddenPages, releaseWaitingJobs, settleWaitingRuns } from '../src/index.ts'
+import { carryOnCancels, dropHiddenPages, dropItemKeys, releaseWaitingJobs, settleWaitingRuns } from '../src/index.ts'
 import type { Engine } from './engine.ts'
 
 /**
@@ -13,6 +13,7 @@ export const expectConserved = async (engine: Engine): Promise<void> => {
   await releaseWaitingJobs(engine.em(), { lane: engine.laneId })
   while ((await settleWaitingRuns(engine.em(), 1_000)) > 0);
   await dropHiddenPages(engine.em())
+  await dropItemKeys(engine.em())
   expect(await engine.untrueCounters(), 'counters that differ from their rows').toEqual([])
   expect(await engine.unconserved(), 'jobs that are lost or doubled').toEqual([])
   // A queue needs a moment to have back what a worker held.

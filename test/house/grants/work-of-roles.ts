@@ -13,6 +13,7 @@ import {
   carryOnCancels,
   cronJobFunction,
   dropHiddenPages,
+  dropItemKeys,
   openOrm,
   openRun,
   probeQueues,
@@ -25,6 +26,7 @@ import { findJobs } from '../../../lib/workflow/src/job/find-jobs.ts'
 import type { Ending, FinishedJob, HeldJob, NextStep } from '../../../lib/workflow/src/job/held-job.ts'
 import { acceptPage } from '../../../lib/workflow/src/job/pages/accept-page.ts'
 import { hidePage, sealPages } from '../../../lib/workflow/src/job/pages/hide-page.ts'
+import { writePage } from '../../../lib/workflow/src/job/pages/write-page.ts'
 import { writeUnit } from '../../../lib/workflow/src/job/unit/write-unit.ts'
 import { noteSeen } from '../../../lib/workflow/src/probe/note-seen.ts'
 import { loadSteps } from '../../../lib/workflow/src/run/load-steps.ts'
@@ -52,12 +54,12 @@ const cronJob: Work = async (url, { admin }) => {
 }
 
 /**
- * A worker's start, a unit of work with a job of each ending, a job whose items come in hidden pages, and a turn to call
+ * A worker's start, a unit of work with a job of each ending, jobs whose items come in hidden pages and with keys, and a turn to call
  * an API that counts.
  */
 const worker: Work = async (url, { admin }) => {
   const { workflowId } = await saveLeads(admin)
-  const payload = Array.from({ length: endings.length + 1 }, (_, index) => ({ segmentationId: index + 1 }))
+  const payload = Array.from({ length: endings.length + 2 }, (_, index) => ({ segmentationId: index + 1 }))
   const { id: runId } = idOf(await ask(admin, 'POST', `/v1/workflows/${workflowId}/runs`, { payload }))
   const { items } = idsOf(await ask(admin, 'GET', `/v1/jobs?runId=${runId}&status=queued`))
   const jobIds = items.map(({ id }) => id)
@@ -80,6 +82,9 @@ const worker: Work = async (url, { admin }) => {
     await fork().transactional((em) => hidePage(em, { job, items: [1], next }, 0))
     await sealPages(fork(), job)
     await fork().transactional((em) => acceptPage(em, { ...job, accepted: job.claim }, {}))
+    const keyed = await hold(endings.length + 1)
+    const page = { ...keyed, items: [1], keys: ['1'] }
+    await fork().transactional((em) => writePage(em, page, 1, { worker: 'worker', lane }))
     const finished: FinishedJob[] = []
     for (const [index, endingOf] of endings.entries()) {
       const held = await hold(index)
@@ -179,6 +184,8 @@ const controlPlane: Work = async (url, { admin }) => {
     await carryOnCancels(api.orm.em.fork())
     await settleWaitingRuns(api.orm.em.fork(), 100)
     await dropHiddenPages(api.orm.em.fork())
+    await admin.query(`insert into workflow_item_key values (gen_random_uuid(), gen_random_uuid())`)
+    await dropItemKeys(api.orm.em.fork())
     await ask(api, 'DELETE', path)
   } finally {
     await api.close()

@@ -1,7 +1,7 @@
 import { testFunction, type TrialJob } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { getLeads } from './get-leads.ts'
-import { type ContactsCursor, type RdStationClient, RdStationError } from './rd-station/index.ts'
+import { contactsCursor, type ContactsCursor, type RdStationClient, RdStationError } from './rd-station/index.ts'
 
 /** What comes of a step that takes the segmentation from its payload. */
 const leadsOf = (
@@ -26,7 +26,7 @@ const throttled = (retryAfterMs?: number) =>
     })
   })
 
-const cursor = { page: 2, recent: ['1', '2'] }
+const cursor = contactsCursor.parse({ page: 2 })
 
 const contact = (uuid: string) => ({ uuid, name: `Lead ${uuid}` })
 
@@ -36,6 +36,34 @@ test('the contacts of all pages of a segmentation are items, in their order', as
     yield { contacts: [contact('3')], cursor }
   })
   expect(trial).toEqual({ kind: 'items', items: [contact('7-2-1'), contact('2'), contact('3')] })
+})
+
+test('a contact that moved onto a later page is one item, and the read is told how many are different', async () => {
+  const told: number[] = []
+  const trial = await leadsOf(async function* ({ written }) {
+    yield { contacts: [contact('1'), contact('2')], cursor }
+    yield { contacts: [contact('2'), contact('3')], cursor }
+    told.push(await written())
+  })
+  expect(trial).toEqual({ kind: 'items', items: [contact('1'), contact('2'), contact('3')] })
+  expect(told).toEqual([3])
+})
+
+test('leads that would be one value of more than 1 MiB are no longer read then, and the error names multiple', async () => {
+  let pages = 0
+  const endless = leadsOf(
+    async function* () {
+      for (; pages < 1_000; pages += 1) {
+        yield { contacts: [{ ...contact(String(pages)), note: 'x'.repeat(50_000) }], cursor }
+      }
+    },
+    { outputType: 'single' },
+  )
+  await expect(endless).rejects.toMatchObject({
+    code: 'payload_too_large',
+    message: expect.stringContaining('give smaller items under outputType "multiple"'),
+  })
+  expect(pages).toBeLessThan(25)
 })
 
 test('the read begins behind the last page that was committed', async () => {

@@ -10,7 +10,8 @@ const configSchema = z.strictObject({
 })
 
 /**
- * `RdStation.getLeads`: the contacts of a segmentation of RD Station, as leads, page by page as the API gives them. After a
+ * `RdStation.getLeads`: the contacts of a segmentation of RD Station, as leads, page by page as the API gives them, each
+ * once. After a
  * kill, an error or a wait for the rate limit it goes on behind the last page that was committed. Where all of them make one
  * value nothing is committed before the end, so there it waits for the rate limit itself.
  */
@@ -19,12 +20,14 @@ export const getLeads = (client: RdStationClient): StepFunction =>
     name: 'RdStation.getLeads',
     config: configSchema,
     cursor: contactsCursor,
+    // A contact that moves between pages while they are read comes twice.
+    itemKey: 'uuid',
     // An API that is away for some minutes should not cost the run, and a read may have to wait for its rate limit.
     defaults: { retry: { maxAttempts: 10 }, timeoutMs: 1_200_000 },
-    run: async function* ({ config, cursor: after, step, signal }) {
+    run: async function* ({ config, cursor: after, step, written, signal }) {
       const waitsOut = step.outputType !== 'multiple' || !step.hasNext
       try {
-        for await (const { contacts, cursor } of client.contacts({ ...config, after, waitsOut, signal })) {
+        for await (const { contacts, cursor } of client.contacts({ ...config, after, written, waitsOut, signal })) {
           yield page(contacts, cursor)
         }
         return undefined

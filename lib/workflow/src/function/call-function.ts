@@ -28,21 +28,29 @@ export const callFunction = (
   return isTraced() ? active.with(withHiding(active.active(), hidden.inText), call) : call()
 }
 
-/** `openSink` opens what takes the items that are given one after the other; without it they are collected. */
-type UncalledContext = Omit<CallContext, 'config' | 'span' | 'emit'> & { openSink?: OpenSink | undefined }
+/**
+ * `openSink` opens what takes the items that are given one after the other; without it they are collected, up to `mostBytes`
+ * where they make one value.
+ */
+type UncalledContext = Omit<CallContext, 'config' | 'span' | 'emit' | 'written'> & {
+  openSink?: OpenSink | undefined
+  mostBytes: number
+}
 
 const callHidden = async (
   fn: StepFunction,
   config: ConfigTemplate,
   hidden: HiddenSecrets,
-  { openSink, ...context }: UncalledContext,
+  { openSink, mostBytes, ...context }: UncalledContext,
 ): Promise<unknown> => {
   const { payload, run, step, log } = context
   const filled = await inSpan(`config ${fn.name}`, () => config({ payload, run, step }, hidden.secrets))
   // An expression that runs apart may have taken its time: the job can be over, or another's, by now.
   context.signal.throwIfAborted()
   const told = hidden.inLog(log)
-  const sink = (openSink ?? (step.outputType === null ? dropItems : collectItems))((items) =>
+  const isOneValue = step.outputType !== 'multiple' || !step.hasNext
+  const collecting = { step: step.name, itemKey: fn.itemKey, mostBytes: isOneValue ? mostBytes : null }
+  const sink = (openSink ?? (step.outputType === null ? dropItems : collectItems(collecting)))((items) =>
     checkResult(fn, items, step.outputType, hidden),
   )
   let hasGiven = false
@@ -57,7 +65,7 @@ const callHidden = async (
       context.signal.throwIfAborted()
       await take(items, cursor)
     }
-    const given = await fn.call({ ...context, config: filled, log: told, span, emit })
+    const given = await fn.call({ ...context, config: filled, log: told, span, emit, written: sink.written })
     if (!isAsyncIterable(given)) return given
     hasGiven = true
     const last = await readItems(given, give, context.signal, told)

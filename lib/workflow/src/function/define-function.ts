@@ -26,6 +26,11 @@ export type ResumableContext<Config, Payload, Item, Cursor> = Given<Config, Payl
   cursor: Cursor | null
   /** Gives a page before the function ends, as `yield page(items, cursor)` does in a generator. */
   emit: (items: readonly Item[], cursor: Cursor) => Promise<void>
+  /**
+   * How many items the job has, of all its attempts, when all that were given so far are written. With an `itemKey` those
+   * that were known already do not count.
+   */
+  written: () => Promise<number>
 }
 
 type Given<Config, Payload> = {
@@ -99,6 +104,11 @@ export type ResumableDefinition<Config, Payload, Output extends z.ZodType, Curso
   unit?: 'shared'
   /** What a cursor looks like, 16 KiB of JSON at most. */
   cursor: z.ZodType<Cursor>
+  /**
+   * The member of an item, a text or a number, that tells it from the others of its job, for a source that may give one
+   * twice. Of several with the same the first goes on, and the others are left out, whichever attempts gave them.
+   */
+  itemKey?: string
   run: (
     context: ResumableContext<Config, Payload, ItemOf<z.input<Output>>, Cursor>,
   ) => ReturnedPages<ItemOf<z.input<Output>>, Cursor> | Promise<ReturnedPages<ItemOf<z.input<Output>>, Cursor>>
@@ -142,6 +152,8 @@ export type StepFunction = {
   entities: readonly EntitySchema[]
   /** Its items have a cursor, behind which it can go on. */
   isResumable: boolean
+  /** The member that tells its items apart; null when all of them go on. */
+  itemKey: string | null
   /** @throws WorkflowError `config_invalid` or `payload_invalid`, naming each fault by its path, never by its value. */
   call: (context: CallContext) => unknown
   /** @throws WorkflowError `output_invalid`, likewise, when a result does not fit. */
@@ -150,11 +162,12 @@ export type StepFunction = {
   checkCursor: (cursor: unknown) => void
 }
 
-/** `em` is there for a function with a unit of work of its own. */
+/** `em` is there for a function with a unit of work of its own, `written` for one that can go on. */
 export type CallContext = Given<unknown, unknown> & {
   em?: EntityManager | undefined
   cursor: unknown
   emit: (items: readonly unknown[], cursor?: unknown) => Promise<void>
+  written?: (() => Promise<number>) | undefined
 }
 
 /** 25 minutes: RabbitMQ takes a delivery back after 30, and the job must be over before. */
@@ -215,13 +228,17 @@ export const defineFunction: DefineFunction = <Config, Payload, Output extends z
     unit,
     entities: definition.unit === 'own' ? (definition.entities ?? []) : [],
     isResumable: definition.cursor !== undefined,
-    call: ({ em, cursor, ...context }) => {
+    itemKey: definition.cursor === undefined ? null : (definition.itemKey ?? null),
+    call: ({ em, cursor, written, ...context }) => {
       const config = checked(definition.config, context.config, 'config', 'config_invalid')
       const fault = faultOfOutputType(context.step.outputType, config, withoutResult)
       if (fault !== null) throw new WorkflowError('config_invalid', `outputType ${fault}`)
       const given = { ...context, config, payload: checked(input, context.payload, 'payload', 'payload_invalid') }
       if (definition.cursor !== undefined) {
-        return definition.run({ ...given, cursor: cursor === null ? null : checkedCursor(definition.cursor, cursor) })
+        if (written === undefined)
+          throw new WorkflowError('function_invalid', `${definition.name} can go on: tell it what is written`)
+        const begin = cursor === null ? null : checkedCursor(definition.cursor, cursor)
+        return definition.run({ ...given, cursor: begin, written })
       }
       if (definition.unit !== 'own') return definition.run(given)
       if (em === undefined)

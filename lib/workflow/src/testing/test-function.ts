@@ -72,6 +72,7 @@ export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promis
     signal: job.signal ?? new AbortController().signal,
     log,
     em: job.em,
+    mostBytes: defaultMaxPayloadBytes,
   })
   if (isOutcome(result)) return trialOf(result)
   const placed = placeResult({ ...step, next: hasNext ? nextStep : null }, result)

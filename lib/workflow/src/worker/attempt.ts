@@ -82,7 +82,7 @@ type ErrorOf = (code: string, message: string) => JobError
 
 const callInTime = async (
   job: HeldJob,
-  { fn, config, log, lost, em, stream, onRunsOn }: AttemptMeans,
+  { fn, config, log, lost, em, stream, onRunsOn, maxPayloadBytes }: AttemptMeans,
   hidden: HiddenSecrets,
 ): Promise<unknown> => {
   const step = {
@@ -113,6 +113,7 @@ const callInTime = async (
       log,
       em,
       openSink: stream?.openSink,
+      mostBytes: maxPayloadBytes,
     })
     // A function that ignores its signal still cannot hold the attempt open.
     return await Promise.race([running, rejection(signal)])

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { AuthorizedCall } from './authorized-call.ts'
 import { RdStationError } from './errors.ts'
 import { callName, promised } from './reply.ts'
+import { behindPage, behindPass, type ContactsCursor, isPaid, theBeginning } from './walk.ts'
 
 const contact = z.looseObject({
   uuid: z.string().min(1),
@@ -22,18 +23,12 @@ export type ContactsQuery = {
   segmentationId: number
   /** The API gives at most 125. */
   pageSize: number
-  /** Behind which page to go on, with the same page size; the first page comes first without it. */
+  /** Where to go on, with the same page size; at the beginning without it. */
   after?: ContactsCursor | null
+  /** How many different contacts there are of those that were given so far, in all attempts. */
+  written: () => Promise<number>
   signal: AbortSignal
 }
-
-/** Where a read goes on behind a page: with which page, and what of those before it has to know. */
-export const contactsCursor = z.object({
-  page: z.int().min(2),
-  /** The ids on the page before, which may have been pushed onto this one. */
-  recent: z.array(z.string()),
-})
-export type ContactsCursor = z.output<typeof contactsCursor>
 
 export type ContactsPage = { contacts: Contact[]; cursor: ContactsCursor }
 
@@ -42,47 +37,44 @@ export type ContactsPage = { contacts: Contact[]; cursor: ContactsCursor }
  * `pagination-total-rows`; it never ends a read, since one that is too small would cut it short, but a page that is not
  * what its own total leaves for it is asked for again, and fails the read if that goes on.
  *
- * The API numbers pages, it has no cursor. A contact that is added in front while pages are read pushes others onto the
- * next page; those are left out the second time, as far back as `remembered` contacts. One that is removed pulls others
- * onto a page that was read already: they are not seen, and no client can tell. A read that goes on behind a cursor has in
- * mind those of one page.
+ * The API numbers pages, it has no cursor, and contacts that come, leave or change places meanwhile push others onto another
+ * page. So one may be given twice, and who takes them has to tell; and while some may have been missed, the pages are gone
+ * through again. One that leaves and one that comes between the same two pages look like nothing: what they hid is not
+ * found.
  *
  * @throws RdStationError, and the signal's reason once it is aborted.
  */
 export async function* readContacts(
   call: AuthorizedCall,
-  { segmentationId, pageSize, after = null, signal }: ContactsQuery,
+  { segmentationId, pageSize, after = null, written, signal }: ContactsQuery,
 ): AsyncGenerator<ContactsPage, void, undefined> {
-  const recent = new Set<string>(after?.recent)
-  for (let number = after?.page ?? 1; ; number += 1) {
-    const page = await readPage(call, { segmentationId, number, pageSize, signal })
-    const fresh = page.contacts.filter(({ uuid }) => !recent.has(uuid))
-    const cursor = { page: number + 1, recent: page.contacts.map(({ uuid }) => uuid) }
-    if (fresh.length > 0) yield { contacts: fresh, cursor }
-    if (page.contacts.length < pageSize) return
-    if (page.totalRows === undefined && fresh.length === 0) {
-      // Nothing else would end the read from a server that gives the same page whatever the number.
-      throw new RdStationError('unexpected_shape', 'the page only repeats contacts of those before', {
-        call: page.call,
-      })
+  let at = after ?? theBeginning
+  let last: Page | null = null
+  for (;;) {
+    if (at.isOver) {
+      const next = behindPass(at, await written())
+      if (next === null) return
+      at = next
     }
-    remember(recent, fresh)
+    const page: Page = await readPage(call, { segmentationId, number: at.page, pageSize, signal })
+    refuseRepeated(page, last)
+    last = page
+    const { contacts, totalRows: total } = page
+    at = behindPage(at, { contacts: contacts.length, total, isLast: contacts.length < pageSize })
+    if (contacts.length > 0) yield { contacts, cursor: at }
+    if (at.pass > 1 && isPaid(at, await written())) return
   }
 }
 
-/** The ids of a million contacts would take 100 MB; contacts are pushed on by a page or two. */
-const remembered = 1_000
-
-const remember = (recent: Set<string>, contacts: readonly Contact[]): void => {
-  for (const { uuid } of contacts) recent.add(uuid)
-  // A set keeps the order of insertion: the oldest come first.
-  for (const uuid of recent) {
-    if (recent.size <= remembered) return
-    recent.delete(uuid)
-  }
+/** Nothing else would end the read from a server that tells no total and gives the same page whatever the number. */
+const refuseRepeated = (page: Page, last: Page | null): void => {
+  if (page.totalRows !== undefined || last === null || page.contacts.length === 0) return
+  const isSame = ({ uuid }: Contact, index: number) => uuid === last.contacts[index]?.uuid
+  if (page.contacts.length !== last.contacts.length || !page.contacts.every(isSame)) return
+  throw new RdStationError('unexpected_shape', 'the page is the same as the one before', { call: page.call })
 }
 
-type PageQuery = Omit<ContactsQuery, 'after'> & { number: number }
+type PageQuery = Omit<ContactsQuery, 'after' | 'written'> & { number: number }
 type Page = { call: string; contacts: Contact[]; totalRows: number | undefined }
 
 /** A contact may come or go between the count and the page: only a page that contradicts its total twice is one that lies. */

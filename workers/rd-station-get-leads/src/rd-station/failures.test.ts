@@ -17,9 +17,10 @@ const setup = async (standIn: RdStationOptions = {}, options: Partial<RdStationC
   type Query = { segmentationId?: number; pageSize?: number; signal?: AbortSignal; waitsOut?: boolean }
   const read = async (query: Query = {}) => {
     const signal = new AbortController().signal
-    return (await Array.fromAsync(client.contacts({ segmentationId: 1, pageSize: 10, signal, ...query }))).flatMap(
-      ({ contacts }) => contacts,
-    )
+    const written = async () => Number.MAX_SAFE_INTEGER
+    return (
+      await Array.fromAsync(client.contacts({ segmentationId: 1, pageSize: 10, written, signal, ...query }))
+    ).flatMap(({ contacts }) => contacts)
   }
   return { client, rdStation, read }
 }

@@ -1,5 +1,5 @@
 export { createRdStationClient, type RdStationClient } from './client.ts'
-export { type ContactsCursor, contactsCursor } from './contacts.ts'
+export { type ContactsCursor, contactsCursor } from './walk.ts'
 export { RdStationError } from './errors.ts'
 export { accountLimit } from './limit.ts'
 export { throttledMs } from './throttled.ts'

@@ -8,7 +8,9 @@ import type { HeldJob, NextStep } from '../held-job.ts'
 import { writeUnit } from '../unit/write-unit.ts'
 import { loadSteps } from '../../run/load-steps.ts'
 import { acceptPage } from './accept-page.ts'
+import { cancelRun } from '../../run/cancel-run.ts'
 import { dropHiddenPages } from './drop-hidden-pages.ts'
+import { dropItemKeys } from './drop-item-keys.ts'
 import { hidePage, sealPages } from './hide-page.ts'
 import { writePage } from './write-page.ts'
 
@@ -40,6 +42,14 @@ const claimed = async () => {
   }
   const write = async (job: HeldJob, items: unknown[], cursor: unknown) =>
     (await engine.em().transactional((em) => writePage(em, { job, items, next }, cursor, by))).fate
+  const writeKeyed = async (job: HeldJob, keys: string[], cursor: unknown) => {
+    const {
+      toSettle: _,
+      created: __,
+      ...written
+    } = await engine.em().transactional((em) => writePage(em, { job, items: keys, next, keys }, cursor, by))
+    return written
+  }
   const hide = async (job: HeldJob, items: unknown[], firstItem: number) =>
     (await engine.em().transactional((em) => hidePage(em, { job, items, next }, firstItem))).fate
   const seal = (job: HeldJob) => engine.em().transactional((em) => sealPages(em, job))
@@ -61,7 +71,7 @@ const claimed = async () => {
     )
   }
   const children = async () => (await engine.jobs(run)).filter(({ parentId }) => parentId === id)
-  return { run, hold, write, hide, seal, accept, end, children }
+  return { run, hold, write, writeKeyed, hide, seal, accept, end, children }
 }
 
 test('a page is there once, however often it is written, and the window holds for its children', async () => {
@@ -95,6 +105,44 @@ test('who has lost the claim of a job writes no page of it, hidden or not, and c
   expect(await write(loser, ['a'], 1)).toBe('lost')
   expect((await children()).map(({ payload }) => payload)).toEqual(['b'])
   await end({ ...heir, emitted: 1 })
+})
+
+test('of items with one key the first goes on, whichever page and claim it came under', async () => {
+  const { hold, writeKeyed, children, end } = await claimed()
+  const job = await hold()
+  expect(await writeKeyed(job, ['a', 'b', 'a'], 1)).toEqual({ fate: 'written', emitted: 2 })
+  expect(await writeKeyed(job, ['a', 'b', 'a'], 1)).toEqual({ fate: 'written', emitted: 2 })
+  expect(await writeKeyed({ ...job, emitted: 2 }, ['b', 'c'], 2)).toEqual({ fate: 'written', emitted: 3 })
+  expect(await writeKeyed({ ...job, emitted: 3 }, ['c'], 3)).toEqual({ fate: 'written', emitted: 3 })
+  const heir = await hold()
+  expect(heir).toMatchObject({ emitted: 3, cursor: 3 })
+  expect(await writeKeyed(job, ['z'], 4)).toEqual({ fate: 'lost' })
+  expect(await writeKeyed(heir, ['a', 'd'], 4)).toEqual({ fate: 'written', emitted: 4 })
+  expect((await children()).map(({ payload, itemIndex }) => [payload, itemIndex])).toEqual([
+    ['a', 0],
+    ['b', 1],
+    ['c', 2],
+    ['d', 3],
+  ])
+  expect(await engine.untrueCounters()).toEqual([])
+  expect(await engine.unconserved()).toEqual([])
+  expect(await dropItemKeys(engine.em()), 'while the job is on the belt').toBe(0)
+  await end({ ...heir, emitted: 4 })
+  expect(await dropItemKeys(engine.em())).toBe(4)
+  expect(await engine.query('select from workflow_item_key')).toEqual([])
+})
+
+test('the keys of a job that failed stay for when it is sent again, and go when its run is cancelled', async () => {
+  const { run, hold, writeKeyed } = await claimed()
+  const job = await hold()
+  await writeKeyed(job, ['a'], 1)
+  const failed = { kind: 'failed' as const, error: { code: 'no', message: 'no' } }
+  const by = { worker: 'test', lane: engine.laneId }
+  const ends = [{ job: { ...job, emitted: 1 }, ending: failed, elapsedMs: 1 }]
+  await engine.em().transactional((em) => writeUnit(em, { ends }, by))
+  expect(await dropItemKeys(engine.em())).toBe(0)
+  await cancelRun(engine.em(), run)
+  expect(await dropItemKeys(engine.em())).toBe(1)
 })
 
 test('a hidden page is there once, and is accepted once, by whoever holds the job then', async () => {

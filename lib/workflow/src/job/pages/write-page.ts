@@ -1,48 +1,65 @@
+import { hash } from 'node:crypto'
 import { type Queryable, queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
+import { firstOfEach } from '../../function/item-key.ts'
 import { defaultWindow } from '../../run/settle/window.ts'
 import { statusesBefore } from '../transitions.ts'
 import { jsonOf } from '../unit/json-of.ts'
 import { type By, writeBrought, type Written } from '../unit/write-unit.ts'
-import { childrenOfPage, type PageFate, type PageOfJob } from './page-of-job.ts'
+import { childrenOfPage, type PageOfJob } from './page-of-job.ts'
+
+/** What became of a page that others go on behind: with it the job has `emitted` children, or it is another's. */
+export type WrittenPage = { fate: 'written'; emitted: number } | { fate: 'lost' }
 
 /**
  * Writes a page of a job that can go on behind it, in the transaction that the entity manager is in: how many children
- * the job has, the cursor, the children, their messages and the counters. The job's attempts begin anew with it.
+ * the job has, the cursor, the children, their messages and the counters. Of items with keys those are left out whose key
+ * the job has had before. The job's attempts begin anew with it.
  *
- * Locks: the job, before anything else, by compare-and-set on `(id, seq, claim)` and on how many children it has; then as
- * every unit of work.
+ * Locks: the job, before anything else, by compare-and-set on `(id, seq, claim)` and on how many children it has; then the
+ * keys, which nobody else touches; then as every unit of work.
  */
 export const writePage = async (
   em: EntityManager,
   page: PageOfJob,
   cursor: unknown,
   { lane, window = defaultWindow }: By,
-): Promise<{ fate: PageFate } & Omit<Written, 'won'>> => {
-  const { job, items } = page
+): Promise<WrittenPage & Omit<Written, 'won'>> => {
+  const { job } = page
   const tx = queryable(em)
-  const key = [job.id, job.seq, job.claim, job.emitted, items.length]
-  const { rows } = await tx.query(moveSql, [...key, jsonOf(cursor), statusesBefore('start')])
-  if (rows.length === 1) {
-    return { fate: 'written', ...(await writeBrought(em, new Set(), childrenOfPage(page), { lane, window })) }
-  }
-  return { fate: await fateOf(tx, page), toSettle: [], created: [] }
+  const { rows } = await tx.query(holdSql, [job.id, job.seq, job.claim, statusesBefore('start')])
+  const [found] = heldRows.parse(rows)
+  const nothing = { toSettle: [], created: [] }
+  if (found === undefined) return { fate: 'lost', ...nothing }
+  // Nobody but the holder of the claim moves `emitted`, and one page at a time: the commit of this one was not answered.
+  if (found.emitted !== job.emitted) return { fate: 'written', emitted: found.emitted, ...nothing }
+  const items = await newItems(tx, page)
+  const emitted = job.emitted + items.length
+  await tx.query(moveSql, [job.id, emitted, jsonOf(cursor)])
+  const brought = await writeBrought(em, new Set(), childrenOfPage({ ...page, items }), { lane, window })
+  return { fate: 'written', emitted, ...brought }
 }
+
+const holdSql = `
+  select emitted from workflow_job where id = $1 and seq = $2 and claim = $3 and status = any ($4)
+  for no key update`
+
+const heldRows = z.array(z.object({ emitted: z.int() }))
 
 const moveSql = `
-  update workflow_job set emitted = $4::int + $5::int, cursor = $6::jsonb, attempt = 0, beat_at = now()
-  where id = $1 and seq = $2 and claim = $3 and emitted = $4 and status = any ($7)
-  returning id`
+  update workflow_job set emitted = $2, cursor = $3::jsonb, attempt = 0, beat_at = now() where id = $1`
 
-/** Nobody but the holder of the claim moves `emitted`, and one page at a time: so what is there is this page. */
-const fateOf = async (tx: Queryable, { job, items }: PageOfJob): Promise<PageFate> => {
-  const { rows } = await tx.query(
-    `select emitted from workflow_job where id = $1 and seq = $2 and claim = $3 and status = any ($4)`,
-    [job.id, job.seq, job.claim, statusesBefore('start')],
-  )
-  const [found] = emittedRows.parse(rows)
-  return found?.emitted === job.emitted + items.length ? 'written' : 'lost'
+const newItems = async (tx: Queryable, { job, items, keys }: PageOfJob): Promise<unknown[]> => {
+  if (keys === undefined || keys === null) return items
+  const stored = keys.map((key) => hash('sha256', key).slice(0, 32))
+  const { rows } = await tx.query(noteSql, [job.id, stored])
+  return firstOfEach(items, stored, new Set(keyRows.parse(rows).map(({ key }) => key)))
 }
 
-const emittedRows = z.array(z.object({ emitted: z.int() }))
+const noteSql = `
+  insert into workflow_item_key (parent_id, key) select $1::uuid, key from unnest($2::uuid[]) as given(key)
+  on conflict do nothing
+  returning replace(key::text, '-', '') as key`
+
+const keyRows = z.array(z.object({ key: z.string() }))

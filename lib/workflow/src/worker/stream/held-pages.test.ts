@@ -15,8 +15,9 @@ type Write = { items: unknown[]; claim: string | null; emitted: number; cursor?:
 /** The pages of a job that is held, and what was written of them; `refuses` is thrown by a write of that item. */
 const setup = ({
   isResumable = true,
+  itemKey = null,
   refuses = {},
-}: { isResumable?: boolean; refuses?: Record<string, unknown> } = {}) => {
+}: { isResumable?: boolean; itemKey?: string | null; refuses?: Record<string, unknown> } = {}) => {
   let job: HeldJob = {
     ...aJob,
     payload: null,
@@ -28,6 +29,7 @@ const setup = ({
   let isTaken = false
   let isLost = false
   const writes: Write[] = []
+  const keys: unknown[] = []
 
   const claim = async (): Promise<boolean> => {
     if (isTaken) return false
@@ -55,17 +57,23 @@ const setup = ({
     return isTaken ? ('lost' as const) : ('written' as const)
   }
   const pageWrites: PageWrites = {
-    write: (page, cursor) => keep(page, { cursor }),
+    write: async (page, cursor) => {
+      const fate = await keep(page, { cursor })
+      keys.push(page.keys)
+      // Of the items of a page with keys one was known.
+      const known = page.keys === null ? 0 : 1
+      return fate === 'lost' ? { fate } : { fate, emitted: page.job.emitted + page.items.length - known }
+    },
     hide: (page, firstItem) => keep(page, { firstItem }),
     seal: async () => 'written',
     accept: async () => ({ kind: 'none left' }),
   }
-  const pages = pagesOf({ isResumable }, hold, pageWrites, INVALID_SPAN_CONTEXT)
+  const pages = pagesOf({ isResumable, itemKey }, hold, pageWrites, INVALID_SPAN_CONTEXT)
   if (pages === undefined) throw new Error('the step has a job for each item')
   const takeOver = () => {
     isTaken = true
   }
-  return { pages, writes, job: () => job, isLost: () => isLost, takeOver }
+  return { pages, writes, keys, job: () => job, isLost: () => isLost, takeOver }
 }
 
 test('the job is claimed before its first page, and each page goes on behind the one before', async () => {
@@ -76,6 +84,13 @@ test('the job is claimed before its first page, and each page goes on behind the
     { items: [3], claim: 'claim 1', emitted: 2, cursor: 3 },
   ])
   expect(job()).toMatchObject({ emitted: 3, attempt: 0 })
+})
+
+test('with keys the page tells them, and the job has as many children as were new', async () => {
+  const { pages, keys, job } = setup({ itemKey: 'id' })
+  await pages.write({ items: [{ id: 'a' }, { id: 7 }], cursor: 2 })
+  expect(keys).toEqual([['a', '7']])
+  expect(job()).toMatchObject({ emitted: 1, cursor: 2 })
 })
 
 test('without a cursor pages are hidden one behind the other, and count nowhere', async () => {

@@ -1,6 +1,7 @@
 import type { SpanContext } from '@opentelemetry/api'
 import { WorkflowError } from '../../errors.ts'
 import type { StepFunction } from '../../function/define-function.ts'
+import { keysOf } from '../../function/item-key.ts'
 import type { Ending, HeldJob, NextStep } from '../../job/held-job.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
 import { blameFor } from '../blame.ts'
@@ -30,6 +31,8 @@ type HeldPagesOptions = {
   next: NextStep
   /** Whether its function can go on behind a page. */
   isResumable: boolean
+  /** The member that tells its items apart; null when all of them go on. */
+  itemKey: string | null
   writes: PageWrites
   place: SpanContext
 }
@@ -38,7 +41,7 @@ type HeldPagesOptions = {
  * Each page is a unit of work of its own, under a claim that the job gets before the first: with a cursor its children
  * are there at once, and the next attempt begins behind them; without, they are hidden until the function is done.
  */
-const holdPages = ({ hold, next, isResumable, writes, place }: HeldPagesOptions): HeldPages => {
+const holdPages = ({ hold, next, isResumable, itemKey, writes, place }: HeldPagesOptions): HeldPages => {
   let isSealed = hold.job().accepted !== null
   let isClaimed = false
   let hidden = 0
@@ -52,7 +55,7 @@ const holdPages = ({ hold, next, isResumable, writes, place }: HeldPagesOptions)
     return written
   }
 
-  const orLost = async (write: Promise<PageFate>): Promise<void> => {
+  const orLost = async (write: PageFate | Promise<PageFate>): Promise<void> => {
     if ((await write) === 'written') return
     hold.lose()
     throw takenOver()
@@ -61,18 +64,24 @@ const holdPages = ({ hold, next, isResumable, writes, place }: HeldPagesOptions)
   const writePage = async ({ items, cursor }: BufferedPage): Promise<void> => {
     if (!isClaimed) await orLost(fateOf(hold.take()))
     isClaimed = true
-    const job = hold.job()
-    const page: PageOfJob = { job, items, next, place }
+    const keys = itemKey === null ? null : keysOf(items, itemKey)
+    const page: PageOfJob = { job: hold.job(), items, next, place, keys }
     try {
-      await orLost(isResumable ? writes.write(page, cursor) : writes.hide(page, hidden))
+      if (isResumable) await writeResumable(page, cursor)
+      else await orLost(writes.hide(page, hidden))
     } catch (error) {
       if (error instanceof WorkflowError && error.code !== 'output_rejected') throw error
       if (blameFor(error) === 'job') throw rejection(page, error)
       fault = { error }
       throw error
     }
-    if (isResumable) hold.changed({ emitted: job.emitted + items.length, cursor, attempt: 0 })
-    else hidden += items.length
+    if (!isResumable) hidden += items.length
+  }
+
+  const writeResumable = async (page: PageOfJob, cursor: unknown): Promise<void> => {
+    const written = await writes.write(page, cursor)
+    await orLost(written.fate)
+    if (written.fate === 'written') hold.changed({ emitted: written.emitted, cursor, attempt: 0 })
   }
 
   const throwFault = (): void => {
@@ -118,14 +127,14 @@ const holdPages = ({ hold, next, isResumable, writes, place }: HeldPagesOptions)
 
 /** The pages of a step that has one job for each item; undefined for any other. */
 export const pagesOf = (
-  { isResumable }: Pick<StepFunction, 'isResumable'>,
+  { isResumable, itemKey }: Pick<StepFunction, 'isResumable' | 'itemKey'>,
   hold: Hold,
   writes: PageWrites,
   place: SpanContext,
 ): HeldPages | undefined => {
   const { outputType, next } = hold.job().step
   if (outputType !== 'multiple' || next === null) return undefined
-  return holdPages({ hold, next, isResumable, writes, place })
+  return holdPages({ hold, next, isResumable, itemKey, writes, place })
 }
 
 const fateOf = async (taken: Promise<boolean>): Promise<PageFate> => ((await taken) ? 'written' : 'lost')

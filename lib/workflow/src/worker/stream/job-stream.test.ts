@@ -1,6 +1,7 @@
 import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import { aJob, aStep } from '../../../test/a-job.ts'
+import type { HeldJob } from '../../job/held-job.ts'
 import { openJobStream } from './job-stream.ts'
 import type { BufferedPage } from './page-buffer.ts'
 import { createPageMemory } from './page-memory.ts'
@@ -9,16 +10,24 @@ import type { Pages } from './pages.ts'
 const next = { id: 'next', functionName: 'Next' }
 
 /** A stream of pages of three items, and what it wrote; each write ends when the gate for it is opened. */
-const setup = ({ isResumable = true, ageMs = 60_000, continueMs = 60_000, gated = false } = {}) => {
+const setup = ({
+  isResumable = true,
+  itemKey = null as string | null,
+  ageMs = 60_000,
+  continueMs = 60_000,
+  gated = false,
+} = {}) => {
   const gates: (() => void)[] = []
   const written: BufferedPage[] = []
   let seals = 0
+  let job: HeldJob = { ...aJob, payload: null, cursor: null, accepted: null, step: { ...aStep, next } }
   const pages: Pages = {
-    job: () => ({ ...aJob, payload: null, cursor: null, accepted: null, step: { ...aStep, next } }),
+    job: () => job,
     next,
     write: async (page) => {
       if (gated) await new Promise<void>((resolve) => gates.push(resolve))
       written.push(page)
+      job = { ...job, emitted: job.emitted + page.items.length, cursor: page.cursor ?? null }
     },
     seal: async () => {
       seals += 1
@@ -28,6 +37,7 @@ const setup = ({ isResumable = true, ageMs = 60_000, continueMs = 60_000, gated 
   const stream = openJobStream({
     pages,
     isResumable,
+    itemKey,
     limits: { mostItems: 3, mostBytes: 1_000, mostItemBytes: 500 },
     memory: createPageMemory(1_000_000),
     ageMs,
@@ -119,4 +129,51 @@ test('an item that is too large is refused by its number among all', async () =>
   const { sink } = setup()
   await sink.take([1, 2, 3], 3)
   expect(() => sink.take([4, 'x'.repeat(600)], 5)).toThrow('step "work": item 5 has 602 bytes as JSON')
+})
+
+const named = (...ids: number[]) => ids.map((id) => ({ id }))
+
+test('of items with one key within the first page one is left for the end of the job, and nothing is written', async () => {
+  const { sink, written } = setup({ itemKey: 'id' })
+  await sink.take(named(1), 1)
+  await sink.take(named(1), 2)
+  expect(await sink.written()).toBe(1)
+  expect(await sink.end()).toEqual(named(1))
+  expect(written).toEqual([])
+})
+
+test('behind the first page all items with keys are pages, the last too, as pages alone are compared', async () => {
+  const { sink, written } = setup({ itemKey: 'id' })
+  await sink.take(named(1, 2, 3), 1)
+  await sink.take(named(3), 2)
+  expect(await sink.end()).toEqual([])
+  expect(written).toEqual([
+    { items: named(1, 2, 3), cursor: 1 },
+    { items: named(3), cursor: 2 },
+  ])
+})
+
+test('a job with keys that goes on in a new delivery has its last items in a page', async () => {
+  const { sink, stream, written } = setup({ itemKey: 'id', continueMs: 60_000 })
+  await sink.take(named(1, 2, 3), 1)
+  await sink.take(named(4), 2)
+  expect(await stream.continuation()).toMatchObject({ kind: 'continued', placed: { items: [] } })
+  expect(written.at(-1)).toEqual({ items: named(4), cursor: 2 })
+})
+
+test('how many items are written is told when all that were given are', async () => {
+  const { sink, written } = setup()
+  await sink.take([1, 2, 3, 4], 4)
+  await sink.take([5], 5)
+  expect(await sink.written()).toBe(5)
+  expect(written.flatMap(({ items }) => items)).toEqual([1, 2, 3, 4, 5])
+})
+
+test('an item without its key fails the job', async () => {
+  const { sink } = setup({ itemKey: 'id' })
+  await sink.take([{ id: 1 }, { name: 'no id' }], 1)
+  await expect(sink.end()).rejects.toMatchObject({
+    code: 'output_invalid',
+    message: 'an item has no text or number as "id", which tells it from others',
+  })
 })

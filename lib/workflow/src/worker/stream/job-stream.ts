@@ -1,4 +1,5 @@
 import { WorkflowError } from '../../errors.ts'
+import { firstOfEach, keysOf } from '../../function/item-key.ts'
 import type { OpenSink } from '../../function/item-sink.ts'
 import type { Ending, HeldJob } from '../../job/held-job.ts'
 import { type BufferedPage, createPageBuffer, type PageLimits } from './page-buffer.ts'
@@ -29,6 +30,8 @@ type JobStreamOptions = {
   pages: Pages
   /** Whether its function can go on behind a page. */
   isResumable: boolean
+  /** The member that tells its items apart; null when all of them go on. */
+  itemKey: string | null
   limits: PageLimits
   /** What all streams of the process have together. */
   memory: PageMemory
@@ -40,11 +43,12 @@ type JobStreamOptions = {
 
 /**
  * Takes the items of a job as its function gives them, and makes pages of them. Those that end within the first page are
- * left for the unit of work that writes the job's end. While one page is written the next one is gathered, and no more;
+ * left for the unit of work that writes the job's end; where items have keys, only those of a job that has had no page, as
+ * pages alone are compared with what the job has had. While one page is written the next one is gathered, and no more;
  * and it waits when all streams together have too much.
  */
 export const openJobStream = (options: JobStreamOptions): JobStream => {
-  const { pages, isResumable, limits, memory, ageMs, continueMs } = options
+  const { pages, isResumable, itemKey, limits, memory, ageMs, continueMs } = options
   const buffer = createPageBuffer(pages.job().step.name, limits)
   const continues = new AbortController()
   const openedMs = performance.now()
@@ -108,6 +112,23 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
     timer.unref()
   }
 
+  /** Whether none of its items is in a page: then none can be known but from the buffer. */
+  const isFirstPage = (): boolean => !hasFlushed && pages.job().cursor === null
+
+  const flushAll = async (): Promise<void> => {
+    if (!buffer.isEmpty()) flush()
+    await written()
+  }
+
+  /** What is left for the job's end. */
+  const takeLast = async (): Promise<BufferedPage> => {
+    if (itemKey === null) return takePage()
+    if (!isFirstPage()) await flushAll()
+    const { items, cursor } = takePage()
+    const keys = keysOf(items, itemKey)
+    return { items: firstOfEach(items, keys, new Set(keys)), cursor }
+  }
+
   const close = (): void => {
     isClosed = true
     clearTimeout(timer)
@@ -138,13 +159,18 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
           const room = share.room()
           return isFull || room !== null ? Promise.all([written(before), room]).then(passAll) : null
         },
+        written: async () => {
+          if (itemKey !== null && isFirstPage()) return new Set(keysOf(buffer.items(), itemKey)).size
+          await flushAll()
+          return pages.job().emitted
+        },
         end: async () => {
           clearTimeout(timer)
           await written()
           if (isClosed) throw new WorkflowError('attempt_failed', 'the attempt is over')
           close()
           if (isResumable || !hasFlushed) {
-            const { items } = takePage()
+            const { items } = await takeLast()
             if (items.length > 0 || !hasFlushed) check(items)
             return items
           }
@@ -158,7 +184,7 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
     continues: continues.signal,
     continuation: async () => {
       await written()
-      const { items, cursor } = takePage()
+      const { items, cursor } = await takeLast()
       if (items.length > 0) check(items)
       return { kind: 'continued', placed: { kind: 'items', items, next: pages.next }, cursor }
     },

@@ -32,6 +32,8 @@ export const createPageBuffer = (step: string, { mostItems, mostBytes, mostItemB
     bytesInMemory: (): number => bytes + page.items.length * besideText,
     isFull: (): boolean => page.items.length >= mostItems || bytes >= mostBytes,
     isEmpty: (): boolean => page.items.length === 0 && page.cursor === undefined,
+    /** What is gathered so far. */
+    items: (): readonly unknown[] => page.items,
     /** What was gathered; the next page begins empty. */
     flush: (): BufferedPage => {
       const full = page

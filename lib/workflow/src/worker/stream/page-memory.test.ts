@@ -35,6 +35,7 @@ const setup = ({ streams, mostBytes, isResumable }: { streams: number; mostBytes
     openJobStream({
       pages,
       isResumable,
+      itemKey: null,
       limits: { mostItems: 2_000, mostBytes: 1024 * 1024, mostItemBytes: itemBytes * 2 },
       memory,
       ageMs: 600_000,

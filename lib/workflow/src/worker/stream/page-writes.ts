@@ -3,13 +3,13 @@ import type { HeldJob, JobOnBelt } from '../../job/held-job.ts'
 import { acceptPage, type Accepted } from '../../job/pages/accept-page.ts'
 import { hidePage, sealPages } from '../../job/pages/hide-page.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
-import { writePage } from '../../job/pages/write-page.ts'
+import { writePage, type WrittenPage } from '../../job/pages/write-page.ts'
 import type { By, Written } from '../../job/unit/write-unit.ts'
 import { places } from '../places.ts'
 
 /** Writes of jobs that give their items page by page, each a unit of work, tried until the database answers. */
 export type PageWrites = {
-  write: (page: PageOfJob, cursor: unknown) => Promise<PageFate>
+  write: (page: PageOfJob, cursor: unknown) => Promise<WrittenPage>
   hide: (page: PageOfJob, firstItem: number) => Promise<PageFate>
   seal: (job: JobOnBelt) => Promise<PageFate>
   accept: (job: HeldJob) => Promise<Accepted>
@@ -35,9 +35,9 @@ export const createPageWrites = ({ orm, by, atOnce, untilDone, onWritten }: Page
   }
   return {
     write: async (page, cursor) => {
-      const { fate, ...written } = await inUnit(page.job, (em) => writePage(em, page, cursor, by))
-      onWritten(written)
-      return fate
+      const { toSettle, created, ...written } = await inUnit(page.job, (em) => writePage(em, page, cursor, by))
+      onWritten({ toSettle, created })
+      return written
     },
     hide: async (page, firstItem) => {
       const { fate, created } = await inUnit(page.job, (em) => hidePage(em, page, firstItem))

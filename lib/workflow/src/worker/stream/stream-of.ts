@@ -13,6 +13,7 @@ export const streamOf = (
   openJobStream({
     pages,
     isResumable: fn.isResumable,
+    itemKey: fn.itemKey,
     limits: { mostItems: means.pageItems, mostBytes, mostItemBytes: means.maxPayloadBytes },
     memory: means.pageMemory,
     ageMs,

@@ -8,7 +8,7 @@ import type { Ward } from './ward.ts'
 /** What has come of a suspect; `lost` gives the attempt up. */
 export type Outcome = Exclude<Answer, { kind: 'broken' }>
 
-export type PagesOfSuspect = Pick<HeldPages, 'write' | 'seal' | 'again' | 'next'>
+export type PagesOfSuspect = Pick<HeldPages, 'write' | 'seal' | 'again' | 'next' | 'job'>
 
 /** A suspect, what is known of it, and whoever waits for what comes of it. */
 export type Case = {
@@ -63,7 +63,7 @@ export const takePage = async (one: Case, given: Given, ward: Ward): Promise<voi
   one.isGiving = true
   try {
     await (given === null ? one.pages?.seal() : one.pages?.write(given))
-    ward.taken(one.id, null)
+    ward.taken(one.id, { emitted: one.pages?.job().emitted ?? 0 })
   } catch (error) {
     ward.taken(one.id, { error })
   }

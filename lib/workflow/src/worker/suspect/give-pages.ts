@@ -1,10 +1,10 @@
 import { WorkflowError } from '../../errors.ts'
 import type { HeldJob, NextStep } from '../../job/held-job.ts'
 import type { Pages } from '../stream/pages.ts'
-import type { Given, Refusal } from './messages.ts'
+import type { Given, Taken } from './messages.ts'
 
 /** The pages of a job in a ward. `taken` hears of each what came of it. */
-export type GivenPages = Pages & { taken: (refusal: Refusal | null) => void }
+export type GivenPages = Pages & { taken: (taken: Taken) => void }
 
 type GivePagesOptions = {
   /** The job as the attempt finds it. */
@@ -22,9 +22,10 @@ type GivePagesOptions = {
 export const givePages = ({ first, next, isResumable, say }: GivePagesOptions): GivenPages => {
   let job = first
   let isSealed = false
-  let underWay: PromiseWithResolvers<void> | null = null
+  let underWay: PromiseWithResolvers<number> | null = null
 
-  const give = (given: Given): Promise<void> => {
+  /** Resolves to how many children the job has then. */
+  const give = (given: Given): Promise<number> => {
     underWay = Promise.withResolvers()
     say(given)
     return underWay.promise
@@ -35,19 +36,19 @@ export const givePages = ({ first, next, isResumable, say }: GivePagesOptions): 
     next,
     write: async (page) => {
       // What is undefined does not come over; no cursor is ever null.
-      await give({ items: page.items, cursor: page.cursor ?? null })
+      const emitted = await give({ items: page.items, cursor: page.cursor ?? null })
       // Without a cursor nothing counts until all are there, and the attempt is no other than before.
-      if (isResumable) job = { ...job, emitted: job.emitted + page.items.length, attempt: 0 }
+      if (isResumable) job = { ...job, emitted, cursor: page.cursor, attempt: 0 }
     },
     seal: async () => {
       await give(null)
       isSealed = true
     },
     isSealed: () => isSealed,
-    taken: (refusal) => {
-      if (refusal === null) underWay?.resolve()
-      else
-        underWay?.reject(new WorkflowError(refusal.code, refusal.message, { final: refusal.code !== 'attempt_failed' }))
+    taken: (taken) => {
+      if ('emitted' in taken) return underWay?.resolve(taken.emitted)
+      const { code, message } = taken.refusal
+      underWay?.reject(new WorkflowError(code, message, { final: code !== 'attempt_failed' }))
     },
   }
 }

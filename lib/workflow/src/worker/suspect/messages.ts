@@ -17,13 +17,16 @@ export type Suspect = {
 /** Why a page was not written. */
 export type Refusal = { code: 'attempt_failed' | 'output_rejected'; message: string }
 
+/** What came of a page. */
+export type Taken = { emitted: number } | { refusal: Refusal }
+
 /**
  * What a worker tells its ward: of a job that it is to attempt, of one whose function is to end, and that a page was
- * written or not. `by` is for jobs whose units of work the ward writes itself.
+ * written, with how many children the job has now, or not. `by` is for jobs whose units of work the ward writes itself.
  */
 export type Asked =
   | { kind: 'attempt'; id: number; suspect: Suspect; by: By }
-  | { kind: 'taken'; id: number; refusal: Refusal | null }
+  | { kind: 'taken'; id: number; taken: Taken }
   | { kind: 'abort'; id: number; code: 'cancelled' | 'attempt_failed'; reason: string }
 
 const nextSchema = z.object({ id: z.string(), functionName: z.string() })

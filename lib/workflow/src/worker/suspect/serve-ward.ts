@@ -118,7 +118,7 @@ export const serveWard = (options: WardOptions): Required<Running> => {
       case 'attempt':
         return void attempt(asked)
       case 'taken':
-        return givers.get(asked.id)?.taken(asked.refusal)
+        return givers.get(asked.id)?.taken(asked.taken)
       case 'abort':
         aborts.get(asked.id)?.abort(new WorkflowError(asked.code, asked.reason, { final: false }))
     }

@@ -219,6 +219,7 @@ const next = { id: 'next', functionName: 'Next' }
 
 const noPages: PagesOfSuspect = {
   next,
+  job: () => suspectOf('job', 'gives').job,
   write: async () => {},
   seal: async () => {},
   again: async () => suspectOf('job', 'gives').job,

@@ -17,8 +17,8 @@ export type WardHooks = {
 /** A process apart in which jobs run that may have killed others. It ends with the worker that started it. */
 export type Ward = {
   attempt: (id: number, suspect: Suspect) => void
-  /** Says that what a job gave is written, or which error kept it from being. */
-  taken: (id: number, refused: { error: unknown } | null) => void
+  /** Says that what a job gave is written, and how many children it has, or which error kept it from being. */
+  taken: (id: number, taken: { emitted: number } | { error: unknown }) => void
   /** Aborts the signal of a job's function. */
   abort: (id: number, reason: unknown) => void
   /** Kills it, and says why. */
@@ -138,7 +138,8 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
         code: codeOf(reason) === 'cancelled' ? 'cancelled' : 'attempt_failed',
         reason: reason instanceof Error ? reason.message : 'it is not to go on',
       }),
-    taken: (id, refused) => tell({ kind: 'taken', id, refusal: refused && refusalOf(refused.error) }),
+    taken: (id, taken) =>
+      tell({ kind: 'taken', id, taken: 'error' in taken ? { refusal: refusalOf(taken.error) } : taken }),
     kill,
     leave: () => {
       endedFor ??= 'it was let go'

@@ -1,0 +1,107 @@
+import { type RdStationOptions, startRdStation } from '@esteira/dev/rd-station'
+import { waitFor } from '@esteira/test/support'
+import { Pool } from 'pg'
+import { expect, onTestFinished, test } from 'vitest'
+import { z } from 'zod'
+import { type Engine, functionOf } from '../../../lib/workflow/test/engine.ts'
+import { useEngine } from '../../../lib/workflow/test/use-engine.ts'
+import { getLeads } from './get-leads.ts'
+import { accountLimit, createRdStationClient } from './rd-station/index.ts'
+
+let engine: Engine
+
+useEngine((opened) => {
+  engine = opened
+})
+
+const pageSize = 10
+
+/** A run of `RdStation.getLeads` and a step behind it, against a stand-in; the worker's pages hold as many as the API's. */
+const begin = async (standIn: RdStationOptions, outputType: 'single' | 'multiple' = 'multiple') => {
+  const rdStation = await startRdStation({ rateLimitPerMinute: null, ...standIn })
+  onTestFinished(rdStation.stop)
+  const db = new Pool({ connectionString: engine.databaseUrl, max: 2 })
+  onTestFinished(() => db.end())
+  const limit = accountLimit('test', 9_000, { db })
+  const client = createRdStationClient({ baseUrl: rdStation.url, ...rdStation.credentials, limit })
+  onTestFinished(client.close)
+  const options = { pageItems: pageSize, window: 15 }
+  const start = () => engine.startWorker([getLeads(client), functionOf('Take', () => undefined)], options)
+  await start()
+  const workflow = await engine.saveWorkflow(
+    {
+      functionName: 'RdStation.getLeads',
+      outputType,
+      config: { segmentationId: '{{ payload.segmentationId }}', pageSize },
+      retry: { delayMs: 1 },
+    },
+    { functionName: 'Take', outputType: null },
+  )
+  const run = await engine.begin(workflow, { segmentationId: 1 })
+  return { rdStation, run, start }
+}
+
+const uuidsOf = async (run: string): Promise<string[]> =>
+  (await engine.jobs(run))
+    .filter(({ step }) => step === 1)
+    .map(({ payload }) => z.object({ uuid: z.string() }).parse(payload).uuid)
+
+const expectEachOnce = async (run: string, leads: number): Promise<void> => {
+  expect(await engine.over(run)).toBe('succeeded')
+  const uuids = await uuidsOf(run)
+  expect(uuids).toHaveLength(leads)
+  expect(new Set(uuids).size).toBe(leads)
+}
+
+test('contacts that move between pages while they are read are one lead each, and none is missed', async () => {
+  const { rdStation, run } = await begin({ leads: 295, shuffle: { everyPages: 2, places: 140, times: 13 } })
+  await expectEachOnce(run, 295)
+  expect(rdStation.control.state().requests[contactsPath]?.['200'], 'it went through them again').toBeGreaterThan(30)
+})
+
+test('so are they when calls fail in the middle, tokens run out, and the API asks to be left alone', async () => {
+  const { rdStation, run } = await begin({
+    leads: 295,
+    shuffle: { everyPages: 3, places: 70, times: 6 },
+    latencyMs: 20,
+  })
+  for (const [pages, status] of [
+    [4, 500],
+    [9, 'reset'],
+    [15, 401],
+    [21, 429],
+  ] as const) {
+    await waitFor(() => (rdStation.control.state().requests[contactsPath]?.['200'] ?? 0) >= pages)
+    rdStation.control.set({ failNext: [{ status, retryAfter: 1 }] })
+    rdStation.control.expireTokens()
+  }
+  await expectEachOnce(run, 295)
+})
+
+test('so are they when the worker stops in the middle and another goes on', async () => {
+  const { rdStation, run, start } = await begin({
+    leads: 295,
+    shuffle: { everyPages: 3, places: 70, times: 6 },
+    latencyMs: 20,
+  })
+  await waitFor(() => (rdStation.control.state().requests[contactsPath]?.['200'] ?? 0) >= 12)
+  await engine.stopWorkers()
+  const before = (await uuidsOf(run)).length
+  expect(before).toBeGreaterThan(0)
+  await start()
+  await expectEachOnce(run, 295)
+})
+
+test('a total that lies fails the job and says so, and no lead comes twice when it is sent again', async () => {
+  const { rdStation, run } = await begin({ leads: 25, totalsAdd: 3 })
+  const error = async () => (await engine.jobs(run))[0]?.error
+  await waitFor(async () => (await error()) !== null, { deadlineMs: 20_000 })
+  expect(await error()).toMatchObject({
+    code: 'contradictory_total',
+    message: expect.stringContaining('5 contacts came, where a total of 28 leaves 8 for the page'),
+  })
+  rdStation.control.set({ totalsAdd: 0 })
+  await expectEachOnce(run, 25)
+})
+
+const contactsPath = '/platform/segmentations/1/contacts'

@@ -1,0 +1,127 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type AuthorizedCall } from './authorized-call.ts'
+import { type ContactsQuery, readContacts } from './contacts.ts'
+import type { ContactsCursor } from './walk.ts'
+
+const pageSize = 4
+
+/** A change of the segmentation, at places that are parts of it. */
+type Change = { kind: 'add' | 'remove'; at: number } | { kind: 'move'; from: number; to: number }
+
+const share = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
+const change: fc.Arbitrary<Change | null> = fc.oneof(
+  fc.constant(null),
+  fc.record({ kind: fc.constant('add' as const), at: share }),
+  fc.record({ kind: fc.constant('remove' as const), at: share }),
+  fc.record({ kind: fc.constant('move' as const), from: share, to: share }),
+)
+
+/** A segmentation that changes once behind each answer, as long as there are changes; counts what it was asked. */
+const segmentationOf = (size: number, changes: readonly (Change | null)[], { tellsTotal = true } = {}) => {
+  const contacts = Array.from({ length: size }, (_, index) => `c${index}`)
+  const always = new Set(contacts)
+  let asked = 0
+  const make = (next: Change | null | undefined): void => {
+    if (next === null || next === undefined) return
+    const placeOf = (part: number, of: number) => Math.floor(part * of)
+    if (next.kind === 'add') contacts.splice(placeOf(next.at, contacts.length + 1), 0, `new${asked}`)
+    if (contacts.length === 0) return
+    if (next.kind === 'remove') always.delete(contacts.splice(placeOf(next.at, contacts.length), 1)[0] ?? '')
+    if (next.kind !== 'move') return
+    const moved = contacts.splice(placeOf(next.from, contacts.length), 1)
+    contacts.splice(placeOf(next.to, contacts.length + 1), 0, ...moved)
+  }
+  const call: AuthorizedCall = async ({ path }) => {
+    const page = Number(/page=(\d+)/.exec(path)?.[1])
+    const from = (page - 1) * pageSize
+    const answer = contacts.slice(from, from + pageSize).map((uuid) => ({ uuid }))
+    const total = tellsTotal ? String(contacts.length) : undefined
+    make(changes[asked])
+    asked += 1
+    return { kind: 'ok', headers: () => total, json: { contacts: answer } }
+  }
+  return { call, always, asked: () => asked }
+}
+
+const everybody = { segmentationId: 1, pageSize, signal: new AbortController().signal }
+
+/** Reads all as a job does whose items have keys; with `diesAfter` pages the job goes on behind the last one in a new attempt. */
+const read = async (call: AuthorizedCall, diesAfter = Number.POSITIVE_INFINITY): Promise<Set<string>> => {
+  const different = new Set<string>()
+  let after: ContactsCursor | null = null
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    let pages = 0
+    const query: ContactsQuery = { ...everybody, after, written: async () => different.size }
+    for await (const page of readContacts(call, query)) {
+      for (const { uuid } of page.contacts) different.add(uuid)
+      after = page.cursor
+      pages += 1
+      if (pages === diesAfter) break
+    }
+    if (pages < diesAfter) return different
+  }
+  throw new Error('the read does not end')
+}
+
+test('whoever was there all the time is read, whatever comes, leaves and changes places while pages are read once', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 0, max: 30 }),
+      fc.array(change, { maxLength: 9 }),
+      fc.constantFrom(1, 2, 3, Number.POSITIVE_INFINITY),
+      async (size, changes, diesAfter) => {
+        // No more changes than the first pass has pages.
+        const segmentation = segmentationOf(size, changes.slice(0, Math.floor(size / pageSize)))
+        const different = await read(segmentation.call, diesAfter)
+        expect([...segmentation.always].filter((uuid) => !different.has(uuid))).toEqual([])
+      },
+    ),
+    { numRuns: 2_000 },
+  )
+})
+
+test('a segmentation that stands still is read once', async () => {
+  const { call, asked } = segmentationOf(18, [])
+  expect((await read(call)).size).toBe(18)
+  expect(asked()).toBe(5)
+})
+
+test('who jumps to the front is found there, and the pages behind are not read again', async () => {
+  const { call, always, asked } = segmentationOf(38, [null, null, { kind: 'move', from: 0.9, to: 0 }])
+  expect(await read(call)).toEqual(always)
+  // Ten pages, and the first one again.
+  expect(asked()).toBe(11)
+})
+
+test('who comes meanwhile in front is read as well', async () => {
+  const { call, asked } = segmentationOf(38, [null, null, { kind: 'add', at: 0 }])
+  expect((await read(call)).size).toBe(39)
+  expect(asked()).toBe(11)
+})
+
+test('when somebody leaves, whom that pulled onto a page that was read already is found', async () => {
+  const { call, always } = segmentationOf(38, [null, { kind: 'remove', at: 0 }])
+  const different = await read(call)
+  expect([...always].filter((uuid) => !different.has(uuid))).toEqual([])
+})
+
+test('without a total, who came twice tells as much of those who only changed places', async () => {
+  const changes: Change[] = [
+    { kind: 'move', from: 0, to: 0.9 },
+    { kind: 'move', from: 0.9, to: 0 },
+  ]
+  const { call, always } = segmentationOf(38, [null, null, ...changes], { tellsTotal: false })
+  expect(await read(call)).toEqual(always)
+})
+
+test('a segmentation that never comes to rest ends all the same', async () => {
+  const restless = Array.from({ length: 1_000 }, (_, index): Change => ({
+    kind: 'move',
+    from: (index % 7) / 7,
+    to: (index % 5) / 5,
+  }))
+  const { call, asked } = segmentationOf(38, restless)
+  await read(call)
+  expect(asked()).toBeLessThanOrEqual(40)
+})

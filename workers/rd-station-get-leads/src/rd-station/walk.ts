@@ -1,0 +1,67 @@
+import { z } from 'zod'
+
+/**
+ * Where a read is that may have to go through the pages more than once, since contacts move between pages while they are
+ * read. It is what is kept behind a page.
+ */
+export const contactsCursor = z.object({
+  /** The next page; the one behind the last page that was read. */
+  page: z.int().min(1),
+  /** Which time the pages are gone through. */
+  pass: z.int().min(1).default(1),
+  /** Whether that page was the last of the pass. */
+  isOver: z.boolean().default(false),
+  /** Contacts on the pages of the first pass, each as often as it came. */
+  given: z.int().min(0).default(0),
+  /** How many contacts may have been missed, as far as is known. */
+  owed: z.int().min(0).default(0),
+  /** How many different ones were read when the first pass was over, and when the one before this was. */
+  first: z.int().min(0).default(0),
+  before: z.int().min(0).default(0),
+  /** How many there were by the last page. */
+  total: z.int().min(0).nullable().default(null),
+})
+export type ContactsCursor = z.output<typeof contactsCursor>
+
+export const theBeginning: ContactsCursor = contactsCursor.parse({ page: 1 })
+
+/**
+ * Where the read is behind a page of so many contacts. What is missed when contacts only change places is counted at the end
+ * of the first pass; one that has left, which only the total tells, may have pulled another onto a page that was read
+ * already. Of later passes a total that is larger tells of contacts that need not be those that were missed.
+ */
+export const behindPage = (
+  at: ContactsCursor,
+  { contacts, total, isLast }: { contacts: number; total: number | undefined; isLast: boolean },
+): ContactsCursor => {
+  const change = at.total === null || total === undefined ? 0 : total - at.total
+  return {
+    ...at,
+    page: at.page + 1,
+    isOver: isLast,
+    given: at.pass === 1 ? at.given + contacts : at.given,
+    owed: at.owed + (at.pass === 1 ? Math.max(0, -change) : Math.abs(change)),
+    total: total ?? at.total,
+  }
+}
+
+/** Whether, with so many different contacts read, no other can have been missed. Only a later pass can tell before its end. */
+export const isPaid = (at: ContactsCursor, different: number): boolean => at.pass > 1 && different - at.first >= at.owed
+
+/**
+ * Where the read goes on when a pass is over and so many different contacts were read; null when it is over.
+ *
+ * All places of the first pass held a contact, so if nobody has left, as many are missed as came a second time: each place
+ * that one took twice is a place that another had. A later pass that finds nothing new is the last.
+ */
+export const behindPass = (at: ContactsCursor, different: number): ContactsCursor | null => {
+  if (at.pass === 1) {
+    const owed = at.owed + Math.max(0, at.given - different)
+    return owed === 0 ? null : { ...at, page: 1, pass: 2, isOver: false, owed, first: different, before: different }
+  }
+  if (isPaid(at, different) || different === at.before || at.pass === mostPasses) return null
+  return { ...at, page: 1, pass: at.pass + 1, isOver: false, before: different }
+}
+
+/** Where contacts never come to rest, a read has to end all the same. */
+const mostPasses = 4

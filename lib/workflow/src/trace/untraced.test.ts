@@ -45,6 +45,7 @@ test('where nobody traces a function is called without a context in which spans 
       cursor: null,
       signal: new AbortController().signal,
       log,
+      mostBytes: 1_000,
     },
   )
   expect(await called).toBe('given')

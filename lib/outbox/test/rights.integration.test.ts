@@ -1,0 +1,88 @@
+import { runOn } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { enqueue, pruneInbox, receive, registerLane } from '../src/index.ts'
+import { openControlSession } from '../src/relay/own/control-session.ts'
+import { tendRegister } from '../src/relay/own/tend-register.ts'
+import { database, lane, useLane } from './use-lane.ts'
+
+useLane()
+
+/** The database's address for a role with these rights, each a line of SQL without its end. */
+const roleWith = async (...rights: string[]): Promise<string> => {
+  const name = `${new URL(database.url).pathname.slice(1)}_${lane.id}`
+  await lane.db.query(`create role "${name}" login password 'any'`)
+  // By a session of its own: the lane's is closed by then.
+  onTestFinished(async () => {
+    await runOn(database.url, `drop owned by "${name}"`, `drop role "${name}"`)
+  })
+  for (const right of rights) await lane.db.query(`grant ${right} to "${name}"`)
+  const address = new URL(database.url)
+  address.username = name
+  address.password = 'any'
+  return address.href
+}
+
+/** Does something in a transaction of such a role. */
+const as = async (rights: string[], work: (session: typeof lane.db) => Promise<unknown>): Promise<void> => {
+  const name = new URL(await roleWith(...rights)).username
+  await lane.db.query(`begin; set local role "${name}"`)
+  await work(lane.db)
+  await lane.db.query('commit')
+}
+
+// As the README has them under "What it needs".
+const writer = ['insert on outbox_message', 'insert on outbox_scheduled', 'select on outbox_lane']
+const registrar = [...writer, 'insert, update on outbox_lane']
+const relay = [
+  'select, insert, update, delete on outbox_lane',
+  'select, insert, delete on outbox_message',
+  'select, update, delete on outbox_scheduled',
+  'select, insert on outbox_parked',
+]
+
+const message = { routingKey: 'any', payload: 1 }
+
+test('who enqueues needs no more rights than the README names', async () => {
+  await as(writer, (db) =>
+    enqueue(db, [message, { ...message, orderingKey: 'a' }, { ...message, delayMs: 60_000 }], { lane: lane.id }),
+  )
+  expect(await lane.rows()).toBe(1)
+  expect(await lane.rows('outbox_scheduled')).toBe(1)
+})
+
+test('who registers a lane of its own needs no more rights than the README names', async () => {
+  await as(registrar, async (db) => {
+    const id = await registerLane(db, 'of a writer')
+    expect(await registerLane(db, 'of a writer')).toBe(id)
+  })
+})
+
+test('who receives needs no more rights than the README names', async () => {
+  const messageId = crypto.randomUUID()
+  await as(['insert, select on inbox'], async (db) => {
+    expect(await receive(db, { consumer: 'shipping', messageId })).toBe(true)
+    expect(await receive(db, { consumer: 'shipping', messageId })).toBe(false)
+  })
+})
+
+test('who prunes the inbox needs no more rights than the README names', async () => {
+  await as(['select, update, delete on inbox'], (db) => pruneInbox(db, { olderThanMs: 0 }))
+})
+
+test('a relay needs no more rights than the README names', async () => {
+  const databaseUrl = await roleWith(...relay)
+  const relayOfRole = lane.relay({ databaseUrl, parkAfter: 1 })
+  await lane.commit({ ...message, routingKey: lane.name }, { ...message, routingKey: lane.name, delayMs: 1 })
+  await lane.commit({ ...message, exchange: 'amq.topic' })
+  const turns = async () => {
+    await relayOfRole.runOnce()
+    return (await lane.rows()) + (await lane.rows('outbox_scheduled'))
+  }
+  await expect.poll(turns, { timeout: 20_000, interval: 50 }).toBe(0)
+  expect(await lane.count(lane.name)).toBe(2)
+  expect(relayOfRole.saw('relay.parked')).toHaveLength(1)
+  await relayOfRole.stop({ graceMs: 0 })
+  const session = await openControlSession(databaseUrl, 'tending')
+  await tendRegister(session)
+  await session.close()
+})

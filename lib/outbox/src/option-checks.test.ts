@@ -93,8 +93,15 @@ test.each<[string, (...given: never[]) => unknown, unknown[], string]>([
   ['createRelay', createRelay, [], 'options: expected an object, got undefined'],
   ['start', relay.start, [{ signals: 1 }], 'signals: start has no such option, did you mean "signal"?'],
   ['stop', relay.stop, [], 'options: expected an object, got undefined'],
+  ['stop', relay.stop, [{ graceMs: -1 }], 'graceMs: expected milliseconds, got -1'],
+  ['stop', relay.stop, [{ graceMs: Number.NaN }], 'graceMs: expected milliseconds, got NaN'],
 ])('%s refuses what it cannot take, with what it expected: %#', async (_, called, given, text) => {
   expect(await refusal(called, given)).toMatchObject({ name: 'OutboxError', code: 'option_invalid', message: text })
+})
+
+test('a client that can be called is one all the same', async () => {
+  const callable = Object.assign(() => {}, { query: async () => ({ rows: [], rowCount: 3 }) })
+  expect(await pruneInbox(callable, { olderThanMs: 0 })).toBe(3)
 })
 
 test.each([

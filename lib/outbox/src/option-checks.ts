@@ -16,8 +16,8 @@ export const optionFault = (option: string, what: string): OutboxError =>
 export const expectOptions = (taker: string, names: readonly string[], given: unknown, within = ''): void => {
   expectType(within === '' ? 'options' : within.slice(0, -1), given, 'object')
   for (const name of Object.keys(Object(given))) {
-    if (!names.includes(name))
-      throw optionFault(`${within}${name}`, `${taker} has no such option${didYouMean(name, names)}`)
+    if (names.includes(name)) continue
+    throw optionFault(`${within}${name}`, `${taker} has no such option${didYouMean(name, names)}`)
   }
 }
 
@@ -37,6 +37,13 @@ export const expectType = (option: string, value: unknown, type: keyof typeof ki
 export const expectWhole = (option: string, value: unknown, min: number, max: number): void => {
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return
   throw optionFault(option, `expected a whole number from ${min} to ${max}, got ${numberOrKind(value)}`)
+}
+
+/** Expects milliseconds, parts of one as well, and without end if that is the longest. */
+export const expectMs = (option: string, value: unknown, longest = Number.POSITIVE_INFINITY): void => {
+  if (typeof value === 'number' && value >= 0 && value <= longest) return
+  const range = longest === Number.POSITIVE_INFINITY ? '' : ` from 0 to ${longest}`
+  throw optionFault(option, `expected milliseconds${range}, got ${numberOrKind(value)}`)
 }
 
 /** A number as it is, and of everything else what it is. */

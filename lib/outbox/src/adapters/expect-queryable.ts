@@ -19,5 +19,8 @@ export const expectTransaction = (tx: unknown): void => {
   throw optionFault('tx', `expected an EntityManager or what has query(text, values), got ${nameOfKind(tx)}`)
 }
 
+/** It may be a function, too: a client that can be called, as tagged templates are, with members beside that. */
 const isQueryable = (db: unknown): boolean =>
-  typeof db === 'object' && db !== null && 'query' in db && typeof db.query === 'function'
+  ((typeof db === 'object' && db !== null) || typeof db === 'function') &&
+  'query' in db &&
+  typeof db.query === 'function'

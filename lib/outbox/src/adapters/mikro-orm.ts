@@ -44,4 +44,5 @@ export const queryable = (em: EntityManagerLike): Queryable => {
 }
 
 /** From JavaScript anything may come. */
-export const isEntityManager = (tx: unknown): boolean => typeof tx === 'object' && tx !== null && 'getKysely' in tx
+export const isEntityManager = (tx: unknown): tx is EntityManagerLike =>
+  typeof tx === 'object' && tx !== null && 'getKysely' in tx

@@ -1,6 +1,6 @@
 import { OutboxError } from '../errors.ts'
 import { isRefusal } from './is-refusal.ts'
-import { type EntityManagerLike, queryable } from './mikro-orm.ts'
+import { type EntityManagerLike, isEntityManager, queryable } from './mikro-orm.ts'
 import type { Queryable } from './queryable.ts'
 
 /** A lock that the caller of `transactionOf` would take anyway, or that holds nobody up. */
@@ -18,7 +18,7 @@ export const transactionOf = async (
 ): Promise<Queryable> => {
   const refuse = (cause?: unknown): OutboxError =>
     new OutboxError('not_in_transaction', `${caller} needs a transaction: begin one and ${caller} within it`, { cause })
-  if ('getKysely' in tx) {
+  if (isEntityManager(tx)) {
     if (!tx.isInTransaction()) throw refuse()
     return queryable(tx)
   }

@@ -2,6 +2,7 @@ import { isRefusal } from '../adapters/is-refusal.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
 import { orderingLockClass } from '../lane/ordering-lock.ts'
+import { messageColumns } from '../message-columns.ts'
 import type { MessageRow } from './message.ts'
 
 /**
@@ -90,7 +91,7 @@ const source = `
   ) as key_lanes`
 
 // Every plan that Postgres has for these reads the list as it is. It promises ids in order for the sake of `order by` alone.
-const columns = 'lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes'
+const columns = `lane, ${messageColumns}`
 
 const insertSql = `
   insert into outbox_message (${columns})

@@ -4,7 +4,7 @@ import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
 import { nameOfKind } from '../name-of-kind.ts'
-import { expectOptions, expectWhole, faultOfName, largestInteger, numberOrKind, optionFault } from '../option-checks.ts'
+import { expectMs, expectOptions, expectWhole, faultOfName, largestInteger, optionFault } from '../option-checks.ts'
 
 /**
  * Notes in the caller's transaction that a consumer received a message. True the first time: then the caller does its
@@ -46,9 +46,7 @@ export const pruneInbox = async (db: Queryable, options: { olderThanMs: number; 
   expectQueryable(db)
   expectOptions('pruneInbox', ['olderThanMs', 'limit'], options)
   const { olderThanMs, limit = 10_000 } = options
-  if (!(Number.isFinite(olderThanMs) && olderThanMs >= 0 && olderThanMs <= longestMs)) {
-    throw optionFault('olderThanMs', `expected milliseconds from 0 to ${longestMs}, got ${numberOrKind(olderThanMs)}`)
-  }
+  expectMs('olderThanMs', olderThanMs, longestMs)
   expectWhole('limit', limit, 1, largestInteger)
   const { rowCount } = await db.query(pruneSql, [olderThanMs, limit])
   return rowCount ?? 0

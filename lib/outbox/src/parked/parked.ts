@@ -1,5 +1,6 @@
 import { expectQueryable } from '../adapters/expect-queryable.ts'
 import type { Queryable } from '../adapters/queryable.ts'
+import { messageColumns } from '../message-columns.ts'
 import { expectOptions, expectType, expectWhole, largestInteger, optionFault } from '../option-checks.ts'
 import { readColumns } from '../read-columns.ts'
 
@@ -112,7 +113,7 @@ const listSql = `
   order by outbox_parked.lane, outbox_parked.id
   limit $1`
 
-const columns = 'message_id, exchange, routing_key, ordering_key, headers, payload, bytes, created_at'
+const columns = `${messageColumns}, created_at`
 
 // A row without a key gets a new id: its relay may have raised the floor above the old one.
 const retrySql = `

@@ -3,7 +3,7 @@ import { backoffMs, reconnectBackoff } from './backoff.ts'
 import type { Pass } from './lane/pass.ts'
 import { createPayloadMemory } from './lane/payload-memory.ts'
 import { takePass } from './lane/take-pass.ts'
-import { expectOptions, numberOrKind, optionFault } from '../option-checks.ts'
+import { expectMs, expectOptions } from '../option-checks.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
 import { openOwner, type Owner } from './own/owner.ts'
 import { pause } from './pause.ts'
@@ -160,8 +160,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     stop: async (asked) => {
       expectOptions('stop', ['graceMs'], asked)
       const { graceMs } = asked
-      if (typeof graceMs !== 'number' || !(graceMs >= 0))
-        throw optionFault('graceMs', `expected milliseconds, got ${numberOrKind(graceMs)}`)
+      expectMs('graceMs', graceMs)
       await (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped')))
     },
     state: () => {

@@ -1,4 +1,5 @@
 import { orderingLockClass } from '../../lane/ordering-lock.ts'
+import { messageColumns } from '../../message-columns.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 
@@ -50,8 +51,8 @@ const moveDueSql = {
       delete from outbox_scheduled where ctid = any(array(select ctid from due))
       returning *
     ), moved as (
-      insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes)
-      select lane, message_id, exchange, routing_key, ordering_key, headers, payload, bytes
+      insert into outbox_message (lane, ${messageColumns})
+      select lane, ${messageColumns}
       from taken
       order by available_at, id
       returning id

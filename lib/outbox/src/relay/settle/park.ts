@@ -1,3 +1,4 @@
+import { messageColumns } from '../../message-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import { rowsById } from '../read/rows-by-id.ts'
@@ -19,7 +20,7 @@ export const park = async ({ session, lane, held }: OwnedLane, rows: readonly Ho
   for (const { row } of rows) held.parked(row.id)
 }
 
-const columns = 'lane, id, message_id, exchange, routing_key, ordering_key, headers, payload, bytes, created_at'
+const columns = `lane, id, ${messageColumns}, created_at`
 
 const parkSql = {
   name: 'park',

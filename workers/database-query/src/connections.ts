@@ -34,8 +34,8 @@ export type Connections = {
 /** What a session is for. */
 type Use = 'statements' | 'streams'
 
-/** Streams have the third part of a database's sessions. The only one is for all. */
-const streamSessions = (sessions: number): number => (sessions === 1 ? 0 : Math.ceil(sessions / 3))
+/** Streams have the third part of a database's sessions, one at least. The only one is for all. */
+const streamSessions = (sessions: number): number => (sessions === 1 ? 0 : Math.max(1, Math.floor(sessions / 3)))
 
 /** How long a statement waits for a session, milliseconds. */
 const waitMs = 30_000

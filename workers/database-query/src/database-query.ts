@@ -64,7 +64,7 @@ export const databaseQuery = (
         }
         return undefined
       } catch (error) {
-        if (isAway(error)) return snooze(awayMs, `the database is away: ${reasonOf(error)}`)
+        if (isAway(error)) return snooze(awayMs, `the database is away${orBusy(error)}: ${reasonOf(error)}`)
         throw explain(error, { isReadOnly, names: sent.names })
       }
     },
@@ -80,6 +80,10 @@ export const databaseQuery = (
 /** What goes on: the rows that are there, or what does in their place. */
 const passedOn = ({ rows, instead }: Plan, given: readonly unknown[] | null): unknown =>
   rows === 'unwanted' ? instead : (given ?? instead)
+
+/** The driver says no more than that no session was to be had. */
+const orBusy = (error: unknown): string =>
+  reasonOf(error).includes('timeout exceeded') ? ', or all sessions of config.connection are in use' : ''
 
 /** The line goes to the log of the job, which hides its secrets. */
 const executeUnconfirmed = async (

@@ -109,16 +109,17 @@ test('a copy in place of a read ends nothing but its own job', async () => {
   expect(await call({ sql: '-- nothing', mode: 'query' })).toBeNull()
 })
 
-test('streams that nobody takes rows of leave sessions to others', async () => {
-  const streams = Array.from({ length: 3 }, () => read('select generate_series(1, 1000)'))
-  for (const stream of streams) await stream.next()
-  const late = read('select 1 as one')
-  const lateFirst = late.next()
+test('streams that nobody takes rows of leave sessions to others, and wait for each other', async () => {
+  const streams = Array.from({ length: 12 }, () => read('select generate_series(1, 1000) as n'))
+  const firsts = streams.map((stream) => stream.next())
+  await waitFor(async () => (await openTransactions()) === 3)
   expect(await Promise.all(Array.from({ length: 20 }, (_, id) => call(insert(id))))).toHaveLength(20)
   expect(await call({ sql: 'select count(*)::int from lead' })).toEqual([{ count: 20 }])
-  for (const stream of streams) await stream.return(undefined)
-  expect(await lateFirst).toMatchObject({ value: { rows: [{ one: 1 }] } })
-  await late.return(undefined)
+  expect(await openTransactions()).toBe(3)
+  for (const [index, stream] of streams.entries()) {
+    expect(await firsts[index]).toMatchObject({ done: false, value: { rows: { length: 20 } } })
+    await stream.return(undefined)
+  }
 })
 
 test('a result that is one value is read no further than it may be large', async () => {

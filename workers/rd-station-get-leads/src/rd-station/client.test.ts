@@ -79,7 +79,7 @@ test('contacts that are added while pages are read are read as well', async () =
   const pages: Contact[][] = []
   for await (const page of contacts()) {
     pages.push(page)
-    if (pages.length === 2) rdStation.control.set({ leads: 35 })
+    if (pages.length === 1) rdStation.control.set({ leads: 35 })
   }
   expect(pages.map(({ length }) => length)).toEqual([10, 10, 10, 5])
 })
@@ -116,13 +116,31 @@ test('a page that contradicts its total once was counted as a contact came or we
 })
 
 test('a read goes on behind a cursor', async () => {
-  const { client, requests } = await setup({ leads: 28 })
+  const { client } = await setup({ leads: 28 })
   const query = { ...once, segmentationId: 1, pageSize: 10 }
   const [first] = await firstOf(client.contacts(query))
   expect(first?.cursor).toMatchObject({ page: 2, pass: 1, given: 10, total: 28 })
   const rest = await Array.fromAsync(client.contacts({ ...query, after: first?.cursor ?? null }))
   expect(rest.map(({ contacts }) => contacts.length)).toEqual([10, 8])
-  expect(requests(contactsPath)).toEqual({ 200: 3 })
+})
+
+test('while a page is taken the next one is read, and no more', async () => {
+  const { client, rdStation, requests } = await setup({ leads: 100 })
+  for await (const _ of client.contacts({ ...once, segmentationId: 1, pageSize: 10 })) {
+    await expect.poll(() => requests(contactsPath)).toEqual({ 200: 2 })
+    for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate)
+    expect([requests(contactsPath), rdStation.control.state().inFlight]).toEqual([{ 200: 2 }, 0])
+    break
+  }
+})
+
+test('who takes no more pages ends the call for the next one', async () => {
+  const { client, rdStation, requests } = await setup({ leads: 100, latencyMs: 1_000 })
+  for await (const _ of client.contacts({ ...once, segmentationId: 1, pageSize: 10 })) {
+    await expect.poll(() => rdStation.control.state().inFlight).toBe(1)
+    break
+  }
+  await expect.poll(() => requests(contactsPath)).toEqual({ 200: 1, gone: 1 })
 })
 
 const firstOf = async (pages: AsyncIterable<ContactsPage>): Promise<ContactsPage[]> => {
@@ -211,20 +229,18 @@ test('an aborted read ends at once, without ending the renewal that others wait 
 })
 
 test('a 429 ends a read that can go on behind its last page, and says when', async () => {
-  const { contacts, rdStation, waits } = await setup({ leads: 20 })
+  const { contacts, rdStation, waits } = await setup()
+  rdStation.control.set({ failNext: [answer(['a', 'b'], 5), { status: 429, retryAfter: 40 }] })
   const pages: Contact[][] = []
   const read = async () => {
-    for await (const page of contacts()) {
-      pages.push(page)
-      rdStation.control.set({ failNext: [{ status: 429, retryAfter: 40 }] })
-    }
+    for await (const page of contacts({ pageSize: 2 })) pages.push(page)
   }
   await expect(read()).rejects.toMatchObject({
     code: 'throttled',
     final: false,
     status: 429,
     retryAfterMs: 40_000,
-    message: `GET ${contactsPath}?page=2&page_size=10: answered 429 RATE_LIMIT_EXCEDDED, to be tried again after 40000 ms`,
+    message: `GET ${contactsPath}?page=2&page_size=2: answered 429 RATE_LIMIT_EXCEDDED, to be tried again after 40000 ms`,
   })
   expect(pages).toHaveLength(1)
   expect(waits).toEqual([])

@@ -48,21 +48,33 @@ export async function* readContacts(
   call: AuthorizedCall,
   { segmentationId, pageSize, after = null, written, signal }: ContactsQuery,
 ): AsyncGenerator<ContactsPage, void, undefined> {
+  const ended = new AbortController()
+  const untilEnded = AbortSignal.any([signal, ended.signal])
+  const ask = (number: number) => readPage(call, { segmentationId, number, pageSize, signal: untilEnded })
   let at = after ?? theBeginning
   let last: Page | null = null
-  for (;;) {
-    if (at.isOver) {
-      const next = behindPass(at, await written())
-      if (next === null) return
-      at = next
+  let ahead: Promise<Page> | null = null
+  try {
+    for (;;) {
+      if (at.isOver) {
+        const next = behindPass(at, await written())
+        if (next === null) return
+        at = next
+      }
+      const page: Page = await (ahead ?? ask(at.page))
+      refuseRepeated(page, last)
+      last = page
+      const { contacts, totalRows: total } = page
+      at = behindPage(at, { contacts: contacts.length, total, isLast: contacts.length < pageSize })
+      // While a page is taken the next one is on its way; of later passes nobody knows whether there will be one.
+      ahead = at.pass > 1 || at.isOver ? null : ask(at.page)
+      // What it failed with is told when it is waited for.
+      ahead?.catch(() => {})
+      if (contacts.length > 0) yield { contacts, cursor: at }
+      if (at.pass > 1 && isPaid(at, await written())) return
     }
-    const page: Page = await readPage(call, { segmentationId, number: at.page, pageSize, signal })
-    refuseRepeated(page, last)
-    last = page
-    const { contacts, totalRows: total } = page
-    at = behindPage(at, { contacts: contacts.length, total, isLast: contacts.length < pageSize })
-    if (contacts.length > 0) yield { contacts, cursor: at }
-    if (at.pass > 1 && isPaid(at, await written())) return
+  } finally {
+    ended.abort()
   }
 }
 

@@ -64,22 +64,32 @@ const read = async (call: AuthorizedCall, diesAfter = Number.POSITIVE_INFINITY):
   throw new Error('the read does not end')
 }
 
-test('whoever was there all the time is read, whatever comes, leaves and changes places while pages are read once', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.integer({ min: 0, max: 30 }),
-      fc.array(change, { maxLength: 9 }),
-      fc.constantFrom(1, 2, 3, Number.POSITIVE_INFINITY),
-      async (size, changes, diesAfter) => {
-        // No more changes than the first pass has pages.
-        const segmentation = segmentationOf(size, changes.slice(0, Math.floor(size / pageSize)))
-        const different = await read(segmentation.call, diesAfter)
-        expect([...segmentation.always].filter((uuid) => !different.has(uuid))).toEqual([])
-      },
-    ),
-    { numRuns: 2_000 },
-  )
-})
+test(
+  'whoever was there all the time is read, whatever comes, leaves and changes places while pages are read once',
+  { timeout: 60_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 30 }),
+        fc.array(change, { maxLength: 9 }),
+        fc.constantFrom(1, 2, 3, Number.POSITIVE_INFINITY),
+        async (size, changes, diesAfter) => {
+          // No more changes than the first pass has pages; and since an attempt that dies has had an answer that nobody saw,
+          // one of two answers has none behind it then.
+          const pages = Math.floor(size / pageSize)
+          const dies = Number.isFinite(diesAfter)
+          const made = dies
+            ? changes.slice(0, Math.floor(pages / 2)).flatMap((each) => [each, null])
+            : changes.slice(0, pages)
+          const segmentation = segmentationOf(size, made)
+          const different = await read(segmentation.call, diesAfter)
+          expect([...segmentation.always].filter((uuid) => !different.has(uuid))).toEqual([])
+        },
+      ),
+      { numRuns: 1_000 },
+    )
+  },
+)
 
 test('a segmentation that stands still is read once', async () => {
   const { call, asked } = segmentationOf(18, [])
@@ -116,12 +126,12 @@ test('without a total, who came twice tells as much of those who only changed pl
 })
 
 test('a segmentation that never comes to rest ends all the same', async () => {
-  const restless = Array.from({ length: 1_000 }, (_, index): Change => ({
-    kind: 'move',
-    from: (index % 7) / 7,
-    to: (index % 5) / 5,
-  }))
+  // Each pass finds those who came in front, and owes for those who left as well.
+  const restless = Array.from({ length: 1_000 }, (_, index): Change =>
+    index % 2 === 0 ? { kind: 'add', at: 0 } : { kind: 'remove', at: 0.99 },
+  )
   const { call, asked } = segmentationOf(38, restless)
   await read(call)
-  expect(asked()).toBeLessThanOrEqual(40)
+  expect(asked()).toBeGreaterThan(30)
+  expect(asked()).toBeLessThanOrEqual(44)
 })

@@ -1,5 +1,5 @@
 import { exitCodes } from '@esteira/service'
-import type { WorkflowError } from '@esteira/workflow'
+import type { WorkflowError } from '@esteira/workflow/tick'
 
 /** How a tick ends, beyond the codes that every process has. From 11 on, trying again cannot help. */
 export const tickExitCodes = {

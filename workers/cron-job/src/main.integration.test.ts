@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import { openOrm, Workflow, WorkflowStep } from '@esteira/workflow'
 import type { MikroORM } from '@mikro-orm/postgresql'
-import { cloneDatabase, runOn, waitFor } from '@esteira/test/support'
+import { cloneDatabase, listingPackages, runOn, waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 let database: Awaited<ReturnType<typeof cloneDatabase>>
@@ -294,4 +294,13 @@ test('a variable that is missing or bad is told, with the code of a bad environm
     code: 2,
     said: expect.stringMatching(/^ESTEIRA_STEP_ID .*: expected a UUID, "seven" is not$/),
   })
+})
+
+test('a tick loads what writes a run, and nothing for expressions, RabbitMQ or traces: each tick pays for it', async () => {
+  const { stepId } = await saveWorkflow()
+  const { code, said } = await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a', ...listingPackages })
+  expect(code).toBe(0)
+  expect(said).toContain('"@mikro-orm/postgresql"')
+  for (const name of ['jsonata', 'amqplib', 'rascal', '@opentelemetry/sdk-node'])
+    expect(said).not.toContain(`"${name}"`)
 })

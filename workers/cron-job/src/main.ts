@@ -14,7 +14,7 @@ import {
   untilAvailable,
   uuid,
 } from '@esteira/service'
-import { isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow'
+import { isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
 import { refusalCode, tickExitCodes } from './exit-codes.ts'
 import { fireTick, type Tick } from './tick.ts'
 

@@ -7,7 +7,7 @@ import {
   WorkflowError,
   Workflow,
   WorkflowStep,
-} from '@esteira/workflow'
+} from '@esteira/workflow/tick'
 import type { EntityManager } from '@mikro-orm/postgresql'
 
 /** One expected firing of a cron step. */

@@ -1,0 +1,10 @@
+// What the program of a tick needs of the engine, and no more: all else takes it half a second to load.
+export { cronJobConfig, cronJobFunctionName } from './cron/cron-job.ts'
+export { isTransient } from './database/is-transient.ts'
+export { openOrm } from './database/open-orm.ts'
+export { WorkflowError } from './errors.ts'
+export { describeIssues } from './faults/faults-of-issues.ts'
+export { maxPayloadRange } from './job/payload-limit.ts'
+export { WorkflowStep } from './model/workflow-step.ts'
+export { Workflow } from './model/workflow.ts'
+export { type OpenedRun, openRun } from './run/open-run.ts'

@@ -1,8 +1,6 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { startProxy, startSilentServer } from '@esteira/test/support'
+import { freePort, startProxy, startSilentServer } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, database, environment, rowsOf, useServices, vhost } from '../test/use-services.ts'
@@ -12,15 +10,6 @@ const soon = { timeout: 15_000, interval: 20 }
 const nobody = '127.0.0.1:9'
 
 useServices()
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  if (address === null || typeof address === 'string') throw new Error('the server listens on no port')
-  return address.port
-}
 
 test('the relay says when it is ready, publishes, and on SIGTERM drains its lane and exits with 0', async () => {
   await channel.assertQueue('drains')

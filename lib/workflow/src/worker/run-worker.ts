@@ -14,6 +14,7 @@ import {
   runMain,
   type Running,
   secretVariables,
+  serveHealth,
   type Settings,
   text,
 } from '@esteira/service'
@@ -23,6 +24,7 @@ import type { StepFunction } from '../function/define-function.ts'
 import { maxPayloadRange } from '../job/payload-limit.ts'
 import { readSecrets } from '../secrets/read-secrets.ts'
 import { idsOf } from '../trace/log-of-job.ts'
+import { type Counters, createCounters } from './counters.ts'
 import { watchStall } from './stall/watch-stall.ts'
 import { startWorker } from './start-worker.ts'
 import { serveWard } from './suspect/serve-ward.ts'
@@ -41,6 +43,9 @@ const settings = {
   suspectHeapMiB: integer('ESTEIRA_SUSPECT_HEAP_MIB', { min: 32, max: 65_536, fallback: null }),
   secretsDir: text('ESTEIRA_SECRETS_DIR', { fallback: '/run/secrets' }),
   secretVariables,
+  healthHost: text('ESTEIRA_HEALTH_HOST', { fallback: '127.0.0.1' }),
+  /** No port, no server. */
+  healthPort: integer('ESTEIRA_HEALTH_PORT', { min: 1, max: 65_535, fallback: null }),
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
 }
 
@@ -49,9 +54,10 @@ export type Served = { functions: readonly StepFunction[]; close?: () => Promise
 
 /**
  * What the process gives its functions. `stopping` is aborted as soon as the worker is asked to stop, when what runs may
- * still end within the grace period: a function that would only wait gives up.
+ * still end within the grace period: a function that would only wait gives up. `count` counts one more of something that
+ * the worker's `/metrics` shows: a name such as `esteira_statements_failed_total`, and labels of few values each.
  */
-export type ServeMeans = { log: Log; stopping: AbortSignal }
+export type ServeMeans = { log: Log; stopping: AbortSignal; count: Counters['count'] }
 
 /** A worker whose functions need settings of their own, or something that is freed when the worker ends. */
 export type WorkerDefinition<Own extends Settings> = {
@@ -101,17 +107,28 @@ const runUntilStopped = <Own extends Settings>(
     const { [wardVariable]: isWard, ...ownEnv } = env
     const [config, ownConfig] = loadConfigs(ownEnv, settings, own)
     const log = createLog(name, config.logLevel)
-    const { functions, close } = serve(ownConfig, { log, stopping })
+    const counters = createCounters()
+    const { functions, close } = serve(ownConfig, { log, stopping, count: counters.count })
     const secrets = readSecrets({ directory: config.secretsDir, variables: config.secretVariables })
     const common = { ...config, functions, worker: config.lane, secrets, log }
     const start = async (signal: AbortSignal): Promise<Running> => {
       if (isWard !== undefined) return serveWard(common)
+      let isStarted = false
+      const health = {
+        isReady: () => isStarted && counters.isOnBelt() && !stopping.aborted,
+        metrics: async () => counters.text(),
+      }
+      if (config.healthPort !== null) await serveHealth(health, config.healthHost, config.healthPort)
       const worker = await startWorker({
         ...common,
         ward: { program: ownProgram(ownEnv), stallMs: config.stallMs, heapMiB: config.suspectHeapMiB ?? halfHeapMiB() },
         signal,
-        observe: (event) => report(log, event),
+        observe: (event) => {
+          counters.observe(event)
+          report(log, event)
+        },
       })
+      isStarted = true
       log.info({ event: 'ready', functions: functions.map((fn) => fn.name), lane: config.lane })
       return worker
     }

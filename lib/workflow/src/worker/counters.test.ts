@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest'
+import { createCounters } from './counters.ts'
+
+const written = (functionName: string, ending: 'succeeded' | 'cancelled') =>
+  ({ kind: 'job.written', functionName, jobId: 'a', ending }) as const
+
+test('jobs are counted by function and ending, dropped deliveries by why, and no id becomes a label', () => {
+  const counters = createCounters()
+  counters.observe(written('Leads.save', 'succeeded'))
+  counters.observe(written('Leads.save', 'succeeded'))
+  counters.observe(written('Leads.save', 'cancelled'))
+  counters.observe({ kind: 'job.written', functionName: 'Leads.get', jobId: 'b', ending: 'failed', error: null })
+  counters.observe({ kind: 'delivery.dropped', functionName: 'Leads.save', jobId: 'c', reason: 'unknown job' })
+  expect(counters.text()).toBe(
+    [
+      '# HELP esteira_worker_jobs_total attempts at jobs whose end this worker has written, by how they ended',
+      '# TYPE esteira_worker_jobs_total counter',
+      'esteira_worker_jobs_total{function="Leads.save",ending="succeeded"} 2',
+      'esteira_worker_jobs_total{function="Leads.save",ending="cancelled"} 1',
+      'esteira_worker_jobs_total{function="Leads.get",ending="failed"} 1',
+      '# HELP esteira_worker_deliveries_dropped_total deliveries that brought nothing to do, by why',
+      '# TYPE esteira_worker_deliveries_dropped_total counter',
+      'esteira_worker_deliveries_dropped_total{function="Leads.save",reason="unknown job"} 1',
+      '',
+    ].join('\n'),
+  )
+})
+
+test('a function counts what it likes to', () => {
+  const counters = createCounters()
+  counters.count('esteira_statements_failed_total', { connection: 'crm' })
+  counters.count('esteira_statements_failed_total', { connection: 'crm' })
+  counters.count('esteira_statements_failed_total', { connection: 'erp' })
+  expect(counters.text()).toContain(
+    'esteira_statements_failed_total{connection="crm"} 2\nesteira_statements_failed_total{connection="erp"} 1\n',
+  )
+})
+
+test('a worker is ready while it has its belt', () => {
+  const counters = createCounters()
+  expect(counters.isOnBelt()).toBe(true)
+  counters.observe({ kind: 'belt.lost', address: 'amqp://host', reason: 'gone' })
+  expect(counters.isOnBelt()).toBe(false)
+  counters.observe({ kind: 'belt.back', address: 'amqp://host' })
+  expect(counters.isOnBelt()).toBe(true)
+})

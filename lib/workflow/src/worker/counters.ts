@@ -1,0 +1,63 @@
+import { type Metric, prometheusText } from '@esteira/service'
+import type { WorkerEvent } from './worker-options.ts'
+
+/** Labels of a sample: few values each, and never an id, as every new one is kept for the life of the process. */
+export type CountLabels = Record<string, string>
+
+/** What a worker process counts, for its `/metrics`. */
+export type Counters = {
+  /** Counts one more under a name such as `esteira_statements_failed_total`. */
+  count: (name: string, labels?: CountLabels) => void
+  /** Counts what an event of the worker tells of. */
+  observe: (event: WorkerEvent) => void
+  /** Whether RabbitMQ was there when it was last heard of. */
+  isOnBelt: () => boolean
+  /** In the text format of Prometheus. */
+  text: () => string
+}
+
+const jobs = 'esteira_worker_jobs_total'
+const dropped = 'esteira_worker_deliveries_dropped_total'
+const deaths = 'esteira_worker_wards_died_total'
+
+const help: Readonly<Record<string, string>> = {
+  [jobs]: 'attempts at jobs whose end this worker has written, by how they ended',
+  [dropped]: 'deliveries that brought nothing to do, by why',
+  [deaths]: 'processes for suspect jobs that died',
+}
+
+export const createCounters = (): Counters => {
+  const byName = new Map<string, Map<string, { labels: CountLabels; value: number }>>()
+  let isOnBelt = true
+
+  const count = (name: string, labels: CountLabels = {}): void => {
+    const samples = byName.get(name) ?? new Map<string, { labels: CountLabels; value: number }>()
+    byName.set(name, samples)
+    const key = JSON.stringify(labels)
+    const sample = samples.get(key) ?? { labels, value: 0 }
+    samples.set(key, sample)
+    sample.value += 1
+  }
+
+  const observe = (event: WorkerEvent): void => {
+    if (event.kind === 'job.written') count(jobs, { function: event.functionName, ending: event.ending })
+    if (event.kind === 'delivery.dropped') count(dropped, { function: event.functionName, reason: event.reason })
+    if (event.kind === 'ward.died') count(deaths)
+    if (event.kind === 'belt.lost') isOnBelt = false
+    if (event.kind === 'belt.back') isOnBelt = true
+  }
+
+  const metricOf = (name: string, samples: Iterable<{ labels: CountLabels; value: number }>): Metric => ({
+    name,
+    type: 'counter',
+    help: help[name] ?? 'counted by a function of this worker',
+    samples: [...samples],
+  })
+
+  return {
+    count,
+    observe,
+    isOnBelt: () => isOnBelt,
+    text: () => prometheusText([...byName].map(([name, samples]) => metricOf(name, samples.values()))),
+  }
+}

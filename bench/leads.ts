@@ -14,6 +14,7 @@ import type { Report } from './report/verdict.ts'
 import type { Place } from './services/open-place.ts'
 import { readProcess } from './services/read-process.ts'
 import { saveLeads } from './services/save-leads.ts'
+import { readServers, timesBetween } from './services/server-times.ts'
 import { startProgram } from './services/start-program.ts'
 import { startSidecar } from './services/start-sidecar.ts'
 
@@ -24,12 +25,17 @@ const lookMs = 20
 /** What each side does best with, of those that were tried: ours with 100, 400 and 1,000. */
 const inHand = { ours: 1_000, control: 500 }
 
-/** The processes that carry a lead, in the order in which they do; Postgres's own come with them. */
+/** The processes that carry a lead, in the order in which they do. */
 const hops = ['getLeads', 'its relay', 'Database.query', 'relay of the tick', 'relay of Database.query'] as const
 
 type Hop = (typeof hops)[number]
 
-type Turn = { perSecond: number; cpuUs: Record<Hop, number> }
+/** What the servers take of a lead, by what their processes are for, microseconds. */
+type OfServers = ReadonlyMap<string, number>
+
+type Turn = { perSecond: number; cpuUs: Record<Hop, number>; servers: OfServers }
+
+type ControlTurn = { perSecond: number; cpuUs: number; servers: OfServers }
 
 /** Where both sides read and write. */
 type Ground = { place: Place; rdStation: RunningRdStation; crmUrl: string; crm: pg.Client; leads: number }
@@ -49,7 +55,7 @@ export const benchLeads = async (place: Place, { rows, rounds }: BenchOptions): 
   await crm.query(leadsTableSql)
   const ground = { place, rdStation, crmUrl, crm, leads }
   const ours: Turn[] = []
-  const controls: { perSecond: number; cpuUs: number }[] = []
+  const controls: ControlTurn[] = []
   try {
     const tickId = await saveLeads(place)
     for (let turn = 0; turn < rounds; turn += 1) {
@@ -106,6 +112,7 @@ const carryOurs = async (ground: Ground, tickId: string): Promise<Turn> => {
   const [getRelay, queryRelay, tickRelay] = relays.map(({ pid }) => pid)
   const pids = [get.pid, getRelay, query.pid, tickRelay, queryRelay]
   const before = await Promise.all(pids.map(cpuUsOf))
+  const serversBefore = await readServers(place)
   const key = randomUUID()
   const tick = await startProgram(
     'cron-job',
@@ -115,6 +122,7 @@ const carryOurs = async (ground: Ground, tickId: string): Promise<Turn> => {
   if ((await tick.ended) !== 0) throw new Error('the tick was not fired')
   const ms = await msOfRun(place, key)
   const after = await Promise.all(pids.map(cpuUsOf))
+  const servers = ofServers(timesBetween(serversBefore, await readServers(place)), leads)
   await Promise.all([get.stop(), query.stop()])
   await Promise.all(relays.map((relay) => relay.end('SIGTERM')))
   await expectLeads(ground)
@@ -123,6 +131,7 @@ const carryOurs = async (ground: Ground, tickId: string): Promise<Turn> => {
   const [getLeads = 0, itsRelay = 0, databaseQuery = 0, ofTick = 0, ofQuery = 0] = perLead
   return {
     perSecond: (leads / ms) * 1_000,
+    servers,
     cpuUs: {
       getLeads,
       'its relay': itsRelay,
@@ -133,7 +142,7 @@ const carryOurs = async (ground: Ground, tickId: string): Promise<Turn> => {
   }
 }
 
-const carryControl = async (ground: Ground): Promise<{ perSecond: number; cpuUs: number }> => {
+const carryControl = async (ground: Ground): Promise<ControlTurn> => {
   const { place, rdStation, crmUrl, leads } = ground
   const { clientId, clientSecret, refreshToken } = rdStation.credentials
   const child = startLeadsChild({
@@ -146,11 +155,39 @@ const carryControl = async (ground: Ground): Promise<{ perSecond: number; cpuUs:
   })
   await child.ready
   await makeQuiet(ground)
+  const serversBefore = await readServers(place)
   child.go()
   const { ms, cpuUs } = await child.done
+  const servers = ofServers(timesBetween(serversBefore, await readServers(place)), leads)
   await child.stop()
   await expectLeads(ground)
-  return { perSecond: (leads / ms) * 1_000, cpuUs: cpuUs / leads }
+  return { perSecond: (leads / ms) * 1_000, cpuUs: cpuUs / leads, servers }
+}
+
+/** Sessions by whose they are, as their names tell: a worker's own have that of its lane. */
+const sessionsOf: readonly (readonly [RegExp, string])[] = [
+  [/: outbox (relay|bell) .*/, ': the relays'],
+  [/: .*_get$/, ': getLeads'],
+  [/: .*_query$/, ': Database.query'],
+  [/: database-query$/, ': Database.query at its target'],
+]
+
+const ofServers = (times: ReadonlyMap<string, number>, leads: number): OfServers => {
+  const perLead = new Map<string, number>()
+  for (const [name, us] of times) {
+    const kind = sessionsOf.reduce((text, [sessions, whose]) => text.replace(sessions, whose), name)
+    perLead.set(kind, (perLead.get(kind) ?? 0) + us / leads)
+  }
+  return perLead
+}
+
+/** By the median over turns, without what takes next to nothing; the largest first. */
+const medianServers = (turns: readonly { servers: OfServers }[]): [string, number][] => {
+  const names = new Set(turns.flatMap(({ servers }) => [...servers.keys()]))
+  return [...names]
+    .map((name): [string, number] => [name, round(median(turns.map(({ servers }) => servers.get(name) ?? 0)), 1)])
+    .filter(([, us]) => us >= 1)
+    .toSorted(([, a], [, b]) => b - a)
 }
 
 const cpuUsOf = async (pid: number | undefined): Promise<number> =>
@@ -185,15 +222,18 @@ const expectLeads = async ({ crm, leads }: Ground): Promise<void> => {
   if (count !== leads) throw new Error(`${count} leads are there, expected ${leads}`)
 }
 
+const rowOf = ([name, us]: [string, number]) => [`  ${name}`, null, us, null] as const
+
 const report = (
   ours: readonly Turn[],
-  controls: readonly { perSecond: number; cpuUs: number }[],
+  controls: readonly ControlTurn[],
   { leads, rounds }: { leads: number; rounds: number },
 ): Report => {
   const [rates, controlRates] = [ours, controls].map((turns) => turns.map(({ perSecond }) => perSecond))
   const ratio = ratioByRound(rates ?? [], controlRates ?? [])
   const cpuOf = (hop: Hop) => median(ours.map(({ cpuUs }) => cpuUs[hop]))
   const controlCpu = median(controls.map(({ cpuUs }) => cpuUs))
+  const [servers, controlServers] = [medianServers(ours), medianServers(controls)]
   return {
     table: table(
       [`${leads.toLocaleString('en-US')} leads`, 'leads/s', 'CPU us/lead', 'ours to it'],
@@ -207,8 +247,10 @@ const report = (
           ),
           null,
         ],
-        ...hops.map((hop) => [`  ${hop}`, null, round(cpuOf(hop), 1), null] as const),
+        ...hops.map((hop) => rowOf([hop, round(cpuOf(hop), 1)])),
+        ...servers.map(rowOf),
         ['graphile-worker, batched', round(median(controlRates ?? [])), round(controlCpu, 1), round(ratio, 2)],
+        ...controlServers.map(rowOf),
       ],
     ),
     verdict: {
@@ -221,6 +263,7 @@ const report = (
         ...Object.fromEntries(hops.map((hop) => [hop, round(cpuOf(hop), 1)])),
         control: round(controlCpu, 1),
       },
+      serversUsPerLead: { ours: Object.fromEntries(servers), control: Object.fromEntries(controlServers) },
       leads,
       inHand,
       rounds,

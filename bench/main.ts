@@ -20,6 +20,7 @@ import type { Report } from './report/verdict.ts'
 import { openPlace, type Place } from './services/open-place.ts'
 import { relayProgram } from './services/start-sidecar.ts'
 import { benchTakeover } from './takeover.ts'
+import { benchTick } from './tick.ts'
 
 const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promise<Report>> = {
   relay: benchRelay,
@@ -37,6 +38,7 @@ const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promis
   'database-query': benchDatabaseQuery,
   'one-run': benchOneRun,
   'job-latency': benchJobLatency,
+  tick: benchTick,
 }
 
 const write = (text: string): void => void process.stdout.write(text)

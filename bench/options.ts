@@ -18,6 +18,7 @@ export const benchNames = [
   'job-latency',
   'fair',
   'fan-out',
+  'tick',
 ] as const
 
 export type BenchName = (typeof benchNames)[number]

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { registerLane } from '../../lane/register-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { openControlSession } from './control-session.ts'
-import { tendMs, tendRegister } from './tend-register.ts'
+import { firstTendMs, tendRegister } from './tend-register.ts'
 
 const soon = { timeout: 10_000, interval: 20 }
 
@@ -39,7 +39,7 @@ test('the lane of a pod that nobody has seen for a week is removed, those of oth
   for (const name of ['idle for six days', 'key 1', 'default']) expect(await isRegistered(name), name).toBe(true)
 })
 
-test('a relay tends the register by itself when the time for it has come', async () => {
+test('a relay tends the register by itself some minutes after it has its session', async () => {
   await registerLane(lane.db, 'long gone')
   await unseen('long gone', 8)
   const relay = lane.relay({ adopt: true })
@@ -47,7 +47,7 @@ test('a relay tends the register by itself when the time for it has come', async
   await expect.poll(() => relay.saw('relay.owned').length, soon).toBeGreaterThan(0)
   expect(await isRegistered('long gone')).toBe(true)
   const now = performance.now.bind(performance)
-  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + 2 * tendMs)
+  const later = vi.spyOn(performance, 'now').mockImplementation(() => now() + 2 * firstTendMs)
   onTestFinished(() => later.mockRestore())
   await expect.poll(() => isRegistered('long gone'), soon).toBe(false)
 })

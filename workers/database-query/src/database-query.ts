@@ -1,4 +1,4 @@
-import { type Log, reasonOf } from '@esteira/service'
+import { reasonOf } from '@esteira/service'
 import { defineFunction, maxPayloadRange, snooze, type StepFunction } from '@esteira/workflow'
 import { context } from '@opentelemetry/api'
 import { isAway } from './away.ts'
@@ -19,11 +19,17 @@ const mostUnconfirmed = 200
 /** The function, and what waits for statements that no job waits for. */
 export type DatabaseQuery = { fn: StepFunction; idle: () => Promise<void> }
 
+export type DatabaseQueryOptions = {
+  /** What a result may have as JSON that is one value: it is not read further than that. */
+  maxPayloadBytes?: number
+  /** Told of each statement that failed and that no job waits for. */
+  onFailed?: (connection: string) => void
+}
+
 /** `Database.query`: runs SQL from config and payload, and gives its rows. */
 export const databaseQuery = (
   connections: Connections,
-  /** What a result may have as JSON that is one value: it is not read further than that. */
-  { maxPayloadBytes = maxPayloadRange.fallback }: { maxPayloadBytes?: number } = {},
+  { maxPayloadBytes = maxPayloadRange.fallback, onFailed = () => {} }: DatabaseQueryOptions = {},
 ): DatabaseQuery => {
   const unconfirmed = new Set<Promise<void>>()
   const execute = groupStatements(connections)
@@ -42,9 +48,12 @@ export const databaseQuery = (
       if (confirm === 'none') {
         // Acked at once, so prefetch does not bound them.
         while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
-        const running = executeUnconfirmed(connections, { ...statement, durability: 'applied', once }, call, {
-          log,
-          names: sent.names,
+        const unawaited = { ...statement, durability: 'applied', once } as const
+        const running = executeUnconfirmed(connections, unawaited, call, (error) => {
+          onFailed(connection)
+          // The log is the job's, which hides its secrets.
+          const reason = reasonOf(explain(error, { isReadOnly: false, names: sent.names }))
+          log.error({ event: 'statement.failed', jobId: job.id, reason })
         })
         unconfirmed.add(running)
         void running.finally(() => unconfirmed.delete(running))
@@ -85,21 +94,16 @@ const passedOn = ({ rows, instead }: Plan, given: readonly unknown[] | null): un
 const orBusy = (error: unknown): string =>
   reasonOf(error).includes('timeout exceeded') ? ', or all sessions of config.connection are in use' : ''
 
-/** The line goes to the log of the job, which hides its secrets. */
 const executeUnconfirmed = async (
   connections: Connections,
   statement: WritingStatement,
   call: Call,
-  { log, names }: { log: Log; names: readonly string[] },
+  failed: (error: unknown) => void,
 ): Promise<void> => {
   try {
     await executeAlone(connections, statement, { ...call, signal: neverAborted })
   } catch (error) {
-    log.error({
-      event: 'statement.failed',
-      jobId: call.jobId,
-      reason: reasonOf(explain(error, { isReadOnly: false, names })),
-    })
+    failed(error)
   }
 }
 

@@ -17,9 +17,12 @@ process.exitCode = await runWorker(
   {
     name: 'database-query',
     settings: { connections: addresses, ledgerDays, maxPayloadBytes },
-    serve: (config, { log }) => {
+    serve: (config, { log, count }) => {
       const databases = openConnections(config.connections, log, config)
-      const { fn, idle } = databaseQuery(databases, config)
+      const { fn, idle } = databaseQuery(databases, {
+        maxPayloadBytes: config.maxPayloadBytes,
+        onFailed: (connection) => count('esteira_statements_failed_total', { connection }),
+      })
       return {
         functions: [fn],
         close: async () => {

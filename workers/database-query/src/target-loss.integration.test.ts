@@ -60,7 +60,8 @@ test('with confirm none a statement whose link falls is logged with its job', as
 
 test('a statement whose database says nothing any more is ended with its connections, and logged with its job', async () => {
   const connections = openConnections(new Map([['crm', link.url]]), log)
-  const silent = databaseQuery(connections)
+  const failed: string[] = []
+  const silent = databaseQuery(connections, { onFailed: (connection) => failed.push(connection) })
   const insert = { sql: 'insert into lead values (1)', confirm: 'none' }
   await callQuery(silent, log, insert)
   await silent.idle()
@@ -72,6 +73,7 @@ test('a statement whose database says nothing any more is ended with its connect
   await silent.idle()
   await connections.close()
   expect(logged).toMatchObject([{ event: 'statement.failed', jobId: '00000000-0000-4000-8000-000000000001' }])
+  expect(failed).toEqual(['crm'])
 })
 
 test('of statements that no job waits for only so many are under way, then the next job waits', async () => {

@@ -183,6 +183,7 @@ const controlPlane: Work = async (url, { admin }) => {
     await ask(api, 'POST', `/v1/runs/${runId}/cancel`)
     await carryOnCancels(api.orm.em.fork())
     await settleWaitingRuns(api.orm.em.fork(), 100)
+    await admin.query(`insert into workflow_hidden_page values (gen_random_uuid(), gen_random_uuid(), 0, '{}')`)
     await dropHiddenPages(api.orm.em.fork())
     await admin.query(`insert into workflow_item_key values (gen_random_uuid(), gen_random_uuid())`)
     await dropItemKeys(api.orm.em.fork())

@@ -1,14 +1,14 @@
 import { testFunction, type TrialJob } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { getLeads } from './get-leads.ts'
-import { contactsCursor, type ContactsCursor, type RdStationClient, RdStationError } from './rd-station/index.ts'
+import { contactsCursor, type ContactsCursor, type RdStationAccounts, RdStationError } from './rd-station/index.ts'
 
 /** What comes of a step that takes the segmentation from its payload. */
 const leadsOf = (
-  contacts: RdStationClient['contacts'],
+  contacts: RdStationAccounts['contacts'],
   { cursor = null, ...job }: { cursor?: ContactsCursor | null } & Pick<TrialJob, 'outputType' | 'hasNext'> = {},
 ) =>
-  testFunction(getLeads({ contacts, close: async () => {} }), {
+  testFunction(getLeads({ contacts }), {
     cursor,
     config: { segmentationId: '{{ payload.segmentationId }}', pageSize: 2 },
     payload: { segmentationId: 7 },

@@ -1,21 +1,29 @@
 import { defineFunction, page, snooze, type StepFunction } from '@esteira/workflow'
 import * as z from 'zod'
-import { contactsCursor, type RdStationClient, RdStationError, throttledMs } from './rd-station/index.ts'
+import {
+  accountName,
+  contactsCursor,
+  ownAccount,
+  type RdStationAccounts,
+  RdStationError,
+  throttledMs,
+} from './rd-station/index.ts'
 
 const configSchema = z.strictObject({
   /** Which segmentation's contacts; an expression may take it from the payload. */
   segmentationId: z.int().positive(),
   /** Contacts a call; the API gives at most 125. */
   pageSize: z.int().min(1).max(125).default(125),
+  /** Which account: one of which the worker has the credentials as secrets, its own unless it is named. */
+  connection: z.string().regex(accountName).default(ownAccount),
 })
 
 /**
  * `RdStation.getLeads`: the contacts of a segmentation of RD Station, as leads, page by page as the API gives them, each
- * once. After a
- * kill, an error or a wait for the rate limit it goes on behind the last page that was committed. Where all of them make one
- * value nothing is committed before the end, so there it waits for the rate limit itself.
+ * once. After a kill, an error or a wait for the rate limit it goes on behind the last page that was committed. Where all
+ * of them make one value nothing is committed before the end, so there it waits for the rate limit itself.
  */
-export const getLeads = (client: RdStationClient): StepFunction =>
+export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFunction =>
   defineFunction({
     name: 'RdStation.getLeads',
     config: configSchema,
@@ -27,7 +35,7 @@ export const getLeads = (client: RdStationClient): StepFunction =>
     run: async function* ({ config, cursor: after, step, written, signal }) {
       const waitsOut = step.outputType !== 'multiple' || !step.hasNext
       try {
-        for await (const { contacts, cursor } of client.contacts({ ...config, after, written, waitsOut, signal })) {
+        for await (const { contacts, cursor } of accounts.contacts({ ...config, after, written, waitsOut, signal })) {
           yield page(contacts, cursor)
         }
         return undefined

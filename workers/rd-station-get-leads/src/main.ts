@@ -2,7 +2,7 @@ import { httpUrl, integer, postgresUrl, text } from '@esteira/service'
 import { runWorker } from '@esteira/workflow'
 import { Pool } from 'pg'
 import { getLeads } from './get-leads.ts'
-import { accountLimit, createRdStationClient } from './rd-station/index.ts'
+import { accountLimit, openAccounts } from './rd-station/index.ts'
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
@@ -17,7 +17,7 @@ process.exitCode = await runWorker(
   {
     name: 'rd-station-get-leads',
     settings,
-    serve: ({ databaseUrl, rateLimit, ...account }, { log, stopping }) => {
+    serve: ({ databaseUrl, rateLimit, baseUrl, ...credentials }, { log, stopping, secrets }) => {
       const db = new Pool({
         connectionString: databaseUrl,
         max: 2,
@@ -29,12 +29,12 @@ process.exitCode = await runWorker(
       })
       // An idle connection that breaks is replaced by the next call, and must not end the process.
       db.on('error', (error) => log.warn({ event: 'limit.connection-lost', err: error }))
-      const limit = accountLimit('default', rateLimit === 0 ? null : rateLimit, { db })
-      const client = createRdStationClient({ ...account, limit, stopping })
+      const limitOf = (account: string) => accountLimit(account, rateLimit === 0 ? null : rateLimit, { db })
+      const accounts = openAccounts({ baseUrl, credentials, secrets, limitOf, stopping })
       return {
-        functions: [getLeads(client)],
+        functions: [getLeads(accounts)],
         close: async () => {
-          await client.close()
+          await accounts.close()
           await db.end()
         },
       }

@@ -22,7 +22,7 @@ import type { SpanContext } from '@opentelemetry/api'
 import { WorkflowError } from '../errors.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { maxPayloadRange } from '../job/payload-limit.ts'
-import { readSecrets } from '../secrets/read-secrets.ts'
+import { readSecrets, type Secrets } from '../secrets/read-secrets.ts'
 import { idsOf } from '../trace/log-of-job.ts'
 import { type Counters, createCounters } from './counters.ts'
 import { watchStall } from './stall/watch-stall.ts'
@@ -56,8 +56,10 @@ export type Served = { functions: readonly StepFunction[]; close?: () => Promise
  * What the process gives its functions. `stopping` is aborted as soon as the worker is asked to stop, when what runs may
  * still end within the grace period: a function that would only wait gives up. `count` counts one more of something that
  * the worker's `/metrics` shows: a name such as `esteira_statements_failed_total`, and labels of few values each.
+ * `secrets` gives those of the worker, by names that no config has to tell; unlike what a config names with `$secret`,
+ * nothing hides them but the function.
  */
-export type ServeMeans = { log: Log; stopping: AbortSignal; count: Counters['count'] }
+export type ServeMeans = { log: Log; stopping: AbortSignal; count: Counters['count']; secrets: Secrets }
 
 /** A worker whose functions need settings of their own, or something that is freed when the worker ends. */
 export type WorkerDefinition<Own extends Settings> = {
@@ -108,8 +110,8 @@ const runUntilStopped = <Own extends Settings>(
     const [config, ownConfig] = loadConfigs(ownEnv, settings, own)
     const log = createLog(name, config.logLevel)
     const counters = createCounters()
-    const { functions, close } = serve(ownConfig, { log, stopping, count: counters.count })
     const secrets = readSecrets({ directory: config.secretsDir, variables: config.secretVariables })
+    const { functions, close } = serve(ownConfig, { log, stopping, count: counters.count, secrets })
     const common = { ...config, functions, worker: config.lane, secrets, log }
     const start = async (signal: AbortSignal): Promise<Running> => {
       if (isWard !== undefined) return serveWard(common)

@@ -54,8 +54,12 @@ export const createRdStationClient = (options: RdStationClientOptions): RdStatio
         signal: AbortSignal.any([signal, closing.signal]),
       }),
     close: async () => {
-      closing.abort(new RdStationError('closed', 'the client was closed', { call: 'RD Station' }))
+      closing.abort(closedError())
       await http.close()
     },
   }
 }
+
+/** What is asked of a client that is closed ends with it. */
+export const closedError = (): RdStationError =>
+  new RdStationError('closed', 'the client was closed', { call: 'RD Station' })

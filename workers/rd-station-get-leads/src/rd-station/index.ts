@@ -1,4 +1,5 @@
-export { createRdStationClient, type RdStationClient } from './client.ts'
+export { accountName, openAccounts, ownAccount, type RdStationAccounts } from './accounts.ts'
+export { createRdStationClient } from './client.ts'
 export { type ContactsCursor, contactsCursor } from './walk.ts'
 export { RdStationError } from './errors.ts'
 export { accountLimit } from './limit.ts'

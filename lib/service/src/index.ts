@@ -2,6 +2,7 @@ export { reasonOf, untilAvailable } from './availability.ts'
 export { type Config, ConfigError, loadConfig, loadConfigs, type Settings } from './config/load-config.ts'
 export {
   connections,
+  httpOrigins,
   httpUrl,
   integer,
   oneOf,

@@ -16,6 +16,11 @@ const configSchema = z.strictObject({
   pageSize: z.int().min(1).max(125).default(125),
   /** Which account: one of which the worker has the credentials as secrets, its own unless it is named. */
   connection: z.string().regex(accountName).default(ownAccount),
+  /** Where the account's API is, if not where the worker has it; only an origin that the worker trusts. */
+  baseUrl: z
+    .url({ protocol: /^https?$/ })
+    .meta({ pattern: '^https?://' })
+    .optional(),
 })
 
 /**

@@ -1,4 +1,4 @@
-import { httpUrl, integer, postgresUrl, text } from '@esteira/service'
+import { httpOrigins, httpUrl, integer, postgresUrl, text } from '@esteira/service'
 import { runWorker } from '@esteira/workflow'
 import { Pool } from 'pg'
 import { getLeads } from './get-leads.ts'
@@ -7,6 +7,7 @@ import { accountLimit, openAccounts } from './rd-station/index.ts'
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
   baseUrl: httpUrl('RDSTATION_BASE_URL', { fallback: 'https://api.rd.services' }),
+  origins: httpOrigins('ESTEIRA_RDSTATION_ORIGINS'),
   clientId: text('RDSTATION_CLIENT_ID'),
   clientSecret: text('RDSTATION_CLIENT_SECRET', { secret: true }),
   refreshToken: text('RDSTATION_REFRESH_TOKEN', { secret: true }),
@@ -17,7 +18,7 @@ process.exitCode = await runWorker(
   {
     name: 'rd-station-get-leads',
     settings,
-    serve: ({ databaseUrl, rateLimit, baseUrl, ...credentials }, { log, stopping, secrets }) => {
+    serve: ({ databaseUrl, rateLimit, baseUrl, origins, ...credentials }, { log, stopping, secrets }) => {
       const db = new Pool({
         connectionString: databaseUrl,
         max: 2,
@@ -30,7 +31,7 @@ process.exitCode = await runWorker(
       // An idle connection that breaks is replaced by the next call, and must not end the process.
       db.on('error', (error) => log.warn({ event: 'limit.connection-lost', err: error }))
       const limitOf = (account: string) => accountLimit(account, rateLimit === 0 ? null : rateLimit, { db })
-      const accounts = openAccounts({ baseUrl, credentials, secrets, limitOf, stopping })
+      const accounts = openAccounts({ baseUrl, origins, credentials, secrets, limitOf, stopping })
       return {
         functions: [getLeads(accounts)],
         close: async () => {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { ConfigError, loadConfig, loadConfigs, type Settings } from './load-config.ts'
 import {
   connections,
+  httpOrigins,
   integer,
   oneOf,
   postgresUrl,
@@ -151,4 +152,25 @@ test('a fault of a variable that two groups read is told once', () => {
   const own = { most: integer('ESTEIRA_PREFETCH', { min: 1, max: 1000 }) }
   const load = () => loadConfigs({ DATABASE_URL: databaseUrl, ESTEIRA_PREFETCH: '0' }, settings, own)
   expect(load).toThrow(expect.objectContaining({ problems: [expect.stringContaining('ESTEIRA_PREFETCH')] }))
+})
+
+test('origins are a list, and what is more than an origin is refused', () => {
+  const wanted = { origins: httpOrigins('ESTEIRA_RDSTATION_ORIGINS') }
+  const of = (origins: string) => ({ ESTEIRA_RDSTATION_ORIGINS: origins })
+  expect(loadConfig({}, wanted)).toEqual({ origins: [] })
+  const two = ['https://api.example', 'http://127.0.0.1:8080']
+  expect(loadConfig(of('https://api.example, http://127.0.0.1:8080'), wanted)).toEqual({ origins: two })
+  for (const refused of [
+    '',
+    'api.example',
+    'https://api.example,',
+    'https://api.example/v1',
+    'https://a@api.example',
+  ]) {
+    expect(problemsOf(of(refused), wanted)).toEqual([
+      'ESTEIRA_RDSTATION_ORIGINS (where the credentials of RD Station may go besides RDSTATION_BASE_URL): ' +
+        'expected origins such as https://host:port, with commas between them, its value is not',
+    ])
+  }
+  expect(problemsOf(of('ftp://api.example'), wanted)).toHaveLength(1)
 })

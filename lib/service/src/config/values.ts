@@ -106,8 +106,31 @@ export const secretVariables: Family<string> = {
 
 export const rabbitmqUrl = (variable: VariableName): Setting<string> => serviceUrl(variable, ['amqp:', 'amqps:'])
 
+const httpProtocols = ['https:', 'http:']
+
 export const httpUrl = (variable: VariableName, options: { fallback?: string } = {}): Setting<string> =>
-  serviceUrl(variable, ['https:', 'http:'], options)
+  serviceUrl(variable, httpProtocols, options)
+
+/** Origins of http or https, with commas between them; none if it is not set. */
+export const httpOrigins = (variable: VariableName): Setting<readonly string[]> =>
+  setting<readonly string[]>(
+    variable,
+    (value) => {
+      const origins = value.split(',').map((part) => part.trim())
+      return origins.every(isHttpOrigin)
+        ? found(origins)
+        : expected('origins such as https://host:port, with commas between them')
+    },
+    // Somebody may have written a password into one.
+    { fallback: [], secret: true },
+  )
+
+/** What an origin has besides, a user or a path, would mean nothing. */
+const isHttpOrigin = (address: string): boolean => {
+  if (!URL.canParse(address)) return false
+  const { protocol, origin, href } = new URL(address)
+  return httpProtocols.includes(protocol) && href === `${origin}/`
+}
 
 /** The address as it may be logged: user, host, port and path, never the password or the query. */
 export const withoutPassword = (address: string): string => {

@@ -15,6 +15,7 @@ export const variables = {
   ESTEIRA_STALL_MS: 'how long a function may keep the event loop of its worker before the process is killed',
   ESTEIRA_SUSPECT_HEAP_MIB: 'heap of the process in which jobs run that may have killed their worker',
   ESTEIRA_GRACE_MS: 'how long running work may take to end after SIGTERM',
+  ESTEIRA_RDSTATION_ORIGINS: 'where the credentials of RD Station may go besides RDSTATION_BASE_URL',
   ESTEIRA_RELAY_POLL_MS: 'how often a relay looks without being rung',
   ESTEIRA_RELAY_WINDOW: 'messages that a relay has in flight at a time',
   ESTEIRA_RELAY_RETRY_MS: 'how long a relay waits before it tries a refused message again, doubled each time',

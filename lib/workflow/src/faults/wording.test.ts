@@ -46,6 +46,7 @@ test.each([
 test.each([
   [z.guid(), '1', 'must be a UUID, "1" came'],
   [z.iso.datetime(), 'today', 'must be an ISO date and time, "today" came'],
+  [z.url({ protocol: /^https?$/ }), 'ftp://b', 'must be an address such as https://example.com, "ftp://b" came'],
   [z.string().regex(/^a/), 'b', 'must match /^a/'],
   [z.string().regex(notBlank), '  ', 'must not be blank'],
 ])('a text of another form is told with the form (%#)', (schema, value, wording) => {

@@ -70,7 +70,12 @@ const kinds: Record<string, string> = {
   record: 'an object',
 }
 
-const formats: Record<string, string> = { guid: 'a UUID', uuid: 'a UUID', datetime: 'an ISO date and time' }
+const formats: Record<string, string> = {
+  guid: 'a UUID',
+  uuid: 'a UUID',
+  datetime: 'an ISO date and time',
+  url: 'an address such as https://example.com',
+}
 
 const units: Record<string, string> = { string: 'characters', array: 'items' }
 

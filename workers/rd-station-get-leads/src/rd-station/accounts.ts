@@ -3,6 +3,8 @@ import type { RateLimit } from '@esteira/http'
 import type { Secrets } from '@esteira/workflow'
 import { closedError, createRdStationClient, type RdStationClient, type RdStationClientOptions } from './client.ts'
 import type { ContactsPage } from './contacts.ts'
+import { RdStationError } from './errors.ts'
+import { trustOf } from './origins.ts'
 import type { Credentials } from './token.ts'
 
 /** Accounts of RD Station, each with the client that all its reads share. */
@@ -17,8 +19,8 @@ export type RdStationAccounts = {
   close: () => Promise<void>
 }
 
-/** Which account is meant; the worker's own unless it is named. */
-export type AccountQuery = { connection?: string }
+/** Which account is meant, and where its API is; the worker's own and its usual place unless they are told. */
+export type AccountQuery = { connection?: string | undefined; baseUrl?: string | undefined }
 
 /** The account whose credentials are the variables of the worker. */
 export const ownAccount = 'default'
@@ -32,8 +34,14 @@ type AccountsOptions = Omit<RdStationClientOptions, keyof Credentials | 'limit'>
   /** Where those of the others are: for `acme` in `rdstation-acme-client-id`, `-client-secret` and `-refresh-token`. */
   secrets: Secrets
   limitOf: (account: string) => RateLimit
+  /** Addresses of which the origins may be asked as well. */
+  origins?: readonly string[]
+  /** Clients that are kept for their next read; 500. A payload may name an address of which the path is always another. */
+  mostKept?: number
 }
 
+/** What a client is for. */
+type Place = Required<{ [Key in keyof AccountQuery]: string }>
 type Account = { credentials: Credentials; client: RdStationClient; readers: number; isCurrent: boolean }
 
 /**
@@ -41,7 +49,8 @@ type Account = { credentials: Credentials; client: RdStationClient; readers: num
  * each read: once they are others, a new client takes the place of the one before, which ends with its last read.
  */
 export const openAccounts = (options: AccountsOptions): RdStationAccounts => {
-  const { credentials: own, secrets, limitOf, ...ofAll } = options
+  const { credentials: own, secrets, limitOf, origins = [], mostKept = 500, ...ofAll } = options
+  const isTrusted = trustOf([options.baseUrl, ...origins])
   const current = new Map<string, Account>()
   const open = new Set<Account>()
   let isClosed = false
@@ -51,27 +60,37 @@ export const openAccounts = (options: AccountsOptions): RdStationAccounts => {
     await account.client.close()
   }
 
-  const replace = (name: string, credentials: Credentials): Account => {
-    const before = current.get(name)
-    if (before !== undefined) {
-      before.isCurrent = false
-      if (before.readers === 0) void close(before)
-    }
-    const client = createRdStationClient({ ...ofAll, ...credentials, limit: limitOf(name) })
+  const retire = (key: string): void => {
+    const account = current.get(key)
+    if (account === undefined) return
+    current.delete(key)
+    account.isCurrent = false
+    if (account.readers === 0) void close(account)
+  }
+
+  const openAt = (key: string, { connection, baseUrl }: Place, credentials: Credentials): Account => {
+    retire(key)
+    for (const oldest of current.keys()) if (current.size >= mostKept) retire(oldest)
+    const client = createRdStationClient({ ...ofAll, ...credentials, baseUrl, limit: limitOf(connection) })
     const account = { credentials, client, readers: 0, isCurrent: true }
-    current.set(name, account)
     open.add(account)
     return account
   }
 
-  /** Counts a reader in before anything is waited for, so that nobody closes what it is about to read from. */
-  const enter = async (name: string): Promise<Account> => {
-    const credentials = name === ownAccount ? own : await credentialsOf(name, secrets)
+  /** Counts a reader in before anybody else has a turn, so that nobody closes what it is about to read from. */
+  const enter = async (place: Place): Promise<Account> => {
+    const { connection, baseUrl } = place
+    if (!isTrusted(baseUrl)) throw notTrusted(baseUrl)
+    const credentials = connection === ownAccount ? own : await credentialsOf(connection, secrets)
     if (isClosed) throw closedError()
-    const known = current.get(name)
+    const key = JSON.stringify([connection, baseUrl])
+    const known = current.get(key)
     const isSame = known !== undefined && isDeepStrictEqual(known.credentials, credentials)
-    const account = isSame ? known : replace(name, credentials)
+    const account = isSame ? known : openAt(key, place, credentials)
     account.readers += 1
+    // Behind all others: the first one is always that which nobody has read for longest.
+    current.delete(key)
+    current.set(key, account)
     return account
   }
 
@@ -81,8 +100,8 @@ export const openAccounts = (options: AccountsOptions): RdStationAccounts => {
   }
 
   return {
-    contacts: async function* ({ connection = ownAccount, ...query }) {
-      const account = await enter(connection)
+    contacts: async function* ({ connection = ownAccount, baseUrl = options.baseUrl, ...query }) {
+      const account = await enter({ connection, baseUrl })
       try {
         yield* account.client.contacts(query)
       } finally {
@@ -94,6 +113,13 @@ export const openAccounts = (options: AccountsOptions): RdStationAccounts => {
       await Promise.all([...open].map(close))
     },
   }
+}
+
+/** Only its origin is told: the rest of an address may be a secret of somebody. */
+const notTrusted = (baseUrl: string): RdStationError => {
+  const fault = `the credentials of an account do not go to ${new URL(baseUrl).origin}`
+  const trusted = 'which is neither that of RDSTATION_BASE_URL, nor in ESTEIRA_RDSTATION_ORIGINS, nor this machine'
+  return new RdStationError('origin_refused', `${fault}, ${trusted}`, { call: 'config.baseUrl' })
 }
 
 /** One after the other, so that it is always the first missing one that is told. */

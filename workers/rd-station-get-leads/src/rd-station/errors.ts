@@ -14,6 +14,7 @@ export type RdStationErrorCode =
   | 'forbidden' // 403
   | 'not_found' // 404
   | 'rejected' // any other 4xx
+  | 'origin_refused' // an address that no credentials are sent to
   | 'closed' // the client was closed meanwhile
 
 type Details = {

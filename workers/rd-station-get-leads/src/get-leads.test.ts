@@ -6,11 +6,11 @@ import { contactsCursor, type ContactsCursor, type RdStationAccounts, RdStationE
 /** What comes of a step that takes the segmentation from its payload. */
 const leadsOf = (
   contacts: RdStationAccounts['contacts'],
-  { cursor = null, ...job }: { cursor?: ContactsCursor | null } & Pick<TrialJob, 'outputType' | 'hasNext'> = {},
+  { cursor = null, config, ...job }: { cursor?: ContactsCursor | null } & Omit<TrialJob, 'cursor'> = {},
 ) =>
   testFunction(getLeads({ contacts }), {
     cursor,
-    config: { segmentationId: '{{ payload.segmentationId }}', pageSize: 2 },
+    config: { segmentationId: '{{ payload.segmentationId }}', pageSize: 2, ...config },
     payload: { segmentationId: 7 },
     outputType: 'multiple',
     ...job,
@@ -36,6 +36,46 @@ test('the contacts of all pages of a segmentation are items, in their order', as
     yield { contacts: [contact('3')], cursor }
   })
   expect(trial).toEqual({ kind: 'items', items: [contact('7-2-1'), contact('2'), contact('3')] })
+})
+
+test('a segmentation may be given by its digits, as a text', async () => {
+  const trial = await leadsOf(
+    async function* ({ segmentationId }) {
+      yield { contacts: [contact(JSON.stringify(segmentationId))], cursor }
+    },
+    { payload: { segmentationId: '42' } },
+  )
+  expect(trial).toEqual({ kind: 'items', items: [contact('42')] })
+})
+
+test.each(['', '0', '-1', '1.5', ' 1', '1e3', '0x1', '1'.repeat(16), 0, 1.5, null, [1]])(
+  'a segmentation %j is refused, and not told',
+  async (segmentationId) => {
+    const read = leadsOf(async function* () {}, { payload: { segmentationId } })
+    await expect(read).rejects.toMatchObject({
+      code: 'config_invalid',
+      final: true,
+      message: expect.stringMatching(
+        /^config\.segmentationId: must be (more than 0|a whole number above 0, or its digits as a text)$/,
+      ),
+    })
+  },
+)
+
+test.each<[unknown, Record<string, unknown>]>([
+  [['email', 'cf_plan'], { uuid: '1', email: 'ana@example.com', cf_plan: 'gold' }],
+  [['uuid', 'missing', '__proto__'], { uuid: '1' }],
+  [[], { uuid: '1' }],
+  ['{{ payload.fields }}', { uuid: '1', name: 'Lead 1' }],
+  ['{{ payload.missing }}', { ...contact('1'), email: 'ana@example.com', cf_plan: 'gold' }],
+])('of a contact the fields %j go on, its uuid always, and all where none are named', async (fields, lead) => {
+  const trial = await leadsOf(
+    async function* () {
+      yield { contacts: [{ ...contact('1'), email: 'ana@example.com', cf_plan: 'gold' }], cursor }
+    },
+    { config: { fields }, payload: { segmentationId: 7, fields: ['name'] } },
+  )
+  expect(trial).toEqual({ kind: 'items', items: [lead] })
 })
 
 test('a contact that moved onto a later page is one item, and the read is told how many are different', async () => {

@@ -1,5 +1,6 @@
 import { defineFunction, page, snooze, type StepFunction } from '@esteira/workflow'
 import * as z from 'zod'
+import { leadOf } from './lead-of.ts'
 import {
   accountName,
   contactsCursor,
@@ -9,9 +10,15 @@ import {
   throttledMs,
 } from './rd-station/index.ts'
 
+/** A form or a URL gives a number as a text. */
+const digits = z
+  .string()
+  .regex(/^[1-9]\d{0,14}$/)
+  .transform(Number)
+
 const configSchema = z.strictObject({
   /** Which segmentation's contacts; an expression may take it from the payload. */
-  segmentationId: z.int().positive(),
+  segmentationId: z.union([z.int().positive(), digits], 'must be a whole number above 0, or its digits as a text'),
   /** Contacts a call; the API gives at most 125. */
   pageSize: z.int().min(1).max(125).default(125),
   /** Which account: one of which the worker has the credentials as secrets, its own unless it is named. */
@@ -21,6 +28,8 @@ const configSchema = z.strictObject({
     .url({ protocol: /^https?$/ })
     .meta({ pattern: '^https?://' })
     .optional(),
+  /** The members of a contact that go on beside its uuid; all of them if left out. */
+  fields: z.array(z.string().min(1)).optional(),
 })
 
 /**
@@ -38,10 +47,11 @@ export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFun
     // An API that is away for some minutes should not cost the run, and a read may have to wait for its rate limit.
     defaults: { retry: { maxAttempts: 10 }, timeoutMs: 1_200_000 },
     run: async function* ({ config, cursor: after, step, written, signal }) {
+      const { fields, ...query } = config
       const waitsOut = step.outputType !== 'multiple' || !step.hasNext
       try {
-        for await (const { contacts, cursor } of accounts.contacts({ ...config, after, written, waitsOut, signal })) {
-          yield page(contacts, cursor)
+        for await (const { contacts, cursor } of accounts.contacts({ ...query, after, written, waitsOut, signal })) {
+          yield page(contacts.map(leadOf(fields)), cursor)
         }
         return undefined
       } catch (error) {

@@ -1,5 +1,6 @@
 export { accountName, openAccounts, ownAccount, type RdStationAccounts } from './accounts.ts'
 export { createRdStationClient } from './client.ts'
+export type { Contact } from './contacts.ts'
 export { type ContactsCursor, contactsCursor } from './walk.ts'
 export { RdStationError } from './errors.ts'
 export { accountLimit } from './limit.ts'

@@ -17,7 +17,7 @@ useEngine((opened) => {
 const pageSize = 10
 
 /** A run of `RdStation.getLeads` and a step behind it, against a stand-in; the worker's pages hold as many as the API's. */
-const begin = async (standIn: RdStationOptions, outputType: 'single' | 'multiple' = 'multiple') => {
+const begin = async (standIn: RdStationOptions, outputType: 'single' | 'multiple' = 'multiple', retry = {}) => {
   const rdStation = await startRdStation({ rateLimitPerMinute: null, ...standIn })
   onTestFinished(rdStation.stop)
   const db = new Pool({ connectionString: engine.databaseUrl, max: 2 })
@@ -33,7 +33,7 @@ const begin = async (standIn: RdStationOptions, outputType: 'single' | 'multiple
       functionName: 'RdStation.getLeads',
       outputType,
       config: { segmentationId: '{{ payload.segmentationId }}', pageSize },
-      retry: { delayMs: 1 },
+      retry: { delayMs: 1, ...retry },
     },
     { functionName: 'Take', outputType: null },
   )
@@ -90,6 +90,18 @@ test('so are they when the worker stops in the middle and another goes on', asyn
   expect(before).toBeGreaterThan(0)
   await start()
   await expectEachOnce(run, 295)
+})
+
+test('a 503 that says when it is over costs a job no attempt, however often it comes', async () => {
+  const { rdStation, run } = await begin(
+    { leads: 25, failNext: [{ status: 503, retryAfter: 1, times: 3 }] },
+    'multiple',
+    {
+      maxAttempts: 1,
+    },
+  )
+  await expectEachOnce(run, 25)
+  expect(rdStation.control.state().requests[contactsPath]).toMatchObject({ 503: 3 })
 })
 
 test('a total that lies fails the job and says so, and no lead comes twice when it is sent again', async () => {

@@ -1,7 +1,13 @@
 import { testFunction, type TrialJob } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { getLeads } from './get-leads.ts'
-import { contactsCursor, type ContactsCursor, type RdStationAccounts, RdStationError } from './rd-station/index.ts'
+import {
+  contactsCursor,
+  type ContactsCursor,
+  type RdStationAccounts,
+  RdStationError,
+  type RdStationErrorCode,
+} from './rd-station/index.ts'
 
 /** What comes of a step that takes the segmentation from its payload. */
 const leadsOf = (
@@ -122,6 +128,25 @@ test('a read that the rate limit ends comes back when it is over, and burns no a
 
 test('one that is not told when comes back after a minute, by which the API counts', async () => {
   expect(await throttled()).toMatchObject({ kind: 'snooze', delayMs: 60_000 })
+})
+
+/** What comes of a read that the API answers so. */
+const answered = (code: RdStationErrorCode, details: { status: number; retryAfterMs?: number }) =>
+  leadsOf(async function* () {
+    yield { contacts: [], cursor }
+    throw new RdStationError(code, 'answered', { call: 'GET /contacts', ...details })
+  })
+
+test('a 503 that says when it is over puts the read off until then, and any other failure fails the attempt', async () => {
+  const snoozed = { kind: 'snooze', delayMs: 9_000, reason: 'GET /contacts: answered' }
+  expect(await answered('unavailable', { status: 503, retryAfterMs: 9_000 })).toEqual(snoozed)
+  await expect(answered('unavailable', { status: 503 })).rejects.toMatchObject({ code: 'unavailable' })
+  await expect(answered('unavailable', { status: 500, retryAfterMs: 9_000 })).rejects.toMatchObject({ status: 500 })
+  await expect(answered('forbidden', { status: 403, retryAfterMs: 9_000 })).rejects.toMatchObject({ status: 403 })
+})
+
+test('a read that is to come back in a year comes back in an hour, and asks again', async () => {
+  expect(await throttled(365 * 86_400_000)).toMatchObject({ kind: 'snooze', delayMs: 3_600_000 })
 })
 
 test.each([

@@ -1,14 +1,7 @@
 import { defineFunction, page, snooze, type StepFunction } from '@esteira/workflow'
 import * as z from 'zod'
 import { leadOf } from './lead-of.ts'
-import {
-  accountName,
-  contactsCursor,
-  ownAccount,
-  type RdStationAccounts,
-  RdStationError,
-  throttledMs,
-} from './rd-station/index.ts'
+import { accountName, contactsCursor, ownAccount, putOffBy, type RdStationAccounts } from './rd-station/index.ts'
 
 /** A form or a URL gives a number as a text. */
 const digits = z
@@ -55,10 +48,9 @@ export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFun
         }
         return undefined
       } catch (error) {
-        if (error instanceof RdStationError && error.code === 'throttled') {
-          return snooze(throttledMs(error.retryAfterMs), error.message)
-        }
-        throw error
+        const putOff = putOffBy(error)
+        if (putOff === null) throw error
+        return snooze(putOff.delayMs, putOff.reason)
       }
     },
   })

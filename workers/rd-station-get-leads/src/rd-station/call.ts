@@ -1,11 +1,11 @@
-import { retryAfterMs, type Http, type HttpRequest, type RateLimit } from '@esteira/http'
+import { retryAfterMs, type Http, type HttpAnswer, type HttpRequest, type RateLimit } from '@esteira/http'
 import { reasonOf } from '@esteira/service'
 import { RdStationError } from './errors.ts'
 import { callName, readReply, type Reply } from './reply.ts'
 import { throttledMs } from './throttled.ts'
 
 /**
- * Makes one call when the account has a turn for it. A 429 slows down all who use the account.
+ * Makes one call when the account has a turn for it. A 429, or a 503 that says how long, slows down all who use the account.
  *
  * @throws RdStationError for every failure, `throttled` when the turn is too far off as well, and the signal's reason once
  * it is aborted.
@@ -19,11 +19,16 @@ export const createCall =
   async (request, signal) => {
     await takeTurn(limit, request, signal)
     const outcome = await http.send(request, signal)
-    if (outcome.kind === 'answered' && outcome.status === 429) {
-      await unlessAway(request, () => limit.slowDown(throttledMs(retryAfterMs(outcome.headers('retry-after'), now()))))
-    }
+    const pauseMs = outcome.kind === 'answered' ? pauseOf(outcome, now()) : null
+    if (pauseMs !== null) await unlessAway(request, () => limit.slowDown(pauseMs))
     return readReply(request, outcome, now())
   }
+
+/** How long an answer asks to be left alone; null if it does not. */
+const pauseOf = ({ status, headers }: HttpAnswer, now: number): number | null => {
+  const askedMs = retryAfterMs(headers('retry-after'), now)
+  return status === 429 || (status === 503 && askedMs !== undefined) ? throttledMs(askedMs) : null
+}
 
 const takeTurn = async (limit: RateLimit, request: HttpRequest, signal: AbortSignal): Promise<void> => {
   const turn = await unlessAway(request, () => limit.take(signal, maxTurnMs), signal)

@@ -324,6 +324,33 @@ test('a 429 for the token is waited out as well', async () => {
   expect(waits).toHaveLength(1)
 })
 
+test('a 503 that says when it is over slows down all who use the account, and is waited out; another is not', async () => {
+  const { limit, slowed } = limitOf(0)
+  const { contacts, rdStation, requests, waits } = await setup({ leads: 8 }, { limit })
+  rdStation.control.set({
+    failNext: [
+      { status: 503, on: 'token', retryAfter: 40 },
+      { status: 503, retryAfter: 90 },
+    ],
+  })
+  expect(await all(contacts({ waitsOut: true }))).toHaveLength(8)
+  expect(slowed).toEqual([40_000, 90_000])
+  expect(waits.map((ms) => Math.floor(ms / 10_000))).toEqual([4, 9])
+  expect(requests(contactsPath)).toEqual({ 200: 1, 503: 1 })
+  rdStation.control.set({ failNext: [{ status: 503 }] })
+  await expect(all(contacts({ waitsOut: true }))).rejects.toMatchObject({ code: 'unavailable' })
+  expect(slowed).toHaveLength(2)
+})
+
+test('an account is not left alone for longer than an hour, whatever a 429 asks for', async () => {
+  const { limit, slowed } = limitOf(0)
+  const { contacts, rdStation, waits } = await setup({ leads: 8 }, { limit })
+  rdStation.control.set({ failNext: [{ status: 429, retryAfter: 99_999_999_999 }] })
+  expect(await all(contacts({ waitsOut: true }))).toHaveLength(8)
+  expect(slowed).toEqual([3_600_000])
+  expect(waits[0]).toBeLessThanOrEqual(3_601_000)
+})
+
 test('a wait for the rate limit is given up when the worker stops, and none is begun after that', async () => {
   const stopping = new AbortController()
   const waiting = Promise.withResolvers<void>()

@@ -16,7 +16,7 @@ export type RdStationClientOptions = Credentials & {
   maxResponseBytes?: number
   /** What all who use the account share; none unless given. */
   limit?: RateLimit
-  /** Once it is aborted, a call that would wait out a 429 fails as `throttled` instead. */
+  /** Once it is aborted, a call that would wait out a 429 or a 503 fails with it instead. */
   stopping?: AbortSignal
   /** Milliseconds since 1970; a test passes a clock of its own, and with it a wait that moves that clock. */
   now?: () => number
@@ -25,8 +25,8 @@ export type RdStationClientOptions = Credentials & {
 
 export type RdStationClient = {
   /**
-   * The contacts of a segmentation, a page at a time; see `readContacts`. A 429 ends it as `throttled`, unless the query
-   * says that it is to be waited out.
+   * The contacts of a segmentation, a page at a time; see `readContacts`. A 429, and a 503 that says how long, ends it with
+   * an error that `putOffBy` knows, unless the query says that it is to be waited out.
    */
   contacts: (query: ContactsQuery & { waitsOut?: boolean }) => AsyncIterable<ContactsPage>
   /** Ends what is under way as `closed` and frees the connections. */

@@ -2,6 +2,6 @@ export { accountName, openAccounts, ownAccount, type RdStationAccounts } from '.
 export { createRdStationClient } from './client.ts'
 export type { Contact } from './contacts.ts'
 export { type ContactsCursor, contactsCursor } from './walk.ts'
-export { RdStationError } from './errors.ts'
+export { RdStationError, type RdStationErrorCode } from './errors.ts'
 export { accountLimit } from './limit.ts'
-export { throttledMs } from './throttled.ts'
+export { putOffBy } from './throttled.ts'

@@ -1,6 +1,5 @@
 import type { AuthorizedCall } from './authorized-call.ts'
-import { RdStationError } from './errors.ts'
-import { throttledMs } from './throttled.ts'
+import { putOffBy } from './throttled.ts'
 
 export type WaitOutOptions = {
   /** Aborted when nobody has the time to wait any more; what is under way still comes to its end. */
@@ -10,8 +9,8 @@ export type WaitOutOptions = {
 }
 
 /**
- * A call that waits for as long as a 429 or the limit says and is then made again, for reads that would have to begin anew
- * if they were put off. It ends with the signal, or as `throttled` when the worker stops.
+ * A call that waits for as long as a 429, a 503 or the limit says and is then made again, for reads that would have to begin
+ * anew if they were put off. It ends with the signal, or with that error when the worker stops.
  */
 export const waitingOut =
   (call: AuthorizedCall, { stopping, wait }: WaitOutOptions): AuthorizedCall =>
@@ -20,9 +19,10 @@ export const waitingOut =
       try {
         return await call(request, signal)
       } catch (error) {
-        if (!(error instanceof RdStationError && error.code === 'throttled') || stopping.aborted) throw error
+        const putOff = putOffBy(error)
+        if (putOff === null || stopping.aborted) throw error
         // Spread at random: all who were refused in one window would come back in the first moment of the next.
-        await wait(throttledMs(error.retryAfterMs) + Math.random() * spreadMs, AbortSignal.any([signal, stopping]))
+        await wait(putOff.delayMs + Math.random() * spreadMs, AbortSignal.any([signal, stopping]))
         signal.throwIfAborted()
         if (stopping.aborted) throw error
       }

@@ -69,7 +69,10 @@ test('the payload names the account; its secrets and its row of the limit are us
     message: expect.stringMatching(/^secret "rdstation-globex-client-id" is not there: .*_RDSTATION_GLOBEX_CLIENT_ID /),
   })
   expect((await jobOf('../acme'))?.error).toMatchObject({ code: 'config_invalid' })
-  expect((await jobOf('default'))?.error).toMatchObject({ code: 'unauthorized' })
+  expect((await jobOf('default'))?.error).toMatchObject({
+    code: 'unauthorized',
+    message: expect.stringContaining('the account "default"'),
+  })
   expect(await engine.query('select name from rate_limit order by name')).toEqual([
     { name: 'rd-station acme' },
     { name: 'rd-station default' },

@@ -28,7 +28,7 @@ export const ownAccount = 'default'
 /** In small letters, since the variables of two accounts must not differ in that alone. */
 export const accountName = /^[a-z0-9](-?[a-z0-9]){0,59}$/
 
-type AccountsOptions = Omit<RdStationClientOptions, keyof Credentials | 'limit'> & {
+type AccountsOptions = Omit<RdStationClientOptions, keyof Credentials | 'account' | 'limit'> & {
   /** Of the worker's own account. */
   credentials: Credentials
   /** Where those of the others are: for `acme` in `rdstation-acme-client-id`, `-client-secret` and `-refresh-token`. */
@@ -71,7 +71,13 @@ export const openAccounts = (options: AccountsOptions): RdStationAccounts => {
   const openAt = (key: string, { connection, baseUrl }: Place, credentials: Credentials): Account => {
     retire(key)
     for (const oldest of current.keys()) if (current.size >= mostKept) retire(oldest)
-    const client = createRdStationClient({ ...ofAll, ...credentials, baseUrl, limit: limitOf(connection) })
+    const client = createRdStationClient({
+      ...ofAll,
+      ...credentials,
+      account: connection,
+      baseUrl,
+      limit: limitOf(connection),
+    })
     const account = { credentials, client, readers: 0, isCurrent: true }
     open.add(account)
     return account

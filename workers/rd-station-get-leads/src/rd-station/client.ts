@@ -8,6 +8,8 @@ import { createAccessToken, type Credentials } from './token.ts'
 import { waitingOut, type WaitOutOptions } from './wait-out.ts'
 
 export type RdStationClientOptions = Credentials & {
+  /** What errors call the account; "default". */
+  account?: string
   /** The API's address, https://api.rd.services for the public one. */
   baseUrl: string
   /** For one call, from connecting to the last byte; 30 s. Waiting for the rate limit is not part of it. */
@@ -37,14 +39,14 @@ export type RdStationClient = {
 export const createRdStationClient = (options: RdStationClientOptions): RdStationClient => {
   const { baseUrl, clientId, clientSecret, refreshToken, now = Date.now, wait = pause } = options
   const { deadlineMs = 30_000, maxResponseBytes = 4 * 1024 * 1024 } = options
-  const { limit = noLimit, stopping = new AbortController().signal } = options
+  const { account = 'default', limit = noLimit, stopping = new AbortController().signal } = options
   const closing = new AbortController()
   const http = createHttp({ baseUrl, deadlineMs, maxResponseBytes })
   const call = createCall({ http, limit, now })
   const credentials = { clientId, clientSecret, refreshToken }
   const authorizedCall = createAuthorizedCall(
     call,
-    createAccessToken({ call, credentials, now, signal: closing.signal }),
+    createAccessToken({ account, call, credentials, now, signal: closing.signal }),
   )
   const patientCall = waitingOut(authorizedCall, { stopping, wait })
   return {

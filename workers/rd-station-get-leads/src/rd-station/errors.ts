@@ -11,6 +11,7 @@ export type RdStationErrorCode =
   | 'too_large' // more bytes than a call takes
   | 'redirected' // 3xx; the address is wrong, and following it would hand the token to a stranger
   | 'unauthorized' // 401 even with a fresh token, or no token for these credentials
+  | 'refresh_token_refused' // no token, since the refresh token was revoked or never was one
   | 'forbidden' // 403
   | 'not_found' // 404
   | 'rejected' // any other 4xx
@@ -21,6 +22,8 @@ type Details = {
   /** Which call: method and path, as `GET /platform/segmentations/1/contacts?page=2&page_size=125`. */
   call: string
   status?: number
+  /** The API's own codes for what is wrong. */
+  types?: readonly string[]
   /** The wait that a 429, a 503 or the limit asked for. */
   retryAfterMs?: number
   cause?: unknown
@@ -37,14 +40,16 @@ export class RdStationError extends Error {
   readonly final: boolean
   readonly call: string
   readonly status: number | undefined
+  readonly types: readonly string[]
   readonly retryAfterMs: number | undefined
 
-  constructor(code: RdStationErrorCode, what: string, { call, status, retryAfterMs, cause }: Details) {
+  constructor(code: RdStationErrorCode, what: string, { call, status, types = [], retryAfterMs, cause }: Details) {
     super(`${call}: ${what}`, cause === undefined ? {} : { cause })
     this.code = code
     this.final = !passingCodes.has(code)
     this.call = call
     this.status = status
+    this.types = types
     this.retryAfterMs = retryAfterMs
   }
 }

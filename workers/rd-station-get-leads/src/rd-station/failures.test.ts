@@ -112,17 +112,42 @@ test('a 401 with a fresh token is final: the token is renewed once and not again
   })
 })
 
-test.each([
-  [{ clientSecret: 'the-client-secret-of-yesterday' }, 'ACCESS_DENIED'],
-  [{ refreshToken: 'the-refresh-token-of-yesterday' }, 'INVALID_REFRESH_TOKEN'],
-])('wrong credentials (%j) are final and named by the API', async (wrong, type) => {
-  const { rdStation, read } = await setup({}, wrong)
+test('wrong credentials are final, and named by the account and the API', async () => {
+  const { rdStation, read } = await setup({}, { clientSecret: 'the-client-secret-of-yesterday' })
   expect(await failure(read())).toMatchObject({
     code: 'unauthorized',
     final: true,
-    message: `POST /auth/token: answered 401 ${type}`,
+    message:
+      'POST /auth/token: answered 401 ACCESS_DENIED: no token is given for the credentials of the account "default"',
   })
   expect(rdStation.control.state().requests).toEqual({ '/auth/token': { 401: 1 } })
+})
+
+const revoked =
+  'the refresh token of the account "acme" was revoked or replaced; the account has to be authorized again, and the ' +
+  'worker given the new token'
+
+test('a refresh token that was revoked is final, and says so with the account, after one call', async () => {
+  const { rdStation, read } = await setup({}, { account: 'acme', refreshToken: 'the-refresh-token-of-yesterday' })
+  expect(await failure(read())).toMatchObject({
+    code: 'refresh_token_refused',
+    final: true,
+    message: `POST /auth/token: answered 401 INVALID_REFRESH_TOKEN: ${revoked}`,
+  })
+  expect(rdStation.control.state().requests).toEqual({ '/auth/token': { 401: 1 } })
+})
+
+test('so is one that OAuth would call an invalid grant, when a token is renewed in the middle of a read', async () => {
+  const { rdStation, read } = await setup({}, { account: 'acme' })
+  await read()
+  rdStation.control.expireTokens()
+  rdStation.control.set({ failNext: [{ on: 'token', status: 400, body: { error: 'invalid_grant' } }] })
+  expect(await failure(read())).toMatchObject({
+    code: 'refresh_token_refused',
+    final: true,
+    message: `POST /auth/token: answered 400 invalid_grant: ${revoked}`,
+  })
+  expect(rdStation.control.state().requests['/auth/token']).toEqual({ 200: 1, 400: 1 })
 })
 
 test.each<[string, Fault, string]>([

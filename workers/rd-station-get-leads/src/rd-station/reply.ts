@@ -39,11 +39,13 @@ export const readReply = (request: HttpRequest, outcome: HttpOutcome, now: numbe
 /** The error of an answer with another status than success. */
 export const refusal = (request: HttpRequest, answer: HttpAnswer, now: number): RdStationError => {
   const wait = retryAfterMs(answer.headers('retry-after'), now)
-  const answered = ['answered', answer.status, ...errorTypes(answer.body)].join(' ')
+  const types = errorTypes(answer.body)
+  const answered = ['answered', answer.status, ...types].join(' ')
   const what = wait === undefined ? answered : `${answered}, to be tried again after ${wait} ms`
   return new RdStationError(codeOf(answer), what, {
     call: callName(request),
     status: answer.status,
+    types,
     ...(wait === undefined ? {} : { retryAfterMs: wait }),
   })
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Call } from './call.ts'
+import { RdStationError } from './errors.ts'
 import { callName, promised } from './reply.ts'
 
 export type Credentials = { clientId: string; clientSecret: string; refreshToken: string }
@@ -13,6 +14,8 @@ export type AccessToken = {
 }
 
 type AccessTokenOptions = {
+  /** Whose token it is, for errors. */
+  account: string
   call: Call
   credentials: Credentials
   now: () => number
@@ -20,14 +23,17 @@ type AccessTokenOptions = {
   signal: AbortSignal
 }
 
-export const createAccessToken = ({ call, credentials, now, signal: closing }: AccessTokenOptions): AccessToken => {
+export const createAccessToken = (options: AccessTokenOptions): AccessToken => {
+  const { account, call, credentials, now, signal: closing } = options
   let { refreshToken } = credentials
   let current: { value: string; renewAt: number } | undefined
   let renewal: Promise<string> | undefined
 
   const renew = async (): Promise<string> => {
     const askedAt = now()
-    const issued = await requestToken(call, { ...credentials, refreshToken }, closing)
+    const issued = await requestToken(call, { ...credentials, refreshToken }, closing).catch((error: unknown) => {
+      throw refusalOf(error, account)
+    })
     current = { value: issued.access_token, renewAt: askedAt + issued.expires_in * 1000 - marginMs(issued.expires_in) }
     // RD Station Marketing keeps the refresh token; should one ever be replaced, the old one would be refused.
     refreshToken = issued.refresh_token ?? refreshToken
@@ -71,6 +77,23 @@ const requestToken = async (call: Call, { clientId, clientSecret, refreshToken }
   const reply = await call(request, signal)
   if (reply.kind === 'unauthorized') throw reply.error
   return promised(issuedToken, reply.json, callName(request))
+}
+
+/** What RD Station says of a refresh token that was revoked or never was one, and what OAuth says of it. */
+const revokedTypes: ReadonlySet<string> = new Set(['INVALID_REFRESH_TOKEN', 'invalid_grant'])
+
+/** An error that says for which account no token is given, and what to do about it. */
+const refusalOf = (error: unknown, account: string): unknown => {
+  if (!(error instanceof RdStationError) || (error.status !== 400 && error.status !== 401)) return error
+  const { call, status, types } = error
+  const answered = ['answered', status, ...types].join(' ')
+  if (types.some((type) => revokedTypes.has(type))) {
+    const what = `${answered}: the refresh token of the account "${account}" was revoked or replaced`
+    const todo = 'the account has to be authorized again, and the worker given the new token'
+    return new RdStationError('refresh_token_refused', `${what}; ${todo}`, { call, status, types })
+  }
+  const what = `${answered}: no token is given for the credentials of the account "${account}"`
+  return new RdStationError(error.code, what, { call, status, types })
 }
 
 const unlessAborted = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {

@@ -32,13 +32,13 @@ const begin = async (standIn: RdStationOptions, outputType: 'single' | 'multiple
     {
       functionName: 'RdStation.getLeads',
       outputType,
-      config: { segmentationId: '{{ payload.segmentationId }}', pageSize },
+      config: { segmentationId: '{{ payload.segmentationId }}', pageSize, since: '{{ payload.since }}' },
       retry: { delayMs: 1, ...retry },
     },
     { functionName: 'Take', outputType: null },
   )
-  const run = await engine.begin(workflow, { segmentationId: 1 })
-  return { rdStation, run, start }
+  const again = (payload: object) => engine.begin(workflow, { segmentationId: 1, ...payload })
+  return { again, rdStation, run: await again({}), start }
 }
 
 const uuidsOf = async (run: string): Promise<string[]> =>
@@ -90,6 +90,22 @@ test('so are they when the worker stops in the middle and another goes on', asyn
   expect(before).toBeGreaterThan(0)
   await start()
   await expectEachOnce(run, 295)
+})
+
+test('since a time only those who converted later are leads, whatever page they are on, and no page is read twice', async () => {
+  const { again, rdStation, run } = await begin({ leads: 295 })
+  expect(await engine.over(run)).toBe('succeeded')
+  const lead = z.object({ uuid: z.string(), last_conversion_date: z.string() })
+  const all = (await engine.jobs(run)).filter(({ step }) => step === 1).map(({ payload }) => lead.parse(payload))
+  const times = all.map(({ last_conversion_date: last }) => Date.parse(last)).toSorted((a, b) => a - b)
+  const least = times.at(-5) ?? 0
+  const before = rdStation.control.state().requests[contactsPath]?.['200'] ?? 0
+  const later = await again({ since: new Date(least).toISOString() })
+  expect(await engine.over(later)).toBe('succeeded')
+  const wanted = all.filter(({ last_conversion_date: last }) => Date.parse(last) >= least).map(({ uuid }) => uuid)
+  expect(wanted).toHaveLength(5)
+  expect(new Set(await uuidsOf(later))).toEqual(new Set(wanted))
+  expect(rdStation.control.state().requests[contactsPath]?.['200']).toBe(2 * before)
 })
 
 test('a 503 that says when it is over costs a job no attempt, however often it comes', async () => {

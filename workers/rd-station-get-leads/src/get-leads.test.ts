@@ -44,6 +44,43 @@ test('the contacts of all pages of a segmentation are items, in their order', as
   expect(trial).toEqual({ kind: 'items', items: [contact('7-2-1'), contact('2'), contact('3')] })
 })
 
+test.each([
+  ['2026-01-02T00:00:00-03:00', ['same', 'later', 'unreadable']],
+  ['2026-01-02T03:00:00.001Z', ['later', 'unreadable']],
+  ['{{ payload.since }}', ['earlier', 'same', 'later', 'never', 'not told', 'unreadable']],
+])('since %s only who has converted then or later is a lead: %j', async (since, uuids) => {
+  const times = {
+    earlier: '2026-01-01T23:59:59.999-03:00',
+    same: '2026-01-02T03:00:00Z',
+    later: '2026-01-02T00:00:00.001-03:00',
+    never: null,
+    'not told': undefined,
+    unreadable: 'yesterday',
+  }
+  const trial = await leadsOf(
+    async function* ({ isWanted = () => true }) {
+      const all = Object.entries(times).map(([uuid, last]) => ({ uuid, last_conversion_date: last }))
+      yield { contacts: all.filter(isWanted), cursor }
+    },
+    { config: { since, fields: [] } },
+  )
+  expect(trial).toEqual({ kind: 'items', items: uuids.map((uuid) => ({ uuid })) })
+})
+
+test.each(['yesterday', '2026-01-02', '2026-01-02T00:00:00', 1_767_312_000_000, null])(
+  'a since of %j is refused: no time, or one of no zone',
+  async (since) => {
+    const read = leadsOf(async function* () {}, {
+      payload: { segmentationId: 7, since },
+      config: { since: '{{ payload.since }}' },
+    })
+    await expect(read).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringMatching(/^config\.since: must be /),
+    })
+  },
+)
+
 test('a segmentation may be given by its digits, as a text', async () => {
   const trial = await leadsOf(
     async function* ({ segmentationId }) {

@@ -1,5 +1,6 @@
 import { defineFunction, page, snooze, type StepFunction } from '@esteira/workflow'
 import * as z from 'zod'
+import { convertedSince } from './converted-since.ts'
 import { leadOf } from './lead-of.ts'
 import { accountName, contactsCursor, ownAccount, putOffBy, type RdStationAccounts } from './rd-station/index.ts'
 
@@ -8,6 +9,9 @@ const digits = z
   .string()
   .regex(/^[1-9]\d{0,14}$/)
   .transform(Number)
+
+/** What can be told of a time when a step is saved, in words that are read; the worker sees to the rest. */
+const timePattern = '^\\d{4}-\\d\\d-\\d\\dT.*(Z|[+-]\\d\\d:\\d\\d)$'
 
 const configSchema = z.strictObject({
   /** Which segmentation's contacts; an expression may take it from the payload. */
@@ -23,6 +27,8 @@ const configSchema = z.strictObject({
     .optional(),
   /** The members of a contact that go on beside its uuid; all of them if left out. */
   fields: z.array(z.string().min(1)).optional(),
+  /** Only contacts that have converted at this time or later; all of them if left out. */
+  since: z.iso.datetime({ offset: true }).meta({ pattern: timePattern }).optional(),
 })
 
 /**
@@ -40,10 +46,11 @@ export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFun
     // An API that is away for some minutes should not cost the run, and a read may have to wait for its rate limit.
     defaults: { retry: { maxAttempts: 10 }, timeoutMs: 1_200_000 },
     run: async function* ({ config, cursor: after, step, written, signal }) {
-      const { fields, ...query } = config
+      const { fields, since, ...where } = config
+      const query = { ...where, isWanted: convertedSince(since), after, written, signal }
       const waitsOut = step.outputType !== 'multiple' || !step.hasNext
       try {
-        for await (const { contacts, cursor } of accounts.contacts({ ...query, after, written, waitsOut, signal })) {
+        for await (const { contacts, cursor } of accounts.contacts({ ...query, waitsOut })) {
           yield page(contacts.map(leadOf(fields)), cursor)
         }
         return undefined

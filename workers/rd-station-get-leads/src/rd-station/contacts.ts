@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { AuthorizedCall } from './authorized-call.ts'
 import { RdStationError } from './errors.ts'
 import { callName, promised } from './reply.ts'
-import { behindPage, behindPass, type ContactsCursor, isPaid, theBeginning } from './walk.ts'
+import { behindPage, behindPass, blinded, type ContactsCursor, isPaid, theBeginning } from './walk.ts'
 
 const contact = z.looseObject({
   uuid: z.string().min(1),
@@ -27,10 +27,16 @@ export type ContactsQuery = {
   after?: ContactsCursor | null
   /** How many different contacts there are of those that were given so far, in all attempts. */
   written: () => Promise<number>
+  /** Whether a contact is given at all; all are without it. */
+  isWanted?: ((contact: Contact) => boolean) | undefined
   signal: AbortSignal
 }
 
+/** Contacts, if any of the page are wanted, and the place behind it. */
 export type ContactsPage = { contacts: Contact[]; cursor: ContactsCursor }
+
+/** Contacts of a read that are told apart in memory, 100 bytes each, where not all of them are given. */
+const mostSeen = 20_000
 
 /**
  * Reads the contacts of a segmentation, page by page, until one is not full. How many there are is told with each page by
@@ -42,22 +48,28 @@ export type ContactsPage = { contacts: Contact[]; cursor: ContactsCursor }
  * through again. One that leaves and one that comes between the same two pages look like nothing: what they hid is not
  * found.
  *
+ * Those who are passed over push others as well, but only those who are given are told apart by who takes them. So where not
+ * all are given the read tells all of them apart by itself, for as long as it lasts and they are not too many; once it
+ * cannot, it is blind, and goes through the pages again in any case.
+ *
  * @throws RdStationError, and the signal's reason once it is aborted.
  */
 export async function* readContacts(
   call: AuthorizedCall,
-  { segmentationId, pageSize, after = null, written, signal }: ContactsQuery,
+  { segmentationId, pageSize, after = null, written, isWanted, signal }: ContactsQuery,
 ): AsyncGenerator<ContactsPage, void, undefined> {
   const ended = new AbortController()
   const untilEnded = AbortSignal.any([signal, ended.signal])
   const ask = (number: number) => readPage(call, { segmentationId, number, pageSize, signal: untilEnded })
-  let at = after ?? theBeginning
+  const seen = new Set<string>()
+  let at = after === null ? theBeginning : isWanted === undefined ? after : blinded(after)
+  const different = async () => (isWanted === undefined || at.isBlind ? written() : seen.size)
   let last: Page | null = null
   let ahead: Promise<Page> | null = null
   try {
     for (;;) {
       if (at.isOver) {
-        const next = behindPass(at, await written())
+        const next = behindPass(at, await different())
         if (next === null) return
         at = next
       }
@@ -70,8 +82,12 @@ export async function* readContacts(
       ahead = at.pass > 1 || at.isOver ? null : ask(at.page)
       // What it failed with is told when it is waited for.
       ahead?.catch(() => {})
-      if (contacts.length > 0) yield { contacts, cursor: at }
-      if (at.pass > 1 && isPaid(at, await written())) return
+      if (isWanted !== undefined && !at.isBlind) {
+        for (const { uuid } of contacts) seen.add(uuid)
+        if (seen.size > mostSeen) at = blinded(at)
+      }
+      if (contacts.length > 0) yield { contacts: isWanted ? contacts.filter(isWanted) : contacts, cursor: at }
+      if (at.pass > 1 && !at.isBlind && isPaid(at, await different())) return
     }
   } finally {
     ended.abort()
@@ -86,7 +102,7 @@ const refuseRepeated = (page: Page, last: Page | null): void => {
   throw new RdStationError('unexpected_shape', 'the page is the same as the one before', { call: page.call })
 }
 
-type PageQuery = Omit<ContactsQuery, 'after' | 'written'> & { number: number }
+type PageQuery = Omit<ContactsQuery, 'after' | 'written' | 'isWanted'> & { number: number }
 type Page = { call: string; contacts: Contact[]; totalRows: number | undefined }
 
 /** A contact may come or go between the count and the page: only a page that contradicts its total twice is one that lies. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type AuthorizedCall } from './authorized-call.ts'
-import { type ContactsQuery, readContacts } from './contacts.ts'
+import { type Contact, type ContactsQuery, readContacts } from './contacts.ts'
 import type { ContactsCursor } from './walk.ts'
 
 const pageSize = 4
@@ -46,13 +46,22 @@ const segmentationOf = (size: number, changes: readonly (Change | null)[], { tel
 
 const everybody = { segmentationId: 1, pageSize, signal: new AbortController().signal }
 
-/** Reads all as a job does whose items have keys; with `diesAfter` pages the job goes on behind the last one in a new attempt. */
-const read = async (call: AuthorizedCall, diesAfter = Number.POSITIVE_INFINITY): Promise<Set<string>> => {
+type Reading = {
+  /** The job goes on behind the last page in a new attempt after so many. */
+  diesAfter?: number
+  isWanted?: ContactsQuery['isWanted']
+}
+
+/** Reads all as a job does whose items have keys. */
+const read = async (
+  call: AuthorizedCall,
+  { diesAfter = Number.POSITIVE_INFINITY, isWanted }: Reading = {},
+): Promise<Set<string>> => {
   const different = new Set<string>()
   let after: ContactsCursor | null = null
   for (let attempt = 0; attempt < 100; attempt += 1) {
     let pages = 0
-    const query: ContactsQuery = { ...everybody, after, written: async () => different.size }
+    const query: ContactsQuery = { ...everybody, after, isWanted, written: async () => different.size }
     for await (const page of readContacts(call, query)) {
       for (const { uuid } of page.contacts) different.add(uuid)
       after = page.cursor
@@ -64,6 +73,9 @@ const read = async (call: AuthorizedCall, diesAfter = Number.POSITIVE_INFINITY):
   throw new Error('the read does not end')
 }
 
+const isOdd = ({ uuid }: Contact): boolean => Number(uuid.at(-1)) % 2 === 1
+const isLow = ({ uuid }: Contact): boolean => /^c\d$/.test(uuid)
+
 test(
   'whoever was there all the time is read, whatever comes, leaves and changes places while pages are read once',
   { timeout: 60_000 },
@@ -73,7 +85,8 @@ test(
         fc.integer({ min: 0, max: 30 }),
         fc.array(change, { maxLength: 9 }),
         fc.constantFrom(1, 2, 3, Number.POSITIVE_INFINITY),
-        async (size, changes, diesAfter) => {
+        fc.constantFrom(undefined, isOdd, isLow),
+        async (size, changes, diesAfter, isWanted) => {
           // No more changes than the first pass has pages; and since an attempt that dies has had an answer that nobody saw,
           // one of two answers has none behind it then.
           const pages = Math.floor(size / pageSize)
@@ -82,8 +95,10 @@ test(
             ? changes.slice(0, Math.floor(pages / 2)).flatMap((each) => [each, null])
             : changes.slice(0, pages)
           const segmentation = segmentationOf(size, made)
-          const different = await read(segmentation.call, diesAfter)
-          expect([...segmentation.always].filter((uuid) => !different.has(uuid))).toEqual([])
+          const different = await read(segmentation.call, { diesAfter, isWanted })
+          const wanted = (uuid: string) => isWanted === undefined || isWanted({ uuid })
+          expect([...segmentation.always].filter((uuid) => wanted(uuid) && !different.has(uuid))).toEqual([])
+          expect([...different].filter((uuid) => !wanted(uuid))).toEqual([])
         },
       ),
       { numRuns: 1_000 },
@@ -91,10 +106,34 @@ test(
   },
 )
 
-test('a segmentation that stands still is read once', async () => {
+test.each([
+  [undefined, 18],
+  [isOdd, 9],
+  [() => false, 0],
+])('a segmentation that stands still is read once, whoever is passed over (%#)', async (isWanted, wanted) => {
   const { call, asked } = segmentationOf(18, [])
-  expect((await read(call)).size).toBe(18)
+  expect((await read(call, { isWanted })).size).toBe(wanted)
   expect(asked()).toBe(5)
+})
+
+test('an attempt that goes on does not know who was passed over before, so it goes through the pages once more', async () => {
+  const { call, asked } = segmentationOf(18, [])
+  expect((await read(call, { isWanted: isOdd, diesAfter: 3 })).size).toBe(9)
+  // Three and one ahead; the last two, and the five of the second pass, with none ahead.
+  expect(asked()).toBe(4 + 2 + 5)
+})
+
+test('more contacts than are told apart in memory are gone through once more as well, where some are passed over', async () => {
+  const { call, asked } = segmentationOf(20_002, [])
+  expect((await read(call, { isWanted: isLow })).size).toBe(10)
+  expect(asked()).toBe(2 * 5_001)
+})
+
+test('who jumps to the front is found, though those whom that pushes onto other pages are passed over', async () => {
+  const { call, asked } = segmentationOf(38, [null, null, { kind: 'move', from: 0.9, to: 0 }])
+  const isTheOne = ({ uuid }: Contact) => uuid === 'c34'
+  expect(await read(call, { isWanted: isTheOne })).toEqual(new Set(['c34']))
+  expect(asked()).toBe(11)
 })
 
 test('who jumps to the front is found there, and the pages behind are not read again', async () => {

@@ -20,6 +20,8 @@ export const contactsCursor = z.object({
   before: z.int().min(0).default(0),
   /** How many there were by the last page. */
   total: z.int().min(0).nullable().default(null),
+  /** Whether contacts were passed over of which nobody knows any more which they were; then `different` counts the others. */
+  isBlind: z.boolean().default(false),
 })
 export type ContactsCursor = z.output<typeof contactsCursor>
 
@@ -45,19 +47,29 @@ export const behindPage = (
   }
 }
 
+/**
+ * The same place for a read that has forgotten whom it passed over. What it has found in this pass so far is not known either
+ * then, so unless there is nothing at all another pass has to find nothing.
+ */
+export const blinded = (at: ContactsCursor): ContactsCursor => (at.isBlind ? at : { ...at, isBlind: true, before: 0 })
+
 /** Whether, with so many different contacts read, no other can have been missed. Only a later pass can tell before its end. */
-export const isPaid = (at: ContactsCursor, different: number): boolean => at.pass > 1 && different - at.first >= at.owed
+export const isPaid = (at: ContactsCursor, different: number): boolean =>
+  at.pass > 1 && !at.isBlind && different - at.first >= at.owed
 
 /**
  * Where the read goes on when a pass is over and so many different contacts were read; null when it is over.
  *
  * All places of the first pass held a contact, so if nobody has left, as many are missed as came a second time: each place
- * that one took twice is a place that another had. A later pass that finds nothing new is the last.
+ * that one took twice is a place that another had. A later pass that finds nothing new is the last. A blind read cannot
+ * tell whether one came twice, so it goes through the pages until it finds nothing new.
  */
 export const behindPass = (at: ContactsCursor, different: number): ContactsCursor | null => {
   if (at.pass === 1) {
     const owed = at.owed + Math.max(0, at.given - different)
-    return owed === 0 ? null : { ...at, page: 1, pass: 2, isOver: false, owed, first: different, before: different }
+    return owed === 0 && !at.isBlind
+      ? null
+      : { ...at, page: 1, pass: 2, isOver: false, owed, first: different, before: different }
   }
   if (isPaid(at, different) || different === at.before || at.pass === mostPasses) return null
   return { ...at, page: 1, pass: at.pass + 1, isOver: false, before: different }

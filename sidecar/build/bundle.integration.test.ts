@@ -1,7 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { startOtlpReceiver } from '@esteira/test/support'
+import { bundleAlone, startOtlpReceiver } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, environment, useServices } from '../test/use-services.ts'
@@ -11,17 +8,8 @@ const soon = { timeout: 15_000, interval: 20 }
 
 useServices()
 
-/** A relay with nothing of this repository around it. */
-const bundleAlone = async (): Promise<string> => {
-  const folder = await mkdtemp(join(tmpdir(), 'esteira-relay-'))
-  onTestFinished(() => rm(folder, { recursive: true }))
-  const program = join(folder, 'main.js')
-  await bundleRelay(program)
-  return program
-}
-
 test('the bundled relay needs nothing beside its files: it owns a lane, hears the bell, publishes and ends', async () => {
-  const program = await bundleAlone()
+  const program = await bundleAlone(bundleRelay)
   await channel.assertQueue('bundled')
   // A poll far beyond the test: what goes out was rung for.
   const relay = startSidecar({ ...environment('bundled'), ESTEIRA_RELAY_POLL_MS: '600000' }, program)
@@ -38,7 +26,7 @@ test('the bundled relay needs nothing beside its files: it owns a lane, hears th
 test('the bundled relay traces where it is asked to', async () => {
   const receiver = await startOtlpReceiver()
   onTestFinished(receiver.stop)
-  const program = await bundleAlone()
+  const program = await bundleAlone(bundleRelay)
   await channel.assertQueue('bundled traces')
   const relay = startSidecar({ ...environment('bundled traces'), ...receiver.env }, program)
   await expect.poll(() => relay.saw('ready').length, soon).toBe(1)

@@ -1,7 +1,8 @@
 import { globSync, readFileSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Plugin, rolldown } from 'rolldown'
+import { bundleProgram } from '@esteira/dev/bundle'
+import type { Plugin } from 'rolldown'
 
 const computedPath = `__dirname + '/reserved.js'`
 
@@ -64,26 +65,10 @@ const namesInRascal = (): Set<string> => {
  */
 export const smallProcess = { options: ['--expose-gc'], env: { MALLOC_ARENA_MAX: '1' } }
 
-/**
- * Bundles the relay's process into one file, with its source map beside it. What it loads only where traces are asked for
- * is in files of its own in `parts`, beside it: OpenTelemetry's SDK is larger than all the rest.
- */
-export const bundleRelay = async (file: string): Promise<void> => {
-  const bundle = await rolldown({
+/** Bundles the relay's process. Of what is in its `parts`, OpenTelemetry's SDK is larger than all the rest. */
+export const bundleRelay = (file: string): Promise<void> =>
+  bundleProgram({
     input: join(import.meta.dirname, '../src/main.ts'),
-    platform: 'node',
-    // Asked for by pg where somebody installed it; nobody here does.
-    external: ['pg-native'],
-    experimental: { nativeMagicString: true },
+    file,
     plugins: [reservedWords, leftOut, lodashByParts],
   })
-  await bundle.write({
-    dir: dirname(file),
-    entryFileNames: basename(file),
-    chunkFileNames: 'parts/[name].js',
-    format: 'esm',
-    minify: true,
-    sourcemap: true,
-  })
-  await bundle.close()
-}

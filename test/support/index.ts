@@ -1,4 +1,5 @@
 export { openBroker, type Broker, type TakenMessage } from './broker.ts'
+export { bundleAlone } from './bundle-alone.ts'
 export { countStatements } from './count-statements.ts'
 export { cloneDatabase, emptyDatabase, type TestDatabase } from './databases.ts'
 export { createEmptyProject, type EmptyProject } from './empty-project.ts'

@@ -1,82 +1,11 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { randomUUID } from 'node:crypto'
-import { text } from 'node:stream/consumers'
-import { openOrm, Workflow, WorkflowStep } from '@esteira/workflow'
-import type { MikroORM } from '@mikro-orm/postgresql'
-import { cloneDatabase, listingPackages, runOn, waitFor } from '@esteira/test/support'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { listingPackages, runOn, waitFor } from '@esteira/test/support'
+import { expect, test } from 'vitest'
+import { startTick, tick } from '../test/start-tick.ts'
+import { database, jobsOf, manyItems, saveManyItems, saveWorkflow, useWorkflows } from '../test/use-workflows.ts'
 
-let database: Awaited<ReturnType<typeof cloneDatabase>>
-let orm: MikroORM
-
-beforeAll(async () => {
-  database = await cloneDatabase()
-  orm = openOrm({ databaseUrl: database.url, poolSize: 2, applicationName: 'test' })
-})
-afterAll(async () => {
-  await orm.close()
-  await database.drop()
-})
-
-type Draft = { config?: object; outputType?: 'single' | 'multiple'; functionName?: string; enabled?: boolean }
-
-/** Saves a workflow with a cron step that leads to a step of a function nobody serves; resolves to their ids. */
-const saveWorkflow = async (draft: Draft = {}): Promise<{ workflowId: string; stepId: string }> => {
-  const { config = { schedule: '* * * * *', payload: { n: 1 } }, functionName = 'CronJob', enabled = true } = draft
-  const [workflowId, stepId, nextId] = [randomUUID(), randomUUID(), randomUUID()]
-  const row = { id: workflowId, name: workflowId, automationType: 'step', version: 1, enabled } as const
-  const common = { version: 1, workflowId, retry: {} }
-  await orm.em.fork().transactional(async (em) => {
-    em.create(Workflow, row, { persist: true })
-    em.create(
-      WorkflowStep,
-      {
-        ...common,
-        id: stepId,
-        position: 0,
-        name: 'tick',
-        functionName,
-        config: { ...config },
-        outputType: draft.outputType ?? 'single',
-        nextStepId: nextId,
-      },
-      { persist: true },
-    )
-    em.create(
-      WorkflowStep,
-      { ...common, id: nextId, position: 1, name: 'next', functionName: 'Test.next', config: {} },
-      { persist: true },
-    )
-  })
-  return { workflowId, stepId }
-}
-
-/** Starts the program as its pod does. RabbitMQ is nowhere in its world. */
-const startTick = (env: Record<string, string>) => {
-  const program = spawn(process.execPath, [new URL('main.ts', import.meta.url).pathname], {
-    env: { PATH: process.env['PATH'] ?? '', DATABASE_URL: database.url, ESTEIRA_LANE: 'cron', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const ended = async () => {
-    const [out, err, [code]] = await Promise.all([text(program.stdout), text(program.stderr), once(program, 'exit')])
-    return { code: Number(code), said: `${out}${err}`.trim().split('\n').at(-1) ?? '' }
-  }
-  return { program, ended: ended() }
-}
-
-/** Runs the program; resolves to its exit code and its last line. */
-const tick = (env: Record<string, string>) => startTick(env).ended
-
-const jobsOf = (workflowId: string) =>
-  runOn(
-    database.url,
-    `select step.name, job.status, job.payload, job.error ->> 'code' as error
-     from workflow_job job
-     join workflow_run run on run.id = job.run_id
-     join workflow_step step on step.id = job.step_id and step.version = run.version
-     where run.workflow_id = '${workflowId}' order by job.id`,
-  )
+useWorkflows()
 
 test('a tick takes the payload from the config of its step and begins a run, with the message for the next step', async () => {
   const { workflowId, stepId } = await saveWorkflow()
@@ -145,17 +74,6 @@ test('a payload over the limit begins no run and is told', async () => {
   expect(await jobsOf(workflowId)).toEqual([])
   expect(await tick({ ...env, ESTEIRA_MAX_PAYLOAD_BYTES: '1025' })).toMatchObject({ code: 0 })
 })
-
-const manyItems = 100_000
-
-/** A cron step with a hundred thousand items of 60 bytes: 6 MB, of which no value may have more than one. */
-const saveManyItems = () => {
-  const payload = Array.from({ length: manyItems }, (_, n) => ({
-    segmentationId: n,
-    name: 'a segmentation of some leads',
-  }))
-  return saveWorkflow({ outputType: 'multiple', config: { schedule: '* * * * *', payload } })
-}
 
 /** What is there of a workflow's runs: its jobs, which of them are on the belt, what its counters say, and messages. */
 const countsOf = async (workflowId: string) => {

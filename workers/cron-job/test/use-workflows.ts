@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto'
+import { openOrm, Workflow, WorkflowStep } from '@esteira/workflow'
+import type { MikroORM } from '@mikro-orm/postgresql'
+import { cloneDatabase, runOn } from '@esteira/test/support'
+import { afterAll, beforeAll } from 'vitest'
+
+/** The database of the file, in which its workflows are saved. */
+export let database: Awaited<ReturnType<typeof cloneDatabase>>
+let orm: MikroORM
+
+/** Gives a test file a database of its own. */
+export const useWorkflows = (): void => {
+  beforeAll(async () => {
+    database = await cloneDatabase()
+    orm = openOrm({ databaseUrl: database.url, poolSize: 2, applicationName: 'test' })
+  })
+  afterAll(async () => {
+    await orm.close()
+    await database.drop()
+  })
+}
+
+type Draft = { config?: object; outputType?: 'single' | 'multiple'; functionName?: string; enabled?: boolean }
+
+/** Saves a workflow with a cron step that leads to a step of a function nobody serves; resolves to their ids. */
+export const saveWorkflow = async (draft: Draft = {}): Promise<{ workflowId: string; stepId: string }> => {
+  const { config = { schedule: '* * * * *', payload: { n: 1 } }, functionName = 'CronJob', enabled = true } = draft
+  const [workflowId, stepId, nextId] = [randomUUID(), randomUUID(), randomUUID()]
+  const row = { id: workflowId, name: workflowId, automationType: 'step', version: 1, enabled } as const
+  const common = { version: 1, workflowId, retry: {} }
+  await orm.em.fork().transactional(async (em) => {
+    em.create(Workflow, row, { persist: true })
+    em.create(
+      WorkflowStep,
+      {
+        ...common,
+        id: stepId,
+        position: 0,
+        name: 'tick',
+        functionName,
+        config: { ...config },
+        outputType: draft.outputType ?? 'single',
+        nextStepId: nextId,
+      },
+      { persist: true },
+    )
+    em.create(
+      WorkflowStep,
+      { ...common, id: nextId, position: 1, name: 'next', functionName: 'Test.next', config: {} },
+      { persist: true },
+    )
+  })
+  return { workflowId, stepId }
+}
+
+export const manyItems = 100_000
+
+/** A cron step with a hundred thousand items of 60 bytes: 6 MB, of which no value may have more than one. */
+export const saveManyItems = () => {
+  const payload = Array.from({ length: manyItems }, (_, n) => ({
+    segmentationId: n,
+    name: 'a segmentation of some leads',
+  }))
+  return saveWorkflow({ outputType: 'multiple', config: { schedule: '* * * * *', payload } })
+}
+
+/** Every job of the runs of a workflow. */
+export const jobsOf = (workflowId: string) =>
+  runOn(
+    database.url,
+    `select step.name, job.status, job.payload, job.error ->> 'code' as error
+     from workflow_job job
+     join workflow_run run on run.id = job.run_id
+     join workflow_step step on step.id = job.step_id and step.version = run.version
+     where run.workflow_id = '${workflowId}' order by job.id`,
+  )

@@ -52,7 +52,12 @@ export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun
 }
 
 const currentStep = async (em: EntityManager, stepId: string): Promise<{ workflow: Workflow; step: WorkflowStep }> => {
-  const newest = await em.findOne(WorkflowStep, { id: stepId }, { orderBy: { version: 'desc' } })
+  // Nothing of it is changed: a flush would compare its payload, as text and parsed once more, with what it was.
+  const newest = await em.findOne(
+    WorkflowStep,
+    { id: stepId },
+    { orderBy: { version: 'desc' }, disableIdentityMap: true },
+  )
   if (newest === null) throw new WorkflowError('step_unknown', `there is no step ${stepId}`)
   const workflow = await em.findOneOrFail(Workflow, { id: newest.workflowId })
   if (workflow.deletedAt || newest.version !== workflow.version) {

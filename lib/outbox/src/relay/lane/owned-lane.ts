@@ -2,6 +2,7 @@ import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { Backoff } from '../backoff.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { createPointers, type Pointers } from '../read/pointers.ts'
+import { createRounds, type Rounds } from '../read/rounds.ts'
 import { createStrayWatch, type StrayWatch } from '../read/stray-watch.ts'
 import { createHeldRows, type HeldRows } from '../settle/held-rows.ts'
 import { type Bell, createBell } from '../wake/bell.ts'
@@ -17,6 +18,8 @@ export type OwnedLane = RegisteredLane & {
   /** Whether this session holds the lane's doorbell, so that whoever commits rings. It takes it when nothing is left to read. */
   holdsDoorbell: boolean
   pointers: Pointers
+  /** In an own lane, what was refused and is too much to be held. */
+  rounds: Rounds
   /** Rows that were read and have not come to an end: not to be read again meanwhile. */
   known: Set<bigint>
   /** Rows that were confirmed and not yet deleted. They stay known until they are. */
@@ -43,6 +46,7 @@ export const createOwnedLane = (name: RegisteredLane, session: ControlSession, b
     bell: createBell(),
     holdsDoorbell: false,
     pointers,
+    rounds: createRounds(backoff, pointers),
     known: new Set(),
     confirmed: [],
     held: createHeldRows(backoff, name.kind === 'key' ? belowAll : pointers),

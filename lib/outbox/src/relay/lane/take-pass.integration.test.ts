@@ -1,8 +1,8 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { openLink } from '../../../test/open-link.ts'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 import { checkOptions } from '../options.ts'
-import { createBrokerLink } from '../publish/broker-link.ts'
 import { openConfirmChannel } from '../publish/confirm-channel.ts'
 import type { LaneChannel } from '../publish/lane-channel.ts'
 import { createPayloadMemory } from './payload-memory.ts'
@@ -12,16 +12,9 @@ const soon = { timeout: 20_000, interval: 20 }
 
 useLane()
 
-const connect = async () => {
-  const link = createBrokerLink({ rabbitmqUrl: vhost.url, name: 'test', observe: () => {} })
-  onTestFinished(link.close)
-  await link.connect()
-  return link
-}
-
 test('while a suspect is looked for among the rows of one batch, those of the others are not read again', async () => {
   const owned = await ownLane('relay', 'key 1')
-  const link = await connect()
+  const link = await openLink()
   const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
   // Two rows a batch, four batches on their way. The second row closes the channel when all of them are.
   await lane.db.query(

@@ -6,11 +6,12 @@ import {
   publishTogether,
   type PublishMeans,
 } from '../publish/publish-rows.ts'
+import type { Batch } from '../read/bounded-read.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import { moveDue } from '../read/move-due.ts'
 import { createReader } from '../read/reader.ts'
 import { deleteConfirmed } from '../settle/delete-confirmed.ts'
-import { settle } from '../settle/settle.ts'
+import { settle, type Settled } from '../settle/settle.ts'
 import { createOverlap } from './overlap.ts'
 import type { OwnedLane } from './owned-lane.ts'
 import type { Pass } from './pass.ts'
@@ -44,18 +45,30 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
   const limit = Math.ceil(window / batchesInFlight)
   const overlap = createOverlap()
 
-  const finish = async (rows: readonly LaneRow[], publishing: Promise<Outcomes>, startedMs: number) => {
+  const settlePart = async (rows: readonly LaneRow[], publishing: Promise<Outcomes>): Promise<Settled> => {
+    const startedMs = performance.now()
     const letGo = memory.hold(rows)
     try {
       const settled = await settle(owned, await publishing, means)
-      for (const kind of ['confirmed', 'refused', 'unknown'] as const) pass[kind] += settled[kind]
-      observe({ kind: 'relay.batch', lane: owned.name, ...settled, ms: Math.round(performance.now() - startedMs) })
+      const { confirmed, refused, unknown } = settled
+      const ms = Math.round(performance.now() - startedMs)
+      observe({ kind: 'relay.batch', lane: owned.name, confirmed, refused, unknown, ms })
+      return settled
     } finally {
       letGo()
       // Whatever did not come to an end is to be read again.
       const undeleted = new Set(owned.confirmed)
       for (const { id } of rows) if (!undeleted.has(id)) owned.known.delete(id)
     }
+  }
+
+  const finish = async (batch: Batch, rows: readonly LaneRow[], publishing: Promise<Outcomes>) => {
+    const { confirmed, refused, unknown, left } = await settlePart(rows, publishing)
+    pass.confirmed += confirmed
+    pass.refused += refused
+    pass.unknown += unknown
+    // A batch of which something was not tried, or has no confirm, is read again.
+    if (left > 0 && confirmed + refused === batch.rows.length) batch.left?.()
   }
 
   try {
@@ -67,15 +80,14 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     let read = createReader(owned, limit)
     let batch = await read()
     while (batch.rows.length > 0) {
-      const startedMs = performance.now()
       const { alone, together } = partSuspects(owned, batch.rows)
       pass.read += batch.rows.length
       if (alone.length > 0) {
         await overlap.room(0)
-        await finish(alone, publishOneByOne(owned, alone, means), startedMs)
+        await finish(batch, alone, publishOneByOne(owned, alone, means))
       }
       if (together.length > 0) {
-        overlap.add(together.length, finish(together, publishTogether(owned, together, means), startedMs))
+        overlap.add(together.length, finish(batch, together, publishTogether(owned, together, means)))
       }
       await overlap.room(batch.full ? window - limit : 0, memory.isTight)
       // Suspects may have come while it waited, and a read from the start must not meet a batch that is being settled.

@@ -5,7 +5,12 @@ import { rowsById } from './rows-by-id.ts'
 import { isWithheld, laneColumns, lightColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
 
 /** The rows, in the order of the statement, and whether there may be more. */
-export type Batch = { rows: LaneRow[]; full: boolean }
+export type Batch = {
+  rows: LaneRow[]
+  full: boolean
+  /** To be called when each of the rows has come to an end, and some of them were left in the lane. */
+  left?: () => void
+}
 
 /**
  * A read of rows whose statements each bring no more than `batchBytes` of payloads and one row.

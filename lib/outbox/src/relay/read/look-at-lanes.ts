@@ -24,7 +24,8 @@ export type Look = {
 export const lookAtLanes = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<Look[]> => {
   const views = lanes.map((owned) => {
     const read = owned.pointers.startRead(lowestRow(owned))
-    return { owned, read, floor: read.floor, searched: looksForStrays(owned) }
+    const floor = owned.kind === 'key' ? read.floor : owned.rounds.begin(read.floor)
+    return { owned, read, floor, searched: looksForStrays(owned) }
   })
   const keyed = lanes.filter(({ kind }) => kind === 'key')
   const others = views.filter(({ owned }) => owned.kind !== 'key')
@@ -54,10 +55,11 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
         views.flatMap(({ owned, floor }) => awaitedRows(owned).filter((id) => id > floor)).map(String),
       ])
   const looks = rows.map(parseLook)
-  for (const { owned, read, searched } of views) {
+  for (const { owned, read, floor, searched } of views) {
     const isEmpty = looks.some(({ lane, waiting }) => lane === owned.lane && !waiting)
     if (!isEmpty) continue
     if (searched) owned.strays.foundNone()
+    if (floor > read.floor) continue
     // It found no row, so it passed all of them over. In a key lane some are still to be read, and lie above the old floor.
     read.answered(null, owned.kind === 'key' ? read.believed + 1n : lowestRow(owned))
   }

@@ -30,12 +30,12 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
  *
  * Rows that are held back or to a closed destination are passed over as if they had been read, so that the floor rises
  * above them and only each minute's read meets them again. When a destination opens, the floor goes back to where it was
- * when that closed.
+ * when that closed. What a round has passed is passed over as well, and the floor stays below it.
  *
  * Locks nothing: only the lane's owner reads it.
  */
 export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Batch> => {
-  const { lane, pointers, held } = owned
+  const { lane, pointers, rounds, held } = owned
   // Suspects go one by one, and before all others, since they may close a destination.
   const companions = owned.suspects.size > 0 ? [] : await findCompanions(owned)
   const allAwaited = [...companions, ...awaitedRows(owned)]
@@ -43,10 +43,12 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
   const awaited = allAwaited.slice(0, owned.suspects.size > 0 ? limit : Math.ceil(limit / 2))
   const later = allAwaited.slice(awaited.length)
   const closed = held.closed()
-  const read = pointers.startRead(lowestRow(owned))
-  const mayTakeLong = read.floor === 0n
-  const taken = [...takenRows(owned, read.floor), ...later.map(String)]
-  const valuesFor = (most: number) => [lane, String(read.floor), taken, most]
+  const lowest = lowestRow(owned)
+  const read = pointers.startRead(lowest)
+  const round = rounds.startRead(read, lowest)
+  const mayTakeLong = round.from === 0n
+  const taken = [...takenRows(owned, round.from), ...later.map(String)]
+  const valuesFor = (most: number) => [lane, String(round.from), taken, most]
   const passed = closed.length === 0 ? null : await lastRow(owned)
   const batch =
     held.isEmpty() && awaited.length === 0
@@ -62,8 +64,10 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
   if (!batch.full) forgetMissing(owned, awaited, batch.rows)
   // Of a destination that opened meanwhile the rows are not passed over any more.
   if (!batch.full && passed !== null && !read.isOutdated()) pointers.sawRow(passed)
-  read.answered(batch.full ? lastOf(batch.rows) : null, lowestRow(owned))
-  return batch
+  const last = lastOf(batch.rows)
+  round.answered(last, batch.full)
+  if (round.from === read.floor) read.answered(batch.full ? last : null, lowestRow(owned))
+  return last === null ? batch : { ...batch, left: () => round.left(last, lowestRow(owned)) }
 }
 
 /** The lane's last row: a whole read that begins after this passes every row up to it that was there. */

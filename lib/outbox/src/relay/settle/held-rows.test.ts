@@ -314,3 +314,18 @@ test('what is done for one row does not pass all the others', () => {
   // It takes half a second; 30,000 times 30,000 steps take much longer.
   expect(performance.now() - startedMs).toBeLessThan(4_000)
 }, 60_000)
+
+test('of thousands of rows those whose time comes within a second are tried together', () => {
+  const { clock, held } = heldRows()
+  for (let id = 1n; id <= 2_000n; id += 1n) {
+    clock.nowMs = Number(id)
+    held.hold({ id, key: '' }, 'unwritable')
+  }
+  clock.nowMs = 2_999
+  expect(held.due()).toHaveLength(1_001)
+  expect(held.nextMs()).toBe(0)
+  for (const id of held.due()) held.release(id)
+  expect(held.nextMs()).toBe(1)
+  clock.nowMs = 3_000
+  expect(held.due()).toHaveLength(999)
+})

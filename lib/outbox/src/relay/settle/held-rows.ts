@@ -67,7 +67,7 @@ export type HeldRows = {
 
 /**
  * How many rows of a lane may be held each for itself. A topic for each of a million messages, and no queue for any of
- * them, would else have all of them in memory.
+ * them, would else have all of them in memory. Further ones are parked, or left to rounds.
  */
 const mostHeld = 10_000
 
@@ -76,6 +76,13 @@ const mostHeld = 10_000
  * anew when their destination opens.
  */
 const mostBehind = 10_000
+
+/**
+ * Of more rows than this, those whose time comes within as many milliseconds are tried together: each alone would wake the
+ * lane, hundreds of times a second.
+ */
+const fewHeld = 1_000
+const gatherMs = 1_000
 
 /** Of how many destinations at a time it is asked whether they take other rows. Each costs a search. */
 const mostDoubtful = 4
@@ -127,6 +134,8 @@ export const createHeldRows = (
     return row
   }
 
+  const gathered = (ms: number): number => (rows.size > fewHeld ? Math.ceil(ms / gatherMs) * gatherMs : ms)
+
   const isDue = (id: bigint): boolean => (rows.get(id)?.untilMs ?? Infinity) <= now()
 
   return {
@@ -158,8 +167,9 @@ export const createHeldRows = (
       }
       // What it was refused for elsewhere says nothing of here: the exchange has come, and its queue may come next.
       const attempt = before === null || isElsewhere ? 1 : before.attempt + 1
-      const retryInMs = backoffMs(attempt, backoff, random)
-      const held = { key, attempt, untilMs: now() + retryInMs, why }
+      const untilMs = gathered(now() + backoffMs(attempt, backoff, random))
+      const retryInMs = Math.ceil(untilMs - now())
+      const held = { key, attempt, untilMs, why }
       // To the end: of more rows than can be tried none is left out for ever.
       if (closes === null) {
         holdAlone(id, held)

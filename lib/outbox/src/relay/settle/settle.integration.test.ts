@@ -45,3 +45,19 @@ test('a probe that goes through lets all others follow at once, and holds none o
   expect(owned.held.closed()).toEqual([])
   expect(owned.held.isEmpty()).toBe(true)
 })
+
+test.each([
+  ['an own lane', 'own', { left: 5, held: 11_000 }],
+  ['a key lane', 'key 1', { left: 0, held: 11_005 }],
+])(
+  'of messages for queues that are not there those that are too many are not parked: %s',
+  async (_, name, expected) => {
+    const owned = await ownLane('relay', name)
+    const toMissing = Array.from({ length: 11_005 }, (_none, index): [LaneRow, PublishOutcome] => [
+      { ...row(BigInt(index + 1)), exchange: '', routingKey: `missing ${index}`, orderingKey: `key ${index}` },
+      unroutable,
+    ])
+    const { left } = await settle(owned, new Map(toMissing), { ...means, parkAfter: 1 })
+    expect({ left, held: owned.held.waiting().length }).toEqual(expected)
+  },
+)

@@ -6,20 +6,23 @@ import type { Destination } from './closed-destinations.ts'
 import { deleteConfirmed } from './delete-confirmed.ts'
 import { type Hopeless, park } from './park.ts'
 
-export type Settled = { confirmed: number; refused: number; unknown: number }
+/** How many of a batch ended in which way. `left` are those of the refused that were left to a round. */
+export type Settled = { confirmed: number; refused: number; unknown: number; left: number }
 
 type SettleMeans = { parkAfter: number; observe: Observe }
 
 /**
  * Ends a batch: confirmed rows are deleted, refused ones held back or, after too many refusals, parked, and unknown ones
- * left to be read again, since they may not be out. A confirm is remembered before the delete is tried.
+ * are read again, since they may not be out. A row that is one too many to be held, and waits for its queue, is left to a
+ * round of an own lane; in a key lane it is held all the same, one a key. A confirm is remembered before the delete is
+ * tried.
  */
 export const settle = async (
   owned: OwnedLane,
   outcomes: ReadonlyMap<LaneRow, PublishOutcome>,
   { parkAfter, observe }: SettleMeans,
 ): Promise<Settled> => {
-  const settled: Settled = { confirmed: 0, refused: 0, unknown: 0 }
+  const settled: Settled = { confirmed: 0, refused: 0, unknown: 0, left: 0 }
   for (const { kind } of outcomes.values()) settled[kind] += 1
   takeConfirmed(owned, outcomes)
   const takers = settled.refused === 0 ? new Set<string>() : namesOfTakers(outcomes)
@@ -33,8 +36,13 @@ export const settle = async (
     const isForItself = isStray || (outcome.why === 'unroutable' && takers.has(nameOfDestination(row)))
     const closes = isForItself ? null : destinationOf(row, outcome.of)
     const { isOneTooMany, ...again } = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why, closes)
-    if ((isOneTooMany || again.attempt >= parkAfter) && !waitsForItsQueue(row, outcome)) {
-      hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
+    if (!waitsForItsQueue(row, outcome)) {
+      if (isOneTooMany || again.attempt >= parkAfter) {
+        hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
+      }
+    } else if (isOneTooMany && owned.kind !== 'key') {
+      owned.held.release(row.id)
+      settled.left += 1
     }
     const { messageId, exchange, routingKey } = row
     example ??= { kind: 'relay.refused', count: 0, reason: outcome.reason, messageId, exchange, routingKey, ...again }

@@ -11,6 +11,8 @@ export type TakenMessage = {
 /** A connection of a test's own, to look into queues and to put messages there. */
 export type Broker = {
   declareQueue: (queue: string, options?: Options.AssertQueue) => Promise<void>
+  /** Has the exchange give the queue what comes with the routing key. */
+  bindQueue: (queue: string, exchange: string, routingKey: string) => Promise<void>
   /** Messages that are ready; those that a consumer holds are not among them. */
   count: (queue: string) => Promise<number>
   /** Takes and acknowledges all messages that are ready. */
@@ -44,6 +46,10 @@ export const openBroker = async (url: string): Promise<Broker> => {
     declareQueue: (queue, options = { durable: true }) =>
       onChannel(async (channel) => {
         await channel.assertQueue(queue, options)
+      }),
+    bindQueue: (queue, exchange, routingKey) =>
+      onChannel(async (channel) => {
+        await channel.bindQueue(queue, exchange, routingKey)
       }),
     count: (queue) => onChannel(async (channel) => (await channel.checkQueue(queue)).messageCount),
     takeAll: (queue) =>

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
 import type { Came } from './compare.ts'
 
@@ -11,6 +11,7 @@ export const receivedIn = (path: string): Received => ({
   path,
   bytes: () => statSync(path, { throwIfNoEntry: false })?.size ?? 0,
   read: () => {
+    if (!existsSync(path)) return []
     // The last one is the empty rest, or what a kill has left of a line; that message comes again.
     const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1)
     return lines.map((text) => line.parse(JSON.parse(text)))

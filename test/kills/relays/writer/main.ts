@@ -4,16 +4,15 @@ import pg from 'pg'
 import { z } from 'zod'
 import type { Numbered } from '../compare.ts'
 import { contentOf, payloadOf } from '../content.ts'
-import { isOrdered, isRefused, keys, refusedKeys } from '../keys.ts'
+import { astray, isAstray, isOrdered, isRefused, keys, queueOf, refusedKeys } from '../keys.ts'
 
 /**
  * Commits messages until it is killed. Each carries its key and its number among those of the key, and the table
  * `written` holds the last number of each key: what is committed is known from the database alone, also when the answer
- * to a commit was lost. Some messages are bytes, some are large, some for later, and some go where no queue is.
+ * to a commit was lost. Some messages are bytes, some are large, some for later, and some go where no queue is, not yet or
+ * never, or to a full one.
  */
-const { DATABASE_URL: databaseUrl, QUEUE: queue } = z
-  .object({ DATABASE_URL: z.string(), QUEUE: z.string() })
-  .parse(process.env)
+const { DATABASE_URL: databaseUrl } = z.object({ DATABASE_URL: z.string() }).parse(process.env)
 
 const writers = 4
 const mostKeysAtOnce = 40
@@ -61,7 +60,8 @@ const toMessage = (one: Numbered): OutboxMessage => {
   const payload = payloadOf(contentOf(one, as, isOneOf(0.05) ? largeLength : 0))
   // That exchange is there, and nothing is bound to it.
   if (isRefused(one.key)) return { exchange: 'amq.direct', routingKey: one.key, payload }
-  const message = { routingKey: queue, payload }
+  const isAway = isAstray(one.key) && isOneOf(10)
+  const message = { ...(isAway ? astray : { routingKey: queueOf(one.key) }), payload }
   if (isOrdered(one.key)) return { ...message, orderingKey: one.key }
   return isOneOf(10) ? { ...message, delayMs: Math.random() * longestDelayMs } : message
 }

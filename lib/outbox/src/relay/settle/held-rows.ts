@@ -2,9 +2,7 @@ import { type Backoff, backoffMs } from '../backoff.ts'
 import type { Refusal } from '../publish/outcome.ts'
 import type { Pointers } from '../read/pointers.ts'
 import { type Closed, createClosedDestinations, type Destination } from './closed-destinations.ts'
-
-/** Why a row is held back and until when, and the destination that it closes; null if it is held for itself. */
-type Held = { key: string; attempt: number; untilMs: number; why: Refusal; closes: Closed | null }
+import { createWaitList, type Held, type Waiting } from './wait-list.ts'
 
 /**
  * Rows that the broker refused, each held back for a time of its own, so that it does not block the others and is not
@@ -17,7 +15,7 @@ type Held = { key: string; attempt: number; untilMs: number; why: Refusal; close
  *
  * There may be tens of thousands of them, so whatever is done for one row must not pass them all.
  */
-export type HeldRows = {
+export type HeldRows = Waiting & {
   /**
    * Holds the row back once more, or sets it behind the one that closes its destination; says how often that one was
    * refused, and for how long it waits. A row that is new is one too many if as many are held for themselves as may be.
@@ -38,10 +36,6 @@ export type HeldRows = {
   parked: (id: bigint) => void
   /** The row is gone: the last one that was tried for a destination opens it. */
   release: (id: bigint) => void
-  /** Whether no row is held. */
-  isEmpty: () => boolean
-  /** Rows above this id whose time has not come: they are not to be read. */
-  waiting: (above?: bigint) => bigint[]
   /** Destinations of which nothing is to be read but rows that are due. */
   closed: () => Destination[]
   /**
@@ -51,18 +45,6 @@ export type HeldRows = {
   doubtful: () => { exchange: string; routingKey: string; probe: bigint; lastTried: bigint }[]
   /** All that is held, or was passed over for a closed destination, is above this id; null if nothing is. */
   above: () => bigint | null
-  /** The keys of rows whose time has not come. */
-  waitingKeys: () => string[]
-  /** Whether such a row has this key. */
-  waitsForKey: (key: string) => boolean
-  /** Rows whose time has come, those that were tried last at the end. */
-  due: () => bigint[]
-  /** The key of a row that is held, or null. */
-  keyOf: (id: bigint) => string | null
-  /** Milliseconds until the next row's time comes, 0 if it has, or null if no row is held. */
-  nextMs: () => number | null
-  /** Whether publishing this row made the broker close the channel, which hits everything else that is in flight. */
-  closedChannel: (id: bigint) => boolean
 }
 
 /**
@@ -77,13 +59,6 @@ const mostHeld = 10_000
  */
 const mostBehind = 10_000
 
-/**
- * Of more rows than this, those whose time comes within as many milliseconds are tried together: each alone would wake the
- * lane, hundreds of times a second.
- */
-const fewHeld = 1_000
-const gatherMs = 1_000
-
 /** Of how many destinations at a time it is asked whether they take other rows. Each costs a search. */
 const mostDoubtful = 4
 
@@ -97,15 +72,13 @@ export const createHeldRows = (
   now: () => number = () => performance.now(),
   random = Math.random,
 ): HeldRows => {
-  const rows = new Map<bigint, Held>()
+  const list = createWaitList(now)
   const closed = createClosedDestinations()
   const behind = new Map<bigint, Closed>()
-  /** How many are held for themselves. */
-  let alone = 0
 
   /** Forgets all that were refused for its sake: a read brings them in the order of their ids. */
   const open = (closes: Closed): void => {
-    for (const id of closes.tried) rows.delete(id)
+    for (const id of closes.tried) list.remove(id)
     for (const id of closes.behind.keys()) behind.delete(id)
     closed.open(closes)
     floor.goBack(closes.above)
@@ -115,30 +88,19 @@ export const createHeldRows = (
     for (const [id, key] of closes.behind) {
       behind.delete(id)
       closes.tried.add(id)
-      rows.set(id, { ...probe, key, attempt: probe.attempt - 1, untilMs: now() })
+      list.add(id, { ...probe, key, attempt: probe.attempt - 1, untilMs: now() })
     }
     closes.behind.clear()
   }
 
-  const holdAlone = (id: bigint, row: Omit<Held, 'closes'>): void => {
-    rows.set(id, { ...row, closes: null })
-    alone += 1
-  }
-
   const forget = (id: bigint): Held | null => {
-    const row = rows.get(id) ?? null
-    if (row?.closes === null) alone -= 1
-    rows.delete(id)
     behind.get(id)?.behind.delete(id)
     behind.delete(id)
-    return row
+    return list.remove(id)
   }
 
-  const gathered = (ms: number): number => (rows.size > fewHeld ? Math.ceil(ms / gatherMs) * gatherMs : ms)
-
-  const isDue = (id: bigint): boolean => (rows.get(id)?.untilMs ?? Infinity) <= now()
-
   return {
+    ...list.asked,
     hold: ({ id, key }, why, destination = null) => {
       const before = forget(id)
       // One that is held for itself stays so: it was seen that its destination takes others.
@@ -149,9 +111,9 @@ export const createHeldRows = (
       if (closes !== null) {
         if (id <= closes.above) closes.above = id - 1n
         if (id > closes.lastTried) closes.lastTried = id
-        const probe = closes.probe === null ? undefined : rows.get(closes.probe)
+        const probe = closes.probe === null ? null : list.get(closes.probe)
         const isTriedForIt = before !== null && !isElsewhere
-        if (probe !== undefined && (!isTriedForIt || probe.untilMs > now())) {
+        if (probe !== null && (!isTriedForIt || probe.untilMs > now())) {
           leave(id, closes)
           if (behind.size < mostBehind) {
             closes.behind.set(id, key)
@@ -167,19 +129,15 @@ export const createHeldRows = (
       }
       // What it was refused for elsewhere says nothing of here: the exchange has come, and its queue may come next.
       const attempt = before === null || isElsewhere ? 1 : before.attempt + 1
-      const untilMs = gathered(now() + backoffMs(attempt, backoff, random))
+      const untilMs = list.timeIn(backoffMs(attempt, backoff, random))
       const retryInMs = Math.ceil(untilMs - now())
-      const held = { key, attempt, untilMs, why }
-      // To the end: of more rows than can be tried none is left out for ever.
-      if (closes === null) {
-        holdAlone(id, held)
-      } else {
-        rows.set(id, { ...held, closes })
+      list.add(id, { key, attempt, untilMs, why, closes })
+      if (closes !== null) {
         closes.why = why
         closes.tried.add(id)
         closes.probe = id
       }
-      return { attempt, retryInMs, isOneTooMany: before === null && closes === null && alone > mostHeld }
+      return { attempt, retryInMs, isOneTooMany: before === null && closes === null && list.countAlone() > mostHeld }
     },
     wentThrough: (id) => {
       const closes = forget(id)?.closes ?? null
@@ -189,11 +147,11 @@ export const createHeldRows = (
       const closes = closed.isEmpty() ? null : closed.find(exchange, routingKey)
       if (closes?.why !== 'unroutable') return
       const untilMs = now() + backoffMs(1, backoff, random)
-      const tried = [...closes.tried].map((id) => ({ id, row: rows.get(id) }))
+      const tried = [...closes.tried].map((id) => ({ id, row: list.get(id) }))
       const refused = [...closes.behind]
       open(closes)
-      for (const { id, row } of tried) if (row !== undefined) holdAlone(id, row)
-      for (const [id, key] of refused) holdAlone(id, { key, attempt: 1, untilMs, why: closes.why })
+      for (const { id, row } of tried) if (row !== null) list.add(id, { ...row, closes: null })
+      for (const [id, key] of refused) list.add(id, { key, attempt: 1, untilMs, why: closes.why, closes: null })
     },
     parked: (id) => {
       const row = forget(id)
@@ -205,13 +163,6 @@ export const createHeldRows = (
       const closes = forget(id)?.closes ?? null
       if (leave(id, closes)) open(closes)
     },
-    isEmpty: () => rows.size === 0,
-    waiting: (above = 0n) => {
-      const at = now()
-      const waiting: bigint[] = []
-      for (const [id, { untilMs }] of rows) if (id > above && untilMs > at) waiting.push(id)
-      return waiting
-    },
     closed: () => closed.all().map(({ destination }) => destination),
     doubtful: () => {
       const doubtful: ReturnType<HeldRows['doubtful']> = []
@@ -219,7 +170,7 @@ export const createHeldRows = (
         const { exchange, routingKey } = destination
         // The default exchange goes by the routing key, and so does one of which many routing keys are closed.
         if (exchange === '' || routingKey === null || closed.countOf(exchange) > mostDoubted) continue
-        if (why !== 'unroutable' || tried.size > 1 || probe === null || !isDue(probe)) continue
+        if (why !== 'unroutable' || tried.size > 1 || probe === null || !list.isDue(probe)) continue
         doubtful.push({ exchange, routingKey, probe, lastTried })
         if (doubtful.length === mostDoubtful) break
       }
@@ -227,33 +178,9 @@ export const createHeldRows = (
     },
     above: () => {
       const ends = closed.all().map(({ above }) => above)
-      for (const [id, { closes }] of rows) if (closes === null) ends.push(id - 1n)
+      for (const id of list.alone()) ends.push(id - 1n)
       return ends.reduce<bigint | null>((lowest, end) => (lowest === null || end < lowest ? end : lowest), null)
     },
-    waitingKeys: () => {
-      const at = now()
-      const keys: string[] = []
-      for (const { key, untilMs } of rows.values()) if (untilMs > at) keys.push(key)
-      return keys
-    },
-    waitsForKey: (key) => {
-      const at = now()
-      for (const row of rows.values()) if (row.key === key && row.untilMs > at) return true
-      return false
-    },
-    due: () => {
-      const at = now()
-      const due: bigint[] = []
-      for (const [id, { untilMs }] of rows) if (untilMs <= at) due.push(id)
-      return due
-    },
-    keyOf: (id) => rows.get(id)?.key ?? null,
-    nextMs: () => {
-      let firstMs = Number.POSITIVE_INFINITY
-      for (const { untilMs } of rows.values()) firstMs = Math.min(firstMs, untilMs)
-      return rows.size === 0 ? null : Math.max(0, Math.ceil(firstMs - now()))
-    },
-    closedChannel: (id) => rows.get(id)?.why === 'closed channel',
   }
 }
 

@@ -2,8 +2,11 @@ import { Client } from 'pg'
 import { onTestFinished, vi } from 'vitest'
 import * as z from 'zod'
 
-/** A statement that ran, and how many rows its plan had in its hands: read, joined, or looked at and thrown away. */
-export type Explained = { statement: string; rows: number }
+/**
+ * A statement that ran, how many rows its plan had in its hands: read, joined, or looked at and thrown away, and by which
+ * conditions it threw some away.
+ */
+export type Explained = { statement: string; rows: number; filters: string[] }
 
 const settings = [
   `load 'auto_explain'`,
@@ -31,7 +34,7 @@ const explainedBy = (notice: unknown): Explained[] => {
   const [, plan] = /^duration: .* plan:\n([^]*)$/.exec(noticeSchema.parse(notice).message) ?? []
   if (plan === undefined) return []
   const { 'Query Text': statement, Plan: root } = explainedSchema.parse(JSON.parse(plan))
-  return [{ statement, rows: rowsOf(root) }]
+  return [{ statement, rows: rowsOf(root), filters: filtersOf(root) }]
 }
 
 /** What a node says is the average of its loops. */
@@ -40,7 +43,10 @@ const rowsOf = (node: PlanNode): number => {
   return node['Actual Loops'] * (node['Actual Rows'] + removed) + node.Plans.reduce((sum, one) => sum + rowsOf(one), 0)
 }
 
+const filtersOf = (node: PlanNode): string[] => [node.Filter ?? [], ...node.Plans.map(filtersOf)].flat()
+
 const nodeSchema = z.object({
+  Filter: z.string().optional(),
   'Actual Rows': z.number(),
   'Actual Loops': z.number(),
   'Rows Removed by Filter': z.number().default(0),

@@ -19,11 +19,13 @@ const mostKnown = 1_000
 
 const known = new Map<string, Sent>()
 
-/** Reads a statement once. */
+/** Reads a statement once, however many jobs ask for it while the grammar is still being loaded. */
 export const sentOf = async (sql: string): Promise<Sent> => {
-  const before = known.get(sql)
-  if (before !== undefined) return before
-  await loadSql()
+  if (!known.has(sql)) await loadSql()
+  return known.get(sql) ?? readOnce(sql)
+}
+
+const readOnce = (sql: string): Sent => {
   const read = readStatement(sql)
   const sent =
     read.kind === 'fault'

@@ -17,12 +17,22 @@ export type Answer<Value> =
   | { kind: 'unreadable'; message: string }
 
 let grammar: Grammar | undefined
+let opening: Promise<Grammar> | null = null
 let renewing: Promise<void> | null = null
 
-/** Loads the grammar, which takes some 20 ms: before the first statement is read, and it never rejects after that. */
+/**
+ * Loads the grammar, which takes some 20 ms: before the first statement is read, and it never rejects after that. Whoever
+ * asks meanwhile waits for the same one.
+ */
 export const loadSql = async (): Promise<void> => {
   if (renewing !== null) await renewing
-  grammar ??= await open()
+  if (grammar !== undefined) return
+  opening ??= open()
+  try {
+    grammar ??= await opening
+  } finally {
+    opening = null
+  }
 }
 
 /** The statements of a text, each with where it begins as a count of bytes. */

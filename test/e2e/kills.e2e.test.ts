@@ -20,9 +20,10 @@ const under = async (trial: (options: TrialOptions) => Promise<Trial>, blows: nu
 }
 
 test('relays, their broker and their database are killed or frozen under load, and nothing is lost, invented, overtaken or parked in vain, also where queues come late or are full', async () => {
-  const { committed, parked } = await under(killRelays, 8)
+  const { committed, parked, keysSetFree } = await under(killRelays, 8)
   expect(committed).toBeGreaterThan(1_000)
   expect(parked).toBeGreaterThan(0)
+  expect(keysSetFree).toBeGreaterThan(0)
 }, 500_000)
 
 test('everything is killed under runs, and each ends with each of its items once in each target', async () => {

@@ -52,6 +52,7 @@ export const killRelays = async (options: TrialOptions): Promise<Trial> => {
       }
       await programs.get('writer')?.stop()
       await Promise.all(struck)
+      await troubles.heldKey()
       await troubles.mend()
       await collect(queues.full)
       const { figures, faults } = await untilAllCame(started, troubles)

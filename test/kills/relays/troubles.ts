@@ -9,6 +9,8 @@ import { quorum } from './programs.ts'
 export type Troubles = {
   /** The queue comes that messages have waited for. */
   comeLate: () => Promise<void>
+  /** Resolves when a parked message holds back its key. */
+  heldKey: () => Promise<void>
   /** Messages that went astray have a queue from now on. */
   mend: () => Promise<void>
   /** Puts parked messages back that a queue takes by now, and tells how many of them held back a key. */
@@ -32,29 +34,39 @@ export const createTroubles = (databaseUrl: string, rabbitmqUrl: string): Troubl
         await broker.close()
       }
     }, asking)
-  const putBack = async (): Promise<number> => {
+  const withDatabase = async <Answer>(ask: (db: pg.Client) => Promise<Answer>): Promise<Answer> => {
     const db = new pg.Client(databaseUrl)
     db.on('error', () => undefined)
     await db.connect()
     try {
-      let keys = 0
-      for (const parked of await listParked(db, { limit: atMost })) {
-        if (!isTakenNow(parked) || !(await retryParked(db, parked))) continue
-        if (parked.orderingKey !== null) keys += 1
-      }
-      return keys
+      return await ask(db)
     } finally {
       await db.end()
     }
   }
+  const putBack = async (db: pg.Client): Promise<number> => {
+    let keys = 0
+    for (const parked of await listParked(db, { limit: atMost })) {
+      if (!isTakenNow(parked) || !(await retryParked(db, parked))) continue
+      if (parked.orderingKey !== null) keys += 1
+    }
+    return keys
+  }
+  const isKeyHeld = async (db: pg.Client): Promise<boolean> =>
+    (await listParked(db, { limit: atMost })).some(
+      (parked) => parked.orderingKey !== null && parked.routingKey === astray.routingKey,
+    )
   return {
     comeLate: async () => {
       await withBroker((broker) => broker.declareQueue(queues.late, quorum))
     },
+    heldKey: async () => {
+      await waitFor(() => withDatabase(isKeyHeld), { ...asking, describe: 'a keyed message to be parked' })
+    },
     mend: async () => {
       await withBroker((broker) => broker.bindQueue(queues.here, astray.exchange, astray.routingKey))
     },
-    retry: () => waitFor(async () => ({ keys: await putBack() }), asking).then(({ keys }) => keys),
+    retry: () => waitFor(async () => ({ keys: await withDatabase(putBack) }), asking).then(({ keys }) => keys),
   }
 }
 

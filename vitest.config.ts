@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: [...outside, '**/*.integration.test.ts', '**/*.e2e.test.ts'],
+          exclude: [...outside, '**/*.{integration,e2e,kube,cluster,chart}.test.ts'],
           testTimeout: 5_000,
           sequence: { groupOrder: 0 },
         },

@@ -1,3 +1,8 @@
+export { endProcess, send } from './end-process.ts'
+export { findProgram, foldersOf } from './find-program.ts'
+export { keepRunning, type KeptProcess } from './keep-running.ts'
 export { describeExit, type Exit } from './keep-up.ts'
 export { openRegistry, type Registry } from './registry.ts'
+export { runToEnd } from './run-to-end.ts'
+export { sight } from './sighting.ts'
 export { inheritable, startProcess, type ProcessEvent, type ReadyLine, type StartedProcess } from './start-process.ts'

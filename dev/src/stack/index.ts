@@ -1,4 +1,7 @@
+export { askUntil } from './ask-until.ts'
 export { StackError, type StackErrorCode } from './errors.ts'
+export { lockFolder } from './folder/lock.ts'
+export { freePort } from './folder/ports.ts'
 export { ensureDatabase } from './postgres/ensure-database.ts'
 export { type RabbitmqService, type Service, type StackEvent } from './service.ts'
 export { startPostgresAlone, startStack, type PostgresStack, type Stack, type StackOptions } from './start-stack.ts'

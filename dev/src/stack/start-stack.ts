@@ -1,3 +1,4 @@
+import { canInstallPackages } from '../apt/install-packages.ts'
 import type { Registry } from '../processes/registry.ts'
 import { engineAnswers } from './docker/engine.ts'
 import { StackError } from './errors.ts'
@@ -7,7 +8,7 @@ import { planPostgres, planStack, type PostgresPlan, type RabbitmqPlan } from '.
 import { startNativePostgres } from './postgres/native.ts'
 import { findPostgresPrograms } from './postgres/programs.ts'
 import { findRabbitmqServer } from './rabbitmq/find-server.ts'
-import { canInstallRabbitmq, installRabbitmq } from './rabbitmq/install.ts'
+import { installRabbitmq } from './rabbitmq/install.ts'
 import { startNativeRabbitmq } from './rabbitmq/native.ts'
 import type { Observe, RabbitmqService, Service } from './service.ts'
 
@@ -60,7 +61,7 @@ export type Stack = PostgresStack & { rabbitmq: RabbitmqService }
 export const startStack = (options: StackOptions): Promise<Stack> =>
   withDataFolder(options, async (folder, start) => {
     const rabbitmqServer = findRabbitmqServer(pathOf(options.env))
-    const machine = { ...(await lookAtMachine(options)), rabbitmqServer, canInstall: canInstallRabbitmq() }
+    const machine = { ...(await lookAtMachine(options)), rabbitmqServer, canInstall: canInstallPackages() }
     const plan = planStack(options, folder.state().sources, machine)
     rememberSources(folder, plan)
     const failed = new AbortController()

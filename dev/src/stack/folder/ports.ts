@@ -28,7 +28,8 @@ export const choosePort = async (
 const lowest = 20_000
 const highest = 32_000
 
-const freePort = async (taken: ReadonlySet<number | undefined>): Promise<number> => {
+/** A port of 127.0.0.1 that nobody listens on now, and that stays free for a server that is started again. */
+export const freePort = async (taken: ReadonlySet<number | undefined> = new Set()): Promise<number> => {
   for (let tries = 0; tries < 200; tries++) {
     const port = randomInt(lowest, highest)
     if (!taken.has(port) && (await isFree(port))) return port

@@ -1,12 +1,13 @@
-import { accessSync, constants, existsSync, realpathSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
+import { findProgram, foldersOf, isExecutable } from '../../processes/find-program.ts'
 
 /** An installed RabbitMQ: its start script, epmd, and where both find Erlang. */
 export type RabbitmqServer = { script: string; epmd: string; path: string }
 
 /** Looks for RabbitMQ where Debian, Homebrew and its own archive put it, and on the PATH. */
 export const findRabbitmqServer = (path: string): RabbitmqServer | undefined => {
-  const onPath = path.split(delimiter).filter((folder) => folder !== '')
+  const onPath = foldersOf(path)
   const script = [
     // Debian's /usr/sbin/rabbitmq-server changes to the user rabbitmq and its folders; the script behind it does not.
     '/usr/lib/rabbitmq/bin/rabbitmq-server',
@@ -23,20 +24,9 @@ export const findRabbitmqServer = (path: string): RabbitmqServer | undefined => 
     '/usr/bin',
   ]
   const folders = [...onPath, ...beside]
-  const erl = folders.map((folder) => join(folder, 'erl')).find(isExecutable)
+  const erl = findProgram('erl', folders)
   if (erl === undefined) return undefined
-  const epmd = [...folders, dirname(realpathSync(erl))].map((folder) => join(folder, 'epmd')).find(isExecutable)
+  const epmd = findProgram('epmd', [...folders, dirname(realpathSync(erl))])
   if (epmd === undefined) return undefined
   return { script, epmd, path: [...new Set([dirname(erl), ...folders, '/usr/bin', '/bin'])].join(delimiter) }
-}
-
-const isExecutable = (file: string): boolean => {
-  if (!existsSync(file)) return false
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EACCES') return false
-    throw error
-  }
 }

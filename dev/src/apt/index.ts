@@ -1,0 +1,1 @@
+export { canInstallPackages, installCommand, installPackages } from './install-packages.ts'

@@ -1,0 +1,69 @@
+import { execFile } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import { arch } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { findProgram, foldersOf, runToEnd } from '@esteira/dev/processes'
+import { cached, toolLog, type Means } from './cache.ts'
+import { isAtLeast, minorOf } from './minor-version.ts'
+import { versions } from './versions.ts'
+
+/** Programs of a Go module that names everything it is built of, with its checksum, in go.mod and go.sum. */
+export type GoPrograms = {
+  name: string
+  version: string
+  /** The folder of its files. */
+  module: string
+  packages: readonly string[]
+  linkerFlags: string
+}
+
+/**
+ * The folder of a module's programs, built at the first time.
+ *
+ * @throws without a Go that is new enough, and with the compiler's last words when it does not build.
+ */
+export const goPrograms = async (means: Means, programs: GoPrograms): Promise<string> => {
+  const { name, version, module, packages, linkerFlags } = programs
+  const read = (file: string) => readFileSync(join(module, file), 'utf8')
+  const files = globSync('*', { cwd: module }).toSorted()
+  const key = [...files.map(read), ...packages, linkerFlags, arch()]
+  return cached(means.cache, {
+    name,
+    version,
+    key,
+    make: async (folder) => {
+      const go = await goAtLeast(means, goLineOf(read('go.mod')))
+      const logFile = toolLog(means, name)
+      means.tell(`building ${name} ${version}, once: ${logFile}`)
+      const env = { ...means.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly', GOWORK: 'off' }
+      const words = ['build', '-trimpath', '-ldflags', linkerFlags, '-o', `${folder}/`, ...packages]
+      await runToEnd(go, words, { env, cwd: module, logFile })
+    },
+  })
+}
+
+const goLineOf = (goMod: string): string => /^go (\S+)$/m.exec(goMod)?.[1] ?? ''
+
+/** Debian 12 has 1.19, so this one does not come from there. */
+const goAtLeast = async ({ env }: Means, least: string): Promise<string> => {
+  const go = findProgram('go', foldersOf(env['PATH'] ?? ''))
+  if (go === undefined) throw new Error(`there is no go on the PATH; Go ${least} or later is needed`)
+  const { stdout } = await promisify(execFile)(go, ['env', 'GOVERSION'], { env: { ...env, GOTOOLCHAIN: 'local' } })
+  if (isAtLeast(minorOf(stdout), minorOf(least))) return go
+  throw new Error(`${go} is ${stdout.trim()}; Go ${least} or later is needed`)
+}
+
+const version = 'k8s.io/component-base/version'
+const { major, minor } = minorOf(versions.kubernetes)
+
+/** The programs of a node and of its control plane; with Go's cache empty they take 8 minutes on two cores. */
+export const kubernetes: GoPrograms = {
+  name: 'kubernetes',
+  version: versions.kubernetes,
+  module: join(import.meta.dirname, 'go/kubernetes'),
+  packages: ['kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kubelet', 'kube-proxy'].map(
+    (program) => `k8s.io/kubernetes/cmd/${program}`,
+  ),
+  linkerFlags: `-s -w -X ${version}.gitVersion=v${versions.kubernetes} -X ${version}.gitMajor=${major} -X ${version}.gitMinor=${minor}`,
+}

@@ -1,0 +1,37 @@
+import { defineConfig } from 'vitest/config'
+import { closingLine } from './test/support/closing-line.ts'
+
+const exclude = ['**/node_modules/**', '**/.esteira/**']
+const stack = './test/support/global-setup.ts'
+
+/** What runs against Kubernetes: `npm run test:cluster`. */
+export default defineConfig({
+  test: {
+    reporters: ['default', closingLine((line) => process.stdout.write(`cluster: ${line}\n`))],
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: 'charts',
+          include: ['**/*.chart.test.ts'],
+          exclude,
+          globalSetup: './test/cluster/setup/charts.ts',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'api',
+          include: ['**/*.kube.test.ts'],
+          exclude,
+          globalSetup: [stack, './test/cluster/setup/api.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+})

@@ -172,6 +172,30 @@ create table workflow_attempt (
   constraint workflow_attempt_job_id_fkey FOREIGN KEY (job_id) REFERENCES workflow_job(id) ON DELETE CASCADE
 );
 
+create table workflow_cron_job (
+  step_id uuid not null,
+  object text,
+  uid text,
+  generation bigint,
+  hash text,
+  schedule text,
+  time_zone text,
+  suspended boolean,
+  since timestamp with time zone,
+  trouble text,
+  code text,
+  words text,
+  tried_hash text,
+  tries integer,
+  next_try_at timestamp with time zone,
+  written_at timestamp with time zone not null default now(),
+  constraint workflow_cron_job_pkey PRIMARY KEY (step_id),
+  constraint workflow_cron_job_check CHECK ((num_nulls(object, uid, generation, hash, schedule, time_zone, suspended, since) = ANY (ARRAY[0, 8]))),
+  constraint workflow_cron_job_check1 CHECK ((num_nulls(trouble, words, tried_hash, tries, next_try_at) = ANY (ARRAY[0, 5]))),
+  constraint workflow_cron_job_tries_check CHECK ((tries >= 0)),
+  constraint workflow_cron_job_trouble_check CHECK ((trouble = ANY (ARRAY['refused'::text, 'foreign'::text, 'unreachable'::text])))
+);
+
 create table workflow_function (
   name text not null,
   config_schema jsonb not null,

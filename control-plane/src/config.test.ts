@@ -22,7 +22,7 @@ test('what is not set has its default', () => {
     maxPayloadBytes: 1_048_576,
     consumerTimeoutMs: 1_800_000,
     logLevel: 'info',
-    cron: null,
+    cron: { by: 'off' },
   })
 })
 
@@ -30,7 +30,7 @@ test('who fires ticks is never chosen silently', () => {
   const { ESTEIRA_CRON: _, ...without } = env
   expect(problemsOf(without)).toEqual(['ESTEIRA_CRON (who fires the ticks of CronJob steps) is not set'])
   expect(problemsOf({ ...env, ESTEIRA_CRON: 'locale' })).toEqual([
-    'ESTEIRA_CRON (who fires the ticks of CronJob steps): expected one of local, off, "locale" is not, did you mean "local"?',
+    'ESTEIRA_CRON (who fires the ticks of CronJob steps): expected one of local, kubernetes, off, "locale" is not, did you mean "local"?',
   ])
 })
 
@@ -48,5 +48,44 @@ test('the local scheduler needs its program and lane, and says so with all else 
     'ESTEIRA_CRON_LANE',
   ])
   const local = { ...env, ESTEIRA_CRON: 'local', ESTEIRA_CRON_PROGRAM: '/x/main.ts', ESTEIRA_CRON_LANE: 'cron' }
-  expect(loadControlPlaneConfig(local).cron).toEqual({ program: '/x/main.ts', lane: 'cron' })
+  expect(loadControlPlaneConfig(local).cron).toEqual({ by: 'local', program: '/x/main.ts', lane: 'cron' })
+})
+
+const kubernetes = {
+  ...env,
+  ESTEIRA_CRON: 'kubernetes',
+  ESTEIRA_CRON_POD_TEMPLATE: '/etc/esteira/cron/pod.json',
+  ESTEIRA_CRON_ANCHOR: 'esteira-anchor',
+}
+
+test('Kubernetes needs the template of its pods and the anchor; the rest a pod knows by itself', () => {
+  const { ESTEIRA_CRON_POD_TEMPLATE: _, ESTEIRA_CRON_ANCHOR: __, ...without } = kubernetes
+  const inPod = { KUBERNETES_SERVICE_HOST: '10.0.0.1' }
+  expect(problemsOf({ ...without, ...inPod }).map((problem) => problem.split(' ')[0])).toEqual([
+    'ESTEIRA_CRON_POD_TEMPLATE',
+    'ESTEIRA_CRON_ANCHOR',
+  ])
+  expect(loadControlPlaneConfig({ ...kubernetes, ...inPod }).cron).toEqual({
+    by: 'kubernetes',
+    podTemplate: '/etc/esteira/cron/pod.json',
+    anchor: 'esteira-anchor',
+    namespace: null,
+    kubeconfig: null,
+  })
+  const outside = { ESTEIRA_KUBECONFIG: '/root/.kube/config', ESTEIRA_CRON_NAMESPACE: 'flows' }
+  expect(loadControlPlaneConfig({ ...kubernetes, ...outside }).cron).toMatchObject({
+    namespace: 'flows',
+    kubeconfig: '/root/.kube/config',
+  })
+})
+
+test('outside of a pod a cluster is not guessed', () => {
+  expect(problemsOf(kubernetes)).toEqual([
+    'ESTEIRA_CRON is kubernetes, and this is no pod of a cluster: set ESTEIRA_KUBECONFIG',
+  ])
+})
+
+test.each(['Anchor', 'a'.repeat(64), 'a_b', '-a'])('an anchor that can be no label, %s, is refused', (anchor) => {
+  const given = { ...kubernetes, ESTEIRA_KUBECONFIG: '/x', ESTEIRA_CRON_ANCHOR: anchor }
+  expect(problemsOf(given)).toEqual([expect.stringMatching(/^ESTEIRA_CRON_ANCHOR: .* at most 63 characters/)])
 })

@@ -1,8 +1,9 @@
 import { integer, loadConfig, logLevels, oneOf, postgresUrl, text, token } from '@esteira/service'
 import { defaultConsumerTimeoutMs, maxPayloadRange } from '@esteira/workflow'
 
-/** Who fires the ticks of CronJob steps: the local scheduler, or nobody here. It is never chosen silently. */
-const cronModes = ['local', 'off'] as const
+/** Who fires the ticks of CronJob steps: the local scheduler, Kubernetes, or nobody here. It is never chosen silently. */
+export const cronModes = ['local', 'kubernetes', 'off'] as const
+export type CronMode = (typeof cronModes)[number]
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
@@ -26,14 +27,59 @@ const localCronSettings = {
   cronLane: text('ESTEIRA_CRON_LANE'),
 }
 
-/** What the control plane is started with. `cron` is null where nobody here fires ticks. */
-export type Config = Omit<ReturnType<typeof loadConfig<typeof settings>>, 'cron'> & {
-  cron: { program: string; lane: string } | null
+const kubernetesCronSettings = {
+  cronPodTemplate: text('ESTEIRA_CRON_POD_TEMPLATE'),
+  cronAnchor: text('ESTEIRA_CRON_ANCHOR'),
+  cronNamespace: text('ESTEIRA_CRON_NAMESPACE', { fallback: '' }),
+  kubeconfig: text('ESTEIRA_KUBECONFIG', { fallback: '' }),
 }
+
+/** Who fires ticks, and what that takes. */
+export type CronConfig =
+  | { by: 'off' }
+  | { by: 'local'; program: string; lane: string }
+  | { by: 'kubernetes'; podTemplate: string; anchor: string; namespace: string | null; kubeconfig: string | null }
+
+/** What the control plane is started with. */
+export type Config = Omit<ReturnType<typeof loadConfig<typeof settings>>, 'cron'> & { cron: CronConfig }
 
 /** @throws ConfigError with every problem of the environment. */
 export const loadControlPlaneConfig = (env: NodeJS.ProcessEnv): Config => {
-  if (env.ESTEIRA_CRON !== 'local') return { ...loadConfig(env, settings), cron: null }
-  const { cronProgram, cronLane, ...config } = loadConfig(env, { ...settings, ...localCronSettings })
-  return { ...config, cron: { program: cronProgram, lane: cronLane } }
+  switch (env.ESTEIRA_CRON) {
+    case 'local': {
+      const { cronProgram, cronLane, ...config } = loadConfig(env, { ...settings, ...localCronSettings })
+      return { ...config, cron: { by: 'local', program: cronProgram, lane: cronLane } }
+    }
+    case 'kubernetes': {
+      const all = { ...settings, ...kubernetesCronSettings }
+      const { cronPodTemplate, cronAnchor, cronNamespace, kubeconfig, ...config } = loadConfig(
+        env,
+        all,
+        faultsOfPlace(env),
+      )
+      const place = { namespace: cronNamespace || null, kubeconfig: kubeconfig || null }
+      return { ...config, cron: { by: 'kubernetes', podTemplate: cronPodTemplate, anchor: cronAnchor, ...place } }
+    }
+    default:
+      return { ...loadConfig(env, settings), cron: { by: 'off' } }
+  }
 }
+
+/** The anchor's name is a label as well, which has less room than a name. */
+const labelValue = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/
+
+const faultsOfPlace = ({
+  ESTEIRA_CRON_ANCHOR,
+  ESTEIRA_KUBECONFIG,
+  KUBERNETES_SERVICE_HOST,
+}: NodeJS.ProcessEnv): string[] => [
+  ...(ESTEIRA_CRON_ANCHOR === undefined || labelValue.test(ESTEIRA_CRON_ANCHOR)
+    ? []
+    : [
+        `ESTEIRA_CRON_ANCHOR: expected the name of a ConfigMap with at most 63 characters, "${ESTEIRA_CRON_ANCHOR}" is not`,
+      ]),
+  // Without it the client would look for "undefined", and say so for ever.
+  ...(ESTEIRA_KUBECONFIG === undefined && KUBERNETES_SERVICE_HOST === undefined
+    ? ['ESTEIRA_CRON is kubernetes, and this is no pod of a cluster: set ESTEIRA_KUBECONFIG']
+    : []),
+]

@@ -35,6 +35,8 @@ export type ControlPlaneErrorCode =
   | 'internal'
   | 'address_in_use'
   | 'cron_program_missing'
+  | 'pod_template_invalid'
+  | 'cluster_config_invalid'
 
 /** The one error of this package. `faults` says where in what was sent the trouble is. */
 export class ControlPlaneError extends Error {

@@ -2,9 +2,10 @@ import { type Log, reasonOf } from '@esteira/service'
 import { isTransient, type ProbeEvent } from '@esteira/workflow'
 import type { CronEvent } from './cron/scheduler.ts'
 import type { ApiEvent } from './http/app.ts'
+import type { ReconcilerEvent } from './reconciler/start-reconciler.ts'
 
 /** All that the control plane tells of its work. */
-export type ControlPlaneEvent = ApiEvent | CronEvent | ProbeEvent
+export type ControlPlaneEvent = ApiEvent | CronEvent | ReconcilerEvent | ProbeEvent
 
 /** Writes events as lines of the log, at the level that they are worth. */
 export const writeEvent =
@@ -18,15 +19,25 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
     case 'request.answered':
     case 'probe.begun':
     case 'probe.sent':
+    case 'cron-jobs.seen':
+    case 'watch.broken':
       return 'debug'
     case 'tick.fired':
     case 'tick.left':
     case 'loop.recovered':
+    case 'lead.taken':
+    case 'cluster.back':
+    case 'cron-jobs.changed':
       return 'info'
     case 'tick.retried':
     case 'tick.missed':
     case 'loop.failed':
     case 'jobs.lost':
+    case 'lead.lost':
+    case 'cluster.unavailable':
+    case 'anchor.missing':
+    case 'cron-jobs.drifted':
+    case 'cron-jobs.refused':
       return 'warn'
     case 'tick.given-up':
     case 'schedule.unreadable':

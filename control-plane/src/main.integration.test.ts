@@ -1,10 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { cloneDatabase, emptyDatabase, runOn, startProxy, waitFor } from '@esteira/test/support'
+import { cloneDatabase, emptyDatabase, listingPackages, runOn, startProxy, waitFor } from '@esteira/test/support'
 import { afterEach, expect, test, vi } from 'vitest'
 import * as z from 'zod'
+import { podJson } from '../test/pod-template.ts'
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url))
 const cronProgram = fileURLToPath(new URL('../../workers/cron-job/src/main.ts', import.meta.url))
@@ -154,6 +158,69 @@ test('a cron program that is not there is told before anything else begins', asy
   expect(lines().at(-1)).toMatchObject({ reason: 'ESTEIRA_CRON_PROGRAM: there is no file /nowhere/main.ts' })
 })
 
+/** Files as a pod has them mounted, with the address of an API server that nobody can reach. */
+const kubernetes = () => {
+  const folder = mkdtempSync(join(tmpdir(), 'control-plane-'))
+  cleanups.push(async () => rmSync(folder, { recursive: true }))
+  const write = (name: string, content: object): string => {
+    writeFileSync(join(folder, name), JSON.stringify(content))
+    return join(folder, name)
+  }
+  return {
+    ESTEIRA_CRON: 'kubernetes',
+    ESTEIRA_CRON_ANCHOR: 'esteira-anchor',
+    ESTEIRA_CRON_POD_TEMPLATE: write('pod.json', podJson),
+    ESTEIRA_KUBECONFIG: write('kubeconfig', {
+      clusters: [{ name: 'away', cluster: { server: 'https://127.0.0.1:1' } }],
+      users: [{ name: 'nobody', user: { token: 'none' } }],
+      contexts: [{ name: 'away', context: { cluster: 'away', user: 'nobody', namespace: 'flows' } }],
+      'current-context': 'away',
+    }),
+  }
+}
+
+test('a cluster that is away keeps no start back, and is told where something waits for it', async () => {
+  const { child, lineOf } = launch({ DATABASE_URL: await database(cloneDatabase), ...kubernetes(), ...listingPackages })
+  const { url, cron } = await lineOf('ready')
+  expect(cron).toBe('kubernetes')
+  expect(await lineOf('lead.taken')).toBeDefined()
+  await saveTick(String(url))
+  expect(await lineOf('cluster.unavailable')).toMatchObject({ reason: expect.stringContaining('ECONNREFUSED') })
+  const shown = async () => {
+    const answer = await fetch(`${String(url)}/v1/cron-jobs`, { headers: { authorization: `Bearer ${token}` } })
+    return JSON.stringify(await answer.json())
+  }
+  await waitFor(async () => (await shown()).includes('"state":"unreachable"'), { describe: shown })
+  expect(await ended(child, 'SIGTERM')).toBe(0)
+  expect((await lineOf('loaded')).packages).toContain('@kubernetes/client-node')
+})
+
+test('without a cluster nothing of Kubernetes is loaded', async () => {
+  const { child, lineOf } = launch({
+    DATABASE_URL: await database(cloneDatabase),
+    ESTEIRA_CRON: 'local',
+    ESTEIRA_CRON_PROGRAM: cronProgram,
+    ESTEIRA_CRON_LANE: 'cron-job',
+    ...listingPackages,
+  })
+  await lineOf('ready')
+  expect(await ended(child, 'SIGTERM')).toBe(0)
+  const { packages } = await lineOf('loaded')
+  expect(packages).toContain('hono')
+  expect(packages).not.toContain('@kubernetes/client-node')
+  expect(packages).not.toContain('undici')
+})
+
+test('a template that is none, and a kubeconfig that is none, are told before anything else begins', async () => {
+  const away = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' }
+  const noTemplate = launch({ ...away, ...kubernetes(), ESTEIRA_CRON_POD_TEMPLATE: '/nowhere/pod.json' })
+  const noConfig = launch({ ...away, ...kubernetes(), ESTEIRA_KUBECONFIG: '/nowhere/kubeconfig' })
+  expect([await ended(noTemplate.child), await ended(noConfig.child)]).toEqual([1, 1])
+  const reasonOf = ({ lines }: ReturnType<typeof launch>) => lines().at(-1)?.reason
+  expect(reasonOf(noTemplate)).toMatch(/^ESTEIRA_CRON_POD_TEMPLATE: \/nowhere\/pod.json cannot be read: ENOENT/)
+  expect(reasonOf(noConfig)).toMatch(/^ESTEIRA_KUBECONFIG: \/nowhere\/kubeconfig: ENOENT/)
+})
+
 test('a request that is under way when it is asked to stop still gets its answer', async () => {
   const databaseUrl = await database(cloneDatabase)
   const proxy = await startProxy(databaseUrl)
@@ -178,7 +245,14 @@ test('a save by the API makes the scheduler beside it fire at the next minute', 
     ESTEIRA_CRON_LANE: 'cron-job',
   })
   const { url } = await lineOf('ready')
-  const saved = await fetch(`${String(url)}/v1/workflows`, {
+  await saveTick(String(url))
+  await waitFor(() => lineOf('tick.fired'), { deadlineMs: 70_000, describe: 'the tick' })
+  expect(await ended(child, 'SIGTERM')).toBe(0)
+})
+
+/** Saves a workflow that ticks every minute. */
+const saveTick = async (url: string): Promise<void> => {
+  const saved = await fetch(`${url}/v1/workflows`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     body: JSON.stringify({
@@ -187,6 +261,4 @@ test('a save by the API makes the scheduler beside it fire at the next minute', 
     }),
   })
   expect(saved.status).toBe(201)
-  await waitFor(() => lineOf('tick.fired'), { deadlineMs: 70_000, describe: 'the tick' })
-  expect(await ended(child, 'SIGTERM')).toBe(0)
-})
+}

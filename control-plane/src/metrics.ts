@@ -1,5 +1,6 @@
 import { prometheusText } from '@esteira/service'
 import type { ControlPlaneEvent } from './log-events.ts'
+import { createCronJobMetrics } from './reconciler/cron-job-metrics.ts'
 
 /** What the control plane counts since its start. Of several, each counts its own: their sum is what there was. */
 export type Metrics = {
@@ -10,8 +11,10 @@ export type Metrics = {
 
 export const createMetrics = (): Metrics => {
   const jobsLost = new Map<string, number>()
+  const cronJobs = createCronJobMetrics()
   return {
     count: (event) => {
+      cronJobs.count(event)
       if (event.kind !== 'jobs.lost') return
       jobsLost.set(event.functionName, (jobsLost.get(event.functionName) ?? 0) + event.jobs)
     },
@@ -23,6 +26,7 @@ export const createMetrics = (): Metrics => {
           help: 'Jobs that were sent again because RabbitMQ had lost their messages.',
           samples: [...jobsLost].map(([functionName, value]) => ({ labels: { function: functionName }, value })),
         },
+        ...cronJobs.read(),
       ]),
   }
 }

@@ -18,6 +18,7 @@ import { ControlPlaneError } from './errors.ts'
 import { createApp } from './http/app.ts'
 import { serve } from './http/serve.ts'
 import { type ControlPlaneEvent, writeEvent } from './log-events.ts'
+import type { Loop } from './loop.ts'
 import { createMetrics } from './metrics.ts'
 
 /** Requests and duties share it; the workers and relays of a small server need connections too. */
@@ -35,7 +36,7 @@ type Means = {
 /** Starts the control plane: the tables first, then its own row among the lanes, the API, and what runs by itself. */
 export const startControlPlane = async ({ config, log, signal, path, traces }: Means): Promise<Running> => {
   const { databaseUrl, adminToken, maxPayloadBytes, consumerTimeoutMs, graceMs, cron } = config
-  if (cron !== null) await checkProgram(cron.program)
+  const startTicking = await readyToTick(config, { path, traces })
   await untilMigrated(config, log, signal)
 
   const metrics = createMetrics()
@@ -63,21 +64,40 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
       startDroppingItemKeys(orm, observe),
       startPublishingFunctions(orm, observe),
     )
-    const scheduler =
-      cron === null
-        ? null
-        : startScheduler({ orm, program: programOf(cron, config, { path, traces }), graceMs, observe })
-    if (scheduler !== null) parts.push(scheduler)
-    const onSaved = (): void => scheduler?.wake()
-    const context = { orm, lane, worker: config.lane, maxPayloadBytes, onSaved, metrics: metrics.text }
+    const ticking = startTicking(orm, observe)
+    if (ticking !== null) parts.push(ticking)
+    const onSaved = (): void => ticking?.wake()
+    const context = { orm, lane, worker: config.lane, maxPayloadBytes, onSaved, cron: cron.by, metrics: metrics.text }
     const app = createApp({ ...context, adminToken, observe })
     const serving = await serve({ fetch: app.fetch, host: config.httpHost, port: config.httpPort, graceMs })
     parts.push(serving)
-    log.info({ event: 'ready', url: serving.url, cron: cron === null ? 'off' : 'local' })
+    log.info({ event: 'ready', url: serving.url, cron: cron.by })
     return { stop }
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+type StartTicking = (orm: MikroORM, observe: (event: ControlPlaneEvent) => void) => Loop | null
+
+/** Whoever fires ticks, ready to be started. What is missing for it is told before anything else begins. */
+const readyToTick = async (config: Config, around: Pick<Means, 'path' | 'traces'>): Promise<StartTicking> => {
+  const { cron, databaseUrl, graceMs } = config
+  switch (cron.by) {
+    case 'off':
+      return () => null
+    case 'local': {
+      await checkProgram(cron.program)
+      const program = programOf(cron, config, around)
+      return (orm, observe) => startScheduler({ orm, program, graceMs, observe })
+    }
+    case 'kubernetes': {
+      // What it takes is loaded only here: without a cluster nobody pays for it.
+      const { openKubernetes } = await import('./reconciler/open-kubernetes.ts')
+      const kubernetes = await openKubernetes(cron)
+      return (orm, observe) => kubernetes.start({ orm, databaseUrl, graceMs, observe })
+    }
   }
 }
 

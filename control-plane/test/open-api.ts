@@ -1,6 +1,7 @@
 import { queryable, registerLane } from '@esteira/outbox'
 import { cronJobFunction, defineFunction, openOrm, publishFunctions, sqlText } from '@esteira/workflow'
 import * as z from 'zod'
+import type { CronMode } from '../src/config.ts'
 import { type ApiEvent, createApp } from '../src/http/app.ts'
 
 const functions = [
@@ -24,7 +25,10 @@ export const statusesOf = (answers: readonly Answer[]): number[] =>
   answers.map(({ status }) => status).toSorted((a, b) => a - b)
 
 /** The API on a migrated database, with three functions published. `saves` counts how often it told of a save. */
-export const openApi = async (databaseUrl: string, { maxPayloadBytes = 1024 * 1024 } = {}) => {
+export const openApi = async (
+  databaseUrl: string,
+  { maxPayloadBytes = 1024 * 1024, cron = 'off' }: { maxPayloadBytes?: number; cron?: CronMode } = {},
+) => {
   const orm = openOrm({ databaseUrl, poolSize: 5, applicationName: 'test' })
   await publishFunctions(orm.em.fork(), functions)
   const lane = await registerLane(queryable(orm.em.fork()), 'control-plane')
@@ -39,6 +43,7 @@ export const openApi = async (databaseUrl: string, { maxPayloadBytes = 1024 * 10
     onSaved: () => {
       told.saves += 1
     },
+    cron,
     metrics: () => '',
     observe: (event) => events.push(event),
   })

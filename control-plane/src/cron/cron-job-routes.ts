@@ -1,9 +1,12 @@
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi'
 import { cronOf, overlaps, strictObject } from '@esteira/workflow'
+import { cronModes } from '../config.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { answerOf } from '../http/describe.ts'
 import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/pages.ts'
 import { pageProblems, problemResponses } from '../http/problems.ts'
+import { type CronJobState, troubleKinds } from '../reconciler/cron-job-state.ts'
+import { readStates } from '../reconciler/read-states.ts'
 import { type CronStep, faultOfCronStep, readCronSteps } from './read-cron-steps.ts'
 import { type LastTick, readLastTicks } from './read-last-ticks.ts'
 
@@ -20,6 +23,22 @@ const cronJobDocument = strictObject({
   fault: z.string().nullable().openapi({ description: 'Why it cannot tick' }),
   lastTick: strictObject({ runId: z.uuid(), status: z.string(), at: z.iso.datetime() }).nullable(),
   nextTick: z.iso.datetime().nullable(),
+  runsIn: z.enum(cronModes).openapi({ description: 'Who fires its ticks; of this control plane' }),
+  actual: strictObject({
+    state: z.enum(['pending', 'applied', ...troubleKinds]).openapi({
+      description:
+        '`applied`: the cluster has it as it is here; `pending`: that is about to be done; `refused`: the cluster said no; ' +
+        '`foreign`: its name is taken by a CronJob that is not ours; `unreachable`: the cluster does not answer',
+    }),
+    reason: z.string().nullable().openapi({ description: 'What the API server says; it is tried again and again' }),
+    nextTryAt: z.iso.datetime().nullable(),
+    object: z.string().nullable().openapi({ description: 'Of the CronJob in the cluster' }),
+    schedule: z.string().nullable().openapi({ description: 'That the cluster follows now, like the next two' }),
+    timeZone: z.string().nullable(),
+    suspended: z.boolean().nullable(),
+  })
+    .nullable()
+    .openapi({ description: 'What the cluster made of it; null where ticks do not come from a cluster' }),
 }).openapi('CronJob')
 
 const listRoute = createRoute({
@@ -35,7 +54,7 @@ const listRoute = createRoute({
 })
 
 /** `/v1/cron-jobs`. */
-export const cronJobRoutes = ({ orm }: ApiContext): OpenAPIHono => {
+export const cronJobRoutes = ({ orm, cron }: ApiContext): OpenAPIHono => {
   const app = new OpenAPIHono()
   app.openapi(listRoute, async (c) => {
     const { limit, after } = pageRequest('cron-jobs', c.req.valid('query'), isUuid)
@@ -46,13 +65,19 @@ export const cronJobRoutes = ({ orm }: ApiContext): OpenAPIHono => {
       .toSorted((a, b) => (a.stepId < b.stepId ? -1 : 1))
       .slice(0, limit + 1)
     const ticks = await readLastTicks(em, rows)
+    const ids = rows.map(({ stepId }) => stepId)
+    const states = cron === 'kubernetes' ? await readStates(em, ids) : null
     return c.json(
       pageOf(
         'cron-jobs',
         limit,
         rows,
         ({ stepId }) => stepId,
-        (step) => documentOf(step, ticks.get(step.stepId), now),
+        (step) => ({
+          ...documentOf(step, ticks.get(step.stepId), now),
+          runsIn: cron,
+          actual: states === null ? null : actualOf(step, states.get(step.stepId)),
+        }),
       ),
       200,
     )
@@ -60,7 +85,13 @@ export const cronJobRoutes = ({ orm }: ApiContext): OpenAPIHono => {
   return app
 }
 
-const documentOf = (step: CronStep, last: LastTick | undefined, now: Date): z.output<typeof cronJobDocument> => {
+type CronJobDocument = z.output<typeof cronJobDocument>
+
+const documentOf = (
+  step: CronStep,
+  last: LastTick | undefined,
+  now: Date,
+): Omit<CronJobDocument, 'runsIn' | 'actual'> => {
   const { stepId, name, workflowId, workflowName, enabled, config } = step
   const fault = faultOfCronStep(config)
   const suspended = config?.suspend ?? false
@@ -78,5 +109,24 @@ const documentOf = (step: CronStep, last: LastTick | undefined, now: Date): z.ou
     fault,
     lastTick: last === undefined ? null : { runId: last.runId, status: last.status, at: last.at.toISOString() },
     nextTick: next?.toISOString() ?? null,
+  }
+}
+
+const actualOf = ({ enabled, config }: CronStep, state: CronJobState | undefined): CronJobDocument['actual'] => {
+  const { applied = null, trouble = null } = state ?? {}
+  const isAsSaved =
+    applied !== null &&
+    config !== null &&
+    applied.schedule === config.schedule &&
+    applied.timeZone === config.timeZone &&
+    applied.suspended === (!enabled || config.suspend)
+  return {
+    state: trouble?.kind ?? (isAsSaved ? 'applied' : 'pending'),
+    reason: trouble?.words ?? null,
+    nextTryAt: trouble?.nextTryAt.toISOString() ?? null,
+    object: applied?.object ?? null,
+    schedule: applied?.schedule ?? null,
+    timeZone: applied?.timeZone ?? null,
+    suspended: applied?.suspended ?? null,
   }
 }

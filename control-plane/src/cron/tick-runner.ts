@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { type Tick, keyOf } from './due-ticks.ts'
+import { finalExits } from './exit-codes.ts'
 
 /** The cron-job program and what it needs of the environment. */
 export type TickProgram = { path: string; env: Record<string, string> }
@@ -28,17 +29,6 @@ const longestPauseMs = 30_000
 /** The program waits for a database that is away; one that still runs after this is stuck. */
 const longestRunMs = 300_000
 const killAfterMs = 2_000
-
-/** What the program's exit codes say. */
-const reasons: Readonly<Record<number, string>> = {
-  2: 'its environment is not complete',
-  11: 'the step is unknown',
-  12: 'the step was deleted',
-  13: 'the workflow is disabled',
-  14: 'the payload does not fit the outputType; the run is there, with its failed job',
-  15: 'the config is not valid',
-  16: 'the payload is too large',
-}
 
 /** Whether trying again cannot help. The program's own codes begin at 11, and all of them are of that kind. */
 const isFinal = ({ code }: Exit): boolean => code !== null && (code === 2 || code >= 11)
@@ -125,7 +115,7 @@ const runProgram = (program: TickProgram, tick: Tick, children: Set<ChildProcess
     child.once('exit', (code, signal) => {
       // Asked to stop, the program may end with 0 before it has done anything.
       if (child.killed) end({ code: null, signal: signal ?? 'SIGTERM', reason: 'it was stopped' })
-      else end({ code, signal, reason: code === null ? null : (reasons[code] ?? null) })
+      else end({ code, signal, reason: code === null ? null : (finalExits[code] ?? null) })
     })
   })
 

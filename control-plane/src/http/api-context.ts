@@ -1,4 +1,5 @@
 import type { MikroORM } from '@mikro-orm/postgresql'
+import type { CronMode } from '../config.ts'
 
 /** What the routes work with. */
 export type ApiContext = {
@@ -9,8 +10,10 @@ export type ApiContext = {
   worker: string
   /** What a run's first payload may have as JSON. */
   maxPayloadBytes: number
-  /** Called after a save has been committed, so that the scheduler looks at once. */
+  /** Called after a save has been committed, so that whoever fires ticks looks at once. */
   onSaved: () => void
+  /** Who fires the ticks of CronJob steps. */
+  cron: CronMode
   /** What is counted, in the text format of Prometheus. */
   metrics: () => string
 }

@@ -13,6 +13,7 @@ const setup = () => {
     maxPayloadBytes: 1024,
     adminToken: 'secret',
     onSaved: () => {},
+    cron: 'off',
     metrics: () => 'jobs 7\n',
     observe: (event) => events.push(event),
   })

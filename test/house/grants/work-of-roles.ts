@@ -3,6 +3,7 @@ import { migrate } from '@esteira/migrations/migrate'
 import { runOn, waitFor } from '@esteira/test/support'
 import { Pool } from 'pg'
 import { z } from 'zod'
+import { dropStates, writeStates } from '../../../control-plane/src/reconciler/write-states.ts'
 import { type Api, leadsSteps, openApi } from '../../../control-plane/test/open-api.ts'
 import { createRateLimit } from '../../../lib/http/src/index.ts'
 import { openLane } from '../../../lib/outbox/test/lane-under-test.ts'
@@ -145,11 +146,11 @@ const relay: Work = async (url, { databaseUrl, rabbitmqUrl }) => {
 
 /**
  * A start on a database that is up to date, a save, a change, a run by hand, one whose message is lost, what the API and
- * the sweep read, and a failed run.
+ * the sweep read, a failed run, and what became of a CronJob.
  */
 const controlPlane: Work = async (url, { admin }) => {
   await migrate(url)
-  const api = await openApi(url)
+  const api = await openApi(url, { cron: 'kubernetes' })
   try {
     // The lane that the API writes to is there, since the admin's has the same.
     await registerLane(queryable(api.orm.em.fork()), randomUUID())
@@ -187,6 +188,8 @@ const controlPlane: Work = async (url, { admin }) => {
     await dropHiddenPages(api.orm.em.fork())
     await admin.query(`insert into workflow_item_key values (gen_random_uuid(), gen_random_uuid())`)
     await dropItemKeys(api.orm.em.fork())
+    await writeStates(api.orm.em.fork(), [{ stepId, applied: null, trouble: null }])
+    await dropStates(api.orm.em.fork(), [stepId])
     await ask(api, 'DELETE', path)
   } finally {
     await api.close()

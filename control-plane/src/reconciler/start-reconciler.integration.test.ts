@@ -1,0 +1,152 @@
+import { cloneDatabase, waitFor } from '@esteira/test/support'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { anchor, createMemoryCluster, type MemoryCluster } from '../../test/memory-cluster.ts'
+import { type Api, openApi } from '../../test/open-api.ts'
+import { podTemplate } from '../../test/pod-template.ts'
+import type { Loop } from '../loop.ts'
+import { type ReconcilerEvent, startReconciler } from './start-reconciler.ts'
+
+let database: Awaited<ReturnType<typeof cloneDatabase>>
+let api: Api
+let cluster: MemoryCluster
+let running: Loop[]
+
+beforeEach(async () => {
+  database = await cloneDatabase()
+  api = await openApi(database.url)
+  cluster = createMemoryCluster()
+  running = []
+})
+afterEach(async () => {
+  await Promise.all(running.map((loop) => loop.stop()))
+  await api.close()
+  await database.drop()
+})
+
+/** Never, as far as a test is concerned. */
+const neverMs = 3_600_000
+
+const start = (times: { pollMs?: number; resyncMs?: number } = {}) => {
+  const events: ReconcilerEvent[] = []
+  const loop = startReconciler({
+    orm: api.orm,
+    databaseUrl: database.url,
+    cronJobs: cluster.cronJobs,
+    mould: { anchor: anchor.name, template: podTemplate },
+    observe: (event) => events.push(event),
+    pollMs: neverMs,
+    resyncMs: neverMs,
+    backoff: { firstMs: 10, capMs: 100 },
+    ...times,
+  })
+  running.push(loop)
+  const saw = (kind: ReconcilerEvent['kind']) => events.filter((event) => event.kind === kind)
+  return {
+    loop,
+    events,
+    saw,
+    settled: () => waitFor(() => saw('cron-jobs.seen').length > 0, { describe: () => events }),
+  }
+}
+
+let saved = 0
+const save = () =>
+  api.send('POST', '/v1/workflows', {
+    name: `leads ${++saved}`,
+    steps: [{ name: 'every hour', functionName: 'CronJob', config: { schedule: '0 * * * *' } }],
+  })
+
+const objects = (count: number) =>
+  waitFor(() => cluster.objects().length === count, { describe: () => cluster.objects() })
+
+test('a save is carried out when it is told, and when it is not by the next poll', async () => {
+  const { loop, settled } = start()
+  await settled()
+  await save()
+  loop.wake()
+  await objects(1)
+  await loop.stop()
+  start({ pollMs: 50 })
+  await save()
+  await objects(2)
+})
+
+test('what a watch tells is repaired without a list', async () => {
+  await save()
+  const { saw, settled } = start()
+  await settled()
+  await objects(1)
+  const { name } = cluster.only()
+  cluster.counted()
+  cluster.erase(name)
+  await objects(1)
+  expect(cluster.only().name).toBe(name)
+  expect(cluster.counted()).toEqual({ find: 1, apply: 1 })
+  await waitFor(() => saw('cron-jobs.drifted').length > 0)
+  expect(saw('cron-jobs.drifted')).toHaveLength(1)
+})
+
+test('a watch that tells nothing costs a resync at most', async () => {
+  await save()
+  const { watch } = cluster.cronJobs
+  cluster.cronJobs.watch = (options, signal) => watch({ ...options, onSeen: () => {} }, signal)
+  const { settled } = start({ pollMs: 50, resyncMs: 1_000 })
+  await settled()
+  await objects(1)
+  cluster.erase(cluster.only().name)
+  await objects(1)
+})
+
+test('of two only the one that leads writes, and the other goes on when it stops', async () => {
+  const first = start({ pollMs: 50 })
+  await first.settled()
+  const second = start({ pollMs: 50 })
+  await save()
+  await objects(1)
+  expect(second.events).toEqual([])
+  cluster.counted()
+  await first.loop.stop()
+  await second.settled()
+  expect(second.saw('lead.taken')).toHaveLength(1)
+  // It knows from the tables how things stand.
+  expect(cluster.counted()).toEqual({ anchor: 1, list: 1, watch: 1 })
+  await save()
+  await objects(2)
+})
+
+test('a lead whose session is ended stops writing, and takes the lead anew', async () => {
+  const { settled, saw } = start({ pollMs: 50 })
+  await settled()
+  await api.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+     where datname = current_database() and application_name = 'control-plane lead'`,
+  )
+  await waitFor(() => saw('lead.taken').length === 2, { describe: () => saw('lead.lost') })
+  expect(saw('lead.lost')).toHaveLength(1)
+  await save()
+  await objects(1)
+})
+
+test('a cluster that is away is waited for, and then all is made that was saved meanwhile', async () => {
+  cluster.answers(() => ({ kind: 'unknown', words: 'connect ECONNREFUSED' }))
+  const { saw } = start({ pollMs: 20 })
+  await save()
+  await waitFor(() => saw('cluster.unavailable').length >= 8, { describe: () => saw('loop.failed') })
+  cluster.answers(() => undefined)
+  await objects(1)
+  expect(saw('cluster.back')).toHaveLength(1)
+  expect(saw('loop.failed')).toEqual([])
+})
+
+test('a config that cannot be followed is told once', async () => {
+  await save()
+  // By hand, since the API refuses it.
+  await api.query(
+    `insert into workflow_step (id, version, workflow_id, position, name, function_name, config)
+     select gen_random_uuid(), version, id, 1, 'by hand', 'CronJob', '{"schedule":"61 * * * *"}' from workflow`,
+  )
+  const { saw } = start({ pollMs: 20 })
+  await waitFor(() => saw('cron-jobs.seen').length > 3)
+  expect(saw('schedule.unreadable')).toMatchObject([{ step: 'by hand' }])
+  await objects(1)
+})

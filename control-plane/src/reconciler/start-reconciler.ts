@@ -1,0 +1,95 @@
+import type { MikroORM } from '@mikro-orm/postgresql'
+import { type Loop, type LoopEvent, startLoop } from '../loop.ts'
+import { createClusterView, type ViewEvent } from './cluster-view.ts'
+import type { Mould } from './cron-job-manifest.ts'
+import type { CronJobs } from './cron-jobs.ts'
+import { createDesire } from './desired-cron-jobs.ts'
+import { type LeadEvent, openLead } from './lead.ts'
+import { reconcileOnce, type ReconcileEvent } from './reconcile.ts'
+
+/** What the reconciler tells of its work. */
+export type ReconcilerEvent =
+  | LoopEvent
+  | LeadEvent
+  | ViewEvent
+  | ReconcileEvent
+  | { kind: 'schedule.unreadable'; stepId: string; step: string; workflow: string }
+
+export type ReconcilerOptions = {
+  orm: MikroORM
+  /** For the session that holds the lead: Postgres itself, no pooler. */
+  databaseUrl: string
+  cronJobs: CronJobs
+  mould: Mould
+  observe: (event: ReconcilerEvent) => void
+  resyncMs?: number
+  pollMs?: number
+  /** For tests: what is waited for after a cluster that gave no answer. */
+  backoff?: { firstMs: number; capMs: number }
+}
+
+/** Another control plane may have saved, and only who leads acts on it. */
+const defaultPollMs = 3_000
+const defaultResyncMs = 30_000
+
+/** After something was not as it seemed: soon, and not without a pause. */
+const doubtfulMs = 500
+
+/**
+ * Keeps the CronJobs of the cluster those of the cron steps. Of several control planes the one that leads does; a turn
+ * follows a save, news of the watch, and a poll of the database.
+ */
+export const startReconciler = (options: ReconcilerOptions): Loop => {
+  const { orm, cronJobs, mould, observe, pollMs = defaultPollMs, resyncMs = defaultResyncMs, backoff } = options
+  const lead = openLead(options.databaseUrl, observe)
+  const view = createClusterView({
+    cronJobs,
+    onNews: () => loop.wake(),
+    observe,
+    resyncMs,
+    ...(backoff === undefined ? {} : { backoff }),
+  })
+  const desire = createDesire(mould)
+  let stopping = false
+  let unreadable = new Set<string>()
+
+  const turn = async (): Promise<number> => {
+    if (!(await lead.take())) {
+      await view.close()
+      return pollMs
+    }
+    const report = await reconcileOnce({
+      em: orm.em.fork(),
+      view: await view.look(),
+      cronJobs,
+      desire,
+      mayWrite: () => !stopping && lead.holds(),
+      observe,
+    })
+    const before = unreadable
+    unreadable = new Set(report.unreadable.map((step) => keyOf(step)))
+    for (const step of report.unreadable) {
+      const { stepId, name, workflowName } = step
+      if (!before.has(keyOf(step))) observe({ kind: 'schedule.unreadable', stepId, step: name, workflow: workflowName })
+    }
+    if (report.held !== null) view.hold(report.held)
+    if (report.doubtful) {
+      view.doubt()
+      return doubtfulMs
+    }
+    return report.more && report.held === null ? 0 : pollMs
+  }
+
+  const loop = startLoop('reconcile', turn, observe)
+  return {
+    wake: loop.wake,
+    stop: async () => {
+      stopping = true
+      await loop.stop()
+      await view.close()
+      await lead.release()
+    },
+  }
+}
+
+const keyOf = ({ stepId, savedAt }: { stepId: string; savedAt: Date }): string => `${stepId} ${savedAt.toISOString()}`

@@ -130,6 +130,20 @@ test('secrets are found by their names in lower case, a process that has none of
   ])
 })
 
+test('what Kubernetes tells of the Services beside a pod is no variable of Esteira, and sets none', () => {
+  const linksOf = (service: string) => ({
+    [`${service}_SERVICE_HOST`]: '10.0.0.7',
+    [`${service}_SERVICE_PORT`]: '80',
+    [`${service}_PORT`]: 'tcp://10.0.0.7:80',
+    [`${service}_PORT_80_TCP_ADDR`]: '10.0.0.7',
+  })
+  const services = ['ESTEIRA', 'ESTEIRA_PREFETCH', 'RDSTATION', 'ESTEIRA_HEALTH', 'ESTEIRA_CONNECTION_CRM']
+  const env = Object.assign({ DATABASE_URL: databaseUrl }, ...services.map(linksOf))
+  const healthPort = integer('ESTEIRA_HEALTH_PORT', { min: 1, max: 65_535, fallback: null })
+  const config = loadConfig(env, { ...settings, healthPort, connections })
+  expect(config).toMatchObject({ databaseUrl, prefetch: 100, healthPort: null, connections: new Map() })
+})
+
 test('the name of a connection is in capital letters, so that no two of them are one', () => {
   const env = { DATABASE_URL: databaseUrl, ESTEIRA_CONNECTION_crm: databaseUrl, 'ESTEIRA_CONNECTION_A-B': databaseUrl }
   expect(problemsOf(env, { ...settings, connections })).toEqual([

@@ -1,4 +1,5 @@
 import { didYouMean, misspellingOf } from '../nearest.ts'
+import { withoutServiceLinks } from './service-links.ts'
 import type { Family, Parsed, Setting } from './values.ts'
 import { connectionPrefix, ownPrefixes, secretPrefix, type VariableName, variables } from './variables.ts'
 
@@ -22,7 +23,7 @@ export type Config<S extends Settings> = {
 }
 
 /**
- * Reads a process's settings from its environment.
+ * Reads a process's settings from its environment, in which what Kubernetes tells of Services counts for nothing.
  *
  * @throws ConfigError with every problem at once: what is missing or misspelt, what is not as expected, unknown `ESTEIRA_`
  * or `RDSTATION_` variables with the nearest known name, and what the caller `found` before.
@@ -35,11 +36,12 @@ export const loadConfig = <S extends Settings>(
 
 /** As `loadConfig`, for two groups of settings whose problems are told together, once where both have a variable. */
 export const loadConfigs = <A extends Settings, B extends Settings>(
-  env: NodeJS.ProcessEnv,
+  given: NodeJS.ProcessEnv,
   first: A,
   second: B,
   found: readonly string[] = [],
 ): [Config<A>, Config<B>] => {
+  const env = withoutServiceLinks(given)
   const problems = [...unknownVariables(env), ...found]
   const configs = [readSettings(env, first, problems), readSettings(env, second, problems)] as const
   if (problems.length > 0 || !isComplete(configs[0], first) || !isComplete(configs[1], second)) {

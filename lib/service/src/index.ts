@@ -4,6 +4,7 @@ export {
   connections,
   httpOrigins,
   httpUrl,
+  instant,
   integer,
   oneOf,
   postgresUrl,

@@ -51,6 +51,32 @@ test('a tick that must not begin beside the run before is a skipped run, and tol
   expect(runs).toEqual([{ status: 'running' }, { status: 'skipped' }])
 })
 
+test('a tick of a minute before its schedule held begins no run and is told, the next one and one by hand begin theirs', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const minute = Math.floor(Date.now() / 60_000)
+  const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_SINCE: new Date(minute * 60_000 + 1).toISOString() }
+  expect(await tick({ ...env, ESTEIRA_TICK_KEY: `shop/leads-${minute}` })).toMatchObject({
+    code: 0,
+    said: expect.stringContaining('"event":"tick.before-schedule"'),
+  })
+  expect(await jobsOf(workflowId)).toEqual([])
+  for (const job of [`leads-${minute + 1}`, 'leads-by-hand']) {
+    expect(await tick({ ...env, ESTEIRA_TICK_KEY: `shop/${job}` })).toMatchObject({
+      code: 0,
+      said: expect.stringContaining('"event":"tick.fired"'),
+    })
+  }
+  expect(await jobsOf(workflowId)).toHaveLength(4)
+}, 90_000)
+
+test('a key that every tick would have is refused, so that none is lost', async () => {
+  const { stepId } = await saveWorkflow()
+  expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'shop/$(JOB_NAME)' })).toMatchObject({
+    code: 2,
+    said: expect.stringMatching(/^ESTEIRA_TICK_KEY .*: expected a key that no other tick has, such as namespace.job, /),
+  })
+})
+
 test('a payload that is no array fails the run of a multiple step, which is recorded and told', async () => {
   const { workflowId, stepId } = await saveWorkflow({ outputType: 'multiple' })
   expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({

@@ -1,8 +1,10 @@
 import { hostname } from 'node:os'
 import { queryable, registerLane } from '@esteira/outbox'
 import {
+  type Config,
   createLog,
   exitCodes,
+  instant,
   integer,
   loadConfig,
   type Log,
@@ -16,25 +18,31 @@ import {
 } from '@esteira/service'
 import { isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
 import { refusalCode, tickExitCodes } from './exit-codes.ts'
+import { isBeforeSchedule, tickKey } from './tick-key.ts'
 import { fireTick, type Tick } from './tick.ts'
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
   lane: text('ESTEIRA_LANE', { fallback: hostname() }),
   stepId: uuid('ESTEIRA_STEP_ID'),
-  key: text('ESTEIRA_TICK_KEY'),
+  key: tickKey,
+  since: instant('ESTEIRA_TICK_SINCE', { fallback: null }),
   maxPayloadBytes: integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange),
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
 }
 
 const fire = async (
-  config: { databaseUrl: string; lane: string; stepId: string; key: string; maxPayloadBytes: number },
+  config: Omit<Config<typeof settings>, 'logLevel'>,
   log: Log,
   signal: AbortSignal,
 ): Promise<number> => {
-  const { databaseUrl, stepId, key, maxPayloadBytes } = config
-  const orm = openOrm({ databaseUrl, poolSize: 1, applicationName: 'cron-job' })
+  const { databaseUrl, stepId, key, since, maxPayloadBytes } = config
   const fields = { stepId, key }
+  if (since !== null && isBeforeSchedule(key, since)) {
+    log.info({ event: 'tick.before-schedule', ...fields, since })
+    return exitCodes.ok
+  }
+  const orm = openOrm({ databaseUrl, poolSize: 1, applicationName: 'cron-job' })
   try {
     const postgres = { what: 'Postgres', url: databaseUrl, log, signal, mayPass: isTransient }
     const lane = await untilAvailable(postgres, () => registerLane(queryable(orm.em.fork()), config.lane))

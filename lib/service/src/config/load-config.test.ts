@@ -3,6 +3,7 @@ import { ConfigError, loadConfig, loadConfigs, type Settings } from './load-conf
 import {
   connections,
   httpOrigins,
+  instant,
   integer,
   oneOf,
   postgresUrl,
@@ -187,4 +188,19 @@ test('origins are a list, and what is more than an origin is refused', () => {
     ])
   }
   expect(problemsOf(of('ftp://api.example'), wanted)).toHaveLength(1)
+})
+
+test('a moment is read in UTC, and what names none is refused', () => {
+  const wanted = { since: instant('ESTEIRA_TICK_SINCE', { fallback: null }) }
+  const at = (since: string) => ({ ESTEIRA_TICK_SINCE: since })
+  expect(loadConfig({}, wanted)).toEqual({ since: null })
+  for (const since of ['2026-11-26T18:00:30.250Z', '2026-11-26T18:00:30.25Z']) {
+    expect(loadConfig(at(since), wanted)).toEqual({ since: new Date('2026-11-26T18:00:30.250Z') })
+  }
+  expect(loadConfig(at('2026-11-26T18:00:30Z'), wanted)).toEqual({ since: new Date('2026-11-26T18:00:30Z') })
+  for (const refused of ['', 'now', '2026-11-26', '2026-11-26T18:00:30', '2026-13-26T18:00:30Z', '1764180030']) {
+    expect(problemsOf(at(refused), wanted)).toEqual([
+      expect.stringContaining(`expected a time in UTC such as 2026-11-26T18:00:30.250Z, "${refused}" is not`),
+    ])
+  }
 })

@@ -54,6 +54,22 @@ export const integer = <Fallback extends number | null = number>(
     options,
   )
 
+/** A moment, as `Date` writes it in JSON: with its seconds, and in UTC. */
+export const instant = <Fallback extends Date | null = Date>(
+  variable: VariableName,
+  options: { fallback?: Fallback } = {},
+): Setting<Date | Fallback> =>
+  setting<Date | Fallback>(
+    variable,
+    (value) => {
+      const isUtc = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$/.test(value)
+      return isUtc && !Number.isNaN(Date.parse(value))
+        ? found(new Date(value))
+        : expected('a time in UTC such as 2026-11-26T18:00:30.250Z')
+    },
+    options,
+  )
+
 /** A UUID in its usual form. */
 export const uuid = (variable: VariableName): Setting<string> =>
   setting(

@@ -36,6 +36,7 @@ export const variables = {
   ESTEIRA_KUBECONFIG: 'kubeconfig of the cluster, outside of a pod',
   ESTEIRA_STEP_ID: 'id of the CronJob step whose tick this is',
   ESTEIRA_TICK_KEY: 'key of the tick; the same key never starts a second run',
+  ESTEIRA_TICK_SINCE: 'since when the schedule of the step holds; a tick of a minute before begins no run',
   RDSTATION_BASE_URL: 'address of the RD Station API',
   RDSTATION_CLIENT_ID: 'OAuth client id',
   RDSTATION_CLIENT_SECRET: 'OAuth client secret',

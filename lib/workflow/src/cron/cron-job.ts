@@ -7,6 +7,9 @@ import { overlaps } from '../run/overlap.ts'
 /** The function whose steps Kubernetes (or the local scheduler) fires. It has no queue: its ticks begin runs. */
 export const cronJobFunctionName = 'CronJob'
 
+/** How late a missed tick may be fired at most, in seconds. */
+export const longestDeadlineSeconds = 86_400
+
 /** The config of a CronJob step. */
 export const cronJobConfig = strictObject({
   /** Five fields or a macro such as `@daily`. */
@@ -16,7 +19,7 @@ export const cronJobConfig = strictObject({
   /** The first payload of each run; an array where the step's `outputType` is `multiple`. */
   payload: z.unknown().optional(),
   /** How late a missed tick may still be fired, in seconds. */
-  startingDeadlineSeconds: z.int().min(10).max(86_400).default(120),
+  startingDeadlineSeconds: z.int().min(10).max(longestDeadlineSeconds).default(120),
   suspend: z.boolean().default(false),
   /** What a tick does while a run of the workflow is open. */
   overlap: z.enum(overlaps).default('allow'),

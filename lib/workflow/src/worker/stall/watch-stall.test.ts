@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
@@ -6,16 +6,15 @@ import { expect, onTestFinished, test } from 'vitest'
 const module = new URL('watch-stall.ts', import.meta.url).href
 
 /** A process that is watched and does some work; `said` is what it wrote, `ended` how it ended. */
-const startWatched = (work: string) => {
+const startWatched = (work: string, within: readonly string[] = []) => {
   const source = `
     import { watchStall } from '${module}'
     const busyFor = (ms) => { for (const until = Date.now() + ms; Date.now() < until;); }
     const watch = watchStall({ name: 'watched', stallMs: 1_000 })
     process.stdout.write('started\\n')
     ${work}`
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', source], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const [program, ...words] = [...within, process.execPath, '--input-type=module', '--eval', source]
+  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'inherit'] })
   let said = ''
   child.stdout.on('data', (bytes) => (said += String(bytes)))
   onTestFinished(() => {
@@ -35,6 +34,23 @@ test('a process whose event loop stands still is killed, and says why', async ()
     reason: expect.stringContaining('stood still for 1000 ms'),
   })
 }, 30_000)
+
+/** As in a container, where the program is the first process. */
+const container = ['--user', '--map-root-user', '--pid', '--fork', '--kill-child']
+const canContain = spawnSync('unshare', [...container, 'true']).status === 0
+
+test.runIf(canContain)(
+  'the first process of a container, which no signal from inside kills, ends as well',
+  async () => {
+    const work = `process.stdout.write('process ' + process.pid + '\\n'); setTimeout(() => busyFor(60_000), 10)`
+    const { ended, said } = startWatched(work, ['unshare', ...container])
+    expect(await ended).toEqual({ code: null, signal: 'SIGTRAP' })
+    const [, own, ...lines] = said().trim().split('\n')
+    expect(own).toBe('process 1')
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ event: 'worker.stalled' }])
+  },
+  30_000,
+)
 
 test('a process that is busy, but not for so long in one go, is left alone and ends by itself', async () => {
   const { ended } = startWatched(

@@ -1,5 +1,7 @@
 import type fs from 'node:fs'
 import inspector from 'node:inspector'
+import type v8 from 'node:v8'
+import type vm from 'node:vm'
 import { Worker } from 'node:worker_threads'
 
 type StallOptions = {
@@ -22,7 +24,8 @@ export const watchStall = ({ name, stallMs }: StallOptions): { stop: () => void 
   const signs = new Int32Array(new SharedArrayBuffer(4))
   const facts: Facts = { name, signs, turnMs: signMs, stallMs, pid: process.pid }
   // As text: a file of its own would have to be found again in every bundle, and stripped of its types in the thread.
-  const thread = new Worker(`(${watch.toString()})(require('node:worker_threads').workerData, require('node:fs'))`, {
+  const modules = `{ ...require('node:fs'), ...require('node:v8'), ...require('node:vm') }`
+  const thread = new Worker(`(${watch.toString()})(require('node:worker_threads').workerData, ${modules})`, {
     eval: true,
     workerData: facts,
     execArgv: [],
@@ -39,13 +42,21 @@ export const watchStall = ({ name, stallMs }: StallOptions): { stop: () => void 
   }
 }
 
+/** What the thread needs of Node. */
+type Modules = Pick<typeof fs, 'writeSync'> &
+  Pick<typeof v8, 'setFlagsFromString'> &
+  Pick<typeof vm, 'runInThisContext'>
+
 type Facts = { name: string; signs: Int32Array; turnMs: number; stallMs: number; pid: number }
 
 /**
  * The thread. It counts its own turns, not milliseconds: when the whole process stood still, as on a laptop that slept,
  * nobody has missed anything. It is run as text, so it sees nothing of this file.
  */
-const watch = ({ name, signs, turnMs, stallMs, pid }: Facts, { writeSync }: Pick<typeof fs, 'writeSync'>): void => {
+const watch = (
+  { name, signs, turnMs, stallMs, pid }: Facts,
+  { writeSync, setFlagsFromString, runInThisContext }: Modules,
+): void => {
   let seen = -1
   let silentTurns = 0
   setInterval(() => {
@@ -58,6 +69,12 @@ const watch = ({ name, signs, turnMs, stallMs, pid }: Facts, { writeSync }: Pick
     try {
       writeSync(1, `${JSON.stringify(line)}\n`)
     } finally {
+      if (pid === 1) {
+        // The first process of a container, to which no signal from inside is fatal, SIGKILL included. A trap of the processor
+        // is: V8 has one for its own tests, and nothing else that a thread may do ends the whole process.
+        setFlagsFromString('--allow-natives-syntax')
+        runInThisContext('%SystemBreak()')
+      }
       process.kill(pid, 'SIGKILL')
     }
   }, turnMs)

@@ -28,6 +28,21 @@ test('the relay says when it is ready, publishes, and on SIGTERM drains its lane
   expect(relay.faults).toEqual([])
 })
 
+test('a lane with the longest name that Kubernetes gives a pod is carried like any other', async () => {
+  const lane = 'a'.repeat(253)
+  await channel.assertQueue(lane)
+  // A poll far beyond the test: what goes out was rung for.
+  const relay = startSidecar({ ...environment(lane), ESTEIRA_RELAY_POLL_MS: '600000' })
+  await expect.poll(() => relay.saw('ready').length, soon).toBe(1)
+  for (const round of [1, 2]) {
+    await commit(lane, [round])
+    await expect.poll(() => count(lane), soon).toBe(round)
+  }
+  relay.child.kill('SIGTERM')
+  expect(await relay.exited).toBe(0)
+  expect(relay.faults).toEqual([])
+})
+
 test('another SIGTERM changes nothing: the drain goes on', async () => {
   await channel.assertQueue('asked twice')
   const proxy = await startProxy(vhost.url)

@@ -71,6 +71,8 @@ export const cases: readonly ModelCase[] = [
   without('READS_AT_THE_FLOOR', 'ORDER', keyed(0, 3)),
   without('WAVES', 'ORDER', keyed(1)),
   without('HELD_KEYS', 'ORDER', keyed(1)),
+  without('RESTING_KEYS', 'ORDER', keyed(1)),
+  without('NEXT_ROUND', 'ASLEEP', keyed(1)),
   without('CONFIRMS', 'KEPT', own(1)),
   without('DELETE_FIRST', 'ONCE', keyed(1)),
   whole('lost message, two faults', search(2), false, 'probe'),

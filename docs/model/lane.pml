@@ -190,11 +190,17 @@ active proctype Broker() {
 #endif
 #else
 #ifndef WITHOUT_HELD_KEYS
-#define SHARES_KEY(row, other) (HAS(held, other) && KEY(other) == KEY(row))
-#define HELD_BACK(row) (SHARES_KEY(row, 0) || SHARES_KEY(row, 1) || SHARES_KEY(row, 2))
+#define HELD_BY(row, other) (HAS(held, other) && KEY(other) == KEY(row))
 #else
-#define HELD_BACK(row) HAS(held, row)
+#define HELD_BY(row, other) (HAS(held, other) && other == row)
 #endif
+#ifndef WITHOUT_RESTING_KEYS
+#define RESTS_BY(row, other) (HAS(left, other) && KEY(other) == KEY(row))
+#else
+#define RESTS_BY(row, other) (HAS(left, other) && other == row)
+#endif
+#define STOPPED_BY(row, other) (HELD_BY(row, other) || RESTS_BY(row, other))
+#define HELD_BACK(row) (STOPPED_BY(row, 0) || STOPPED_BY(row, 1) || STOPPED_BY(row, 2))
 #define PASSED_OVER(row) false
 #define READ_BY_ID(row) false
 #endif
@@ -295,7 +301,13 @@ inline settle(row) {
      if :: OPENS(row) -> open() :: else fi;
      DROP(due, row)
   :: HAS(wave, row) && answers[r].to[row] == refused ->
-     if :: IS_PROBE(row) -> ADD(held, row); CLOSE :: else fi;
+     if
+     :: IS_PROBE(row) -> ADD(held, row); CLOSE
+#ifdef KEYED
+     :: ADD(left, row) /* one too many to be held: it rests, and its key, until the next round */
+#endif
+     :: else
+     fi;
      DROP(due, row)
 #ifdef WITHOUT_CONFIRMS
   :: HAS(wave, row) && answers[r].to[row] == none -> ADD(out, row)
@@ -321,12 +333,12 @@ inline park(row) {
 
 inline forget() {
   floor = 0; cursor = 0; candidate = 0; floorMark = 0; mark = 0; rows = 0; wave = 0; out = 0; held = 0; due = 0;
-  closed = false; lifted = 0; above = 0
+  left = 0; closed = false; lifted = 0; above = 0
 }
 
 proctype Relay(byte r) provided (!dead[r]) {
   byte floor, cursor, candidate, floorMark, from, below, seen, mark;
-  byte rows, wave, out, held, due, lifted, above;
+  byte rows, wave, out, held, due, left, lifted, above;
   bool closed;
 
 link:
@@ -368,7 +380,12 @@ turn:
 #endif
   if :: candidate == 0 -> atomic { OWNED; candidate = cursor; floorMark = FLOOR_MARK } :: else fi;
   if
+#ifndef WITHOUT_NEXT_ROUND
+  :: rows == 0 && held == 0 && left == 0 -> goto arm
+  :: rows == 0 && left != 0 -> left = 0; goto turn
+#else
   :: rows == 0 && held == 0 -> goto arm
+#endif
   :: rows == 0 && held != 0 -> /* the backoff is over */
      atomic { due = due | held; held = 0 };
      goto turn

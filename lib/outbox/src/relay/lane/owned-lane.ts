@@ -1,6 +1,7 @@
 import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { Backoff } from '../backoff.ts'
 import type { ControlSession } from '../own/control-session.ts'
+import { createKeyRounds, type KeyRounds } from '../read/key-rounds.ts'
 import { createPointers, type Pointers } from '../read/pointers.ts'
 import { createRounds, type Rounds } from '../read/rounds.ts'
 import { createStrayWatch, type StrayWatch } from '../read/stray-watch.ts'
@@ -20,6 +21,8 @@ export type OwnedLane = RegisteredLane & {
   pointers: Pointers
   /** In an own lane, what was refused and is too much to be held. */
   rounds: Rounds
+  /** The same in a key lane. */
+  keyRounds: KeyRounds
   /** Rows that were read and have not come to an end: not to be read again meanwhile. */
   known: Set<bigint>
   /** Rows that were confirmed and not yet deleted. They stay known until they are. */
@@ -47,6 +50,7 @@ export const createOwnedLane = (name: RegisteredLane, session: ControlSession, b
     holdsDoorbell: false,
     pointers,
     rounds: createRounds(backoff, pointers),
+    keyRounds: createKeyRounds(backoff),
     known: new Set(),
     confirmed: [],
     held: createHeldRows(backoff, name.kind === 'key' ? belowAll : pointers),
@@ -67,6 +71,9 @@ export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string =
 /** Rows above the floor that are on their way or held back, and so not to be read. */
 export const takenRows = ({ known, held }: OwnedLane, floor: bigint): string[] =>
   [...[...known].filter((id) => id > floor), ...held.waiting(floor)].map(String)
+
+/** Whether there is nothing that reads leave out. */
+export const isAllOpen = ({ held, keyRounds }: OwnedLane): boolean => held.isEmpty() && !keyRounds.isOn()
 
 /** Whether to look for rows without a key now: it is time, and none of them is held back, which holds back the others. */
 export const looksForStrays = ({ kind, strays, held }: OwnedLane): boolean =>

@@ -68,7 +68,7 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     pass.refused += refused
     pass.unknown += unknown
     // A batch of which something was not tried, or has no confirm, is read again.
-    if (left > 0 && confirmed + refused === batch.rows.length) batch.left?.()
+    if (confirmed + refused === batch.rows.length) batch.ended?.(left)
   }
 
   try {

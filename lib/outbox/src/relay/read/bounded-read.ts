@@ -8,8 +8,8 @@ import { isWithheld, laneColumns, lightColumns, type LaneRow, parseLaneRow } fro
 export type Batch = {
   rows: LaneRow[]
   full: boolean
-  /** To be called when each of the rows has come to an end, and some of them were left in the lane. */
-  left?: () => void
+  /** To be called when each of the rows has come to an end, with how many of them were left in the lane. */
+  ended?: (left: number) => void
 }
 
 /**

@@ -143,6 +143,31 @@ test.each(plans)(
   60_000,
 )
 
+test.each(plans)(
+  'of many keys that rest, with as many queues that took rows as are remembered, each is left out at once: %s',
+  async (plan) => {
+    const owned = await ownLane('reader', 'key 1', long)
+    await planWith(owned, plan)
+    const count = await countingFor(owned)
+    owned.keyRounds.startPass()
+    owned.keyRounds.read('', false)(1)
+    for (let number = 1; number <= 1_000; number += 1) owned.keyRounds.took(`queue ${number}`)
+    const leaveOut = async (rows: number) => {
+      await insert(owned, rows, `${rows} missing`, '')
+      return count({
+        look: async () => expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }]),
+        readKeyLane: async () => expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] }),
+      })
+    }
+    const few = await leaveOut(fewer)
+    expect(heavierThan(few, await leaveOut(more))).toEqual([])
+    await insert(owned, 1, 'good')
+    expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: true }])
+    expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [{ orderingKey: 'good1' }] })
+  },
+  60_000,
+)
+
 test('rows that are to be tried again leave half of a read to those that were never tried', async () => {
   const owned = await ownLane('reader', lane.name, { firstMs: 0, capMs: 0 })
   for (const { id } of await insert(owned, 30, 'refused')) owned.held.hold({ id, key: '' }, 'unroutable')

@@ -28,6 +28,13 @@ export const columnsOf = (
   return columns
 }
 
+/**
+ * A part of a statement: whether a row of `outbox_message` is read that is the first one of its key, while all keys up to
+ * `resting` (null: all) rest but for rows to these queues.
+ */
+export const doesNotRest = (resting: string, isToTaker: string): string =>
+  `(ordering_key > ${resting} or exchange <> '' or ${isToTaker})`
+
 /** A part of a statement: whether a row of `outbox_message` is to none of these destinations. */
 export const isToOpen = (exchanges: string, routingKeys: string, wholes: string): string =>
   `((exchange, routing_key) not in ${hashedRows(exchanges, routingKeys)} and exchange not in ${hashed(wholes)})`

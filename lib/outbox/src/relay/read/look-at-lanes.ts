@@ -1,8 +1,8 @@
 import { readColumns } from '../../read-columns.ts'
-import { awaitedRows, looksForStrays, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
+import { awaitedRows, isAllOpen, looksForStrays, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { isFirst, isNotParked, keySteps, strayCondition } from './key-steps.ts'
-import { hashed, hashedRows } from './left-out.ts'
+import { doesNotRest, hashed, hashedRows } from './left-out.ts'
 
 /** What a relay must know of a lane before it may sleep, and while it does. */
 export type Look = {
@@ -35,6 +35,7 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
     lanes.map(({ kind }) => kind === 'key'),
     views.map(({ floor }) => String(floor)),
     views.map(({ searched }) => searched),
+    lanes.map(({ keyRounds }) => keyRounds.resting()),
     keyed.flatMap(({ held }) => held.waitingKeys()),
     others.flatMap(({ owned, floor }) => takenRows(owned, floor)),
   ]
@@ -43,7 +44,8 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
   )
   const wholes = closed.filter(({ routingKey }) => routingKey === null)
   const destinations = closed.filter(({ routingKey }) => routingKey !== null)
-  const { rows } = lanes.every(({ held }) => held.isEmpty())
+  const takers = keyed.flatMap(({ lane, keyRounds }) => keyRounds.takers().map((queue) => ({ lane, queue })))
+  const { rows } = lanes.every(isAllOpen)
     ? await session.query({ ...lookSql, mayTakeLong }, values)
     : await session.query({ ...lookAtOpenSql, mayTakeLong }, [
         ...values,
@@ -53,6 +55,8 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
         wholes.map(({ lane }) => lane),
         wholes.map(({ exchange }) => exchange),
         views.flatMap(({ owned, floor }) => awaitedRows(owned).filter((id) => id > floor)).map(String),
+        takers.map(({ lane }) => lane),
+        takers.map(({ queue }) => queue),
       ])
   const looks = rows.map(parseLook)
   for (const { owned, read, floor, searched } of views) {
@@ -92,23 +96,26 @@ const lookText = (isFree: string, isToBeRead: string): string => `
         select (extract(epoch from min(available_at) - clock_timestamp()) * 1000)::float8
         from outbox_scheduled where lane = own.lane
       ) as ms
-    from unnest($1::int[], $2::bool[], $3::bigint[], $4::bool[]) as own (lane, keyed, floor, searched)`
+    from unnest($1::int[], $2::bool[], $3::bigint[], $4::bool[], $5::text[])
+      as own (lane, keyed, floor, searched, resting)`
 
 const lookSql = {
   name: 'look_at_lanes',
-  text: lookText('ordering_key <> all($5::text[])', 'id <> all($6::bigint[])'),
+  text: lookText('ordering_key <> all($6::text[])', 'id <> all($7::bigint[])'),
 }
 
-const isToOpen = `(
-        (own.lane, exchange, routing_key) not in ${hashedRows('$7::int[]', '$8::text[]', '$9::text[]')}
-        and (own.lane, exchange) not in ${hashedRows('$10::int[]', '$11::text[]')}
-        or id in ${hashed('$12::bigint[]')}
-      )`
+const isToOpen = `(own.lane, exchange, routing_key) not in ${hashedRows('$8::int[]', '$9::text[]', '$10::text[]')}
+        and (own.lane, exchange) not in ${hashedRows('$11::int[]', '$12::text[]')}`
+
+const isAwaited = `id in ${hashed('$13::bigint[]')}`
+
+const isToTaker = `(own.lane, routing_key) in ${hashedRows('$14::int[]', '$15::text[]')}`
 
 const lookAtOpenSql = {
   name: 'look_at_open_lanes',
   text: lookText(
-    `ordering_key not in ${hashed('$5::text[]')} and ${isFirst('own.lane', isToOpen)}`,
-    `id not in ${hashed('$6::bigint[]')} and ${isToOpen}`,
+    `ordering_key not in ${hashed('$6::text[]')}
+          and ${isFirst('own.lane', `${isToOpen} and ${doesNotRest('own.resting', isToTaker)} or ${isAwaited}`)}`,
+    `id not in ${hashed('$7::bigint[]')} and (${isToOpen} or ${isAwaited})`,
   ),
 }

@@ -1,9 +1,9 @@
-import { awaitedRows, looksForStrays, type OwnedLane } from '../lane/owned-lane.ts'
+import { awaitedRows, isAllOpen, looksForStrays, type OwnedLane } from '../lane/owned-lane.ts'
 import { type Batch, type BoundedRead, boundedRead, readBounded } from './bounded-read.ts'
 import { findKeyCompanion } from './find-companions.ts'
 import { isFirst, isNotParked, keySteps, strayCondition } from './key-steps.ts'
 import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
-import { columnsOf, hashed, isToOpen } from './left-out.ts'
+import { columnsOf, doesNotRest, hashed, isToOpen } from './left-out.ts'
 import { forgetMissing, parseId, remember } from './remember-rows.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
@@ -11,9 +11,9 @@ export type KeyBatch = Batch & { lastKey: string }
 
 /**
  * Reads the first row of each key after `afterKey`, at most `limit` of them, but not of a key that is held back or parked,
- * nor one to a closed destination that is not due. The next row of a key is read when its first one is deleted, so that a
- * row that is published again, its confirm or its delete being lost, comes after none of its key. It steps from key to key,
- * so a key with any number of rows costs one step.
+ * nor one to a closed destination that is not due, nor one that rests between two rounds. The next row of a key is read when
+ * its first one is deleted, so that a row that is published again, its confirm or its delete being lost, comes after none of
+ * its key. It steps from key to key, so a key with any number of rows costs one step.
  *
  * There is no cursor: with one, a later row of a key could be read before its earlier one that committed late.
  *
@@ -23,15 +23,22 @@ export type KeyBatch = Batch & { lastKey: string }
  * Locks nothing: only the lane's owner reads it.
  */
 export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
-  const { lane, pointers, held } = owned
+  const { lane, pointers, held, keyRounds } = owned
+  if (afterKey === '') keyRounds.startPass()
   const companions = afterKey === '' ? await findKeyCompanion(owned) : []
   const awaited = [...awaitedRows(owned), ...companions]
   if (afterKey === '' && owned.raising.isDue()) await raiseFloor(owned)
   const floor = pointers.floor()
   const waiting = held.waitingKeys()
   const valuesFor = (most: number) => [lane, String(floor), afterKey, waiting, most]
-  const freeValuesFor = (most: number) => [...valuesFor(most), ...columnsOf(held.closed()), awaited.map(String)]
-  const { rows: keyed, full } = held.isEmpty()
+  const freeValuesFor = (most: number) => [
+    ...valuesFor(most),
+    ...columnsOf(held.closed()),
+    awaited.map(String),
+    keyRounds.resting(),
+    keyRounds.takers(),
+  ]
+  const { rows: keyed, full } = isAllOpen(owned)
     ? await readBounded(owned, readFirstsSql, limit, valuesFor, floor === 0n)
     : await readBounded(owned, readFreeFirstsSql, limit, freeValuesFor, floor === 0n)
   const searches = afterKey === '' && looksForStrays(owned)
@@ -51,7 +58,10 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
       rows,
     )
   }
-  return { rows, full, lastKey: keyed.at(-1)?.orderingKey ?? '' }
+  const lastKey = keyed.at(-1)?.orderingKey ?? ''
+  const ended = keyRounds.read(lastKey, full)
+  if (rows.length === 0) ended(0)
+  return { rows, full, lastKey, ended }
 }
 
 /** A row in a key lane without a key, which nothing here writes: one at a time, since nobody knows their order. */
@@ -98,10 +108,13 @@ const readFirsts = (name: string, isFree: string): BoundedRead =>
 
 const readFirstsSql = readFirsts('read_firsts', 'ordering_key <> all($4::text[])')
 
+const isFree = `${isToOpen('$6::text[]', '$7::text[]', '$8::text[]')}
+        and ${doesNotRest('$10::text', `routing_key in ${hashed('$11::text[]')}`)}`
+
 const readFreeFirstsSql = readFirsts(
   'read_free_firsts',
   `ordering_key not in ${hashed('$4::text[]')}
-      and ${isFirst('$1', `${isToOpen('$6::text[]', '$7::text[]', '$8::text[]')} or id in ${hashed('$9::bigint[]')}`)}`,
+      and ${isFirst('$1', `${isFree} or id in ${hashed('$9::bigint[]')}`)}`,
 )
 
 const readStraySql = {

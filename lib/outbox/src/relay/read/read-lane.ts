@@ -67,7 +67,11 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
   const last = lastOf(batch.rows)
   round.answered(last, batch.full)
   if (round.from === read.floor) read.answered(batch.full ? last : null, lowestRow(owned))
-  return last === null ? batch : { ...batch, left: () => round.left(last, lowestRow(owned)) }
+  if (last === null) return batch
+  const ended = (left: number) => {
+    if (left > 0) round.left(last, lowestRow(owned))
+  }
+  return { ...batch, ended }
 }
 
 /** The lane's last row: a whole read that begins after this passes every row up to it that was there. */

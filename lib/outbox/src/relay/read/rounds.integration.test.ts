@@ -25,10 +25,10 @@ const good = (payload: unknown) => ({ routingKey: lane.name, payload })
 test('the floor stays below what a round has passed, and the next round begins there', async () => {
   const owned = await ownLane('relay', lane.name, { firstMs: 600_000, capMs: 600_000 })
   await lane.commit(good(1), good(2))
-  const { rows, left } = await readFromFloor(owned, 10)
+  const { rows, ended } = await readFromFloor(owned, 10)
   expect(rows).toHaveLength(2)
   owned.known.clear()
-  left?.()
+  ended?.(rows.length)
   // It draws an xid, and waits until all that are older have ended.
   expect(await fallAsleep(owned, never)).toMatchObject({ kind: 'sleep' })
   expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }])

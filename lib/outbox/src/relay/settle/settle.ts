@@ -14,8 +14,7 @@ type SettleMeans = { parkAfter: number; observe: Observe }
 /**
  * Ends a batch: confirmed rows are deleted, refused ones held back or, after too many refusals, parked, and unknown ones
  * are read again, since they may not be out. A row that is one too many to be held, and waits for its queue, is left to a
- * round of an own lane; in a key lane it is held all the same, one a key. A confirm is remembered before the delete is
- * tried.
+ * round. A confirm is remembered before the delete is tried.
  */
 export const settle = async (
   owned: OwnedLane,
@@ -40,9 +39,13 @@ export const settle = async (
       if (isOneTooMany || again.attempt >= parkAfter) {
         hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
       }
-    } else if (isOneTooMany && owned.kind !== 'key') {
-      owned.held.release(row.id)
-      settled.left += 1
+    } else {
+      owned.keyRounds.missed(row.routingKey)
+      // A row without a key in a key lane is held all the same: there is one at a time.
+      if (isOneTooMany && !isStray) {
+        owned.held.release(row.id)
+        settled.left += 1
+      }
     }
     const { messageId, exchange, routingKey } = row
     example ??= { kind: 'relay.refused', count: 0, reason: outcome.reason, messageId, exchange, routingKey, ...again }
@@ -56,10 +59,14 @@ export const settle = async (
   return settled
 }
 
-const takeConfirmed = ({ held, confirmed }: OwnedLane, outcomes: ReadonlyMap<LaneRow, PublishOutcome>): void => {
-  for (const [{ id }, { kind }] of outcomes) {
+const takeConfirmed = (
+  { held, keyRounds, confirmed }: OwnedLane,
+  outcomes: ReadonlyMap<LaneRow, PublishOutcome>,
+): void => {
+  for (const [{ id, exchange, routingKey }, { kind }] of outcomes) {
     if (kind !== 'confirmed') continue
     held.wentThrough(id)
+    if (exchange === '') keyRounds.took(routingKey)
     confirmed.push(id)
   }
   if (held.isEmpty()) return

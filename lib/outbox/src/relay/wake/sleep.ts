@@ -24,7 +24,7 @@ export type Rest = { kind: 'work' } | { kind: 'sleep'; nextMs: number | null }
  * is still to come: it draws an xid, and only a look that finds every older transaction ended, and no row, lets it sleep.
  */
 export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise<Rest> => {
-  const { session, held, rounds, pointers, bell } = owned
+  const { session, held, rounds, keyRounds, pointers, bell } = owned
   let mark: bigint | null = null
   const startedMs = performance.now()
   for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = nextPauseMs(pauseMs, performance.now() - startedMs)) {
@@ -34,7 +34,7 @@ export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise
     if (look === undefined) throw new OutboxError('row_invalid', 'the look at a lane gave no row')
     const { xmin, waiting, nextDueMs } = look
     pointers.sawXmin(xmin)
-    const waits = [nextDueMs, held.nextMs(), rounds.nextMs()].filter((ms) => ms !== null)
+    const waits = [nextDueMs, held.nextMs(), rounds.nextMs(), keyRounds.nextMs()].filter((ms) => ms !== null)
     const nextMs = waits.length === 0 ? null : Math.min(...waits)
     if (waiting || nextMs === 0) return { kind: 'work' }
     if (mark !== null && xmin > mark) return { kind: 'sleep', nextMs }

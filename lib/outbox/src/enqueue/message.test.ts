@@ -67,6 +67,15 @@ test.each<[Record<string, unknown>, string]>([
   [{ headers: { tags: ['a'] } }, 'headers.tags: expected text, a finite number or a boolean, got array'],
   [{ headers: { tag: null } }, 'headers.tag: expected text, a finite number or a boolean, got null'],
   [{ headers: { rate: Number.NaN } }, 'headers.rate: expected text, a finite number or a boolean, got NaN'],
+  [
+    { headers: { at: 2 ** 50 + 0.5 } },
+    'headers.at: expected a number from -2^63 on, and a whole one from 2^50 on, got 1125899906842624.5',
+  ],
+  [
+    { headers: { least: -1e20 } },
+    'headers.least: expected a number from -2^63 on, and a whole one from 2^50 on, got -100000000000000000000',
+  ],
+  [{ headers: { CC: 'other' } }, 'headers.CC: RabbitMQ takes a list there, which a header cannot be'],
   [{ headers: { [long]: 1 } }, `headers: expected names of at most 255 bytes, got 256 bytes in "${long}"`],
   [{ headers: { note: 'x'.repeat(32_768) } }, 'headers: expected at most 32768 bytes of JSON, got 32779'],
   [{ payload: undefined }, 'payload: expected a JSON value, got undefined'],

@@ -47,6 +47,9 @@ const shortStringBytes = 255
 /** amqplib encodes the headers of a message in a buffer of 64 KiB. Numbers take up to 9 bytes there. */
 const headersBytes = 32 * 1024
 
+/** RabbitMQ takes a list of further routing keys there, and closes the channel over anything else. */
+const listHeaders = new Set(['CC', 'BCC'])
+
 /** A hundred years: beyond it an interval is more likely a mistake than a wish. */
 const longestDelayMs = 100 * 366 * 24 * 60 * 60 * 1000
 
@@ -123,15 +126,23 @@ const faultOfHeaders = (headers: unknown): string | null => {
     if (wrongName !== null) {
       return `headers: expected names of at most ${shortStringBytes} bytes, ${wrongName} in ${JSON.stringify(name)}`
     }
+    if (listHeaders.has(name)) return `headers.${name}: RabbitMQ takes a list there, which a header cannot be`
     const expected = `headers.${name}: expected text, a finite number or a boolean`
     if (typeof value === 'number' ? !Number.isFinite(value) : !['string', 'boolean'].includes(typeof value)) {
       return `${expected}, got ${typeof value === 'number' ? value : nameOfKind(value)}`
+    }
+    if (typeof value === 'number' && !fitsAmqp(value)) {
+      return `headers.${name}: expected a number from -2^63 on, and a whole one from 2^50 on, got ${value}`
     }
     if (unstorableText(value) !== null) return `${expected}, got a NUL character or half of a surrogate pair`
   }
   const bytes = Buffer.byteLength(JSON.stringify(headers))
   return bytes > headersBytes ? `headers: expected at most ${headersBytes} bytes of JSON, got ${bytes}` : null
 }
+
+/** amqplib takes numbers from 2^50 on for whole ones, and writes those below 2^63 by 64 bits with a sign. */
+const fitsAmqp = (value: number): boolean =>
+  value >= -(2 ** 63) && (Number.isInteger(value) || Math.abs(value) < 2 ** 50)
 
 const checkPayload = (
   payload: unknown,

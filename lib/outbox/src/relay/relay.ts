@@ -3,7 +3,8 @@ import { backoffMs, reconnectBackoff } from './backoff.ts'
 import type { Pass } from './lane/pass.ts'
 import { createPayloadMemory } from './lane/payload-memory.ts'
 import { takePass } from './lane/take-pass.ts'
-import { expectMs, expectOptions } from '../option-checks.ts'
+import { expectMs, expectOptions, expectType } from '../option-checks.ts'
+import type { Observe } from './observation.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
 import { openOwner, type Owner } from './own/owner.ts'
 import { pause } from './pause.ts'
@@ -41,6 +42,12 @@ export type Relay = {
   stop: (options: { graceMs: number }) => Promise<void>
   state: () => RelayState
   /**
+   * Calls back with whatever happens from now on, beside the option of this name; returns what ends that. It must not throw.
+   *
+   * @throws OutboxError `option_invalid`.
+   */
+  observe: (observer: Observe) => () => void
+  /**
    * What waits in the relay's lanes, by one statement. Empty while Postgres is away.
    *
    * @throws What Postgres says.
@@ -57,7 +64,12 @@ export type Relay = {
 
 /** @throws OutboxError `option_invalid`. */
 export const createRelay = (options: RelayOptions): Relay => {
-  const settings = checkOptions(options)
+  const checked = checkOptions(options)
+  const observers = new Set([checked.observe])
+  const observe: Observe = (observation) => {
+    for (const observer of observers) observer(observation)
+  }
+  const settings = { ...checked, observe }
   const link = createBrokerLink({ ...settings, name: settings.lane })
   const memory = createPayloadMemory()
   const draining = new AbortController()
@@ -114,7 +126,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     byHand?.channel.close()
     // What is in flight ends with the link.
     await Promise.all([link.close(), byHand?.owner.close(), drained, lastTurn])
-    settings.observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
+    observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
     // Without a start nobody hears of it.
     if (working !== null) ready.reject(reason)
   }
@@ -124,7 +136,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     if (byHand === null || byHand.owner.session.lost.aborted) {
       byHand?.channel.close()
       const owner = await openOwner(settings, over.signal)
-      byHand = { owner, channel: createLaneChannel(owner.home, link, settings.observe) }
+      byHand = { owner, channel: createLaneChannel(owner.home, link, observe) }
     }
     const { owner, channel } = byHand
     await link.connect()
@@ -170,6 +182,13 @@ export const createRelay = (options: RelayOptions): Relay => {
         broker: link.blocked() ? 'blocked' : link.up() ? 'up' : 'down',
         lanes: living?.lanes().length ?? 0,
       }
+    },
+    observe: (observer) => {
+      expectType('observer', observer, 'function')
+      // One function may be given twice, and each time be taken away by itself.
+      const one: Observe = (observation) => observer(observation)
+      observers.add(one)
+      return () => void observers.delete(one)
     },
     backlog: async () => {
       const living = livingOf(current)

@@ -28,6 +28,8 @@ const insert = async (id: number): Promise<unknown> =>
     span,
   })
 
+// Connected before it begins, as the control is.
+await connections.ledger('crm')
 let next = 0
 const work = async (): Promise<void> => {
   while (next < rows) {

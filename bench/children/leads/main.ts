@@ -38,8 +38,14 @@ const readPages = async function* () {
   }
 }
 
-const finished = Promise.withResolvers<void>()
+let finished = Promise.withResolvers<void>()
 let inserted = 0
+const carry = async (): Promise<void> => {
+  inserted = 0
+  finished = Promise.withResolvers()
+  await utils.addJob('getLeads', {})
+  await finished.promise
+}
 const runner = await run({
   connectionString: databaseUrl,
   logger,
@@ -60,10 +66,10 @@ const runner = await run({
     },
   },
 })
+await carry()
 await untilGo()
 const done = startJobClock()
-await utils.addJob('getLeads', {})
-await finished.promise
+await carry()
 // The last batches of completions are written by then, as all of ours are.
 await runner.stop()
 done(inserted)

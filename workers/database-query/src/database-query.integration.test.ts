@@ -49,7 +49,9 @@ test.each([
   ['the role', `set role pg_monitor`],
   ['a lock', `select pg_advisory_lock(4242)`],
 ])('%s that a statement set for its session does not meet the next job', async (_, sql) => {
-  const connections = openConnections(new Map([['crm', target.url]]), log)
+  const address = new URL(target.url)
+  address.searchParams.set('esteira_pool', '1')
+  const connections = openConnections(new Map([['crm', address.href]]), log)
   onTestFinished(connections.close)
   const alone = databaseQuery(connections)
   await callQuery(alone, log, { sql, mode: 'execute' })

@@ -65,11 +65,21 @@ export const executeOnce = async (
       const begunMs = performance.now()
       const applied: Applied = ledger === null ? new Map() : await claimInLedger(session.client, ledger, calls)
       const fresh = calls.filter((call) => !applied.has(entryKey(call)))
-      const rows = await runAll(session.client, statement, fresh, (call) => {
+      const values = await toParameters(
+        session.client,
+        statement.sql,
+        fresh.map((call) => call.values),
+      )
+      const running = runAll(session.client, statement, fresh, values, (call) => {
         at ??= calls.indexOf(call)
       })
+      const checking = calls.length > 1 ? refuseTraces(session) : undefined
+      const [ran, checked] = await Promise.allSettled([running, checking])
+      // Where a run is refused the check is as well, and only the run says why.
+      if (ran.status === 'rejected') throw ran.reason
+      if (checked.status === 'rejected') throw checked.reason
+      const rows = ran.value
       const ms = performance.now() - begunMs
-      if (calls.length > 1) await refuseTraces(session)
       const given = new Map(fresh.map((call, index) => [call, rows[index] ?? null]))
       if (ledger !== null && statement.rows !== 'unwanted') await keepGiven(session.client, ledger, given)
       return { rows: calls.map((call) => given.get(call) ?? applied.get(entryKey(call)) ?? null), ms }
@@ -97,21 +107,17 @@ const begin = {
 }
 
 /**
- * Runs the statement for each call, all sent at once; gives the rows of each. `onRefused` hears of the first that is
- * refused: the server looks at none after that.
+ * Runs the statement for each call, all sent before it returns; gives the rows of each. `onRefused` hears of the first that
+ * is refused: the server looks at none after that.
  */
 const runAll = async (
   client: PoolClient,
   statement: Statement,
   calls: readonly Call[],
+  values: readonly unknown[][],
   onRefused: (call: Call) => void,
 ): Promise<(unknown[] | null)[]> => {
   if (calls.length === 0) return []
-  const values = await toParameters(
-    client,
-    statement.sql,
-    calls.map((call) => call.values),
-  )
   const runs = calls.map((call, index) => ({
     call,
     values: values[index] ?? [],

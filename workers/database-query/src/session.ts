@@ -71,10 +71,13 @@ export const openSession = async (
       role,
       commit: async () => {
         signal.throwIfAborted()
-        await client.query('commit')
+        const committed = client.query('commit')
+        const cleaning = clean(client)
+        await committed
         isOver = true
-        if (await stopCancelling()) client.release(true)
-        else await giveBack(client)
+        const isCancelled = await stopCancelling()
+        // Nobody waits for that but the next one to use the session.
+        void cleaning.then((isClean) => client.release(isCancelled || !isClean))
       },
       abandon,
     }
@@ -120,13 +123,13 @@ const cancelOnAbort = (signal: AbortSignal, cancel: () => Promise<void>): (() =>
 
 /**
  * What a statement set for its session (`set search_path`, a lock, a temporary table) must not meet the next job's, of
- * another workflow perhaps. The reset takes a tenth of a millisecond and the way to the server.
+ * another workflow perhaps. It is sent behind the commit, without waiting for that. Gives whether it was done.
  */
-const giveBack = async (client: PoolClient): Promise<void> => {
+const clean = async (client: PoolClient): Promise<boolean> => {
   try {
     await client.query('discard all')
-    client.release()
-  } catch (error) {
-    client.release(error instanceof Error ? error : true)
+    return true
+  } catch {
+    return false
   }
 }

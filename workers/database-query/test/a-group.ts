@@ -24,7 +24,14 @@ type Rest = Partial<Pick<WritingStatement, 'connection' | 'rows' | 'maxRows' | '
 export const settle = async (
   sql: string,
   calls: readonly Call[],
-  { connection = 'crm', rows = 'if any', maxRows = null, once = true, pace = createPace(10), limitMs }: Rest = {},
+  {
+    connection = 'crm',
+    rows = 'if any',
+    maxRows = null,
+    once = true,
+    pace = createPace({ sessions: 10, mayMeet: true }),
+    limitMs,
+  }: Rest = {},
 ): Promise<unknown[]> => {
   const statement: WritingStatement = { connection, sql, rows, maxRows, once, durability: 'durable' }
   const outcomes = await settleGroup(connections, statement, calls, pace, limitMs)

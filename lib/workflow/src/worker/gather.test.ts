@@ -31,6 +31,26 @@ test('items that come while a flush is under way go together in the next one', a
   expect(await Promise.all(all)).toEqual(['A', 'B', 'C'])
 })
 
+test('the next group is on its way before anybody is told of the last, and its answers are heard meanwhile', async () => {
+  const happened: string[] = []
+  const hundred = Array.from({ length: 100 }, (_, index) => index)
+  const add = gather({ most: 100 }, async (items: number[]) => {
+    happened.push('begun')
+    await new Promise((resolve) => setImmediate(resolve))
+    happened.push('answered')
+    return items
+  })
+  const tellOf = async (item: number) => {
+    await add(item)
+    happened.push('told')
+  }
+  await Promise.all([...hundred, 100].map(tellOf))
+  const [told, second] = [happened.indexOf('told'), happened.lastIndexOf('begun')]
+  expect(second).toBeLessThan(told)
+  expect(happened.slice(told, happened.lastIndexOf('answered')).length).toBeLessThan(100)
+  expect(happened.filter((event) => event === 'told')).toHaveLength(101)
+})
+
 test('a group is never larger than the most', async () => {
   const sizes: number[] = []
   const add = gather({ most: 3 }, async (items: number[]) => {

@@ -21,6 +21,9 @@ export type GatherOptions<Item> = {
 /** A flush that takes this long waits for something for which others need not wait; milliseconds. A commit takes some 5. */
 const lateMs = 50
 
+/** So many of a group are told what came of them before the answers to the next group get their turn. */
+const toldAtOnce = 20
+
 /**
  * Makes one call out of many: what is added while a flush is under way waits and goes together in the next one. Under
  * load the groups grow by themselves; alone, an item waits for nothing but the event loop. A flush is in nobody's trace:
@@ -80,16 +83,26 @@ export const gather = <Item, Result>(
     }
     // Looked at again and again, as the bound may have grown meanwhile.
     const late = atOnce === 1 ? undefined : setInterval(becomeLate, lateMs)
+    let tellings: (() => void)[]
     try {
       const results = await context.with(ROOT_CONTEXT, () => flush(group.map(({ item }) => item)))
       if (results.length !== group.length) throw new Error(`${group.length} items gave ${results.length} results`)
-      results.forEach((result, index) => group[index]?.settled.resolve(result))
+      tellings = results.map((result, index) => () => group[index]?.settled.resolve(result))
     } catch (error) {
-      for (const { settled } of group) settled.reject(error)
+      tellings = group.map(
+        ({ settled }) =>
+          () =>
+            settled.reject(error),
+      )
     }
     clearInterval(late)
     flights.delete(flight)
     begin()
+    // Behind the beginning of the next group, and in parts: while they go on here, that one is under way.
+    for (const [index, tell] of tellings.entries()) {
+      if (index > 0 && index % toldAtOnce === 0) await turn()
+      tell()
+    }
   }
 
   const beginSoon = async (): Promise<void> => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { mayShare } from './group-statements.ts'
+import { mayMeet, mayShare } from './group-statements.ts'
 
 test.each([
   ['insert into lead values ($1)', true],
@@ -17,4 +17,15 @@ test.each([
   [`update lead set id = 1 where pg_notify('a', 'b') is null`, false],
 ])('runs of one statement may share a transaction: %s, %s', (sql, expected) => {
   expect(mayShare(sql)).toBe(expected)
+})
+
+test.each([
+  ['insert into lead values ($1)', false],
+  ['  INSERT into lead values ($1) returning id', false],
+  ['insert into lead values ($1) on conflict do nothing', false],
+  ['insert into lead values ($1) on conflict (id) DO  UPDATE set seen = now()', true],
+  ['update lead set seen = now()', true],
+  ['merge into lead using ...', true],
+])('runs of one statement may wait for each other’s rows: %s, %s', (sql, expected) => {
+  expect(mayMeet(sql)).toBe(expected)
 })

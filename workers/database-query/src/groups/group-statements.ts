@@ -35,7 +35,7 @@ export const groupStatements = (connections: Connections): Execute => {
 }
 
 const gatherCalls = (connections: Connections, statement: WritingStatement): Add => {
-  const pace = createPace(connections.atOnce(statement.connection))
+  const pace = createPace({ sessions: connections.atOnce(statement.connection), mayMeet: mayMeet(statement.sql) })
   const options = { most: pace.most, atOnce: pace.atOnce, keyOf: entryKey }
   return gather(options, (calls: Call[]) => settleGroup(connections, statement, calls, pace))
 }
@@ -63,5 +63,11 @@ const alone: Pace = { most: () => 1, atOnce: () => 1, took: () => undefined, goA
  */
 export const mayShare = (sql: string): boolean =>
   /^\s*(insert|update|delete|merge)\b/i.test(sql) && !reachesPast.test(sql)
+
+/**
+ * Whether runs of the statement may wait for each other's rows. New rows do so for a key that both have, which is seen
+ * before the commit, and tried again if it is a deadlock.
+ */
+export const mayMeet = (sql: string): boolean => !/^\s*insert\b/i.test(sql) || /\bdo\s+update\b/i.test(sql)
 
 const reachesPast = /\b(set_config|setseed|pg_notify|pg_(try_)?advisory_\w+)\b/i

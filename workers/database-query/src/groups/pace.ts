@@ -17,17 +17,31 @@ const groupMs = 100
 /** So long are runs kept apart that stood in each other's way, milliseconds. */
 const aloneMs = 60_000
 
+/** Of a statement's quick transactions so many may be under way at a time, where they do not wait for each other's rows. */
+const mostSideBySide = 2
+
+/** What a pace depends on. */
+type PaceOptions = {
+  /** Sessions that the statement may have. */
+  sessions: number
+  /** Whether its runs write rows that others of them may have locked. */
+  mayMeet: boolean
+  now?: () => number
+}
+
 /**
- * Follows how long the runs of a statement take. Quick ones share a transaction, one transaction at a time, so that none of
- * them waits for a lock of another; slow ones, and the first, have one each, as many at a time as there are `sessions`.
+ * Follows how long the runs of a statement take. Quick ones share a transaction: one at a time where they may wait for each
+ * other's locks, else one more, so that the server need not wait for us, nor we for it. Slow ones, and the first, have one
+ * each, as many at a time as there are `sessions`.
  */
-export const createPace = (sessions: number, now: () => number = () => performance.now()): Pace => {
+export const createPace = ({ sessions, mayMeet, now = () => performance.now() }: PaceOptions): Pace => {
+  const sideBySide = mayMeet ? 1 : Math.min(mostSideBySide, sessions)
   let msEach = Infinity
   let aloneUntilMs = -Infinity
   const most = (): number => (now() < aloneUntilMs ? 1 : Math.min(mostRuns, Math.max(1, Math.floor(groupMs / msEach))))
   return {
     most,
-    atOnce: () => (most() === 1 ? sessions : 1),
+    atOnce: () => (most() === 1 ? sessions : sideBySide),
     took: (ms, runs) => {
       msEach = ms / runs
     },

@@ -117,7 +117,7 @@ test('a statement that runs alone is cancelled in the server as well, one that r
 test('a run that waits for a lock of somebody else holds up the others for as long as the limit', async () => {
   await admin.query('begin; insert into lead (id) values (2)')
   onTestFinished(rollBack)
-  const [pace, group] = [createPace(10), calls([1, 2, 3])]
+  const [pace, group] = [createPace({ sessions: 10, mayMeet: true }), calls([1, 2, 3])]
   const settled = settle(insert, group, { pace, limitMs: 300 })
   await waitFor(async () => (await keptInLedger(group.map(({ jobId }) => jobId))) === 2)
   expect(pace.most()).toBe(1)
@@ -129,7 +129,7 @@ test('a group that is the victim of a deadlock is written, each run alone then',
   await admin.query('insert into lead (id, late) values (1, 10), (2, 20)')
   await admin.query(`begin; set local deadlock_timeout = '60s'; update lead set late = late + 1 where id = 2`)
   onTestFinished(rollBack)
-  const pace = createPace(10)
+  const pace = createPace({ sessions: 10, mayMeet: true })
   const sql = 'update lead set late = late + 5 where id = $1'
   const settled = settle(sql, calls([1, 2]), { connection: 'patient', pace, limitMs: 60_000 })
   await waitFor(async () => (await waiters()).length === 1)
@@ -160,7 +160,7 @@ test.each([
   onTestFinished(async () => {
     await admin.query('drop function leave cascade')
   })
-  const pace = createPace(10)
+  const pace = createPace({ sessions: 10, mayMeet: true })
   expect(await settle('insert into public.lead (id) values ($1)', calls([1, 2]), { pace })).toEqual([[], []])
   expect(await written()).toEqual({ ids: [1, 2], together: [1, 1] })
   expect(pace.most()).toBe(1)

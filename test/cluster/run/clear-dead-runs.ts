@@ -2,6 +2,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { openRegistry } from '@esteira/dev/processes'
 import { lockFolder, StackError } from '@esteira/dev/stack'
+import { clearNode } from '../node/clear-node.ts'
 
 /** Ends what dead runs left running, and removes their folders. */
 export const clearDeadRuns = async (runs: string): Promise<void> => {
@@ -18,6 +19,7 @@ export const clearDeadRun = async (path: string): Promise<boolean> => {
   if (!existsSync(join(path, 'lock'))) return false
   if (!isTaken(path)) return false
   await openRegistry(join(path, 'processes.json'), path).stopOrphans(() => undefined)
+  await clearNode(path)
   rmSync(path, { recursive: true, force: true })
   return true
 }

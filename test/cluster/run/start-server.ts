@@ -65,7 +65,9 @@ export const startServer = async (plan: ServerPlan): Promise<RunServer> => {
     registry: run.registry,
     observe: (happening) => {
       if (happening.kind !== 'exited' || isKilled) return
-      process.stderr.write([`${name} ${describeExit(happening.exit)}`, ...happening.lastLines, ''].join('\n'))
+      // One that is started again was most likely killed by a test.
+      const said = happening.restartInMs === null ? happening.lastLines : []
+      process.stderr.write([`${name} ${describeExit(happening.exit)}`, ...said, ''].join('\n'))
     },
   })
   await server.ready

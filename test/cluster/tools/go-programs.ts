@@ -67,3 +67,12 @@ export const kubernetes: GoPrograms = {
   ),
   linkerFlags: `-s -w -X ${version}.gitVersion=v${versions.kubernetes} -X ${version}.gitMajor=${major} -X ${version}.gitMinor=${minor}`,
 }
+
+/** One program, `pod`, that is all that an image needs. */
+export const pod: GoPrograms = {
+  name: 'pod',
+  version: '1',
+  module: join(import.meta.dirname, 'go/pod'),
+  packages: ['.'],
+  linkerFlags: '-s -w',
+}

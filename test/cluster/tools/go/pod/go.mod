@@ -1,0 +1,3 @@
+module esteira.test/pod
+
+go 1.24.0

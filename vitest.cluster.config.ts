@@ -27,7 +27,7 @@ export default defineConfig({
           include: ['**/*.kube.test.ts'],
           exclude,
           globalSetup: [stack, './test/cluster/setup/api.ts'],
-          testTimeout: 60_000,
+          testTimeout: 120_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },
         },

@@ -40,10 +40,13 @@ test('what a run started is ended when the run is killed, and its folder is gone
   const { run, folder, undertaker, pid } = await startRun()
   expect(sight(pid)).toBeDefined()
   run.kill('SIGKILL')
-  await waitFor(() => sight(pid) === undefined && !existsSync(folder), { describe: 'the end of what was started' })
-  await waitFor(() => sight(undertaker) === undefined, { describe: 'the end of who ended it' })
+  await waitFor(() => sight(pid) === undefined && !existsSync(folder), {
+    deadlineMs: 30_000,
+    describe: 'the end of what was started',
+  })
+  await waitFor(() => sight(undertaker) === undefined, { deadlineMs: 30_000, describe: 'the end of who ended it' })
   expect(readdirSync(runs)).toEqual([])
-}, 30_000)
+}, 60_000)
 
 test('what nobody was left to end is ended by the next run', async () => {
   const { run, folder, undertaker, pid } = await startRun()
@@ -55,11 +58,11 @@ test('what nobody was left to end is ended by the next run', async () => {
   expect([sight(pid), existsSync(folder)]).toEqual([undefined, false])
   await next.release()
   expect(readdirSync(runs)).toEqual([])
-}, 30_000)
+}, 60_000)
 
 test('a run that is alive is left alone', async () => {
   const run = await openRunFolder(runs)
   await clearDeadRuns(runs)
   expect(existsSync(run.path)).toBe(true)
   await run.release()
-})
+}, 60_000)

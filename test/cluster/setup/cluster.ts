@@ -3,6 +3,7 @@ import { givenCluster } from '../api/given-cluster.ts'
 import { nodeProgramsFor } from '../node/node-programs.ts'
 import type { Place } from '../node/place.ts'
 import { startNode } from '../node/start-node.ts'
+import { refuseWhereNoNodeRuns, thisMachine } from '../node/where-nodes-run.ts'
 import { openRunFolder } from '../run/run-folder.ts'
 import { debianPrograms } from '../tools/debian-programs.ts'
 import { helmTools } from '../tools/helm-tools.ts'
@@ -17,12 +18,14 @@ declare module 'vitest' {
 
 /** For tests that need pods to run: a node for all of them, or the cluster which `ESTEIRA_TEST_KUBECONFIG` leads to. */
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
+  const given = process.env['ESTEIRA_TEST_KUBECONFIG']
+  // Before minutes are spent on programs.
+  if (given === undefined) refuseWhereNoNodeRuns(thisMachine())
   const means = meansOfRun()
   const tools = await helmTools(means)
   const { kubectl } = tools
   const openssl = (await debianPrograms(means, { openssl: 'openssl' }))('openssl')
   project.provide('helmTools', tools)
-  const given = process.env['ESTEIRA_TEST_KUBECONFIG']
   if (given !== undefined) {
     const run = await openRunFolder()
     const kubeconfig = await givenCluster({ kubectl, given, folder: run.path })

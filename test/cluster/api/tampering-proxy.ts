@@ -263,7 +263,11 @@ const handOn = async (
   const headers = { ...withoutHops(asked.headers), host: url.host }
   const own = request(url, { method: asked.method, headers, agent, signal: over })
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  own.once('response', resolve)
+  own.once('response', (answer) => {
+    // Whoever reads it is told too; while it is held back nobody does.
+    answer.on('error', () => {})
+    resolve(answer)
+  })
   // Also after the answer began; what reads it then is told as well.
   own.on('error', reject)
   asked.pipe(own)

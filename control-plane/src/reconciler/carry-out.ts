@@ -30,7 +30,11 @@ export const carryOut = async (change: Change, means: Means): Promise<Outcome> =
     return answer.kind === 'ok' || answer.kind === 'missing' ? { kind: 'deleted' } : outcomeOf(answer)
   }
   const { manifest } = change.desired
-  if (change.kind === 'apply') return applied(await cronJobs.apply({ manifest, anchor, uid: change.uid }))
+  if (change.kind === 'apply') {
+    const outcome = applied(await cronJobs.apply({ manifest, anchor, uid: change.uid }))
+    // An object of that name with another uid makes ours a change of the uid, which is invalid.
+    return outcome.kind === 'refused' && outcome.code === 'Invalid' ? { ...outcome, kind: 'conflict' } : outcome
+  }
   // By its label it is not there. What has its name is ours only if we know it.
   const found = await cronJobs.find(manifest.metadata.name)
   if (found.kind === 'missing') return applied(await cronJobs.apply({ manifest, anchor, uid: null }))

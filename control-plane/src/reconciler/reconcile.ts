@@ -33,7 +33,7 @@ type Means = {
 export type Report = {
   /** More was to be done than fits a turn. */
   more: boolean
-  /** The cluster is not as the view has it. */
+  /** The cluster is not as the view has it, or may not be there at all. */
   doubtful: boolean
   /** What made the turn end early: the API server asks to wait, or gives no answer. */
   held: Extract<NoAnswer, { kind: 'later' | 'unknown' }> | null
@@ -109,7 +109,7 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
   tellSeen(observe, desired, after.all)
   return {
     more: due.length > mostChanges,
-    doubtful: outcomes.some(({ outcome }) => outcome.kind === 'conflict'),
+    doubtful: outcomes.some(({ outcome }) => outcome.kind === 'conflict' || outcome.kind === 'unknown'),
     held,
     unreadable,
   }

@@ -23,14 +23,15 @@ export const readMetadata = (value: unknown): Actual => actualOf(object.parse(va
 
 const page = z.object({
   metadata: z.object({ resourceVersion: z.string(), continue: z.string().optional() }),
-  items: z.array(object).default([]),
+  // The API server writes null for a list of nothing.
+  items: z.array(object).nullish(),
 })
 
 /** A page of a list; `next` is where it goes on. */
 export const readPage = (value: unknown): { items: Actual[]; resourceVersion: string; next: string | undefined } => {
   const { metadata: about, items } = page.parse(value)
   return {
-    items: items.map((item) => actualOf(item.metadata)),
+    items: (items ?? []).map((item) => actualOf(item.metadata)),
     resourceVersion: about.resourceVersion,
     next: about.continue === '' ? undefined : about.continue,
   }

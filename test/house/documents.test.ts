@@ -21,6 +21,7 @@ test.each(documents)('every relative link in %s leads to a file of this reposito
 test.each([
   { page: english, translated: portuguese, sections: 6, blocks: 2 },
   { page: 'docs/write-a-function.md', translated: 'docs/pt/escreva-uma-function.md', sections: 1, blocks: 10 },
+  { page: 'docs/kubernetes.md', translated: 'docs/pt/kubernetes.md', sections: 4, blocks: 7 },
 ])('$translated has the headings of $page, and under each the same links to code and code blocks', (pair) => {
   const outline = outlineOf(pair.page)
   const withCode = outline.filter(({ code }) => code.length > 0)

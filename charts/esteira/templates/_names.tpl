@@ -1,0 +1,59 @@
+{{/*
+What all names begin with, 32 characters at most, so that with a worker's name of 30 they fit into a label. What is
+longer is cut and ends in a hash of the whole: two releases that begin alike stay two.
+*/}}
+{{- define "esteira.fullname" -}}
+{{- $name := include "esteira.name" . -}}
+{{- $full := .Values.fullnameOverride | default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) -}}
+{{- if gt (len $full) 32 -}}
+{{- printf "%s-%s" ($full | trunc 25 | trimSuffix "-") ($full | sha256sum | trunc 6) -}}
+{{- else -}}
+{{- $full -}}
+{{- end -}}
+{{- end }}
+
+{{- define "esteira.name" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
+{{- end }}
+
+{{/* By what a component's pods are found, for as long as the release lives. The argument: `context`, `component`, `worker`. */}}
+{{- define "esteira.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "esteira.name" .context }}
+app.kubernetes.io/instance: {{ .context.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- with .worker }}
+esteira.dev/worker: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* The labels of an object of Helm's. */}}
+{{- define "esteira.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" }}
+app.kubernetes.io/version: {{ .context.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: esteira
+app.kubernetes.io/managed-by: {{ .context.Release.Service }}
+{{ include "esteira.selectorLabels" . }}
+{{- with .context.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* The `metadata` of an object, whose name is `fullname` and `suffix`. */}}
+{{- define "esteira.metadata" -}}
+name: {{ include "esteira.fullname" .context }}-{{ .suffix }}
+namespace: {{ .context.Release.Namespace }}
+labels:
+  {{- include "esteira.labels" . | nindent 2 }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The name of a component's service account: one that exists, or its own. */}}
+{{- define "esteira.serviceAccountName" -}}
+{{- .serviceAccount.name | default (printf "%s-%s" (include "esteira.fullname" .context) .suffix) -}}
+{{- end }}

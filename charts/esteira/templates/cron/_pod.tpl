@@ -1,0 +1,35 @@
+{{/*
+The pod of a tick, as the control plane reads it. Its relay leaves the lanes of others alone: it would take them from one
+that stays, to give them up a second later. And nobody asks whether it is ready.
+*/}}
+{{- define "esteira.cron.pod" -}}
+{{- $settings := .Values.cron -}}
+{{- $of := dict "context" . "component" "cron-job" "settings" $settings "job" true -}}
+{{- $container := include "esteira.container" (merge (dict
+  "name" "cron-job"
+  "image" (include "esteira.image" . | fromYaml)
+  "args" (list "/app/workers/cron-job/src/main.ts")
+  "env" (include "esteira.cron.env" $of)
+) $of) -}}
+{{- include "esteira.podTemplate" (merge (dict
+  "serviceAccount" (include "esteira.serviceAccountName" (dict "context" . "suffix" "cron-job" "serviceAccount" $settings.serviceAccount))
+  "container" $container
+  "ownSeconds" $settings.gracePeriodSeconds
+  "relay" (dict "relay" (dict "adopt" "no") "readiness" (dict "enabled" false))
+) $of) -}}
+{{- end }}
+
+{{/* The key of a tick is the name of its Job: a second pod of the Job changes nothing. */}}
+{{- define "esteira.cron.env" -}}
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: JOB_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['batch.kubernetes.io/job-name']
+- name: ESTEIRA_TICK_KEY
+  value: $(POD_NAMESPACE)/$(JOB_NAME)
+{{ include "esteira.databaseEnv" . }}
+{{- end }}

@@ -1,0 +1,41 @@
+{{/* A worker's settings: `workerDefaults`, with its own before them, and what follows from its program. As YAML. */}}
+{{- define "esteira.worker.settings" -}}
+{{- $settings := mustMergeOverwrite (deepCopy .context.Values.workerDefaults) (deepCopy (.own | default dict)) -}}
+{{- if $settings.image.repository }}
+{{- if $settings.program }}
+{{- fail (printf "workers.%s: it has an image of its own, so `program` would not be used" .worker) }}
+{{- end }}
+{{- else }}
+{{- $program := $settings.program | default .worker -}}
+{{- $known := include "esteira.programs" . | fromYaml -}}
+{{- if not (hasKey $known $program) }}
+{{- fail (printf "workers.%s: the image has no program %q, there are %s; a worker of your own needs image.repository" .worker $program (keys $known | sortAlpha | join ", ")) }}
+{{- end }}
+{{- $_ := set $settings "program" $program }}
+{{- $_ := set $settings "functions" (get $known $program).functions }}
+{{- range (get $known $program).needs }}
+{{- if not (or (hasKey $settings.env .) (hasKey $settings.secretEnv .)) }}
+{{- fail (printf "workers.%s: %s needs %s, in `env` or `secretEnv`" $.worker $program .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and $settings.autoscaling.enabled (not $settings.functions) }}
+{{- fail (printf "workers.%s: to scale it, `functions` has to name its functions, whose queues are looked at" .worker) }}
+{{- end }}
+{{- toYaml $settings -}}
+{{- end }}
+
+{{/* The programs of the image: their functions, and the variables that each needs beside what all have. */}}
+{{- define "esteira.programs" -}}
+database-query:
+  functions:
+    - Database.query
+  needs: []
+rd-station-get-leads:
+  functions:
+    - RdStation.getLeads
+  needs:
+    - RDSTATION_CLIENT_ID
+    - RDSTATION_CLIENT_SECRET
+    - RDSTATION_REFRESH_TOKEN
+{{- end }}

@@ -1,0 +1,51 @@
+{{- define "shop.labels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* The shop's container. `relay` is what the relay beside it is called with. */}}
+{{- define "shop.container" -}}
+- name: shop
+  image: {{ .context.Values.image }}
+  imagePullPolicy: {{ .context.Values.imagePullPolicy }}
+  args:
+    - /app/shop/main.ts
+  env:
+    - name: DATABASE_URL
+      valueFrom:
+        secretKeyRef:
+          name: {{ .context.Values.database.secret }}
+          key: uri
+    {{- include "outbox-relay.laneEnv" .relay | nindent 4 }}
+    {{- with .env }}
+    {{- . | nindent 4 }}
+    {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 65532
+    readOnlyRootFilesystem: true
+    allowPrivilegeEscalation: false
+    capabilities:
+      drop:
+        - ALL
+    seccompProfile:
+      type: RuntimeDefault
+  volumeMounts:
+    - name: program
+      mountPath: /app/shop
+{{- end }}
+
+{{- define "shop.volumes" -}}
+- name: program
+  configMap:
+    name: {{ .Release.Name }}-shop
+{{- end }}
+
+{{- define "shop.standingEnv" -}}
+- name: ORDERS
+  value: {{ .Values.orders | int | quote }}
+- name: PAUSE_MS
+  value: {{ .Values.pauseMs | int | quote }}
+- name: STAY
+  value: 'yes'
+{{- end }}

@@ -1,0 +1,102 @@
+{{/*
+The relay as a native sidecar, an item of the `initContainers` of a pod of any kind:
+
+  initContainers:
+    {{- include "outbox-relay.initContainer" . | nindent 8 }}
+
+The argument is the context of the chart, whose values say `outbox-relay`, or a dict:
+
+  context  that of the chart
+  values   what goes before `outbox-relay` in its values
+  lane     the lane that the relay carries; unless given that of the pod, named as the pod is.
+           Empty, the variable is left out, for whoever makes the pod to add
+*/}}
+{{- define "outbox-relay.initContainer" -}}
+{{- $values := include "outbox-relay.values" . | fromYaml -}}
+{{- $health := $values.health -}}
+- name: outbox-relay
+  image: {{ include "outbox-relay.image" $values.image | quote }}
+  {{- with $values.image.pullPolicy }}
+  imagePullPolicy: {{ . }}
+  {{- end }}
+  # A sidecar: it starts before the containers of the pod, and is asked to end when they have ended.
+  restartPolicy: Always
+  env:
+    {{- include "outbox-relay.env" (dict "of" . "values" $values) | nindent 4 }}
+  ports:
+    - name: relay-health
+      containerPort: {{ $health.port }}
+  # The others start when this one answers, which needs neither Postgres nor RabbitMQ. A Job could otherwise end before the
+  # relay, the first process of its container, hears signals: it would be told to end, not notice, and be killed at last.
+  startupProbe:
+    httpGet:
+      path: /healthz
+      port: relay-health
+    periodSeconds: 1
+    timeoutSeconds: 5
+    failureThreshold: 60
+  {{- if $values.readiness.enabled }}
+  readinessProbe:
+    httpGet:
+      path: /readyz
+      port: relay-health
+    periodSeconds: 5
+    timeoutSeconds: 5
+  {{- end }}
+  livenessProbe:
+    httpGet:
+      path: /healthz
+      port: relay-health
+    periodSeconds: 10
+    timeoutSeconds: 5
+    failureThreshold: 6
+  resources:
+    {{- toYaml $values.resources | nindent 4 }}
+  securityContext:
+    {{- toYaml $values.securityContext | nindent 4 }}
+  # A start that is refused says why on its last lines.
+  terminationMessagePolicy: FallbackToLogsOnError
+  {{- with $values.volumeMounts }}
+  volumeMounts:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+
+{{- define "outbox-relay.env" -}}
+{{- $values := .values -}}
+- name: DATABASE_URL
+  {{- include "outbox-relay.secretKeyRef" (dict "ref" $values.database.secret "path" "outbox-relay.database.secret") | nindent 2 }}
+- name: RABBITMQ_URL
+  {{- include "outbox-relay.secretKeyRef" (dict "ref" $values.rabbitmq.secret "path" "outbox-relay.rabbitmq.secret") | nindent 2 }}
+{{- include "outbox-relay.laneEnv" .of | nindent 0 }}
+- name: ESTEIRA_HEALTH_HOST
+  value: {{ $values.health.host | quote }}
+- name: ESTEIRA_HEALTH_PORT
+  value: {{ $values.health.port | int64 | quote }}
+- name: ESTEIRA_GRACE_MS
+  value: {{ mul $values.gracePeriodSeconds 1000 | quote }}
+{{- with $values.logLevel }}
+- name: ESTEIRA_LOG_LEVEL
+  value: {{ . }}
+{{- end }}
+{{- with $values.relay.adopt }}
+- name: ESTEIRA_RELAY_ADOPT
+  value: {{ . | quote }}
+{{- end }}
+{{- $numbers := dict "pollMs" "POLL_MS" "window" "WINDOW" "retryMs" "RETRY_MS" "retryCapMs" "RETRY_CAP_MS" "parkAfter" "PARK_AFTER" }}
+{{- range $key, $suffix := $numbers }}
+{{- $number := get $values.relay $key }}
+{{- if not (kindIs "invalid" $number) }}
+- name: ESTEIRA_RELAY_{{ $suffix }}
+  value: {{ $number | int64 | quote }}
+{{- end }}
+{{- end }}
+{{- range $name, $value := $values.env }}
+- name: {{ $name }}
+  value: {{ include "outbox-relay.text" $value | quote }}
+{{- end }}
+{{- range $name, $ref := $values.secretEnv }}
+- name: {{ $name }}
+  {{- include "outbox-relay.secretKeyRef" (dict "ref" $ref "path" (printf "outbox-relay.secretEnv.%s" $name)) | nindent 2 }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,92 @@
+import { expect, test } from 'vitest'
+import { least, refusalOf } from './support/render.ts'
+
+const worker = (settings: object) => ({ workers: { 'database-query': settings } })
+
+test.each([
+  ['a value that does not exist', { imge: { tag: '1' } }, "additional properties 'imge' not allowed"],
+  ['one of a worker', worker({ replica: 2 }), "additional properties 'replica' not allowed"],
+  ['one of the relay', { 'outbox-relay': { window: 5 } }, "additional properties 'window' not allowed"],
+  ['a level that does not exist', { logLevel: 'verbose' }, '/logLevel'],
+  ['a number that is text', worker({ prefetch: '100' }), '/workers/database-query/prefetch'],
+  ['a number that the program refuses', { 'outbox-relay': { relay: { pollMs: 5 } } }, '/relay/pollMs'],
+  [
+    'a worker named as a component is',
+    { workers: { 'control-plane': { program: 'database-query' } } },
+    'control-plane',
+  ],
+  ['a worker whose name is too long', { workers: { ['a'.repeat(31)]: {} } }, 'a'.repeat(31)],
+  [
+    'a worker that is no program of the image',
+    { workers: { 'database-querry': {} } },
+    'workers.database-querry: the image has no program "database-querry", there are database-query, rd-station-get-leads',
+  ],
+  [
+    'an image without a version',
+    { workers: { mine: { image: { repository: 'registry.example.com/mine' } } } },
+    'workers.mine.image: a tag or a digest has to be given',
+  ],
+  [
+    'a program beside an image',
+    { workers: { mine: { program: 'database-query', image: { repository: 'registry.example.com/mine', tag: '1' } } } },
+    'workers.mine: it has an image of its own',
+  ],
+  [
+    'an image that is scaled without its functions',
+    {
+      workers: {
+        mine: { image: { repository: 'registry.example.com/mine', tag: '1' }, autoscaling: { enabled: true } },
+      },
+    },
+    'workers.mine: to scale it, `functions` has to name its functions',
+  ],
+  [
+    'KEDA without the address of the management plugin',
+    worker({ autoscaling: { enabled: true } }),
+    'rabbitmq.management.secret.name: KEDA needs the Secret',
+  ],
+  [
+    'a secret that is written out',
+    worker({ env: { ESTEIRA_CONNECTION_CRM: 'postgres://user:password@host/crm' } }),
+    'ESTEIRA_CONNECTION_CRM: what it holds is secret; name the Secret in `secretEnv`',
+  ],
+  [
+    'one among the variables of all pods',
+    { pods: { env: { ESTEIRA_SECRET_TOKEN: 'a' } } },
+    'ESTEIRA_SECRET_TOKEN: what it holds is secret',
+  ],
+  [
+    'headers of traces that are written out',
+    { telemetry: { endpoint: 'http://collector', env: { OTEL_EXPORTER_OTLP_HEADERS: 'authorization=a' } } },
+    'telemetry.env.OTEL_EXPORTER_OTLP_HEADERS: what it holds is secret',
+  ],
+  [
+    'a variable that the chart sets',
+    worker({ env: { ESTEIRA_GRACE_MS: 5 } }),
+    'ESTEIRA_GRACE_MS: the chart sets it by itself, by a value of its own',
+  ],
+  [
+    'a variable that is given twice',
+    worker({ env: { ESTEIRA_LEDGER_DAYS: 30 }, secretEnv: { ESTEIRA_LEDGER_DAYS: { name: 'a', key: 'b' } } }),
+    'ESTEIRA_LEDGER_DAYS: it is in `env` and in `secretEnv`',
+  ],
+])('%s is refused, and in which place it is told', async (_what, values, words) => {
+  expect(await refusalOf({ files: [least], values })).toContain(words)
+})
+
+test.each(['database.secret.name', 'rabbitmq.secret.name', 'adminToken.secret.name'])(
+  'without %s nothing is installed',
+  async (path) => {
+    expect(await refusalOf({ files: [least], set: [`${path}=`] })).toContain(`${path}: the Secret`)
+  },
+)
+
+test.each(['database', 'rabbitmq'])('the relay of somebody else asks for its Secret: %s', async (of) => {
+  const words = await refusalOf({ chart: 'examples/shop', set: [`outbox-relay.${of}.secret.name=`] })
+  expect(words).toContain(`outbox-relay.${of}.secret.name: the Secret that holds it has to be named`)
+})
+
+test('a cluster that does not know sidecars is refused', async () => {
+  expect(await refusalOf({ files: [least], flags: ['--kube-version', '1.28.0'] })).toContain('>=1.30.0-0')
+  expect(await refusalOf({ chart: 'examples/shop', flags: ['--kube-version', '1.28.0'] })).toContain('>=1.29.0-0')
+})

@@ -1,0 +1,104 @@
+import { expect, test } from 'vitest'
+import * as z from 'zod'
+import { cronJobOf } from './support/cron-job-of.ts'
+import { type Container, type Manifest, objectsOf, type Pod, podsOf, variableOf } from './support/manifests.ts'
+import { least, matrix, render, valuesFile } from './support/render.ts'
+
+const podOf = (manifests: readonly Manifest[], owner: string): Pod => {
+  const pod = podsOf(manifests).find((one) => one.owner === owner)
+  if (pod === undefined) throw new Error(`there is no ${owner}`)
+  return pod
+}
+
+const withTicks = matrix.filter(({ set = [] }) => !set.includes('cron.enabled=false'))
+
+const configMap = z.object({ data: z.record(z.string(), z.string()).default({}) })
+
+test.each(withTicks)(
+  'the control plane is told of its anchor and the template of its pods, both of them there: $title',
+  async (release) => {
+    const manifests = await render(release)
+    const { owner } = podsOf(manifests).find((pod) => pod.owner.endsWith('-control-plane')) ?? { owner: '' }
+    const { main, template } = podOf(manifests, owner)
+    const maps = objectsOf(manifests, 'ConfigMap', configMap)
+    const anchor = variableOf(main, 'ESTEIRA_CRON_ANCHOR')?.value
+    expect(maps.find(({ name }) => name === anchor)?.data).toEqual({})
+    expect(variableOf(main, 'ESTEIRA_CRON_NAMESPACE')?.valueFrom?.fieldRef?.fieldPath).toBe('metadata.namespace')
+    const file = variableOf(main, 'ESTEIRA_CRON_POD_TEMPLATE')?.value ?? ''
+    const mount = main.volumeMounts.find(({ mountPath }) => file.startsWith(`${mountPath}/`))
+    const volume = template.spec.volumes.find(({ name }) => name === mount?.name)
+    const source = z.object({ configMap: z.object({ name: z.string() }) }).parse(volume).configMap.name
+    expect(Object.keys(maps.find(({ name }) => name === source)?.data ?? {})).toEqual([file.split('/').at(-1)])
+  },
+)
+
+test('a pod of a tick knows its key by the name of its Job, and runs once to its end', async () => {
+  const { main, template } = podOf(await render({ files: [least] }), 'ConfigMap my-esteira-cron-pod')
+  expect(main.name).toBe('cron-job')
+  // A variable can name those before it alone.
+  expect(main.env.slice(0, 3)).toEqual([
+    { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
+    { name: 'JOB_NAME', valueFrom: { fieldRef: { fieldPath: "metadata.labels['batch.kubernetes.io/job-name']" } } },
+    { name: 'ESTEIRA_TICK_KEY', value: '$(POD_NAMESPACE)/$(JOB_NAME)' },
+  ])
+  expect(template.spec['restartPolicy']).toBe('Never')
+})
+
+test.each(withTicks)(
+  'the control plane takes the template, and both containers have the lane of the CronJob: $title',
+  async (release) => {
+    const cronJob = cronJobOf(await render(release))
+    const [pod] = podsOf(cronJob === null ? [] : [cronJob])
+    const lane = { name: 'ESTEIRA_LANE', value: cronJob?.metadata.name }
+    expect(variableOf(pod?.main ?? expect.fail(), 'ESTEIRA_LANE')).toEqual(lane)
+    expect(variableOf(pod?.relay ?? expect.fail(), 'ESTEIRA_LANE')).toEqual(lane)
+  },
+)
+
+test('the relay of a tick is that of a worker, but for the lane, the lanes of others and being ready', async () => {
+  const manifests = await render({ files: [valuesFile('everything')] })
+  const { relay: ofTick } = podOf(manifests, 'ConfigMap my-esteira-cron-pod')
+  const { relay: ofWorker } = podOf(manifests, 'Deployment my-esteira-database-query')
+  const without = ({ readinessProbe: _readiness, env, ...rest }: Container) => ({
+    ...rest,
+    env: env.filter(({ name }) => name !== 'ESTEIRA_LANE' && name !== 'ESTEIRA_RELAY_ADOPT'),
+  })
+  expect(without(ofTick)).toEqual(without(ofWorker))
+  expect(variableOf(ofTick, 'ESTEIRA_RELAY_ADOPT')?.value).toBe('no')
+  expect(variableOf(ofWorker, 'ESTEIRA_RELAY_ADOPT')?.value).toBe('yes')
+})
+
+test('pods of ticks, of workers and of the control plane have in common what the values say of all pods', async () => {
+  const pods = podsOf(await render({ files: [valuesFile('everything')] }))
+  const common = ({ template: { spec } }: Pod) =>
+    ['imagePullSecrets', 'nodeSelector', 'tolerations', 'affinity', 'securityContext'].map((key) => spec[key])
+  expect(new Set(pods.map((pod) => JSON.stringify(common(pod)))).size).toBe(1)
+  expect(common(pods[0] ?? expect.fail())).not.toContain(undefined)
+  const classes = pods.map(({ owner, template }) => [owner, template.spec['priorityClassName']])
+  expect(Object.fromEntries(classes)).toEqual({
+    'ConfigMap my-esteira-cron-pod': 'important',
+    'Deployment my-esteira-control-plane': 'most-important',
+    'Deployment my-esteira-database-query': 'important',
+    'Deployment my-esteira-messages-send': 'important',
+    'Deployment my-esteira-rd-station-get-leads': 'important',
+  })
+})
+
+test('a control plane starts anew with the template that it has read, and only then', async () => {
+  const checksum = async (...set: string[]) =>
+    podOf(await render({ files: [least], set }), 'Deployment my-esteira-control-plane').template.metadata.annotations[
+      'checksum/cron-pod'
+    ]
+  expect(await checksum()).toBe(await checksum('networkPolicies.enabled=false', 'controlPlane.replicas=3'))
+  expect(await checksum()).not.toBe(await checksum('cron.resources.limits.memory=1Gi'))
+  expect(await checksum()).not.toBe(await checksum('logLevel=debug'))
+})
+
+test('the anchor is the same after any upgrade: a new one would have no children', async () => {
+  const anchorOf = (manifests: readonly Manifest[]) =>
+    manifests.find(({ metadata }) => metadata.name === 'my-esteira-anchor')
+  const [one, other] = await Promise.all([render({ files: [least] }), render({ files: [valuesFile('everything')] })])
+  expect(anchorOf(one)).toEqual(anchorOf(other))
+  // A version in it would change with each.
+  expect(JSON.stringify(anchorOf(one))).not.toMatch(/\d\.\d/)
+})

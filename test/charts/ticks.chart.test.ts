@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import * as z from 'zod'
+import { smallTick } from '../../workers/cron-job/build/bundle.ts'
 import { cronJobOf } from './support/cron-job-of.ts'
 import { type Container, type Manifest, objectsOf, type Pod, podsOf, variableOf } from './support/manifests.ts'
 import { least, matrix, render, valuesFile } from './support/render.ts'
@@ -35,6 +36,7 @@ test.each(withTicks)(
 test('a pod of a tick knows its key by the name of its Job, and runs once to its end', async () => {
   const { main, template } = podOf(await render({ files: [least] }), 'ConfigMap my-esteira-cron-pod')
   expect(main.name).toBe('cron-job')
+  expect(main.args).toEqual([...smallTick, '/app/workers/cron-job/dist/main.js'])
   // A variable can name those before it alone.
   expect(main.env.slice(0, 3)).toEqual([
     { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },

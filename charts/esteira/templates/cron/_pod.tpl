@@ -8,7 +8,7 @@ that stays, to give them up a second later. And nobody asks whether it is ready.
 {{- $container := include "esteira.container" (merge (dict
   "name" "cron-job"
   "image" (include "esteira.image" . | fromYaml)
-  "args" (list "/app/workers/cron-job/src/main.ts")
+  "args" (list "--max-semi-space-size=4" "/app/workers/cron-job/dist/main.js")
   "env" (include "esteira.cron.env" $of)
 ) $of) -}}
 {{- include "esteira.podTemplate" (merge (dict

@@ -85,7 +85,7 @@ The argument is the context of the chart, whose values say `outbox-relay`, or a 
 {{- end }}
 {{- $numbers := dict "pollMs" "POLL_MS" "window" "WINDOW" "retryMs" "RETRY_MS" "retryCapMs" "RETRY_CAP_MS" "parkAfter" "PARK_AFTER" }}
 {{- range $key, $suffix := $numbers }}
-{{- $number := get $values.relay $key }}
+{{- $number := index $values.relay $key }}
 {{- if not (kindIs "invalid" $number) }}
 - name: ESTEIRA_RELAY_{{ $suffix }}
   value: {{ $number | int64 | quote }}

@@ -92,7 +92,7 @@ test('the programs of the README, with nothing installed that it does not name, 
   expect(await rowsOf('outbox_message')).toBe(0)
   expect(await rowsOf('outbox_parked')).toBe(0)
   expect(consumer.lines).toEqual([])
-}, 120_000)
+}, 300_000)
 
 test.each([
   ['code of an error', 'src/errors.ts', /^ {2}\| '(\w+)'/gm],

@@ -65,9 +65,11 @@ const jsonOf = ({ payload, orderingKey, bytes, delayMs, availableAt, ...row }: M
 /**
  * Locks: the keys, by their hash and in its order, until the transaction ends, so that two calls with the same keys wait
  * for each other and do not deadlock. Each is an entry in a table that all sessions of the server share.
+ *
+ * As text: some libraries, Prisma for one, read no column of the type void.
  */
 const lockKeysSql = `
-  select pg_advisory_xact_lock($1::int, key)
+  select pg_advisory_xact_lock($1::int, key)::text
   from (select distinct hashtext(key) as key from unnest($2::text[]) as key order by 1) as keys`
 
 // JSON's null becomes SQL's on its way through the record, hence the case: a message whose payload is null has one. Rows

@@ -19,7 +19,7 @@ import { otherOutboxSql, saysOtherOutbox } from './other-outbox.ts'
 export const migrate = async (tx: EntityManagerLike | Queryable): Promise<string[]> => {
   expectTransaction(tx)
   const transaction = await transactionOf(tx, 'pg_class in access share mode', 'migrate')
-  await transaction.query(`select pg_advisory_xact_lock(hashtextextended('outbox migrations', 0))`, [])
+  await transaction.query(`select pg_advisory_xact_lock(hashtextextended('outbox migrations', 0))::text`, [])
   await expectNoOther(transaction)
   const applied: string[] = []
   for (const { name, sql } of migrations) {

@@ -131,4 +131,4 @@ const retrySql = `
 // The lane's relay may sleep over the rows of the key that this one held.
 const dropSql = `
   with gone as (delete from outbox_parked where lane = $1 and id = $2 returning lane)
-  select pg_notify('outbox_lane_' || lane, '') from gone`
+  select pg_notify('outbox_lane_' || lane, '')::text from gone`

@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import { isRefusal } from './is-refusal.ts'
+
+const refusal = { code: '25P01', message: 'LOCK TABLE can only be used in transaction blocks' }
+
+/** An error with members of its own, as those of libraries are. */
+const errorWith = (members: object) => Object.assign(new Error('any'), members)
+
+test.each([
+  ['pg', errorWith(refusal)],
+  ['Drizzle, around that of pg', new Error('Failed query', { cause: errorWith(refusal) })],
+  ['Prisma 7, by an adapter', errorWith({ code: 'P2010', meta: { driverAdapterError: { cause: refusal } } })],
+  ['Prisma 6, by its engine', errorWith({ code: 'P2010', meta: refusal })],
+])('a refusal of Postgres is known by its code, in an error of %s', (_, error) => {
+  expect(isRefusal(error, '25P01')).toBe(true)
+  expect(isRefusal(error, '23502')).toBe(false)
+})
+
+test('a refusal for another column, and what is no refusal, are none', () => {
+  const error = errorWith({ code: '23502', column: 'lane' })
+  expect(isRefusal(error, '23502', 'lane')).toBe(true)
+  expect(isRefusal(error, '23502', 'payload')).toBe(false)
+  for (const other of [null, undefined, '25P01', new Error('25P01')]) expect(isRefusal(other, '25P01')).toBe(false)
+})

@@ -1,0 +1,46 @@
+import type pg from 'pg'
+import { expect, test } from 'vitest'
+import { lane, useLane } from '../../test/use-lane.ts'
+import { enqueue } from '../enqueue/enqueue.ts'
+import { pruneInbox, receive } from '../inbox/inbox.ts'
+import { registerLane } from '../lane/register-lane.ts'
+import { migrate } from '../migrate/index.ts'
+import { dropParked, listParked, retryParked } from '../parked/parked.ts'
+import type { Queryable } from './queryable.ts'
+
+useLane()
+
+/** The number of `void`, what functions have that give nothing back. */
+const voidType = 2278
+
+test('no statement gives a column that has no value, which some libraries do not read', async () => {
+  const types = new Set<number>()
+  const db: Queryable = {
+    query: async (text, values) => {
+      const result: pg.QueryResult = await lane.db.query(text, values)
+      for (const { dataTypeID } of result.fields) types.add(dataTypeID)
+      return result
+    },
+  }
+  const parked = { lane: lane.id, id: 1n }
+  await lane.db.query(
+    `insert into outbox_parked (lane, id, message_id, exchange, routing_key, headers, payload, created_at, reason, attempts)
+     select $1, id, gen_random_uuid(), '', 'any', '{}', '1', now(), 'any', 1 from generate_series(1, 2) as id`,
+    [lane.id],
+  )
+  await db.query('begin', [])
+  await migrate(db)
+  await registerLane(db, 'another')
+  await enqueue(db, [
+    { routingKey: 'any', payload: 1, orderingKey: 'a' },
+    { routingKey: 'any', payload: 2, delayMs: 1 },
+  ])
+  await receive(db, { consumer: 'any', messageId: crypto.randomUUID() })
+  await pruneInbox(db, { olderThanMs: 0 })
+  await listParked(db)
+  expect(await retryParked(db, parked)).toBe(true)
+  expect(await dropParked(db, { ...parked, id: 2n })).toBe(true)
+  await db.query('rollback', [])
+  expect(types.size).toBeGreaterThan(0)
+  expect([...types]).not.toContain(voidType)
+})

@@ -17,8 +17,10 @@ test.each([
 })
 
 test('a refusal for another column, and what is no refusal, are none', () => {
-  const error = errorWith({ code: '23502', column: 'lane' })
-  expect(isRefusal(error, '23502', 'lane')).toBe(true)
-  expect(isRefusal(error, '23502', 'payload')).toBe(false)
+  for (const name of ['column', 'column_name']) {
+    const error = errorWith({ code: '23502', [name]: 'lane' })
+    expect(isRefusal(error, '23502', 'lane')).toBe(true)
+    expect(isRefusal(error, '23502', 'payload')).toBe(false)
+  }
   for (const other of [null, undefined, '25P01', new Error('25P01')]) expect(isRefusal(other, '25P01')).toBe(false)
 })

@@ -13,12 +13,14 @@ useLane()
 /** The number of `void`, what functions have that give nothing back. */
 const voidType = 2278
 
-test('no statement gives a column that has no value, which some libraries do not read', async () => {
+test('no statement gives a column without a value, nor takes JSON, with which libraries deal each in their own way', async () => {
   const types = new Set<number>()
+  const texts = new Set<string>()
   const db: Queryable = {
     query: async (text, values) => {
       const result: pg.QueryResult = await lane.db.query(text, values)
       for (const { dataTypeID } of result.fields) types.add(dataTypeID)
+      if (values.length > 0) texts.add(text)
       return result
     },
   }
@@ -41,6 +43,18 @@ test('no statement gives a column that has no value, which some libraries do not
   expect(await retryParked(db, parked)).toBe(true)
   expect(await dropParked(db, { ...parked, id: 2n })).toBe(true)
   await db.query('rollback', [])
-  expect(types.size).toBeGreaterThan(0)
+  for (const [index, text] of [...texts].entries()) await lane.db.query(`prepare "${index}" as ${text}`)
+  const { rows } = await lane.db.query<{ type: string }>(
+    'select distinct unnest(parameter_types)::text as type from pg_prepared_statements where from_sql',
+  )
+  expect(texts.size).toBeGreaterThan(6)
   expect([...types]).not.toContain(voidType)
+  expect(rows.map(({ type }) => type).toSorted()).toEqual([
+    'bigint',
+    'double precision',
+    'integer',
+    'text',
+    'text[]',
+    'uuid',
+  ])
 })

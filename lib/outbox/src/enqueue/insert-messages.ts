@@ -81,7 +81,7 @@ const source = `
     message_id, exchange, routing_key, "orderingKey" as ordering_key, headers,
     case when bytes is null then coalesce(payload, 'null') end as payload, decode(bytes, 'hex') as bytes,
     coalesce("availableAt", now() + delay_ms * interval '1 millisecond') as available_at, position
-  from rows from (json_to_recordset($2::json) as (
+  from rows from (json_to_recordset($2::text::json) as (
     "messageId" uuid, exchange text, "routingKey" text, "orderingKey" text, headers json, payload json, bytes text,
     "delayMs" float8, "availableAt" timestamptz
   )) with ordinality as message (
@@ -92,6 +92,7 @@ const source = `
     from outbox_lane where kind = 'key'
   ) as key_lanes`
 
+// The list is text for the driver: one that is told that a parameter is json, as postgres.js is, writes the text as JSON again.
 // Every plan that Postgres has for these reads the list as it is. It promises ids in order for the sake of `order by` alone.
 const columns = `lane, ${messageColumns}`
 

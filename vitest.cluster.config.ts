@@ -34,13 +34,24 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'images',
+          include: ['images/**/*.cluster.test.ts'],
+          exclude,
+          globalSetup: stack,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
           name: 'cluster',
           include: ['**/*.cluster.test.ts'],
-          exclude,
+          exclude: [...exclude, 'images/**'],
           globalSetup: [stack, './test/cluster/setup/cluster.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

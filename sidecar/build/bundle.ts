@@ -65,10 +65,14 @@ const namesInRascal = (): Set<string> => {
  */
 export const smallProcess = { options: ['--expose-gc'], env: { MALLOC_ARENA_MAX: '1' } }
 
-/** Bundles the relay's process. Of what is in its `parts`, OpenTelemetry's SDK is larger than all the rest. */
-export const bundleRelay = (file: string): Promise<void> =>
+/**
+ * Bundles the relay's process, to be shipped where it is made or with another folder in the place of this repository. Of
+ * what is in its `parts`, OpenTelemetry's SDK is larger than all the rest.
+ */
+export const bundleRelay = (file: string, shippedIn?: string): Promise<void> =>
   bundleProgram({
     input: join(import.meta.dirname, '../src/main.ts'),
     file,
+    shippedIn,
     plugins: [reservedWords, leftOut, lodashByParts],
   })

@@ -1,4 +1,5 @@
 export { askUntil } from './ask-until.ts'
+export { engineAnswers } from './docker/engine.ts'
 export { StackError, type StackErrorCode } from './errors.ts'
 export { lockFolder } from './folder/lock.ts'
 export { freePort } from './folder/ports.ts'

@@ -7,6 +7,9 @@ import { bundleProgram } from '@esteira/dev/bundle'
  */
 export const smallTick = ['--max-semi-space-size=4']
 
-/** Bundles the program of a tick: from its sources it takes five times as long to load, and twice the memory. */
-export const bundleTick = (file: string): Promise<void> =>
-  bundleProgram({ input: join(import.meta.dirname, '../src/main.ts'), file })
+/**
+ * Bundles the program of a tick, to be shipped where it is made or with another folder in the place of this repository:
+ * from its sources it takes five times as long to load, and twice the memory.
+ */
+export const bundleTick = (file: string, shippedIn?: string): Promise<void> =>
+  bundleProgram({ input: join(import.meta.dirname, '../src/main.ts'), file, shippedIn })

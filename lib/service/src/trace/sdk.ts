@@ -18,7 +18,11 @@ export const startSdk = async (
   log: Log,
   severed: AbortSignal,
 ): Promise<() => Promise<void>> => {
-  const tell = (reason: string) => log.warn({ event: 'traces.fault', reason: reason.slice(0, longestReason) })
+  const tell = (reason: string) => {
+    // A container has no id of its machine, and need not have one.
+    if (reason.includes('"host.id"')) return
+    log.warn({ event: 'traces.fault', reason: reason.slice(0, longestReason) })
+  }
   diag.setLogger({ error: tell, warn: tell, info: () => {}, debug: () => {}, verbose: () => {} }, DiagLogLevel.WARN)
   const sdk = new NodeSDK({
     spanProcessors: [markSpans(), ...(await openProcessors(env, severed))],

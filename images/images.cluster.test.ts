@@ -1,0 +1,227 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { basename, join, relative, resolve } from 'node:path'
+import { leadsWorkflow, programs, tickProgram } from '@esteira/dev/house'
+import { defaultCredentials, startRdStation } from '@esteira/dev/rd-station'
+import {
+  cloneDatabase,
+  createHouseApi,
+  createVhost,
+  emptyDatabase,
+  freePort,
+  runOn,
+  startOtlpReceiver,
+  waitFor,
+} from '@esteira/test/support'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { meansOfRun } from '../test/cluster/setup/means.ts'
+import { debianPrograms } from '../test/cluster/tools/debian-programs.ts'
+import { type Buildah, buildah, buildImages, type BuiltImage } from './index.ts'
+import { type Container, startContainer, type Unpacked } from './test/container.ts'
+
+const root = resolve(import.meta.dirname, '..')
+const folder = join(root, '.esteira/images-of-tests')
+/** In no `/etc/passwd`. */
+const nobody = 71_357
+const longMs = 120_000
+
+let runc: string
+let engine: Buildah
+let built: BuiltImage[]
+let images: { esteira: Unpacked; relay: Unpacked }
+const gone: (() => Promise<void>)[] = []
+
+const build = () => buildImages({ engine, folder, prefix: 'localhost/', tag: 'test', base: 'own' })
+
+const unpack = async (image = ''): Promise<Unpacked> => {
+  const unpacked = await engine.unpack(image)
+  gone.push(unpacked.gone)
+  return { folder: unpacked.folder, config: await engine.configOf(image) }
+}
+
+beforeAll(async () => {
+  const programOf = await debianPrograms(meansOfRun(), { buildah: 'buildah', runc: 'runc' })
+  runc = programOf('runc')
+  engine = buildah(join(folder, 'buildah'), process.env, programOf('buildah'))
+  built = await build()
+  images = { esteira: await unpack(built[0]?.image), relay: await unpack(built[1]?.image) }
+}, 600_000)
+
+afterAll(async () => {
+  for (const remove of gone) await remove()
+})
+
+const start = (image: Unpacked, env: Readonly<Record<string, string>>, args?: readonly string[]): Container =>
+  startContainer({ runc, image, env, uid: nobody, ...(args && { args }) })
+
+test('one Dockerfile gives both images, and none anew of a tree that has not changed', async () => {
+  expect(built.map(({ image }) => image)).toEqual(['localhost/esteira:test', 'localhost/esteira-relay:test'])
+  expect((await build()).map(({ isNew }) => isNew)).toEqual([false, false])
+}, 300_000)
+
+test.each(['esteira', 'relay'] as const)('%s has no shell, no npm and nothing that its user may write', (name) => {
+  const { folder: top, config } = images[name]
+  expect(config).toMatchObject({ User: '65532:65532', Entrypoint: ['/nodejs/bin/node'], WorkingDir: '/app' })
+  const files = readdirSync(top, { recursive: true, encoding: 'utf8' }).map((file) => join(top, file))
+  expect(files.length).toBeGreaterThan(10)
+  const named = /^(sh|bash|dash|ash|busybox|env|npm|npx|corepack|yarn|pnpm)$/
+  expect(files.filter((file) => named.test(basename(file)) && !lstatSync(file).isDirectory())).toEqual([])
+  const writable = files.filter((file) => {
+    const { mode, uid } = lstatSync(file)
+    return uid !== 0 || ((mode & 0o022) !== 0 && !lstatSync(file).isSymbolicLink())
+  })
+  expect(writable.map((file) => relative(top, file))).toEqual(['tmp'])
+})
+
+test('only what programs run is in the images: no test, no types, and of the relay its bundle alone', () => {
+  const files = readdirSync(images.esteira.folder, { recursive: true, encoding: 'utf8' })
+  expect(files.filter((file) => /\.test\.ts$|\.d\.ts$|(^|\/)(vitest|typescript|rolldown)\//.test(file))).toEqual([])
+  expect(readdirSync(join(images.relay.folder, 'app')).toSorted()).toEqual([
+    'LICENSE',
+    'main.js',
+    'main.js.map',
+    'parts',
+  ])
+})
+
+test('on a read-only root, by a user without a name or a home, leads go from a tick into a table, traced', async () => {
+  const leads = 300
+  const [database, target, vhost, rdStation, receiver, port] = await Promise.all([
+    cloneDatabase(),
+    emptyDatabase(),
+    createVhost(),
+    startRdStation({ leads, rateLimitPerMinute: null }),
+    startOtlpReceiver(),
+    freePort(),
+  ])
+  onTestFinished(async () => {
+    await Promise.all([rdStation.stop(), receiver.stop(), database.drop(), target.drop(), vhost.drop()])
+  })
+  await runOn(target.url, 'create table lead (uuid text)')
+  const settings = {
+    databaseUrl: database.url,
+    rabbitmqUrl: vhost.url,
+    crmUrl: target.url,
+    connections: {},
+    secrets: {},
+    rdStation: { baseUrl: rdStation.url, ...defaultCredentials },
+    rateLimit: 0,
+    adminToken: 'a-token-of-the-tests-that-is-long-enough',
+    port,
+    cron: 'off',
+    logLevel: 'info',
+  } as const
+  const { controlPlane, workers, relays } = programs(settings)
+  const env = { ...receiver.env, ESTEIRA_GRACE_MS: '20000' }
+  const services = [controlPlane, ...workers].map((one) => {
+    return start(images.esteira, { ...one.env, ...env }, [join('/app', relative(root, one.script))])
+  })
+  const sidecars = relays.map((one) => start(images.relay, { ...one.env, ...env }))
+  const all = [...services, ...sidecars]
+  await waitFor(() => all.every((one) => one.saw('ready').length === 1), {
+    deadlineMs: longMs,
+    describe: () =>
+      all.flatMap(({ faults, lines }) => [...faults, ...lines.map((line) => JSON.stringify(line))]).join('\n'),
+  })
+  const api = createHouseApi(`http://127.0.0.1:${port}`, settings.adminToken)
+  const [tick, getLeads, saveLead] = leadsWorkflow.steps
+  const sql = 'insert into lead values ($1)'
+  // The expression is of the kind that a process apart evaluates.
+  const params = ['{{ $uppercase(payload.uuid) }}']
+  const workflow = await api.createWorkflow({
+    name: 'leads',
+    steps: [tick, getLeads, { ...saveLead, config: { connection: 'crm', sql, params } }],
+  })
+  const { env: tickEnv } = tickProgram(settings, workflow.steps[0]?.id ?? '', 'shop/leads-by-hand')
+  const bundle = ['--max-semi-space-size=4', '/app/workers/cron-job/dist/main.js']
+  const ticks = [start(images.esteira, { ...tickEnv, ...receiver.env }, bundle)]
+  // From its sources it is the same program: the key has its run.
+  await ticks[0]?.exited
+  ticks.push(start(images.esteira, { ...tickEnv, ...receiver.env }, ['/app/workers/cron-job/src/main.ts']))
+  expect(await Promise.all(ticks.map(({ exited }) => exited))).toEqual([0, 0])
+  expect(ticks.map(({ lines }) => lines.map(({ event }) => event))).toEqual([['tick.fired'], ['tick.seen']])
+  const [run] = await api.runs(workflow)
+  expect(await api.runOver(run?.id ?? '', longMs)).toMatchObject({ status: 'succeeded' })
+  expect(await runOn(target.url, 'select count(distinct uuid)::int, count(*)::int as rows from lead')).toEqual([
+    { count: leads, rows: leads },
+  ])
+  for (const one of services) one.child.kill('SIGTERM')
+  expect(await Promise.all(services.map(({ exited }) => exited))).toEqual(services.map(() => 0))
+  for (const one of sidecars) one.child.kill('SIGTERM')
+  expect(await Promise.all(sidecars.map(({ exited }) => exited))).toEqual(sidecars.map(() => 0))
+  expect(all.flatMap(({ faults }) => faults)).toEqual([])
+  expect(all.flatMap(({ saw }) => saw('traces.fault'))).toEqual([])
+  const traced = new Set(receiver.spans().map(({ service }) => service))
+  expect([...traced].toSorted()).toEqual([
+    'esteira-control-plane',
+    'esteira-cron-job',
+    'esteira-database-query',
+    'esteira-rd-station-get-leads',
+    'esteira-relay',
+  ])
+}, 300_000)
+
+test('the relay is ready in its container about as soon as beside it', async () => {
+  const database = await cloneDatabase()
+  onTestFinished(database.drop)
+  // Without RabbitMQ it would take all of its time to end.
+  const env = {
+    DATABASE_URL: database.url,
+    RABBITMQ_URL: 'amqp://127.0.0.1:9',
+    MALLOC_ARENA_MAX: '1',
+    ESTEIRA_GRACE_MS: '0',
+  }
+  const main = join(images.relay.folder, 'app/main.js')
+  const beside = () => spawn(process.execPath, ['--expose-gc', main], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  let [ours, control] = [Infinity, Infinity]
+  for (let turn = 0; turn < 5; turn += 1) {
+    ours = Math.min(ours, await msUntilReady(() => start(images.relay, env).child))
+    control = Math.min(control, await msUntilReady(beside))
+  }
+  process.stdout.write(`relay ready after ${Math.round(ours)} ms in its container, ${Math.round(control)} beside it\n`)
+  // runc takes some 100 ms of it, and more where cores are busy.
+  expect(ours).toBeLessThan(2 * control + 1_000)
+}, 120_000)
+
+const msUntilReady = async (begin: () => ChildProcess): Promise<number> => {
+  const startedMs = performance.now()
+  const child = begin()
+  let said = ''
+  child.stdout?.on('data', (bytes) => (said += String(bytes)))
+  await waitFor(() => said.includes('"event":"ready"'), { deadlineMs: 60_000, describe: () => said })
+  const ms = performance.now() - startedMs
+  child.kill('SIGTERM')
+  if (child.exitCode === null) await once(child, 'exit')
+  return ms
+}
+
+test('the source maps of both bundles lead to the sources', async () => {
+  const [database, vhost] = await Promise.all([cloneDatabase(), createVhost()])
+  onTestFinished(async () => void (await Promise.all([database.drop(), vhost.drop()])))
+  const nowhere = new URL(database.url)
+  nowhere.pathname = '/nowhere'
+  const maps = { NODE_OPTIONS: '--enable-source-maps' }
+  const tick = start(
+    images.esteira,
+    { ...maps, DATABASE_URL: nowhere.href, ESTEIRA_STEP_ID: crypto.randomUUID(), ESTEIRA_TICK_KEY: 'a' },
+    ['/app/workers/cron-job/dist/main.js'],
+  )
+  expect(await tick.exited).toBe(1)
+  expectSources(JSON.stringify(tick.lines))
+  const relay = start(images.relay, { ...maps, DATABASE_URL: database.url, RABBITMQ_URL: vhost.url })
+  await waitFor(() => relay.saw('relay.owned').length > 0, { deadlineMs: longMs, describe: () => said(relay) })
+  await runOn(database.url, 'alter table outbox_message rename to gone')
+  await waitFor(() => relay.saw('relay.failed').length > 0, { deadlineMs: longMs, describe: () => said(relay) })
+  expectSources(JSON.stringify(relay.saw('relay.failed')))
+}, 300_000)
+
+/** The stack names a source of ours, and a line of it in which there is code. */
+const expectSources = (text: string): void => {
+  const [, file = '', line] = /\/app\/((?:lib|sidecar|workers)\/[\w./-]+\.ts):(\d+):\d+/.exec(text) ?? []
+  expect(existsSync(join(root, file)) && file !== '', text).toBe(true)
+  expect(readFileSync(join(root, file), 'utf8').split('\n')[Number(line) - 1]).toMatch(/\w/)
+}
+
+const said = ({ lines, faults }: Container): string =>
+  [...faults, ...lines.map((line) => JSON.stringify(line))].join('\n')

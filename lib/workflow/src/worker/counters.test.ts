@@ -26,6 +26,15 @@ test('jobs are counted by function and ending, dropped deliveries by why, and no
   )
 })
 
+test('functions that run on after their time are counted, and how often they left no place', () => {
+  const counters = createCounters()
+  counters.observe({ kind: 'function.abandoned', functionName: 'Leads.get', jobId: 'a', running: 1 })
+  counters.observe({ kind: 'function.abandoned', functionName: 'Leads.get', jobId: 'b', running: 2 })
+  counters.observe({ kind: 'function.stuck', functionName: 'Leads.get', running: 2 })
+  expect(counters.text()).toContain('esteira_worker_functions_abandoned_total{function="Leads.get"} 2\n')
+  expect(counters.text()).toContain('esteira_worker_functions_stuck_total{function="Leads.get"} 1\n')
+})
+
 test('a function counts what it likes to', () => {
   const counters = createCounters()
   counters.count('esteira_statements_failed_total', { connection: 'crm' })

@@ -19,11 +19,15 @@ export type Counters = {
 const jobs = 'esteira_worker_jobs_total'
 const dropped = 'esteira_worker_deliveries_dropped_total'
 const deaths = 'esteira_worker_wards_died_total'
+const abandoned = 'esteira_worker_functions_abandoned_total'
+const stuck = 'esteira_worker_functions_stuck_total'
 
 const help: Readonly<Record<string, string>> = {
   [jobs]: 'attempts at jobs whose end this worker has written, by how they ended',
   [dropped]: 'deliveries that brought nothing to do, by why',
   [deaths]: 'processes for suspect jobs that died',
+  [abandoned]: 'attempts that ran on after their time, and whose place another job was given',
+  [stuck]: 'times that a function had no place left, for attempts that ran on after their time',
 }
 
 export const createCounters = (): Counters => {
@@ -43,6 +47,8 @@ export const createCounters = (): Counters => {
     if (event.kind === 'job.written') count(jobs, { function: event.functionName, ending: event.ending })
     if (event.kind === 'delivery.dropped') count(dropped, { function: event.functionName, reason: event.reason })
     if (event.kind === 'ward.died') count(deaths)
+    if (event.kind === 'function.abandoned') count(abandoned, { function: event.functionName })
+    if (event.kind === 'function.stuck') count(stuck, { function: event.functionName })
     if (event.kind === 'belt.lost') isOnBelt = false
     if (event.kind === 'belt.back') isOnBelt = true
   }

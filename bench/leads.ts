@@ -17,6 +17,7 @@ import { saveLeads } from './services/save-leads.ts'
 import { readServers, timesBetween } from './services/server-times.ts'
 import { startProgram } from './services/start-program.ts'
 import { startSidecar } from './services/start-sidecar.ts'
+import { bundledTick } from './services/tick-program.ts'
 
 const hold = 1
 const usualLeads = 10_000
@@ -38,7 +39,15 @@ type Turn = { perSecond: number; cpuUs: Record<Hop, number>; servers: OfServers 
 type ControlTurn = { perSecond: number; cpuUs: number; servers: OfServers }
 
 /** Where both sides read and write. */
-type Ground = { place: Place; rdStation: RunningRdStation; crmUrl: string; crm: pg.Client; leads: number }
+type Ground = {
+  place: Place
+  rdStation: RunningRdStation
+  crmUrl: string
+  crm: pg.Client
+  leads: number
+  /** With which `node` runs the tick. */
+  tickWords: readonly string[]
+}
 
 /**
  * From the tick's commit to the end of its run, by the database's clock: how many leads a second are read from the API
@@ -53,7 +62,7 @@ export const benchLeads = async (place: Place, { rows, rounds }: BenchOptions): 
   const crm = new pg.Client(crmUrl)
   await crm.connect()
   await crm.query(leadsTableSql)
-  const ground = { place, rdStation, crmUrl, crm, leads }
+  const ground = { place, rdStation, crmUrl, crm, leads, tickWords: await bundledTick() }
   const ours: Turn[] = []
   const controls: ControlTurn[] = []
   try {
@@ -115,7 +124,7 @@ const carryOurs = async (ground: Ground, tickId: string): Promise<Turn> => {
     const tick = await startProgram(
       'cron-job',
       { ...common, ESTEIRA_LANE: tickLane.name, ESTEIRA_STEP_ID: tickId, ESTEIRA_TICK_KEY: key },
-      { untilReady: false },
+      { untilReady: false, words: ground.tickWords },
     )
     if ((await tick.ended) !== 0) throw new Error('the tick was not fired')
     return msOfRun(place, key)

@@ -2,13 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
-import { bundleTick, smallTick } from '@esteira/cron-job/bundle'
 import type { BenchOptions } from './options.ts'
 import { median, round } from './report/statistics.ts'
 import { table } from './report/table.ts'
 import type { Report } from './report/verdict.ts'
 import type { Place } from './services/open-place.ts'
+import { bundledTick } from './services/tick-program.ts'
 
 const holds = { ms: 1_000, rssMiB: 120 }
 
@@ -17,9 +16,6 @@ const ticksARound = 5
 
 const manyItems = 100_000
 
-/** The program as it ships: bundled. Its parts lie beside it, so the folder is its own. */
-const program = fileURLToPath(new URL('../.esteira/bench/cron-job/main.js', import.meta.url))
-
 type Figures = { ms: number; rssMiB: number }
 
 /**
@@ -27,13 +23,13 @@ type Figures = { ms: number; rssMiB: number }
  * 100,000 of 60 bytes. There is no control: the numbers to hold are those of the tick with one item.
  */
 export const benchTick = async (place: Place, { rounds }: BenchOptions): Promise<Report> => {
-  await bundleTick(program)
+  const program = await bundledTick()
   const [one, many] = [await saveTick(place, 1), await saveTick(place, manyItems)]
-  await fire(place, one)
+  await fire(program, place, one)
   const measured: { one: Figures[]; many: Figures[] } = { one: [], many: [] }
   for (let turn = 0; turn < rounds; turn++) {
-    for (let tick = 0; tick < ticksARound; tick++) measured.one.push(await fire(place, one))
-    measured.many.push(await fire(place, many))
+    for (let tick = 0; tick < ticksARound; tick++) measured.one.push(await fire(program, place, one))
+    measured.many.push(await fire(program, place, many))
   }
   const [ours, ofMany] = [mediansOf(measured.one), mediansOf(measured.many)]
   const held = ours.ms <= holds.ms && ours.rssMiB <= holds.rssMiB
@@ -79,9 +75,9 @@ const saveTick = async ({ db }: Place, items: number): Promise<string> => {
   return stepId
 }
 
-const fire = async ({ databaseUrl, lane }: Place, stepId: string): Promise<Figures> => {
+const fire = async (program: readonly string[], { databaseUrl, lane }: Place, stepId: string): Promise<Figures> => {
   const startedMs = performance.now()
-  const child = spawn(process.execPath, [...smallTick, program], {
+  const child = spawn(process.execPath, program, {
     env: {
       DATABASE_URL: databaseUrl,
       ESTEIRA_LANE: lane.name,

@@ -11,15 +11,17 @@ export type RunningProgram = {
   stop: () => Promise<void>
 }
 
-/** Starts the program of one of the workers and, with `untilReady`, waits until its log says that it is ready. */
+/**
+ * Starts the program of one of the workers, from its sources or as `words` say, and, with `untilReady`, waits until its log
+ * says that it is ready.
+ */
 export const startProgram = async (
   name: string,
   env: Record<string, string>,
-  { untilReady }: { untilReady: boolean },
+  { untilReady, words = [sourceOf(name)] }: { untilReady: boolean; words?: readonly string[] },
 ): Promise<RunningProgram> => {
-  const path = fileURLToPath(new URL(`../../workers/${name}/src/main.ts`, import.meta.url))
-  const child = spawn(process.execPath, [path], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  if (child.pid === undefined) throw new Error(`${path} could not be started`)
+  const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  if (child.pid === undefined) throw new Error(`${words.join(' ')} could not be started`)
   const ended = once(child, 'close').then(() => child.exitCode)
   const ready = Promise.withResolvers<void>()
   let said = ''
@@ -40,3 +42,5 @@ export const startProgram = async (
     },
   }
 }
+
+const sourceOf = (name: string): string => fileURLToPath(new URL(`../../workers/${name}/src/main.ts`, import.meta.url))

@@ -18,11 +18,13 @@ export const programOf = ({ name, args }: Container): string | null => {
 
 /** What a program says in its sources, in which it names the variables that it reads. */
 export const sourcesOf = (program: string): string => {
-  const own = globSync(join(dirname(program), '**/*.ts'), { cwd: root }).filter((file) => !file.endsWith('.test.ts'))
-  // In which are those that all workers have.
-  const ofWorkers = program.startsWith('workers/') ? ['lib/workflow/src/worker/run-worker.ts'] : []
-  return [...own, ...ofWorkers].map((source) => readFileSync(join(root, source), 'utf8')).join('\n')
+  const files = globSync(join(dirname(program), '**/*.ts'), { cwd: root }).filter((file) => !file.endsWith('.test.ts'))
+  const own = files.map(read).join('\n')
+  // A worker reads what all workers do.
+  return own.includes('runWorker(') ? own + read('lib/workflow/src/worker/run-worker.ts') : own
 }
+
+const read = (source: string): string => readFileSync(join(root, source), 'utf8')
 
 /** What a program has against an environment, before it does anything. */
 export const complaintsOf = (program: string, env: Record<string, string>): readonly string[] | Promise<string[]> => {

@@ -66,6 +66,7 @@ test('with rights in one namespace alone a release is installed, changed, taken 
 
   // Every CronJob hangs on it: with another uid all of them would be collected.
   const anchor = 'ConfigMap my-esteira-anchor'
+  expect(installed.get(anchor)).toBeDefined()
   expect(upgraded.get(anchor)).toBe(installed.get(anchor))
 
   await helmDoes('rollback', '1')

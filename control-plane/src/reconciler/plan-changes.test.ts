@@ -128,7 +128,7 @@ test('of one that is being deleted and one that stays the latter counts', () => 
 })
 
 test('an object that is being deleted is waited for', () => {
-  const deleting = objectOf(a, { deleting: true })
+  const deleting = objectOf(a, { deleting: true, generation: 9 })
   expect(plan([a], [deleting], knownA)).toEqual([])
   expect(plan([], [deleting], knownA)).toEqual([])
 })

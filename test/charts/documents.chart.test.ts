@@ -11,14 +11,14 @@ import { least, matrix, render, valuesFile } from './support/render.ts'
 const read = (file: string): string => readFileSync(join(root, file), 'utf8')
 
 /** The values in a page: its blocks of YAML that are no objects of Kubernetes and no templates. */
-const valuesIn = (page: string): { text: string; values: object }[] =>
+const valuesIn = (page: string): { begins: string; text: string; values: object }[] =>
   [...read(page).matchAll(/^```yaml\n([\s\S]*?)^```$/gm)]
     .map(([, text = '']) => text)
     .filter((text) => !/^(apiVersion|spec|dependencies):|\{\{/m.test(text))
-    .map((text) => ({ text, values: z.looseObject({}).parse(parse(text)) }))
+    .map((text) => ({ begins: text.split('\n')[0] ?? '', text, values: z.looseObject({}).parse(parse(text)) }))
 
 test.each(valuesIn('docs/kubernetes.md'))(
-  'the page on Kubernetes has values that the chart takes: $text',
+  'the page on Kubernetes has values that the chart takes: $begins …',
   async ({ values }) => {
     // Some say only what is added to others.
     const [whole] = valuesIn('docs/kubernetes.md')
@@ -28,14 +28,14 @@ test.each(valuesIn('docs/kubernetes.md'))(
 )
 
 test.each(valuesIn('charts/esteira/README.md'))(
-  'the README of esteira has values that the chart takes: $text',
+  'the README of esteira has values that the chart takes: $begins …',
   async ({ values }) => {
     expect(podsOf(await render({ values })).length).toBeGreaterThan(1)
   },
 )
 
 test.each(valuesIn('charts/outbox-relay/README.md'))(
-  'the README of outbox-relay has all values that it needs: $text',
+  'the README of outbox-relay has all values that it needs: $begins …',
   async ({ values }) => {
     const manifests = await render({ chart: 'examples/shop', values })
     expect(podsOf(manifests)).toHaveLength(4)

@@ -138,6 +138,18 @@ test('a cluster that is away is waited for, and then all is made that was saved 
   expect(saw('loop.failed')).toEqual([])
 })
 
+test('a server that asks for time is left alone until then, whatever is saved meanwhile', async () => {
+  await save()
+  cluster.answers(({ verb }) => (verb === 'apply' ? { kind: 'later', words: 'slow down', afterMs: 60_000 } : undefined))
+  const { saw } = start({ pollMs: 20 })
+  await waitFor(() => saw('cluster.unavailable').length > 0, { describe: () => saw('cron-jobs.refused') })
+  cluster.counted()
+  await save()
+  const turns = saw('cron-jobs.seen').length
+  await waitFor(() => saw('cron-jobs.seen').length > turns + 10)
+  expect(cluster.counted()).toEqual({})
+})
+
 test('a config that cannot be followed is told once', async () => {
   await save()
   // By hand, since the API refuses it.

@@ -261,13 +261,12 @@ const handOn = async (
 ): Promise<IncomingMessage> => {
   const url = new URL(asked.url ?? '/', target)
   const headers = { ...withoutHops(asked.headers), host: url.host }
-  const own = request(url, { method: asked.method, headers, agent, signal: over })
+  over.throwIfAborted()
+  const own = request(url, { method: asked.method, headers, agent })
+  // A signal among the options would be the socket's as well, which outlives the request that it was opened for.
+  over.addEventListener('abort', () => own.destroy(), { once: true })
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  own.once('response', (answer) => {
-    // Whoever reads it is told too; while it is held back nobody does.
-    answer.on('error', () => {})
-    resolve(answer)
-  })
+  own.once('response', resolve)
   // Also after the answer began; what reads it then is told as well.
   own.on('error', reject)
   asked.pipe(own)

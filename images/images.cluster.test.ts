@@ -17,11 +17,12 @@ import {
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { meansOfRun } from '../test/cluster/setup/means.ts'
 import { debianPrograms } from '../test/cluster/tools/debian-programs.ts'
+import { imagesFolder } from './folder.ts'
 import { type Buildah, buildah, buildImages, type BuiltImage } from './index.ts'
 import { type Container, startContainer, type Unpacked } from './test/container.ts'
 
 const root = resolve(import.meta.dirname, '..')
-const folder = join(root, '.esteira/images-of-tests')
+const folder = join(imagesFolder, 'tests')
 /** In no `/etc/passwd`. */
 const nobody = 71_357
 const longMs = 120_000

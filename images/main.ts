@@ -3,10 +3,10 @@ import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { buildImages } from './build-images.ts'
 import { findEngine } from './engine/find-engine.ts'
+import { imagesFolder } from './folder.ts'
 import { readOptions, usage } from './options.ts'
 
 const root = resolve(import.meta.dirname, '..')
-const folder = join(root, '.esteira/images')
 
 const write = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -16,8 +16,8 @@ const { version } = z
 const read = readOptions(process.argv.slice(2), version)
 if (read.ok) {
   const { archives, ...options } = read.options
-  const engine = await findEngine(join(folder, 'buildah'), process.env)
-  for (const { target, image, isNew } of await buildImages({ engine, folder, ...options })) {
+  const engine = await findEngine(join(imagesFolder, 'buildah'), process.env)
+  for (const { target, image, isNew } of await buildImages({ engine, folder: imagesFolder, ...options })) {
     write(`${image} ${isNew ? 'built' : 'is there already'} (${engine.name})`)
     if (archives === null) continue
     const file = resolve(process.env['INIT_CWD'] ?? root, archives, `${target}.tar`)

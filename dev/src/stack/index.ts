@@ -1,6 +1,7 @@
 export { askUntil } from './ask-until.ts'
 export { engineAnswers } from './docker/engine.ts'
 export { StackError, type StackErrorCode } from './errors.ts'
+export { openDataFolder } from './folder/data-folder.ts'
 export { lockFolder } from './folder/lock.ts'
 export { freePort } from './folder/ports.ts'
 export { ensureDatabase } from './postgres/ensure-database.ts'

@@ -32,7 +32,7 @@ const waitingJobs = async (functionName: string, count: number) => {
 
 const claimOf = (job: Claim['job']): Claim => ({ job, next: randomUUID() })
 
-const claim = (claims: readonly Claim[]) => claimJobs(engine.em(), claims, 'worker')
+const claim = async (claims: readonly Claim[]) => new Set((await claimJobs(engine.em(), claims, 'worker')).keys())
 
 test('jobs are taken over together, each under its own claim', async () => {
   const { jobs, end } = await waitingJobs('together', 50)

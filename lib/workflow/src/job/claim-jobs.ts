@@ -1,26 +1,40 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
+import type { HeldJob } from './held-job.ts'
 import { attemptLost } from './lost-attempt.ts'
 import { statusesBefore } from './transitions.ts'
 
 /** A job as whoever asks for it knows it, and the claim that it is to be taken over under. */
 export type Claim = { job: { id: string; seq: number; claim: string | null }; next: string }
 
+/** Where a job that was taken stands: what its new holder goes on from. */
+export type TakenJob = Pick<HeldJob, 'attempt' | 'emitted' | 'cursor' | 'accepted'>
+
 /**
  * Takes jobs over, each under a claim of its own, by compare-and-set, and marks them `running`; gives those that were
- * taken. Of the others somebody was first. From then on whoever held a job before cannot write it any more. Asking again
- * with the same claims, after an answer that was lost, gives the same answer. An attempt that somebody had begun under a
- * claim, and of which nobody wrote the end, is kept as `lost`.
+ * taken, and where they stand. That is no matter of when they were found: whoever held one may have written pages since,
+ * the last of them while this waited for its commit. Of the others somebody was first. From then on whoever held a job
+ * before cannot write it any more. Asking again with the same claims, after an answer that was lost, gives the same
+ * answer. An attempt that somebody had begun under a claim, and of which nobody wrote the end, is kept as `lost`.
  *
  * Locks: the jobs, in the order of their ids, as a unit of work does.
  */
-export const claimJobs = async (em: EntityManager, claims: readonly Claim[], worker: string): Promise<Set<Claim>> => {
+export const claimJobs = async (
+  em: EntityManager,
+  claims: readonly Claim[],
+  worker: string,
+): Promise<Map<Claim, TakenJob>> => {
   const asked = claims.map(({ job, next }) => ({ id: job.id, seq: job.seq, claim: job.claim, next }))
   const values = [JSON.stringify(asked), worker, statusesBefore('start'), JSON.stringify(attemptLost)]
   const { rows } = await queryable(em).query(claimJobsSql, values)
-  const taken = new Set(takenRows.parse(rows).map(({ claim }) => claim))
-  return new Set(claims.filter(({ next }) => taken.has(next)))
+  const taken = new Map(takenRows.parse(rows).map(({ claim, ...job }) => [claim, job]))
+  return new Map(
+    claims.flatMap((claim) => {
+      const job = taken.get(claim.next)
+      return job === undefined ? [] : [[claim, job] as const]
+    }),
+  )
 }
 
 // Two that ask for one job at a time both find it free here; the update takes one of them. What it needs of the others is
@@ -29,7 +43,7 @@ const claimJobsSql = `
   with asked as (
     select * from jsonb_to_recordset($1::jsonb) as asked(id uuid, seq int, claim uuid, next uuid)
   ), free as (
-    select job.id, asked.next, job.seq, job.attempt, job.claim as held, job.worker,
+    select job.id, asked.next, job.seq, job.claim as held, job.worker,
            greatest(job.started_at, job.enqueued_at, job.run_after) as begun
     from workflow_job job join asked using (id)
     where job.seq = asked.seq
@@ -46,7 +60,8 @@ const claimJobsSql = `
       started_at = coalesce(job.started_at, clock_timestamp())
     from free
     where job.id = free.id
-    returning job.id, job.claim, free.seq, free.attempt, free.held, free.worker, free.begun
+    returning job.id, job.claim, job.attempt, job.emitted, job.cursor, job.accepted,
+              free.seq, free.held, free.worker, free.begun
   ), lost as (
     insert into workflow_attempt as before
       (job_id, seq, attempt, outcome, lost, error, worker, started_at, ended_at)
@@ -58,6 +73,14 @@ const claimJobsSql = `
       worker = excluded.worker,
       ended_at = excluded.ended_at
   )
-  select claim from taken`
+  select claim, attempt, emitted, cursor, accepted from taken`
 
-const takenRows = z.array(z.object({ claim: z.string() }))
+const takenRows = z.array(
+  z.object({
+    claim: z.string(),
+    attempt: z.int(),
+    emitted: z.int(),
+    cursor: z.unknown(),
+    accepted: z.string().nullable(),
+  }),
+)

@@ -142,7 +142,7 @@ export const deliverMeans = (
     suspects: ward === undefined ? null : wardSuspects(ward, { worker, lane, window }, settling.hint, observe),
     claim: gatherApart(functionOf, claimGroups, async (claims) => {
       const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
-      return claims.map((claim) => taken.has(claim))
+      return claims.map((claim) => taken.get(claim) ?? null)
     }),
     commit: gatherApart(functionOf, commitGroups, (group) =>
       inCommitSpans(group, () => commitGroup(group, { write, observe, stopped })),

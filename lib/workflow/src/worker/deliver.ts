@@ -3,6 +3,7 @@ import type { MikroORM } from '@mikro-orm/postgresql'
 import type { SpanContext } from '@opentelemetry/api'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { type StepFunction, timeoutOf } from '../function/define-function.ts'
+import type { TakenJob } from '../job/claim-jobs.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, JobOnBelt, StepOfRun } from '../job/held-job.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
@@ -45,8 +46,8 @@ export type DeliverMeans = {
   ownUnits: OwnUnits
   /** Attempts jobs in a process apart; null in a worker that has no program to start it by. */
   suspects: Suspects | null
-  /** Takes a job over, many of one moment in one statement; false when somebody was first. */
-  claim: (claim: { job: JobOnBelt; next: string }) => Promise<boolean>
+  /** Takes a job over, many of one moment in one statement, and says where it stands; null when somebody was first. */
+  claim: (claim: { job: JobOnBelt; next: string }) => Promise<TakenJob | null>
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
   /** Writes items of jobs that give very many, before their end. */
@@ -131,7 +132,8 @@ const run = async (
     const ending = await hold.during(async (lost) => {
       const attempted = stream?.isSealed()
         ? stream.allGiven
-        : await attemptJob(job, {
+        : // As it was taken, not as it was found: whoever had it before may have written pages in between.
+          await attemptJob(hold.job(), {
             fn,
             config: configOf(job, fn, means),
             secrets,

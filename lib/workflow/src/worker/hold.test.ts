@@ -13,7 +13,10 @@ const setUp = async () => {
   const hold = holdJob(
     { ...aJob, payload: null, cursor: null, accepted: null, step: aStep },
     {
-      claim: async ({ next }) => claims.push({ next }) > 0,
+      claim: async ({ next }) => {
+        claims.push({ next })
+        return { attempt: 0, emitted: 20, cursor: 20, accepted: null }
+      },
       beats: {
         add: (one) => {
           beating = one
@@ -36,6 +39,12 @@ const setUp = async () => {
   }
   return { hold, beating, claims, end }
 }
+
+test('a job is held as it stood when it was taken, not as it was found', async () => {
+  const { hold, end } = await setUp()
+  expect(hold.job()).toMatchObject({ emitted: 20, cursor: 20 })
+  await end()
+})
 
 test('a beat that finds another claim ends the attempt', async () => {
   const { hold, beating, end } = await setUp()

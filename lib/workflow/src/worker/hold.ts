@@ -6,7 +6,7 @@ import { hearAbort } from './hear-abort.ts'
 
 /** The hold on a job: its claim is what its writes are compared with, and losing it aborts the attempt. */
 export type Hold = {
-  /** The job with the newest claim. */
+  /** The job with the newest claim, and as it stood when that was taken. */
   job: () => HeldJob
   /** Takes the job over, so that whoever had it before cannot write it any more; false when somebody was first. */
   take: () => Promise<boolean>
@@ -47,10 +47,14 @@ export const holdJob = (
   }
 
   const claim = async (): Promise<boolean> => {
-    const isClaimed = await means.claim({ job, next: token })
-    if (isClaimed) claimed()
-    else standing = 'lost'
-    return isClaimed
+    const taken = await means.claim({ job, next: token })
+    if (taken === null) {
+      standing = 'lost'
+      return false
+    }
+    job = { ...job, ...taken }
+    claimed()
+    return true
   }
 
   return {

@@ -1,6 +1,8 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { Span } from '@opentelemetry/api'
+import * as z from 'zod'
+import { WorkflowError } from '../../errors.ts'
 import type { JobOnBelt } from '../held-job.ts'
 import { statusesBefore } from '../transitions.ts'
 import { insertChildren } from '../unit/write-children.ts'
@@ -45,14 +47,24 @@ const noteSql = `
 /**
  * Says that all pages of a job are there: its function is not run again, and its children under this claim are to be
  * accepted, by whoever holds the job then.
+ *
+ * @throws WorkflowError `output_rejected` when the job has children already, which its function gave when it had a cursor.
  */
 export const sealPages = async (em: EntityManager, job: JobOnBelt): Promise<PageFate> => {
   const values = [job.id, job.seq, job.claim, statusesBefore('start')]
   const { rows } = await queryable(em).query(sealSql, values)
-  return rows.length === 1 ? 'written' : 'lost'
+  const [sealed] = sealedRows.parse(rows)
+  if (sealed === undefined) return 'lost'
+  if (sealed.emitted > 0) {
+    const message = `${sealed.emitted} items of the job went on with a cursor, and its function gives none any more`
+    throw new WorkflowError('output_rejected', message)
+  }
+  return 'written'
 }
 
 const sealSql = `
   update workflow_job set accepted = $3
   where id = $1 and seq = $2 and claim = $3 and status = any ($4)
-  returning id`
+  returning emitted`
+
+const sealedRows = z.array(z.object({ emitted: z.int() }))

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import { type Engine } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
@@ -32,14 +33,17 @@ const claimed = async () => {
   const next: NextStep = { id: workflow.stepIds[1] ?? '', functionName: 'pages.next' }
   const by = { worker: 'test', lane: engine.laneId, window: 3 }
 
-  const hold = async (): Promise<HeldJob> => {
+  const find = async (): Promise<HeldJob> => {
     const found = (await findJobs(engine.em(), [id])).get(id)
     if (found === undefined || step === undefined) throw new Error('there is no job')
-    const job = { ...found, functionName: 'pages', step }
-    const claim = randomUUID()
-    await claimJobs(engine.em(), [{ job, next: claim }], 'test')
-    return { ...job, claim }
+    return { ...found, functionName: 'pages', step }
   }
+  const take = async (job: HeldJob): Promise<HeldJob> => {
+    const claim = randomUUID()
+    const [taken] = (await claimJobs(engine.em(), [{ job, next: claim }], 'test')).values()
+    return { ...job, ...taken, claim }
+  }
+  const hold = async () => take(await find())
   const write = async (job: HeldJob, items: unknown[], cursor: unknown) =>
     (await engine.em().transactional((em) => writePage(em, { job, items, next }, cursor, by))).fate
   const writeKeyed = async (job: HeldJob, keys: string[], cursor: unknown) => {
@@ -71,7 +75,7 @@ const claimed = async () => {
     )
   }
   const children = async () => (await engine.jobs(run)).filter(({ parentId }) => parentId === id)
-  return { run, hold, write, writeKeyed, hide, seal, accept, end, children }
+  return { run, next, by, find, take, hold, write, writeKeyed, hide, seal, accept, end, children }
 }
 
 test('a page is there once, however often it is written, and the window holds for its children', async () => {
@@ -105,6 +109,57 @@ test('who has lost the claim of a job writes no page of it, hidden or not, and c
   expect(await write(loser, ['a'], 1)).toBe('lost')
   expect((await children()).map(({ payload }) => payload)).toEqual(['b'])
   await end({ ...heir, emitted: 1 })
+})
+
+test('who takes a job while a page of it is being committed goes on behind that page', async () => {
+  const { next, by, find, take, hold, write, children, end } = await claimed()
+  const loser = await hold()
+  expect(await write(loser, ['a'], 1)).toBe('written')
+  const found = await find()
+  const committing = engine.em()
+  await committing.begin()
+  await writePage(committing, { job: { ...loser, emitted: 1 }, items: ['b', 'c'], next }, 3, by)
+  const taking = take(found)
+  await waitFor(async () => (await waiting()) === 1)
+  await committing.commit()
+  const heir = await taking
+  expect([found, heir]).toMatchObject([
+    { emitted: 1, cursor: 1 },
+    { emitted: 3, cursor: 3 },
+  ])
+  expect(await write(heir, ['d'], 4)).toBe('written')
+  expect((await children()).map(({ payload, itemIndex }) => [payload, itemIndex])).toEqual([
+    ['a', 0],
+    ['b', 1],
+    ['c', 2],
+    ['d', 3],
+  ])
+  await end({ ...heir, emitted: 4 })
+})
+
+test('a page that would go behind others than the job has is not taken for one that is written', async () => {
+  const { hold, write, writeKeyed, children, end } = await claimed()
+  const job = await hold()
+  expect(await write(job, ['a', 'b'], 2)).toBe('written')
+  const unknown = 'has 2 children, and whoever writes a page of it knows of 0'
+  await expect(write(job, ['a', 'b', 'c'], 3)).rejects.toThrow(unknown)
+  await expect(write(job, ['a', 'b'], 3)).rejects.toThrow(unknown)
+  await expect(write(job, ['a'], 2)).rejects.toThrow(unknown)
+  await expect(writeKeyed(job, ['a', 'b', 'c'], 3)).rejects.toThrow(unknown)
+  expect(await children()).toHaveLength(2)
+  await end({ ...job, emitted: 2 })
+})
+
+test('a job of which pages went on with a cursor cannot have hidden ones accepted beside them', async () => {
+  const { hold, write, hide, seal, end } = await claimed()
+  const job = await hold()
+  await write(job, ['a'], 1)
+  await hide(job, ['a', 'b'], 0)
+  await expect(seal(job)).rejects.toMatchObject({ code: 'output_rejected' })
+  const heir = await hold()
+  expect(heir).toMatchObject({ emitted: 1, accepted: null })
+  expect(await dropHiddenPages(engine.em())).toBe(1)
+  await end(heir)
 })
 
 test('of items with one key the first goes on, whichever page and claim it came under', async () => {
@@ -185,3 +240,7 @@ test('hidden pages are removed when their claim was given up, and only then', as
   expect((await children()).map(({ payload, status }) => [payload, status])).toEqual([['alive', 'staged']])
   await end({ ...heir, emitted: 1 })
 })
+
+const waiting = async (): Promise<number> =>
+  (await engine.query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`))
+    .length

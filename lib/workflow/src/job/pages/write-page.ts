@@ -17,6 +17,8 @@ export type WrittenPage = { fate: 'written'; emitted: number } | { fate: 'lost' 
  * the job has, the cursor, the children, their messages and the counters. Of items with keys those are left out whose key
  * the job has had before. The job's attempts begin anew with it.
  *
+ * @throws when the job has other children than those behind which the page is to go: no page is ever taken for another.
+ *
  * Locks: the job, before anything else, by compare-and-set on `(id, seq, claim)` and on how many children it has; then the
  * keys, which nobody else touches; then as every unit of work.
  */
@@ -28,24 +30,36 @@ export const writePage = async (
 ): Promise<WrittenPage & Omit<Written, 'won'>> => {
   const { job } = page
   const tx = queryable(em)
-  const { rows } = await tx.query(holdSql, [job.id, job.seq, job.claim, statusesBefore('start')])
+  const cursorJson = jsonOf(cursor)
+  const { rows } = await tx.query(holdSql, [job.id, job.seq, job.claim, statusesBefore('start'), cursorJson])
   const [found] = heldRows.parse(rows)
   const nothing = { toSettle: [], created: [] }
   if (found === undefined) return { fate: 'lost', ...nothing }
-  // Nobody but the holder of the claim moves `emitted`, and one page at a time: the commit of this one was not answered.
-  if (found.emitted !== job.emitted) return { fate: 'written', emitted: found.emitted, ...nothing }
+  if (found.emitted !== job.emitted) {
+    // Nobody but the holder of the claim moves `emitted`, and one page at a time: the commit of this one was not answered.
+    if (isOf(page, found)) return { fate: 'written', emitted: found.emitted, ...nothing }
+    throw new Error(`job ${job.id} has ${found.emitted} children, and whoever writes a page of it knows of ${job.emitted}`)
+  }
   const items = await newItems(tx, page)
   const emitted = job.emitted + items.length
-  await tx.query(moveSql, [job.id, emitted, jsonOf(cursor)])
+  await tx.query(moveSql, [job.id, emitted, cursorJson])
   const brought = await writeBrought(em, new Set(), childrenOfPage({ ...page, items }), { lane, window })
   return { fate: 'written', emitted, ...brought }
 }
 
 const holdSql = `
-  select emitted from workflow_job where id = $1 and seq = $2 and claim = $3 and status = any ($4)
+  select emitted, cursor is not distinct from $5::jsonb as "hasCursor" from workflow_job
+  where id = $1 and seq = $2 and claim = $3 and status = any ($4)
   for no key update`
 
-const heldRows = z.array(z.object({ emitted: z.int() }))
+const heldRows = z.array(z.object({ emitted: z.int(), hasCursor: z.boolean() }))
+
+/** Whether a job is as this page leaves it. Of items with keys some may have been known, but not all: then none has moved. */
+const isOf = ({ job, items, keys }: PageOfJob, found: z.infer<typeof heldRows>[number]): boolean => {
+  const given = found.emitted - job.emitted
+  const isAsMany = keys === undefined || keys === null ? given === items.length : given > 0 && given <= items.length
+  return found.hasCursor && isAsMany
+}
 
 const moveSql = `
   update workflow_job set emitted = $2, cursor = $3::jsonb, attempt = 0, beat_at = now() where id = $1`

@@ -3,6 +3,7 @@ import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf, laneName } from '../../../test/engine.ts'
+import { holdCommits } from '../../../test/hold-commits.ts'
 import { startProcess } from '../../../test/start-process.ts'
 import { useEngine } from '../../../test/use-engine.ts'
 import { defineFunction, dropHiddenPages, page, type StepFunction } from '../../index.ts'
@@ -59,8 +60,11 @@ const begin = async (name: string): Promise<string> => {
   return engine.begin(workflow, null)
 }
 
-const startWorker = (name: string, fn: StepFunction, options: { worker: string; rabbitmqUrl?: string }) =>
-  engine.startWorker([fn, functionOf(`${name}.next`, () => undefined)], { pageItems, ...options })
+const startWorker = (
+  name: string,
+  fn: StepFunction,
+  options: { worker: string; rabbitmqUrl?: string; pageItems?: number },
+) => engine.startWorker([fn, functionOf(`${name}.next`, () => undefined)], { pageItems, ...options })
 
 /** How many items of a run are written, hidden ones too. */
 const writtenOf = async (run: string): Promise<number> =>
@@ -140,3 +144,31 @@ test.each<Kind>(['resumable', 'whole'])(
     expect(await itemsOf(run)).toEqual([...kept, ...named('heir', kept.length, allItems)])
   },
 )
+
+/** Of larger pages the first of the heir has all of that one and more; of the largest it is left for the end of the job. */
+test.each([30, 100])(
+  'a page that is being committed while another takes its job is there once, also when the pages of that have %i items',
+  async (heirItems) => {
+    const name = `committing.${heirItems}`
+    const gate = Promise.withResolvers<void>()
+    const loserFn = streamOf(name, 'resumable', 'loser', async (item) => {
+      if (item === 20) await gate.promise
+    })
+    const held = await holdCommits(engine.em(), `new.emitted = 20 and new.finished_at is null`)
+    const loser = await engine.startWorker([loserFn], { pageItems, worker: 'loser', rabbitmqUrl: broker.url })
+    const run = await begin(name)
+    await waitFor(held.isHolding)
+    await startWorker(name, streamOf(name, 'resumable', 'heir'), { worker: 'heir', pageItems: heirItems })
+    broker.cut()
+    await waitFor(async () => (await engine.query(waitingHeirSql)).length === 1)
+    await held.release()
+    expect(await engine.over(run)).toBe('succeeded')
+    expect(await itemsOf(run)).toEqual([...named('loser', 0, 20), ...named('heir', 20, allItems)])
+    gate.resolve()
+    await waitFor(() => loser.saw('delivery.dropped').length === 1)
+  },
+)
+
+const waitingHeirSql = `
+  select from pg_stat_activity
+  where datname = current_database() and application_name = 'heir' and wait_event_type = 'Lock'`

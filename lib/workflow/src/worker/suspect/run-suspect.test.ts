@@ -48,19 +48,37 @@ const done: Answer = {
   elapsedMs: 1,
 }
 
-/** Runs a suspect that others had; `isFree` says whether it can be taken over, `isLost` whether a beat says meanwhile that it was. */
-const run = async ({ isFree = true, isLost = false }: { isFree?: boolean; isLost?: boolean }) => {
+const nextStep = { id: 'next', functionName: 'Next' }
+
+/**
+ * Runs a suspect that others had; `isFree` says whether it can be taken over, `accepted` what it stands at then, `isLost`
+ * whether a beat says meanwhile that it was taken from here.
+ */
+const run = async ({
+  isFree = true,
+  isLost = false,
+  accepted = null,
+}: {
+  isFree?: boolean
+  isLost?: boolean
+  accepted?: string | null
+}) => {
   const did: string[] = []
+  const attempted: HeldJob[] = []
   let beating: Beating | undefined
   const unused = () => Promise.reject(new Error('it is not for this job'))
   const delivered = await runSuspect(
     functionOf(aStep.functionName, () => undefined),
-    { kind: 'run', job, isTakeover: true },
+    {
+      kind: 'run',
+      job: accepted === null ? job : { ...job, step: { ...aStep, outputType: 'multiple', next: nextStep } },
+      isTakeover: true,
+    },
     { ...third, reference: { jobId: job.id, seq: job.seq }, redelivered: true },
     {
       claim: async ({ next }) => {
         did.push(next === job.claim ? 'kept' : 'taken')
-        return isFree
+        return isFree ? { attempt: 0, emitted: 10, cursor: 10, accepted } : null
       },
       beats: {
         add: (one) => {
@@ -75,13 +93,14 @@ const run = async ({ isFree = true, isLost = false }: { isFree?: boolean; isLost
         return { kind: 'written', ending }
       },
       ownUnits: unused,
-      pages: { write: unused, hide: unused, seal: unused, accept: unused },
+      pages: { write: unused, hide: unused, seal: unused, accept: async () => ({ kind: 'none left' }) },
       pageItems: 1,
       continueMs: 1,
     },
     {
-      attempt: async () => {
+      attempt: async (suspect) => {
         did.push('attempted')
+        attempted.push(suspect.job)
         beating?.beat()
         if (isLost) beating?.answered({ isOurs: false, isClaimed: false, isCancelled: false })
         return done
@@ -89,7 +108,7 @@ const run = async ({ isFree = true, isLost = false }: { isFree?: boolean; isLost
     },
     INVALID_SPAN_CONTEXT,
   )
-  return { did, delivered }
+  return { did, delivered, attempted }
 }
 
 test('a suspect that others had is taken over before it is attempted, and is written by who still has it', async () => {
@@ -98,10 +117,19 @@ test('a suspect that others had is taken over before it is attempted, and is wri
 
 test('one that somebody took first is not attempted', async () => {
   const dropped = { kind: 'dropped', reason: 'held by another' }
-  expect(await run({ isFree: false })).toEqual({ did: ['taken'], delivered: dropped })
+  expect(await run({ isFree: false })).toMatchObject({ did: ['taken'], delivered: dropped, attempted: [] })
 })
 
 test('one that somebody took meanwhile is not written', async () => {
   const dropped = { kind: 'dropped', reason: 'held by another' }
-  expect(await run({ isLost: true })).toEqual({ did: ['taken', 'attempted'], delivered: dropped })
+  expect(await run({ isLost: true })).toMatchObject({ did: ['taken', 'attempted'], delivered: dropped })
+})
+
+test('it is attempted from where it stood when it was taken, and not where it was found', async () => {
+  expect((await run({})).attempted).toMatchObject([{ emitted: 10, cursor: 10 }])
+})
+
+test('one whose items were all there when it was taken is not attempted: they are accepted', async () => {
+  const written = { kind: 'written', ending: { kind: 'succeeded' } }
+  expect(await run({ accepted: 'claim' })).toMatchObject({ did: ['taken', 'committed'], delivered: written })
 })

@@ -6,6 +6,7 @@ import { type Delivered, finish, lostTo } from '../finish.ts'
 import { holdJob } from '../hold.ts'
 import type { DeliveryFacts, Taken } from '../load.ts'
 import { pagesOf } from '../stream/held-pages.ts'
+import type { Outcome } from './case.ts'
 import type { Suspects } from './suspects.ts'
 
 /**
@@ -48,7 +49,9 @@ export const runSuspect = async (
   const pages = isOwn ? undefined : pagesOf(fn, hold, means.pages, place)
   const { pageItems, continueMs } = means
   const stream = pages === undefined ? null : { pageItems, continueMs }
-  const answer = await hold.during(async (lost) => {
+  const answer = await hold.during(async (lost): Promise<Outcome> => {
+    // All of its items were there by the time it was taken over: no function is called for what is left.
+    if (pages?.isSealed()) return { kind: 'ended', ending: await pages.accept(lost), elapsedMs: 0 }
     const answered = await suspects.attempt({ job: hold.job(), place, timeoutMs, stream }, lost, pages ?? null)
     // The last that it gave may still be on its way into the tables.
     await pages?.idle()

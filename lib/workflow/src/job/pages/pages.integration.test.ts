@@ -150,6 +150,15 @@ test('a page that would go behind others than the job has is not taken for one t
   await end({ ...job, emitted: 2 })
 })
 
+test.each([undefined, null])('a page that goes on with the cursor %s is not written', async (cursor) => {
+  const { hold, write, children, end } = await claimed()
+  const job = await hold()
+  await write(job, ['a'], 1)
+  await expect(write({ ...job, emitted: 1 }, ['b'], cursor)).rejects.toThrow('came without its cursor')
+  expect(await children()).toHaveLength(1)
+  await end({ ...job, emitted: 1 })
+})
+
 test('a job of which pages went on with a cursor cannot have hidden ones accepted beside them', async () => {
   const { hold, write, hide, seal, end } = await claimed()
   const job = await hold()

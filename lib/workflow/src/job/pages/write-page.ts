@@ -17,7 +17,8 @@ export type WrittenPage = { fate: 'written'; emitted: number } | { fate: 'lost' 
  * the job has, the cursor, the children, their messages and the counters. Of items with keys those are left out whose key
  * the job has had before. The job's attempts begin anew with it.
  *
- * @throws when the job has other children than those behind which the page is to go: no page is ever taken for another.
+ * @throws when there is no cursor, or when the job has other children than those behind which the page is to go: no page is
+ * ever taken for another.
  *
  * Locks: the job, before anything else, by compare-and-set on `(id, seq, claim)` and on how many children it has; then the
  * keys, which nobody else touches; then as every unit of work.
@@ -30,6 +31,8 @@ export const writePage = async (
 ): Promise<WrittenPage & Omit<Written, 'won'>> => {
   const { job } = page
   const tx = queryable(em)
+  // With SQL's null the function would begin at nothing again, and all that it gave be there twice.
+  if (cursor === undefined || cursor === null) throw new Error(`a page of job ${job.id} came without its cursor`)
   const cursorJson = jsonOf(cursor)
   const { rows } = await tx.query(holdSql, [job.id, job.seq, job.claim, statusesBefore('start'), cursorJson])
   const [found] = heldRows.parse(rows)

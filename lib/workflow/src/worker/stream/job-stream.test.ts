@@ -125,10 +125,24 @@ test('a job that lasts goes on in a new delivery, with what was not written yet 
   expect(whole.stream.continues.aborted).toBe(false)
 })
 
-test('an item that is too large is refused by its number among all', async () => {
-  const { sink } = setup()
+test('an item that is too large is refused by its number among all, and nothing of its page is kept', async () => {
+  const { sink, stream, written } = setup()
   await sink.take([1, 2, 3], 3)
-  expect(() => sink.take([4, 'x'.repeat(600)], 5)).toThrow('step "work": item 5 has 602 bytes as JSON')
+  await sink.take([4], 4)
+  expect(() => sink.take([5, 'x'.repeat(600)], 6)).toThrow('step "work": item 6 has 602 bytes as JSON')
+  await stream.keep()
+  expect(written).toEqual([
+    { items: [1, 2, 3], cursor: 3 },
+    { items: [4], cursor: 4 },
+  ])
+})
+
+test('a function that goes on behind a page that was refused has none of it', async () => {
+  const { sink, written } = setup()
+  expect(() => sink.take([1, 2, 3n], 3)).toThrow('BigInt')
+  await sink.take([1, 2, 3], 3)
+  await sink.end()
+  expect(written).toEqual([{ items: [1, 2, 3], cursor: 3 }])
 })
 
 const named = (...ids: number[]) => ids.map((id) => ({ id }))

@@ -19,12 +19,20 @@ export const createPageBuffer = (step: string, { mostItems, mostBytes, mostItemB
   let bytes = 0
   let before = 0
   return {
-    /** @throws WorkflowError `payload_too_large` or `output_rejected`, naming the item by its number. */
+    /**
+     * Takes all of them or none.
+     *
+     * @throws WorkflowError `payload_too_large` or `output_rejected`, naming the item by its number.
+     */
     add: (items: readonly unknown[], cursor: unknown): void => {
-      for (const item of items) {
-        bytes += limitItem(`step "${step}": item ${before + page.items.length + 1}`, item, mostItemBytes)
-        page.items.push(item)
+      const first = before + page.items.length + 1
+      let more = 0
+      for (const [index, item] of items.entries()) {
+        more += limitItem(`step "${step}": item ${first + index}`, item, mostItemBytes)
       }
+      // Behind the last that could throw: what is gathered is written, also when the attempt ends with that error.
+      bytes += more
+      for (const item of items) page.items.push(item)
       // Without items too: the function has come so far.
       page.cursor = cursor
     },

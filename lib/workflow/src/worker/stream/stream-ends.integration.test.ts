@@ -91,6 +91,24 @@ test('a failed stream that is sent again goes on behind its last page, and takes
   expect(await itemsOf(run)).toEqual(numbers(0, 35))
 })
 
+test('of a page with an item that is refused nothing goes on, and sent again the job has each item once', async () => {
+  let item: unknown = 'x'.repeat(2_000_000)
+  const { run } = await begin(
+    resumableOf('refused', async function* ({ cursor }) {
+      const first = cursor ?? 0
+      if (first < 10) yield pageOf(first, 10 - first)
+      if (first < 13) yield page([10, 11, item], 13)
+    }),
+  )
+  await waitFor(async () => (await parentOf(run)).status === 'failed')
+  const parent = await parentOf(run)
+  expect(parent).toMatchObject({ emitted: 10, cursor: 10, error: { code: 'payload_too_large' } })
+  item = 12
+  expect(await sendAgain(engine.em(), parent.id, { lane: engine.laneId })).toBe('sent')
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await itemsOf(run)).toEqual(numbers(0, 13))
+})
+
 test('what a stream gave when its time is up is kept', async () => {
   let begun = 0
   const { run } = await begin(

@@ -3,16 +3,19 @@ import * as z from 'zod'
 import type { JobOnBelt } from './held-job.ts'
 import { statusesBefore } from './transitions.ts'
 
+/** The session and the transaction that hold the lock on a job. */
+type JobLock = { pid: number; transaction: string }
+
 /**
- * Locks a job until the end of the transaction, by compare-and-set; resolves to the session that holds the lock, null
- * when somebody was first. What the transaction writes belongs to the job's holder then: nobody else can end the job or
- * take it over before. The server ends the session when it is silent, or one statement takes, beyond `mostMs`.
+ * Locks a job until the end of the transaction, by compare-and-set; resolves to who holds the lock, null when somebody was
+ * first. What the transaction writes belongs to the job's holder then: nobody else can end the job or take it over before.
+ * The server ends the session when it is silent, or one statement takes, beyond `mostMs`.
  *
  * Locks: this one job, before anything else of the transaction.
  */
-export const lockJob = async (tx: Queryable, job: JobOnBelt, mostMs: number): Promise<number | null> => {
+export const lockJob = async (tx: Queryable, job: JobOnBelt, mostMs: number): Promise<JobLock | null> => {
   const { rows } = await tx.query(
-    `select pg_backend_pid() as pid,
+    `select pg_backend_pid() as pid, pg_current_xact_id()::text as transaction,
             set_config('statement_timeout', $5, true),
             set_config('idle_in_transaction_session_timeout', $5, true)
      from workflow_job
@@ -20,7 +23,14 @@ export const lockJob = async (tx: Queryable, job: JobOnBelt, mostMs: number): Pr
      for no key update`,
     [job.id, job.seq, job.claim, statusesBefore('succeed'), String(mostMs)],
   )
-  return sessionRows.parse(rows)[0]?.pid ?? null
+  return lockRows.parse(rows)[0] ?? null
 }
 
-const sessionRows = z.array(z.object({ pid: z.int() }))
+/** The transaction that a session is in, and that has locked or written something; null when it is in none such. */
+export const currentTransaction = async (tx: Queryable): Promise<string | null> => {
+  const { rows } = await tx.query(`select pg_current_xact_id_if_assigned()::text as transaction`, [])
+  return transactionRows.parse(rows)[0].transaction
+}
+
+const lockRows = z.array(z.object({ pid: z.int(), transaction: z.string() }))
+const transactionRows = z.tuple([z.object({ transaction: z.string().nullable() })])

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { EntityManager } from '@mikro-orm/postgresql'
 import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { saveLead } from '../../test/examples/save-lead.ts'
@@ -107,9 +108,57 @@ test('nothing stays of an attempt that did not succeed, and its retry writes onc
   expect(await notes()).toEqual([{ text: 'once' }])
 })
 
-test('a function that commits by itself fails, and says what it may not do', async () => {
-  await engine.startWorker([ownFunction('commits', ({ em }) => em.commit())])
-  const run = await begin('commits', null, { outputType: null })
+const inSql = async (em: EntityManager, ...statements: string[]): Promise<void> => {
+  for (const statement of statements) await em.execute(statement)
+}
+
+const ways: readonly [string, (em: EntityManager) => Promise<unknown>][] = [
+  ['commits', (em) => em.commit()],
+  ['commits and begins again', (em) => em.commit().then(() => em.begin())],
+  ['commits in SQL', (em) => inSql(em, 'commit')],
+  ['rolls back in SQL', (em) => inSql(em, 'rollback')],
+  ['commits and begins again in SQL', (em) => inSql(em, 'commit', 'begin')],
+]
+
+test.each(ways)('a function that %s by itself fails, and says what it may not do', async (name, leave) => {
+  await engine.startWorker([
+    ownFunction(name, async ({ em }) => {
+      await leave(em)
+      return [1, 2]
+    }),
+    functionOf('next', () => null),
+  ])
+  const workflow = await engine.saveWorkflow(
+    { functionName: name, outputType: 'multiple' },
+    { functionName: 'next', outputType: null },
+  )
+  const run = await engine.begin(workflow, null)
+  expect(await engine.over(run)).toBe('failed')
+  expect(await engine.jobs(run)).toMatchObject([{ attempt: 1, error: { code: 'unit_left' } }])
+})
+
+test('one that leaves its transaction and fails then is not called again: what it wrote may be there', async () => {
+  await engine.startWorker([
+    ownFunction('leaves and throws', async ({ em, job }) => {
+      await note(em, job.id, 'left')
+      await inSql(em, 'commit')
+      throw new Error('after all')
+    }),
+  ])
+  const run = await begin('leaves and throws', null, { retry: { delayMs: 0 } })
   expect(await engine.over(run)).toBe('failed')
   expect(await jobOf(run)).toMatchObject({ attempt: 1, error: { code: 'unit_left' } })
+  expect(await notes()).toEqual([{ text: 'left' }])
+})
+
+test('a savepoint of the function leaves nothing', async () => {
+  await engine.startWorker([
+    ownFunction('nested', async ({ em, job }) => {
+      await em.transactional((inner) => note(inner, job.id, 'inner'))
+      return 'done'
+    }),
+  ])
+  const run = await begin('nested')
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await notes()).toEqual([{ text: 'inner' }])
 })

@@ -3,7 +3,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
 import { databaseErrorOf, isTransient } from '../database/is-transient.ts'
 import { jobError } from '../job/job-error.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
-import { lockJob } from '../job/lock-job.ts'
+import { currentTransaction, lockJob } from '../job/lock-job.ts'
 import { markRunning } from '../job/mark-running.ts'
 import { type By, writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { blameFor } from './blame.ts'
@@ -61,13 +61,13 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     await em.begin()
     const begun = performance.now()
     try {
-      const session = await lockJob(queryable(em), held.job, timeoutMs + graceMs)
-      if (session === null) return null
+      const lock = await lockJob(queryable(em), held.job, timeoutMs + graceMs)
+      if (lock === null) return null
       const { ending, runsOn } = await attempt(em)
-      if (runsOn) await endSession(session)
+      if (runsOn) await endSession(lock.pid)
       const finished = {
         ...held,
-        ending: em.isInTransaction() ? ending : leftUnit,
+        ending: (await isLeft(em, lock.transaction)) ? leftUnit : ending,
         elapsedMs: performance.now() - begun,
       }
       if (finished.ending.kind !== 'succeeded') return { finished, isWritten: false }
@@ -111,6 +111,20 @@ const isOfWrite = (error: unknown): boolean =>
 
 /** Likewise for the commit: what is put off until then are constraints and triggers on the function's own tables. */
 const isOfCommit = (error: unknown): boolean => databaseErrorOf(error) !== null && !isTransient(error)
+
+/**
+ * Whether the function has ended the transaction, by the entity manager or in SQL, of which that does not know: then the job
+ * is locked no more, and what is written next is in another transaction, or in none.
+ */
+const isLeft = async (em: EntityManager, transaction: string): Promise<boolean> => {
+  if (!em.isInTransaction()) return true
+  try {
+    return (await currentTransaction(queryable(em))) !== transaction
+  } catch {
+    // It was aborted by a statement that was refused, or its session is gone: nothing can be written in it either way.
+    return false
+  }
+}
 
 const leftUnit: Ending = {
   kind: 'failed',

@@ -174,14 +174,14 @@ test('a job of which pages went on with a cursor cannot have hidden ones accepte
 test('of items with one key the first goes on, whichever page and claim it came under', async () => {
   const { hold, writeKeyed, children, end } = await claimed()
   const job = await hold()
-  expect(await writeKeyed(job, ['a', 'b', 'a'], 1)).toEqual({ fate: 'written', emitted: 2 })
-  expect(await writeKeyed(job, ['a', 'b', 'a'], 1)).toEqual({ fate: 'written', emitted: 2 })
-  expect(await writeKeyed({ ...job, emitted: 2 }, ['b', 'c'], 2)).toEqual({ fate: 'written', emitted: 3 })
-  expect(await writeKeyed({ ...job, emitted: 3 }, ['c'], 3)).toEqual({ fate: 'written', emitted: 3 })
+  expect(await writeKeyed(job, ['a', 'b', 'a'], 1)).toMatchObject({ fate: 'written', emitted: 2 })
+  expect(await writeKeyed(job, ['a', 'b', 'a'], 1)).toMatchObject({ fate: 'written', emitted: 2 })
+  expect(await writeKeyed({ ...job, emitted: 2 }, ['b', 'c'], 2)).toMatchObject({ fate: 'written', emitted: 3 })
+  expect(await writeKeyed({ ...job, emitted: 3 }, ['c'], 3)).toMatchObject({ fate: 'written', emitted: 3 })
   const heir = await hold()
   expect(heir).toMatchObject({ emitted: 3, cursor: 3 })
   expect(await writeKeyed(job, ['z'], 4)).toEqual({ fate: 'lost' })
-  expect(await writeKeyed(heir, ['a', 'd'], 4)).toEqual({ fate: 'written', emitted: 4 })
+  expect(await writeKeyed(heir, ['a', 'd'], 4)).toMatchObject({ fate: 'written', emitted: 4 })
   expect((await children()).map(({ payload, itemIndex }) => [payload, itemIndex])).toEqual([
     ['a', 0],
     ['b', 1],
@@ -194,6 +194,23 @@ test('of items with one key the first goes on, whichever page and claim it came 
   await end({ ...heir, emitted: 4 })
   expect(await dropItemKeys(engine.em())).toBe(4)
   expect(await engine.query('select from workflow_item_key')).toEqual([])
+})
+
+test('a page begins the attempts of its job anew only if it brings it further', async () => {
+  const { hold, writeKeyed, end } = await claimed()
+  const job = await hold()
+  const tried = () => engine.query('update workflow_job set attempt = 1 where id = $1', [job.id])
+  await tried()
+  expect(await writeKeyed(job, ['a'], 1)).toEqual({ fate: 'written', emitted: 1, attempt: 0 })
+  await tried()
+  const after = { ...job, emitted: 1 }
+  expect(await writeKeyed(after, [], 1), 'a sign of life').toEqual({ fate: 'written', emitted: 1, attempt: 1 })
+  expect(await writeKeyed(after, ['a'], 1), 'a known item').toEqual({ fate: 'written', emitted: 1, attempt: 1 })
+  expect(await writeKeyed(after, ['b'], 1), 'a new item').toEqual({ fate: 'written', emitted: 2, attempt: 0 })
+  await tried()
+  const last = { ...job, emitted: 2 }
+  expect(await writeKeyed(last, [], 2), 'a cursor').toEqual({ fate: 'written', emitted: 2, attempt: 0 })
+  await end(last)
 })
 
 test('the keys of a job that failed stay for when it is sent again, and go when its run is cancelled', async () => {

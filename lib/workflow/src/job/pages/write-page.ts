@@ -9,13 +9,17 @@ import { jsonOf } from '../unit/json-of.ts'
 import { type By, writeBrought, type Written } from '../unit/write-unit.ts'
 import { childrenOfPage, type PageOfJob } from './page-of-job.ts'
 
-/** What became of a page that others go on behind: with it the job has `emitted` children, or it is another's. */
-export type WrittenPage = { fate: 'written'; emitted: number } | { fate: 'lost' }
+/**
+ * What became of a page that others go on behind: with it the job has `emitted` children and had so many tries that have
+ * failed, or it is another's.
+ */
+export type WrittenPage = { fate: 'written'; emitted: number; attempt: number } | { fate: 'lost' }
 
 /**
  * Writes a page of a job that can go on behind it, in the transaction that the entity manager is in: how many children
  * the job has, the cursor, the children, their messages and the counters. Of items with keys those are left out whose key
- * the job has had before. The job's attempts begin anew with it.
+ * the job has had before. The job's attempts begin anew with it, unless it brings the job no further: it has the cursor
+ * that the job has, and no item that is new.
  *
  * @throws when there is no cursor, or when the job has other children than those behind which the page is to go: no page is
  * ever taken for another.
@@ -40,22 +44,26 @@ export const writePage = async (
   if (found === undefined) return { fate: 'lost', ...nothing }
   if (found.emitted !== job.emitted) {
     // Nobody but the holder of the claim moves `emitted`, and one page at a time: the commit of this one was not answered.
-    if (isOf(page, found)) return { fate: 'written', emitted: found.emitted, ...nothing }
-    throw new Error(`job ${job.id} has ${found.emitted} children, and whoever writes a page of it knows of ${job.emitted}`)
+    if (isOf(page, found)) return { fate: 'written', emitted: found.emitted, attempt: found.attempt, ...nothing }
+    throw new Error(
+      `job ${job.id} has ${found.emitted} children, and whoever writes a page of it knows of ${job.emitted}`,
+    )
   }
   const items = await newItems(tx, page)
   const emitted = job.emitted + items.length
-  await tx.query(moveSql, [job.id, emitted, cursorJson])
+  // Else a function that gives a sign of life and fails would be tried for ever, and never later than at first.
+  const attempt = found.hasCursor && items.length === 0 ? found.attempt : 0
+  await tx.query(moveSql, [job.id, emitted, cursorJson, attempt])
   const brought = await writeBrought(em, new Set(), childrenOfPage({ ...page, items }), { lane, window })
-  return { fate: 'written', emitted, ...brought }
+  return { fate: 'written', emitted, attempt, ...brought }
 }
 
 const holdSql = `
-  select emitted, cursor is not distinct from $5::jsonb as "hasCursor" from workflow_job
+  select emitted, attempt, cursor is not distinct from $5::jsonb as "hasCursor" from workflow_job
   where id = $1 and seq = $2 and claim = $3 and status = any ($4)
   for no key update`
 
-const heldRows = z.array(z.object({ emitted: z.int(), hasCursor: z.boolean() }))
+const heldRows = z.array(z.object({ emitted: z.int(), attempt: z.int(), hasCursor: z.boolean() }))
 
 /** Whether a job is as this page leaves it. Of items with keys some may have been known, but not all: then none has moved. */
 const isOf = ({ job, items, keys }: PageOfJob, found: z.infer<typeof heldRows>[number]): boolean => {
@@ -65,7 +73,7 @@ const isOf = ({ job, items, keys }: PageOfJob, found: z.infer<typeof heldRows>[n
 }
 
 const moveSql = `
-  update workflow_job set emitted = $2, cursor = $3::jsonb, attempt = 0, beat_at = now() where id = $1`
+  update workflow_job set emitted = $2, cursor = $3::jsonb, attempt = $4, beat_at = now() where id = $1`
 
 const newItems = async (tx: Queryable, { job, items, keys }: PageOfJob): Promise<unknown[]> => {
   if (keys === undefined || keys === null) return items

@@ -62,7 +62,10 @@ const setup = ({
       keys.push(page.keys)
       // Of the items of a page with keys one was known.
       const known = page.keys === null ? 0 : 1
-      return fate === 'lost' ? { fate } : { fate, emitted: page.job.emitted + page.items.length - known }
+      if (fate === 'lost') return { fate }
+      // An empty one brings the job no further.
+      const attempt = page.items.length === 0 ? page.job.attempt : 0
+      return { fate, emitted: page.job.emitted + page.items.length - known, attempt }
     },
     hide: (page, firstItem) => keep(page, { firstItem }),
     seal: async () => 'written',

@@ -81,7 +81,8 @@ const holdPages = ({ hold, next, isResumable, itemKey, writes, place }: HeldPage
   const writeResumable = async (page: PageOfJob, cursor: unknown): Promise<void> => {
     const written = await writes.write(page, cursor)
     await orLost(written.fate)
-    if (written.fate === 'written') hold.changed({ emitted: written.emitted, cursor, attempt: 0 })
+    if (written.fate !== 'written') return
+    hold.changed({ emitted: written.emitted, cursor, attempt: written.attempt })
   }
 
   const throwFault = (): void => {

@@ -34,6 +34,28 @@ test('a stream that fails in its middle goes on behind its last page, with all i
   )
 })
 
+test('a stream that fails without having got any further has its attempts counted, whatever signs of life it gives', async () => {
+  let attempts = 0
+  const { run } = await begin(
+    resumableOf('lives', async function* ({ cursor }) {
+      attempts += 1
+      if (cursor === null) yield pageOf(0, 5)
+      else yield page([], cursor)
+      throw new Error('the source is away')
+    }),
+    { retry: { maxAttempts: 3, backoff: 'fixed', delayMs: 1 } },
+  )
+  expect(await engine.over(run)).toBe('failed')
+  expect(attempts).toBe(3)
+  const { id } = await parentOf(run)
+  expect((await engine.attempts(id)).map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
+    [1, 'retried'],
+    [2, 'retried'],
+    [3, 'failed'],
+  ])
+  expect(await itemsOf(run)).toEqual(numbers(0, 5))
+})
+
 test('a stream without a cursor that fails in its middle begins anew, and what it gave before is dropped', async () => {
   let attempts = 0
   const { run } = await begin(

@@ -63,7 +63,8 @@ export const takePage = async (one: Case, given: Given, ward: Ward): Promise<voi
   one.isGiving = true
   try {
     await (given === null ? one.pages?.seal() : one.pages?.write(given))
-    ward.taken(one.id, { emitted: one.pages?.job().emitted ?? 0 })
+    const { emitted, attempt } = one.pages?.job() ?? one.suspect.job
+    ward.taken(one.id, { emitted, attempt })
   } catch (error) {
     ward.taken(one.id, { error })
   }

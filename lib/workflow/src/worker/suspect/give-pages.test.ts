@@ -5,8 +5,8 @@ import type { Given } from './messages.ts'
 
 const next = { id: 'next', functionName: 'Next' }
 
-/** A job at its third attempt, which has given five items, and what was told of its pages; each is taken at once. */
-const setUp = (isResumable: boolean) => {
+/** A job at its third attempt, which has given five items, and what was told of its pages; each is taken at once as `counted`. */
+const setUp = (isResumable: boolean, counted = { emitted: 6, attempt: 0 }) => {
   const told: Given[] = []
   const first = { ...aJob, attempt: 2, emitted: 5, payload: null, cursor: null, accepted: null, step: aStep }
   const pages = givePages({
@@ -16,7 +16,7 @@ const setUp = (isResumable: boolean) => {
     say: (given) => {
       told.push(given)
       // Of two items the worker knew one already.
-      setImmediate(() => pages.taken({ emitted: 6 }))
+      setImmediate(() => pages.taken(counted))
     },
   })
   return { pages, told }
@@ -29,6 +29,12 @@ test('a page with a cursor counts when it is taken, and its job has all its atte
   await writing
   expect(pages.job()).toMatchObject({ emitted: 6, cursor: 7, attempt: 0 })
   expect(told).toEqual([{ items: ['a', 'b'], cursor: 7 }])
+})
+
+test('one that brings the job no further leaves its attempts as they are', async () => {
+  const { pages } = setUp(true, { emitted: 5, attempt: 2 })
+  await pages.write({ items: [], cursor: 7 })
+  expect(pages.job()).toMatchObject({ emitted: 5, cursor: 7, attempt: 2 })
 })
 
 test('a page without one counts for nothing until all are there: the attempt stays the one that it is', async () => {

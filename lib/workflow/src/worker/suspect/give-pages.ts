@@ -1,7 +1,7 @@
 import { WorkflowError } from '../../errors.ts'
 import type { HeldJob, NextStep } from '../../job/held-job.ts'
 import type { Pages } from '../stream/pages.ts'
-import type { Given, Taken } from './messages.ts'
+import type { Counted, Given, Taken } from './messages.ts'
 
 /** The pages of a job in a ward. `taken` hears of each what came of it. */
 export type GivenPages = Pages & { taken: (taken: Taken) => void }
@@ -22,10 +22,10 @@ type GivePagesOptions = {
 export const givePages = ({ first, next, isResumable, say }: GivePagesOptions): GivenPages => {
   let job = first
   let isSealed = false
-  let underWay: PromiseWithResolvers<number> | null = null
+  let underWay: PromiseWithResolvers<Counted> | null = null
 
-  /** Resolves to how many children the job has then. */
-  const give = (given: Given): Promise<number> => {
+  /** Resolves to what the job counts then. */
+  const give = (given: Given): Promise<Counted> => {
     underWay = Promise.withResolvers()
     say(given)
     return underWay.promise
@@ -36,9 +36,9 @@ export const givePages = ({ first, next, isResumable, say }: GivePagesOptions): 
     next,
     write: async (page) => {
       // What is undefined does not come over; no cursor is ever null.
-      const emitted = await give({ items: page.items, cursor: page.cursor ?? null })
+      const counted = await give({ items: page.items, cursor: page.cursor ?? null })
       // Without a cursor nothing counts until all are there, and the attempt is no other than before.
-      if (isResumable) job = { ...job, emitted, cursor: page.cursor, attempt: 0 }
+      if (isResumable) job = { ...job, ...counted, cursor: page.cursor }
     },
     seal: async () => {
       await give(null)
@@ -46,7 +46,7 @@ export const givePages = ({ first, next, isResumable, say }: GivePagesOptions): 
     },
     isSealed: () => isSealed,
     taken: (taken) => {
-      if ('emitted' in taken) return underWay?.resolve(taken.emitted)
+      if ('emitted' in taken) return underWay?.resolve({ emitted: taken.emitted, attempt: taken.attempt })
       const { code, message } = taken.refusal
       underWay?.reject(new WorkflowError(code, message, { final: code !== 'attempt_failed' }))
     },

@@ -17,8 +17,9 @@ export type Suspect = {
 /** Why a page was not written. */
 export type Refusal = { code: 'attempt_failed' | 'output_rejected'; message: string }
 
-/** What came of a page. */
-export type Taken = { emitted: number } | { refusal: Refusal }
+/** What came of a page: how many children the job has with it, and how many tries that have failed; or why it is not there. */
+export type Taken = Counted | { refusal: Refusal }
+export type Counted = { emitted: number; attempt: number }
 
 /**
  * What a worker tells its ward: of a job that it is to attempt, of one whose function is to end, and that a page was

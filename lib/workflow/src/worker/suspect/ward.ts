@@ -3,7 +3,15 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { reasonOf } from '@esteira/service'
 import type { By } from '../../job/unit/write-unit.ts'
 import { type Death, describeDeath } from './describe-death.ts'
-import { type Answer, type Asked, type Given, type Refusal, saidSchema, type Suspect } from './messages.ts'
+import {
+  type Answer,
+  type Asked,
+  type Counted,
+  type Given,
+  type Refusal,
+  saidSchema,
+  type Suspect,
+} from './messages.ts'
 
 /** What a ward tells of itself and of the jobs in it, by the numbers that they were given. */
 export type WardHooks = {
@@ -17,8 +25,8 @@ export type WardHooks = {
 /** A process apart in which jobs run that may have killed others. It ends with the worker that started it. */
 export type Ward = {
   attempt: (id: number, suspect: Suspect) => void
-  /** Says that what a job gave is written, and how many children it has, or which error kept it from being. */
-  taken: (id: number, taken: { emitted: number } | { error: unknown }) => void
+  /** Says that what a job gave is written, and what the job counts then, or which error kept it from being. */
+  taken: (id: number, taken: Counted | { error: unknown }) => void
   /** Aborts the signal of a job's function. */
   abort: (id: number, reason: unknown) => void
   /** Kills it, and says why. */

@@ -57,6 +57,7 @@ const callHidden = async (
   const take = (items: readonly unknown[], cursor: unknown): Promise<void> | null => {
     hasGiven = true
     fn.checkCursor(cursor)
+    if (fn.isResumable) checkHolds(cursor, hidden)
     return sink.take(items, cursor)
   }
   const give = (value: unknown) => (isPage(value) ? take(value.items, value.cursor) : take([value], undefined))
@@ -85,6 +86,13 @@ const callHidden = async (
 
 const bothWays = ({ name }: StepFunction): string =>
   `${name} gave items by emit, and then a result as well: the rest is to be emitted too`
+
+/** The address that an API gives for its next page often has the token in it. */
+const checkHolds = (cursor: unknown, hidden: HiddenSecrets): void => {
+  const held = hidden.heldBy(cursor)
+  if (held === undefined) return
+  throw new WorkflowError('cursor_invalid', `the cursor holds the secret "${held}", which is never stored`)
+}
 
 const checkResult = (fn: StepFunction, result: unknown, outputType: string | null, hidden: HiddenSecrets): void => {
   // Without an outputType nothing comes out, so a result has no shape to keep, and nothing of it is stored.

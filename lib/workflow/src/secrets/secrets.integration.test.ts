@@ -2,9 +2,18 @@ import { randomBytes } from 'node:crypto'
 import type { Log } from '@esteira/service'
 import { expect, test } from 'vitest'
 import * as z from 'zod'
-import type { Engine } from '../../test/engine.ts'
+import { type Engine, functionOf, type StepDraft } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { defineFunction, fail, type FunctionContext, readSecrets, retry, snooze } from '../index.ts'
+import {
+  defineFunction,
+  fail,
+  type FunctionContext,
+  page,
+  readSecrets,
+  retry,
+  snooze,
+  type StepFunction,
+} from '../index.ts'
 
 let engine: Engine
 
@@ -20,27 +29,27 @@ const trace = value.slice(0, 24)
 
 type Config = { token: string; headers: { authorization: string } }
 
-/** A worker with one function that gets the secret, and what it writes to its log. */
-const startWith = async (name: string, run: (context: FunctionContext<Config, unknown>) => unknown) => {
+const configSchema = z.object({ token: z.string(), headers: z.object({ authorization: z.string() }) })
+
+const startWith = (name: string, run: (context: FunctionContext<Config, unknown>) => unknown) =>
+  serve([defineFunction({ name, config: configSchema, run })], { functionName: name, outputType: 'single' })
+
+/** A worker with a function that gets the secret, what it writes to its log, and a workflow with its step. */
+const serve = async (functions: readonly StepFunction[], step: StepDraft, ...behind: StepDraft[]) => {
   const lines: unknown[] = []
   const keep: Log['info'] = (fields) => void lines.push(fields)
-  const fn = defineFunction({
-    name,
-    config: z.object({ token: z.string(), headers: z.object({ authorization: z.string() }) }),
-    run,
-  })
-  const worker = await engine.startWorker([fn], {
+  const worker = await engine.startWorker(functions, {
     log: { debug: keep, info: keep, warn: keep, error: keep },
     secrets: readSecrets({ directory: '/nowhere', variables: new Map([['crm_token', value]]) }),
   })
   const workflow = await engine.saveWorkflow(
     { functionName: 'CronJob', outputType: 'single' },
     {
-      functionName: name,
-      outputType: 'single',
+      ...step,
       config: { token: { $secret: 'crm-token' }, headers: { authorization: { $secret: 'crm-token' } } },
       retry: { maxAttempts: 2, delayMs: 1, backoff: 'fixed' },
     },
+    ...behind,
   )
   return { lines, worker, workflow }
 }
@@ -147,6 +156,37 @@ test.each<[string, string, (context: FunctionContext<Config, unknown>) => unknow
   await expect.poll(async () => (await engine.jobs(runId))[1], { timeout: 20_000 }).toMatchObject(job)
   expect(got).toBe(value)
   expect(written(lines)).toContain('[secret crm-token]')
+  expect(written([lines, worker.events])).not.toContain(trace)
+  expect(await tablesWith(trace)).toEqual([])
+})
+
+test('a cursor that holds a secret is refused with its page, and the secret is in no table and no line', async () => {
+  const name = 'secrets.cursor'
+  const fn = defineFunction({
+    name,
+    config: configSchema,
+    cursor: z.string(),
+    run: async function* ({ config: { token } }) {
+      yield page([1], '/contacts?page=2')
+      yield page([2], `/contacts?page=3&token=${encodeURIComponent(token)}`)
+    },
+  })
+  const next = functionOf(`${name}.next`, () => undefined)
+  const { lines, worker, workflow } = await serve(
+    [fn, next],
+    { functionName: name, outputType: 'multiple' },
+    { functionName: next.name, outputType: null },
+  )
+  const runId = await engine.begin(workflow, null)
+  await expect
+    .poll(async () => (await engine.jobs(runId))[1], { timeout: 20_000 })
+    .toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      error: { code: 'cursor_invalid', message: 'the cursor holds the secret "crm-token", which is never stored' },
+    })
+  const [, , ...items] = await engine.jobs(runId)
+  expect(items.map(({ payload }) => payload)).toEqual([1])
   expect(written([lines, worker.events])).not.toContain(trace)
   expect(await tablesWith(trace)).toEqual([])
 })

@@ -24,6 +24,7 @@ import type { PageWrites } from './stream/page-writes.ts'
 import { streamOf } from './stream/stream-of.ts'
 import { runSuspect, suspectsFor } from './suspect/run-suspect.ts'
 import type { Suspects } from './suspect/suspects.ts'
+import { takeOver } from './take-over.ts'
 
 /** What delivering needs; each call that touches the database goes on trying until it answers. */
 export type DeliverMeans = {
@@ -122,7 +123,7 @@ const run = async (
   const hold = holdJob(job, means)
   // One whose function is done only has its items accepted; its claim tells those that go on with that from each other.
   const isHeldFirst = isTakeover || job.accepted !== null
-  if (isHeldFirst && !(await hold.take())) return lostTo(delivery, means)
+  if (isHeldFirst && !(await takeOver(hold, delivery, means))) return lostTo(delivery, means)
   const begun = performance.now()
   const log = logOfJob(means.log, place)
   const { secrets, random, maxPayloadBytes } = means

@@ -8,8 +8,11 @@ import { hearAbort } from './hear-abort.ts'
 export type Hold = {
   /** The job with the newest claim, and as it stood when that was taken. */
   job: () => HeldJob
-  /** Takes the job over, so that whoever had it before cannot write it any more; false when somebody was first. */
-  take: () => Promise<boolean>
+  /**
+   * Takes the job over, so that whoever had it before cannot write it any more; false when somebody was first. `from` is the
+   * claim that it is to be taken from, where that is not the one that it was found with.
+   */
+  take: (from?: string | null) => Promise<boolean>
   /** Takes it under another claim than it has: what was hidden under that one is garbage then. */
   renew: () => Promise<boolean>
   /**
@@ -46,8 +49,8 @@ export const holdJob = (
     standing = 'ours'
   }
 
-  const claim = async (): Promise<boolean> => {
-    const taken = await means.claim({ job, next: token })
+  const claim = async (from: string | null = job.claim): Promise<boolean> => {
+    const taken = await means.claim({ job: { ...job, claim: from }, next: token })
     if (taken === null) {
       standing = 'lost'
       return false

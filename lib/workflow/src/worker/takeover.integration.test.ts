@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
+import { queryable } from '@esteira/outbox'
 import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf, laneName } from '../../test/engine.ts'
@@ -137,6 +139,24 @@ test('a worker that is killed while its function runs loses nothing: the next on
   ])
   expect(heir.saw('delivery.dropped')).toEqual([])
 })
+
+test('a message that came again takes its job also from who has marked that since it was found, and is dead', async () => {
+  const killed = await startWorkerProcess('marked')
+  const run = await beginSplit('marked', 'hang')
+  await waitFor(async () => (await engine.jobs(run))[0]?.status === 'running')
+  const marking = engine.em()
+  await marking.begin()
+  await queryable(marking).query('update workflow_job set claim = $2 where run_id = $1', [run, randomUUID()])
+  await engine.startWorker([functionOf('marked', () => ['a', 'b']), next('marked')], { worker: 'heir' })
+  await killed.kill()
+  await waitFor(async () => (await engine.query(waitingHeirSql)).length === 1)
+  await marking.commit()
+  await expectOneEffect(run)
+})
+
+const waitingHeirSql = `
+  select from pg_stat_activity
+  where datname = current_database() and application_name = 'heir' and wait_event_type = 'Lock'`
 
 test('a worker that is killed after its commit and before its ack has done its job once', async () => {
   const held = await holdCommits(engine.em())

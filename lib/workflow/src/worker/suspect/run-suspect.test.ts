@@ -74,7 +74,7 @@ const run = async ({
       job: accepted === null ? job : { ...job, step: { ...aStep, outputType: 'multiple', next: nextStep } },
       isTakeover: true,
     },
-    { ...third, reference: { jobId: job.id, seq: job.seq }, redelivered: true },
+    { ...third, reference: { jobId: job.id, seq: job.seq }, redelivered: isFree },
     {
       claim: async ({ next }) => {
         did.push(next === job.claim ? 'kept' : 'taken')

@@ -6,6 +6,7 @@ import { type Delivered, finish, lostTo } from '../finish.ts'
 import { holdJob } from '../hold.ts'
 import type { DeliveryFacts, Taken } from '../load.ts'
 import { pagesOf } from '../stream/held-pages.ts'
+import { takeOver } from '../take-over.ts'
 import type { Outcome } from './case.ts'
 import type { Suspects } from './suspects.ts'
 
@@ -45,7 +46,7 @@ export const runSuspect = async (
   const isOwn = fn.unit === 'own'
   const timeoutMs = timeoutOf(fn, job.step)
   const hold = holdJob(job, means, { looksOnly: isOwn })
-  if (isTakeover && !isOwn && !(await hold.take())) return lostTo(delivery, means)
+  if (isTakeover && !isOwn && !(await takeOver(hold, delivery, means))) return lostTo(delivery, means)
   const pages = isOwn ? undefined : pagesOf(fn, hold, means.pages, place)
   const { pageItems, continueMs } = means
   const stream = pages === undefined ? null : { pageItems, continueMs }

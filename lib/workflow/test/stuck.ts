@@ -1,6 +1,6 @@
 import type { Broker } from '@esteira/test/support'
 import * as z from 'zod'
-import { defaultWindow, lowWater } from '../src/run/settle/window.ts'
+import { defaultWindow } from '../src/run/settle/window.ts'
 
 /** One statement on the database. */
 type Query = (text: string, values?: unknown[]) => Promise<unknown[]>
@@ -8,13 +8,13 @@ type Query = (text: string, values?: unknown[]) => Promise<unknown[]>
 /**
  * What waits although nothing will ever move it, while no worker is at work: open runs without an open job, jobs on the
  * belt whose message is neither in the outbox nor in a queue, messages for later of jobs that are not there, jobs behind
- * a window of which half is free, and jobs that are noted for a probe that is not under way.
+ * a window that has room, and jobs that are noted for a probe that is not under way.
  */
 export const findStuck = async (query: Query, broker: Broker): Promise<unknown[]> => [
   ...(await query(openRunsSql)),
   ...(await query(laterSql)),
   ...(await query(probedSql)),
-  ...(await query(behindSql, [lowWater(defaultWindow)])),
+  ...(await query(behindSql, [defaultWindow])),
   ...(await jobsWithoutMessage(query, broker)),
 ]
 
@@ -26,7 +26,7 @@ const openRunsSql = `
 const behindSql = `
   select counted.run_id as "runWithRoom", counted.step_id, counted.staged, counted.belt
   from workflow_run_step counted join workflow_run run on run.id = counted.run_id
-  where run.status = 'running' and counted.staged > 0 and counted.belt <= $1`
+  where run.status = 'running' and counted.staged > 0 and counted.belt < $1`
 
 const laterSql = `
   select message.payload as "messageForLater" from outbox_scheduled message

@@ -55,6 +55,12 @@ const beginRun = async (parents: number) => {
       const ids = queued.map(({ id }) => id)
       return end(engine.em(), ids, 'work', { kind: 'succeeded', placed: { kind: 'output', output: null } })
     },
+    /** Puts so many of them off for an hour. */
+    putOff: async (jobs: number) => {
+      const queued = (await jobsOf(2)).filter(({ status }) => status === 'queued').slice(0, jobs)
+      const ids = queued.map(({ id }) => id)
+      return end(engine.em(), ids, 'work', { kind: 'requeued', attempt: 0, delayMs: 3_600_000, error: null })
+    },
     counted: async () => {
       const rows = await engine.query(
         `select staged::int, belt::int, succeeded::int, cancelled::int from workflow_run_step where step_id = $1`,
@@ -180,6 +186,18 @@ test('of a worker that died between its commit and its hint, the sweep does what
   expect(await releaseWaitingJobs(engine.em(), { lane, window })).toBe(2)
   expect(await run.counted()).toMatchObject({ staged: 0, belt: 2 })
   expect(await releaseWaitingJobs(engine.em(), { lane, window })).toBe(0)
+  await run.close()
+})
+
+test('behind a window that is mostly put off until later, jobs are released as far as there is room', async () => {
+  const run = await beginRun(1)
+  await run.split(0, 30)
+  await run.work(4)
+  await run.putOff(6)
+  await settle(engine.em(), [run.run], { lane, window })
+  expect(await run.counted(), 'a hint is for half a window').toMatchObject({ staged: 20, belt: 6 })
+  expect(await releaseWaitingJobs(engine.em(), { lane, window })).toBe(4)
+  expect(await run.counted()).toMatchObject({ staged: 16, belt: 10 })
   await run.close()
 })
 

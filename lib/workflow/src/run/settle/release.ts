@@ -13,15 +13,27 @@ const groupSize = 1_000
 export type StepOfRunKey = { runId: string; stepId: string }
 
 /** Fills up the windows of these runs' steps that are half free; returns how many jobs were released. */
-export const releaseJobs = (em: EntityManager, runIds: readonly string[], by: Releaser): Promise<number> =>
-  fillWindows(em, runIds, by)
+export const releaseJobs = (
+  em: EntityManager,
+  runIds: readonly string[],
+  { window = defaultWindow, ...by }: Releaser,
+): Promise<number> => fillWindows(em, runIds, lowWater(window), { ...by, window })
 
-/** Does the same for any open run: a worker that dies between its commit and its hint leaves jobs that wait. */
-export const releaseWaitingJobs = (em: EntityManager, by: Releaser): Promise<number> => fillWindows(em, null, by)
+/**
+ * Fills up the windows of any open run that have any room: a worker that dies between its commit and its hint leaves jobs
+ * that wait, and where most of a window is put off until later it is never half free.
+ */
+export const releaseWaitingJobs = (em: EntityManager, { window = defaultWindow, ...by }: Releaser): Promise<number> =>
+  fillWindows(em, null, window - 1, { ...by, window })
 
-const fillWindows = async (em: EntityManager, runIds: readonly string[] | null, by: Releaser): Promise<number> => {
-  const low = lowWater(by.window ?? defaultWindow)
-  const { rows } = await queryable(em).query(waitingStepsSql, [runIds, low])
+/** `most` is how many jobs may be on the belt where a window is to be filled up. */
+const fillWindows = async (
+  em: EntityManager,
+  runIds: readonly string[] | null,
+  most: number,
+  by: Releaser,
+): Promise<number> => {
+  const { rows } = await queryable(em).query(waitingStepsSql, [runIds, most])
   let released = 0
   for (const key of stepRows.parse(rows)) released += await fillWindow(em, key, by)
   return released

@@ -201,6 +201,21 @@ test('behind a window that is mostly put off until later, jobs are released as f
   await run.close()
 })
 
+test('a window is filled up once, also when its jobs are done as fast as it is filled', async () => {
+  const run = await beginRun(1)
+  await run.split(0, 60)
+  await run.work(5)
+  const em = engine.em()
+  em.transactional = (work, options) =>
+    engine
+      .em()
+      .transactional(work, options)
+      .then((done) => run.work(3).then(() => done))
+  expect(await releaseWaitingJobs(em, { lane, window })).toBe(5)
+  expect(await run.counted()).toMatchObject({ staged: 45, belt: 7 })
+  await run.close()
+})
+
 test('while a run is cancelled nothing is released, and what waits is cancelled', async () => {
   const run = await beginRun(1)
   await run.split(0, 25)

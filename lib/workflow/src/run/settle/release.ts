@@ -39,13 +39,17 @@ const fillWindows = async (
   return released
 }
 
-/** Releases jobs of a step group by group until its window is full or nothing waits; returns how many. */
+/**
+ * Releases jobs of a step group by group until its window is as good as full or nothing waits; returns how many. Commits
+ * that wait for the counters meanwhile make room again: to look for the last of it would not end while they come as fast as
+ * groups do, and all other runs of the caller would wait.
+ */
 const fillWindow = async (em: EntityManager, key: StepOfRunKey, by: Releaser): Promise<number> => {
   let released = 0
   for (;;) {
     const group = await releaseGroup(em, key, by)
-    if (group === 0) return released
     released += group
+    if (group < groupSize) return released
   }
 }
 

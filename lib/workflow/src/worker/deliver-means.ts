@@ -20,7 +20,7 @@ import { commitGroup } from './commit-group.ts'
 import type { DeliverMeans } from './deliver.ts'
 import { gather, gatherApart, type GatherOptions } from './gather.ts'
 import { createOwnUnits } from './own-units.ts'
-import { groupsAtOnce, ownPoolSize, type Pools } from './pools.ts'
+import { groupsAtOnce, ownUnitsAtOnce, type Pools } from './pools.ts'
 import { createSettling } from './settle-hints.ts'
 import { defaultContinueMs, defaultPageItems, pageMemoryBytes } from './stream/limits.ts'
 import { createPageMemory } from './stream/page-memory.ts'
@@ -132,7 +132,7 @@ export const deliverMeans = (
     }),
     ownUnits: createOwnUnits({
       orm: ownOrm,
-      poolSize: ownPoolSize,
+      atOnce: ownUnitsAtOnce,
       by: { worker, lane, window },
       untilDone,
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),

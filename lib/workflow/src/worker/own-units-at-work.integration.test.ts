@@ -108,7 +108,7 @@ test('a cancel reaches it, and nothing that it wrote stays', async () => {
   await engine.query(`update workflow_run set status = 'cancelled', finished_at = now() where id = $1`, [run])
 })
 
-test('as many as there are sessions run at a time, and other functions are not held up by them', async () => {
+test('eight of a function run at a time, and other functions are not held up by them, with units of their own or without', async () => {
   const gate = Promise.withResolvers<void>()
   let running = 0
   await engine.startWorker([
@@ -122,10 +122,12 @@ test('as many as there are sessions run at a time, and other functions are not h
       await gate.promise
       return 'through'
     }),
+    ownFunction('quick', ({ em, job }) => note(em, job.id, 'quick')),
     functionOf('next', () => null),
   ])
   const held = await engine.begin(await leadsWorkflow('holds'), Array.from({ length: 20 }))
   await waitFor(() => running === 8)
+  expect(await engine.over(await begin('quick', null, { outputType: null }))).toBe('succeeded')
   const passes = await begin('passes')
   // From here on also the jobs that wait for a session are long ones.
   await waitFor(async () => (await jobOf(passes)).status === 'running')
@@ -133,5 +135,5 @@ test('as many as there are sessions run at a time, and other functions are not h
   gate.resolve()
   expect(await engine.over(passes)).toBe('succeeded')
   expect(await engine.over(held)).toBe('succeeded')
-  expect(await notes()).toHaveLength(20)
+  expect(await notes()).toHaveLength(21)
 })

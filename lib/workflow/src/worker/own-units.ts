@@ -8,7 +8,7 @@ import { markRunning } from '../job/mark-running.ts'
 import { type By, writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { blameFor } from './blame.ts'
 import { type Fate, rejected } from './commit-group.ts'
-import { places } from './places.ts'
+import { placesByName } from './places.ts'
 
 /** An attempt that was made with an entity manager. `runsOn`: it is over, but its function still uses that. */
 export type OwnAttempt = { ending: Ending; runsOn: boolean }
@@ -23,7 +23,8 @@ export type OwnUnits = (
 type OwnUnitOptions = {
   /** With the entities of the functions, and a pool of its own: a session stays with its function for as long as that runs. */
   orm: MikroORM
-  poolSize: number
+  /** Units of work of a function at a time. */
+  atOnce: number
   by: By
   untilDone: <T>(work: () => Promise<T>) => Promise<T>
   /** Ends a session of the server, whatever it is doing. */
@@ -46,7 +47,8 @@ const graceMs = 5_000
  */
 export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
   const { orm, by, untilDone, endSession, onWritten } = options
-  const inPlace = places(options.poolSize)
+  // A slow function fills its own places, and holds up no other.
+  const placesOf = placesByName(options.atOnce)
 
   const write = async (em: EntityManager, finished: FinishedJob): Promise<Written | null> => {
     const written = await writeUnit(em, { ends: [finished] }, by)
@@ -89,7 +91,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
   }
 
   return (...attempt) =>
-    inPlace(async () => {
+    placesOf(attempt[0].job.functionName)(async () => {
       const attempted = await untilDone(() => attemptOnce(...attempt))
       if (attempted === null) return { kind: 'lost' }
       const { finished, isWritten } = attempted

@@ -1,5 +1,6 @@
 import type { MikroORM } from '@mikro-orm/postgresql'
 import { openOrm } from '../database/open-orm.ts'
+import type { StepFunction } from '../function/define-function.ts'
 import type { WorkerOptions } from './worker-options.ts'
 
 /** The sessions with Postgres that a worker has, by what they are for. */
@@ -18,8 +19,12 @@ export const groupsAtOnce = 2
 /** A function may have its commits, claims and pages under way; all together load jobs, read steps and settle runs. */
 const poolSizeFor = (functions: number): number => 3 + 3 * groupsAtOnce * functions
 
-/** Units of work of their own at a time. */
-export const ownPoolSize = 8
+/** Units of work of their own at a time, of one function. */
+export const ownUnitsAtOnce = 8
+
+/** Sessions for the functions that have units of their own; each is opened when it is needed. */
+export const ownPoolSizeFor = (functions: readonly Pick<StepFunction, 'unit'>[]): number =>
+  ownUnitsAtOnce * Math.max(1, functions.filter(({ unit }) => unit === 'own').length)
 
 /** A beat that is not answered by then is given up, milliseconds; the next one goes over a session of its own. */
 const beatSilenceMs = 5_000
@@ -29,7 +34,7 @@ export const openPools = ({ databaseUrl, worker, functions }: WorkerOptions, sev
   const orm = openOrm({ ...options, poolSize: poolSizeFor(functions.length) })
   const beatOrm = openOrm({ ...options, poolSize: 1, silenceMs: beatSilenceMs })
   const known = functions.flatMap(({ entities }) => entities)
-  const ownOrm = openOrm({ ...options, poolSize: ownPoolSize, known })
+  const ownOrm = openOrm({ ...options, poolSize: ownPoolSizeFor(functions), known })
   const close = async () => {
     await Promise.all([orm.close(), ownOrm.close()])
     // Last: it ends sessions of the others that are in the middle of a statement.

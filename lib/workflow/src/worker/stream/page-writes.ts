@@ -5,7 +5,7 @@ import { hidePage, sealPages } from '../../job/pages/hide-page.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
 import { writePage, type WrittenPage } from '../../job/pages/write-page.ts'
 import type { By, Written } from '../../job/unit/write-unit.ts'
-import { places } from '../places.ts'
+import { placesByName } from '../places.ts'
 
 /** Writes of jobs that give their items page by page, each a unit of work, tried until the database answers. */
 export type PageWrites = {
@@ -27,12 +27,9 @@ type PageWritesOptions = {
 
 export const createPageWrites = ({ orm, by, atOnce, untilDone, onWritten }: PageWritesOptions): PageWrites => {
   /** A run that somebody holds locked is waited for by the pages of its functions, and by no others. */
-  const placesOf = new Map<string, ReturnType<typeof places>>()
-  const inUnit = <T>({ functionName }: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> => {
-    const inPlace = placesOf.get(functionName) ?? places(atOnce)
-    placesOf.set(functionName, inPlace)
-    return inPlace(() => untilDone(() => orm.em.fork().transactional(work)))
-  }
+  const placesOf = placesByName(atOnce)
+  const inUnit = <T>({ functionName }: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> =>
+    placesOf(functionName)(() => untilDone(() => orm.em.fork().transactional(work)))
   return {
     write: async (page, cursor) => {
       const { toSettle, created, ...written } = await inUnit(page.job, (em) => writePage(em, page, cursor, by))

@@ -16,8 +16,8 @@ import { attemptJob, type AttemptMeans } from '../attempt.ts'
 import { configCache } from '../caches.ts'
 import { configOf } from '../deliver.ts'
 import { createOwnUnits } from '../own-units.ts'
-import { places } from '../places.ts'
-import { ownPoolSize } from '../pools.ts'
+import { placesByName } from '../places.ts'
+import { ownPoolSizeFor, ownUnitsAtOnce } from '../pools.ts'
 import type { JobStream } from '../stream/job-stream.ts'
 import { pageMemoryBytes } from '../stream/limits.ts'
 import { createPageMemory } from '../stream/page-memory.ts'
@@ -172,9 +172,9 @@ const untilDone =
 const openOwnUnits = ({ functions, databaseUrl, worker }: WardOptions) => {
   const known = functions.flatMap(({ entities }) => entities)
   const common = { databaseUrl, applicationName: `${worker} (ward)` }
-  const orm = openOrm({ ...common, poolSize: ownPoolSize, known })
+  const orm = openOrm({ ...common, poolSize: ownPoolSizeFor(functions), known })
   const endOrm = openOrm({ ...common, poolSize: 1 })
-  const inPlace = places(ownPoolSize)
+  const placesOf = placesByName(ownUnitsAtOnce)
 
   return {
     attempt: async (
@@ -187,7 +187,7 @@ const openOwnUnits = ({ functions, databaseUrl, worker }: WardOptions) => {
       const toSettle: string[] = []
       const units = createOwnUnits({
         orm,
-        poolSize: ownPoolSize,
+        atOnce: ownUnitsAtOnce,
         by,
         untilDone: untilDone(signal),
         endSession: (pid) => endSession(endOrm.em.fork(), pid),
@@ -196,7 +196,7 @@ const openOwnUnits = ({ functions, databaseUrl, worker }: WardOptions) => {
           toSettle.push(...written.toSettle)
         },
       })
-      const fate = await inPlace(() => units({ job, place }, timeoutOf(fn, job.step), attempt))
+      const fate = await placesOf(fn.name)(() => units({ job, place }, timeoutOf(fn, job.step), attempt))
       return fate.kind === 'lost' ? fate : { ...fate, toSettle }
     },
     close: () => Promise.all([orm.close(), endOrm.close()]),

@@ -30,6 +30,7 @@ test.each([
   ['a missing database', refusal('3D000')],
   ['a login that is refused', refusal('28P01')],
   ['a counter below zero', refusal('23514', 'workflow_run_step')],
+  ['a key of an item without its job', refusal('23503', 'workflow_item_key')],
   ['a bug', new TypeError('x is not a function')],
   ['any other error of ours', new OutboxError('lane_invalid', 'lane')],
   ['what is no error', 'refused'],

@@ -20,8 +20,12 @@ const ownTables = new Set([
   'workflow_run_step',
   'workflow_waiting',
   'workflow_hidden_page',
+  'workflow_item_key',
+  'workflow_probe',
+  'workflow_probed_job',
   'outbox_message',
   'outbox_scheduled',
+  'outbox_parked',
 ])
 
 /**

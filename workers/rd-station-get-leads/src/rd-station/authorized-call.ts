@@ -9,16 +9,18 @@ export type AuthorizedCall = (request: HttpRequest, signal: AbortSignal) => Prom
 export const createAuthorizedCall =
   (call: Call, token: AccessToken): AuthorizedCall =>
   async (request, signal) => {
-    const accessToken = await token.get(signal)
-    const first = await call(withToken(request, accessToken), signal)
+    // Renewed before the call waits for its turn: a token has a turn of its own.
+    let accessToken = await token.get(signal)
+    const authorize = async () => {
+      // And once more if it ran out in that wait.
+      accessToken = await token.get(signal)
+      return { accept: 'application/json', authorization: `Bearer ${accessToken}` }
+    }
+    const first = await call(request, signal, authorize)
     if (first.kind === 'ok') return first
-    // It ran out or was revoked meanwhile. Only once: a call that a fresh token does not open will not open.
-    const second = await call(withToken(request, await token.insteadOf(accessToken, signal)), signal)
+    // It was revoked, or ended before its time. Only once: a call that a fresh token does not open will not open.
+    await token.insteadOf(accessToken, signal)
+    const second = await call(request, signal, authorize)
     if (second.kind === 'ok') return second
     throw second.error
   }
-
-const withToken = (request: HttpRequest, accessToken: string): HttpRequest => ({
-  ...request,
-  headers: { accept: 'application/json', ...request.headers, authorization: `Bearer ${accessToken}` },
-})

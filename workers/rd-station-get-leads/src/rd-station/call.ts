@@ -5,20 +5,24 @@ import { callName, readReply, type Reply } from './reply.ts'
 import { throttledMs } from './throttled.ts'
 
 /**
- * Makes one call when the account has a turn for it. A 429, or a 503 that says how long, slows down all who use the account.
+ * Makes one call when the account has a turn for it. `atTurn` gives the headers that are not to grow old until then. A
+ * 429, or a 503 that says how long, slows down all who use the account.
  *
  * @throws RdStationError for every failure, `throttled` when the turn is too far off as well, and the signal's reason once
  * it is aborted.
  */
-export type Call = (request: HttpRequest, signal: AbortSignal) => Promise<Reply>
+export type Call = (request: HttpRequest, signal: AbortSignal, atTurn?: AtTurn) => Promise<Reply>
+
+type AtTurn = () => Promise<HttpRequest['headers']> | HttpRequest['headers']
 
 export type CallOptions = { http: Http; limit: RateLimit; now: () => number }
 
 export const createCall =
   ({ http, limit, now }: CallOptions): Call =>
-  async (request, signal) => {
+  async (request, signal, atTurn = () => ({})) => {
     await takeTurn(limit, request, signal)
-    const outcome = await http.send(request, signal)
+    const headers = { ...request.headers, ...(await atTurn()) }
+    const outcome = await http.send({ ...request, headers }, signal)
     const pauseMs = outcome.kind === 'answered' ? pauseOf(outcome, now()) : null
     if (pauseMs !== null) await unlessAway(request, () => limit.slowDown(pauseMs))
     return readReply(request, outcome, now())

@@ -213,6 +213,21 @@ test('a token with a short life is used for most of it', async () => {
   expect(requests('/auth/token')).toEqual({ 200: 2 })
 })
 
+test('a token that would run out while its call waits for a turn is renewed before it is sent', async () => {
+  const clock = { now: Date.UTC(2026, 0, 1) }
+  const limit: RateLimit = {
+    take: async () => {
+      clock.now += 14_000
+      return { kind: 'now' }
+    },
+    slowDown: async () => {},
+  }
+  const now = () => clock.now
+  const { contacts, requests } = await setup({ leads: 28, tokenTtlSeconds: 10, now }, { limit, now })
+  expect(await all(contacts())).toHaveLength(28)
+  expect(requests(contactsPath)).toEqual({ 200: 3 })
+})
+
 test('an aborted read ends at once, without ending the renewal that others wait for', async () => {
   const { client, rdStation, requests } = await setup({ leads: 10, latencyMs: 500 })
   const cancel = new AbortController()

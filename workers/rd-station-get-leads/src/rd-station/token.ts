@@ -1,3 +1,4 @@
+import type { HttpRequest } from '@esteira/http'
 import { z } from 'zod'
 import type { Call } from './call.ts'
 import { RdStationError } from './errors.ts'
@@ -30,8 +31,13 @@ export const createAccessToken = (options: AccessTokenOptions): AccessToken => {
   let renewal: Promise<string> | undefined
 
   const renew = async (): Promise<string> => {
-    const askedAt = now()
-    const issued = await requestToken(call, { ...credentials, refreshToken }, closing).catch((error: unknown) => {
+    let askedAt = now()
+    const atTurn = () => {
+      askedAt = now()
+      return {}
+    }
+    const asking = requestToken(call, { ...credentials, refreshToken }, { signal: closing, atTurn })
+    const issued = await asking.catch((error: unknown) => {
       throw refusalOf(error, account)
     })
     current = { value: issued.access_token, renewAt: askedAt + issued.expires_in * 1000 - marginMs(issued.expires_in) }
@@ -67,14 +73,18 @@ const issuedToken = z.object({
   refresh_token: z.string().min(1).optional(),
 })
 
-const requestToken = async (call: Call, { clientId, clientSecret, refreshToken }: Credentials, signal: AbortSignal) => {
+const requestToken = async (
+  call: Call,
+  { clientId, clientSecret, refreshToken }: Credentials,
+  { signal, atTurn }: { signal: AbortSignal; atTurn: () => HttpRequest['headers'] },
+) => {
   const request = {
     method: 'POST',
     path: '/auth/token',
     headers: { 'content-type': 'application/json', accept: 'application/json' },
     body: JSON.stringify({ client_id: clientId, client_secret: clientSecret, refresh_token: refreshToken }),
   } as const
-  const reply = await call(request, signal)
+  const reply = await call(request, signal, atTurn)
   if (reply.kind === 'unauthorized') throw reply.error
   return promised(issuedToken, reply.json, callName(request))
 }

@@ -21,6 +21,7 @@ const insert = async (id: number): Promise<unknown> =>
     run: { id: 'run', workflowId: 'workflow' },
     job: { id: randomUUID(), revision: 0 },
     attempt: 1,
+    timeoutMs: 600_000,
     cursor: null,
     emit: async () => {},
     signal: new AbortController().signal,

@@ -21,6 +21,7 @@ type Of = {
   payload?: unknown
   outputType?: 'single' | 'multiple' | null
   hasNext?: boolean
+  timeoutMs?: number
   signal?: AbortSignal
 }
 
@@ -35,6 +36,7 @@ export const aContext = (
     payload = {},
     outputType = 'single',
     hasNext = false,
+    timeoutMs = 600_000,
     signal = new AbortController().signal,
   }: Of = {},
 ): Omit<CallContext, 'config' | 'emit'> => ({
@@ -43,6 +45,7 @@ export const aContext = (
   run: { id: 'run', workflowId: 'workflow' },
   job: { id: jobId, revision },
   attempt: 1,
+  timeoutMs,
   cursor: null,
   signal,
   log,

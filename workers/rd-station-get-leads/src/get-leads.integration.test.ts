@@ -17,7 +17,12 @@ useEngine((opened) => {
 const pageSize = 10
 
 /** A run of `RdStation.getLeads` and a step behind it, against a stand-in; the worker's pages hold as many as the API's. */
-const begin = async (standIn: RdStationOptions, outputType: 'single' | 'multiple' = 'multiple', retry = {}) => {
+const begin = async (
+  standIn: RdStationOptions,
+  outputType: 'single' | 'multiple' = 'multiple',
+  retry = {},
+  timeoutMs = 60_000,
+) => {
   const rdStation = await startRdStation({ rateLimitPerMinute: null, ...standIn })
   onTestFinished(rdStation.stop)
   const db = new Pool({ connectionString: engine.databaseUrl, max: 2 })
@@ -34,6 +39,7 @@ const begin = async (standIn: RdStationOptions, outputType: 'single' | 'multiple
       outputType,
       config: { segmentationId: '{{ payload.segmentationId }}', pageSize, since: '{{ payload.since }}' },
       retry: { delayMs: 1, ...retry },
+      timeoutMs,
     },
     { functionName: 'Take', outputType: null },
   )
@@ -118,6 +124,13 @@ test('a 503 that says when it is over costs a job no attempt, however often it c
   )
   await expectEachOnce(run, 25)
   expect(rdStation.control.state().requests[contactsPath]).toMatchObject({ 503: 3 })
+})
+
+test('under single a 429 that is over only behind the time of an attempt costs none', async () => {
+  const failNext = [{ status: 429, retryAfter: 4 }]
+  const { rdStation, run } = await begin({ leads: 25, failNext }, 'single', { maxAttempts: 1 }, 2_000)
+  expect(await engine.over(run, 20_000)).toBe('succeeded')
+  expect(rdStation.control.state().requests[contactsPath]).toEqual({ 200: 3, 429: 1 })
 })
 
 test('a total that lies fails the job and says so, and no lead comes twice when it is sent again', async () => {

@@ -191,13 +191,13 @@ test.each([
   [{ outputType: 'multiple', hasNext: false }, true],
   [{ outputType: 'single', hasNext: true }, true],
 ] as const)(
-  '%j: whether a 429 is waited out is %s, as only pages that are committed need not be read again',
+  '%j: whether a 429 is waited out, in the time of the attempt, is %s, as only pages that are committed need not be read again',
   async (step, expected) => {
     const asked: unknown[] = []
-    await leadsOf(async function* ({ waitsOut }) {
-      asked.push(waitsOut)
+    await leadsOf(async function* ({ waitsOut, timeoutMs }) {
+      asked.push(waitsOut, timeoutMs)
       yield { contacts: [], cursor }
     }, step)
-    expect(asked).toEqual([expected])
+    expect(asked).toEqual([expected, 1_200_000])
   },
 )

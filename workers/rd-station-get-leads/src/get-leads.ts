@@ -34,7 +34,8 @@ const configSchema = z.strictObject({
 /**
  * `RdStation.getLeads`: the contacts of a segmentation of RD Station, as leads, page by page as the API gives them, each
  * once. After a kill, an error or a wait for the rate limit it goes on behind the last page that was committed. Where all
- * of them make one value nothing is committed before the end, so there it waits for the rate limit itself.
+ * of them make one value nothing is committed before the end, so there it waits for the rate limit itself, as long as its
+ * time allows.
  */
 export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFunction =>
   defineFunction({
@@ -45,12 +46,12 @@ export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFun
     itemKey: 'uuid',
     // An API that is away for some minutes should not cost the run, and a read may have to wait for its rate limit.
     defaults: { retry: { maxAttempts: 10 }, timeoutMs: 1_200_000 },
-    run: async function* ({ config, cursor: after, step, written, signal }) {
+    run: async function* ({ config, cursor: after, step, written, timeoutMs, signal }) {
       const { fields, since, ...where } = config
       const query = { ...where, isWanted: convertedSince(since), after, written, signal }
       const waitsOut = step.outputType !== 'multiple' || !step.hasNext
       try {
-        for await (const { contacts, cursor } of accounts.contacts({ ...query, waitsOut })) {
+        for await (const { contacts, cursor } of accounts.contacts({ ...query, waitsOut, timeoutMs })) {
           yield page(contacts.map(leadOf(fields)), cursor)
         }
         return undefined

@@ -15,6 +15,7 @@ const context = {
   run: { id: 'run-1', workflowId: 'workflow-1' },
   job: { id: 'job-1', revision: 0 },
   attempt: 1,
+  timeoutMs: 1_000,
   cursor: null,
   emit: async () => {},
   signal: new AbortController().signal,

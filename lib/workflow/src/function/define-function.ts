@@ -11,7 +11,7 @@ import type { Page } from './page.ts'
 import { configJsonSchema, literalFields, plainJsonSchema } from './json-schema.ts'
 import { faultOfOutputType, withoutResultMark } from './without-result.ts'
 
-/** What a function is called with. `signal` is aborted when its time is up or the job is no longer its own. */
+/** What a function is called with. */
 export type FunctionContext<Config, Payload, Item = unknown> = Given<Config, Payload> & {
   /**
    * Gives items before the function ends, for one that is no generator; it then returns nothing. Wait for it: it resolves
@@ -45,6 +45,9 @@ type Given<Config, Payload> = {
   job: { id: string; revision: number }
   /** The number of this attempt, from 1. */
   attempt: number
+  /** How long this attempt may take from its beginning, milliseconds. */
+  timeoutMs: number
+  /** Aborted when its time is up, or the job is no longer its own. */
   signal: AbortSignal
   /** Fields never hold a payload or a secret. */
   log: Log

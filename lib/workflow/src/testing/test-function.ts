@@ -68,6 +68,7 @@ export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promis
     run: { id: 'run', workflowId: 'workflow' },
     job: { id: 'job', revision },
     attempt,
+    timeoutMs: fn.defaults.timeoutMs,
     cursor: job.cursor ?? null,
     signal: job.signal ?? new AbortController().signal,
     log,

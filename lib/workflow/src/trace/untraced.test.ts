@@ -42,6 +42,7 @@ test('where nobody traces a function is called without a context in which spans 
       step: { id: aStep.id, name: aStep.name, outputType: 'single', hasNext: false },
       job: { id: aJob.id, revision: aJob.revision },
       attempt: 1,
+      timeoutMs: 1_000,
       cursor: null,
       signal: new AbortController().signal,
       log,

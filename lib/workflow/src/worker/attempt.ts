@@ -108,6 +108,7 @@ const callInTime = async (
       run: { id: job.runId, workflowId: job.step.workflowId },
       job: { id: job.id, revision: job.revision },
       attempt: job.attempt + 1,
+      timeoutMs,
       cursor: stream === undefined ? null : job.cursor,
       signal,
       log,

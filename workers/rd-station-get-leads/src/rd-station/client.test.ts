@@ -20,8 +20,9 @@ const setup = async (standIn: RdStationOptions = {}, options: Partial<RdStationC
   }
   const client = createRdStationClient({ baseUrl: rdStation.url, ...rdStation.credentials, now, wait, ...options })
   onTestFinished(client.close)
-  const contacts = (query: { pageSize?: number; after?: ContactsCursor; waitsOut?: boolean } = {}) =>
-    contactsIn(client.contacts({ ...once, segmentationId: 1, pageSize: 10, ...query }))
+  const contacts = (
+    query: { pageSize?: number; after?: ContactsCursor; waitsOut?: boolean; timeoutMs?: number } = {},
+  ) => contactsIn(client.contacts({ ...once, segmentationId: 1, pageSize: 10, ...query }))
   const requests = (path: string) => rdStation.control.state().requests[path] ?? {}
   return { clock, client, contacts, rdStation, requests, waits }
 }
@@ -330,6 +331,23 @@ test.each([
   expect(waits).toHaveLength(1)
   expect(waits[0]).toBeGreaterThanOrEqual(least)
   expect(waits[0]).toBeLessThanOrEqual(least + 1_000)
+})
+
+test('a 429 is waited out only where that fits into the time of the read, else it ends it and says when', async () => {
+  const { contacts, rdStation, waits } = await setup({ leads: 8 })
+  const failNext = [{ status: 429, retryAfter: 40 }]
+  rdStation.control.set({ failNext })
+  await expect(all(contacts({ waitsOut: true, timeoutMs: 41_000 }))).rejects.toMatchObject({
+    code: 'throttled',
+    retryAfterMs: 40_000,
+  })
+  expect(waits).toEqual([])
+  rdStation.control.set({ failNext })
+  expect(await all(contacts({ waitsOut: true, timeoutMs: 60_000 }))).toHaveLength(8)
+  rdStation.control.set({ failNext: [{ status: 429, retryAfter: 40, times: 2 }] })
+  await expect(all(contacts({ waitsOut: true, timeoutMs: 60_000 })), 'of both together').rejects.toMatchObject({
+    code: 'throttled',
+  })
 })
 
 test('a 429 for the token is waited out as well', async () => {

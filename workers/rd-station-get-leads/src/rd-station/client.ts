@@ -28,12 +28,15 @@ export type RdStationClientOptions = Credentials & {
 export type RdStationClient = {
   /**
    * The contacts of a segmentation, a page at a time; see `readContacts`. A 429, and a 503 that says how long, ends it with
-   * an error that `putOffBy` knows, unless the query says that it is to be waited out.
+   * an error that `putOffBy` knows, unless the query says that it is to be waited out, and the wait fits into its time.
    */
-  contacts: (query: ContactsQuery & { waitsOut?: boolean }) => AsyncIterable<ContactsPage>
+  contacts: (query: ContactsQuery & WaitsOut) => AsyncIterable<ContactsPage>
   /** Ends what is under way as `closed` and frees the connections. */
   close: () => Promise<void>
 }
+
+/** Whether a read waits, and how much time it has from now on, milliseconds; any unless given. */
+type WaitsOut = { waitsOut?: boolean; timeoutMs?: number }
 
 /** A client of one RD Station account. All its calls, however many at once, share one access token. */
 export const createRdStationClient = (options: RdStationClientOptions): RdStationClient => {
@@ -48,13 +51,15 @@ export const createRdStationClient = (options: RdStationClientOptions): RdStatio
     call,
     createAccessToken({ account, call, credentials, now, signal: closing.signal }),
   )
-  const patientCall = waitingOut(authorizedCall, { stopping, wait })
   return {
-    contacts: ({ signal, waitsOut = false, ...query }) =>
-      readContacts(waitsOut ? patientCall : authorizedCall, {
+    contacts: ({ signal, waitsOut = false, timeoutMs = Infinity, ...query }) => {
+      const endsAt = now() + timeoutMs
+      const patientCall = waitingOut(authorizedCall, { stopping, wait, leftMs: () => endsAt - now() })
+      return readContacts(waitsOut ? patientCall : authorizedCall, {
         ...query,
         signal: AbortSignal.any([signal, closing.signal]),
-      }),
+      })
+    },
     close: async () => {
       closing.abort(closedError())
       await http.close()

@@ -13,6 +13,11 @@ test.each([
   ['ECONNREFUSED', 'refused socket'],
   ['ECONNRESET', 'reset socket'],
   ['EPIPE', 'a socket whose other end is closed'],
+  ['ECONNABORTED', 'a socket that this machine has closed'],
+  ['EHOSTUNREACH', 'a node that died'],
+  ['EHOSTDOWN', 'a node that died, and was a neighbour'],
+  ['ENETUNREACH', 'no way to the node'],
+  ['ENETDOWN', 'no network here'],
 ])('%s (%s) may pass by itself', (code) => {
   expect(isTransient(withCode(code))).toBe(true)
 })

@@ -32,7 +32,22 @@ export const databaseErrorOf = (error: unknown): { code: string; table: string |
   return databaseErrorOf(error.cause)
 }
 
-const linkCodes = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'ENOENT'])
+const linkCodes = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  // A node that died, or the way to it.
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'ENETDOWN',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  // A socket in the file system.
+  'ENOENT',
+])
 
 /** `EPIPE` has the form of one as well. */
 const isSqlState = (code: string): boolean => /^[0-9A-Z]{5}$/.test(code) && !linkCodes.has(code)

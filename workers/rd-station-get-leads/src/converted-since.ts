@@ -4,8 +4,8 @@ import type { Contact } from './rd-station/index.ts'
  * Tells which contacts have converted at a time or later; all of them without one. Who never did has not. One whose time
  * cannot be read is taken: better once too often than lost.
  */
-export const convertedSince = (since: string | undefined): ((contact: Contact) => boolean) | undefined => {
-  if (since === undefined) return undefined
+export const convertedSince = (since: string | null): ((contact: Contact) => boolean) | undefined => {
+  if (since === null) return undefined
   const least = Date.parse(since)
   return ({ last_conversion_date: last }) => last !== undefined && last !== null && !(Date.parse(last) < least)
 }

@@ -159,6 +159,41 @@ test('the read begins behind the last page that was committed', async () => {
   expect(trial).toEqual({ kind: 'items', items: [contact('behind page 1')] })
 })
 
+test('an attempt that goes on asks for what the first one did, whatever its expressions give now', async () => {
+  const asked: unknown[] = []
+  const read = (goOn: ContactsCursor | null, of: { id: number; size: number; since?: string }) =>
+    leadsOf(
+      async function* ({ segmentationId, pageSize, after, isWanted }) {
+        const wanted = ['2026-01-01', '2026-01-03'].filter(
+          (day) => isWanted?.({ uuid: day, last_conversion_date: `${day}T00:00:00Z` }) ?? true,
+        )
+        asked.push([segmentationId, pageSize, wanted, after?.page])
+        yield { contacts: wanted.map(contact), cursor }
+      },
+      {
+        cursor: goOn,
+        config: {
+          segmentationId: '{{ payload.id }}',
+          pageSize: '{{ payload.size }}',
+          ...(of.since && { since: '{{ payload.since }}' }),
+        },
+        payload: of,
+      },
+    )
+  const first = { segmentationId: 7, pageSize: 2, since: '2026-01-02T00:00:00Z' }
+  const behind = (since: string | null) => ({ ...cursor, page: 3, asked: { ...first, since } })
+  await read(null, { id: 7, size: 2, since: first.since })
+  await read(behind(first.since), { id: 8, size: 3, since: '2026-01-04T00:00:00Z' })
+  await read(behind(null), { id: 8, size: 3, since: '2026-01-04T00:00:00Z' })
+  await read(cursor, { id: 8, size: 3, since: first.since })
+  expect(asked).toEqual([
+    [7, 2, ['2026-01-03'], undefined],
+    [7, 2, ['2026-01-03'], 3],
+    [7, 2, ['2026-01-01', '2026-01-03'], 3],
+    [8, 3, ['2026-01-03'], 2],
+  ])
+})
+
 test('a read that the rate limit ends comes back when it is over, and burns no attempt', async () => {
   expect(await throttled(7_000)).toEqual({ kind: 'snooze', delayMs: 7_000, reason: 'GET /contacts: answered 429' })
 })

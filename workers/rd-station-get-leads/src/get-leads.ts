@@ -31,6 +31,12 @@ const configSchema = z.strictObject({
   since: z.iso.datetime({ offset: true }).meta({ pattern: timePattern }).optional(),
 })
 
+/** What the first attempt asked for. An expression with `$now()` gives something else in each; pages of both are no read. */
+const asked = z.object({ segmentationId: z.int(), pageSize: z.int(), since: z.string().nullable() })
+
+/** The place of a read, and of which read; a place that was kept by an older worker does not say that. */
+const cursorSchema = contactsCursor.extend({ asked: asked.optional() })
+
 /**
  * `RdStation.getLeads`: the contacts of a segmentation of RD Station, as leads, page by page as the API gives them, each
  * once. After a kill, an error or a wait for the rate limit it goes on behind the last page that was committed. Where all
@@ -41,18 +47,20 @@ export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFun
   defineFunction({
     name: 'RdStation.getLeads',
     config: configSchema,
-    cursor: contactsCursor,
+    cursor: cursorSchema,
     // A contact that moves between pages while they are read comes twice.
     itemKey: 'uuid',
     // An API that is away for some minutes should not cost the run, and a read may have to wait for its rate limit.
     defaults: { retry: { maxAttempts: 10 }, timeoutMs: 1_200_000 },
     run: async function* ({ config, cursor: after, step, written, timeoutMs, signal }) {
-      const { fields, since, ...where } = config
-      const query = { ...where, isWanted: convertedSince(since), after, written, signal }
+      const { fields, since: sinceNow, segmentationId, pageSize, ...where } = config
+      const ask = after?.asked ?? { segmentationId, pageSize, since: sinceNow ?? null }
+      const { since, ...pages } = ask
+      const query = { ...where, ...pages, isWanted: convertedSince(since), after, written, signal }
       const waitsOut = step.outputType !== 'multiple' || !step.hasNext
       try {
         for await (const { contacts, cursor } of accounts.contacts({ ...query, waitsOut, timeoutMs })) {
-          yield page(contacts.map(leadOf(fields)), cursor)
+          yield page(contacts.map(leadOf(fields)), { ...cursor, asked: ask })
         }
         return undefined
       } catch (error) {

@@ -309,6 +309,16 @@ test('without its limit an account is not called', async () => {
   expect(requests('/auth/token')).toEqual({})
 })
 
+test('a 429 that cannot be told to the others is put off all the same, and burns no attempt', async () => {
+  const limit: RateLimit = {
+    take: async () => ({ kind: 'now' }),
+    slowDown: () => Promise.reject(new Error('connect ECONNREFUSED')),
+  }
+  const { contacts, rdStation } = await setup({ leads: 8 }, { limit })
+  rdStation.control.set({ failNext: [{ status: 429, retryAfter: 7 }] })
+  await expect(all(contacts())).rejects.toMatchObject({ code: 'throttled', retryAfterMs: 7_000 })
+})
+
 test('a storm of 429 is waited out by a read that would have to begin anew', async () => {
   const { contacts, requests, waits } = await setup({ leads: 995, rateLimitPerMinute: 30 })
   const read = await all(contacts({ waitsOut: true }))

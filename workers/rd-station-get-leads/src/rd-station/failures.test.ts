@@ -57,6 +57,16 @@ test.each<[string, Fault, Partial<RdStationError>]>([
     { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>ana@example.com</html>' },
     { code: 'not_json', final: false, message: `${page}: answered 200 with 28 characters of text/html, not JSON` },
   ],
+  [
+    'HTML that says more of itself',
+    { status: 200, headers: { 'content-type': 'text/html; user=ana@example.com' }, body: '<html></html>' },
+    { code: 'not_json', message: `${page}: answered 200 with 13 characters of text/html, not JSON` },
+  ],
+  [
+    'what says it is nothing known',
+    { status: 200, headers: { 'content-type': 'ana@example.com' }, body: '<html></html>' },
+    { code: 'not_json', message: `${page}: answered 200 with 13 characters of no media type, not JSON` },
+  ],
   ['broken JSON', { status: 200, body: '{"contacts":[{"email":"ana@example.com"' }, { code: 'not_json', final: false }],
   ['no body', { status: 204 }, { code: 'not_json', final: false }],
   [

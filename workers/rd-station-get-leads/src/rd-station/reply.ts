@@ -87,13 +87,16 @@ const parse = (call: string, { status, headers, body }: HttpAnswer): unknown => 
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     // The syntax error is left out: it quotes the body, and the body may be a token's.
-    const type = headers('content-type')?.slice(0, 100) ?? 'no content type'
+    const [type = 'no media type'] = mediaType.exec(headers('content-type') ?? '') ?? []
     throw new RdStationError('not_json', `answered ${status} with ${body.length} characters of ${type}, not JSON`, {
       call,
       status,
     })
   }
 }
+
+/** What may stand behind it is anybody's. */
+const mediaType = /^(application|audio|font|image|message|multipart|text|video)\/[a-z0-9.+-]{1,60}(?=\s*(;|$))/i
 
 /**
  * RD Station's own words for what is wrong, such as `INVALID_REFRESH_TOKEN`. Its error bodies have several shapes with

@@ -93,6 +93,14 @@ test('secrets that are others hold from the next read on, and a read under way e
   expect(requests(contactsPath)).toEqual({ 200: 8 })
 })
 
+test('credentials that are replaced while they are read are all of after that, not some of each', async () => {
+  const replaced = { ...ofAcme }
+  let reads = 0
+  Object.defineProperty(replaced, 'rdstation-acme-client-id', { get: () => (reads++ === 0 ? 'old-id' : 'acme-id') })
+  const { read } = await setup(replaced)
+  expect(await read('acme')).toHaveLength(38)
+})
+
 test('credentials go to no origin but those that are trusted: not even a secret is read for another', async () => {
   const { asked, limits, read, rdStation } = await setup()
   for (const connection of ['acme', 'default']) {

@@ -128,8 +128,21 @@ const notTrusted = (baseUrl: string): RdStationError => {
   return new RdStationError('origin_refused', `${fault}, ${trusted}`, { call: 'config.baseUrl' })
 }
 
+/** Until they are twice the same: they are replaced one by one, and some of before with some of after are nobody's. */
+const credentialsOf = async (account: string, secrets: Secrets): Promise<Credentials> => {
+  let read = await readCredentials(account, secrets)
+  for (let times = 1; times < mostReads; times += 1) {
+    const again = await readCredentials(account, secrets)
+    if (isDeepStrictEqual(read, again)) return again
+    read = again
+  }
+  return read
+}
+
+const mostReads = 5
+
 /** One after the other, so that it is always the first missing one that is told. */
-const credentialsOf = async (account: string, secrets: Secrets): Promise<Credentials> => ({
+const readCredentials = async (account: string, secrets: Secrets): Promise<Credentials> => ({
   clientId: await secrets(`rdstation-${account}-client-id`),
   clientSecret: await secrets(`rdstation-${account}-client-secret`),
   refreshToken: await secrets(`rdstation-${account}-refresh-token`),

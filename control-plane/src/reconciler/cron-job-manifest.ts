@@ -48,6 +48,7 @@ export const cronJobManifest = (
   { name, since, mould }: { name: string; since: Date; mould: Mould },
 ): { hash: string; manifest: CronJobManifest } => {
   const { stepId, config } = step
+  const { schedule, timeZone } = config
   const own = { ...ownLabels(mould.anchor), [labels.step]: stepId }
   const manifest: CronJobManifest = {
     apiVersion: 'batch/v1',
@@ -62,8 +63,8 @@ export const cronJobManifest = (
       },
     },
     spec: {
-      schedule: config.schedule,
-      timeZone: config.timeZone,
+      schedule,
+      timeZone,
       startingDeadlineSeconds: config.startingDeadlineSeconds,
       suspend: isSuspended(step),
       concurrencyPolicy: concurrencyPolicyOf(config.overlap),
@@ -76,7 +77,7 @@ export const cronJobManifest = (
           activeDeadlineSeconds,
           ttlSecondsAfterFinished: kept.ttlSecondsAfterFinished,
           podFailurePolicy,
-          template: podFor(mould.template, { stepId, lane: name, since, labels: own }),
+          template: podFor(mould.template, { stepId, lane: name, since, schedule, timeZone, labels: own }),
         },
       },
     },

@@ -39,17 +39,23 @@ test('what is no template of a pod is refused', async () => {
   })
 })
 
-const pod = podFor(podTemplate, {
+const ofStep = {
   stepId: 'step-a',
   lane: 'leads-every-hour-1',
   since: new Date('2026-03-10T09:00:00Z'),
+  schedule: '30 1 * * *',
+  timeZone: 'America/New_York',
   labels: { mine: 'yes' },
-})
+}
+
+const pod = podFor(podTemplate, ofStep)
 
 test('program and relay share the lane of the CronJob, and the program knows its step', () => {
-  expect(pod.spec.containers[0]?.env.slice(-3)).toEqual([
+  expect(pod.spec.containers[0]?.env.slice(-5)).toEqual([
     { name: 'ESTEIRA_STEP_ID', value: 'step-a' },
     { name: 'ESTEIRA_TICK_SINCE', value: '2026-03-10T09:00:00.000Z' },
+    { name: 'ESTEIRA_TICK_SCHEDULE', value: '30 1 * * *' },
+    { name: 'ESTEIRA_TICK_TIME_ZONE', value: 'America/New_York' },
     { name: 'ESTEIRA_LANE', value: 'leads-every-hour-1' },
   ])
   expect(pod.spec.initContainers[0]?.env).toEqual([{ name: 'ESTEIRA_LANE', value: 'leads-every-hour-1' }])
@@ -66,6 +72,6 @@ test('other containers beside them are left alone', () => {
   const proxy = { name: 'sql-proxy', image: 'proxy', restartPolicy: 'Always', env: [{ name: 'A', value: 'b' }] }
   const spec = { ...podJson.spec, initContainers: [proxy, ...podJson.spec.initContainers] }
   const template = parsePodTemplate(JSON.stringify({ spec }), 'pod.json')
-  const made = podFor(template, { stepId: 's', lane: 'l', since: new Date(0), labels: {} })
+  const made = podFor(template, { ...ofStep, labels: {} })
   expect(made.spec.initContainers[0]).toEqual(proxy)
 })

@@ -43,7 +43,14 @@ const podTemplate = z
 export type PodTemplate = z.output<typeof podTemplate>
 
 /** What differs from one step's pods to another's. */
-export type PodOfStep = { stepId: string; lane: string; since: Date; labels: Record<string, string> }
+export type PodOfStep = {
+  stepId: string
+  lane: string
+  since: Date
+  schedule: string
+  timeZone: string
+  labels: Record<string, string>
+}
 
 /**
  * Reads the template of cron pods, which the chart makes of the same pieces as the pods of workers.
@@ -79,9 +86,17 @@ const jsonOf = (text: string, about: string): unknown => {
  * The pods of a step's ticks. Program and relay share the lane of the CronJob, so that lanes do not multiply with ticks. A
  * pod is never restarted in place: the Job makes another one, and tells which exits are final.
  */
-export const podFor = ({ metadata, spec }: PodTemplate, { stepId, lane, since, labels }: PodOfStep): PodTemplate => {
+export const podFor = ({ metadata, spec }: PodTemplate, of: PodOfStep): PodTemplate => {
+  const { stepId, lane, since, schedule, timeZone, labels } = of
   const ofLane = { ESTEIRA_LANE: lane }
-  const ofTick = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_SINCE: since.toISOString(), ...ofLane }
+  // The schedule that it was fired by: when the tick runs, the step may have another one.
+  const ofTick = {
+    ESTEIRA_STEP_ID: stepId,
+    ESTEIRA_TICK_SINCE: since.toISOString(),
+    ESTEIRA_TICK_SCHEDULE: schedule,
+    ESTEIRA_TICK_TIME_ZONE: timeZone,
+    ...ofLane,
+  }
   return {
     metadata: { ...metadata, labels: { ...metadata.labels, ...labels } },
     spec: {

@@ -69,6 +69,22 @@ test('a tick of a minute before its schedule held begins no run and is told, the
   expect(await jobsOf(workflowId)).toHaveLength(4)
 }, 90_000)
 
+test('a nightly tick whose time the clock shows twice begins its run the first time alone', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const schedule = { ESTEIRA_TICK_SCHEDULE: '30 1 * * *', ESTEIRA_TICK_TIME_ZONE: 'America/New_York' }
+  const said = async (time: string) => {
+    const key = { ESTEIRA_TICK_KEY: `shop/leads-${Date.parse(time) / 60_000}` }
+    return tick({ ESTEIRA_STEP_ID: stepId, ...schedule, ...key })
+  }
+  const fired = { code: 0, said: expect.stringContaining('"event":"tick.fired"') }
+  expect(await said('2026-11-01T05:30Z')).toMatchObject(fired)
+  expect(await said('2026-11-01T06:30Z')).toMatchObject({
+    code: 0,
+    said: expect.stringContaining('"event":"tick.repeated"'),
+  })
+  expect(await jobsOf(workflowId)).toHaveLength(2)
+}, 90_000)
+
 test('a key that every tick would have is refused, so that none is lost', async () => {
   const { stepId } = await saveWorkflow()
   expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'shop/$(JOB_NAME)' })).toMatchObject({

@@ -18,7 +18,7 @@ import {
 } from '@esteira/service'
 import { isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
 import { refusalCode, tickExitCodes } from './exit-codes.ts'
-import { isBeforeSchedule, tickKey } from './tick-key.ts'
+import { isBeforeSchedule, isRepeated, tickKey } from './tick-key.ts'
 import { fireTick, type Tick } from './tick.ts'
 
 const settings = {
@@ -27,6 +27,8 @@ const settings = {
   stepId: uuid('ESTEIRA_STEP_ID'),
   key: tickKey,
   since: instant('ESTEIRA_TICK_SINCE', { fallback: null }),
+  schedule: text('ESTEIRA_TICK_SCHEDULE', { fallback: '' }),
+  timeZone: text('ESTEIRA_TICK_TIME_ZONE', { fallback: 'UTC' }),
   maxPayloadBytes: integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange),
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
 }
@@ -36,10 +38,14 @@ const fire = async (
   log: Log,
   signal: AbortSignal,
 ): Promise<number> => {
-  const { databaseUrl, stepId, key, since, maxPayloadBytes } = config
+  const { databaseUrl, stepId, key, since, schedule, timeZone, maxPayloadBytes } = config
   const fields = { stepId, key }
   if (since !== null && isBeforeSchedule(key, since)) {
     log.info({ event: 'tick.before-schedule', ...fields, since })
+    return exitCodes.ok
+  }
+  if (schedule !== '' && isRepeated(key, { schedule, timeZone })) {
+    log.info({ event: 'tick.repeated', ...fields, schedule, timeZone })
     return exitCodes.ok
   }
   const orm = openOrm({ databaseUrl, poolSize: 1, applicationName: 'cron-job' })

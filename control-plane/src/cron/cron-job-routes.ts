@@ -28,7 +28,8 @@ const cronJobDocument = strictObject({
     state: z.enum(['pending', 'applied', ...troubleKinds]).openapi({
       description:
         '`applied`: the cluster has it as it is here; `pending`: that is about to be done; `refused`: the cluster said no; ' +
-        '`foreign`: its name is taken by a CronJob that is not ours; `unreachable`: the cluster does not answer',
+        '`foreign`: its name is taken by a CronJob that is not ours; `unreachable`: the cluster does not answer, or the anchor ' +
+        'of its CronJobs is gone and they with it',
     }),
     reason: z.string().nullable().openapi({ description: 'What the API server says; it is tried again and again' }),
     nextTryAt: z.iso.datetime().nullable(),

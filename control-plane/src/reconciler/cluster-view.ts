@@ -80,7 +80,8 @@ export const createClusterView = ({
     const anchor = await cronJobs.anchor()
     if (anchor.kind === 'missing') {
       dueMs = performance.now() + resyncMs
-      if (view?.kind !== 'uninstalling') observe({ kind: 'anchor.missing', reason: anchor.words })
+      // At each look: nothing ticks, and one line at its beginning would be long gone when somebody asks why.
+      observe({ kind: 'anchor.missing', reason: anchor.words })
       return { kind: 'uninstalling', words: anchor.words }
     }
     if (anchor.kind !== 'ok') return fail(anchor)

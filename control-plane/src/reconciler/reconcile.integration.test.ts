@@ -14,6 +14,7 @@ let database: Awaited<ReturnType<typeof cloneDatabase>>
 let api: Api
 let cluster: MemoryCluster
 let events: ReconcileEvent[]
+let standing: ReconcileEvent | undefined
 
 beforeEach(async () => {
   database = await cloneDatabase()
@@ -41,6 +42,7 @@ const turn = async ({
 }: { view?: View; mayWrite?: () => boolean } = {}): Promise<Report> => {
   const seen = view ?? (await look())
   events = []
+  standing = undefined
   cluster.counted()
   return reconcileOnce({
     em: api.orm.em.fork(),
@@ -49,7 +51,8 @@ const turn = async ({
     desire: createDesire(mould),
     mayWrite,
     observe: (event) => {
-      if (event.kind !== 'cron-jobs.seen') events.push(event)
+      if (event.kind === 'cron-jobs.seen') standing = event
+      else events.push(event)
     },
   })
 }
@@ -383,7 +386,25 @@ test('while the release is being removed nothing is written', async () => {
   await turn({ view: { kind: 'uninstalling', words: 'configmaps "esteira-anchor" not found' } })
   expect(cluster.counted()).toEqual({})
   expect(cluster.objects()).toHaveLength(1)
-  expect(await actual()).toMatchObject({ state: 'unreachable', reason: 'configmaps "esteira-anchor" not found' })
+})
+
+test('while its anchor is gone no step passes for one that ticks, and all are made again when it is back', async () => {
+  await save()
+  await turn()
+  const { name } = cluster.only()
+  await save({ name: 'contacts' })
+  await turn({ view: { kind: 'uninstalling', words: 'configmaps "esteira-anchor" not found' } })
+  const reason = expect.stringMatching(/^configmaps "esteira-anchor" not found: the cluster removes the CronJobs/)
+  expect((await cronJobs()).map((job) => job.actual)).toMatchObject([
+    { state: 'unreachable', reason },
+    { state: 'unreachable', reason },
+  ])
+  expect(standing).toMatchObject({ applied: 0, unreachable: 2 })
+  // The cluster has collected it, and a new anchor is there.
+  cluster.erase(name)
+  await turn()
+  expect((await cronJobs()).map((job) => job.actual?.state)).toEqual(['applied', 'applied'])
+  expect(cluster.objects().map((object) => object.name)).toContain(name)
 })
 
 test('who does not lead any more writes nothing', async () => {

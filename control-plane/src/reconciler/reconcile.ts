@@ -126,8 +126,9 @@ const isDue = (change: Change, states: ReadonlyMap<string, CronJobState>, now: D
 }
 
 /**
- * What is written while nothing can be done: only steps that wait for something are in trouble by it. Ticks of the others
- * go on, since the cluster fires them.
+ * What is written while nothing can be done. With the cluster away only steps that wait for something are in trouble by it:
+ * ticks of the others go on, since the cluster fires them. Without the anchor all are, since the cluster collects what hung
+ * on it.
  */
 const waiting = (
   view: Exclude<View, { kind: 'seen' }>,
@@ -137,12 +138,13 @@ const waiting = (
 ): CronJobState[] =>
   desired.flatMap(({ step: { stepId }, hash }) => {
     const { applied, trouble } = states.get(stepId) ?? { applied: null, trouble: null }
-    if (applied?.hash === hash) return []
+    if (view.kind === 'away' && applied?.hash === hash) return []
     const kind = view.kind === 'away' ? view.trouble : 'unreachable'
     const code = view.kind === 'away' ? view.code : null
-    if (trouble?.kind === kind && trouble.words === view.words && trouble.hash === hash) return []
+    const words = view.kind === 'away' ? view.words : `${view.words}: the cluster removes the CronJobs that hang on it`
+    if (trouble?.kind === kind && trouble.words === words && trouble.hash === hash) return []
     // It is tried as soon as there is a cluster again.
-    return [{ stepId, applied, trouble: { kind, code, words: view.words, hash, tries: 0, nextTryAt: at } }]
+    return [{ stepId, applied, trouble: { kind, code, words, hash, tries: 0, nextTryAt: at } }]
   })
 
 type Turn = {

@@ -113,6 +113,8 @@ const documentOf = (
   }
 }
 
+const unreadable = 'its config cannot be followed, so its CronJob stays as it is'
+
 const actualOf = ({ enabled, config }: CronStep, state: CronJobState | undefined): CronJobDocument['actual'] => {
   const { applied = null, trouble = null } = state ?? {}
   const isAsSaved =
@@ -123,7 +125,7 @@ const actualOf = ({ enabled, config }: CronStep, state: CronJobState | undefined
     applied.suspended === (!enabled || config.suspend)
   return {
     state: trouble?.kind ?? (isAsSaved ? 'applied' : 'pending'),
-    reason: trouble?.words ?? null,
+    reason: trouble?.words ?? (faultOfCronStep(config) === null ? null : unreadable),
     nextTryAt: trouble?.nextTryAt.toISOString() ?? null,
     object: applied?.object ?? null,
     schedule: applied?.schedule ?? null,

@@ -4,7 +4,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 
 /**
- * A CronJob step of a workflow's current version. `config` is null when the row holds none that could be saved; its
+ * A CronJob step of a workflow's current version. `config` is null when the row holds none that this version knows; its
  * payload is left where it is, since it may be long and only the tick needs it.
  */
 export type CronStep = {
@@ -33,9 +33,9 @@ export const readCronSteps = async (em: EntityManager): Promise<{ now: Date; ste
   }
 }
 
-/** Why a step's config cannot be followed, or null. The API saves none like that; a row written by hand may. */
+/** Why a step's config cannot be followed, or null. The API saves none like that; a later version or a hand may have. */
 export const faultOfCronStep = (config: CronJobConfig | null): string | null => {
-  if (config === null) return 'the config is not that of a CronJob'
+  if (config === null) return 'the config is not one of a CronJob that this version knows'
   try {
     cronOf(config).nextRun()
     return null

@@ -13,8 +13,8 @@ export type Past = { name: string | null; applied: AppliedCronJob | null }
 export type DesiredCronJobs = { desired: Desired[]; unreadable: CronStep[] }
 
 /**
- * Gives for each cron step the CronJob that should be there; steps whose config cannot be followed were not saved through
- * the API, and have none. What was made of a step is kept, for as long as nothing that it was made of changes: there may
+ * Gives for each cron step the CronJob that should be there, and apart from them the steps whose config cannot be followed:
+ * a later version has saved it, or somebody wrote the row by hand. What was made of a step is kept, for as long as nothing that it was made of changes: there may
  * be thousands of them, and a turn every few seconds.
  */
 export const createDesire = (mould: Mould) => {

@@ -55,8 +55,12 @@ const knownOf = ({ step, hash, since }: Desired, { name, uid, generation }: Actu
   },
 ]
 
-const plan = (desired: readonly Desired[], actual: readonly Actual[], known: Known): Change[] =>
-  planChanges({ desired, actual: byStep(actual, known), known, anchorUid })
+const plan = (
+  desired: readonly Desired[],
+  actual: readonly Actual[],
+  known: Known,
+  untouched: ReadonlySet<string> = new Set(),
+): Change[] => planChanges({ desired, untouched, actual: byStep(actual, known), known, anchorUid })
 
 const said = (changes: readonly Change[]): string[] =>
   changes.map(
@@ -119,6 +123,10 @@ test('of two for one step the one that we applied stays, else the older one', ()
 
 test('the CronJob of a step that is gone is deleted', () => {
   expect(said(plan([], [objectA], knownA))).toEqual([`delete gone ${objectA.name}`])
+})
+
+test('the CronJob of a step that is there and cannot be read is left as it is', () => {
+  expect(plan([], [objectA], knownA, new Set(['a']))).toEqual([])
 })
 
 test('of one that is being deleted and one that stays the latter counts', () => {

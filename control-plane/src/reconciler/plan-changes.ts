@@ -64,6 +64,8 @@ const keptFirst =
 
 type Wanted = {
   desired: readonly Desired[]
+  /** Steps that there are, and whose config says nothing to this version; what they have is left as it is. */
+  untouched: ReadonlySet<string>
   actual: ByStep
   known: Known
   /** The uid of the anchor, which all of them hang on. */
@@ -74,8 +76,8 @@ type Wanted = {
  * What makes the CronJobs of the cluster those that should be there. It names nothing but what has our labels, and no
  * object twice. An object that is being deleted is waited for: its name is taken, and a change would come to nothing.
  */
-export const planChanges = ({ desired, actual, known, anchorUid }: Wanted): Change[] => {
-  const wanted = new Set(desired.map(({ step }) => step.stepId))
+export const planChanges = ({ desired, untouched, actual, known, anchorUid }: Wanted): Change[] => {
+  const wanted = new Set([...untouched, ...desired.map(({ step }) => step.stepId)])
   return [
     ...desired.flatMap((one): Change[] => {
       const { stepId } = one.step

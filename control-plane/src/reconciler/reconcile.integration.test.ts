@@ -137,6 +137,35 @@ test('disabling suspends, and deleting removes it with all that is known of it',
   expect(await api.query('select from workflow_cron_job')).toEqual([])
 })
 
+/** Writes a step as a version of this program would that knows more members of a config. */
+const saveAsLaterVersion = async () => {
+  await api.query('alter table workflow_step disable trigger workflow_step_is_final')
+  await api.query(
+    `update workflow_step set config = config || '{ "jitterSeconds": 5 }' where function_name = 'CronJob'`,
+  )
+}
+
+test('a step whose config a later version has saved keeps its CronJob, and the API says that it is not followed', async () => {
+  const { id } = await save()
+  await turn()
+  const before = cluster.only()
+  await saveAsLaterVersion()
+  const { unreadable } = await turn()
+  expect(unreadable).toHaveLength(1)
+  expect(cluster.counted()).toEqual({})
+  expect(cluster.only()).toEqual(before)
+  expect(await cronJobs()).toMatchObject([
+    { fault: expect.any(String), actual: { object: before.name, reason: expect.stringContaining('stays as it is') } },
+  ])
+  // What was known of it is known to the version that can read it again.
+  expect(await api.query('select object, uid from workflow_cron_job')).toEqual([
+    { object: before.name, uid: before.uid },
+  ])
+  await api.send('DELETE', `/v1/workflows/${id}`)
+  await turn()
+  expect(cluster.objects()).toEqual([])
+})
+
 const sinceOf = (): string | undefined => cluster.only().annotations['esteira.dev/schedule-since']
 
 test('a schedule holds from its own save on, and a save for another reason swallows no tick', async () => {

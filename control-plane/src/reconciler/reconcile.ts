@@ -74,7 +74,8 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
     return { more: false, doubtful: false, held: null, unreadable }
   }
 
-  const changes = planChanges({ desired, actual, known, anchorUid: view.anchor.uid })
+  const untouched = new Set(unreadable.map(({ stepId }) => stepId))
+  const changes = planChanges({ desired, untouched, actual, known, anchorUid: view.anchor.uid })
   const due = changes.filter((change) => isDue(change, states, now))
   const outcomes: { change: Change; outcome: Outcome }[] = []
   let held: Report['held'] = null
@@ -98,7 +99,7 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
   const at = new Date(now.getTime() + performance.now() - begunMs)
   const after = statesAfter({ changes, outcomes, states, desired, at })
   await writeStates(em, after.written)
-  const wanted = new Set(desired.map(({ step }) => step.stepId))
+  const wanted = new Set(steps.map(({ stepId }) => stepId))
   const objects = byStep(view.picture.objects(), known)
   await dropStates(
     em,

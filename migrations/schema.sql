@@ -315,6 +315,15 @@ create table workflow_run_step (
   constraint workflow_run_step_run_id_fkey FOREIGN KEY (run_id) REFERENCES workflow_run(id)
 );
 
+create table workflow_schedule (
+  step_id uuid not null,
+  schedule text not null,
+  time_zone text not null,
+  suspended boolean not null,
+  since timestamp with time zone not null,
+  constraint workflow_schedule_pkey PRIMARY KEY (step_id)
+);
+
 create table workflow_step (
   id uuid not null,
   version integer not null,

@@ -13,6 +13,7 @@ export const cronStep = ({
   workflowName: 'leads',
   enabled: true,
   savedAt,
+  since: savedAt,
   ...step,
   config: {
     schedule: '0 * * * *',

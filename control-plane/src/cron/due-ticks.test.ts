@@ -9,7 +9,7 @@ const everyMinute = (change: Partial<Schedule> = {}): Schedule => ({
   schedule: '* * * * *',
   timeZone: 'UTC',
   startingDeadlineSeconds: 120,
-  savedAt: at('08:00:00'),
+  since: at('08:00:00'),
   ...change,
 })
 
@@ -28,7 +28,7 @@ const follow = (looks: [string, Schedule[]][], before: Awaited = new Map()) => {
 }
 
 test('each tick is due once, from its very moment on', () => {
-  const step = everyMinute({ savedAt: at('09:00:30') })
+  const step = everyMinute({ since: at('09:00:30') })
   const looks: [string, Schedule[]][] = [
     '09:00:30',
     '09:00:59.999',
@@ -41,7 +41,7 @@ test('each tick is due once, from its very moment on', () => {
 })
 
 test('a step ticks from its save on, not before', () => {
-  expect(follow([['09:00:20', [everyMinute({ savedAt: at('09:00:10') })]]]).fired).toEqual([])
+  expect(follow([['09:00:20', [everyMinute({ since: at('09:00:10') })]]]).fired).toEqual([])
 })
 
 test('after a restart the newest missed tick is due, if it is within the deadline', () => {
@@ -52,7 +52,7 @@ test('after a restart the newest missed tick is due, if it is within the deadlin
 })
 
 test('of several ticks that were slept through only the newest is due', () => {
-  const step = everyMinute({ savedAt: at('09:00:30'), startingDeadlineSeconds: 600 })
+  const step = everyMinute({ since: at('09:00:30'), startingDeadlineSeconds: 600 })
   expect(
     follow([
       ['09:00:40', [step]],
@@ -72,8 +72,8 @@ test('a tick that is found too late is told as missed', () => {
 })
 
 test('a save for another reason does not swallow the tick that was due', () => {
-  const before = everyMinute({ savedAt: at('08:59:00') })
-  const renamed = everyMinute({ savedAt: at('09:00:00.050') })
+  const before = everyMinute({ since: at('08:59:00') })
+  const renamed = everyMinute({ since: at('09:00:00.050') })
   expect(
     follow([
       ['08:59:30', [before]],
@@ -83,8 +83,8 @@ test('a save for another reason does not swallow the tick that was due', () => {
 })
 
 test('a new schedule holds from the save on', () => {
-  const before = everyMinute({ savedAt: at('08:59:00') })
-  const changed = everyMinute({ schedule: '*/2 * * * *', savedAt: at('09:00:30') })
+  const before = everyMinute({ since: at('08:59:00') })
+  const changed = everyMinute({ schedule: '*/2 * * * *', since: at('09:00:30') })
   expect(
     follow([
       ['08:59:30', [before]],
@@ -97,8 +97,8 @@ test('a new schedule holds from the save on', () => {
 })
 
 test('a step that is gone or suspended for a while begins anew from the save that brought it back', () => {
-  const before = everyMinute({ savedAt: at('08:59:00') })
-  const back = everyMinute({ savedAt: at('09:01:30') })
+  const before = everyMinute({ since: at('08:59:00') })
+  const back = everyMinute({ since: at('09:01:30') })
   expect(
     follow([
       ['08:59:30', [before]],
@@ -110,7 +110,7 @@ test('a step that is gone or suspended for a while begins anew from the save tha
 })
 
 test('a clock that is set back fires nothing twice', () => {
-  const step = everyMinute({ savedAt: at('08:59:30') })
+  const step = everyMinute({ since: at('08:59:30') })
   expect(
     follow([
       ['09:00:00', [step]],
@@ -135,7 +135,7 @@ test('whenever one looks, no tick is due twice and the newest is never left out'
   const seconds = fc.array(fc.integer({ min: 0, max: 3_600 }), { minLength: 1, maxLength: 60 })
   fc.assert(
     fc.property(seconds, (looked) => {
-      const step = everyMinute({ schedule: '*/10 * * * *', savedAt: at('09:00:00'), startingDeadlineSeconds: 86_400 })
+      const step = everyMinute({ schedule: '*/10 * * * *', since: at('09:00:00'), startingDeadlineSeconds: 86_400 })
       let awaited: Awaited = new Map()
       const fired = [0, ...looked.toSorted((a, b) => a - b)].flatMap((second) => {
         const look = dueTicks([step], awaited, new Date(at('09:00:00').getTime() + second * 1_000))
@@ -151,7 +151,7 @@ test('whenever one looks, no tick is due twice and the newest is never left out'
 })
 
 test('the pause ends with the next tick, and at the latest with the poll', () => {
-  const { awaited } = follow([['09:00:58', [everyMinute({ savedAt: at('09:00:10') })]]])
+  const { awaited } = follow([['09:00:58', [everyMinute({ since: at('09:00:10') })]]])
   expect(pauseUntilNext(awaited, at('09:00:58'), 3_000)).toBe(2_000)
   expect(pauseUntilNext(awaited, at('09:00:30'), 3_000)).toBe(3_000)
   expect(pauseUntilNext(new Map(), at('09:00:30'), 3_000)).toBe(3_000)
@@ -163,7 +163,7 @@ test('a tick has the same key whoever finds it', () => {
 
 /** All ticks of a schedule between two moments, as the scheduler fires them when it looks every minute. */
 const ticksBetween = (schedule: string, timeZone: string, from: string, to: string): string[] => {
-  const step = { ...everyMinute(), schedule, timeZone, savedAt: new Date(from) }
+  const step = { ...everyMinute(), schedule, timeZone, since: new Date(from) }
   const keys: string[] = []
   let awaited: Awaited = new Map()
   for (let ms = Date.parse(from); ms <= Date.parse(to); ms += 60_000) {

@@ -1,9 +1,9 @@
 import { type CronJobConfig, cronOf } from '@esteira/workflow'
 
-/** A step that ticks: its schedule, and since when (its save, by the database's clock). */
+/** A step that ticks: its schedule, and since when, by the database's clock. */
 export type Schedule = Pick<CronJobConfig, 'schedule' | 'timeZone' | 'startingDeadlineSeconds'> & {
   stepId: string
-  savedAt: Date
+  since: Date
 }
 
 /** One expected firing of a cron step. */
@@ -17,8 +17,8 @@ export type Look = { due: Tick[]; missed: Tick[]; awaited: Awaited }
 
 /**
  * Which ticks are due. Of several that a step has missed only the newest counts, and only within its deadline. A step
- * that is new here (after a restart all are) or has another schedule ticks from its save on; one whose workflow was saved
- * for another reason goes on as it was, so no save can swallow a tick.
+ * that is new here (after a restart all are) or has another schedule ticks from the save of that schedule on; one whose
+ * workflow was saved for another reason goes on as it was, so no save can swallow a tick.
  */
 export const dueTicks = (desired: readonly Schedule[], before: Awaited, now: Date): Look => {
   const due: Tick[] = []
@@ -31,7 +31,7 @@ export const dueTicks = (desired: readonly Schedule[], before: Awaited, now: Dat
     const next =
       known?.schedule === schedule && known.timeZone === timeZone
         ? known.next
-        : cronOf(step).nextRun(later(step.savedAt, deadline))
+        : cronOf(step).nextRun(later(step.since, deadline))
     if (next === null || next > now) {
       awaited.set(stepId, { schedule, timeZone, next })
       continue

@@ -16,6 +16,8 @@ export type CronStep = {
   enabled: boolean
   /** When the workflow was last saved, by the database's clock. */
   savedAt: Date
+  /** Since when it ticks on the schedule that it has; what was due before was due by another one, or suspended. */
+  since: Date
   config: Omit<CronJobConfig, 'payload'> | null
 }
 
@@ -27,8 +29,9 @@ export const readCronSteps = async (em: EntityManager): Promise<{ now: Date; ste
     now: new Date(clock.nowMs),
     steps: [clock, ...found].flatMap(({ step }) => {
       if (step === null) return []
-      const { savedMs, config, ...rest } = step
-      return [{ ...rest, savedAt: new Date(savedMs), config: cronJobConfig.safeParse(config).data ?? null }]
+      const { savedMs, sinceMs, config, ...rest } = step
+      const times = { savedAt: new Date(savedMs), since: new Date(sinceMs) }
+      return [{ ...rest, ...times, config: cronJobConfig.safeParse(config).data ?? null }]
     }),
   }
 }
@@ -44,7 +47,8 @@ export const faultOfCronStep = (config: CronJobConfig | null): string | null => 
   }
 }
 
-// The clock is there without steps as well: one row then, with a null for the step.
+// The clock is there without steps as well: one row then, with a null for the step. A note that does not fit is of a
+// version before the last, which knew no notes.
 const cronStepsSql = `
   select (extract(epoch from clock_timestamp()) * 1000)::float8 as "nowMs", step.found as step
   from (select) as clock
@@ -56,10 +60,15 @@ const cronStepsSql = `
       'workflowName', workflow.name,
       'enabled', workflow.enabled,
       'savedMs', extract(epoch from workflow.updated_at) * 1000,
+      'sinceMs', extract(epoch from coalesce(noted.since, workflow.updated_at)) * 1000,
       'config', step.config - 'payload'
     ) as found
     from workflow
     join workflow_step step on step.workflow_id = workflow.id and step.version = workflow.version
+    left join workflow_schedule noted on noted.step_id = step.id
+      and noted.schedule = step.config ->> 'schedule'
+      and noted.time_zone = coalesce(step.config ->> 'timeZone', 'UTC')
+      and noted.suspended = (not workflow.enabled or step.config @> '{ "suspend": true }')
     where workflow.deleted_at is null and step.function_name = $1
   ) step on true`
 
@@ -73,6 +82,7 @@ const cronRow = z.object({
       workflowName: z.string(),
       enabled: z.boolean(),
       savedMs: z.number(),
+      sinceMs: z.number(),
       config: z.unknown(),
     })
     .nullable(),

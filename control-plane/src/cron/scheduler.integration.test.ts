@@ -56,8 +56,14 @@ const save = async (change: Record<string, unknown> = {}, steps: unknown[] = [cr
 }
 
 /** As if the workflow had been saved a while ago and nobody had been there to tick. */
-const saveEarlier = (id: string, seconds: number) =>
-  api.query(`update workflow set updated_at = now() - $2 * interval '1 second' where id = $1`, [id, seconds])
+const saveEarlier = async (id: string, seconds: number): Promise<void> => {
+  await api.query(`update workflow set updated_at = now() - $2 * interval '1 second' where id = $1`, [id, seconds])
+  await api.query(
+    `update workflow_schedule set since = now() - $2 * interval '1 second'
+     where step_id in (select id from workflow_step where workflow_id = $1)`,
+    [id, seconds],
+  )
+}
 
 const fired = () => events.filter(({ kind }) => kind === 'tick.fired')
 const runs = () => api.query('select trigger, idempotency_key, version, status from workflow_run order by id')

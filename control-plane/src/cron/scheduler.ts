@@ -65,7 +65,7 @@ const tickingSteps = (
   observe: (event: CronEvent) => void,
 ): { ticking: Schedule[]; tried: Tried } => {
   const tried = new Map<string, boolean>()
-  const ticking = steps.flatMap(({ stepId, name, workflowName, enabled, savedAt, config }) => {
+  const ticking = steps.flatMap(({ stepId, name, workflowName, enabled, savedAt, since, config }) => {
     const key = `${stepId} ${savedAt.toISOString()}`
     const known = before.get(key)
     const readable = known ?? faultOfCronStep(config) === null
@@ -73,7 +73,7 @@ const tickingSteps = (
     if (!readable && known === undefined) {
       observe({ kind: 'schedule.unreadable', stepId, step: name, workflow: workflowName })
     }
-    return config !== null && readable && enabled && !config.suspend ? [{ stepId, savedAt, ...config }] : []
+    return config !== null && readable && enabled && !config.suspend ? [{ stepId, since, ...config }] : []
   })
   return { ticking, tried }
 }

@@ -5,7 +5,7 @@ import type { TickingStep } from './cron-job-state.ts'
 import { annotations, labels, ownLabels } from './labels.ts'
 import { podFor, type PodTemplate, programName } from './pod-template.ts'
 import { specHash } from './spec-hash.ts'
-import { isSuspended } from './ticking-since.ts'
+import { isSuspended } from './is-suspended.ts'
 
 /** What all CronJobs of a control plane have in common. */
 export type Mould = { anchor: string; template: PodTemplate }
@@ -45,9 +45,9 @@ const podFailurePolicy = {
 /** The CronJob of a step, under a name that it may have had before. The digest of all of it is among its annotations. */
 export const cronJobManifest = (
   step: TickingStep,
-  { name, since, mould }: { name: string; since: Date; mould: Mould },
+  { name, mould }: { name: string; mould: Mould },
 ): { hash: string; manifest: CronJobManifest } => {
-  const { stepId, config } = step
+  const { stepId, since, config } = step
   const { schedule, timeZone } = config
   const own = { ...ownLabels(mould.anchor), [labels.step]: stepId }
   const manifest: CronJobManifest = {

@@ -1,7 +1,7 @@
 import { waitFor } from '@esteira/test/support'
 import { refusal, type SeenRequest, watchOf } from '@esteira/test/cluster'
 import { expect, test } from 'vitest'
-import { cronStep, savedAt } from '../../test/cron-step.ts'
+import { cronStep } from '../../test/cron-step.ts'
 import { podTemplate } from '../../test/pod-template.ts'
 import { admin, anchorName, cluster, foreignCronJob, namespace, useRelease, way } from '../../test/use-release.ts'
 import { openCluster } from './cluster/open-cluster.ts'
@@ -17,7 +17,7 @@ const name = 'leads-every-hour-1'
 const mould = { anchor: anchorName, template: podTemplate }
 
 const manifestOf = (schedule = '0 * * * *', as = name) =>
-  cronJobManifest(cronStep({ config: { schedule } }), { name: as, since: savedAt, mould }).manifest
+  cronJobManifest(cronStep({ config: { schedule } }), { name: as, mould }).manifest
 
 /** The port, and the anchor that what is made through it hangs on. */
 const open = async () => {
@@ -133,7 +133,7 @@ test('a schedule that Kubernetes reads in another way is refused in its words', 
   const { apply } = await open()
   const words = expect.stringContaining('spec.timeZone: Invalid value: "america/sao_paulo"')
   const step = cronStep({ config: { timeZone: 'america/sao_paulo' } })
-  const { manifest } = cronJobManifest(step, { name, since: savedAt, mould })
+  const { manifest } = cronJobManifest(step, { name, mould })
   expect(await apply(manifest, null)).toMatchObject({ kind: 'refused', code: 'Invalid', words })
 })
 

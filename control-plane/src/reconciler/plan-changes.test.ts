@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { cronStep, savedAt } from '../../test/cron-step.ts'
+import { cronStep } from '../../test/cron-step.ts'
 import { podTemplate } from '../../test/pod-template.ts'
 import { cronJobManifest } from './cron-job-manifest.ts'
 import type { AppliedCronJob } from './cron-job-state.ts'
 import type { Desired } from './desired-cron-jobs.ts'
 import { annotations, labels } from './labels.ts'
 import { type Actual, byStep, type Change, type Known, planChanges } from './plan-changes.ts'
-import { isSuspended } from './ticking-since.ts'
+import { isSuspended } from './is-suspended.ts'
 
 const mould = { anchor: 'esteira-anchor', template: podTemplate }
 const anchorUid = 'anchor-uid'
@@ -18,7 +18,7 @@ const made = new Map<string, Desired>()
 const desiredOf = (stepId: string, { name = `cron-${stepId}`, schedule = '0 * * * *' } = {}): Desired => {
   const key = `${stepId} ${name} ${schedule}`
   const step = cronStep({ stepId, config: { schedule } })
-  const desired = made.get(key) ?? { step, since: savedAt, ...cronJobManifest(step, { name, since: savedAt, mould }) }
+  const desired = made.get(key) ?? { step, ...cronJobManifest(step, { name, mould }) }
   made.set(key, desired)
   return desired
 }
@@ -41,7 +41,7 @@ const objectOf = ({ step, manifest }: Desired, change: Partial<Actual> = {}): Ac
 })
 
 /** What is remembered of applying it. */
-const knownOf = ({ step, hash, since }: Desired, { name, uid, generation }: Actual): [string, AppliedCronJob] => [
+const knownOf = ({ step, hash }: Desired, { name, uid, generation }: Actual): [string, AppliedCronJob] => [
   step.stepId,
   {
     object: name,
@@ -51,7 +51,7 @@ const knownOf = ({ step, hash, since }: Desired, { name, uid, generation }: Actu
     schedule: step.config.schedule,
     timeZone: step.config.timeZone,
     suspended: isSuspended(step),
-    since,
+    since: step.since,
   },
 ]
 

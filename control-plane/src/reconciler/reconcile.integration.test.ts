@@ -181,6 +181,20 @@ test('a schedule holds from its own save on, and a save for another reason swall
   expect(Date.parse(sinceOf() ?? '')).toBeGreaterThan(Date.parse(first ?? ''))
 })
 
+test('a save for another reason before a schedule is applied swallows no tick that was due between the two', async () => {
+  const { id, steps } = await save()
+  await turn()
+  const changed = { id: steps[0]?.id, ...tick, config: { schedule: '5 * * * *' } }
+  await saveAgain(id, { steps: [changed] })
+  const between = z
+    .tuple([z.object({ at: z.coerce.date() })])
+    .parse(await api.query('select clock_timestamp() as at'))[0].at
+  await saveAgain(id, { name: 'contacts', steps: [changed] })
+  await turn()
+  expect(cluster.only().spec).toContain('5 * * * *')
+  expect(Date.parse(sinceOf() ?? '')).toBeLessThanOrEqual(between.getTime())
+})
+
 test('who takes over goes on without a call, and without what was known each object is applied once', async () => {
   await save()
   await turn()

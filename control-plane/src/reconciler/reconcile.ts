@@ -6,11 +6,11 @@ import { connections } from './cluster/open-cluster.ts'
 import type { View } from './cluster-view.ts'
 import type { CronJobState, Trouble } from './cron-job-state.ts'
 import type { CronJobs } from './cron-jobs.ts'
-import type { Desired, DesiredCronJobs, Past } from './desired-cron-jobs.ts'
+import type { Desired, DesiredCronJobs } from './desired-cron-jobs.ts'
 import { carryOut, type Outcome } from './carry-out.ts'
 import { type ByStep, byStep, type Change, planChanges } from './plan-changes.ts'
 import { readStates } from './read-states.ts'
-import { isSuspended } from './ticking-since.ts'
+import { isSuspended } from './is-suspended.ts'
 import { dropStates, writeStates } from './write-states.ts'
 
 /** What a turn was about. `objects` names ten at most. */
@@ -24,7 +24,7 @@ type Means = {
   em: EntityManager
   view: View
   cronJobs: CronJobs
-  desire: (steps: readonly CronStep[], pastOf: (stepId: string) => Past) => DesiredCronJobs
+  desire: (steps: readonly CronStep[], nameOf: (stepId: string) => string | null) => DesiredCronJobs
   /** Whether changes may still be made: the lead is ours, and nobody wants us to stop. */
   mayWrite: () => boolean
   observe: (event: ReconcileEvent) => void
@@ -63,10 +63,10 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
     [...states].flatMap(([stepId, { applied }]) => (applied === null ? [] : [[stepId, applied] as const])),
   )
   const actual: ByStep = view.kind === 'seen' ? byStep(view.picture.objects(), known) : new Map()
-  const { desired, unreadable } = desire(steps, (stepId) => {
-    const applied = known.get(stepId) ?? null
-    return { name: actual.get(stepId)?.[0]?.name ?? applied?.object ?? null, applied }
-  })
+  const { desired, unreadable } = desire(
+    steps,
+    (stepId) => actual.get(stepId)?.[0]?.name ?? known.get(stepId)?.object ?? null,
+  )
   if (view.kind !== 'seen') {
     const written = waiting(view, desired, states, now)
     await writeStates(em, written)
@@ -203,7 +203,7 @@ const troubleOf = (outcome: Bad, hash: string, last: Trouble | null, at: Date): 
   }
 }
 
-const appliedOf = ({ step, hash, since }: Desired, { object }: Extract<Outcome, { kind: 'applied' }>) => ({
+const appliedOf = ({ step, hash }: Desired, { object }: Extract<Outcome, { kind: 'applied' }>) => ({
   object: object.name,
   uid: object.uid,
   generation: object.generation,
@@ -211,7 +211,7 @@ const appliedOf = ({ step, hash, since }: Desired, { object }: Extract<Outcome, 
   schedule: step.config.schedule,
   timeZone: step.config.timeZone,
   suspended: isSuspended(step),
-  since,
+  since: step.since,
 })
 
 const tell = (

@@ -4,6 +4,7 @@ import { type Fault, Workflow, WorkflowFunction, WorkflowStep } from '@esteira/w
 import { type EntityManager, UniqueConstraintViolationException } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import * as z from 'zod'
+import { noteSchedules } from '../cron/note-schedules.ts'
 import { inside, within } from '../faults/parts.ts'
 import { ControlPlaneError } from '../errors.ts'
 import { stepCheckOf, type StepLimits } from './check-step.ts'
@@ -130,6 +131,7 @@ export const writeSteps = async (
     ),
   )
   await em.flush()
+  await noteSchedules(em, workflow.enabled, rows)
   return documentOf(workflow, rows)
 }
 

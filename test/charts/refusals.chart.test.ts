@@ -70,6 +70,29 @@ test.each([
     worker({ env: { ESTEIRA_LEDGER_DAYS: 30 }, secretEnv: { ESTEIRA_LEDGER_DAYS: { name: 'a', key: 'b' } } }),
     'ESTEIRA_LEDGER_DAYS: it is in `env` and in `secretEnv`',
   ],
+  [
+    'a secret that is written out for the relay',
+    { 'outbox-relay': { env: { OTEL_EXPORTER_OTLP_HEADERS: 'authorization=a' } } },
+    'outbox-relay.env.OTEL_EXPORTER_OTLP_HEADERS: what it holds is secret; name the Secret in `secretEnv`',
+  ],
+  [
+    'an address of the relay that is written out',
+    { 'outbox-relay': { env: { DATABASE_URL: 'postgres://user:password@host/name' } } },
+    'outbox-relay: DATABASE_URL: the chart sets it by itself, by a value of its own',
+  ],
+  [
+    'a lane of the relay that is not its pod’s',
+    { 'outbox-relay': { env: { ESTEIRA_LANE: 'mine' } } },
+    'outbox-relay: ESTEIRA_LANE: the chart sets it by itself',
+  ],
+  [
+    'a variable of the relay that is given twice',
+    {
+      telemetry: { endpoint: 'http://collector' },
+      'outbox-relay': { secretEnv: { OTEL_EXPORTER_OTLP_ENDPOINT: { name: 'a', key: 'b' } } },
+    },
+    'outbox-relay: OTEL_EXPORTER_OTLP_ENDPOINT: it is in `env` and in `secretEnv`',
+  ],
 ])('%s is refused, and in which place it is told', async (_what, values, words) => {
   expect(await refusalOf({ files: [least], values })).toContain(words)
 })
@@ -85,6 +108,30 @@ test.each(['database', 'rabbitmq'])('the relay of somebody else asks for its Sec
   const words = await refusalOf({ chart: 'examples/shop', set: [`outbox-relay.${of}.secret.name=`] })
   expect(words).toContain(`outbox-relay.${of}.secret.name: the Secret that holds it has to be named`)
 })
+
+test.each([
+  [
+    'env',
+    { DATABASE_URL: 'postgres://user:password@host/name' },
+    'outbox-relay: DATABASE_URL: the chart sets it by itself',
+  ],
+  [
+    'secretEnv',
+    { ESTEIRA_GRACE_MS: { name: 'a', key: 'b' } },
+    'outbox-relay: ESTEIRA_GRACE_MS: the chart sets it by itself',
+  ],
+  [
+    'env',
+    { OTEL_EXPORTER_OTLP_HEADERS: 'a=b' },
+    'outbox-relay.env.OTEL_EXPORTER_OTLP_HEADERS: what it holds is secret',
+  ],
+])(
+  'the relay of somebody else takes no %s that it has, nor a secret that is written out',
+  async (of, values, words) => {
+    const relay = { 'outbox-relay': { [of]: values } }
+    expect(await refusalOf({ chart: 'examples/shop', values: relay })).toContain(words)
+  },
+)
 
 test('a cluster that does not know sidecars is refused', async () => {
   expect(await refusalOf({ files: [least], flags: ['--kube-version', '1.28.0'] })).toContain('>=1.30.0-0')

@@ -90,7 +90,8 @@ OTEL_EXPORTER_OTLP_HEADERS: {{ toJson .headers.secret }}
 
 {{/* Not empty for a variable whose value has a secret in it. */}}
 {{- define "esteira.isSecret" -}}
-{{- regexFind "^(DATABASE_URL|RABBITMQ_URL|ESTEIRA_ADMIN_TOKEN|RDSTATION_CLIENT_SECRET|RDSTATION_REFRESH_TOKEN|ESTEIRA_CONNECTION_.*|ESTEIRA_SECRET_.*|OTEL_.*_HEADERS)$" . -}}
+{{- include "outbox-relay.isSecret" . -}}
+{{- regexFind "^(ESTEIRA_ADMIN_TOKEN|RDSTATION_CLIENT_SECRET|RDSTATION_REFRESH_TOKEN|ESTEIRA_CONNECTION_.*|ESTEIRA_SECRET_.*)$" . -}}
 {{- end }}
 
 {{/* The variable with the database's address: of the component's own role, or of all. `path` is that of the component. */}}

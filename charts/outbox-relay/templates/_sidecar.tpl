@@ -62,7 +62,8 @@ The argument is the context of the chart, whose values say `outbox-relay`, or a 
   {{- end }}
 {{- end }}
 
-{{- define "outbox-relay.env" -}}
+{{/* The variables that the chart sets, by the values that there are for them. */}}
+{{- define "outbox-relay.ownEnv" -}}
 {{- $values := .values -}}
 - name: DATABASE_URL
   {{- include "outbox-relay.secretKeyRef" (dict "ref" $values.database.secret "path" "outbox-relay.database.secret") | nindent 2 }}
@@ -91,7 +92,32 @@ The argument is the context of the chart, whose values say `outbox-relay`, or a 
   value: {{ $number | int64 | quote }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/*
+All of them: those, and what `env` and `secretEnv` have beside them. No name may come twice, since Kubernetes takes the last
+one or refuses the pod, and no secret be written out.
+*/}}
+{{- define "outbox-relay.env" -}}
+{{- $values := .values -}}
+{{- $own := include "outbox-relay.ownEnv" . -}}
+{{- $ours := list "ESTEIRA_LANE" -}}
+{{- range fromYamlArray $own }}
+{{- $ours = append $ours .name }}
+{{- end }}
+{{- range $name := concat (keys $values.env) (keys $values.secretEnv) | sortAlpha }}
+{{- if has $name $ours }}
+{{- fail (printf "outbox-relay: %s: the chart sets it by itself, by a value of its own" $name) }}
+{{- end }}
+{{- if and (hasKey $values.env $name) (hasKey $values.secretEnv $name) }}
+{{- fail (printf "outbox-relay: %s: it is in `env` and in `secretEnv`" $name) }}
+{{- end }}
+{{- end -}}
+{{- $own }}
 {{- range $name, $value := $values.env }}
+{{- if include "outbox-relay.isSecret" $name }}
+{{- fail (printf "outbox-relay.env.%s: what it holds is secret; name the Secret in `secretEnv`" $name) }}
+{{- end }}
 - name: {{ $name }}
   value: {{ include "outbox-relay.text" $value | quote }}
 {{- end }}

@@ -33,3 +33,8 @@ valueFrom:
 {{- toString . -}}
 {{- end -}}
 {{- end }}
+
+{{/* Not empty for a variable of the relay whose value has a secret in it. */}}
+{{- define "outbox-relay.isSecret" -}}
+{{- regexFind "^(DATABASE_URL|RABBITMQ_URL|OTEL_.*_HEADERS)$" . -}}
+{{- end }}

@@ -86,6 +86,11 @@ test.each([
     'outbox-relay: ESTEIRA_LANE: the chart sets it by itself',
   ],
   [
+    'nobody who carries what pods that are gone have left',
+    { controlPlane: { replicas: 0 }, 'outbox-relay': { relay: { adopt: 'no' } } },
+    'outbox-relay.relay.adopt: with `no`, and without a control plane',
+  ],
+  [
     'a variable of the relay that is given twice',
     {
       telemetry: { endpoint: 'http://collector' },

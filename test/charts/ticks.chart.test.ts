@@ -70,6 +70,16 @@ test('the relay of a tick is that of a worker, but for the lane, the lanes of ot
   expect(variableOf(ofWorker, 'ESTEIRA_RELAY_ADOPT')?.value).toBe('yes')
 })
 
+test('the relay of the control plane carries what others left, also where those of workers do not', async () => {
+  const manifests = await render({
+    files: [least],
+    set: ['outbox-relay.relay.adopt=no', 'workers.database-query.replicas=1'],
+  })
+  const adoptOf = (owner: string) => variableOf(podOf(manifests, owner).relay, 'ESTEIRA_RELAY_ADOPT')?.value
+  expect(adoptOf('Deployment my-esteira-control-plane')).toBe('yes')
+  expect(adoptOf('Deployment my-esteira-database-query')).toBe('no')
+})
+
 test('pods of ticks, of workers and of the control plane have in common what the values say of all pods', async () => {
   const pods = podsOf(await render({ files: [valuesFile('everything')] }))
   const common = ({ template: { spec } }: Pod) =>

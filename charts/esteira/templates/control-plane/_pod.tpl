@@ -1,5 +1,12 @@
+{{/*
+Its relay always adopts: with it the rows of ticks and of pods that are gone have somebody who carries them, also where the
+relays of workers are told to keep to their own.
+*/}}
 {{- define "esteira.controlPlane.pod" -}}
 {{- $context := .context -}}
+{{- if and (eq (int64 .settings.replicas) 0) (eq (get $context.Values "outbox-relay").relay.adopt "no") }}
+{{- fail "outbox-relay.relay.adopt: with `no`, and without a control plane, nobody would carry what pods that are gone have left" }}
+{{- end -}}
 {{- $serviceAccount := include "esteira.serviceAccountName" (dict "context" $context "suffix" .suffix "serviceAccount" .settings.serviceAccount) -}}
 {{- $volumes := list -}}
 {{- $mounts := list -}}
@@ -24,6 +31,7 @@
   "ownSeconds" (add .settings.preStopSeconds .settings.gracePeriodSeconds)
   "annotations" $annotations
   "volumes" $volumes
+  "relay" (dict "relay" (dict "adopt" "yes"))
 ) .) -}}
 {{- end }}
 

@@ -10,6 +10,13 @@ test.each([
   ['a level that does not exist', { logLevel: 'verbose' }, '/logLevel'],
   ['a number that is text', worker({ prefetch: '100' }), '/workers/database-query/prefetch'],
   ['a number that the program refuses', { 'outbox-relay': { relay: { pollMs: 5 } } }, '/relay/pollMs'],
+  ['a tag that is a number, and might be another one', { image: { tag: 1.1 } }, '/image/tag'],
+  [
+    'one of a worker’s image',
+    worker({ image: { repository: 'registry.example.com/mine', tag: 20_240_101 } }),
+    '/workers/database-query/image/tag',
+  ],
+  ['one of the relay’s image', { 'outbox-relay': { image: { tag: 2 } } }, '/image/tag'],
   [
     'a worker named as a component is',
     { workers: { 'control-plane': { program: 'database-query' } } },

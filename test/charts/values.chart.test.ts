@@ -106,3 +106,12 @@ test.each(cases)('$name of $chart means something', async ({ name, path, value, 
   const values = together[name] ?? at(path, instead[name] ?? another(value))
   expect(await textOf({ ...release, values })).not.toBe(before.get(release))
 })
+
+test('digits stay what they are in a tag, which is text, and in an attribute of resources, which may be a number', async () => {
+  const telemetry = { endpoint: 'http://collector', resourceAttributes: { build: 20_240_101 } }
+  const values = { image: { tag: '20240101' }, telemetry }
+  const text = await textOf({ name: 'my', files: [valuesFile('minimal')], values })
+  const tags = new Set([...text.matchAll(/localhost\/esteira(?:-relay)?:([^"]*)"/g)].map(([, tag]) => tag))
+  expect([...tags]).toEqual(['20240101'])
+  expect(text).toContain('"build=20240101"')
+})

@@ -60,10 +60,10 @@ none may be set twice, and none with a secret in it be written out.
 {{- $env := dict "OTEL_EXPORTER_OTLP_ENDPOINT" .endpoint -}}
 {{- with .protocol }}{{ $_ := set $env "OTEL_EXPORTER_OTLP_PROTOCOL" . }}{{ end -}}
 {{- with .sampler }}{{ $_ := set $env "OTEL_TRACES_SAMPLER" . }}{{ end -}}
-{{- with .samplerArg }}{{ $_ := set $env "OTEL_TRACES_SAMPLER_ARG" (toString .) }}{{ end -}}
+{{- with .samplerArg }}{{ $_ := set $env "OTEL_TRACES_SAMPLER_ARG" (include "outbox-relay.text" .) }}{{ end -}}
 {{- $attributes := list -}}
 {{- range $name, $value := .resourceAttributes }}
-{{- $attributes = append $attributes (printf "%s=%s" $name (toString $value | urlquery | replace "+" "%20")) }}
+{{- $attributes = append $attributes (printf "%s=%s" $name (include "outbox-relay.text" $value | urlquery | replace "+" "%20")) }}
 {{- end -}}
 {{- with $attributes }}{{ $_ := set $env "OTEL_RESOURCE_ATTRIBUTES" (join "," .) }}{{ end -}}
 {{- range $name, $value := .env }}

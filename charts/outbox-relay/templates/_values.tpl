@@ -13,7 +13,7 @@
 {{- if .digest -}}
 {{- printf "%s@%s" .repository .digest -}}
 {{- else -}}
-{{- printf "%s:%s" .repository (toString .tag) -}}
+{{- printf "%s:%s" .repository .tag -}}
 {{- end -}}
 {{- end }}
 

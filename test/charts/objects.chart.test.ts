@@ -29,6 +29,15 @@ test.each(matrix)(
   },
 )
 
+test.each(['team.leads', `${'a'.repeat(24)}.team-x`])(
+  'a name with dots, as Helm takes it, gives names that fit: %s',
+  async (name) => {
+    for (const { kind, metadata } of await render({ name, files: [least] })) {
+      expect(metadata.name, kind).toMatch(/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/)
+    }
+  },
+)
+
 test('two releases whose long names begin alike share no object', async () => {
   const nameOf = async (name: string) =>
     (await render({ name, files: [least] })).map(({ kind, metadata }) => `${kind} ${metadata.name}`)

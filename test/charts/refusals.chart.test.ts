@@ -109,6 +109,11 @@ test.each([
   expect(await refusalOf({ files: [least], values })).toContain(words)
 })
 
+test('a release whose name begins with a digit is refused: no Service can be named so', async () => {
+  const words = '2026-esteira: what names begin with has to begin with a letter itself; give fullnameOverride'
+  expect(await refusalOf({ name: '2026', files: [least] })).toContain(words)
+})
+
 test.each(['database.secret.name', 'rabbitmq.secret.name', 'adminToken.secret.name'])(
   'without %s nothing is installed',
   async (path) => {

@@ -1,14 +1,19 @@
 {{/*
 What all names begin with, 32 characters at most, so that with a worker's name of 30 they fit into a label. What is
-longer is cut and ends in a hash of the whole: two releases that begin alike stay two.
+longer is cut and ends in a hash of the whole: two releases that begin alike stay two. Helm takes dots in the name of a
+release, and a digit before them; the name of a Service has neither.
 */}}
 {{- define "esteira.fullname" -}}
 {{- $name := include "esteira.name" . -}}
 {{- $full := .Values.fullnameOverride | default (contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name)) -}}
-{{- if gt (len $full) 32 -}}
-{{- printf "%s-%s" ($full | trunc 25 | trimSuffix "-") ($full | sha256sum | trunc 6) -}}
+{{- $plain := $full | replace "." "-" -}}
+{{- if not (regexMatch "^[a-z]" $plain) }}
+{{- fail (printf "%s: what names begin with has to begin with a letter itself; give fullnameOverride" $full) }}
+{{- end -}}
+{{- if gt (len $plain) 32 -}}
+{{- printf "%s-%s" (regexReplaceAll "-+$" ($plain | trunc 25) "") ($full | sha256sum | trunc 6) -}}
 {{- else -}}
-{{- $full -}}
+{{- $plain -}}
 {{- end -}}
 {{- end }}
 

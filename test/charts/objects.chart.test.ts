@@ -38,6 +38,21 @@ test.each(['team.leads', `${'a'.repeat(24)}.team-x`])(
   },
 )
 
+test('a label of the values takes the place of the chart’s own, in objects and in pods, and none is there twice', async () => {
+  const name = 'app.kubernetes.io/part-of'
+  // What has a key twice is no YAML to the parser.
+  const manifests = await render({
+    files: [least],
+    values: { commonLabels: { [name]: 'crm' }, cron: { pods: { labels: { [name]: 'ticks' } } } },
+  })
+  const ofObjects = manifests.filter(({ metadata }) => metadata.name !== 'my-esteira-anchor')
+  expect(new Set(ofObjects.map(({ metadata }) => metadata.labels[name]))).toEqual(new Set(['crm']))
+  expect(Object.fromEntries([...labelsOfPods(manifests)].map(([owner, labels]) => [owner, labels[name]]))).toEqual({
+    'ConfigMap my-esteira-cron-pod': 'ticks',
+    'Deployment my-esteira-control-plane': 'crm',
+  })
+})
+
 test('two releases whose long names begin alike share no object', async () => {
   const nameOf = async (name: string) =>
     (await render({ name, files: [least] })).map(({ kind, metadata }) => `${kind} ${metadata.name}`)

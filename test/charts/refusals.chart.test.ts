@@ -105,6 +105,17 @@ test.each([
     },
     'outbox-relay: OTEL_EXPORTER_OTLP_ENDPOINT: it is in `env` and in `secretEnv`',
   ],
+  [
+    'a label by which a selector finds pods',
+    { commonLabels: { 'app.kubernetes.io/component': 'mine' } },
+    'app.kubernetes.io/component',
+  ],
+  [
+    'one of the pods of ticks, which a NetworkPolicy finds by it',
+    { cron: { pods: { labels: { 'app.kubernetes.io/instance': 'mine' } } } },
+    'app.kubernetes.io/instance',
+  ],
+  ['one of a worker', worker({ pods: { labels: { 'esteira.dev/worker': 'mine' } } }), 'esteira.dev/worker'],
 ])('%s is refused, and in which place it is told', async (_what, values, words) => {
   expect(await refusalOf({ files: [least], values })).toContain(words)
 })

@@ -31,16 +31,19 @@ esteira.dev/worker: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The labels of an object of Helm's. */}}
-{{- define "esteira.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_" }}
+{{/* Labels that say what something is, of an object or a pod. The values may say otherwise: none comes twice. */}}
+{{- define "esteira.aboutLabels" -}}
 app.kubernetes.io/version: {{ .context.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: esteira
-app.kubernetes.io/managed-by: {{ .context.Release.Service }}
-{{ include "esteira.selectorLabels" . }}
-{{- with .context.Values.commonLabels }}
-{{ toYaml . }}
 {{- end }}
+
+{{/* The labels of an object of Helm's. By those of a selector something is found, so the schema keeps them from the values. */}}
+{{- define "esteira.labels" -}}
+{{- $own := dict "helm.sh/chart" (printf "%s-%s" .context.Chart.Name .context.Chart.Version | replace "+" "_") -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .context.Release.Service -}}
+{{- $about := include "esteira.aboutLabels" . | fromYaml -}}
+{{- $selector := include "esteira.selectorLabels" . | fromYaml -}}
+{{- mustMergeOverwrite $own $about $selector (deepCopy .context.Values.commonLabels) (.labels | default dict) | toYaml -}}
 {{- end }}
 
 {{/* The `metadata` of an object, whose name is `fullname` and `suffix`. */}}
@@ -49,9 +52,6 @@ name: {{ include "esteira.fullname" .context }}-{{ .suffix }}
 namespace: {{ .context.Release.Namespace }}
 labels:
   {{- include "esteira.labels" . | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
 {{- with .annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}

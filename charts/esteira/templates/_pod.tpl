@@ -19,14 +19,10 @@ The one template of all pods: a main container, and the relay beside it. The arg
 {{- if .job }}
 {{- $_ := set $sidecar "lane" "" }}
 {{- end -}}
+{{- $labels := mustMergeOverwrite (include "esteira.aboutLabels" . | fromYaml) (include "esteira.selectorLabels" . | fromYaml) (deepCopy .context.Values.commonLabels) $pods.labels -}}
 metadata:
   labels:
-    {{- include "esteira.selectorLabels" . | nindent 4 }}
-    app.kubernetes.io/version: {{ .context.Chart.AppVersion | quote }}
-    app.kubernetes.io/part-of: esteira
-    {{- with mustMerge (deepCopy $pods.labels) .context.Values.commonLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- toYaml $labels | nindent 4 }}
   {{- with mustMerge (.annotations | default dict) $pods.annotations }}
   annotations:
     {{- toYaml . | nindent 4 }}

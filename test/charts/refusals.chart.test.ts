@@ -116,6 +116,21 @@ test.each([
     'app.kubernetes.io/instance',
   ],
   ['one of a worker', worker({ pods: { labels: { 'esteira.dev/worker': 'mine' } } }), 'esteira.dev/worker'],
+  [
+    'a port that the relay beside it has',
+    { controlPlane: { port: 9464 } },
+    'control-plane: outbox-relay and control-plane of its pod would both listen on the port 9464',
+  ],
+  [
+    'one that a worker has',
+    { ...worker({}), 'outbox-relay': { health: { port: 9465 } } },
+    'database-query: outbox-relay and worker of its pod would both listen on the port 9465',
+  ],
+  [
+    'a volume with a name that the chart has',
+    worker({ secrets: ['accounts'], pods: { volumes: [{ name: 'secrets', emptyDir: {} }] } }),
+    'database-query: its pod would have two volumes "secrets"',
+  ],
 ])('%s is refused, and in which place it is told', async (_what, values, words) => {
   expect(await refusalOf({ files: [least], values })).toContain(words)
 })

@@ -19,6 +19,9 @@ The one template of all pods: a main container, and the relay beside it. The arg
 {{- if .job }}
 {{- $_ := set $sidecar "lane" "" }}
 {{- end -}}
+{{- $relay := include "outbox-relay.initContainer" $sidecar -}}
+{{- $volumes := concat (.volumes | default list) $pods.volumes -}}
+{{- include "esteira.refuseTwins" (dict "of" . "containers" (concat (fromYamlArray $relay) (fromYamlArray .container)) "volumes" $volumes) -}}
 {{- $labels := mustMergeOverwrite (include "esteira.aboutLabels" . | fromYaml) (include "esteira.selectorLabels" . | fromYaml) (deepCopy .context.Values.commonLabels) $pods.labels -}}
 metadata:
   labels:
@@ -46,10 +49,10 @@ spec:
   priorityClassName: {{ . }}
   {{- end }}
   initContainers:
-    {{- include "outbox-relay.initContainer" $sidecar | nindent 4 }}
+    {{- $relay | nindent 4 }}
   containers:
     {{- .container | nindent 4 }}
-  {{- with concat (.volumes | default list) $pods.volumes }}
+  {{- with $volumes }}
   volumes:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -79,6 +82,28 @@ spec:
         - pod-template-hash
     {{- end }}
   {{- end }}
+{{- end }}
+
+{{/* Refuses a port that two containers of a pod would listen on, since they share its network, and two volumes of one name. */}}
+{{- define "esteira.refuseTwins" -}}
+{{- $of := .of.worker | default .of.component -}}
+{{- $ports := dict -}}
+{{- range $container := .containers }}
+{{- range $container.ports }}
+{{- $port := int64 .containerPort | toString }}
+{{- with get $ports $port }}
+{{- fail (printf "%s: %s and %s of its pod would both listen on the port %s" $of . $container.name $port) }}
+{{- end }}
+{{- $_ := set $ports $port $container.name }}
+{{- end }}
+{{- end }}
+{{- $names := list -}}
+{{- range .volumes }}
+{{- if has .name $names }}
+{{- fail (printf "%s: its pod would have two volumes %q; the chart has one by that name, or the values have it twice" $of .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- end }}
 {{- end }}
 
 {{/* What holds for the pods of a component: `pods`, with its own before it. */}}

@@ -37,6 +37,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
     case 'cluster.unavailable':
     case 'anchor.missing':
     case 'cron-jobs.drifted':
+    case 'cron-jobs.contested':
     case 'cron-jobs.refused':
       return 'warn'
     case 'tick.given-up':

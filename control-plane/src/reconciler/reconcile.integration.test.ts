@@ -9,6 +9,7 @@ import type { View } from './cluster-view.ts'
 import { createDesire } from './desired-cron-jobs.ts'
 import { createPicture } from './picture.ts'
 import { reconcileOnce, type ReconcileEvent, type Report } from './reconcile.ts'
+import { createRepairs } from './repairs.ts'
 
 let database: Awaited<ReturnType<typeof cloneDatabase>>
 let api: Api
@@ -49,6 +50,7 @@ const turn = async ({
     view: seen,
     cronJobs: cluster.cronJobs,
     desire: createDesire(mould),
+    repairs: createRepairs(),
     mayWrite,
     observe: (event) => {
       if (event.kind === 'cron-jobs.seen') standing = event

@@ -10,6 +10,7 @@ import type { Desired, DesiredCronJobs } from './desired-cron-jobs.ts'
 import { carryOut, type Outcome } from './carry-out.ts'
 import { type ByStep, byStep, type Change, planChanges } from './plan-changes.ts'
 import { readStates } from './read-states.ts'
+import type { Repairs } from './repairs.ts'
 import { isSuspended } from './is-suspended.ts'
 import { dropStates, writeStates } from './write-states.ts'
 
@@ -17,6 +18,7 @@ import { dropStates, writeStates } from './write-states.ts'
 export type ReconcileEvent =
   | { kind: 'cron-jobs.changed'; created: number; changed: number; verified: number; deleted: number; ms: number }
   | { kind: 'cron-jobs.drifted'; count: number; objects: string[] }
+  | { kind: 'cron-jobs.contested'; count: number; objects: string[] }
   | { kind: 'cron-jobs.refused'; count: number; code: string | null; reason: string; objects: string[] }
   | { kind: 'cron-jobs.seen'; applied: number; refused: number; foreign: number; unreachable: number }
 
@@ -25,6 +27,7 @@ type Means = {
   view: View
   cronJobs: CronJobs
   desire: (steps: readonly CronStep[], nameOf: (stepId: string) => string | null) => DesiredCronJobs
+  repairs: Repairs
   /** Whether changes may still be made: the lead is ours, and nobody wants us to stop. */
   mayWrite: () => boolean
   observe: (event: ReconcileEvent) => void
@@ -49,13 +52,16 @@ const refusedBackoff = { firstMs: 1_000, capMs: 300_000 }
 
 const namedObjects = 10
 
+/** So many repairs of one object, one soon after the other, are no accident any more. */
+const contestedAt = 5
+
 /**
  * One turn: reads what should be and what is known, and makes the cluster so. What came of each step is written for the
  * API. It can be called at any time and any number of times; nothing is remembered from one call to the next but what lies
  * in the tables and in the cluster.
  */
 export const reconcileOnce = async (means: Means): Promise<Report> => {
-  const { em, view, cronJobs, desire, mayWrite, observe } = means
+  const { em, view, cronJobs, desire, repairs, mayWrite, observe } = means
   const { now, steps } = await readCronSteps(em)
   const begunMs = performance.now()
   const states = await readStates(em)
@@ -76,7 +82,9 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
 
   const untouched = new Set(unreadable.map(({ stepId }) => stepId))
   const changes = planChanges({ desired, untouched, actual, known, anchorUid: view.anchor.uid })
-  const due = changes.filter((change) => isDue(change, states, now))
+  const due = changes.filter(
+    (change) => isDue(change, states, now) && (!isRepair(change) || repairs.mayRepair(stepOf(change))),
+  )
   const outcomes: { change: Change; outcome: Outcome }[] = []
   let held: Report['held'] = null
   let unknownInRow = 0
@@ -107,6 +115,7 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
   )
 
   tell(observe, outcomes, states, performance.now() - begunMs)
+  tellContested(observe, outcomes, repairs)
   tellSeen(observe, desired, after.all)
   return {
     more: due.length > mostChanges,
@@ -120,6 +129,9 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
 const aboutOf = (change: Change): string => (change.kind === 'delete' ? '' : change.desired.hash)
 
 const stepOf = (change: Change): string => (change.kind === 'delete' ? change.stepId : change.desired.step.stepId)
+
+/** Whether somebody else has changed or deleted what is to be written. */
+const isRepair = ({ why }: Change): boolean => why === 'drifted' || why === 'lost'
 
 const isDue = (change: Change, states: ReadonlyMap<string, CronJobState>, now: Date): boolean => {
   const trouble = states.get(stepOf(change))?.trouble ?? null
@@ -235,6 +247,20 @@ const tell = (
     observe({ kind: 'cron-jobs.drifted', count: drifted.length, objects: drifted.slice(0, namedObjects) })
   }
   for (const refused of refusals(outcomes, states)) observe(refused)
+}
+
+/** Who takes back what we write is told of once, when that has happened often enough; it goes on, ever more rarely. */
+const tellContested = (
+  observe: Means['observe'],
+  outcomes: readonly { change: Change; outcome: Outcome }[],
+  repairs: Repairs,
+): void => {
+  const made = outcomes.filter(({ change, outcome }) => isRepair(change) && outcome.kind === 'applied')
+  const contested = made.flatMap(({ change }) =>
+    repairs.repaired(stepOf(change)) === contestedAt ? [objectOf(change)] : [],
+  )
+  if (contested.length === 0) return
+  observe({ kind: 'cron-jobs.contested', count: contested.length, objects: contested.slice(0, namedObjects) })
 }
 
 const objectOf = (change: Change): string =>

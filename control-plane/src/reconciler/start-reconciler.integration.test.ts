@@ -86,6 +86,24 @@ test('what a watch tells is repaired without a list', async () => {
   expect(saw('cron-jobs.drifted')).toHaveLength(1)
 })
 
+test('somebody who takes back each of our writes gets a handful of them, and not one a time', async () => {
+  await save()
+  const { apply } = cluster.cronJobs
+  cluster.cronJobs.apply = async (application) => {
+    const answer = await apply(application)
+    const [object] = cluster.objects()
+    if (object !== undefined) setImmediate(() => cluster.write({ ...object, spec: `theirs ${object.resourceVersion}` }))
+    return answer
+  }
+  const { saw } = start({ pollMs: 50 })
+  await objects(1)
+  await waitFor(() => saw('cron-jobs.seen').length > 40, { deadlineMs: 30_000 })
+  const { apply: applied = 0 } = cluster.counted()
+  // One that makes it, and repairs at once, after half a second at the least, after a second more.
+  expect(applied).toBeGreaterThanOrEqual(2)
+  expect(applied).toBeLessThanOrEqual(6)
+})
+
 test('a watch that tells nothing costs a resync at most', async () => {
   await save()
   const { watch } = cluster.cronJobs

@@ -6,6 +6,7 @@ import type { CronJobs } from './cron-jobs.ts'
 import { createDesire } from './desired-cron-jobs.ts'
 import { type LeadEvent, openLead } from './lead.ts'
 import { reconcileOnce, type ReconcileEvent } from './reconcile.ts'
+import { createRepairs } from './repairs.ts'
 
 /** What the reconciler tells of its work. */
 export type ReconcilerEvent =
@@ -50,6 +51,7 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
     ...(backoff === undefined ? {} : { backoff }),
   })
   const desire = createDesire(mould)
+  const repairs = createRepairs()
   let stopping = false
   let unreadable = new Set<string>()
 
@@ -63,6 +65,7 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
       view: await view.look(),
       cronJobs,
       desire,
+      repairs,
       mayWrite: () => !stopping && lead.holds(),
       observe,
     })

@@ -40,7 +40,8 @@ const look = async (): Promise<View> => {
 const turn = async ({
   view,
   mayWrite = () => true,
-}: { view?: View; mayWrite?: () => boolean } = {}): Promise<Report> => {
+  leads = () => true,
+}: { view?: View; mayWrite?: () => boolean; leads?: () => boolean } = {}): Promise<Report> => {
   const seen = view ?? (await look())
   events = []
   standing = undefined
@@ -52,6 +53,7 @@ const turn = async ({
     desire: createDesire(mould),
     repairs: createRepairs(),
     mayWrite,
+    leads,
     observe: (event) => {
       if (event.kind === 'cron-jobs.seen') standing = event
       else events.push(event)
@@ -457,6 +459,24 @@ test('who does not lead any more writes nothing', async () => {
   let written = 0
   await turn({ mayWrite: () => ++written <= 8 })
   expect(cluster.objects()).toHaveLength(8)
+})
+
+test('who loses the lead while it waits for an answer leaves what is known as the next one to lead writes it', async () => {
+  const { id } = await save()
+  let leads = true
+  cluster.answers(({ verb }) => {
+    if (verb === 'apply') leads = false
+    return undefined
+  })
+  await turn({ leads: () => leads })
+  expect(cluster.objects()).toHaveLength(1)
+  expect(await api.query('select from workflow_cron_job')).toEqual([])
+  cluster.answers(() => undefined)
+  await turn()
+  await api.send('DELETE', `/v1/workflows/${id}`)
+  for (const { name } of cluster.objects()) cluster.erase(name)
+  await turn({ leads: () => false })
+  expect(await api.query('select from workflow_cron_job')).toHaveLength(1)
 })
 
 test('more than fits a turn is left to the next ones', async () => {

@@ -30,6 +30,8 @@ type Means = {
   repairs: Repairs
   /** Whether changes may still be made: the lead is ours, and nobody wants us to stop. */
   mayWrite: () => boolean
+  /** Whether the lead is ours: else what is known of the steps is another's to write. */
+  leads: () => boolean
   observe: (event: ReconcileEvent) => void
 }
 
@@ -61,7 +63,7 @@ const contestedAt = 5
  * in the tables and in the cluster.
  */
 export const reconcileOnce = async (means: Means): Promise<Report> => {
-  const { em, view, cronJobs, desire, repairs, mayWrite, observe } = means
+  const { em, view, cronJobs, desire, repairs, mayWrite, leads, observe } = means
   const { now, steps } = await readCronSteps(em)
   const begunMs = performance.now()
   const states = await readStates(em)
@@ -74,6 +76,7 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
     (stepId) => actual.get(stepId)?.[0]?.name ?? known.get(stepId)?.object ?? null,
   )
   if (view.kind !== 'seen') {
+    if (!leads()) return { more: false, doubtful: false, held: null, unreadable }
     const written = waiting(view, desired, states, now)
     await writeStates(em, written)
     tellSeen(observe, desired, new Map([...states, ...written.map((state) => [state.stepId, state] as const)]))
@@ -103,6 +106,8 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
   }
   await Promise.all(Array.from({ length: connections }, work))
 
+  // A process that was frozen with answers in hand would write them over what the next to lead has made of the steps since.
+  if (!leads()) return { more: false, doubtful: true, held, unreadable }
   // By the database's clock, as the next turn reads it.
   const at = new Date(now.getTime() + performance.now() - begunMs)
   const after = statesAfter({ changes, outcomes, states, desired, at })

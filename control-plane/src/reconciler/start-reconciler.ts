@@ -67,6 +67,7 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
       desire,
       repairs,
       mayWrite: () => !stopping && lead.holds(),
+      leads: lead.holds,
       observe,
     })
     const before = unreadable

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { cronStep } from '../../test/cron-step.ts'
-import { podTemplate } from '../../test/pod-template.ts'
+import { podJson, podTemplate } from '../../test/pod-template.ts'
 import { cronJobManifest } from './cron-job-manifest.ts'
 import type { TickingStep } from './cron-job-state.ts'
 import { parsePodTemplate } from './pod-template.ts'
@@ -14,6 +14,7 @@ test('it says whose it is, and of which step', () => {
   expect(manifest.metadata).toEqual({
     name,
     labels: {
+      'app.kubernetes.io/component': 'cron-job',
       'app.kubernetes.io/managed-by': 'esteira',
       'esteira.dev/anchor': 'esteira-anchor',
       'esteira.dev/step': '019a0000-0000-7000-8000-000000000001',
@@ -25,6 +26,16 @@ test('it says whose it is, and of which step', () => {
       'esteira.dev/spec-hash': hash,
     },
   })
+})
+
+test('CronJob and Job have the labels of the pods, and no label of a template passes for ours', () => {
+  const labelled = { ...podJson, metadata: { labels: { team: 'leads', 'esteira.dev/anchor': 'another' } } }
+  const template = parsePodTemplate(JSON.stringify(labelled), 'the test')
+  const { manifest } = cronJobManifest(cronStep(), { name, mould: { ...mould, template } })
+  const expected = { team: 'leads', 'esteira.dev/anchor': 'esteira-anchor' }
+  expect(manifest.metadata.labels).toMatchObject(expected)
+  expect(manifest.spec.jobTemplate.metadata?.labels).toEqual(manifest.metadata.labels)
+  expect(manifest.spec.jobTemplate.spec?.template.metadata?.labels).toEqual(manifest.metadata.labels)
 })
 
 test('the schedule is the one of the step', () => {

@@ -49,7 +49,8 @@ export const cronJobManifest = (
 ): { hash: string; manifest: CronJobManifest } => {
   const { stepId, since, config } = step
   const { schedule, timeZone } = config
-  const own = { ...ownLabels(mould.anchor), [labels.step]: stepId }
+  // Those of the pods of ticks go first: by them people find what belongs together, and admission asks for some.
+  const own = { ...mould.template.metadata.labels, ...ownLabels(mould.anchor), [labels.step]: stepId }
   const manifest: CronJobManifest = {
     apiVersion: 'batch/v1',
     kind: 'CronJob',

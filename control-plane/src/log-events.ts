@@ -28,6 +28,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
     case 'lead.taken':
     case 'cluster.back':
     case 'cron-jobs.changed':
+    case 'pod-template.changed':
       return 'info'
     case 'tick.retried':
     case 'tick.missed':
@@ -42,6 +43,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
       return 'warn'
     case 'tick.given-up':
     case 'schedule.unreadable':
+    case 'pod-template.unreadable':
     case 'request.failed':
       return 'error'
   }

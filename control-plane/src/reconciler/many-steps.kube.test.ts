@@ -46,6 +46,7 @@ test('2,000 steps cost four calls a resync, and who leads next writes nothing', 
     databaseUrl: database.url,
     cronJobs: cronJobsOf(cluster, anchorName, new AbortController().signal),
     mould: { anchor: anchorName, template: podTemplate },
+    readTemplate: async () => podTemplate,
     observe: (event: ReconcilerEvent) => events.push(event),
   }
   await api.query(saveSteps, [steps])

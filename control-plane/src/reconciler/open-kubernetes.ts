@@ -21,7 +21,12 @@ export const openKubernetes = async ({ podTemplate, anchor, kubeconfig, namespac
   return {
     start: ({ graceMs, ...options }: Started): Loop => {
       const late = new AbortController()
-      const loop = startReconciler({ ...options, cronJobs: cronJobsOf(cluster, anchor, late.signal), mould })
+      const loop = startReconciler({
+        ...options,
+        cronJobs: cronJobsOf(cluster, anchor, late.signal),
+        mould,
+        readTemplate: () => readPodTemplate(podTemplate),
+      })
       return {
         wake: loop.wake,
         stop: async () => {

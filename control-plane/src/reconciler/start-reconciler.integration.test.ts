@@ -2,20 +2,23 @@ import { cloneDatabase, waitFor } from '@esteira/test/support'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { anchor, createMemoryCluster, type MemoryCluster } from '../../test/memory-cluster.ts'
 import { type Api, openApi } from '../../test/open-api.ts'
-import { podTemplate } from '../../test/pod-template.ts'
+import { podJson, podTemplate } from '../../test/pod-template.ts'
 import type { Loop } from '../loop.ts'
+import { parsePodTemplate, type PodTemplate } from './pod-template.ts'
 import { type ReconcilerEvent, startReconciler } from './start-reconciler.ts'
 
 let database: Awaited<ReturnType<typeof cloneDatabase>>
 let api: Api
 let cluster: MemoryCluster
 let running: Loop[]
+let readTemplate: () => Promise<PodTemplate>
 
 beforeEach(async () => {
   database = await cloneDatabase()
   api = await openApi(database.url)
   cluster = createMemoryCluster()
   running = []
+  readTemplate = async () => podTemplate
 })
 afterEach(async () => {
   await Promise.all(running.map((loop) => loop.stop()))
@@ -33,6 +36,7 @@ const start = (times: { pollMs?: number; resyncMs?: number } = {}) => {
     databaseUrl: database.url,
     cronJobs: cluster.cronJobs,
     mould: { anchor: anchor.name, template: podTemplate },
+    readTemplate: () => readTemplate(),
     observe: (event) => events.push(event),
     pollMs: neverMs,
     resyncMs: neverMs,
@@ -166,6 +170,25 @@ test('a server that asks for time is left alone until then, whatever is saved me
   const turns = saw('cron-jobs.seen').length
   await waitFor(() => saw('cron-jobs.seen').length > turns + 10)
   expect(cluster.counted()).toEqual({})
+})
+
+test('a template that changes is followed, and one that cannot be read leaves the last one in force', async () => {
+  await save()
+  const { saw, settled } = start({ pollMs: 20, resyncMs: 1_000 })
+  await settled()
+  await objects(1)
+  const of = (image: string) =>
+    parsePodTemplate(JSON.stringify(podJson).replace('localhost/esteira:1', image), 'the test')
+  readTemplate = async () => of('localhost/esteira:2')
+  await waitFor(() => cluster.only().spec.includes('localhost/esteira:2'), { describe: () => saw('loop.failed') })
+  readTemplate = async () => {
+    throw new Error('pod.json is not JSON')
+  }
+  await waitFor(() => saw('pod-template.unreadable').length > 0)
+  readTemplate = async () => of('localhost/esteira:3')
+  await waitFor(() => cluster.only().spec.includes('localhost/esteira:3'))
+  expect(saw('pod-template.changed')).toHaveLength(2)
+  expect(saw('loop.failed')).toEqual([])
 })
 
 test('a config that cannot be followed is told once', async () => {

@@ -43,6 +43,7 @@ const start = ({ resyncMs = 30_000 } = {}) => {
     databaseUrl: database.url,
     cronJobs: cronJobsOf(cluster, anchorName, new AbortController().signal),
     mould: { anchor: anchorName, template: podTemplate },
+    readTemplate: async () => podTemplate,
     observe: (event) => events.push(event),
     pollMs: 100,
     resyncMs,

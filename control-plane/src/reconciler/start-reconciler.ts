@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util'
+import { reasonOf } from '@esteira/service'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import { type Loop, type LoopEvent, startLoop } from '../loop.ts'
 import { createClusterView, type ViewEvent } from './cluster-view.ts'
@@ -5,6 +7,7 @@ import type { Mould } from './cron-job-manifest.ts'
 import type { CronJobs } from './cron-jobs.ts'
 import { createDesire } from './desired-cron-jobs.ts'
 import { type LeadEvent, openLead } from './lead.ts'
+import type { PodTemplate } from './pod-template.ts'
 import { reconcileOnce, type ReconcileEvent } from './reconcile.ts'
 import { createRepairs } from './repairs.ts'
 
@@ -15,6 +18,8 @@ export type ReconcilerEvent =
   | ViewEvent
   | ReconcileEvent
   | { kind: 'schedule.unreadable'; stepId: string; step: string; workflow: string }
+  | { kind: 'pod-template.changed' }
+  | { kind: 'pod-template.unreadable'; reason: string }
 
 export type ReconcilerOptions = {
   orm: MikroORM
@@ -22,6 +27,8 @@ export type ReconcilerOptions = {
   databaseUrl: string
   cronJobs: CronJobs
   mould: Mould
+  /** Reads the template of the mould anew. */
+  readTemplate: () => Promise<PodTemplate>
   observe: (event: ReconcilerEvent) => void
   resyncMs?: number
   pollMs?: number
@@ -41,7 +48,7 @@ const doubtfulMs = 500
  * follows a save, news of the watch, and a poll of the database.
  */
 export const startReconciler = (options: ReconcilerOptions): Loop => {
-  const { orm, cronJobs, mould, observe, pollMs = defaultPollMs, resyncMs = defaultResyncMs, backoff } = options
+  const { orm, cronJobs, readTemplate, observe, pollMs = defaultPollMs, resyncMs = defaultResyncMs, backoff } = options
   const lead = openLead(options.databaseUrl, observe)
   const view = createClusterView({
     cronJobs,
@@ -50,16 +57,41 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
     resyncMs,
     ...(backoff === undefined ? {} : { backoff }),
   })
-  const desire = createDesire(mould)
+  let { mould } = options
+  let desire = createDesire(mould)
+  let templateReadMs = performance.now()
+  let templateFault: string | null = null
   const repairs = createRepairs()
   let stopping = false
   let unreadable = new Set<string>()
+
+  /**
+   * The kubelet hands out ConfigMaps from what it has heard of them: a control plane that starts right behind an upgrade may
+   * have the template of before, whose file changes a minute later. One that cannot be read leaves the last one in force.
+   */
+  const renewTemplate = async (): Promise<void> => {
+    if (performance.now() - templateReadMs < resyncMs) return
+    templateReadMs = performance.now()
+    try {
+      const template = await readTemplate()
+      templateFault = null
+      if (isDeepStrictEqual(template, mould.template)) return
+      mould = { ...mould, template }
+      desire = createDesire(mould)
+      observe({ kind: 'pod-template.changed' })
+    } catch (error) {
+      const reason = reasonOf(error)
+      if (reason !== templateFault) observe({ kind: 'pod-template.unreadable', reason })
+      templateFault = reason
+    }
+  }
 
   const turn = async (): Promise<number> => {
     if (!(await lead.take())) {
       await view.close()
       return pollMs
     }
+    await renewTemplate()
     const report = await reconcileOnce({
       em: orm.em.fork(),
       view: await view.look(),

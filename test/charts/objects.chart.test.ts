@@ -174,12 +174,9 @@ test('pods may be reached at the API from the namespace alone, and at their metr
   const all = await render({ files: [valuesFile('everything')] })
   const from = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'observability' } } }]
   expect(ingressOf(all)).toMatchObject([
-    [
-      'my-esteira-control-plane',
-      [{ ports: [{ port: 'http' }] }, { from, ports: [{ port: 'relay-health' }, { port: 'http' }] }],
-    ],
+    ['my-esteira-control-plane', [{ ports: [{ port: 'http' }] }, { from, ports: [{ port: 9999 }, { port: 'http' }] }]],
     ['my-esteira-cron-job', []],
-    ['my-esteira-worker', [{ from, ports: [{ port: 'relay-health' }, { port: 'health' }] }]],
+    ['my-esteira-worker', [{ from, ports: [{ port: 9999 }, { port: 'health' }] }]],
   ])
   const dns = {
     ports: [

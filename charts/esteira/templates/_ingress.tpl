@@ -6,12 +6,10 @@
 {{- $rules = append $rules (dict "from" $policies.apiFrom "ports" (list (dict "port" "http"))) }}
 {{- end }}
 {{- if and $policies.metricsFrom (ne .component "cron-job") }}
-{{- $ports := list "relay-health" (eq .component "worker" | ternary "health" "http") }}
-{{- $named := list }}
-{{- range $ports }}
-{{- $named = append $named (dict "port" .) }}
-{{- end }}
-{{- $rules = append $rules (dict "from" $policies.metricsFrom "ports" $named) }}
+{{- /* The relay's by its number: network plugins look for names among the main containers, some of them nowhere else. */}}
+{{- $relay := (get .context.Values "outbox-relay").health.port | int64 }}
+{{- $ports := list (dict "port" $relay) (dict "port" (eq .component "worker" | ternary "health" "http")) }}
+{{- $rules = append $rules (dict "from" $policies.metricsFrom "ports" $ports) }}
 {{- end }}
 {{- toYaml $rules -}}
 {{- end }}

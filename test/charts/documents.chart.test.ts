@@ -88,6 +88,7 @@ test('what Helm says at the end names what is there, and how to ask the API', as
   const manifests = await render({ files: [valuesFile('everything')] })
   const notes = await notesOf({ files: [valuesFile('everything')] })
   expect(notes).toContain('rollout status deployment/my-esteira-control-plane')
+  expect(notes).toContain('get secrets esteira-database esteira-rabbitmq esteira-admin')
   expect(notes).toContain('port-forward service/my-esteira-control-plane 8080:443')
   expect(notes).toContain("get secret esteira-admin -o jsonpath='{.data.api\\.token}'")
   expect(notes).toContain('get cronjobs -l esteira.dev/anchor=my-esteira-anchor')

@@ -127,6 +127,22 @@ test.each([
     'database-query: outbox-relay and worker of its pod would both listen on the port 9465',
   ],
   [
+    'functions of a program whose functions are known',
+    worker({ functions: ['Mine'] }),
+    'workers.database-query: the functions of database-query are known',
+  ],
+  [
+    'a budget that would keep a node from being drained',
+    { controlPlane: { podDisruptionBudget: { maxUnavailable: 0 } } },
+    'maxUnavailable',
+  ],
+  ['one in percent', worker({ podDisruptionBudget: { maxUnavailable: '0%' } }), 'maxUnavailable'],
+  [
+    'a digest of one of the two images',
+    { image: { digest: `sha256:${'0'.repeat(64)}` } },
+    'image.digest, outbox-relay.image.digest: give both or none',
+  ],
+  [
     'a volume with a name that the chart has',
     worker({ secrets: ['accounts'], pods: { volumes: [{ name: 'secrets', emptyDir: {} }] } }),
     'database-query: its pod would have two volumes "secrets"',

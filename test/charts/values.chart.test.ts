@@ -17,7 +17,6 @@ const instead: Record<string, unknown> = {
   'controlPlane.service.type': 'NodePort',
   'controlPlane.startupSeconds': 60,
   'cron.pods': { priorityClassName: 'another' },
-  'image.digest': digest,
   'image.pullPolicy': 'Never',
   logLevel: 'error',
   maxPayloadBytes: 4_096,
@@ -58,6 +57,7 @@ const ofMine = (settings: object): object => ({ workers: { 'messages-send': sett
 
 /** What is set for values that mean something only beside others. */
 const together: Record<string, object> = {
+  'image.digest': { image: { digest }, 'outbox-relay': { image: { digest } } },
   'controlPlane.database.secret.key': { controlPlane: { database: { secret } } },
   'cron.database.secret.key': { cron: { database: { secret } } },
   'networkPolicies.metricsFrom': { networkPolicies: { metricsFrom: [{ podSelector: {} }] } },

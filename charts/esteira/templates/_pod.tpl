@@ -163,6 +163,9 @@ The main container. The argument is that of the pod, and besides `name`, `image`
 {{- define "esteira.relayValues" -}}
 {{- $values := .context.Values -}}
 {{- $own := get $values "outbox-relay" -}}
+{{- if ne (empty $values.image.digest) (empty $own.image.digest) }}
+{{- fail "image.digest, outbox-relay.image.digest: give both or none, or the relay may be of another version" }}
+{{- end -}}
 {{- $common := dict
   "image" (dict
     "repository" ($own.image.repository | default (printf "%s-relay" $values.image.repository))

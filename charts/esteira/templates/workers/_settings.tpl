@@ -11,6 +11,9 @@
 {{- if not (hasKey $known $program) }}
 {{- fail (printf "workers.%s: the image has no program %q, there are %s; a worker of your own needs image.repository" .worker $program (keys $known | sortAlpha | join ", ")) }}
 {{- end }}
+{{- if $settings.functions }}
+{{- fail (printf "workers.%s: the functions of %s are known, so `functions` would not be used" .worker $program) }}
+{{- end }}
 {{- $_ := set $settings "program" $program }}
 {{- $_ := set $settings "functions" (get $known $program).functions }}
 {{- range (get $known $program).needs }}

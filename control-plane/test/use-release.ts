@@ -1,21 +1,12 @@
-import {
-  createNamespace,
-  type PolicyRule,
-  tamperWith,
-  type TamperingProxy,
-  type TestNamespace,
-} from '@esteira/test/cluster'
+import { createNamespace, tamperWith, type TamperingProxy, type TestNamespace } from '@esteira/test/cluster'
 import { afterEach, beforeEach } from 'vitest'
 import { z } from 'zod'
 import { type Cluster, openCluster } from '../src/reconciler/cluster/open-cluster.ts'
+import { granted } from './granted.ts'
 
 export const anchorName = 'esteira-anchor'
 
-/** What the control plane may do in its namespace; the chart gives the same. */
-export const rules: readonly PolicyRule[] = [
-  { apiGroups: ['batch'], resources: ['cronjobs'], verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'] },
-  { apiGroups: [''], resources: ['configmaps'], resourceNames: [anchorName], verbs: ['get'] },
-]
+export const rules = granted(anchorName)
 
 /** The namespace of a test, a way there that it can make trouble on, and the cluster as the control plane has it. */
 export let namespace: TestNamespace

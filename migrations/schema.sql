@@ -189,6 +189,7 @@ create table workflow_cron_job (
   tries integer,
   next_try_at timestamp with time zone,
   written_at timestamp with time zone not null default now(),
+  fits_save timestamp with time zone,
   constraint workflow_cron_job_pkey PRIMARY KEY (step_id),
   constraint workflow_cron_job_check CHECK ((num_nulls(object, uid, generation, hash, schedule, time_zone, suspended, since) = ANY (ARRAY[0, 8]))),
   constraint workflow_cron_job_check1 CHECK ((num_nulls(trouble, words, tried_hash, tries, next_try_at) = ANY (ARRAY[0, 5]))),

@@ -19,6 +19,7 @@ const cronJobDocument = strictObject({
   timeZone: z.string().nullable(),
   enabled: z.boolean().openapi({ description: 'Of the workflow' }),
   suspended: z.boolean().openapi({ description: 'Of the step' }),
+  startingDeadlineSeconds: z.int().nullable().openapi({ description: 'How late a missed tick may still begin' }),
   overlap: z.enum(overlaps).nullable().openapi({ description: 'What a tick does while a run is open' }),
   fault: z.string().nullable().openapi({ description: 'Why it cannot tick' }),
   lastTick: strictObject({ runId: z.uuid(), status: z.string(), at: z.iso.datetime() }).nullable(),
@@ -106,6 +107,7 @@ const documentOf = (
     timeZone: config?.timeZone ?? null,
     enabled,
     suspended,
+    startingDeadlineSeconds: config?.startingDeadlineSeconds ?? null,
     overlap: config?.overlap ?? null,
     fault,
     lastTick: last === undefined ? null : { runId: last.runId, status: last.status, at: last.at.toISOString() },
@@ -115,11 +117,16 @@ const documentOf = (
 
 const unreadable = 'its config cannot be followed, so its CronJob stays as it is'
 
-const actualOf = ({ enabled, config }: CronStep, state: CronJobState | undefined): CronJobDocument['actual'] => {
+const actualOf = (
+  { enabled, config, savedAt }: CronStep,
+  state: CronJobState | undefined,
+): CronJobDocument['actual'] => {
   const { applied = null, trouble = null } = state ?? {}
   const isAsSaved =
     applied !== null &&
     config !== null &&
+    // Rows of a version before have none.
+    (applied.fitsSave === null || applied.fitsSave.getTime() === savedAt.getTime()) &&
     applied.schedule === config.schedule &&
     applied.timeZone === config.timeZone &&
     applied.suspended === (!enabled || config.suspend)

@@ -15,6 +15,8 @@ export type AppliedCronJob = {
   suspended: boolean
   /** Since when it ticks on this schedule. */
   since: Date
+  /** The save of its workflow that it was last seen to fit. */
+  fitsSave: Date | null
 }
 
 /**

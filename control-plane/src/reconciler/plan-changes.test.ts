@@ -52,6 +52,7 @@ const knownOf = ({ step, hash }: Desired, { name, uid, generation }: Actual): [s
     timeZone: step.config.timeZone,
     suspended: isSuspended(step),
     since: step.since,
+    fitsSave: step.savedAt,
   },
 ]
 

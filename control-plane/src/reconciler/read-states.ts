@@ -18,7 +18,8 @@ export const readStates = async (
 
 const statesSql = `
   select step_id as "stepId", object, uid, generation::float8 as generation, hash, schedule, time_zone as "timeZone",
-    suspended, (extract(epoch from since) * 1000)::float8 as "sinceMs", trouble, code, words, tried_hash as "triedHash",
+    suspended, (extract(epoch from since) * 1000)::float8 as "sinceMs",
+    (extract(epoch from fits_save) * 1000)::float8 as "fitsSaveMs", trouble, code, words, tried_hash as "triedHash",
     tries, (extract(epoch from next_try_at) * 1000)::float8 as "nextTryMs"
   from workflow_cron_job
   where $1::uuid[] is null or step_id = any($1)`
@@ -32,6 +33,7 @@ const applied = z.object({
   timeZone: z.string(),
   suspended: z.boolean(),
   sinceMs: z.number(),
+  fitsSaveMs: z.number().nullable(),
 })
 const trouble = z.object({
   trouble: z.enum(troubleKinds),
@@ -46,8 +48,8 @@ const stateRows = z.array(row)
 
 const appliedOf = (of: z.output<typeof row>): AppliedCronJob | null => {
   if (of.object === null) return null
-  const { sinceMs, ...rest } = applied.parse(of)
-  return { ...rest, since: new Date(sinceMs) }
+  const { sinceMs, fitsSaveMs, ...rest } = applied.parse(of)
+  return { ...rest, since: new Date(sinceMs), fitsSave: fitsSaveMs === null ? null : new Date(fitsSaveMs) }
 }
 
 const troubleOf = (of: z.output<typeof row>): Trouble | null => {

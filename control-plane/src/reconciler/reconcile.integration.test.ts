@@ -126,6 +126,22 @@ test('a change is made to the object that is there, and a new name leaves it its
   expect(await actual()).toMatchObject({ state: 'applied', schedule: '5 * * * *' })
 })
 
+test('a save is pending until it was looked at, whatever it is about', async () => {
+  const { id, steps } = await save()
+  await turn()
+  const step = { id: steps[0]?.id, ...tick, config: { schedule: '0 * * * *', startingDeadlineSeconds: 600 } }
+  await saveAgain(id, { steps: [step] })
+  expect(await cronJobs()).toMatchObject([{ startingDeadlineSeconds: 600, actual: { state: 'pending' } }])
+  await turn()
+  expect(await actual()).toMatchObject({ state: 'applied' })
+  // Of this one the cluster has nothing to know.
+  await saveAgain(id, { steps: [{ ...step, config: { ...step.config, overlap: 'skip' } }] })
+  expect(await actual()).toMatchObject({ state: 'pending' })
+  await turn()
+  expect(cluster.counted()).toEqual({})
+  expect(await actual()).toMatchObject({ state: 'applied' })
+})
+
 test('disabling suspends, and deleting removes it with all that is known of it', async () => {
   const { id, steps } = await save()
   await turn()

@@ -4,7 +4,7 @@ import { type CronStep, readCronSteps } from '../cron/read-cron-steps.ts'
 import type { NoAnswer } from './cluster/answer.ts'
 import { connections } from './cluster/open-cluster.ts'
 import type { View } from './cluster-view.ts'
-import type { CronJobState, Trouble } from './cron-job-state.ts'
+import type { AppliedCronJob, CronJobState, Trouble } from './cron-job-state.ts'
 import type { CronJobs } from './cron-jobs.ts'
 import type { Desired, DesiredCronJobs } from './desired-cron-jobs.ts'
 import { carryOut, type Outcome } from './carry-out.ts'
@@ -154,9 +154,11 @@ const waiting = (
   states: ReadonlyMap<string, CronJobState>,
   at: Date,
 ): CronJobState[] =>
-  desired.flatMap(({ step: { stepId }, hash }) => {
+  desired.flatMap(({ step: { stepId, savedAt }, hash }): CronJobState[] => {
     const { applied, trouble } = states.get(stepId) ?? { applied: null, trouble: null }
-    if (view.kind === 'away' && applied?.hash === hash) return []
+    if (view.kind === 'away' && applied?.hash === hash) {
+      return fits(applied, savedAt) ? [] : [{ stepId, applied: { ...applied, fitsSave: savedAt }, trouble }]
+    }
     const kind = view.kind === 'away' ? view.trouble : 'unreachable'
     const code = view.kind === 'away' ? view.code : null
     const words = view.kind === 'away' ? view.words : `${view.words}: the cluster removes the CronJobs that hang on it`
@@ -164,6 +166,8 @@ const waiting = (
     // It is tried as soon as there is a cluster again.
     return [{ stepId, applied, trouble: { kind, code, words, hash, tries: 0, nextTryAt: at } }]
   })
+
+const fits = ({ fitsSave }: AppliedCronJob, savedAt: Date): boolean => fitsSave?.getTime() === savedAt.getTime()
 
 type Turn = {
   changes: readonly Change[]
@@ -178,10 +182,13 @@ const statesAfter = ({ changes, outcomes, states, desired, at }: Turn) => {
   const all = new Map(states)
   const before = (stepId: string): CronJobState => all.get(stepId) ?? { stepId, applied: null, trouble: null }
   const planned = new Set(changes.map(stepOf))
-  // What kept a step from being as it should be is over when there is nothing to do for it.
+  // What kept a step from being as it should be is over when there is nothing to do for it, and its CronJob fits the save.
   for (const { step } of desired) {
-    const { stepId } = step
-    if (!planned.has(stepId) && before(stepId).trouble !== null) all.set(stepId, { ...before(stepId), trouble: null })
+    const { stepId, savedAt } = step
+    const { applied, trouble } = before(stepId)
+    if (planned.has(stepId)) continue
+    const fitting = applied === null || fits(applied, savedAt) ? applied : { ...applied, fitsSave: savedAt }
+    if (fitting !== applied || trouble !== null) all.set(stepId, { stepId, applied: fitting, trouble: null })
   }
   // Those that went well first: of a step's several changes a trouble is what stays.
   const sorted = outcomes.toSorted((a, b) => Number(isTrouble(a.outcome)) - Number(isTrouble(b.outcome)))
@@ -229,6 +236,7 @@ const appliedOf = ({ step, hash }: Desired, { object }: Extract<Outcome, { kind:
   timeZone: step.config.timeZone,
   suspended: isSuspended(step),
   since: step.since,
+  fitsSave: step.savedAt,
 })
 
 const tell = (

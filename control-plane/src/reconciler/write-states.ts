@@ -27,6 +27,7 @@ export const writeStates = async (em: EntityManager, states: readonly CronJobSta
     columnOf((state) => state.trouble?.hash),
     columnOf((state) => state.trouble?.tries),
     columnOf((state) => state.trouble?.nextTryAt.toISOString()),
+    columnOf((state) => state.applied?.fitsSave?.toISOString()),
   ])
 }
 
@@ -39,15 +40,17 @@ export const dropStates = async (em: EntityManager, stepIds: readonly string[]):
 const writeSql = `
   insert into workflow_cron_job (
     step_id, object, uid, generation, hash, schedule, time_zone, suspended, since,
-    trouble, code, words, tried_hash, tries, next_try_at
+    trouble, code, words, tried_hash, tries, next_try_at, fits_save
   )
   select * from unnest(
     $1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::boolean[],
-    $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::timestamptz[]
+    $9::timestamptz[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::timestamptz[],
+    $16::timestamptz[]
   )
   on conflict (step_id) do update set
     object = excluded.object, uid = excluded.uid, generation = excluded.generation, hash = excluded.hash,
     schedule = excluded.schedule, time_zone = excluded.time_zone, suspended = excluded.suspended,
     since = excluded.since, trouble = excluded.trouble, code = excluded.code, words = excluded.words,
     tried_hash = excluded.tried_hash, tries = excluded.tries, next_try_at = excluded.next_try_at,
+    fits_save = excluded.fits_save,
     written_at = now()`

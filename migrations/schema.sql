@@ -197,6 +197,13 @@ create table workflow_cron_job (
   constraint workflow_cron_job_trouble_check CHECK ((trouble = ANY (ARRAY['refused'::text, 'foreign'::text, 'unreachable'::text])))
 );
 
+create table workflow_database (
+  is_this boolean not null default true,
+  id uuid not null default gen_random_uuid(),
+  constraint workflow_database_pkey PRIMARY KEY (is_this),
+  constraint workflow_database_is_this_check CHECK (is_this)
+);
+
 create table workflow_function (
   name text not null,
   config_schema jsonb not null,

@@ -19,6 +19,7 @@ type Means = {
   cronJobs: CronJobs
   anchor: Anchor
   known: Known
+  database: string
 }
 
 /** Makes one change in the cluster. */
@@ -46,11 +47,12 @@ export const carryOut = async (change: Change, means: Means): Promise<Outcome> =
 }
 
 /** We applied it ourselves and it has lost its labels, or it has them and was made a moment ago by who led before. */
-const isOurs = (object: Actual, stepId: string, { anchor, known }: Means): boolean =>
+const isOurs = (object: Actual, stepId: string, { anchor, known, database }: Means): boolean =>
   known.get(stepId)?.uid === object.uid ||
-  Object.entries({ ...ownLabels(anchor.name), [labels.step]: stepId }).every(
-    ([name, value]) => object.labels[name] === value,
-  )
+  ((object.labels[labels.database] ?? database) === database &&
+    Object.entries({ ...ownLabels(anchor.name), [labels.step]: stepId }).every(
+      ([name, value]) => object.labels[name] === value,
+    ))
 
 const applied = (answer: Awaited<ReturnType<CronJobs['apply']>>): Outcome =>
   answer.kind === 'ok' ? { kind: 'applied', object: answer.value } : outcomeOf(answer)

@@ -5,7 +5,7 @@ import { cronJobManifest } from './cron-job-manifest.ts'
 import type { TickingStep } from './cron-job-state.ts'
 import { parsePodTemplate } from './pod-template.ts'
 
-const mould = { anchor: 'esteira-anchor', template: podTemplate }
+const mould = { anchor: 'esteira-anchor', database: 'this', template: podTemplate }
 const name = 'leads-every-hour-1'
 const made = (step: TickingStep = cronStep()) => cronJobManifest(step, { name, mould })
 
@@ -17,6 +17,7 @@ test('it says whose it is, and of which step', () => {
       'app.kubernetes.io/component': 'cron-job',
       'app.kubernetes.io/managed-by': 'esteira',
       'esteira.dev/anchor': 'esteira-anchor',
+      'esteira.dev/database': 'this',
       'esteira.dev/step': '019a0000-0000-7000-8000-000000000001',
     },
     annotations: {

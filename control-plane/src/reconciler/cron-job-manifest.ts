@@ -8,7 +8,7 @@ import { specHash } from './spec-hash.ts'
 import { isSuspended } from './is-suspended.ts'
 
 /** What all CronJobs of a control plane have in common. */
-export type Mould = { anchor: string; template: PodTemplate }
+export type Mould = { anchor: string; database: string; template: PodTemplate }
 
 /** A CronJob as it is to be, without what hangs on the cluster: its owner and its uid. */
 export type CronJobManifest = Pick<V1CronJob, 'apiVersion' | 'kind' | 'spec'> & {
@@ -50,7 +50,12 @@ export const cronJobManifest = (
   const { stepId, since, config } = step
   const { schedule, timeZone } = config
   // Those of the pods of ticks go first: by them people find what belongs together, and admission asks for some.
-  const own = { ...mould.template.metadata.labels, ...ownLabels(mould.anchor), [labels.step]: stepId }
+  const own = {
+    ...mould.template.metadata.labels,
+    ...ownLabels(mould.anchor),
+    [labels.database]: mould.database,
+    [labels.step]: stepId,
+  }
   const manifest: CronJobManifest = {
     apiVersion: 'batch/v1',
     kind: 'CronJob',

@@ -14,7 +14,7 @@ useRelease()
 
 const never = new AbortController().signal
 const name = 'leads-every-hour-1'
-const mould = { anchor: anchorName, template: podTemplate }
+const mould = { anchor: anchorName, database: 'this', template: podTemplate }
 
 const manifestOf = (schedule = '0 * * * *', as = name) =>
   cronJobManifest(cronStep({ config: { schedule } }), { name: as, mould }).manifest

@@ -3,7 +3,7 @@ import { cronStep } from '../../test/cron-step.ts'
 import { podTemplate } from '../../test/pod-template.ts'
 import { createDesire } from './desired-cron-jobs.ts'
 
-const mould = { anchor: 'esteira-anchor', template: podTemplate }
+const mould = { anchor: 'esteira-anchor', database: 'this', template: podTemplate }
 const noName = () => null
 
 test('a name that was given once is kept, whatever the workflow is called now', () => {

@@ -6,6 +6,8 @@ export const labels = {
   /** The object that all of them hang on; two releases in one namespace have two. */
   anchor: 'esteira.dev/anchor',
   step: 'esteira.dev/step',
+  /** The database whose step it is: a release that is given another one leaves it alone. */
+  database: 'esteira.dev/database',
 }
 
 export const annotations = {

@@ -9,7 +9,7 @@ import { annotations, labels } from './labels.ts'
 import { type Actual, byStep, type Change, type Known, planChanges } from './plan-changes.ts'
 import { isSuspended } from './is-suspended.ts'
 
-const mould = { anchor: 'esteira-anchor', template: podTemplate }
+const mould = { anchor: 'esteira-anchor', database: 'this', template: podTemplate }
 const anchorUid = 'anchor-uid'
 
 const made = new Map<string, Desired>()

@@ -1,6 +1,6 @@
 import type { AppliedCronJob } from './cron-job-state.ts'
 import type { Desired } from './desired-cron-jobs.ts'
-import { annotations } from './labels.ts'
+import { annotations, labels } from './labels.ts'
 
 /** A CronJob of the cluster with our labels, as its metadata tell. */
 export type Actual = {
@@ -32,6 +32,17 @@ export type Change =
 
 /** By step: what our last apply of its CronJob was answered. */
 export type Known = ReadonlyMap<string, AppliedCronJob>
+
+/**
+ * Those of our CronJobs that belong to this database; the others are of one that the release was given before, or is not meant
+ * to have been given. Without the label they are of a version before; one that we applied is ours whatever it says.
+ */
+export const ofDatabase = (actual: readonly Actual[], known: Known, database: string) => {
+  const uids = new Set([...known.values()].map(({ uid }) => uid))
+  const isOurs = (object: Actual): boolean =>
+    (object.labels[labels.database] ?? database) === database || uids.has(object.uid)
+  return { ours: actual.filter(isOurs), others: actual.filter((object) => !isOurs(object)) }
+}
 
 /** The CronJobs of each step. Of several that stay the first is the one to keep: what we applied, else the oldest. */
 export type ByStep = ReadonlyMap<string, readonly Actual[]>

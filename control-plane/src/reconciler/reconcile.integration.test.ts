@@ -8,6 +8,7 @@ import { workflowDocument } from '../workflows/document.ts'
 import type { View } from './cluster-view.ts'
 import { createDesire } from './desired-cron-jobs.ts'
 import { createPicture } from './picture.ts'
+import { readDatabaseId } from './read-database-id.ts'
 import { reconcileOnce, type ReconcileEvent, type Report } from './reconcile.ts'
 import { createRepairs } from './repairs.ts'
 
@@ -28,8 +29,6 @@ afterEach(async () => {
   await database.drop()
 })
 
-const mould = { anchor: anchor.name, template: podTemplate }
-
 const look = async (): Promise<View> => {
   const listed = await cluster.cronJobs.list()
   if (listed.kind !== 'ok') throw new Error('it lists')
@@ -46,11 +45,13 @@ const turn = async ({
   events = []
   standing = undefined
   cluster.counted()
+  const ofDatabase = await readDatabaseId(api.orm.em.fork())
   return reconcileOnce({
     em: api.orm.em.fork(),
+    database: ofDatabase,
     view: seen,
     cronJobs: cluster.cronJobs,
-    desire: createDesire(mould),
+    desire: createDesire({ anchor: anchor.name, database: ofDatabase, template: podTemplate }),
     repairs: createRepairs(),
     mayWrite,
     leads,
@@ -261,6 +262,32 @@ test('one that was robbed of its labels is still known to be ours', async () => 
   cluster.write({ ...object, labels: {} })
   await turn()
   expect(cluster.only()).toMatchObject({ uid: object.uid, labels })
+})
+
+test('a release that is given another database deletes nothing that is of the one before', async () => {
+  await save()
+  await turn()
+  const before = cluster.only()
+  // As an empty database is: with an id of its own, and nothing in it.
+  await api.query('update workflow_database set id = gen_random_uuid()')
+  await api.query('update workflow set deleted_at = now()')
+  await api.query('delete from workflow_cron_job')
+  const { others } = await turn()
+  expect(others).toEqual([before.name])
+  expect(cluster.objects()).toEqual([before])
+  expect(cluster.counted()).toEqual({})
+})
+
+test('one that a version before made, which names no database, is ours', async () => {
+  const { id } = await save()
+  await turn()
+  const { labels, ...object } = cluster.only()
+  const { 'esteira.dev/database': _, ...others } = labels
+  cluster.write({ ...object, labels: others })
+  await api.query('delete from workflow_cron_job')
+  await api.send('DELETE', `/v1/workflows/${id}`)
+  await turn()
+  expect(cluster.objects()).toEqual([])
 })
 
 test('a CronJob of somebody else is never written, also where it has the name that we would give', async () => {

@@ -8,7 +8,7 @@ import type { AppliedCronJob, CronJobState, Trouble } from './cron-job-state.ts'
 import type { CronJobs } from './cron-jobs.ts'
 import type { Desired, DesiredCronJobs } from './desired-cron-jobs.ts'
 import { carryOut, type Outcome } from './carry-out.ts'
-import { type ByStep, byStep, type Change, planChanges } from './plan-changes.ts'
+import { type ByStep, byStep, type Change, ofDatabase, planChanges } from './plan-changes.ts'
 import { readStates } from './read-states.ts'
 import type { Repairs } from './repairs.ts'
 import { isSuspended } from './is-suspended.ts'
@@ -28,6 +28,8 @@ type Means = {
   cronJobs: CronJobs
   desire: (steps: readonly CronStep[], nameOf: (stepId: string) => string | null) => DesiredCronJobs
   repairs: Repairs
+  /** What the database is known by. */
+  database: string
   /** Whether changes may still be made: the lead is ours, and nobody wants us to stop. */
   mayWrite: () => boolean
   /** Whether the lead is ours: else what is known of the steps is another's to write. */
@@ -43,6 +45,8 @@ export type Report = {
   /** What made the turn end early: the API server asks to wait, or gives no answer. */
   held: Extract<NoAnswer, { kind: 'later' | 'unknown' }> | null
   unreadable: CronStep[]
+  /** CronJobs of the release that are another database's, by their names. */
+  others: string[]
 }
 
 /** A save waits for the turn before it. */
@@ -63,24 +67,26 @@ const contestedAt = 5
  * in the tables and in the cluster.
  */
 export const reconcileOnce = async (means: Means): Promise<Report> => {
-  const { em, view, cronJobs, desire, repairs, mayWrite, leads, observe } = means
+  const { em, view, cronJobs, desire, repairs, database, mayWrite, leads, observe } = means
   const { now, steps } = await readCronSteps(em)
   const begunMs = performance.now()
   const states = await readStates(em)
   const known = new Map(
     [...states].flatMap(([stepId, { applied }]) => (applied === null ? [] : [[stepId, applied] as const])),
   )
-  const actual: ByStep = view.kind === 'seen' ? byStep(view.picture.objects(), known) : new Map()
+  const { ours, others } = ofDatabase(view.kind === 'seen' ? view.picture.objects() : [], known, database)
+  const actual: ByStep = byStep(ours, known)
   const { desired, unreadable } = desire(
     steps,
     (stepId) => actual.get(stepId)?.[0]?.name ?? known.get(stepId)?.object ?? null,
   )
+  const seen = { unreadable, others: others.map(({ name }) => name) }
   if (view.kind !== 'seen') {
-    if (!leads()) return { more: false, doubtful: false, held: null, unreadable }
+    if (!leads()) return { more: false, doubtful: false, held: null, ...seen }
     const written = waiting(view, desired, states, now)
     await writeStates(em, written)
     tellSeen(observe, desired, new Map([...states, ...written.map((state) => [state.stepId, state] as const)]))
-    return { more: false, doubtful: false, held: null, unreadable }
+    return { more: false, doubtful: false, held: null, ...seen }
   }
 
   const untouched = new Set(unreadable.map(({ stepId }) => stepId))
@@ -96,7 +102,7 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
   const work = async (): Promise<void> => {
     for (const change of left) {
       if (held !== null || !mayWrite()) return
-      const outcome = await carryOut(change, { cronJobs, anchor: view.anchor, known })
+      const outcome = await carryOut(change, { cronJobs, anchor: view.anchor, known, database })
       unknownInRow = outcome.kind === 'unknown' ? unknownInRow + 1 : 0
       if (outcome.kind === 'later' || (outcome.kind === 'unknown' && unknownInRow >= mostUnknown)) held = outcome
       if (outcome.kind === 'applied') view.picture.put(outcome.object)
@@ -107,13 +113,13 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
   await Promise.all(Array.from({ length: connections }, work))
 
   // A process that was frozen with answers in hand would write them over what the next to lead has made of the steps since.
-  if (!leads()) return { more: false, doubtful: true, held, unreadable }
+  if (!leads()) return { more: false, doubtful: true, held, ...seen }
   // By the database's clock, as the next turn reads it.
   const at = new Date(now.getTime() + performance.now() - begunMs)
   const after = statesAfter({ changes, outcomes, states, desired, at })
   await writeStates(em, after.written)
   const wanted = new Set(steps.map(({ stepId }) => stepId))
-  const objects = byStep(view.picture.objects(), known)
+  const objects = byStep(ofDatabase(view.picture.objects(), known, database).ours, known)
   await dropStates(
     em,
     [...states.keys()].filter((stepId) => !wanted.has(stepId) && !objects.has(stepId)),
@@ -126,7 +132,7 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
     more: due.length > mostChanges,
     doubtful: outcomes.some(({ outcome }) => outcome.kind === 'conflict' || outcome.kind === 'unknown'),
     held,
-    unreadable,
+    ...seen,
   }
 }
 

@@ -8,6 +8,7 @@ import type { CronJobs } from './cron-jobs.ts'
 import { createDesire } from './desired-cron-jobs.ts'
 import { type LeadEvent, openLead } from './lead.ts'
 import type { PodTemplate } from './pod-template.ts'
+import { readDatabaseId } from './read-database-id.ts'
 import { reconcileOnce, type ReconcileEvent } from './reconcile.ts'
 import { createRepairs } from './repairs.ts'
 
@@ -19,6 +20,7 @@ export type ReconcilerEvent =
   | ReconcileEvent
   | { kind: 'schedule.unreadable'; stepId: string; step: string; workflow: string }
   | { kind: 'pod-template.changed' }
+  | { kind: 'cron-jobs.of-another-database'; count: number; objects: string[] }
   | { kind: 'pod-template.unreadable'; reason: string }
 
 export type ReconcilerOptions = {
@@ -26,7 +28,7 @@ export type ReconcilerOptions = {
   /** For the session that holds the lead: Postgres itself, no pooler. */
   databaseUrl: string
   cronJobs: CronJobs
-  mould: Mould
+  mould: Omit<Mould, 'database'>
   /** Reads the template of the mould anew. */
   readTemplate: () => Promise<PodTemplate>
   observe: (event: ReconcilerEvent) => void
@@ -58,7 +60,9 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
     ...(backoff === undefined ? {} : { backoff }),
   })
   let { mould } = options
-  let desire = createDesire(mould)
+  let database: string | undefined
+  let desire: ReturnType<typeof createDesire> | undefined
+  let others = 0
   let templateReadMs = performance.now()
   let templateFault: string | null = null
   const repairs = createRepairs()
@@ -77,7 +81,7 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
       templateFault = null
       if (isDeepStrictEqual(template, mould.template)) return
       mould = { ...mould, template }
-      desire = createDesire(mould)
+      desire = undefined
       observe({ kind: 'pod-template.changed' })
     } catch (error) {
       const reason = reasonOf(error)
@@ -92,16 +96,25 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
       return pollMs
     }
     await renewTemplate()
+    database ??= await readDatabaseId(orm.em.fork())
+    desire ??= createDesire({ ...mould, database })
     const report = await reconcileOnce({
       em: orm.em.fork(),
       view: await view.look(),
       cronJobs,
       desire,
       repairs,
+      database,
       mayWrite: () => !stopping && lead.holds(),
       leads: lead.holds,
       observe,
     })
+    // Once for what is there: the next turns see the same.
+    if (report.others.length > 0 && others === 0) {
+      const objects = report.others.slice(0, 10)
+      observe({ kind: 'cron-jobs.of-another-database', count: report.others.length, objects })
+    }
+    others = report.others.length
     const before = unreadable
     unreadable = new Set(report.unreadable.map((step) => keyOf(step)))
     for (const step of report.unreadable) {

@@ -11,7 +11,7 @@ export const cronJobOf = (manifests: readonly Manifest[]): Manifest | null => {
   const map = manifests.find((object) => object.kind === 'ConfigMap' && withTemplate.safeParse(object).success)
   if (map === undefined) return null
   const template = parsePodTemplate(withTemplate.parse(map).data['pod.json'], map.metadata.name)
-  const mould = { anchor: 'an-anchor', template }
+  const mould = { anchor: 'an-anchor', database: 'a-database', template }
   const { manifest } = cronJobManifest(cronStep(), { name: 'leads-every-hour-0123456789ab', mould })
   // As it is sent.
   return readManifests(JSON.stringify(manifest))[0] ?? null

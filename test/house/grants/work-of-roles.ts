@@ -3,6 +3,7 @@ import { migrate } from '@esteira/migrations/migrate'
 import { runOn, waitFor } from '@esteira/test/support'
 import { Pool } from 'pg'
 import { z } from 'zod'
+import { readDatabaseId } from '../../../control-plane/src/reconciler/read-database-id.ts'
 import { dropStates, writeStates } from '../../../control-plane/src/reconciler/write-states.ts'
 import { type Api, leadsSteps, openApi } from '../../../control-plane/test/open-api.ts'
 import { createRateLimit } from '../../../lib/http/src/index.ts'
@@ -188,6 +189,7 @@ const controlPlane: Work = async (url, { admin }) => {
     await dropHiddenPages(api.orm.em.fork())
     await admin.query(`insert into workflow_item_key values (gen_random_uuid(), gen_random_uuid())`)
     await dropItemKeys(api.orm.em.fork())
+    await readDatabaseId(api.orm.em.fork())
     await writeStates(api.orm.em.fork(), [{ stepId, applied: null, trouble: null }])
     await dropStates(api.orm.em.fork(), [stepId])
     await ask(api, 'DELETE', path)

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Release, withRelease } from './support/helm.ts'
 import { type Container, type Pod, podsOf, variableOf } from './support/manifests.ts'
-import { matrix, render } from './support/render.ts'
+import { least, matrix, render } from './support/render.ts'
 
 const releases: readonly (Release & { title: string })[] = [...matrix, { title: 'the shop', chart: 'examples/shop' }]
 
@@ -132,5 +132,16 @@ test.each(releases)('ports and variables have names of their own, and mounts hav
       expect(new Set(env.map(({ name }) => name)).size).toBe(env.length)
       expect(volumes).toEqual(expect.arrayContaining(volumeMounts.map(({ name }) => name)))
     }
+  }
+})
+
+test('the user may be left to the cluster, which then gives one of a range of its own', async () => {
+  const none = { runAsUser: null, runAsGroup: null }
+  const values = { pods: { podSecurityContext: none }, 'outbox-relay': { securityContext: none } }
+  const manifests = await render({ files: [least], values })
+  expect(JSON.stringify(podsOf(manifests).map(({ template }) => template))).not.toMatch(/runAsUser|runAsGroup/)
+  for (const { template, relay } of podsOf(manifests)) {
+    expect(template.spec.securityContext).toMatchObject({ runAsNonRoot: true })
+    expect(relay.securityContext).toMatchObject({ runAsNonRoot: true })
   }
 })

@@ -100,7 +100,7 @@ test.each<[string, (...given: never[]) => unknown, unknown[], string]>([
 })
 
 test('a client that can be called is one all the same', async () => {
-  const callable = Object.assign(() => {}, { query: async () => ({ rows: [], rowCount: 3 }) })
+  const callable = Object.assign(() => {}, { query: async () => ({ rows: [{ pruned: 3 }] }) })
   expect(await pruneInbox(callable, { olderThanMs: 0 })).toBe(3)
 })
 

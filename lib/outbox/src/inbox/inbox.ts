@@ -5,6 +5,7 @@ import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
 import { nameOfKind } from '../name-of-kind.ts'
 import { expectMs, expectOptions, expectWhole, faultOfName, largestInteger, optionFault } from '../option-checks.ts'
+import { readColumns } from '../read-columns.ts'
 
 /**
  * Notes in the caller's transaction that a consumer received a message. True the first time: then the caller does its
@@ -48,8 +49,8 @@ export const pruneInbox = async (db: Queryable, options: { olderThanMs: number; 
   const { olderThanMs, limit = 10_000 } = options
   expectMs('olderThanMs', olderThanMs, longestMs)
   expectWhole('limit', limit, 1, largestInteger)
-  const { rowCount } = await db.query(pruneSql, [olderThanMs, limit])
-  return rowCount ?? 0
+  const { rows } = await db.query(pruneSql, [olderThanMs, limit])
+  return readColumns(rows[0], 'inbox', { pruned: 'number' }).pruned
 }
 
 /** As the table's check has it. */
@@ -66,11 +67,16 @@ const noteSql = `
   on conflict do nothing
   returning consumer`
 
+// Counted by Postgres: not every library says how many rows a statement wrote.
 const pruneSql = `
-  delete from inbox where ctid = any (array(
-    select ctid from inbox
-    where received_at < now() - $1::float8 * interval '1 millisecond'
-    order by received_at
-    limit $2
-    for update skip locked
-  ))`
+  with gone as (
+    delete from inbox where ctid = any (array(
+      select ctid from inbox
+      where received_at < now() - $1::float8 * interval '1 millisecond'
+      order by received_at
+      limit $2
+      for update skip locked
+    ))
+    returning 1
+  )
+  select count(*)::integer as pruned from gone`

@@ -43,8 +43,8 @@ const expectNoOther = async (transaction: Queryable): Promise<void> => {
 
 const isApplied = async (transaction: Queryable, name: string): Promise<boolean> => {
   // Before the first migration there is no table to ask.
-  const tables = await transaction.query(`select from pg_class where oid = to_regclass('outbox_migration')`, [])
+  const tables = await transaction.query(`select oid from pg_class where oid = to_regclass('outbox_migration')`, [])
   if (tables.rows.length === 0) return false
-  const { rows } = await transaction.query('select from outbox_migration where name = $1', [name])
+  const { rows } = await transaction.query('select name from outbox_migration where name = $1', [name])
   return rows.length === 1
 }

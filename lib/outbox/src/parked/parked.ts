@@ -53,8 +53,8 @@ export const listParked = async (
 export const retryParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
   expectQueryable(db)
   expectId('parked', parked)
-  const { rowCount } = await db.query(retrySql, [parked.lane, String(parked.id)])
-  return rowCount === 1
+  const { rows } = await db.query(retrySql, [parked.lane, String(parked.id)])
+  return rows.length === 1
 }
 
 /**
@@ -65,8 +65,8 @@ export const retryParked = async (db: Queryable, parked: ParkedId): Promise<bool
 export const dropParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
   expectQueryable(db)
   expectId('parked', parked)
-  const { rowCount } = await db.query(dropSql, [parked.lane, String(parked.id)])
-  return rowCount === 1
+  const { rows } = await db.query(dropSql, [parked.lane, String(parked.id)])
+  return rows.length === 1
 }
 
 /** A whole `ParkedMessage` will do, so there may be other members. */
@@ -126,7 +126,7 @@ const retrySql = `
     insert into outbox_message (lane, ${columns})
     select lane, ${columns} from back where ordering_key is null
   )
-  select from back`
+  select lane from back`
 
 // The lane's relay may sleep over the rows of the key that this one held.
 const dropSql = `

@@ -3,7 +3,16 @@ import { randomUUID } from 'node:crypto'
 import { listingPackages, runOn, waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import { startTick, tick } from '../test/start-tick.ts'
-import { database, jobsOf, manyItems, saveManyItems, saveWorkflow, useWorkflows } from '../test/use-workflows.ts'
+import {
+  database,
+  inTransaction,
+  jobsOf,
+  manyItems,
+  saveManyItems,
+  saveWorkflow,
+  secondVersionOf,
+  useWorkflows,
+} from '../test/use-workflows.ts'
 
 useWorkflows()
 
@@ -213,20 +222,35 @@ test('an unknown step, a deleted one, a disabled workflow and a step that is no 
 
 test('a tick begins on the version that the workflow has when it fires', async () => {
   const { workflowId, stepId } = await saveWorkflow()
-  await runOn(
-    database.url,
-    `insert into workflow_step (id, version, workflow_id, position, name, function_name, config, next_step_id, output_type)
-     select id, 2, workflow_id, position, name || ' of version 2', function_name,
-            config || '{ "payload": "new" }', next_step_id, output_type
-     from workflow_step where workflow_id = '${workflowId}' order by position desc`,
-    `update workflow set version = 2 where id = '${workflowId}'`,
-  )
+  await runOn(database.url, ...secondVersionOf(workflowId))
   expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({ code: 0 })
   expect(await jobsOf(workflowId)).toMatchObject([
     { name: 'tick of version 2', payload: 'new' },
     { name: 'next of version 2', payload: 'new' },
   ])
 })
+
+test('a tick is not lost to a version that is saved while it looks for its step', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const { ended } = await inTransaction(async (run) => {
+    await run('lock table workflow in access exclusive mode')
+    const started = startTick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })
+    await waitFor(isWaitingForLock, { deadlineMs: 60_000, describe: 'the program at the workflow' })
+    for (const sql of secondVersionOf(workflowId)) await run(sql)
+    return started
+  })
+  expect(await ended).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.fired"') })
+  expect(await jobsOf(workflowId)).toMatchObject([{ status: 'succeeded' }, { status: 'queued' }])
+}, 90_000)
+
+const isWaitingForLock = async (): Promise<boolean> =>
+  (
+    await runOn(
+      database.url,
+      `select from pg_stat_activity where datname = current_database() and application_name = 'cron-job'
+       and wait_event_type = 'Lock'`,
+    )
+  ).length > 0
 
 test('a tick that is asked to stop before it could fire does not pass for one that fired', async () => {
   const { program, ended } = startTick({

@@ -8,7 +8,7 @@ import {
   Workflow,
   WorkflowStep,
 } from '@esteira/workflow/tick'
-import type { EntityManager } from '@mikro-orm/postgresql'
+import { type EntityManager, IsolationLevel } from '@mikro-orm/postgresql'
 
 /** One expected firing of a cron step. */
 export type Tick = { stepId: string; key: string; maxPayloadBytes: number; lane: number; worker: string }
@@ -51,7 +51,11 @@ export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun
   })
 }
 
-const currentStep = async (em: EntityManager, stepId: string): Promise<{ workflow: Workflow; step: WorkflowStep }> => {
+/** Both as they were at one moment: a version that is saved between two reads would look like one without the step. */
+const currentStep = (em: EntityManager, stepId: string): Promise<{ workflow: Workflow; step: WorkflowStep }> =>
+  em.transactional((em) => readStep(em, stepId), { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true })
+
+const readStep = async (em: EntityManager, stepId: string): Promise<{ workflow: Workflow; step: WorkflowStep }> => {
   // Nothing of it is changed: a flush would compare its payload, as text and parsed once more, with what it was.
   const newest = await em.findOne(
     WorkflowStep,

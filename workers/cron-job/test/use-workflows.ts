@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { queryable } from '@esteira/outbox'
 import { openOrm, Workflow, WorkflowStep } from '@esteira/workflow'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import { cloneDatabase, runOn } from '@esteira/test/support'
@@ -52,6 +53,19 @@ export const saveWorkflow = async (draft: Draft = {}): Promise<{ workflowId: str
   })
   return { workflowId, stepId }
 }
+
+/** The statements that save a second version of a workflow, whose cron step has the payload `new`. */
+export const secondVersionOf = (workflowId: string): string[] => [
+  `insert into workflow_step (id, version, workflow_id, position, name, function_name, config, next_step_id, output_type)
+   select id, 2, workflow_id, position, name || ' of version 2', function_name,
+          config || '{ "payload": "new" }', next_step_id, output_type
+   from workflow_step where workflow_id = '${workflowId}' order by position desc`,
+  `update workflow set version = 2 where id = '${workflowId}'`,
+]
+
+/** Does work in a transaction of the database, which is there until it is over. */
+export const inTransaction = <T>(work: (run: (sql: string) => Promise<unknown>) => Promise<T>): Promise<T> =>
+  orm.em.fork().transactional((em) => work((sql) => queryable(em).query(sql, [])))
 
 export const manyItems = 100_000
 

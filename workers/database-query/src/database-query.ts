@@ -7,6 +7,7 @@ import type { Connections } from './connections.ts'
 import { explain } from './explain.ts'
 import { executeAlone, groupStatements } from './groups/group-statements.ts'
 import { collectRows, readRows } from './read/read-rows.ts'
+import type { ResultLimit } from './result-limit.ts'
 import type { Call, WritingStatement } from './run-statement.ts'
 import { sentOf, valuesOf } from './sent.ts'
 
@@ -48,7 +49,7 @@ export const databaseQuery = (
       if (confirm === 'none') {
         // Acked at once, so prefetch does not bound them.
         while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
-        const unawaited = { ...statement, durability: 'applied', once } as const
+        const unawaited = { ...statement, durability: 'applied', once, limit: null } as const
         const running = executeUnconfirmed(connections, unawaited, call, (error) => {
           onFailed(connection)
           // The log is the job's, which hides its secrets.
@@ -59,14 +60,14 @@ export const databaseQuery = (
         void running.finally(() => unconfirmed.delete(running))
         return undefined
       }
+      const limit = limitOf(plan, step, maxPayloadBytes)
       try {
         if (plan.mode === 'execute') {
-          return passedOn(plan, await execute({ ...statement, durability: confirm, once }, call))
+          return passedOn(plan, await execute({ ...statement, durability: confirm, once, limit }, call))
         }
-        const isStream = plan.rows !== 'unwanted' && step.outputType === 'multiple' && step.hasNext
+        const isStream = limit?.of === 'row'
         const batches = readRows(connections, statement, call, { isStream })
-        if (!isStream)
-          return passedOn(plan, await collectRows(batches, plan.rows === 'unwanted' ? null : maxPayloadBytes))
+        if (!isStream) return passedOn(plan, await collectRows(batches, limit?.mostBytes ?? null))
         for await (const { rows, hasColumns } of batches) {
           if (!hasColumns) return plan.instead
           await emit(rows)
@@ -85,6 +86,14 @@ export const databaseQuery = (
     },
   }
 }
+
+/** What of the rows becomes a payload or an output, and so has a limit. */
+const limitOf = (
+  { rows }: Plan,
+  { outputType, hasNext }: { outputType: 'single' | 'multiple' | null; hasNext: boolean },
+  mostBytes: number,
+): ResultLimit | null =>
+  rows === 'unwanted' ? null : { of: outputType === 'multiple' && hasNext ? 'row' : 'result', mostBytes }
 
 /** What goes on: the rows that are there, or what does in their place. */
 const passedOn = ({ rows, instead }: Plan, given: readonly unknown[] | null): unknown =>

@@ -96,6 +96,40 @@ test('a statement that writes gives no more than fits into memory, or it is not 
   expect(await emails()).toEqual([])
 })
 
+const large = `insert into lead select 1 returning repeat('x', 1100000) as text`
+
+test.each([
+  ['one value', { outputType: 'single', hasNext: true }],
+  ['an output', { outputType: 'multiple', hasNext: false }],
+  ['a row that is a job', { outputType: 'multiple', hasNext: true }],
+] as const)('%s that does not fit into a payload is not written', async (_, of) => {
+  const jobId = randomUUID()
+  await expect(call({ sql: large }, { ...of, jobId })).rejects.toMatchObject({
+    code: 'result_too_large',
+    final: true,
+    message: expect.stringMatching(/^config\.sql gives .*more than 1,048,576 bytes as JSON/),
+  })
+  expect(await emails()).toEqual([])
+  const { rowCount } = await admin.query('select from esteira_applied where job_id = $1', [jobId])
+  expect(rowCount).toBe(0)
+})
+
+test('rows that do not go on may be as large as they are, and those that are jobs are held to the limit one by one', async () => {
+  expect(await call({ sql: large }, { outputType: null })).toBeUndefined()
+  const halves = `insert into lead select n from generate_series(2, 4) n returning repeat('x', 500000) as text`
+  expect(await call({ sql: halves }, { outputType: 'multiple', hasNext: true })).toHaveLength(3)
+  expect(await emails()).toHaveLength(4)
+})
+
+test('a run of a group whose rows do not fit fails alone', async () => {
+  const sql = `insert into lead values ($1) returning repeat('x', $2) as text`
+  const outcomes = await settle(sql, [aCall([1, 10]), aCall([2, 200]), aCall([3, 10])], {
+    limit: { of: 'result', mostBytes: 100 },
+  })
+  expect(outcomes).toMatchObject([[{ text: 'xxxxxxxxxx' }], { code: 'result_too_large' }, [{ text: 'xxxxxxxxxx' }]])
+  expect((await admin.query('select id from lead order by id')).rows).toEqual([{ id: 1 }, { id: 3 }])
+})
+
 test('with once false there is no ledger, and a job that comes again runs its statement again', async () => {
   const jobId = randomUUID()
   const config = { sql: 'insert into lead select 1 + count(*) from lead returning id', once: false }

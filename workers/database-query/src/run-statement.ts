@@ -5,6 +5,7 @@ import type { Rows } from './config.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { type Applied, claimInLedger, type Entry, entryKey, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
+import { checkBytes, type ResultLimit } from './result-limit.ts'
 import { inSession, type Session } from './session.ts'
 import { type Given, sendRuns } from './send-runs.ts'
 import { openStatementSpan } from './statement-span.ts'
@@ -25,6 +26,8 @@ export type Statement = {
 export type WritingStatement = Statement & {
   /** What its jobs wait for: the commit on disk, or the commit in the server's memory. */
   durability: 'durable' | 'applied'
+  /** How large its rows may be; null where none goes on. */
+  limit: ResultLimit | null
   /** Whether the ledger keeps it from running again for a job that comes again. */
   once: boolean
 }
@@ -112,7 +115,7 @@ const begin = {
  */
 const runAll = async (
   client: PoolClient,
-  statement: Statement,
+  statement: WritingStatement,
   calls: readonly Call[],
   values: readonly unknown[][],
   onRefused: (call: Call) => void,
@@ -131,6 +134,7 @@ const runAll = async (
       // Thrown before the commit: a step that is put right later finds nothing half done.
       if (!hasColumns && statement.rows === 'wanted') throw noRows()
       checkCount(statement, rows.length)
+      if (statement.limit !== null) checkBytes(statement.limit, rows)
       endSpan({ rows: rows.length })
       return hasColumns ? rows : null
     } catch (error) {

@@ -15,7 +15,7 @@ export const aCall = (values: unknown[], rest: Partial<Call> = {}): Call => ({
   ...rest,
 })
 
-type Rest = Partial<Pick<WritingStatement, 'connection' | 'rows' | 'maxRows' | 'once'>> & {
+type Rest = Partial<Pick<WritingStatement, 'connection' | 'rows' | 'maxRows' | 'limit' | 'once'>> & {
   pace?: Pace
   limitMs?: number
 }
@@ -28,12 +28,13 @@ export const settle = async (
     connection = 'crm',
     rows = 'if any',
     maxRows = null,
+    limit = null,
     once = true,
     pace = createPace({ sessions: 10, mayMeet: true }),
     limitMs,
   }: Rest = {},
 ): Promise<unknown[]> => {
-  const statement: WritingStatement = { connection, sql, rows, maxRows, once, durability: 'durable' }
+  const statement: WritingStatement = { connection, sql, rows, maxRows, limit, once, durability: 'durable' }
   const outcomes = await settleGroup(connections, statement, calls, pace, limitMs)
   return outcomes.map((outcome) => (outcome.kind === 'applied' ? (outcome.rows ?? []) : outcome.error))
 }

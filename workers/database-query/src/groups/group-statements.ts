@@ -24,8 +24,8 @@ export const groupStatements = (connections: Connections): Execute => {
   const groups = new Map<string, Add>()
   return async (statement, call) => {
     if (!mayShare(statement.sql)) return executeAlone(connections, statement, call)
-    const { connection, sql, durability, once, rows, maxRows } = statement
-    const key = JSON.stringify([connection, sql, durability, once, rows, maxRows])
+    const { connection, sql, durability, once, rows, maxRows, limit } = statement
+    const key = JSON.stringify([connection, sql, durability, once, rows, maxRows, limit])
     const add = groups.get(key) ?? gatherCalls(connections, statement)
     groups.set(key, add)
     const [oldest] = groups.keys()

@@ -1,6 +1,6 @@
 import type { Connections } from '../connections.ts'
-import { DatabaseQueryError } from '../errors.ts'
 import { toParameters } from '../parameters.ts'
+import { tooLarge } from '../result-limit.ts'
 import { type Call, checkCount, noRows, type Statement } from '../run-statement.ts'
 import { openSession } from '../session.ts'
 import { openStatementSpan } from '../statement-span.ts'
@@ -87,23 +87,17 @@ export const collectRows = async (
   mostBytes: number | null,
 ): Promise<unknown[] | null> => {
   const collected: unknown[] = []
-  let bytes = 0
+  // A bracket; the other one is counted below, in place of the comma that the last row has not.
+  let bytes = 1
   for await (const { rows, hasColumns } of batches) {
     if (!hasColumns) return null
     if (mostBytes === null) continue
     for (const row of rows) {
-      // A comma each, or a bracket.
+      // A comma each.
       bytes += Buffer.byteLength(JSON.stringify(row)) + 1
       collected.push(row)
     }
-    if (bytes > mostBytes) throw tooLarge(collected.length, mostBytes)
+    if (bytes > mostBytes) throw tooLarge({ of: 'result', mostBytes }, collected.length)
   }
   return collected
 }
-
-const tooLarge = (rows: number, mostBytes: number): DatabaseQueryError =>
-  new DatabaseQueryError(
-    'result_too_large',
-    `config.sql gives more than ${mostBytes.toLocaleString('en-US')} bytes as JSON, after ${rows.toLocaleString('en-US')} rows: ` +
-      'set outputType "multiple" and a next step, so that each row is a job, select less, or raise ESTEIRA_MAX_PAYLOAD_BYTES',
-  )

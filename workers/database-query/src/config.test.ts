@@ -81,6 +81,12 @@ test.each<[object, Partial<Given>, string]>([
     { isReadOnly: true },
     'config.confirm "none" is for what may write, and the connection "crm" is read-only',
   ],
+  [{ mode: 'query', confirm: 'none' }, {}, 'config.confirm "none" is for what may write, and config.mode is "query"'],
+  [
+    { sql: 'select touch()', confirm: 'none' },
+    { writes: false },
+    'config.confirm "none" is for what may write, and config.sql reads: set config.mode to "execute" if it writes',
+  ],
 ])('what does not fit is told before anything runs: %o', (config, given, message) => {
   expect(() => plan(config, given)).toThrow(expect.objectContaining({ code: 'config_invalid', message }))
 })

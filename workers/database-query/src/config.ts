@@ -61,7 +61,15 @@ export type Plan = { mode: 'query' | 'execute'; rows: Rows; instead: unknown }
 export const planOf = (config: Config, of: Of): Plan => ({ mode: modeFor(config, of), ...outputFor(config, of) })
 
 const modeFor = ({ connection, sql, mode, confirm }: Config, { isReadOnly, writes }: Of): Plan['mode'] => {
-  if (!isReadOnly) return mode ?? (writes === null ? modeOf(sql) : writes ? 'execute' : 'query')
+  if (!isReadOnly) {
+    const found = mode ?? (writes === null ? modeOf(sql) : writes ? 'execute' : 'query')
+    // Nobody would hear what it reads.
+    if (found === 'query' && confirm === 'none') {
+      const reads = mode === 'query' ? 'config.mode is "query"' : 'config.sql reads: set config.mode to "execute" if it writes'
+      throw invalid(`config.confirm "none" is for what may write, and ${reads}`)
+    }
+    return found
+  }
   if (mode === 'execute' || confirm === 'none') {
     const member = mode === 'execute' ? 'mode "execute"' : 'confirm "none"'
     throw invalid(`config.${member} is for what may write, and the connection "${connection}" is read-only`)

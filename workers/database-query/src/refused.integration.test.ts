@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'vitest'
 import { emails, insert, leadTable } from '../test/insert-lead.ts'
-import { admin, call, useTarget } from '../test/use-target.ts'
+import { admin, call, query, useTarget } from '../test/use-target.ts'
 
 useTarget(
   `${leadTable};
@@ -134,6 +134,16 @@ test('a ledger that cannot be used is told as such, not as a fault of the SQL', 
         '(SQLSTATE 42501); expected a table that its user may select from, insert into and update',
     }),
   )
+})
+
+test('what is to read writes nothing, not even where no job waits for it', async () => {
+  const sql = 'insert into lead values (1)'
+  await expect(call({ sql, mode: 'query', confirm: 'none' })).rejects.toMatchObject({
+    code: 'config_invalid',
+    final: true,
+  })
+  await query.idle()
+  expect(await emails()).toEqual([])
 })
 
 test('rows of a statement that is not waited for cannot be passed on', async () => {

@@ -1,6 +1,7 @@
+import { testFunction } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { emails, leadTable } from '../test/insert-lead.ts'
-import { call, useTarget } from '../test/use-target.ts'
+import { admin, call, query, useTarget } from '../test/use-target.ts'
 
 useTarget(leadTable, {})
 
@@ -16,6 +17,15 @@ test('a value by its name keeps its type', async () => {
   const types = 'select :list::int[] as list, :json::jsonb as json, :none::text is null as none, :flag::bool as flag'
   const params = { list: [1, 2], json: [1, 'a'], none: null, flag: true }
   expect(await call({ sql: types, params })).toEqual([{ list: [1, 2], json: [1, 'a'], none: true, flag: true }])
+})
+
+test.each([
+  ['insert into lead values ($1, $2)', ['{{ payload.id }}', '{{ payload.email }}']],
+  ['insert into lead values (:id, :email)', { id: '{{ payload.id }}', email: '{{ payload.email }}' }],
+])('a value that the payload does not have is null: %s', async (text, params) => {
+  const config = { connection: 'crm', sql: text, params, once: false }
+  await testFunction(query.fn, { config, payload: { id: 1 }, outputType: null })
+  expect((await admin.query('select * from lead')).rows).toEqual([{ id: 1, email: null }])
 })
 
 test.each([

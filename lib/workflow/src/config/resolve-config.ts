@@ -10,15 +10,21 @@ export type ConfigTemplate = (scope: Scope, secrets: Secrets) => Promise<Record<
 type Node = (scope: Scope, secrets: Secrets) => Promise<unknown>
 
 /**
- * Reads the expressions and the references to secrets of a step's config. Fields in `literals` are passed on as they are.
- * No expression sees a secret, and what an expression gives is never taken for a reference.
+ * Reads the expressions and the references to secrets of a step's config. Fields in `literals` are passed on as they are;
+ * those in `parameters` keep all their members, with null for one whose expression gives nothing. No expression sees a
+ * secret, and what an expression gives is never taken for a reference.
  *
  * @throws WorkflowError `expression_invalid` or `config_invalid` at the first fault; `faultsOfExpressions` tells all.
  */
-export const compileConfig = (config: Record<string, unknown>, literals: ReadonlySet<string>): ConfigTemplate => {
-  const fields = Object.entries(config).map(
-    ([name, value]) => [name, literals.has(name) ? constant(value) : compileValue(value, pointerOf([name]))] as const,
-  )
+export const compileConfig = (
+  config: Record<string, unknown>,
+  literals: ReadonlySet<string>,
+  parameters: ReadonlySet<string> = new Set(),
+): ConfigTemplate => {
+  const fields = Object.entries(config).map(([name, value]) => {
+    if (literals.has(name)) return [name, constant(value)] as const
+    return [name, compileValue(value, pointerOf([name]), parameters.has(name) ? null : undefined)] as const
+  })
   return evaluateFields(fields)
 }
 
@@ -41,8 +47,8 @@ export const faultsOfExpressions = (value: unknown, pointer = ''): Fault[] => {
   return Object.entries(value).flatMap(([name, part]) => faultsOfExpressions(part, pointer + pointerOf([name])))
 }
 
-/** `pointer` is where the value stands in the config. */
-const compileValue = (value: unknown, pointer: string): Node => {
+/** `pointer` is where the value stands in the config; `absent` is a member of it that gives nothing, undefined for none. */
+const compileValue = (value: unknown, pointer: string, absent?: null): Node => {
   if (typeof value === 'string') return hasExpression(value) ? expressionAt(value, pointer) : constant(value)
   if (Array.isArray(value)) {
     const items = value.map((item, index) => compileValue(item, pointer + pointerOf([index])))
@@ -57,7 +63,7 @@ const compileValue = (value: unknown, pointer: string): Node => {
     const fields = Object.entries(value).map(
       ([name, part]) => [name, compileValue(part, pointer + pointerOf([name]))] as const,
     )
-    return evaluateFields(fields)
+    return evaluateFields(fields, absent)
   }
   return constant(value)
 }
@@ -89,8 +95,13 @@ const constant =
     value
 
 const evaluateFields =
-  (fields: readonly (readonly [string, Node])[]) =>
+  (fields: readonly (readonly [string, Node])[], absent?: null) =>
   async (scope: Scope, secrets: Secrets): Promise<Record<string, unknown>> => {
     const values = await Promise.all(fields.map(async ([name, node]) => [name, await node(scope, secrets)] as const))
-    return Object.fromEntries(values.filter(([, value]) => value !== undefined))
+    return Object.fromEntries(
+      values.flatMap(([name, value]) => {
+        const given = value === undefined ? absent : value
+        return given === undefined ? [] : [[name, given] as const]
+      }),
+    )
   }

@@ -8,7 +8,7 @@ import { type RetryPolicy, retryPolicySchema } from '../job/retry-policy.ts'
 import { jsonOf } from '../job/unit/json-of.ts'
 import type { Outcome } from './outcome.ts'
 import type { Page } from './page.ts'
-import { configJsonSchema, literalFields, plainJsonSchema } from './json-schema.ts'
+import { configJsonSchema, literalFields, parameterFields, plainJsonSchema } from './json-schema.ts'
 import { faultOfOutputType, withoutResultMark } from './without-result.ts'
 
 /** What a function is called with. */
@@ -149,6 +149,8 @@ export type StepFunction = {
   outputSchema: Record<string, unknown> | null
   /** Config fields that take no expression. */
   literals: ReadonlySet<string>
+  /** Config fields that have a statement's values: of those by their names one that gives nothing is null. */
+  parameters: ReadonlySet<string>
   defaults: { retry: Partial<RetryPolicy>; timeoutMs: number }
   /** `own`: a job is committed alone, in the transaction in which its function writes. */
   unit: 'shared' | 'own'
@@ -224,6 +226,7 @@ export const defineFunction: DefineFunction = <Config, Payload, Output extends z
     inputSchema: definition.input ? plainJsonSchema(definition.input) : null,
     outputSchema: definition.output ? plainJsonSchema(definition.output) : null,
     literals: literalFields(configSchema),
+    parameters: parameterFields(configSchema),
     defaults: {
       retry: definition.defaults?.retry ?? {},
       timeoutMs: definition.defaults?.timeoutMs ?? Math.min(defaultTimeoutMs, mostMs),

@@ -51,6 +51,15 @@ export const literalFields = (configSchema: JsonSchema): Set<string> => {
   return new Set(Object.keys(properties).filter((name) => isLiteral(properties[name])))
 }
 
+/** The names of the config's fields that have the values of a statement. */
+export const parameterFields = (configSchema: JsonSchema): Set<string> => {
+  const { properties } = configSchema
+  const marks = Object.values(isRecord(properties) ? properties : {}).map((schema) =>
+    isRecord(schema) ? schema[sqlMark] : undefined,
+  )
+  return new Set(marks.flatMap((mark) => (isRecord(mark) && typeof mark.params === 'string' ? [mark.params] : [])))
+}
+
 const orExpression = (schema: unknown): unknown => {
   if (!isRecord(schema) || isLiteral(schema)) return schema
   const expression = { type: 'string', pattern: expressionPattern }

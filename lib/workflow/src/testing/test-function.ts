@@ -62,7 +62,8 @@ export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promis
   } = job
   const payload = asJson(job.payload)
   const step = { id: 'step', name: 'tested', outputType, hasNext }
-  const result = await callFunction(fn, compileConfig(config, fn.literals), hideSecrets(secretsOf(secrets)), {
+  const template = compileConfig(config, fn.literals, fn.parameters)
+  const result = await callFunction(fn, template, hideSecrets(secretsOf(secrets)), {
     payload,
     step,
     run: { id: 'run', workflowId: 'workflow' },

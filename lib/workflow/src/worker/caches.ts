@@ -25,7 +25,7 @@ export const configCache = (): DeliverMeans['configOf'] => {
   const templates = boundedCache<ConfigTemplate>()
   return (step, fn) => {
     const key = `${step.id} ${step.version}`
-    return templates.get(key) ?? templates.add(key, compileConfig(step.config, fn.literals))
+    return templates.get(key) ?? templates.add(key, compileConfig(step.config, fn.literals, fn.parameters))
   }
 }
 

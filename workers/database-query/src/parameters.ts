@@ -1,4 +1,5 @@
-import { DatabaseError, type PoolClient } from 'pg'
+import { isTransient } from '@esteira/workflow'
+import { type ClientBase, DatabaseError } from 'pg'
 import * as z from 'zod'
 
 /**
@@ -7,7 +8,7 @@ import * as z from 'zod'
  * as an empty JSON object.
  */
 export const toParameters = async (
-  client: PoolClient,
+  client: ClientBase,
   sql: string,
   groups: readonly (readonly unknown[])[],
 ): Promise<unknown[][]> => {
@@ -23,7 +24,7 @@ export const toParameters = async (
 const isJson = (type: string | undefined): boolean => type === 'json' || type === 'jsonb'
 
 /** What Postgres takes `$1`, `$2` ... for; nothing where it cannot tell, and then the statement itself will fail. */
-const parameterTypes = async (client: PoolClient, sql: string): Promise<string[]> => {
+const parameterTypes = async (client: ClientBase, sql: string): Promise<string[]> => {
   await client.query('savepoint before_prepare')
   try {
     // As the statement itself: never several at once.
@@ -35,7 +36,8 @@ const parameterTypes = async (client: PoolClient, sql: string): Promise<string[]
     await client.query('deallocate of_types')
     return typeRows.parse(rows).map(({ type }) => type)
   } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error
+    // A lock that another holds says nothing of the types, and may be gone when the statement itself asks for it.
+    if (!(error instanceof DatabaseError) || isTransient(error)) throw error
     await client.query('rollback to before_prepare')
     return []
   }

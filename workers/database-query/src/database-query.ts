@@ -4,6 +4,7 @@ import { context } from '@opentelemetry/api'
 import { isAway } from './away.ts'
 import { configSchema, type Plan, planOf } from './config.ts'
 import type { Connections } from './connections.ts'
+import { DatabaseQueryError } from './errors.ts'
 import { explain } from './explain.ts'
 import { executeAlone, groupStatements } from './groups/group-statements.ts'
 import { collectRows, readRows } from './read/read-rows.ts'
@@ -75,6 +76,9 @@ export const databaseQuery = (
         return undefined
       } catch (error) {
         if (isAway(error)) return snooze(awayMs, `the database is away${orBusy(error)}: ${reasonOf(error)}`)
+        if (error instanceof DatabaseQueryError && error.code === 'read_only_now') {
+          return snooze(awayMs, `the database takes no writes: ${error.message}`)
+        }
         throw explain(error, { isReadOnly, names: sent.names })
       }
     },

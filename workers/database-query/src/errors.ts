@@ -10,20 +10,31 @@ export type DatabaseQueryErrorCode =
   | 'config_invalid'
   | 'session_changed'
   | 'session_lost'
+  | 'read_only_now'
 
 /** The one error of this worker. */
 export class DatabaseQueryError extends Error {
   override readonly name = 'DatabaseQueryError'
   readonly code: DatabaseQueryErrorCode
-  /** Of all these only a session that was lost may go better another time. */
   readonly final: boolean
 
   constructor(code: DatabaseQueryErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
-    this.final = code !== 'session_lost'
+    this.final = !passingCodes.has(code)
   }
 }
+
+/** What may go better another time. */
+const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set(['session_lost', 'read_only_now'])
+
+/** A database that takes no writes, though its connection is for them: after a failover the address may still lead to the standby. */
+export const readOnlyNow = (cause?: unknown): DatabaseQueryError =>
+  new DatabaseQueryError(
+    'read_only_now',
+    'it is read-only just now, a standby perhaps; if it is to stay so, give the connection esteira_read_only=true',
+    { cause },
+  )
 
 /** A COPY that wants to be sent something. */
 export const nothingToCopy = (): DatabaseQueryError =>

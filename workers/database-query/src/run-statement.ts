@@ -63,7 +63,7 @@ export const executeOnce = async (
   let at: number | null = null
   try {
     const ledger = statement.once ? await connections.ledger(statement.connection) : null
-    const how = { begin: begin[statement.durability], signal }
+    const how = { begin: begin[statement.durability], writes: true, signal }
     const done = await inSession(connections, statement.connection, how, async (session) => {
       const begunMs = performance.now()
       const applied: Applied = ledger === null ? new Map() : await claimInLedger(session.client, ledger, calls)

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { PoolClient } from 'pg'
 import * as z from 'zod'
 import type { Connections } from './connections.ts'
+import { readOnlyNow } from './errors.ts'
 
 /** A session of the target, and the role that it had when its transaction began. */
 export type Session = { client: PoolClient; role: string }
@@ -15,7 +16,7 @@ type OpenSession = Session & {
 }
 
 /** How a transaction begins, and what ends it before its time. `isStream`: it may stay open for long. */
-type How = { begin: string; signal: AbortSignal; isStream?: boolean }
+type How = { begin: string; writes: boolean; signal: AbortSignal; isStream?: boolean }
 
 /**
  * Does work in a transaction of a session of its own. When the signal is aborted the server is told to cancel what it is
@@ -44,12 +45,12 @@ export const inSession = async <T>(
 /**
  * Begins a transaction in a session of its own; when the signal is aborted the server is told to cancel what it is at.
  *
- * @throws what went wrong, or the signal's reason.
+ * @throws what went wrong, `read_only_now` where it is to write and cannot, or the signal's reason.
  */
 export const openSession = async (
   connections: Connections,
   connection: string,
-  { begin, signal, isStream = false }: How,
+  { begin, writes, signal, isStream = false }: How,
 ): Promise<OpenSession> => {
   const client = await connections.pool(connection, isStream ? 'streams' : 'statements').connect()
   let stopCancelling = notBegun
@@ -64,7 +65,9 @@ export const openSession = async (
     signal.throwIfAborted()
     // The driver knows a number of the session as well, but behind a pooler that is not the server's.
     const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)])
-    const [{ pid, role }] = who.parse(rows)
+    const [{ pid, role, isReadOnly }] = who.parse(rows)
+    // The session is closed with it: another one may lead to the server that takes writes by then.
+    if (writes && isReadOnly) throw readOnlyNow()
     stopCancelling = cancelOnAbort(signal, () => connections.cancel(connection, pid))
     return {
       client,
@@ -90,8 +93,9 @@ export const openSession = async (
 
 const notBegun = async (): Promise<boolean> => false
 
-const whoSql = 'select pg_backend_pid() as pid, current_user as role'
-const who = z.tuple([z.object({ pid: z.int(), role: z.string() })])
+const whoSql = `select pg_backend_pid() as pid, current_user as role,
+                       current_setting('transaction_read_only')::bool as "isReadOnly"`
+const who = z.tuple([z.object({ pid: z.int(), role: z.string(), isReadOnly: z.boolean() })])
 
 /** A cancel that comes between two statements is lost on the server. */
 const cancelAgainMs = 500

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { runOn, startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { openEngine } from '../../../lib/workflow/test/engine.ts'
@@ -110,6 +111,38 @@ test('an object that cannot take the statement is no database that is away', asy
   await expect(call({ sql: 'insert into untouchable values (1)' })).rejects.toThrow(
     expect.objectContaining({ code: '55000', message: 'cannot insert into view "untouchable"' }),
   )
+})
+
+/** Opens sessions of databases that take no writes from now on, until it is told otherwise. */
+const takeNoWrites = async () => {
+  const database = new URL(target.url).pathname.slice(1)
+  await admin.query(`alter database ${database} set default_transaction_read_only = on`)
+  const takeWrites = async () => {
+    await admin.query(`alter database ${database} reset default_transaction_read_only`)
+  }
+  onTestFinished(takeWrites)
+  const connections = openConnections(new Map([['crm', target.url]]), log)
+  onTestFinished(connections.close)
+  return { query: databaseQuery(connections), takeWrites }
+}
+
+test.each([
+  ['with a ledger', true, 'select 1'],
+  ['that has none yet', true, 'drop table if exists esteira_applied'],
+  ['without one', false, 'select 1'],
+])('a database %s that takes no writes, as a standby, burns no attempt: the job waits for it', async (_, once, before) => {
+  await call({ sql: 'insert into lead values (0)' })
+  await admin.query(`${before}; truncate lead`)
+  const standby = await takeNoWrites()
+  const insert = { sql: 'insert into lead values (1)', once }
+  const jobId = randomUUID()
+  expect(await callQuery(standby.query, log, insert, { jobId })).toMatchObject({
+    delayMs: 5_000,
+    reason: expect.stringContaining('the database takes no writes: it is read-only just now'),
+  })
+  await standby.takeWrites()
+  expect(await callQuery(standby.query, log, insert, { jobId })).toBeNull()
+  expect(await ids()).toEqual([1])
 })
 
 test.each([

@@ -1,7 +1,7 @@
 import { isTransient } from '@esteira/workflow'
 import { DatabaseError, type Pool } from 'pg'
 import * as z from 'zod'
-import { DatabaseQueryError, type DatabaseQueryErrorCode } from '../errors.ts'
+import { DatabaseQueryError, type DatabaseQueryErrorCode, readOnlyNow } from '../errors.ts'
 
 /**
  * The ledger lies in the target's own database, so that "this job's statement ran" commits with the statement. A job
@@ -29,7 +29,7 @@ const looked = new WeakMap<Pool, Promise<string>>()
  * The name of the database's ledger with its schema: a statement may change where names are looked up. It is looked for
  * once a process, made if it is not there, and altered if it is an old one.
  *
- * @throws DatabaseQueryError `ledger_missing` or `ledger_outdated` with the SQL to run, when this user may not do so.
+ * @throws DatabaseQueryError `read_only_now` while that cannot be done, DatabaseQueryError `ledger_missing` or `ledger_outdated` with the SQL to run, when this user may not do so.
  */
 export const findLedger = async (pool: Pool): Promise<string> => {
   const looking = looked.get(pool) ?? lookForLedger(pool)
@@ -65,6 +65,7 @@ const change = async (pool: Pool, sql: string, code: DatabaseQueryErrorCode, fau
     await pool.query(`select pg_advisory_xact_lock(hashtext('esteira_applied')); ${sql}`)
   } catch (cause) {
     if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause
+    if (cause.code === '25006') throw readOnlyNow(cause)
     throw new DatabaseQueryError(code, `this database ${fault} (${cause.message}); have it done with: ${sql}`, {
       cause,
     })

@@ -28,7 +28,7 @@ export async function* readRows(
   call: Call,
   { isStream }: { isStream: boolean },
 ): AsyncGenerator<Batch> {
-  const how = { begin: 'begin read only', signal: call.signal, isStream }
+  const how = { begin: 'begin read only', writes: false, signal: call.signal, isStream }
   const session = await openSession(connections, statement.connection, how)
   const endSpan = openStatementSpan(statement, call.place)
   let rows = 0

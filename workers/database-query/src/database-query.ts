@@ -54,7 +54,7 @@ export const databaseQuery = (
         const running = executeUnconfirmed(connections, unawaited, call, (error) => {
           onFailed(connection)
           // The log is the job's, which hides its secrets.
-          const reason = reasonOf(explain(error, { isReadOnly: false, names: sent.names }))
+          const reason = reasonOf(explain(error, { ...sent, isReadOnly: false }))
           log.error({ event: 'statement.failed', jobId: job.id, reason })
         })
         unconfirmed.add(running)
@@ -79,7 +79,7 @@ export const databaseQuery = (
         if (error instanceof DatabaseQueryError && error.code === 'read_only_now') {
           return snooze(awayMs, `the database takes no writes: ${error.message}`)
         }
-        throw explain(error, { isReadOnly, names: sent.names })
+        throw explain(error, { ...sent, isReadOnly })
       }
     },
   })

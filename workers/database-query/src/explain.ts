@@ -2,11 +2,11 @@ import { isTransient } from '@esteira/workflow'
 import { DatabaseError } from 'pg'
 import { DatabaseQueryError } from './errors.ts'
 
-/** What is known of a statement that was refused: its connection, and its parameters where they have names. */
-type Of = { isReadOnly: boolean; names: readonly string[] }
+/** What is known of a statement that was refused: its connection, its text, and its parameters where they have names. */
+type Of = { isReadOnly: boolean; text: string; names: readonly string[] }
 
 /** What Postgres refused, without the values that it quotes. What may go another time is left to be tried again. */
-export const explain = (error: unknown, { isReadOnly, names }: Of): unknown => {
+export const explain = (error: unknown, { isReadOnly, text, names }: Of): unknown => {
   if (!(error instanceof DatabaseError) || error.code === undefined || isTransient(error)) return error
   if (error.code === '25006') {
     const way = isReadOnly ? 'config.connection is read-only' : 'set config.mode to "execute"'
@@ -15,19 +15,19 @@ export const explain = (error: unknown, { isReadOnly, names }: Of): unknown => {
   // Of a text in which numbers stand for names.
   const isElsewhere = error.position === undefined || names.length > 0
   const at = isElsewhere ? '' : `, at character ${error.position}`
-  return refused(`${wordsOf(error)}${at} (SQLSTATE ${error.code})`, error, names)
+  return refused(`${wordsOf(error, text)}${at} (SQLSTATE ${error.code})`, error, names)
 }
 
-const wordsOf = (error: DatabaseError): string => {
-  switch (error.code?.slice(0, 2)) {
-    case '22':
-      return withoutValues(error.message)
-    case '23':
-      return constraintOf(error)
-    default:
-      return inOurWords(error.message)
-  }
+const wordsOf = (error: DatabaseError, text: string): string => {
+  const { code = '', message } = error
+  if (code.startsWith('23')) return constraintOf(error)
+  // Of a login, with names of the address alone; or of a `raise exception`, whose author chose them.
+  if ((loginRefused.test(code) && error.severity === 'FATAL') || !ofServer.test(code)) return message
+  return withoutQuotes(code.startsWith('22') ? withoutValues(message) : inOurWords(message), text)
 }
+
+/** The codes of Postgres itself, but for those of errors that PL/pgSQL raises where it is told to. */
+const ofServer = /^(\d|F0|HV|XX)/
 
 const refused = (reason: string, cause: DatabaseError, names: readonly string[]) =>
   new DatabaseQueryError('statement_refused', `${placeOf(cause, names)}: ${reason}`, { cause })
@@ -50,6 +50,29 @@ const inOurWords = (message: string): string =>
     /^bind message supplies (\d+) parameters, but prepared statement "\w*" requires (\d+)$/,
     'expected as many config.params as the highest $n, $2, but $1 came',
   )
+
+/**
+ * A value may be taken for a name: of a table by `$1::regclass`, of a zone by `at time zone $1`. So what is quoted stays
+ * only where all of it stands in the statement. Else everything from the first quote to the last is left out, as a value
+ * may have quotes in it.
+ */
+const withoutQuotes = (message: string, text: string): string => {
+  const quoted = [...message.matchAll(/["„“”«»「](.*?)["“”«»」]/gs)].map(([, part = '']) => part.trim())
+  if (quoted.every((part) => standsIn(text, part))) return message
+  return message.replace(/["„“”«»「].*["“”«»」]/s, '...')
+}
+
+/** As a word, or as several. */
+const standsIn = (text: string, part: string): boolean => {
+  const [words, all] = [part.toLowerCase(), text.toLowerCase()]
+  if (words === '') return true
+  for (let at = all.indexOf(words); at >= 0; at = all.indexOf(words, at + 1)) {
+    if (!isWord.test(all[at - 1] ?? '') && !isWord.test(all[at + words.length] ?? '')) return true
+  }
+  return false
+}
+
+const isWord = /[\p{L}\p{N}_$]/u
 
 /** Errors of the class "data" end in the value after a colon, or have it in the middle when it is out of range. */
 const withoutValues = (message: string): string =>

@@ -85,6 +85,23 @@ test.each([
   expect(String(failure)).not.toContain('secret-value')
 })
 
+test.each([
+  [`select to_date($1, 'Month')`],
+  ['select now() at time zone $1'],
+  ['select date_trunc($1, now())'],
+  ['select $1::bit(3)'],
+  ['select $1::regclass'],
+  ['select nextval($1)'],
+  ['select $1::regtype'],
+  [`select has_table_privilege($1, 'select')`],
+  [`select has_database_privilege($1, 'connect')`],
+  [`select set_config($1, 'x', true)`],
+])('a value that the server takes for a name or a word is not told: %s', async (sql) => {
+  const failure = await call({ sql, params: ['secret-value'] }).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'statement_refused', final: true })
+  expect(String(failure)).not.toContain('secret')
+})
+
 test('an unknown connection is told with the nearest name', async () => {
   await expect(call({ sql: 'select 1', connection: 'crn' })).rejects.toThrow(
     expect.objectContaining({

@@ -1,0 +1,39 @@
+import { DatabaseError } from 'pg'
+import { expect, test } from 'vitest'
+import { explain } from './explain.ts'
+
+const text = 'select to_date($1, \'Month\') from "Lead" where crm.city = any ($2)'
+
+/** What is said of an error that the server sends with these words. */
+const said = (code: string, message: string): string =>
+  String(explain(Object.assign(new DatabaseError(message, 0, 'error'), { code }), { text, names: [], isReadOnly: false }))
+
+test.each([
+  ['42P01', 'relation "lead" does not exist'],
+  ['42P01', 'relação "crm.city" não existe'],
+  ['42601', 'syntax error at or near "from"'],
+  ['42P18', 'could not determine data type of parameter $1'],
+  ['42703', 'la colonne « city » n’existe pas'],
+  ['P0001', 'the lead "secret" is forbidden'],
+  ['LD001', 'the lead "secret" is forbidden'],
+])('what the server quotes of the statement itself is told, and what its author raises: %s %s', (code, message) => {
+  expect(said(code, message)).toContain(`config.sql: ${message} (SQLSTATE ${code})`)
+})
+
+test.each([
+  ['22007', 'invalid value "secret" for "Month"', 'invalid value ...'],
+  ['22023', 'time zone "secret" not recognized', 'time zone ... not recognized'],
+  ['22023', 'time zone "sec"ret" not recognized', 'time zone ... not recognized'],
+  ['22P02', '"secret" is not a valid binary digit', '... is not a valid binary digit'],
+  ['42P01', 'relation "secret" does not exist', 'relation ... does not exist'],
+  ['42P01', 'relation "from secret" does not exist', 'relation ... does not exist'],
+  ['42P01', 'relation "ead" does not exist', 'relation ... does not exist'],
+  ['3D000', 'database "secret" does not exist', 'database ... does not exist'],
+  ['22003', 'value "secret" is out of range for type integer', 'a value is out of range for type integer'],
+  ['22003', 'valor "secret" está fora do intervalo para tipo integer', 'valor ... está fora do intervalo para tipo integer'],
+  ['22003', 'Wert »secret« ist außerhalb des gültigen Bereichs', 'Wert ... ist außerhalb des gültigen Bereichs'],
+  ['22003', 'Wert „secret“ ist außerhalb des gültigen Bereichs', 'Wert ... ist außerhalb des gültigen Bereichs'],
+  ['22P02', 'sintaxe de entrada é inválida para tipo integer: "secret"', 'sintaxe de entrada é inválida para tipo integer'],
+])('what is not in the statement may be a value, and is not told: %s %s', (code, message, expected) => {
+  expect(said(code, message)).toContain(`: ${expected} (SQLSTATE ${code})`)
+})

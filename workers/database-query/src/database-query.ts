@@ -6,17 +6,14 @@ import { configSchema, type Plan, planOf } from './config.ts'
 import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { explain } from './explain.ts'
-import { executeAlone, groupStatements } from './groups/group-statements.ts'
+import { groupStatements } from './groups/group-statements.ts'
 import { collectRows, readRows } from './read/read-rows.ts'
 import type { ResultLimit } from './result-limit.ts'
-import type { Call, WritingStatement } from './run-statement.ts'
 import { sentOf, valuesOf } from './sent.ts'
+import { runUnconfirmed } from './unconfirmed.ts'
 
 /** How long a job waits for a database that is away, in milliseconds. */
 const awayMs = 5_000
-
-/** Statements that no job waits for, at a time; beyond that the next job does wait. */
-const mostUnconfirmed = 200
 
 /** The function, and what waits for statements that no job waits for. */
 export type DatabaseQuery = { fn: StepFunction; idle: () => Promise<void> }
@@ -33,13 +30,13 @@ export const databaseQuery = (
   connections: Connections,
   { maxPayloadBytes = maxPayloadRange.fallback, onFailed = () => {} }: DatabaseQueryOptions = {},
 ): DatabaseQuery => {
-  const unconfirmed = new Set<Promise<void>>()
+  const unconfirmed = runUnconfirmed(connections)
   const execute = groupStatements(connections)
   const fn = defineFunction({
     name: 'Database.query',
     config: configSchema(connections.names),
     withoutResult: { confirm: 'none', output: 'none' },
-    run: async ({ config, payload, job, step, signal, log, emit }) => {
+    run: async ({ config, payload, job, step, timeoutMs, signal, log, emit }) => {
       const { connection, confirm, once, maxRows = null } = config
       const isReadOnly = connections.isReadOnly(connection)
       const sent = await sentOf(config.sql)
@@ -48,17 +45,13 @@ export const databaseQuery = (
       const values = valuesOf(sent, config.params)
       const call = { jobId: job.id, revision: job.revision, values, signal, place: context.active() }
       if (confirm === 'none') {
-        // Acked at once, so prefetch does not bound them.
-        while (unconfirmed.size >= mostUnconfirmed) await Promise.race(unconfirmed)
         const unawaited = { ...statement, durability: 'applied', once, limit: null } as const
-        const running = executeUnconfirmed(connections, unawaited, call, (error) => {
+        await unconfirmed.begin(unawaited, call, timeoutMs, (error) => {
           onFailed(connection)
           // The log is the job's, which hides its secrets.
           const reason = reasonOf(explain(error, { ...sent, isReadOnly: false }))
           log.error({ event: 'statement.failed', jobId: job.id, reason })
         })
-        unconfirmed.add(running)
-        void running.finally(() => unconfirmed.delete(running))
         return undefined
       }
       const limit = limitOf(plan, step, maxPayloadBytes)
@@ -83,12 +76,7 @@ export const databaseQuery = (
       }
     },
   })
-  return {
-    fn,
-    idle: async () => {
-      await Promise.all(unconfirmed)
-    },
-  }
+  return { fn, idle: unconfirmed.idle }
 }
 
 /** What of the rows becomes a payload or an output, and so has a limit. */
@@ -106,19 +94,3 @@ const passedOn = ({ rows, instead }: Plan, given: readonly unknown[] | null): un
 /** The driver says no more than that no session was to be had. */
 const orBusy = (error: unknown): string =>
   reasonOf(error).includes('timeout exceeded') ? ', or all sessions of config.connection are in use' : ''
-
-const executeUnconfirmed = async (
-  connections: Connections,
-  statement: WritingStatement,
-  call: Call,
-  failed: (error: unknown) => void,
-): Promise<void> => {
-  try {
-    await executeAlone(connections, statement, { ...call, signal: neverAborted })
-  } catch (error) {
-    failed(error)
-  }
-}
-
-/** The job is over before the statement is, and its signal with it. */
-const neverAborted = new AbortController().signal

@@ -11,6 +11,7 @@ export type DatabaseQueryErrorCode =
   | 'session_changed'
   | 'session_lost'
   | 'read_only_now'
+  | 'took_too_long'
 
 /** The one error of this worker. */
 export class DatabaseQueryError extends Error {

@@ -94,6 +94,38 @@ test('of statements that no job waits for only so many are under way, then the n
   expect(await ids()).toHaveLength(201)
 })
 
+test('a job that is cancelled while it waits for such a place never runs its statement', async () => {
+  await admin.query('begin; lock table lead in access exclusive mode')
+  onTestFinished(async () => {
+    await admin.query('rollback')
+  })
+  const insert = { sql: 'insert into lead values ($1)', confirm: 'none' }
+  for (let id = 0; id < 200; id += 1) await call({ ...insert, params: [id] })
+  const cancel = new AbortController()
+  const cancelled = call({ ...insert, params: [200] }, { signal: cancel.signal })
+  const reason = new Error('cancelled')
+  cancel.abort(reason)
+  await expect(cancelled).rejects.toBe(reason)
+  const elsewhere = { ...insert, connection: 'far', params: [201] }
+  expect(await call(elsewhere), 'another connection has places of its own').toBeUndefined()
+  await admin.query('rollback')
+  await query.idle()
+  expect(await ids()).toEqual([...Array.from({ length: 200 }, (_, id) => id), 201])
+})
+
+test('a statement that no job waits for has the time of its step, and is cancelled in the server behind it', async () => {
+  await admin.query('begin; lock table lead in access exclusive mode')
+  onTestFinished(async () => {
+    await admin.query('rollback')
+  })
+  await call({ sql: 'insert into lead values (1)', confirm: 'none' }, { timeoutMs: 100 })
+  await query.idle()
+  expect(logged).toMatchObject([
+    { event: 'statement.failed', reason: expect.stringContaining('config.sql did not end within 100 ms') },
+  ])
+  expect(await sessionsAt('insert into lead values (1)')).toEqual([])
+})
+
 test('a statement that takes too long is tried again by the policy: the database is not away', async () => {
   const slow = call({ connection: 'hurried', sql: 'select pg_sleep(60)' })
   await expect(slow).rejects.toThrow(

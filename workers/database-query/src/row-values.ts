@@ -1,4 +1,5 @@
 import { types } from 'pg'
+import { parseJson } from './json-values.ts'
 
 /**
  * How the values of a row go on as JSON. Whatever JSON has no value of its own for stays the text that Postgres writes,
@@ -26,6 +27,8 @@ const textsOf = parserOfAny(1009)
 
 const asFloats = (text: string): unknown => mapTexts(textsOf(text), asFloat)
 
+const asJsons = (text: string): unknown => mapTexts(textsOf(text), parseJson)
+
 /** An array may hold arrays, and null where Postgres has it. */
 const mapTexts = (value: unknown, change: (text: string) => unknown): unknown => {
   if (Array.isArray(value)) return value.map((item) => mapTexts(item, change))
@@ -40,6 +43,9 @@ const parsers = new Map<number, (text: string) => unknown>([
   // float4, float8
   ...[700, 701].map((oid) => [oid, asFloat] as const),
   ...[1021, 1022].map((oid) => [oid, asFloats] as const),
+  // json, jsonb
+  ...[114, 3802].map((oid) => [oid, parseJson] as const),
+  ...[199, 3807].map((oid) => [oid, asJsons] as const),
   // numeric[]: its items are texts, as a numeric is
   [1231, textsOf],
 ])

@@ -52,6 +52,7 @@ const types: [type: string, written: string, value: unknown][] = [
   ['jsonb', '{"a": [1, null]}', { a: [1, null] }],
   ['jsonb', '[1, "2", {}]', [1, '2', {}]],
   ['jsonb', 'true', true],
+  ['jsonb[]', '{"{\\"a\\": 1}",null}', [{ a: 1 }, null]],
   ['int4range', '[1,5)', '[1,5)'],
   ['point', '(1,Infinity)', '(1,Infinity)'],
   ['inet', '10.0.0.1/8', '10.0.0.1/8'],
@@ -66,6 +67,14 @@ test.each(types)('the %s %s goes on as JSON without a loss, and comes back the s
   const writing = `with given as (insert into lead select 1 where ($1::${type})::text = (${literal})::text returning id)
                     select count(*)::int as same from given`
   expect(await call({ sql: writing, params: [value] }), 'as a statement that writes').toEqual([{ same: 1 }])
+})
+
+test('a number in JSON that would be another one here goes on as its text, with all its digits', async () => {
+  const sql = `select json '{"id": 9007199254740993}' as one, jsonb '[0.12345678901234567890, 1.5]' as other,
+                      array[jsonb '9007199254740993'] as several`
+  expect(await call({ sql })).toEqual([
+    { one: { id: '9007199254740993' }, other: ['0.12345678901234567890', 1.5], several: ['9007199254740993'] },
+  ])
 })
 
 test('an instant is the same instant when it comes back, whatever the zone of the session', async () => {

@@ -4,7 +4,7 @@ import { mustBeOneOf } from '@esteira/workflow'
 import { Client, Pool } from 'pg'
 import { type Target, targetOfAddress } from './address.ts'
 import { DatabaseQueryError } from './errors.ts'
-import { findLedger } from './ledger/find-ledger.ts'
+import { findLedger, forgetLedger } from './ledger/find-ledger.ts'
 import { createLedgerPruner } from './ledger/keep-pruned.ts'
 import { parserOf } from './row-values.ts'
 
@@ -24,6 +24,8 @@ export type Connections = {
   isReadOnly: (name: string) => boolean
   /** The ledger of a database, by its name there; from then on it is pruned. */
   ledger: (name: string) => Promise<string>
+  /** Has the ledger of a database looked for again when it is asked for. */
+  forgetLedger: (name: string) => void
   /** Tells the server to cancel what a session is at, by the number that the server gave it. It never rejects. */
   cancel: (name: string, pid: number) => Promise<void>
   /** Breaks every session. What runs in one fails, so a database that does not answer holds nothing up. */
@@ -105,6 +107,7 @@ export const openConnections = (
       pruner.keepPruned(name, pool, ledger)
       return ledger
     },
+    forgetLedger: (name) => forgetLedger(poolOf(name)),
     cancel: async (name, pid) => {
       const client = new Client({
         connectionString: targetOf(name).url,

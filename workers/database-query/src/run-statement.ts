@@ -3,7 +3,7 @@ import type { PoolClient } from 'pg'
 import type { Connections } from './connections.ts'
 import type { Rows } from './config.ts'
 import { DatabaseQueryError } from './errors.ts'
-import { type Applied, claimInLedger, type Entry, entryKey, keepRows } from './ledger/claim.ts'
+import { type Applied, claimInLedger, type Entry, entryKey, isLedgerGone, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
 import { checkBytes, type ResultLimit } from './result-limit.ts'
 import { inSession, type Session } from './session.ts'
@@ -55,6 +55,18 @@ export type Executed =
  * however often that comes, unless somebody has sent it again. The jobs, or their revisions, differ.
  */
 export const executeOnce = async (
+  connections: Connections,
+  statement: WritingStatement,
+  calls: readonly Call[],
+  signal: AbortSignal,
+): Promise<Executed> => {
+  const executed = await executeGroup(connections, statement, calls, signal)
+  if (executed.kind === 'committed' || !isLedgerGone(executed.error)) return executed
+  connections.forgetLedger(statement.connection)
+  return executeGroup(connections, statement, calls, signal)
+}
+
+const executeGroup = async (
   connections: Connections,
   statement: WritingStatement,
   calls: readonly Call[],

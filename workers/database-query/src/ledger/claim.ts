@@ -70,6 +70,16 @@ const onLedger = async (client: PoolClient, sql: string, values: readonly unknow
   }
 }
 
+/** Whether an error says that the ledger is not where it was found. */
+export const isLedgerGone = (error: unknown): boolean =>
+  error instanceof DatabaseQueryError &&
+  error.code === 'ledger_refused' &&
+  error.cause instanceof DatabaseError &&
+  isGone.test(error.cause.code ?? '')
+
+/** No such table, or no such schema. */
+const isGone = /^(42P01|3F000)$/
+
 const arraysOf = (entries: readonly Entry[]) => [
   entries.map(({ jobId }) => jobId),
   entries.map(({ revision }) => revision),

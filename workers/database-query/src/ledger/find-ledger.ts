@@ -43,6 +43,11 @@ export const findLedger = async (pool: Pool): Promise<string> => {
   }
 }
 
+/** Has the next job look for the ledger again: it was dropped or moved, or a backup without it was restored. */
+export const forgetLedger = (pool: Pool): void => {
+  looked.delete(pool)
+}
+
 const lookForLedger = async (pool: Pool): Promise<string> => {
   const there = await seeLedger(pool)
   if (there?.hasRevisions === true) return there.name

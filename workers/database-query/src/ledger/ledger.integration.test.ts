@@ -63,6 +63,20 @@ test('a job that somebody sends again runs its statement once more, also with an
   expect(await emails()).toEqual(['1@example.com', '2@example.com'])
 })
 
+test.each([
+  ['dropped', 'drop table esteira_applied'],
+  ['moved', 'create schema archive; alter table esteira_applied set schema archive'],
+])('a ledger that is %s while the worker runs is made again, and what is in it then counts', async (_, sql) => {
+  const [jobId, by] = [randomUUID(), fresh()]
+  await ask(insert(1), {}, by)
+  await admin.query(sql)
+  onTestFinished(async () => {
+    await admin.query('drop schema if exists archive cascade')
+  })
+  for (const _ of ['first', 'again']) expect(await ask(insert(2), { jobId }, by)).toEqual([{ id: 2 }])
+  expect(await emails()).toHaveLength(2)
+})
+
 test('two revisions of a job in one group are two runs', async () => {
   const [jobId, sql] = [randomUUID(), 'insert into lead (id) values ($1) returning id']
   const group = [aCall([1], { jobId }), aCall([2], { jobId, revision: 1 }), aCall([3], { jobId })]

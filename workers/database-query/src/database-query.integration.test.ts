@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { waitFor } from '@esteira/test/support'
+import { runOn, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { callQuery, type QueryConfig } from '../test/call-query.ts'
 import { emails, insert, leadTable } from '../test/insert-lead.ts'
@@ -77,10 +77,46 @@ test('a job that comes again does not run its statement, and passes the same row
   expect(await emails()).toEqual([])
 })
 
-test('two deliveries of one job at once are one row', async () => {
+test.each([
+  ['has committed, and passes its rows on', 'commit', 1],
+  ['has given up, and then runs the statement', 'rollback', 2],
+])('a second delivery of a job, in another worker, waits until the first %s', async (_, end, id) => {
+  const other = openConnections(new Map([['crm', target.url]]), log)
+  onTestFinished(other.close)
+  await call({ sql: 'select 1', mode: 'execute' })
   const jobId = randomUUID()
+  // The first one, step by step.
+  await admin.query('begin')
+  onTestFinished(async () => {
+    await admin.query('rollback')
+  })
+  await admin.query('insert into lead values (1)')
+  await admin.query('insert into esteira_applied (job_id, rows) values ($1, $2)', [jobId, '[{"id": 1}]'])
+  const second = callQuery(databaseQuery(other), log, insert(2), { jobId })
+  await waitFor(
+    async () =>
+      (
+        await runOn(
+          target.url,
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+           and query like '%into%esteira_applied%'`,
+        )
+      ).length > 0,
+    { describe: 'the second to wait in the server' },
+  )
+  await admin.query(end)
+  expect(await second).toEqual([{ id }])
+  expect((await admin.query('select id from lead')).rows).toEqual([{ id }])
+})
+
+test('two workers that have one job at once write one row', async () => {
+  const [jobId, others] = [randomUUID(), [1, 2].map(() => openConnections(new Map([['crm', target.url]]), log))]
+  onTestFinished(async () => {
+    await Promise.all(others.map(({ close }) => close()))
+  })
   const slow = { ...insert(1), sql: 'insert into lead select $1, $2 from pg_sleep(0.2) returning id' }
-  expect(await Promise.all([call(slow, { jobId }), call(slow, { jobId })])).toEqual([[{ id: 1 }], [{ id: 1 }]])
+  const both = others.map((connections) => callQuery(databaseQuery(connections), log, slow, { jobId }))
+  expect(await Promise.all(both)).toEqual([[{ id: 1 }], [{ id: 1 }]])
   expect(await emails()).toHaveLength(1)
 })
 

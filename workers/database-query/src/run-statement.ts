@@ -50,6 +50,9 @@ export type Executed =
   | { kind: 'committed'; rows: readonly (readonly unknown[] | null)[]; ms: number }
   | { kind: 'failed'; at: number | null; error: unknown }
 
+/** The time of a transaction, from its session on and without its commit; the signal is aborted when it is over. */
+export type Limit = { signal: AbortSignal; begin: () => void; end: () => void }
+
 /**
  * Runs a statement that may write for a group of jobs, all in one transaction, in their order, and once for each job
  * however often that comes, unless somebody has sent it again. The jobs, or their revisions, differ.
@@ -58,25 +61,26 @@ export const executeOnce = async (
   connections: Connections,
   statement: WritingStatement,
   calls: readonly Call[],
-  signal: AbortSignal,
+  limit: Limit,
 ): Promise<Executed> => {
-  const executed = await executeGroup(connections, statement, calls, signal)
+  const executed = await executeGroup(connections, statement, calls, limit)
   if (executed.kind === 'committed' || !isLedgerGone(executed.error)) return executed
   connections.forgetLedger(statement.connection)
-  return executeGroup(connections, statement, calls, signal)
+  return executeGroup(connections, statement, calls, limit)
 }
 
 const executeGroup = async (
   connections: Connections,
   statement: WritingStatement,
   calls: readonly Call[],
-  signal: AbortSignal,
+  limit: Limit,
 ): Promise<Executed> => {
   let at: number | null = null
   try {
     const ledger = statement.once ? await connections.ledger(statement.connection) : null
-    const how = { begin: begin[statement.durability], writes: true, signal }
+    const how = { begin: begin[statement.durability], writes: true, signal: limit.signal }
     const done = await inSession(connections, statement.connection, how, async (session) => {
+      limit.begin()
       const begunMs = performance.now()
       const applied: Applied = ledger === null ? new Map() : await claimInLedger(session.client, ledger, calls)
       const fresh = calls.filter((call) => !applied.has(entryKey(call)))
@@ -88,7 +92,7 @@ const executeGroup = async (
       const running = runAll(session.client, statement, fresh, values, (call) => {
         at ??= calls.indexOf(call)
       })
-      const checking = calls.length > 1 ? refuseTraces(session) : undefined
+      const checking = Promise.all([checkDeferred(session), calls.length > 1 ? refuseTraces(session) : undefined])
       const [ran, checked] = await Promise.allSettled([running, checking])
       // Where a run is refused the check is as well, and only the run says why.
       if (ran.status === 'rejected') throw ran.reason
@@ -97,6 +101,8 @@ const executeGroup = async (
       const ms = performance.now() - begunMs
       const given = new Map(fresh.map((call, index) => [call, rows[index] ?? null]))
       if (ledger !== null && statement.rows !== 'unwanted') await keepGiven(session.client, ledger, given)
+      // A commit that waits for a standby is not done when that wait is cancelled, though the server says it is.
+      limit.end()
       return { rows: calls.map((call) => given.get(call) ?? applied.get(entryKey(call)) ?? null), ms }
     })
     return { kind: 'committed', ...done }
@@ -173,6 +179,11 @@ export const noRows = (): DatabaseQueryError =>
     'config_invalid',
     'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
   )
+
+/** What waits for the commit (deferred constraints and their triggers) runs before it: there it can still be cancelled. */
+const checkDeferred = async ({ client }: Session): Promise<void> => {
+  await underStatement(client.query('set constraints all immediate'))
+}
 
 /**
  * Throws when a run of the group has changed the session for the next ones: nothing of the group is committed then. The text

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { runOn, waitFor } from '@esteira/test/support'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { aCall, settle } from '../../test/a-group.ts'
-import { admin, call, target, useTarget } from '../../test/use-target.ts'
+import { admin, call, connections, target, useTarget } from '../../test/use-target.ts'
 import { createPace } from './pace.ts'
 
 useTarget(
@@ -11,6 +11,7 @@ useTarget(
    );
    create sequence runs`,
   {
+    single: (address) => address.searchParams.set('esteira_pool', '1'),
     patient: (address) => address.searchParams.set('options', '-c deadlock_timeout=3s'),
   },
 )
@@ -123,6 +124,35 @@ test('a run that waits for a lock of somebody else holds up the others for as lo
   expect(pace.most()).toBe(1)
   await admin.query('rollback')
   expect(await settled).toEqual([[{ id: 1 }], [{ id: 2 }], [{ id: 3 }]])
+})
+
+test('a group whose session is long in coming waits for nobody’s lock, and stays together', async () => {
+  const busy = await connections.pool('single').connect()
+  const pace = createPace({ sessions: 1, mayMeet: true })
+  const settled = settle(insert, calls([1, 2, 3]), { connection: 'single', pace, limitMs: 1_000 })
+  const begunMs = performance.now()
+  await waitFor(() => performance.now() - begunMs > 1_100)
+  busy.release()
+  expect(await settled).toEqual([[{ id: 1 }], [{ id: 2 }], [{ id: 3 }]])
+  expect(await written()).toEqual({ ids: [1, 2, 3], together: [3] })
+})
+
+test('what a statement leaves for its commit is within the limit, and a cancel reaches it', async () => {
+  await admin.query(
+    `create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return new; end $$;
+     create constraint trigger dawdle after insert on lead deferrable initially deferred
+       for each row when (new.id = 2) execute function dawdle()`,
+  )
+  onTestFinished(async () => {
+    await admin.query('drop function dawdle cascade')
+  })
+  const over = new AbortController()
+  const settled = settle(insert, [aCall([1]), aCall([2], { signal: over.signal }), aCall([3])], { limitMs: 60_000 })
+  await waitFor(async () => (await sessions(`state = 'active' and wait_event = 'PgSleep'`)).length === 1)
+  expect(await sessions(`query = 'commit' and state = 'active'`), 'not under the commit').toEqual([])
+  over.abort(new Error('out of time'))
+  expect(await settled).toEqual([[{ id: 1 }], expect.objectContaining({ message: 'out of time' }), [{ id: 3 }]])
+  expect((await written()).ids).toEqual([1, 3])
 })
 
 test('a group that is the victim of a deadlock is written, each run alone then', async () => {

@@ -3,7 +3,7 @@ import { isAway } from '../away.ts'
 import type { Connections } from '../connections.ts'
 import { DatabaseQueryError } from '../errors.ts'
 import { entryKey } from '../ledger/claim.ts'
-import { type Call, executeOnce, type WritingStatement } from '../run-statement.ts'
+import { type Call, executeOnce, type Limit, type WritingStatement } from '../run-statement.ts'
 import type { Pace } from './pace.ts'
 
 /** How a job's run of a statement ended: with the rows that it gave, null if it can give none, or with what was thrown. */
@@ -37,7 +37,7 @@ export const settleGroup = async (
     }
     if (open.length === 0) return
     const limit = limitOf(open, limitMs)
-    const executed = await executeOnce(connections, statement, open, limit.signal)
+    const executed = await executeOnce(connections, statement, open, limit)
     limit.end()
     if (executed.kind === 'committed') {
       pace.took(executed.ms, open.length)
@@ -78,13 +78,16 @@ const byJob = (group: readonly Call[]): { firsts: Call[]; again: Call[] } => {
 }
 
 /** Aborted when one of the runs is not wanted any more or, of several, when their time is up. */
-const limitOf = (calls: readonly Call[], limitMs: number): { signal: AbortSignal; end: () => void } => {
+const limitOf = (calls: readonly Call[], limitMs: number): Limit => {
   const limit = new AbortController()
   const abort = () => limit.abort()
   for (const { signal } of calls) signal.addEventListener('abort', abort)
-  const timer = calls.length > 1 ? setTimeout(abort, limitMs) : undefined
+  let timer: NodeJS.Timeout | undefined
   return {
     signal: limit.signal,
+    begin: () => {
+      if (calls.length > 1) timer ??= setTimeout(abort, limitMs)
+    },
     end: () => {
       clearTimeout(timer)
       for (const { signal } of calls) signal.removeEventListener('abort', abort)

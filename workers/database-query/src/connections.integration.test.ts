@@ -1,7 +1,7 @@
 import { runOn, waitFor } from '@esteira/test/support'
-import { expect, test } from 'vitest'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { emails, leadTable } from '../test/insert-lead.ts'
-import { admin, call, connections, target, useTarget } from '../test/use-target.ts'
+import { admin, call, connections, link, target, useTarget } from '../test/use-target.ts'
 
 const withOptions = (options: string) => (address: URL) => {
   address.search = options
@@ -10,13 +10,21 @@ const withOptions = (options: string) => (address: URL) => {
 useTarget(
   `${leadTable};
    create function sneak() returns int language sql as 'insert into lead values (9) returning id';
-   create table seen (n int)`,
+   create table seen (n int);
+   create role alone login password 'alone' connection limit 1`,
   {
+    alone: (address) => {
+      address.username = 'alone'
+      address.password = 'alone'
+      address.search = 'esteira_pool=1'
+    },
     archive: withOptions('esteira_read_only=true'),
     narrow: withOptions('esteira_pool=2&application_name=narrow'),
     single: withOptions('esteira_pool=1&application_name=single'),
   },
 )
+
+afterAll(() => admin.query('drop role alone'))
 
 test.each([
   ['an insert', 'insert into lead values (1)'],
@@ -83,4 +91,34 @@ test.each([
   })
   await all
   expect(Math.max(...counts)).toBe(most)
+})
+
+const sleepers = () =>
+  runOn(
+    target.url,
+    `select pid from pg_stat_activity where datname = current_database() and state = 'active'
+     and query like '%pg_sleep(%' and pid <> pg_backend_pid()`,
+  )
+
+/** Calls a statement that does not end, and cancels its job, when it is under way and `before` is done. */
+const cancelSleep = async (connection: string, before: () => void): Promise<unknown> => {
+  const over = new AbortController()
+  const sleeping = call({ sql: 'select pg_sleep(60)', connection }, { signal: over.signal })
+  const cancelled = sleeping.catch((error: unknown) => error)
+  await waitFor(async () => (await sleepers()).length === 1)
+  before()
+  over.abort(new Error('out of time'))
+  return cancelled
+}
+
+test('a cancel reaches the server also where it takes no further session', async () => {
+  expect(await cancelSleep('alone', () => undefined)).toMatchObject({ message: 'out of time' })
+  expect(await sleepers()).toEqual([])
+})
+
+test('a session whose server says nothing any more is given up with its job', async () => {
+  onTestFinished(link.resume)
+  expect(await cancelSleep('far', link.pause)).toMatchObject({ message: 'out of time' })
+  expect(connections.pool('far').totalCount).toBe(0)
+  await waitFor(async () => (await sleepers()).length === 0, { describe: 'the cancel, which came through' })
 })

@@ -7,6 +7,7 @@ import { DatabaseQueryError } from './errors.ts'
 import { findLedger, forgetLedger } from './ledger/find-ledger.ts'
 import { createLedgerPruner } from './ledger/keep-pruned.ts'
 import { parserOf } from './row-values.ts'
+import { sendCancel, type SessionKey } from './send-cancel.ts'
 
 /** The databases that steps may name, each with a pool that opens when it is first used. */
 export type Connections = {
@@ -26,8 +27,8 @@ export type Connections = {
   ledger: (name: string) => Promise<string>
   /** Has the ledger of a database looked for again when it is asked for. */
   forgetLedger: (name: string) => void
-  /** Tells the server to cancel what a session is at, by the number that the server gave it. It never rejects. */
-  cancel: (name: string, pid: number) => Promise<void>
+  /** Tells the server to cancel what a session is at. It never rejects. */
+  cancel: (name: string, session: SessionKey) => Promise<void>
   /** Breaks every session. What runs in one fails, so a database that does not answer holds nothing up. */
   sever: () => void
   close: () => Promise<void>
@@ -42,7 +43,7 @@ const streamSessions = (sessions: number): number => (sessions === 1 ? 0 : Math.
 /** How long a statement waits for a session, milliseconds. */
 const waitMs = 30_000
 
-/** A cancel comes over a session of its own: those of the pool may all be waiting. It is tried again, so not for long. */
+/** A cancel is tried again, so not for long. */
 const cancelMs = 5_000
 
 /** A statement may take as long as its step allows, so only the link is asked for: it is lost after some 20 s of silence. */
@@ -108,23 +109,15 @@ export const openConnections = (
       return ledger
     },
     forgetLedger: (name) => forgetLedger(poolOf(name)),
-    cancel: async (name, pid) => {
-      const client = new Client({
+    cancel: async (name, session) => {
+      const link = new Client({
         connectionString: targetOf(name).url,
-        connectionTimeoutMillis: cancelMs,
-        query_timeout: cancelMs,
         stream: () => new Socket({ signal: severed.signal }),
-        application_name: 'database-query cancel',
       })
-      // A link that falls is told by the statement as well.
-      client.on('error', () => undefined)
       try {
-        await client.connect()
-        await client.query('select pg_cancel_backend($1)', [pid])
+        await sendCancel(link, session, cancelMs)
       } catch (error) {
         log.warn({ event: 'cancel.failed', connection: name, reason: reasonOf(error) })
-      } finally {
-        await client.end()
       }
     },
     sever: () => severed.abort(),

@@ -20,7 +20,7 @@ type How = { begin: string; writes: boolean; signal: AbortSignal; isStream?: boo
 
 /**
  * Does work in a transaction of a session of its own. When the signal is aborted the server is told to cancel what it is
- * at.
+ * at; and where that does not help, as the server does not answer any more, the link is given up.
  *
  * @throws what went wrong, or the signal's reason; then nothing is written, unless the link was lost under the commit.
  */
@@ -63,12 +63,18 @@ export const openSession = async (
   }
   try {
     signal.throwIfAborted()
-    // The driver knows a number of the session as well, but behind a pooler that is not the server's.
     const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)])
-    const [{ pid, role, isReadOnly }] = who.parse(rows)
+    const [{ role, isReadOnly }] = who.parse(rows)
     // The session is closed with it: another one may lead to the server that takes writes by then.
     if (writes && isReadOnly) throw readOnlyNow()
-    stopCancelling = cancelOnAbort(signal, () => connections.cancel(connection, pid))
+    const { processID, secretKey } = client
+    stopCancelling = cancelOnAbort(signal, {
+      cancel: async () => {
+        if (processID !== null && secretKey !== null) await connections.cancel(connection, { processID, secretKey })
+      },
+      // What is under way in the session fails then.
+      giveUp: () => client.connection.stream.destroy(),
+    })
     return {
       client,
       role,
@@ -93,24 +99,31 @@ export const openSession = async (
 
 const notBegun = async (): Promise<boolean> => false
 
-const whoSql = `select pg_backend_pid() as pid, current_user as role,
-                       current_setting('transaction_read_only')::bool as "isReadOnly"`
-const who = z.tuple([z.object({ pid: z.int(), role: z.string(), isReadOnly: z.boolean() })])
+const whoSql = `select current_user as role, current_setting('transaction_read_only')::bool as "isReadOnly"`
+const who = z.tuple([z.object({ role: z.string(), isReadOnly: z.boolean() })])
 
 /** A cancel that comes between two statements is lost on the server. */
 const cancelAgainMs = 500
 
+/** Cancels are in vain after this, milliseconds: else the system would hold the link for some 15 minutes. */
+const vainMs = 5_000
+
 /**
- * Cancels what a session does when the signal is aborted. The function that it gives ends that, and says whether there
- * was a cancel, which may reach the session late: it is not to be used again.
+ * Cancels what a session does when the signal is aborted, and gives it up at last. The function that it gives ends that,
+ * and says whether there was a cancel, which may reach the session late: it is not to be used again.
  */
-const cancelOnAbort = (signal: AbortSignal, cancel: () => Promise<void>): (() => Promise<boolean>) => {
+const cancelOnAbort = (
+  signal: AbortSignal,
+  { cancel, giveUp }: { cancel: () => Promise<void>; giveUp: () => void },
+): (() => Promise<boolean>) => {
   const over = new AbortController()
   let cancelling: Promise<void> | null = null
   const begin = () => {
     cancelling = (async () => {
+      const begunMs = performance.now()
       while (!over.signal.aborted) {
         await cancel()
+        if (performance.now() - begunMs > vainMs && !over.signal.aborted) return giveUp()
         await pause(cancelAgainMs, undefined, { signal: over.signal }).catch(() => undefined)
       }
     })()

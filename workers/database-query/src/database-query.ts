@@ -62,8 +62,8 @@ export const databaseQuery = (
         const isStream = limit?.of === 'row'
         const batches = readRows(connections, statement, call, { isStream })
         if (!isStream) return passedOn(plan, await collectRows(batches, limit?.mostBytes ?? null))
-        for await (const { rows, hasColumns } of batches) {
-          if (!hasColumns) return plan.instead
+        for await (const { rows, columns } of batches) {
+          if (columns.length === 0) return plan.instead
           await emit(rows)
         }
         return undefined

@@ -96,6 +96,19 @@ test('a statement that writes gives no more than fits into memory, or it is not 
   expect(await emails()).toEqual([])
 })
 
+test.each([
+  ['a statement that reads', 'select one.id, other.email, other.id from lead one, lead other'],
+  ['one that writes', 'insert into lead values (1) returning id, email, id'],
+])('%s has no two columns of one name, of which one would be lost, but where its rows do not go on', async (_, sql) => {
+  await expect(call({ sql }, next)).rejects.toMatchObject({
+    code: 'config_invalid',
+    final: true,
+    message: 'config.sql gives two columns with the name "id": give one of them another by "as"',
+  })
+  expect(await emails()).toEqual([])
+  expect(await call({ sql, output: 'payload' }, next)).toEqual({ from: 'before' })
+})
+
 const large = `insert into lead select 1 returning repeat('x', 1100000) as text`
 
 test.each([

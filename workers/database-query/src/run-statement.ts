@@ -2,6 +2,7 @@ import type { Context } from '@opentelemetry/api'
 import type { PoolClient } from 'pg'
 import type { Connections } from './connections.ts'
 import type { Rows } from './config.ts'
+import { refuseTwice } from './columns.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { type Applied, claimInLedger, type Entry, entryKey, isLedgerGone, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
@@ -148,13 +149,13 @@ const runAll = async (
   const hear = async ({ call, given }: (typeof runs)[number]): Promise<unknown[] | null> => {
     const endSpan = openStatementSpan(statement, call.place)
     try {
-      const { rows, hasColumns } = await given.promise
+      const { rows, columns } = await given.promise
       // Thrown before the commit: a step that is put right later finds nothing half done.
-      if (!hasColumns && statement.rows === 'wanted') throw noRows()
+      checkColumns(statement, columns)
       checkCount(statement, rows.length)
       if (statement.limit !== null) checkBytes(statement.limit, rows)
       endSpan({ rows: rows.length })
-      return hasColumns ? rows : null
+      return columns.length > 0 ? rows : null
     } catch (error) {
       endSpan({ error })
       onRefused(call)
@@ -173,12 +174,16 @@ export const checkCount = ({ maxRows }: Statement, rows: number): void => {
   )
 }
 
-/** A statement that can give no rows, where rows are to be passed on. */
-export const noRows = (): DatabaseQueryError =>
-  new DatabaseQueryError(
-    'config_invalid',
-    'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
-  )
+/** @throws DatabaseQueryError `config_invalid` where rows are to be passed on, and a statement gives none that could be. */
+export const checkColumns = ({ rows }: Statement, columns: readonly string[]): void => {
+  if (columns.length === 0 && rows === 'wanted') {
+    throw new DatabaseQueryError(
+      'config_invalid',
+      'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
+    )
+  }
+  if (rows !== 'unwanted') refuseTwice(columns)
+}
 
 /** What waits for the commit (deferred constraints and their triggers) runs before it: there it can still be cancelled. */
 const checkDeferred = async ({ client }: Session): Promise<void> => {

@@ -50,7 +50,7 @@ test('runs of a group are parsed once and answered by the server in one piece, a
     await client.query('')
     return settled.map((one) => (one.status === 'fulfilled' ? one.value : one.reason))
   }
-  const none = { rows: [], hasColumns: false }
+  const none = { rows: [], columns: [] }
   expect(await send([1, 2])).toEqual([none, none])
   expect(answers).toEqual([
     'parseComplete',

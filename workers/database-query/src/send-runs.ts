@@ -3,8 +3,8 @@ import utils from 'pg/lib/utils.js'
 import { type Column, columnsOf, readRow } from './columns.ts'
 import { DatabaseQueryError, nothingToCopy } from './errors.ts'
 
-/** What a run of a statement gave. One that can give no rows has no columns. */
-export type Given = { rows: unknown[]; hasColumns: boolean }
+/** What a run of a statement gave, and the names of its columns: none for one that can give no rows. */
+export type Given = { rows: unknown[]; columns: readonly string[] }
 
 /** One run of a statement: what is bound to `$1`, `$2` ..., and what hears what it gave. */
 type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>, 'resolve' | 'reject'> }
@@ -32,7 +32,7 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
 
   const finish = (): void => {
     const given = runs[done]?.given
-    if (unreadable === null) given?.resolve({ rows, hasColumns: columns.length > 0 })
+    if (unreadable === null) given?.resolve({ rows, columns: columns.map(({ name }) => name) })
     else given?.reject(unreadable.error)
     rows = []
     unreadable = null

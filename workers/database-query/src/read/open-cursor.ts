@@ -3,8 +3,11 @@ import utils from 'pg/lib/utils.js'
 import { type Column, columnsOf, readRow } from '../columns.ts'
 import { nothingToCopy } from '../errors.ts'
 
-/** Rows that came together, and how many bytes the server sent for them. One that can give no rows has no columns. */
-export type Batch = { rows: unknown[]; bytes: number; hasColumns: boolean; isLast: boolean }
+/**
+ * Rows that came together, how many bytes the server sent for them, and the names of their columns: none for a statement
+ * that can give no rows.
+ */
+export type Batch = { rows: unknown[]; bytes: number; columns: readonly string[]; isLast: boolean }
 
 /** What a statement gives, piece by piece. */
 export type Cursor = {
@@ -32,7 +35,7 @@ export const openCursor = (client: ClientBase, sql: string, values: readonly unk
     const asked = waiting
     waiting = null
     if (failure !== null) asked?.reject(failure.error)
-    else asked?.resolve({ rows, bytes, hasColumns: columns.length > 0, isLast: isDone })
+    else asked?.resolve({ rows, bytes, columns: columns.map(({ name }) => name), isLast: isDone })
     ;[rows, bytes] = [[], 0]
   }
 

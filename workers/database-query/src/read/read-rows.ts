@@ -1,7 +1,7 @@
 import type { Connections } from '../connections.ts'
 import { toParameters } from '../parameters.ts'
 import { tooLarge } from '../result-limit.ts'
-import { type Call, checkCount, noRows, type Statement } from '../run-statement.ts'
+import { type Call, checkColumns, checkCount, type Statement } from '../run-statement.ts'
 import { openSession } from '../session.ts'
 import { openStatementSpan } from '../statement-span.ts'
 import { underStatement } from '../under-statement.ts'
@@ -47,7 +47,7 @@ export async function* readRows(
     try {
       for (let size = firstRows; ;) {
         const batch = await underStatement(cursor.read(size))
-        if (!batch.hasColumns && statement.rows === 'wanted') throw noRows()
+        checkColumns(statement, batch.columns)
         rows += batch.rows.length
         checkCount(statement, rows)
         isReading = false
@@ -89,8 +89,8 @@ export const collectRows = async (
   const collected: unknown[] = []
   // A bracket; the other one is counted below, in place of the comma that the last row has not.
   let bytes = 1
-  for await (const { rows, hasColumns } of batches) {
-    if (!hasColumns) return null
+  for await (const { rows, columns } of batches) {
+    if (columns.length === 0) return null
     if (mostBytes === null) continue
     for (const row of rows) {
       // A comma each.

@@ -133,7 +133,7 @@ test('under single a 429 that is over only behind the time of an attempt costs n
   expect(rdStation.control.state().requests[contactsPath]).toEqual({ 200: 3, 429: 1 })
 })
 
-test('a total that lies fails the job and says so, and no lead comes twice when it is sent again', async () => {
+test('a total that lies is told by the job while that tries again, and no lead comes twice once it is true', async () => {
   const { rdStation, run } = await begin({ leads: 25, totalsAdd: 3 })
   const error = async () => (await engine.jobs(run))[0]?.error
   await waitFor(async () => (await error()) !== null, { deadlineMs: 20_000 })

@@ -6,6 +6,7 @@ export type DatabaseQueryErrorCode =
   | 'ledger_refused'
   | 'statement_refused'
   | 'result_too_large'
+  | 'result_refused'
   | 'too_many_rows'
   | 'config_invalid'
   | 'session_changed'

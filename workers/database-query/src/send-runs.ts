@@ -25,6 +25,7 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
   // Before anything is sent: what it throws would leave half of the runs with the server.
   const bound = runs.map(({ values }) => values.map(utils.prepareValue))
   let columns: Column[] = []
+  let names: readonly string[] = []
   let rows: unknown[] = []
   let unreadable: { error: unknown } | null = null
   let bytes = 0
@@ -32,7 +33,7 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
 
   const finish = (): void => {
     const given = runs[done]?.given
-    if (unreadable === null) given?.resolve({ rows, columns: columns.map(({ name }) => name) })
+    if (unreadable === null) given?.resolve({ rows, columns: names })
     else given?.reject(unreadable.error)
     rows = []
     unreadable = null
@@ -54,6 +55,7 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
     },
     handleRowDescription: ({ fields }: { fields: FieldDef[] }) => {
       columns = columnsOf(fields)
+      names = fields.map(({ name }) => name)
     },
     handleDataRow: ({ length, fields }: { length: number; fields: (string | null)[] }) => {
       bytes += length

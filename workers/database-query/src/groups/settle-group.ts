@@ -100,7 +100,13 @@ const isForAll = (error: unknown): boolean =>
   error instanceof DatabaseQueryError ? !ofRun.has(error.code) : isAway(error)
 
 /** What one run, or what it left in its session, may be to blame for. */
-const ofRun: ReadonlySet<string> = new Set(['session_lost', 'session_changed', 'too_many_rows', 'result_too_large'])
+const ofRun: ReadonlySet<string> = new Set([
+  'session_lost',
+  'session_changed',
+  'too_many_rows',
+  'result_too_large',
+  'result_refused',
+])
 
 /** Deadlocks and serialization failures, to which the others of a transaction contribute, and sessions that are changed. */
 const isConflict = (error: unknown): boolean =>

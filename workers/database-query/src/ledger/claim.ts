@@ -61,6 +61,13 @@ const onLedger = async (client: PoolClient, sql: string, values: readonly unknow
     return await client.query(sql, [...values])
   } catch (cause) {
     if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause
+    if (cause.code === noText) {
+      throw new DatabaseQueryError(
+        'result_refused',
+        'config.sql gives JSON with a character U+0000, which nobody can store; nothing is written',
+        { cause },
+      )
+    }
     throw new DatabaseQueryError(
       'ledger_refused',
       `the ledger esteira_applied of config.connection cannot be used: ${cause.message} (SQLSTATE ${cause.code}); ` +
@@ -79,6 +86,9 @@ export const isLedgerGone = (error: unknown): boolean =>
 
 /** No such table, or no such schema. */
 const isGone = /^(42P01|3F000)$/
+
+/** The SQLSTATE of JSON that has an escape for what Postgres has no text for. */
+const noText = '22P05'
 
 const arraysOf = (entries: readonly Entry[]) => [
   entries.map(({ jobId }) => jobId),

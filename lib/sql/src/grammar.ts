@@ -14,7 +14,8 @@ type Grammar = {
 export type Answer<Value> =
   | { kind: 'read'; value: Value }
   | { kind: 'refused'; message: string; position: number }
-  | { kind: 'unreadable'; message: string }
+  /** `isForNow`: it may be read when `loadSql` has been awaited once more. */
+  | { kind: 'unreadable'; message: string; isForNow: boolean }
 
 let grammar: Grammar | undefined
 let opening: Promise<Grammar> | null = null
@@ -62,12 +63,12 @@ const ask = <Value>(look: (of: Grammar) => Value): Answer<Value> => {
  * others fail in it as well. So it is opened anew at the first, and until that is done the old one is asked.
  */
 const runOutOfStack = (broken: Grammar, error: Error): Answer<never> => {
-  const message =
-    renewing !== null && isTrap(error)
-      ? 'cannot be read just now, since others were too deep: try again in a second'
-      : 'nests too deep, or chains too many operators, to be read'
+  const isForNow = renewing !== null && isTrap(error)
+  const message = isForNow
+    ? 'cannot be read just now, since others were too deep: try again in a second'
+    : 'nests too deep, or chains too many operators, to be read'
   if (grammar === broken) renewing ??= renew()
-  return { kind: 'unreadable', message }
+  return { kind: 'unreadable', message, isForNow }
 }
 
 /** WebAssembly's own error, which the types of Node do not have. */

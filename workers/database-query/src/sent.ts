@@ -22,11 +22,20 @@ const known = new Map<string, Sent>()
 /** Reads a statement once, however many jobs ask for it while the grammar is still being loaded. */
 export const sentOf = async (sql: string): Promise<Sent> => {
   if (!known.has(sql)) await loadSql()
-  return known.get(sql) ?? readOnce(sql)
+  const sent = known.get(sql) ?? readOnce(sql)
+  if (sent !== null) return sent
+  // Others were too deep for the grammar, which is being opened anew.
+  await loadSql()
+  return readOnce(sql) ?? unread(sql)
 }
 
-const readOnce = (sql: string): Sent => {
+/** What goes to the server as it is. */
+const unread = (sql: string): Sent => ({ text: sql, names: [], writes: null, fault: 'cannot be read just now' })
+
+/** Null where the text itself is not at fault. */
+const readOnce = (sql: string): Sent | null => {
   const read = readStatement(sql)
+  if (read.kind === 'fault' && read.isForNow) return null
   const sent =
     read.kind === 'fault'
       ? { text: sql, names: [], writes: null, fault: read.message }

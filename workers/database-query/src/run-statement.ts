@@ -31,6 +31,8 @@ export type WritingStatement = Statement & {
   limit: ResultLimit | null
   /** Whether the ledger keeps it from running again for a job that comes again. */
   once: boolean
+  /** Whether runs of several jobs may be in one transaction. What a function or a trigger does is seen before the commit. */
+  mayShare: boolean
 }
 
 /** One job's run of a statement. */

@@ -1,4 +1,4 @@
-import { faultsOfParams, loadSql, readStatement } from '@esteira/sql'
+import { faultsOfParams, loadSql, readStatement, type Statement } from '@esteira/sql'
 import { DatabaseQueryError } from './errors.ts'
 
 /**
@@ -10,6 +10,8 @@ export type Sent = {
   names: readonly string[]
   /** Whether it writes by its own words; null where that is not known. */
   writes: boolean | null
+  /** Whether its runs may be in one transaction: it writes rows, and does not say that it reaches past them. */
+  mayShare: boolean
   /** What the grammar has against it. */
   fault: string | null
 }
@@ -30,7 +32,13 @@ export const sentOf = async (sql: string): Promise<Sent> => {
 }
 
 /** What goes to the server as it is. */
-const unread = (sql: string): Sent => ({ text: sql, names: [], writes: null, fault: 'cannot be read just now' })
+const unread = (sql: string): Sent => ({
+  text: sql,
+  names: [],
+  writes: null,
+  mayShare: false,
+  fault: 'cannot be read just now',
+})
 
 /** Null where the text itself is not at fault. */
 const readOnce = (sql: string): Sent | null => {
@@ -38,13 +46,15 @@ const readOnce = (sql: string): Sent | null => {
   if (read.kind === 'fault' && read.isForNow) return null
   const sent =
     read.kind === 'fault'
-      ? { text: sql, names: [], writes: null, fault: read.message }
-      : { text: read.statement.text, names: read.statement.names, writes: read.statement.writes, fault: null }
+      ? { text: sql, names: [], writes: null, mayShare: false, fault: read.message }
+      : { ...sentBy(read.statement), fault: null }
   known.set(sql, sent)
   const [oldest] = known.keys()
   if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
   return sent
 }
+
+const sentBy = ({ text, names, writes, mayShare }: Statement): Omit<Sent, 'fault'> => ({ text, names, writes, mayShare })
 
 /** The values of `$1`, `$2` ... from a list, or from an object with the names of the statement. */
 type Params = readonly unknown[] | Readonly<Record<string, unknown>>

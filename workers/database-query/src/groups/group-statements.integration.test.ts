@@ -36,6 +36,15 @@ test('inserts of jobs that come together share transactions, and each has its ow
   expect(await emails()).toHaveLength(100)
 })
 
+test('so do those that begin with a comment or a query, or write the name of a function as data', async () => {
+  const sql = `-- as they come
+    with given as (select $1::int as id) insert into lead select id, $2 || 'pg_notify' from given returning id`
+  await untilTogether(async () => {
+    const all = await Promise.all(range(100).map((id) => call({ sql, params: [id, `${id}`] })))
+    expect(all).toEqual(range(100).map((id) => [{ id }]))
+  })
+})
+
 test('of jobs that share a transaction only the one that violates a constraint fails, named and without the value', async () => {
   await untilTogether(async () => {
     await admin.query(`insert into lead values (1000, 'taken@example.com')`)

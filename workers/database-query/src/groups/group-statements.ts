@@ -23,7 +23,7 @@ const mostStatements = 1_000
 export const groupStatements = (connections: Connections): Execute => {
   const groups = new Map<string, Add>()
   return async (statement, call) => {
-    if (!mayShare(statement.sql)) return executeAlone(connections, statement, call)
+    if (!statement.mayShare) return executeAlone(connections, statement, call)
     const { connection, sql, durability, once, rows, maxRows, limit } = statement
     const key = JSON.stringify([connection, sql, durability, once, rows, maxRows, limit])
     const add = groups.get(key) ?? gatherCalls(connections, statement)
@@ -58,16 +58,7 @@ const rowsOf = (outcome: Outcome | undefined): readonly unknown[] | null => {
 const alone: Pace = { most: () => 1, atOnce: () => 1, took: () => undefined, goAlone: () => undefined }
 
 /**
- * Whether runs of the statement may be in one transaction: those that write rows, and do not say that they reach past
- * them, to the session or to other sessions. What a function or a trigger does is seen before the commit.
- */
-export const mayShare = (sql: string): boolean =>
-  /^\s*(insert|update|delete|merge)\b/i.test(sql) && !reachesPast.test(sql)
-
-/**
  * Whether runs of the statement may wait for each other's rows. New rows do so for a key that both have, which is seen
  * before the commit, and tried again if it is a deadlock.
  */
 export const mayMeet = (sql: string): boolean => !/^\s*insert\b/i.test(sql) || /\bdo\s+update\b/i.test(sql)
-
-const reachesPast = /\b(set_config|setseed|pg_notify|pg_(try_)?advisory_\w+)\b/i

@@ -208,5 +208,6 @@ const tracesSql = `
   select where current_user <> $1
   union all select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
   union all select from pg_class where relnamespace = pg_my_temp_schema()
-  union all select from pg_settings where source = 'session' and name not in ('synchronous_commit')
+  union all select from pg_settings where source = 'session' and name not in (
+    'synchronous_commit', 'DateStyle', 'IntervalStyle', 'bytea_output', 'extra_float_digits')
   limit 1`

@@ -99,7 +99,18 @@ export const openSession = async (
 
 const notBegun = async (): Promise<boolean> => false
 
-const whoSql = `select current_user as role, current_setting('transaction_read_only')::bool as "isReadOnly"`
+/**
+ * Dates, intervals, bytes and floats are written in one way, whatever is set for the role or the database: a text that one
+ * connection gives is read by the next. The order of day and month in what is read stays as it is set.
+ */
+const whoSql = `
+  select current_user as role, current_setting('transaction_read_only')::bool as "isReadOnly",
+         case when current_setting('DateStyle') not like 'ISO%' then set_config('DateStyle', 'ISO', true) end as date,
+         case when current_setting('IntervalStyle') <> 'postgres'
+              then set_config('IntervalStyle', 'postgres', true) end as interval,
+         case when current_setting('bytea_output') <> 'hex' then set_config('bytea_output', 'hex', true) end as bytes,
+         case when current_setting('extra_float_digits')::int < 1
+              then set_config('extra_float_digits', '1', true) end as digits`
 const who = z.tuple([z.object({ role: z.string(), isReadOnly: z.boolean() })])
 
 /** A cancel that comes between two statements is lost on the server. */

@@ -6,7 +6,13 @@ useTarget(
    create type mood as enum ('glad', 'sad');
    create domain age as int check (value >= 0);
    create type place as (city text, floor int)`,
-  {},
+  {
+    elsewhere: (address) =>
+      address.searchParams.set(
+        'options',
+        '-c datestyle=SQL,DMY -c intervalstyle=iso_8601 -c bytea_output=escape -c extra_float_digits=0',
+      ),
+  },
 )
 
 const types: [type: string, written: string, value: unknown][] = [
@@ -71,6 +77,21 @@ test.each(types)('the %s %s goes on as JSON without a loss, and comes back the s
   const writing = `with given as (insert into lead select 1 where ($1::${type})::text = (${literal})::text returning id)
                     select count(*)::int as same from given`
   expect(await call({ sql: writing, params: [value] }), 'as a statement that writes').toEqual([{ same: 1 }])
+})
+
+test.each([
+  ['a statement that reads', 'select'],
+  ['one that writes', 'insert into lead select 1 returning'],
+])('what the database sets for its dates and bytes does not change what %s gives', async (_, verb) => {
+  const sql = `${verb} date '2026-02-01' as day, timestamptz '2026-02-01 12:00+00' at time zone 'UTC' as at,
+                 interval '1 month 2 days' as span, '\\x00ff'::bytea as bytes, 0.1::float8 + 0.2::float8 as sum`
+  const row = { day: '2026-02-01', at: '2026-02-01 12:00:00', span: '1 mon 2 days', bytes: '\\x00ff', sum: 0.1 + 0.2 }
+  expect(await call({ sql, connection: 'elsewhere' })).toEqual([row])
+  expect(await call({ sql })).toEqual([row])
+  const order = `select '1/2/2026'::date as day`
+  expect(await call({ sql: order, connection: 'elsewhere' }), 'what is read is read as it is set').toEqual([
+    { day: '2026-02-01' },
+  ])
 })
 
 test('a number in JSON that would be another one here goes on as its text, with all its digits', async () => {

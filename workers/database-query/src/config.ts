@@ -65,7 +65,8 @@ const modeFor = ({ connection, sql, mode, confirm }: Config, { isReadOnly, write
     const found = mode ?? (writes === null ? modeOf(sql) : writes ? 'execute' : 'query')
     // Nobody would hear what it reads.
     if (found === 'query' && confirm === 'none') {
-      const reads = mode === 'query' ? 'config.mode is "query"' : 'config.sql reads: set config.mode to "execute" if it writes'
+      const reads =
+        mode === 'query' ? 'config.mode is "query"' : 'config.sql reads: set config.mode to "execute" if it writes'
       throw invalid(`config.confirm "none" is for what may write, and ${reads}`)
     }
     return found

@@ -6,7 +6,9 @@ const text = 'select to_date($1, \'Month\') from "Lead" where crm.city = any ($2
 
 /** What is said of an error that the server sends with these words. */
 const said = (code: string, message: string): string =>
-  String(explain(Object.assign(new DatabaseError(message, 0, 'error'), { code }), { text, names: [], isReadOnly: false }))
+  String(
+    explain(Object.assign(new DatabaseError(message, 0, 'error'), { code }), { text, names: [], isReadOnly: false }),
+  )
 
 test.each([
   ['42P01', 'relation "lead" does not exist'],
@@ -30,10 +32,18 @@ test.each([
   ['42P01', 'relation "ead" does not exist', 'relation ... does not exist'],
   ['3D000', 'database "secret" does not exist', 'database ... does not exist'],
   ['22003', 'value "secret" is out of range for type integer', 'a value is out of range for type integer'],
-  ['22003', 'valor "secret" está fora do intervalo para tipo integer', 'valor ... está fora do intervalo para tipo integer'],
+  [
+    '22003',
+    'valor "secret" está fora do intervalo para tipo integer',
+    'valor ... está fora do intervalo para tipo integer',
+  ],
   ['22003', 'Wert »secret« ist außerhalb des gültigen Bereichs', 'Wert ... ist außerhalb des gültigen Bereichs'],
   ['22003', 'Wert „secret“ ist außerhalb des gültigen Bereichs', 'Wert ... ist außerhalb des gültigen Bereichs'],
-  ['22P02', 'sintaxe de entrada é inválida para tipo integer: "secret"', 'sintaxe de entrada é inválida para tipo integer'],
+  [
+    '22P02',
+    'sintaxe de entrada é inválida para tipo integer: "secret"',
+    'sintaxe de entrada é inválida para tipo integer',
+  ],
 ])('what is not in the statement may be a value, and is not told: %s %s', (code, message, expected) => {
   expect(said(code, message)).toContain(`: ${expected} (SQLSTATE ${code})`)
 })

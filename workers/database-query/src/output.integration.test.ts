@@ -152,7 +152,11 @@ test('JSON that nobody can store is told as such, not as a fault of the ledger, 
     message: expect.stringContaining('config.sql gives JSON with a character U+0000'),
   })
   const outcomes = await settle(sql, [aCall([1, 'b']), aCall([2, nul]), aCall([3, 'c'])])
-  expect(outcomes).toMatchObject([[{ document: { text: 'b' } }], { code: 'result_refused' }, [{ document: { text: 'c' } }]])
+  expect(outcomes).toMatchObject([
+    [{ document: { text: 'b' } }],
+    { code: 'result_refused' },
+    [{ document: { text: 'c' } }],
+  ])
   expect(await emails()).toHaveLength(2)
 })
 

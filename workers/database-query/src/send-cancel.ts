@@ -9,7 +9,11 @@ export type SessionKey = { processID: number; secretKey: number }
  *
  * @throws what its link fails with.
  */
-export const sendCancel = async (link: Client, { processID, secretKey }: SessionKey, deadlineMs: number): Promise<void> => {
+export const sendCancel = async (
+  link: Client,
+  { processID, secretKey }: SessionKey,
+  deadlineMs: number,
+): Promise<void> => {
   const { connection, host, port, ssl } = link
   const over = Promise.withResolvers<void>()
   const deadline = setTimeout(() => over.reject(new Error(`no answer within ${deadlineMs} ms`)), deadlineMs)

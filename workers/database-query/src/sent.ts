@@ -54,7 +54,12 @@ const readOnce = (sql: string): Sent | null => {
   return sent
 }
 
-const sentBy = ({ text, names, writes, mayShare }: Statement): Omit<Sent, 'fault'> => ({ text, names, writes, mayShare })
+const sentBy = ({ text, names, writes, mayShare }: Statement): Omit<Sent, 'fault'> => ({
+  text,
+  names,
+  writes,
+  mayShare,
+})
 
 /** The values of `$1`, `$2` ... from a list, or from an object with the names of the statement. */
 type Params = readonly unknown[] | Readonly<Record<string, unknown>>

@@ -162,20 +162,23 @@ test.each([
   ['with a ledger', true, 'select 1'],
   ['that has none yet', true, 'drop table if exists esteira_applied'],
   ['without one', false, 'select 1'],
-])('a database %s that takes no writes, as a standby, burns no attempt: the job waits for it', async (_, once, before) => {
-  await call({ sql: 'insert into lead values (0)' })
-  await admin.query(`${before}; truncate lead`)
-  const standby = await takeNoWrites()
-  const insert = { sql: 'insert into lead values (1)', once }
-  const jobId = randomUUID()
-  expect(await callQuery(standby.query, log, insert, { jobId })).toMatchObject({
-    delayMs: 5_000,
-    reason: expect.stringContaining('the database takes no writes: it is read-only just now'),
-  })
-  await standby.takeWrites()
-  expect(await callQuery(standby.query, log, insert, { jobId })).toBeNull()
-  expect(await ids()).toEqual([1])
-})
+])(
+  'a database %s that takes no writes, as a standby, burns no attempt: the job waits for it',
+  async (_, once, before) => {
+    await call({ sql: 'insert into lead values (0)' })
+    await admin.query(`${before}; truncate lead`)
+    const standby = await takeNoWrites()
+    const insert = { sql: 'insert into lead values (1)', once }
+    const jobId = randomUUID()
+    expect(await callQuery(standby.query, log, insert, { jobId })).toMatchObject({
+      delayMs: 5_000,
+      reason: expect.stringContaining('the database takes no writes: it is read-only just now'),
+    })
+    await standby.takeWrites()
+    expect(await callQuery(standby.query, log, insert, { jobId })).toBeNull()
+    expect(await ids()).toEqual([1])
+  },
+)
 
 test.each([
   ['reading', 'select 1; commit; insert into lead values (1)'],

@@ -34,7 +34,16 @@ export const settle = async (
     limitMs,
   }: Rest = {},
 ): Promise<unknown[]> => {
-  const statement: WritingStatement = { connection, sql, rows, maxRows, limit, once, mayShare: true, durability: 'durable' }
+  const statement: WritingStatement = {
+    connection,
+    sql,
+    rows,
+    maxRows,
+    limit,
+    once,
+    mayShare: true,
+    durability: 'durable',
+  }
   const outcomes = await settleGroup(connections, statement, calls, pace, limitMs)
   return outcomes.map((outcome) => (outcome.kind === 'applied' ? (outcome.rows ?? []) : outcome.error))
 }

@@ -23,7 +23,11 @@ test('what gives nothing is left out of an object and is null in a list, so that
 })
 
 test('parameters by their names keep those that give nothing, as null; what is inside them does not', async () => {
-  const params = { email: '{{ payload.missing }}', id: '{{ payload.segment }}', json: { gone: '{{ payload.missing }}' } }
+  const params = {
+    email: '{{ payload.missing }}',
+    id: '{{ payload.segment }}',
+    json: { gone: '{{ payload.missing }}' },
+  }
   const config = compileConfig({ params, other: { gone: '{{ payload.missing }}' } }, new Set(), new Set(['params']))
   expect(await config(scope, secrets)).toEqual({ params: { email: null, id: 7, json: {} }, other: {} })
 })

@@ -14,8 +14,7 @@ type Grammar = {
 export type Answer<Value> =
   | { kind: 'read'; value: Value }
   | { kind: 'refused'; message: string; position: number }
-  /** `isForNow`: it may be read when `loadSql` has been awaited once more. */
-  | { kind: 'unreadable'; message: string; isForNow: boolean }
+  | { kind: 'unreadable'; message: string }
 
 let grammar: Grammar | undefined
 let opening: Promise<Grammar> | null = null
@@ -35,6 +34,12 @@ export const loadSql = async (): Promise<void> => {
     opening = null
   }
 }
+
+/**
+ * Whether a statement that is read now has a sound grammar: not while it is loaded, nor while one that ran out of stack is
+ * replaced. Who awaits `loadSql` may not be the first to go on behind it, and a text that came before may be too deep.
+ */
+export const isSqlLoaded = (): boolean => grammar !== undefined && renewing === null
 
 /** The statements of a text, each with where it begins as a count of bytes. */
 export const parse = (sql: string): Answer<{ node: unknown; begins: number }[]> =>
@@ -63,12 +68,12 @@ const ask = <Value>(look: (of: Grammar) => Value): Answer<Value> => {
  * others fail in it as well. So it is opened anew at the first, and until that is done the old one is asked.
  */
 const runOutOfStack = (broken: Grammar, error: Error): Answer<never> => {
-  const isForNow = renewing !== null && isTrap(error)
-  const message = isForNow
-    ? 'cannot be read just now, since others were too deep: try again in a second'
-    : 'nests too deep, or chains too many operators, to be read'
+  const message =
+    renewing !== null && isTrap(error)
+      ? 'cannot be read just now, since others were too deep: try again in a second'
+      : 'nests too deep, or chains too many operators, to be read'
   if (grammar === broken) renewing ??= renew()
-  return { kind: 'unreadable', message, isForNow }
+  return { kind: 'unreadable', message }
 }
 
 /** WebAssembly's own error, which the types of Node do not have. */

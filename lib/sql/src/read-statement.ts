@@ -2,13 +2,8 @@ import { parse } from './grammar.ts'
 import { type Named, nameParameters, withoutNames } from './name-parameters.ts'
 import { describe, type Statement } from './statement.ts'
 
-/**
- * What a text is: one statement, or why it is none, with its place. `isForNow`: others are at fault, and it may be read when
- * `loadSql` has been awaited once more.
- */
-export type ReadStatement =
-  | { kind: 'read'; statement: Statement }
-  | { kind: 'fault'; message: string; isForNow: boolean }
+/** What a text is: one statement, or why it is none, with its place. */
+export type ReadStatement = { kind: 'read'; statement: Statement } | { kind: 'fault'; message: string }
 
 /** More is data, which belongs into parameters; the grammar takes a second for as much. */
 const maxCharacters = 100_000
@@ -23,7 +18,7 @@ export const readStatement = (sql: string): ReadStatement => {
   const named = nameParameters(sql)
   if (named === null) return unscannable(sql)
   const parsed = parse(named.looked === '' ? ' ' : named.looked)
-  if (parsed.kind === 'unreadable') return fault(parsed.message, parsed.isForNow)
+  if (parsed.kind === 'unreadable') return fault(parsed.message)
   if (parsed.kind === 'refused') {
     return fault(`${inAuthorsWords(parsed, named)}, ${placeOf(sql, parsed.position)}`)
   }
@@ -41,12 +36,12 @@ export const readStatement = (sql: string): ReadStatement => {
   return { kind: 'read', statement: { text: named.sent, ...traits, parameters, names: named.names } }
 }
 
-const fault = (message: string, isForNow = false): ReadStatement => ({ kind: 'fault', message, isForNow })
+const fault = (message: string): ReadStatement => ({ kind: 'fault', message })
 
 /** The scanner says only that it stopped; the grammar says where, and quotes what it was given in place of the names. */
 const unscannable = (sql: string): ReadStatement => {
   const parsed = parse(withoutNames(sql))
-  if (parsed.kind === 'unreadable') return fault(parsed.message, parsed.isForNow)
+  if (parsed.kind === 'unreadable') return fault(parsed.message)
   if (parsed.kind === 'read') return fault('cannot be told apart into words')
   return fault(`${parsed.message.replace(/ at or near ".*"$/s, '')}, ${placeOf(sql, parsed.position)}`)
 }

@@ -1,4 +1,4 @@
-import { faultsOfParams, loadSql, readStatement, type Statement } from '@esteira/sql'
+import { faultsOfParams, isSqlLoaded, loadSql, readStatement, type Statement } from '@esteira/sql'
 import { DatabaseQueryError } from './errors.ts'
 
 /**
@@ -23,27 +23,13 @@ const known = new Map<string, Sent>()
 
 /** Reads a statement once, however many jobs ask for it while the grammar is still being loaded. */
 export const sentOf = async (sql: string): Promise<Sent> => {
-  if (!known.has(sql)) await loadSql()
-  const sent = known.get(sql) ?? readOnce(sql)
-  if (sent !== null) return sent
-  // Others were too deep for the grammar, which is being opened anew.
-  await loadSql()
-  return readOnce(sql) ?? unread(sql)
+  // Each time anew: another statement that waited here may have been too deep for the grammar.
+  while (!known.has(sql) && !isSqlLoaded()) await loadSql()
+  return known.get(sql) ?? readOnce(sql)
 }
 
-/** What goes to the server as it is. */
-const unread = (sql: string): Sent => ({
-  text: sql,
-  names: [],
-  writes: null,
-  mayShare: false,
-  fault: 'cannot be read just now',
-})
-
-/** Null where the text itself is not at fault. */
-const readOnce = (sql: string): Sent | null => {
+const readOnce = (sql: string): Sent => {
   const read = readStatement(sql)
-  if (read.kind === 'fault' && read.isForNow) return null
   const sent =
     read.kind === 'fault'
       ? { text: sql, names: [], writes: null, mayShare: false, fault: read.message }

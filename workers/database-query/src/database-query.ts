@@ -36,14 +36,14 @@ export const databaseQuery = (
     name: 'Database.query',
     config: configSchema(connections.names),
     withoutResult: { confirm: 'none', output: 'none' },
-    run: async ({ config, payload, job, step, timeoutMs, signal, log, emit }) => {
+    run: async ({ config, payload, job, step, timeoutMs, signal, log, emit, checkResult }) => {
       const { connection, confirm, once, maxRows = null } = config
       const isReadOnly = connections.isReadOnly(connection)
       const sent = await sentOf(config.sql)
       const plan = planOf(config, { step, payload, isReadOnly, writes: sent.writes })
       const statement = { connection, sql: sent.text, rows: plan.rows, maxRows, mayShare: sent.mayShare }
       const values = valuesOf(sent, config.params)
-      const call = { jobId: job.id, revision: job.revision, values, signal, place: context.active() }
+      const call = { jobId: job.id, revision: job.revision, values, signal, place: context.active(), checkResult }
       if (confirm === 'none') {
         const unawaited = { ...statement, durability: 'applied', once, limit: null } as const
         await unconfirmed.begin(unawaited, call, timeoutMs, (error) => {

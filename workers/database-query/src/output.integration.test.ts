@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { testFunction } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { aCall, settle } from '../test/a-group.ts'
 import { emails, insert, leadTable } from '../test/insert-lead.ts'
-import { admin, call, useTarget } from '../test/use-target.ts'
+import { admin, call, query, useTarget } from '../test/use-target.ts'
 
 useTarget(leadTable, {})
 
@@ -158,6 +159,25 @@ test('JSON that nobody can store is told as such, not as a fault of the ledger, 
     [{ document: { text: 'c' } }],
   ])
   expect(await emails()).toHaveLength(2)
+})
+
+test('rows that hold a secret are not written: they would be refused behind the commit', async () => {
+  const job = {
+    config: {
+      connection: 'crm',
+      sql: 'insert into lead values ($1, $2) returning email',
+      params: [1, { $secret: 'token' }],
+      once: false,
+    },
+    secrets: { token: 'a-long-secret' },
+  }
+  await expect(testFunction(query.fn, job)).rejects.toMatchObject({
+    code: 'output_invalid',
+    message: 'the result holds the secret "token", which is never stored',
+  })
+  expect(await emails()).toEqual([])
+  await testFunction(query.fn, { ...job, outputType: null })
+  expect(await emails()).toEqual(['a-long-secret'])
 })
 
 test('with once false there is no ledger, and a job that comes again runs its statement again', async () => {

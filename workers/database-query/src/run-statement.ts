@@ -43,6 +43,8 @@ export type Call = Entry & {
   signal: AbortSignal
   /** Where this is in the job's trace. */
   place: Context
+  /** Refuses what the engine would refuse to pass on, where nothing is committed yet. */
+  checkResult: (rows: readonly unknown[]) => void
 }
 
 /**
@@ -156,6 +158,7 @@ const runAll = async (
       checkColumns(statement, columns)
       checkCount(statement, rows.length)
       if (statement.limit !== null) checkBytes(statement.limit, rows)
+      if (statement.rows !== 'unwanted') call.checkResult(rows)
       endSpan({ rows: rows.length })
       return columns.length > 0 ? rows : null
     } catch (error) {

@@ -12,6 +12,7 @@ export const aCall = (values: unknown[], rest: Partial<Call> = {}): Call => ({
   values,
   signal: new AbortController().signal,
   place: context.active(),
+  checkResult: () => {},
   ...rest,
 })
 

@@ -50,6 +50,7 @@ export const aContext = (
   signal,
   log,
   span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
+  checkResult: () => {},
 })
 
 /** Calls the function as the worker does. Resolves to what it returns, or to all that it gives before its end. */

@@ -32,7 +32,7 @@ export const callFunction = (
  * `openSink` opens what takes the items that are given one after the other; without it they are collected, up to `mostBytes`
  * where they make one value.
  */
-type UncalledContext = Omit<CallContext, 'config' | 'span' | 'emit' | 'written'> & {
+type UncalledContext = Omit<CallContext, 'config' | 'span' | 'emit' | 'written' | 'checkResult'> & {
   openSink?: OpenSink | undefined
   mostBytes: number
 }
@@ -50,9 +50,8 @@ const callHidden = async (
   const told = hidden.inLog(log)
   const isOneValue = step.outputType !== 'multiple' || !step.hasNext
   const collecting = { step: step.name, itemKey: fn.itemKey, mostBytes: isOneValue ? mostBytes : null }
-  const sink = (openSink ?? (step.outputType === null ? dropItems : collectItems(collecting)))((items) =>
-    checkResult(fn, items, step.outputType, hidden),
-  )
+  const check = (given: unknown) => checkResult(fn, given, step.outputType, hidden)
+  const sink = (openSink ?? (step.outputType === null ? dropItems : collectItems(collecting)))(check)
   let hasGiven = false
   const take = (items: readonly unknown[], cursor: unknown): Promise<void> | null => {
     hasGiven = true
@@ -66,7 +65,15 @@ const callHidden = async (
       context.signal.throwIfAborted()
       await take(items, cursor)
     }
-    const given = await fn.call({ ...context, config: filled, log: told, span, emit, written: sink.written })
+    const given = await fn.call({
+      ...context,
+      config: filled,
+      log: told,
+      span,
+      emit,
+      written: sink.written,
+      checkResult: check,
+    })
     if (!isAsyncIterable(given)) return given
     hasGiven = true
     const last = await readItems(given, give, context.signal, told)
@@ -79,7 +86,7 @@ const callHidden = async (
     await context.em?.flush()
     return rest
   }
-  checkResult(fn, result, step.outputType, hidden)
+  check(result)
   await context.em?.flush()
   return result
 }

@@ -21,6 +21,7 @@ const context = {
   signal: new AbortController().signal,
   log: createLog('test'),
   span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
+  checkResult: () => {},
 }
 
 const double = defineFunction({

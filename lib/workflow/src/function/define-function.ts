@@ -56,6 +56,13 @@ type Given<Config, Payload> = {
    * `@opentelemetry/api`, and HTTP calls, are its children. Without traces it takes everything and keeps nothing.
    */
   span: Span
+  /**
+   * Refuses a result that would be refused behind the function's end: for one whose work cannot be undone then, such as a
+   * commit in a database of its own.
+   *
+   * @throws WorkflowError `output_invalid` for what does not fit `output` or holds a secret.
+   */
+  checkResult: (result: unknown) => void
 }
 
 /** What a function may return: its result, the items of one that is an array as they come, or an outcome. */

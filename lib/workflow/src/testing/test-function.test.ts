@@ -136,6 +136,24 @@ test('fills in secrets of the test, and hides them in its log', async () => {
   })
 })
 
+test('a function may have its result checked before it does what cannot be undone', async () => {
+  const done: unknown[] = []
+  const careful = functionWith((context) => {
+    context.checkResult(context.config.token)
+    done.push(context.config.greeting)
+    return context.config.token
+  })
+  const job = {
+    config: { ...config, token: { $secret: 'crm' } },
+    payload: { name: 'Ana' },
+    secrets: { crm: 'hidden from all' },
+  }
+  await expect(testFunction(careful, job)).rejects.toMatchObject({ code: 'output_invalid' })
+  expect(done).toEqual([])
+  await testFunction(careful, { ...job, outputType: null })
+  expect(done).toEqual(['Hi'])
+})
+
 test('what a function throws is thrown', async () => {
   const error = new Error('away')
   const failing = functionWith(() => {

@@ -1,4 +1,4 @@
-import { defineFunction, literalText } from '@esteira/workflow'
+import { defineFunction, literalText, refuseBeside } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { configCheckOf } from './check-config.ts'
@@ -71,6 +71,19 @@ test('a literal with names takes one of them', () => {
     { pointer: '/connection', message: `${oneOf}, "{{ payload.connection }}" came` },
     { pointer: '/connection', message: 'takes no {{ expression }}' },
   ])
+})
+
+test('a value that does not go with another is refused with the reason, and an expression is left to the run', () => {
+  const config = z.strictObject({ on: z.string(), mode: z.enum(['read', 'write']).optional() }).meta({
+    allOf: [refuseBeside('on', ['archive', 'attic'], { mode: 'write' }, 'it is read-only')],
+  })
+  const check = configCheckOf(defineFunction({ name: 'Files.do', config, run: () => null }))
+  expect(check({ on: 'archive', mode: 'write' })).toEqual([
+    { pointer: '/mode', message: 'must not be "write": it is read-only' },
+  ])
+  for (const fitting of [{ on: 'attic' }, { on: 'attic', mode: '{{ payload.mode }}' }, { on: 'crm', mode: 'write' }]) {
+    expect(check(fitting)).toEqual([])
+  }
 })
 
 test('an expression that cannot be read is refused with its place', () => {

@@ -11,6 +11,7 @@ import {
   mustBeOneOf,
   pointerOf,
   type PublishedFunction,
+  refusalMark,
 } from '@esteira/workflow'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { faultOfSchedule, faultOfTimeZone } from './check-schedule.ts'
@@ -117,6 +118,10 @@ const faultOfAjv = (error: ErrorObject): Fault => {
       return here(
         parentSchema?.['x-esteira-literal'] === true ? 'takes no {{ expression }}' : `must match ${params.pattern}`,
       )
+    case 'not': {
+      const said = parentSchema?.[refusalMark]
+      return here(typeof said === 'string' ? said : 'is not allowed')
+    }
     default:
       return here(error.message ?? `does not fit "${keyword}"`)
   }

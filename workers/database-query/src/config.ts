@@ -1,9 +1,20 @@
-import { literalText, sqlText } from '@esteira/workflow'
+import { literalText, refuseBeside, sqlText } from '@esteira/workflow'
 import * as z from 'zod'
 import { DatabaseQueryError } from './errors.ts'
 
-/** The config of a step, with the connections that the worker has. */
-export const configSchema = (connections: readonly string[]) =>
+/**
+ * The config of a step, with the connections that the worker has, and those of them that may read only. What does not go
+ * together is refused when a step is saved, and by `planOf` in a worker that was given another connection since.
+ */
+export const configSchema = (connections: readonly string[], readOnly: readonly string[] = []) =>
+  fields(connections).meta({
+    allOf: [
+      refuseBeside('connection', readOnly, { mode: 'execute', confirm: 'none' }, 'the connection is read-only'),
+      refuseBeside('mode', ['query'], { confirm: 'none' }, 'it is for what may write, and config.mode is "query"'),
+    ],
+  })
+
+const fields = (connections: readonly string[]) =>
   z.strictObject({
     /** Which database: a name that the worker has an `ESTEIRA_CONNECTION_<NAME>` for. */
     connection: literalText(connections),

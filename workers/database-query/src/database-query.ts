@@ -34,7 +34,7 @@ export const databaseQuery = (
   const execute = groupStatements(connections)
   const fn = defineFunction({
     name: 'Database.query',
-    config: configSchema(connections.names),
+    config: configSchema(connections.names, connections.names.filter(connections.isReadOnly)),
     withoutResult: { confirm: 'none', output: 'none' },
     run: async ({ config, payload, job, step, timeoutMs, signal, log, emit, checkResult }) => {
       const { connection, confirm, once, maxRows = null } = config

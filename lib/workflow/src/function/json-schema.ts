@@ -30,6 +30,32 @@ export const sqlMark = 'x-esteira-sql'
  */
 export const sqlText = ({ params }: { params: string }) => literalText().meta({ [sqlMark]: { params } })
 
+/** Says in a config schema why a value is refused that it allows otherwise. */
+export const refusalMark = 'x-esteira-refused'
+
+/**
+ * A rule for the `allOf` in the `meta` of a config: where `field` has one of `values`, a step whose config has one of
+ * `refused` as well, which are fields with a value each, is refused when it is saved. An expression is not.
+ */
+export const refuseBeside = (
+  field: string,
+  values: readonly unknown[],
+  refused: Record<string, unknown>,
+  because: string,
+): JsonSchema => {
+  // An `enum` of nothing is no schema.
+  if (values.length === 0) return {}
+  return {
+    if: { not: { required: [field], properties: { [field]: { enum: [...values] } } } },
+    else: {
+      properties: mapValues(refused, (value) => ({
+        not: { const: value },
+        [refusalMark]: `must not be ${JSON.stringify(value)}: ${because}`,
+      })),
+    },
+  }
+}
+
 /** The JSON Schema (2020-12) that a payload or an output is described by. */
 export const plainJsonSchema = (schema: z.ZodType): JsonSchema => ({
   ...z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }),

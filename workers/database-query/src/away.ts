@@ -2,8 +2,11 @@ import { isTransient } from '@esteira/workflow'
 import { DatabaseError } from 'pg'
 import { DatabaseQueryError } from './errors.ts'
 
-/** Conflicts between writers, objects in use or not ready, and a statement that took too long: the database is there. */
-const refusedForNow = /^(40|55)|^57014$/
+/**
+ * Conflicts between writers, objects in use or not ready, a statement that took too long or more files than it may, and a
+ * file of the server that is not there, or is: the database is there.
+ */
+const refusedForNow = /^(40|55)|^(53400|57014|58P01|58P02)$/
 
 /** Ended by an administrator, by a crash of the server, or by its time limit. */
 const sessionEnded = /^57P0[125]$/

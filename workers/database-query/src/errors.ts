@@ -5,6 +5,7 @@ export type DatabaseQueryErrorCode =
   | 'ledger_outdated'
   | 'ledger_refused'
   | 'statement_refused'
+  | 'refused_for_now'
   | 'result_too_large'
   | 'result_refused'
   | 'too_many_rows'
@@ -28,7 +29,7 @@ export class DatabaseQueryError extends Error {
 }
 
 /** What may go better another time. */
-const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set(['session_lost', 'read_only_now'])
+const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set(['session_lost', 'read_only_now', 'refused_for_now'])
 
 /** A database that takes no writes, though its connection is for them: after a failover the address may still lead to the standby. */
 export const readOnlyNow = (cause?: unknown): DatabaseQueryError =>

@@ -17,6 +17,8 @@ test.each([
   ['42P18', 'could not determine data type of parameter $1'],
   ['42703', 'la colonne « city » n’existe pas'],
   ['P0001', 'the lead "secret" is forbidden'],
+  ['40001', 'the lead "secret" is forbidden'],
+  ['55P03', 'could not obtain lock on row in relation "people"'],
   ['LD001', 'the lead "secret" is forbidden'],
 ])('what the server quotes of the statement itself is told, and what its author raises: %s %s', (code, message) => {
   expect(said(code, message)).toContain(`config.sql: ${message} (SQLSTATE ${code})`)
@@ -31,6 +33,8 @@ test.each([
   ['42P01', 'relation "from secret" does not exist', 'relation ... does not exist'],
   ['42P01', 'relation "ead" does not exist', 'relation ... does not exist'],
   ['3D000', 'database "secret" does not exist', 'database ... does not exist'],
+  ['55000', 'currval of sequence "secret" is not yet defined', 'currval of sequence ... is not yet defined'],
+  ['58P01', 'could not open file "secret" for reading', 'could not open file ... for reading'],
   ['22003', 'value "secret" is out of range for type integer', 'a value is out of range for type integer'],
   [
     '22003',
@@ -46,4 +50,23 @@ test.each([
   ],
 ])('what is not in the statement may be a value, and is not told: %s %s', (code, message, expected) => {
   expect(said(code, message)).toContain(`: ${expected} (SQLSTATE ${code})`)
+})
+
+test('what the parser says of a place in the statement is told: it knows no value', () => {
+  const error = Object.assign(new DatabaseError('column "age" is of type integer', 0, 'error'), {
+    code: '42804',
+    position: '8',
+  })
+  expect(String(explain(error, { text, names: [], isReadOnly: false }))).toContain(
+    'config.sql: column "age" is of type integer, at character 8 (SQLSTATE 42804)',
+  )
+})
+
+test('what may be better another time is not final', () => {
+  const error = Object.assign(new DatabaseError('deadlock detected', 0, 'error'), { code: '40P01' })
+  expect(explain(error, { text, names: [], isReadOnly: false })).toMatchObject({
+    code: 'refused_for_now',
+    final: false,
+    message: 'config.sql: deadlock detected (SQLSTATE 40P01)',
+  })
 })

@@ -1,13 +1,14 @@
 import { isTransient } from '@esteira/workflow'
 import { DatabaseError } from 'pg'
+import { isAway } from './away.ts'
 import { DatabaseQueryError } from './errors.ts'
 
 /** What is known of a statement that was refused: its connection, its text, and its parameters where they have names. */
 type Of = { isReadOnly: boolean; text: string; names: readonly string[] }
 
-/** What Postgres refused, without the values that it quotes. What may go another time is left to be tried again. */
+/** What Postgres refused, without the values that it quotes. What may go another time is told as such. */
 export const explain = (error: unknown, { isReadOnly, text, names }: Of): unknown => {
-  if (!(error instanceof DatabaseError) || error.code === undefined || isTransient(error)) return error
+  if (!(error instanceof DatabaseError) || error.code === undefined || isAway(error)) return error
   if (error.code === '25006') {
     const way = isReadOnly ? 'config.connection is read-only' : 'set config.mode to "execute"'
     return refused(`${error.message}: ${way}`, error, names)
@@ -23,14 +24,23 @@ const wordsOf = (error: DatabaseError, text: string): string => {
   if (code.startsWith('23')) return constraintOf(error)
   // Of a login, with names of the address alone; or of a `raise exception`, whose author chose them.
   if ((loginRefused.test(code) && error.severity === 'FATAL') || !ofServer.test(code)) return message
+  // The parser points into the statement; nobody has given it a value yet.
+  if (ofMoment.test(code) || (code.startsWith('42') && error.position !== undefined)) return message
   return withoutQuotes(code.startsWith('22') ? withoutValues(message) : inOurWords(message), text)
 }
 
 /** The codes of Postgres itself, but for those of errors that PL/pgSQL raises where it is told to. */
 const ofServer = /^(\d|F0|HV|XX)/
 
+/** Of other writers, of what the server is short of, and of time: none of that quotes a value. */
+const ofMoment = /^(40|53|57)|^55P03$/
+
 const refused = (reason: string, cause: DatabaseError, names: readonly string[]) =>
-  new DatabaseQueryError('statement_refused', `${placeOf(cause, names)}: ${reason}`, { cause })
+  new DatabaseQueryError(
+    isTransient(cause) ? 'refused_for_now' : 'statement_refused',
+    `${placeOf(cause, names)}: ${reason}`,
+    { cause },
+  )
 
 /** Which part of the config the server has something against. */
 const placeOf = ({ code = '', where = '' }: DatabaseError, names: readonly string[]): string => {

@@ -102,6 +102,16 @@ test.each([
   expect(String(failure)).not.toContain('secret')
 })
 
+test.each([
+  ['select currval($1)', '"secret-value"'],
+  ['select pg_read_file($1)', 'secret-value'],
+])('nor is it told where another time may be better, which costs an attempt: %s', async (sql, value) => {
+  await admin.query('create sequence if not exists "secret-value"')
+  const failure = await call({ sql, params: [value] }).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'refused_for_now', final: false })
+  expect(String(failure)).not.toContain('secret')
+})
+
 test('an unknown connection is told with the nearest name', async () => {
   await expect(call({ sql: 'select 1', connection: 'crn' })).rejects.toThrow(
     expect.objectContaining({

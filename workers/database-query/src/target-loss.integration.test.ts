@@ -10,6 +10,7 @@ import { databaseQuery, type DatabaseQuery } from './database-query.ts'
 
 useTarget('create table lead (id int); create view untouchable as select id from lead group by id', {
   hurried: (address) => address.searchParams.set('options', '-c statement_timeout=100'),
+  cramped: (address) => address.searchParams.set('options', '-c temp_file_limit=64kB -c work_mem=64kB'),
 })
 
 const ids = async () => (await admin.query<{ id: number }>('select id from lead order by id')).rows.map(({ id }) => id)
@@ -127,11 +128,19 @@ test('a statement that no job waits for has the time of its step, and is cancell
 })
 
 test('a statement that takes too long is tried again by the policy: the database is not away', async () => {
-  const slow = call({ connection: 'hurried', sql: 'select pg_sleep(60)' })
-  await expect(slow).rejects.toThrow(
-    expect.objectContaining({ code: '57014', message: expect.stringContaining('statement timeout') }),
-  )
-  await expect(slow).rejects.not.toHaveProperty('final')
+  await expect(call({ connection: 'hurried', sql: 'select pg_sleep(60)' })).rejects.toMatchObject({
+    code: 'refused_for_now',
+    final: false,
+    message: 'config.sql: canceling statement due to statement timeout (SQLSTATE 57014)',
+  })
+})
+
+test('so is one that needs more room on the disk of the server than it may have', async () => {
+  const sql = 'select n, repeat($1, 50) as text from generate_series(1, 100000) n order by 2, 1 desc'
+  await expect(call({ connection: 'cramped', sql, params: ['x'] })).rejects.toMatchObject({
+    code: 'refused_for_now',
+    message: 'config.sql: temporary file size exceeds "temp_file_limit" (64kB) (SQLSTATE 53400)',
+  })
 })
 
 test('a statement that reaches beyond its database to one that is away loses no session', async () => {
@@ -141,7 +150,10 @@ test('a statement that reaches beyond its database to one that is away loses no 
 
 test('an object that cannot take the statement is no database that is away', async () => {
   await expect(call({ sql: 'insert into untouchable values (1)' })).rejects.toThrow(
-    expect.objectContaining({ code: '55000', message: 'cannot insert into view "untouchable"' }),
+    expect.objectContaining({
+      code: 'refused_for_now',
+      message: expect.stringContaining('config.sql: cannot insert into view "untouchable"'),
+    }),
   )
 })
 

@@ -1,7 +1,10 @@
 import { runOn, waitFor } from '@esteira/test/support'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { callQuery } from '../test/call-query.ts'
 import { emails, leadTable } from '../test/insert-lead.ts'
-import { admin, call, connections, link, target, useTarget } from '../test/use-target.ts'
+import { admin, call, connections, link, log, target, useTarget } from '../test/use-target.ts'
+import { openConnections } from './connections.ts'
+import { databaseQuery } from './database-query.ts'
 
 const withOptions = (options: string) => (address: URL) => {
   address.search = options
@@ -121,4 +124,31 @@ test('a session whose server says nothing any more is given up with its job', as
   expect(await cancelSleep('far', link.pause)).toMatchObject({ message: 'out of time' })
   expect(connections.pool('far').totalCount).toBe(0)
   await waitFor(async () => (await sleepers()).length === 0, { describe: 'the cancel, which came through' })
+})
+
+test('so is one whose server says nothing any more before its transaction begins', async () => {
+  await call({ sql: 'select 1', connection: 'far' })
+  const pool = connections.pool('far')
+  await waitFor(() => pool.idleCount === 1)
+  link.pause()
+  onTestFinished(link.resume)
+  const over = new AbortController()
+  const begun = call({ sql: 'select 1', connection: 'far' }, { signal: over.signal })
+  const cancelled = begun.catch((error: unknown) => error)
+  await waitFor(() => pool.idleCount === 0)
+  over.abort(new Error('out of time'))
+  expect(await cancelled).toMatchObject({ message: 'out of time' })
+  expect(pool.totalCount).toBe(0)
+})
+
+test('a link that was lost without a word is given up by the next statement, and the job waits', async () => {
+  const others = openConnections(new Map([['crm', link.url]]), log, { waitMs: 500 })
+  onTestFinished(others.close)
+  const lost = () => callQuery(databaseQuery(others), log, { sql: 'select 1 as one' })
+  await lost()
+  link.pause()
+  onTestFinished(link.resume)
+  expect(await lost()).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the database is away') })
+  link.resume()
+  expect(await lost()).toEqual([{ one: 1 }])
 })

@@ -21,6 +21,8 @@ export type Connections = {
   pool: (name: string, use?: Use) => Pool
   /** How many statements a database has at a time; more wait for their turn. */
   atOnce: (name: string) => number
+  /** How long a statement waits for a session, and a session for its transaction to begin, milliseconds. */
+  waitMs: number
   /** Whether its statements may read only. */
   isReadOnly: (name: string) => boolean
   /** The ledger of a database, by its name there; from then on it is pruned. */
@@ -40,9 +42,6 @@ type Use = 'statements' | 'streams'
 /** Streams have the third part of a database's sessions, one at least. The only one is for all. */
 const streamSessions = (sessions: number): number => (sessions === 1 ? 0 : Math.max(1, Math.floor(sessions / 3)))
 
-/** How long a statement waits for a session, milliseconds. */
-const waitMs = 30_000
-
 /** A cancel is tried again, so not for long. */
 const cancelMs = 5_000
 
@@ -56,7 +55,7 @@ export const usualLedgerDays = 30
 export const openConnections = (
   addresses: ReadonlyMap<string, string>,
   log: Log,
-  { ledgerDays = usualLedgerDays }: { ledgerDays?: number } = {},
+  { ledgerDays = usualLedgerDays, waitMs = 30_000 }: { ledgerDays?: number; waitMs?: number } = {},
 ): Connections => {
   const targets = new Map([...addresses].map(([name, address]) => [name, targetOfAddress(address)]))
   const pruner = createLedgerPruner(ledgerDays, log)
@@ -100,6 +99,7 @@ export const openConnections = (
   return {
     names: [...targets.keys()],
     atOnce,
+    waitMs,
     isReadOnly: (name) => targetOf(name).isReadOnly,
     pool: poolOf,
     ledger: async (name) => {

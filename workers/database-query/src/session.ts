@@ -61,20 +61,23 @@ export const openSession = async (
     await stopCancelling()
     client.release(true)
   }
+  // What is under way in the session fails then.
+  const giveUp = () => client.connection.stream.destroy()
   try {
     signal.throwIfAborted()
-    const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)])
-    const [{ role, isReadOnly }] = who.parse(rows)
-    // The session is closed with it: another one may lead to the server that takes writes by then.
-    if (writes && isReadOnly) throw readOnlyNow()
     const { processID, secretKey } = client
     stopCancelling = cancelOnAbort(signal, {
       cancel: async () => {
         if (processID !== null && secretKey !== null) await connections.cancel(connection, { processID, secretKey })
       },
-      // What is under way in the session fails then.
-      giveUp: () => client.connection.stream.destroy(),
+      giveUp,
     })
+    // The first that goes over a link which may have been lost without a word since it was last used.
+    const late = setTimeout(giveUp, connections.waitMs)
+    const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)]).finally(() => clearTimeout(late))
+    const [{ role, isReadOnly }] = who.parse(rows)
+    // The session is closed with it: another one may lead to the server that takes writes by then.
+    if (writes && isReadOnly) throw readOnlyNow()
     return {
       client,
       role,

@@ -1,5 +1,5 @@
 import { isTransient } from '@esteira/workflow'
-import { DatabaseError, type Pool } from 'pg'
+import { type ClientBase, DatabaseError, type Pool } from 'pg'
 import * as z from 'zod'
 import { DatabaseQueryError, type DatabaseQueryErrorCode, readOnlyNow } from '../errors.ts'
 
@@ -29,7 +29,8 @@ const looked = new WeakMap<Pool, Promise<string>>()
  * The name of the database's ledger with its schema: a statement may change where names are looked up. It is looked for
  * once a process, made if it is not there, and altered if it is an old one.
  *
- * @throws DatabaseQueryError `read_only_now` while that cannot be done, DatabaseQueryError `ledger_missing` or `ledger_outdated` with the SQL to run, when this user may not do so.
+ * @throws DatabaseQueryError `read_only_now` while that cannot be done, and `ledger_missing` or `ledger_outdated`, with the
+ * SQL to run, when this user may not do so.
  */
 export const findLedger = async (pool: Pool): Promise<string> => {
   const looking = looked.get(pool) ?? lookForLedger(pool)
@@ -49,25 +50,38 @@ export const forgetLedger = (pool: Pool): void => {
 }
 
 const lookForLedger = async (pool: Pool): Promise<string> => {
-  const there = await seeLedger(pool)
+  const client = await pool.connect()
+  let isFound = false
+  try {
+    const name = await seeOrMakeLedger(client)
+    isFound = true
+    return name
+  } finally {
+    // Another session may lead to another server, which takes writes.
+    client.release(!isFound)
+  }
+}
+
+const seeOrMakeLedger = async (client: ClientBase): Promise<string> => {
+  const there = await seeLedger(client)
   if (there?.hasRevisions === true) return there.name
   if (there === undefined) {
-    await change(pool, createSql, 'ledger_missing', 'has no table esteira_applied, and its user cannot create it')
+    await change(client, createSql, 'ledger_missing', 'has no table esteira_applied, and its user cannot create it')
   } else {
     await change(
-      pool,
+      client,
       alterSql,
       'ledger_outdated',
       'has a table esteira_applied without revisions, and its user cannot alter it',
     )
   }
-  return (await seeLedger(pool))?.name ?? 'esteira_applied'
+  return (await seeLedger(client))?.name ?? 'esteira_applied'
 }
 
-const change = async (pool: Pool, sql: string, code: DatabaseQueryErrorCode, fault: string): Promise<void> => {
+const change = async (client: ClientBase, sql: string, code: DatabaseQueryErrorCode, fault: string): Promise<void> => {
   try {
     // `if not exists` alone fails when two sessions create the table at once. Both statements are one transaction.
-    await pool.query(`select pg_advisory_xact_lock(hashtext('esteira_applied')); ${sql}`)
+    await client.query(`select pg_advisory_xact_lock(hashtext('esteira_applied')); ${sql}`)
   } catch (cause) {
     if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause
     if (cause.code === '25006') throw readOnlyNow(cause)
@@ -77,8 +91,8 @@ const change = async (pool: Pool, sql: string, code: DatabaseQueryErrorCode, fau
   }
 }
 
-const seeLedger = async (pool: Pool): Promise<z.infer<typeof seenRows>[number] | undefined> => {
-  const { rows } = await pool.query(
+const seeLedger = async (client: ClientBase): Promise<z.infer<typeof seenRows>[number] | undefined> => {
+  const { rows } = await client.query(
     `select format('%I.esteira_applied', nspname) as name,
             exists (select from pg_attribute where attrelid = pg_class.oid and attname = 'revision') as "hasRevisions"
      from pg_class join pg_namespace on pg_namespace.oid = relnamespace

@@ -35,6 +35,22 @@ test('a tick takes the payload from the config of its step and begins a run, wit
   expect(messages).toEqual([{ routing_key: 'Test.next', seq: '1', same_trace: true }])
 })
 
+test.each([
+  ['single', false, { n: 1 }, { n: 1 }],
+  ['multiple', false, [1, 2], [1, 2]],
+  ['multiple', true, [], null],
+] as const)('a tick of %s whose step has a next one, %s, ends its run with the payload %j', async (...given) => {
+  const [outputType, hasNext, payload, output] = given
+  const { workflowId, stepId } = await saveWorkflow({ outputType, hasNext, config: { schedule: '* * * * *', payload } })
+  expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })).toMatchObject({ code: 0 })
+  const runs = await runOn(
+    database.url,
+    `select run.status, job.status as job, job.output
+     from workflow_run run join workflow_job job on job.run_id = run.id where run.workflow_id = '${workflowId}'`,
+  )
+  expect(runs).toEqual([{ status: 'succeeded', job: 'succeeded', output }])
+})
+
 test('a second pod of the same tick changes nothing, not even at the same moment', async () => {
   const { workflowId, stepId } = await saveWorkflow()
   const pods = await Promise.all([1, 2].map(() => tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'same' })))

@@ -21,7 +21,13 @@ export const useWorkflows = (): void => {
   })
 }
 
-type Draft = { config?: object; outputType?: 'single' | 'multiple'; functionName?: string; enabled?: boolean }
+type Draft = {
+  config?: object
+  outputType?: 'single' | 'multiple'
+  functionName?: string
+  enabled?: boolean
+  hasNext?: boolean
+}
 
 /** Saves a workflow with a cron step that leads to a step of a function nobody serves; resolves to their ids. */
 export const saveWorkflow = async (draft: Draft = {}): Promise<{ workflowId: string; stepId: string }> => {
@@ -41,7 +47,7 @@ export const saveWorkflow = async (draft: Draft = {}): Promise<{ workflowId: str
         functionName,
         config: { ...config },
         outputType: draft.outputType ?? 'single',
-        nextStepId: nextId,
+        nextStepId: draft.hasNext === false ? null : nextId,
       },
       { persist: true },
     )

@@ -57,34 +57,40 @@ test.each([
 })
 
 test.each([
-  ['select 1', { kind: 'select', writes: false, givesRows: true, mayShare: false, parameters: 0 }],
-  ['select 1;', { kind: 'select' }],
-  ['select from t', { givesRows: false }],
-  ['values (1), ($1)', { kind: 'select', writes: false, givesRows: true, parameters: 1 }],
-  ['table leads', { kind: 'select', writes: false, givesRows: true }],
-  ['select 1 union select 2', { kind: 'select', givesRows: true }],
-  ['select 1 into copy_of', { kind: 'select', writes: true, givesRows: false }],
-  ['select * from t for update', { kind: 'select', writes: true, givesRows: true }],
+  ['select 1', { writes: false, mayShare: false, parameters: 0 }],
+  ['select 1;', { writes: false }],
+  ['select from t', { writes: false }],
+  ['values (1), ($1)', { writes: false, parameters: 1 }],
+  ['table leads', { writes: false }],
+  ['select 1 union select 2', { writes: false }],
+  ['select 1 into copy_of', { writes: true }],
+  ['select * from t for update', { writes: true }],
   ['select * from (select * from t for share) x', { writes: true }],
   ['select id from t where a = $1 and b = $2 or c = $1', { parameters: 2 }],
-  ['insert into t (a) values ($1)', { kind: 'insert', writes: true, givesRows: false, mayShare: true, parameters: 1 }],
-  ['insert into t (a) values ($1) returning id', { kind: 'insert', writes: true, givesRows: true }],
-  ['update t set a = 1', { kind: 'update', writes: true, givesRows: false }],
-  ['delete from t returning *', { kind: 'delete', writes: true, givesRows: true }],
-  ['merge into t using s on true when matched then delete', { kind: 'merge', writes: true, givesRows: false }],
-  ['with a as (select 1) select * from a', { kind: 'select', writes: false, givesRows: true }],
-  ['with a as (delete from t returning *) select * from a', { kind: 'select', writes: true, givesRows: true }],
-  ['with a as (select 1) insert into t select * from a', { kind: 'insert', writes: true, mayShare: true }],
+  ['insert into t (a) values ($1)', { writes: true, mayShare: true, mayMeet: false, parameters: 1 }],
+  ['insert into t (a) values ($1) returning id', { writes: true }],
+  ['update t set a = 1', { writes: true, mayShare: true, mayMeet: true }],
+  ['delete from t returning *', { writes: true }],
+  ['merge into t using s on true when matched then delete', { writes: true, mayMeet: true }],
+  ['with a as (select 1) select * from a', { writes: false }],
+  ['with a as (delete from t returning *) select * from a', { writes: true }],
+  ['with a as (select 1) insert into t select * from a', { writes: true, mayShare: true }],
   ["insert into t select set_config('a', $1, true)", { mayShare: false }],
   ['insert into t select pg_catalog.pg_advisory_lock(1)', { mayShare: false }],
   ['update t set a = PG_NOTIFY($1, $2)', { mayShare: false, parameters: 2 }],
   ["insert into t values ('pg_notify')", { mayShare: true }],
-  ['call p($1)', { kind: 'other', writes: true, givesRows: true, mayShare: false }],
-  ['explain select 1', { kind: 'other', writes: false, givesRows: true }],
-  ['explain analyze delete from t', { kind: 'other', writes: true, givesRows: true }],
-  ['show all', { kind: 'other', writes: false, givesRows: true }],
-  ['do $$ begin end $$', { kind: 'other', writes: true, givesRows: false }],
-  ['create table t (a int)', { kind: 'other', writes: true, givesRows: false }],
+  ['insert into t values (1) on conflict do nothing', { mayMeet: false }],
+  ['insert into t values (1) on conflict (a) do update set a = 1', { mayMeet: true }],
+  ["insert into t values ('do update')", { mayMeet: false }],
+  ['/* b */ with a as (insert into u values (1) returning b) insert into t select * from a', { mayMeet: false }],
+  ['with a as (delete from u returning b) insert into t select * from a', { mayMeet: true }],
+  ['insert into t select * from u for update', { mayMeet: true }],
+  ['call p($1)', { writes: true, mayShare: false }],
+  ['explain select 1', { writes: false }],
+  ['explain analyze delete from t', { writes: true }],
+  ['show all', { writes: false }],
+  ['do $$ begin end $$', { writes: true }],
+  ['create table t (a int)', { writes: true }],
 ])('%s is told for what it is', (sql, traits) => {
   expect(read(sql)).toMatchObject(traits)
 })
@@ -160,7 +166,7 @@ test.each(Object.entries(deep))(
 )
 
 test('a long list of rows is as good as a short one', () => {
-  expect(read(`insert into t values ${'(1, 2),'.repeat(12_000)}(1, 2)`)).toMatchObject({ kind: 'insert' })
+  expect(read(`insert into t values ${'(1, 2),'.repeat(12_000)}(1, 2)`)).toMatchObject({ writes: true })
   expect(faultOf(`select '${'a'.repeat(100_000)}'`)).toBe(
     'must have at most 100000 characters: data goes into parameters',
   )

@@ -41,7 +41,8 @@ export const databaseQuery = (
       const isReadOnly = connections.isReadOnly(connection)
       const sent = await sentOf(config.sql)
       const plan = planOf(config, { step, payload, isReadOnly, writes: sent.writes })
-      const statement = { connection, sql: sent.text, rows: plan.rows, maxRows, mayShare: sent.mayShare }
+      const { text: sql, mayShare, mayMeet } = sent
+      const statement = { connection, sql, rows: plan.rows, maxRows, mayShare, mayMeet }
       const values = valuesOf(sent, config.params)
       const call = { jobId: job.id, revision: job.revision, values, signal, place: context.active(), checkResult }
       if (confirm === 'none') {

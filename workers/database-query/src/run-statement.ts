@@ -33,6 +33,8 @@ export type WritingStatement = Statement & {
   once: boolean
   /** Whether runs of several jobs may be in one transaction. What a function or a trigger does is seen before the commit. */
   mayShare: boolean
+  /** Whether runs of several jobs may wait for each other's rows: those transactions do not go side by side. */
+  mayMeet: boolean
 }
 
 /** One job's run of a statement. */

@@ -12,6 +12,8 @@ export type Sent = {
   writes: boolean | null
   /** Whether its runs may be in one transaction: it writes rows, and does not say that it reaches past them. */
   mayShare: boolean
+  /** Whether its runs may wait for each other's rows. */
+  mayMeet: boolean
   /** What the grammar has against it. */
   fault: string | null
 }
@@ -32,7 +34,7 @@ const readOnce = (sql: string): Sent => {
   const read = readStatement(sql)
   const sent =
     read.kind === 'fault'
-      ? { text: sql, names: [], writes: null, mayShare: false, fault: read.message }
+      ? { text: sql, names: [], writes: null, mayShare: false, mayMeet: true, fault: read.message }
       : { ...sentBy(read.statement), fault: null }
   known.set(sql, sent)
   const [oldest] = known.keys()
@@ -40,11 +42,12 @@ const readOnce = (sql: string): Sent => {
   return sent
 }
 
-const sentBy = ({ text, names, writes, mayShare }: Statement): Omit<Sent, 'fault'> => ({
+const sentBy = ({ text, names, writes, mayShare, mayMeet }: Statement): Omit<Sent, 'fault'> => ({
   text,
   names,
   writes,
   mayShare,
+  mayMeet,
 })
 
 /** The values of `$1`, `$2` ... from a list, or from an object with the names of the statement. */

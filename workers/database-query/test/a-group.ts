@@ -43,6 +43,7 @@ export const settle = async (
     limit,
     once,
     mayShare: true,
+    mayMeet: true,
     durability: 'durable',
   }
   const outcomes = await settleGroup(connections, statement, calls, pace, limitMs)

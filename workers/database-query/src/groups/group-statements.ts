@@ -35,7 +35,7 @@ export const groupStatements = (connections: Connections): Execute => {
 }
 
 const gatherCalls = (connections: Connections, statement: WritingStatement): Add => {
-  const pace = createPace({ sessions: connections.atOnce(statement.connection), mayMeet: mayMeet(statement.sql) })
+  const pace = createPace({ sessions: connections.atOnce(statement.connection), mayMeet: statement.mayMeet })
   const options = { most: pace.most, atOnce: pace.atOnce, keyOf: entryKey }
   return gather(options, (calls: Call[]) => settleGroup(connections, statement, calls, pace))
 }
@@ -56,9 +56,3 @@ const rowsOf = (outcome: Outcome | undefined): readonly unknown[] | null => {
 }
 
 const alone: Pace = { most: () => 1, atOnce: () => 1, took: () => undefined, goAlone: () => undefined }
-
-/**
- * Whether runs of the statement may wait for each other's rows. New rows do so for a key that both have, which is seen
- * before the commit, and tried again if it is a deadlock.
- */
-export const mayMeet = (sql: string): boolean => !/^\s*insert\b/i.test(sql) || /\bdo\s+update\b/i.test(sql)

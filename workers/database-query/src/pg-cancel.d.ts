@@ -1,5 +1,5 @@
 /** A part of `pg` that its own types do not have: what a cancel is asked with. */
-import 'pg'
+export type { Client } from 'pg'
 
 declare module 'pg' {
   interface Client {

@@ -74,7 +74,9 @@ export const openSession = async (
     })
     // The first that goes over a link which may have been lost without a word since it was last used.
     const late = setTimeout(giveUp, connections.waitMs)
-    const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)]).finally(() => clearTimeout(late))
+    const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)]).finally(() =>
+      clearTimeout(late),
+    )
     const [{ role, isReadOnly }] = who.parse(rows)
     // The session is closed with it: another one may lead to the server that takes writes by then.
     if (writes && isReadOnly) throw readOnlyNow()

@@ -38,7 +38,7 @@ export const runUnconfirmed = (connections: Connections): Unconfirmed => {
       void begun.finally(() => places.delete(begun))
     },
     idle: async () => {
-      await Promise.all([...running.values()].flatMap((places) => [...places]))
+      await Promise.all(Array.from(running.values(), (places) => Promise.all(places)))
     },
   }
 }

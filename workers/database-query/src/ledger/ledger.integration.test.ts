@@ -73,7 +73,7 @@ test.each([
   onTestFinished(async () => {
     await admin.query('drop schema if exists archive cascade')
   })
-  for (const _ of ['first', 'again']) expect(await ask(insert(2), { jobId }, by)).toEqual([{ id: 2 }])
+  for (const time of ['first', 'again']) expect(await ask(insert(2), { jobId }, by), time).toEqual([{ id: 2 }])
   expect(await emails()).toHaveLength(2)
 })
 

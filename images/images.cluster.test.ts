@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
-import { basename, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { leadsWorkflow, programs, tickProgram } from '@esteira/dev/house'
 import { defaultCredentials, startRdStation } from '@esteira/dev/rd-station'
 import {
@@ -80,10 +80,32 @@ test('only what programs run is in the images: no test, no types, and of the rel
   expect(files.filter((file) => /\.test\.ts$|\.d\.ts$|(^|\/)(vitest|typescript|rolldown)\//.test(file))).toEqual([])
   expect(readdirSync(join(images.relay.folder, 'app')).toSorted()).toEqual([
     'LICENSE',
+    'THIRD-PARTY-LICENSES',
     'main.js',
     'main.js.map',
     'parts',
   ])
+})
+
+test('every package of others goes along with its licence, in the bundle of the relay too', () => {
+  const top = join(images.esteira.folder, 'app/node_modules')
+  const manifests = readdirSync(top, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    /(^|\/)node_modules\/(@[^/]+\/)?[^/]+\/package\.json$/.test(`node_modules/${file}`),
+  )
+  expect(manifests.length).toBeGreaterThan(50)
+  const says = /^(licen[cs]e|notice|copying|readme)/i
+  const bare = manifests
+    .map((file) => dirname(join(top, file)))
+    .filter((at) => {
+      return !lstatSync(at).isSymbolicLink() && !readdirSync(at).some((file) => says.test(file))
+    })
+  expect(bare.map((at) => relative(top, at))).toEqual([])
+  const ofRelay = readFileSync(join(images.relay.folder, 'app/THIRD-PARTY-LICENSES'), 'utf8')
+  for (const name of ['pg', 'amqplib', 'rascal', 'lodash', '@opentelemetry/api']) {
+    expect(ofRelay).toMatch(new RegExp(`^${name} \\d+\\.\\d+\\.\\d+ \\(`, 'm'))
+  }
+  expect(ofRelay).toContain('Permission is hereby granted, free of charge')
+  expect(ofRelay).toContain('Apache License')
 })
 
 test('on a read-only root, by a user without a name or a home, leads go from a tick into a table, traced', async () => {

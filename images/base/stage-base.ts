@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { copyFile, letAllRead } from '../stage/copy-packages.ts'
 
 /** The user of distroless images, by the number that is written into the Dockerfile. */
@@ -27,10 +27,22 @@ export const stageBase = (folder: string): void => {
     mkdirSync(join(folder, 'etc'), { recursive: true })
     writeFileSync(join(folder, 'etc', name), text)
   }
+  for (const [name, file] of licencesOf(node)) copyFile(file, join(folder, 'usr/share/doc', name, 'copyright'))
   if (existsSync(certificates)) copyFile(certificates, join(folder, certificates))
   mkdirSync(join(folder, 'tmp'))
   letAllRead(folder)
   chmodSync(join(folder, 'tmp'), 0o1777)
+}
+
+/** Licences by what they are of: a release of Node and the npm package `node` have its, Debian those of the libraries. */
+const licencesOf = (node: string): [string, string][] => {
+  const installed = dirname(dirname(node))
+  const places: [string, string][] = [
+    ['nodejs', join(installed, 'LICENSE')],
+    ['nodejs', join(installed, `node_modules/node-${process.platform}-${process.arch}/LICENSE`)],
+    ...['libc6', 'libgcc-s1', 'libstdc++6'].map((name): [string, string] => [name, `/usr/share/doc/${name}/copyright`]),
+  ]
+  return places.filter(([, file]) => existsSync(file))
 }
 
 /** The loader and the libraries, by the paths under which the loader looks for them. */

@@ -1,12 +1,14 @@
 import { chmodSync, copyFileSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
+import { isLicence, licenceFilesOf } from './licences.ts'
 import type { Needed } from './needed-packages.ts'
 
 /** Copies packages, and the links to them, from one root to another. */
 export const copyPackages = (root: string, { packages, links }: Needed, into: string): void => {
   for (const { folder, isOurs } of packages) {
     const isLeftOut = isOurs ? isBesideSources : isPackage
-    const isKept = isOurs ? isOfOurs : isOfOthers
+    const licences = isOurs ? [] : licenceFilesOf(join(root, folder))
+    const isKept = isOurs ? isOfOurs : (file: string) => isOfOthers(file) || licences.includes(file)
     for (const file of filesBelow(join(root, folder), isLeftOut).filter(isKept)) {
       copyFile(join(root, folder, file), join(into, folder, file))
     }
@@ -51,5 +53,4 @@ const isOfOurs = (file: string): boolean =>
   file === 'package.json' || (/\.(ts|sql)$/.test(file) && !/\.(test|d)\.ts$/.test(file))
 
 /** Types, maps and prose stay here, but for licences. Node runs no TypeScript that lies in `node_modules`. */
-const isOfOthers = (file: string): boolean =>
-  !/\.([cm]?ts|tsx|map|md|markdown)$/i.test(file) || /(^|\/)(licen[cs]e|notice|copying)[^/]*$/i.test(file)
+const isOfOthers = (file: string): boolean => !/\.([cm]?ts|tsx|map|md|markdown)$/i.test(file) || isLicence(file)

@@ -64,11 +64,14 @@ test('of our packages the sources are copied, of others what Node runs and their
   for (const file of ['index.js', 'index.d.ts', 'index.js.map', 'README.md', 'LICENSE.md', 'data/list.json']) {
     write(`node_modules/b/${file}`)
   }
+  // Nothing else says what its licence is.
+  write('node_modules/a/README.md')
   const into = join(root, 'copy')
   copyPackages(root, neededPackages(root, ['service']), into)
   letAllRead(into)
   expect(filesIn(join(into, 'service'))).toEqual(['package.json', 'sql/1.sql', 'src/main.ts'])
   expect(filesIn(join(into, 'node_modules/b'))).toEqual(['LICENSE.md', 'data/list.json', 'index.js', 'package.json'])
+  expect(filesIn(join(into, 'node_modules/a'))).toEqual(['README.md', 'node_modules/b/package.json', 'package.json'])
   expect(readlinkSync(join(into, 'node_modules/@own/lib'))).toBe('../../lib')
   expect(filesIn(join(into, 'lib'))).toEqual(['package.json'])
 })

@@ -1,8 +1,9 @@
-import { globSync, rmSync } from 'node:fs'
+import { globSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { bundleTick } from '@esteira/cron-job/bundle'
 import { bundleRelay } from '@esteira/sidecar/bundle'
 import { copyFile, copyPackages, letAllRead } from './copy-packages.ts'
+import { bundledPackages, licencesOf } from './licences.ts'
 import { neededPackages } from './needed-packages.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -17,6 +18,8 @@ export const stageImages = async (folder: string): Promise<void> => {
   copyPackages(root, neededPackages(root, services()), esteira)
   await bundleTick(join(esteira, 'workers/cron-job/dist/main.js'), esteira)
   await bundleRelay(join(relay, 'main.js'), relay)
+  // In `esteira` the packages of the tick's bundle lie beside it, each with its licence.
+  writeFileSync(join(relay, 'THIRD-PARTY-LICENSES'), licencesOf(root, bundledPackages(relay)))
   for (const image of [esteira, relay]) copyFile(join(root, 'LICENSE'), join(image, 'LICENSE'))
   letAllRead(folder)
 }

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import * as z from 'zod'
 import { stageBase } from './base/stage-base.ts'
 import { contentOf } from './content-of.ts'
 import type { Engine, Plan } from './engine/engine.ts'
@@ -24,6 +26,12 @@ type BuildOptions = {
 /** Of what an image was made. */
 const contentLabel = 'dev.esteira.content'
 
+const versionLabel = 'org.opencontainers.image.version'
+
+const { version } = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')))
+
 const dockerfile = join(import.meta.dirname, 'Dockerfile')
 
 /** Builds both images of this tree, unless they are there. */
@@ -35,7 +43,7 @@ export const buildImages = async ({ engine, folder, prefix, tag, base }: BuildOp
   const built: BuiltImage[] = []
   for (const target of targets) {
     const image = `${prefix}${target}:${tag}`
-    const content = contentOf([join(contexts, target), dockerfile], [JSON.stringify(args), own?.content ?? ''])
+    const content = contentOf([join(contexts, target), dockerfile], [JSON.stringify(args), version, own?.content ?? ''])
     const isNew = await buildOnce(engine, { image, dockerfile, target, context: contexts, args }, content)
     built.push({ target, image, isNew })
   }
@@ -56,6 +64,6 @@ const buildBase = async (engine: Engine, context: string): Promise<{ image: stri
 
 const buildOnce = async (engine: Engine, plan: Omit<Plan, 'labels'>, content: string): Promise<boolean> => {
   if ((await engine.labelOf(plan.image, contentLabel)) === content) return false
-  await engine.build({ ...plan, labels: { [contentLabel]: content } })
+  await engine.build({ ...plan, labels: { [contentLabel]: content, [versionLabel]: version } })
   return true
 }

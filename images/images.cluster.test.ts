@@ -15,6 +15,7 @@ import {
   waitFor,
 } from '@esteira/test/support'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import * as z from 'zod'
 import { meansOfRun } from '../test/cluster/setup/means.ts'
 import { debianPrograms } from '../test/cluster/tools/debian-programs.ts'
 import { imagesFolder } from './folder.ts'
@@ -59,6 +60,10 @@ const start = (image: Unpacked, env: Readonly<Record<string, string>>, args?: re
 test('one Dockerfile gives both images, and none anew of a tree that has not changed', async () => {
   expect(built.map(({ image }) => image)).toEqual(['localhost/esteira:test', 'localhost/esteira-relay:test'])
   expect((await build()).map(({ isNew }) => isNew)).toEqual([false, false])
+  const { version } = z
+    .object({ version: z.string() })
+    .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
+  for (const { image } of built) expect(await engine.labelOf(image, 'org.opencontainers.image.version')).toBe(version)
 }, 300_000)
 
 test.each(['esteira', 'relay'] as const)('%s has no shell, no npm and nothing that its user may write', (name) => {

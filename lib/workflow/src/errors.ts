@@ -23,6 +23,7 @@ export type WorkflowErrorCode =
   | 'cancelled'
   | 'continued'
   | 'broker_unavailable'
+  | 'database_behind'
 
 /** The one error of this package. `final` says that trying again cannot help. */
 export class WorkflowError extends Error {

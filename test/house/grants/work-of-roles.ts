@@ -23,6 +23,7 @@ import {
   releaseWaitingJobs,
   settleWaitingRuns,
 } from '../../../lib/workflow/src/index.ts'
+import { expectMigrated } from '../../../lib/workflow/src/database/expect-migrated.ts'
 import { claimJobs } from '../../../lib/workflow/src/job/claim-jobs.ts'
 import { findJobs } from '../../../lib/workflow/src/job/find-jobs.ts'
 import type { Ending, FinishedJob, HeldJob, NextStep } from '../../../lib/workflow/src/job/held-job.ts'
@@ -45,6 +46,7 @@ export type Work = (url: string, place: Place) => Promise<void>
 const cronJob: Work = async (url, { admin }) => {
   const { workflowId, stepId } = await saveLeads(admin, { overlap: 'skip' })
   await withOrm(url, async (fork) => {
+    await expectMigrated(fork())
     const lane = await registerLane(queryable(fork()), randomUUID())
     const at = { lane, worker: 'cron-job' }
     await fireTick(fork(), { stepId, key: randomUUID(), maxPayloadBytes: 1024, ...at })
@@ -66,6 +68,7 @@ const worker: Work = async (url, { admin }) => {
   const { items } = idsOf(await ask(admin, 'GET', `/v1/jobs?runId=${runId}&status=queued`))
   const jobIds = items.map(({ id }) => id)
   await withOrm(url, async (fork) => {
+    await expectMigrated(fork())
     await publishFunctions(fork(), [cronJobFunction])
     const lane = await registerLane(queryable(fork()), randomUUID())
     const jobs = [...(await findJobs(fork(), jobIds)).values()]

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { randomUUID } from 'node:crypto'
-import { listingPackages, runOn, waitFor } from '@esteira/test/support'
-import { expect, test } from 'vitest'
+import { holdBackMigrations, listingPackages, runOn, waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
 import { startTick, tick } from '../test/start-tick.ts'
 import {
   database,
@@ -280,6 +280,19 @@ test('a tick that is asked to stop before it could fire does not pass for one th
     code: 1,
     said: expect.stringContaining('"address":"postgres://app@127.0.0.1:9/app"'),
   })
+})
+
+test('a tick of a version whose migration is not applied yet waits for it, and begins its run then', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const migrate = await holdBackMigrations(database.url, '0013_cron_job')
+  onTestFinished(migrate)
+  const { program, ended } = startTick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' })
+  const [line] = await once(program.stdout, 'data')
+  expect(String(line)).toContain('the database is at migration 0013_cron_job, this version needs')
+  expect(await jobsOf(workflowId)).toEqual([])
+  await migrate()
+  expect(await ended).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.fired"') })
+  expect(await jobsOf(workflowId)).toHaveLength(2)
 })
 
 test('a database that will never take the tick ends it at once, with why', async () => {

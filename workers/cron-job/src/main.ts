@@ -16,7 +16,7 @@ import {
   untilAvailable,
   uuid,
 } from '@esteira/service'
-import { isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
+import { expectMigrated, isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
 import { refusalCode, tickExitCodes } from './exit-codes.ts'
 import { isBeforeSchedule, isRepeated, tickKey } from './tick-key.ts'
 import { fireTick, type Tick } from './tick.ts'
@@ -50,8 +50,11 @@ const fire = async (
   }
   const orm = openOrm({ databaseUrl, poolSize: 1, applicationName: 'cron-job' })
   try {
-    const postgres = { what: 'Postgres', url: databaseUrl, log, signal, mayPass: isTransient }
-    const lane = await untilAvailable(postgres, () => registerLane(queryable(orm.em.fork()), config.lane))
+    const postgres = { what: 'Postgres', url: databaseUrl, log, signal, mayPass }
+    const lane = await untilAvailable(postgres, async () => {
+      await expectMigrated(orm.em.fork())
+      return registerLane(queryable(orm.em.fork()), config.lane)
+    })
     const tick: Tick = { stepId, key, maxPayloadBytes, lane, worker: config.lane }
     const { runId, created, skipped, error } = await fireTick(orm.em.fork(), tick)
     if (error !== null) {
@@ -70,6 +73,10 @@ const fire = async (
     await orm.close()
   }
 }
+
+/** A tick may be started by the template of a version whose control plane has yet to migrate. */
+const mayPass = (error: unknown): boolean =>
+  isTransient(error) || (error instanceof WorkflowError && error.code === 'database_behind')
 
 process.exitCode = await runMain(() => {
   const config = loadConfig(process.env, settings)

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { queryable, registerLane } from '@esteira/outbox'
 import { untilAvailable } from '@esteira/service'
+import { expectMigrated } from '../database/expect-migrated.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import type { Traced } from '../trace/process-span.ts'
@@ -30,6 +31,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
   const publish = () => publishFunctions(pools.orm.em.fork(), options.functions)
   try {
     const lane = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, async () => {
+      await expectMigrated(pools.orm.em.fork())
       await publish()
       return registerLane(queryable(pools.orm.em.fork()), options.lane)
     })

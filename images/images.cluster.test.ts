@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { leadsWorkflow, programs, tickProgram } from '@esteira/dev/house'
 import { defaultCredentials, startRdStation } from '@esteira/dev/rd-station'
@@ -28,6 +29,7 @@ const folder = join(imagesFolder, 'tests')
 const nobody = 71_357
 const longMs = 120_000
 
+let programOf: (name: 'buildah' | 'runc') => string
 let runc: string
 let engine: Buildah
 let built: BuiltImage[]
@@ -43,7 +45,7 @@ const unpack = async (image = ''): Promise<Unpacked> => {
 }
 
 beforeAll(async () => {
-  const programOf = await debianPrograms(meansOfRun(), { buildah: 'buildah', runc: 'runc' })
+  programOf = await debianPrograms(meansOfRun(), { buildah: 'buildah', runc: 'runc' })
   runc = programOf('runc')
   engine = buildah(join(folder, 'buildah'), process.env, programOf('buildah'))
   built = await build()
@@ -65,6 +67,40 @@ test('one Dockerfile gives both images, and none anew of a tree that has not cha
     .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
   for (const { image } of built) expect(await engine.labelOf(image, 'org.opencontainers.image.version')).toBe(version)
 }, 300_000)
+
+test('the same tree gives the same images wherever they are built, the base too', async () => {
+  const elsewhere = join(folder, 'again')
+  const another = buildah(join(elsewhere, 'buildah'), process.env, programOf('buildah'))
+  onTestFinished(() => rmSync(elsewhere, { recursive: true }))
+  const again = await buildImages({
+    engine: another,
+    folder: elsewhere,
+    prefix: 'localhost/',
+    tag: 'test',
+    base: 'own',
+  })
+  expect(again.map(({ isNew }) => isNew)).toEqual([true, true])
+  for (const { image } of built) expect(await another.idOf(image)).toBe(await engine.idOf(image))
+}, 600_000)
+
+test('a base that is named is taken as it is now, and another one under its name gives other images', async () => {
+  const own = `localhost/esteira-base:${process.version}`
+  const [base, moved] = ['registry.invalid/base:1', 'localhost/esteira-base:moved']
+  const buildOn = () => buildImages({ engine, folder, prefix: 'localhost/on/', tag: 'test', base })
+  await engine.tag(own, base)
+  const first = await buildOn()
+  const [image = ''] = first.map((one) => one.image)
+  const digest = await engine.labelOf(image, 'org.opencontainers.image.base.digest')
+  expect(await engine.pin(base)).toEqual({ image: `registry.invalid/base@${digest}`, digest })
+  expect((await buildOn()).map(({ isNew }) => isNew)).toEqual([false, false])
+  const context = mkdtempSync(join(tmpdir(), 'esteira-moved-'))
+  onTestFinished(() => rmSync(context, { recursive: true }))
+  writeFileSync(join(context, 'Dockerfile'), `FROM ${own}\nLABEL moved="yes"\n`)
+  await engine.build({ image: moved, dockerfile: join(context, 'Dockerfile'), context, labels: {}, epoch: 0 })
+  await engine.tag(moved, base)
+  expect((await buildOn()).map(({ isNew }) => isNew)).toEqual([true, true])
+  expect(await engine.labelOf(image, 'moved')).toBe('yes')
+}, 600_000)
 
 test.each(['esteira', 'relay'] as const)('%s has no shell, no npm and nothing that its user may write', (name) => {
   const { folder: top, config } = images[name]

@@ -13,7 +13,7 @@ const write = (line: string) => process.stdout.write(`${line}\n`)
 const { version } = z
   .object({ version: z.string() })
   .parse(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')))
-const read = readOptions(process.argv.slice(2), version)
+const read = readOptions(process.argv.slice(2), { version, sourceDateEpoch: process.env['SOURCE_DATE_EPOCH'] })
 if (read.ok) {
   const { archives, ...options } = read.options
   const engine = await findEngine(join(imagesFolder, 'buildah'), process.env)

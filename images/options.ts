@@ -9,6 +9,8 @@ export type Options = {
   base: string | null
   /** A folder for an archive of each image. */
   archives: string | null
+  /** What the images and their files say of when they were made, seconds since 1970. */
+  epoch: number
 }
 
 /** The options as they were read, or every problem with them, a line each. */
@@ -30,10 +32,15 @@ export const usage = `npm run images [-- options]
   --base IMAGE    what both are built on (default distroless with Node 24);
                   "own" makes one of the Node and the libraries of this machine, without a registry
   --archives DIR  write an archive of each there, which containerd and Docker import
+
+SOURCE_DATE_EPOCH says when they were made, in seconds since 1970 (default 0).
 `
 
-/** Reads the words behind `npm run images --`. */
-export const readOptions = (asked: readonly string[], version: string): ReadOptions => {
+/** Reads the words behind `npm run images --`, and the time that builds have in common by convention. */
+export const readOptions = (
+  asked: readonly string[],
+  { version, sourceDateEpoch = '0' }: { version: string; sourceDateEpoch?: string | undefined },
+): ReadOptions => {
   const { tokens, values } = parseArgs({ args: [...asked], options: known, strict: false, tokens: true })
   const problems = tokens.flatMap((token) => {
     if (token.kind === 'positional') return [`"${token.value}" is not an option, options begin with --`]
@@ -48,6 +55,10 @@ export const readOptions = (asked: readonly string[], version: string): ReadOpti
     }
     return token.value === undefined || token.value === '' ? [`${token.rawName} needs a value`] : []
   })
+  // https://reproducible-builds.org/docs/source-date-epoch/
+  if (!/^\d{1,10}$/.test(sourceDateEpoch)) {
+    problems.push(`SOURCE_DATE_EPOCH: expected seconds since 1970, "${sourceDateEpoch}" is not`)
+  }
   const given = (name: keyof typeof known): string | null => {
     const value = values[name]
     return typeof value === 'string' ? value : null
@@ -57,6 +68,7 @@ export const readOptions = (asked: readonly string[], version: string): ReadOpti
     tag: given('tag') ?? version,
     base: given('base'),
     archives: given('archives'),
+    epoch: Number(sourceDateEpoch),
   }
   return problems.length > 0 ? { ok: false, problems } : { ok: true, options }
 }

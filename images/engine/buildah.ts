@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import * as z from 'zod'
-import { buildWords, type Engine } from './engine.ts'
+import { buildWords, type Engine, isLocal, repositoryOf } from './engine.ts'
 
 const run = promisify(execFile)
 
@@ -15,10 +15,16 @@ export type Buildah = Engine & {
   /** Makes a folder with an image's files, whole and our own; `gone` removes it. */
   unpack: (image: string) => Promise<{ folder: string; gone: () => Promise<void> }>
   configOf: (image: string) => Promise<ImageConfig>
+  /** By what two images with the same files and settings are the same. */
+  idOf: (image: string) => Promise<string>
+  /** Gives an image one name more. */
+  tag: (image: string, name: string) => Promise<void>
 }
 
 const words = z.array(z.string()).nullish()
-const configSchema = z.object({
+const imageSchema = z.object({
+  FromImageID: z.string(),
+  FromImageDigest: z.string(),
   OCIv1: z.object({
     config: z.object({
       User: z.string().optional(),
@@ -32,7 +38,7 @@ const configSchema = z.object({
 })
 
 /** How an image is started, as it says itself. */
-export type ImageConfig = z.infer<typeof configSchema>['OCIv1']['config']
+export type ImageConfig = z.infer<typeof imageSchema>['OCIv1']['config']
 
 /**
  * buildah, which needs no engine: as root, or as a user with subordinate ids. Its images lie in a folder of their own, in
@@ -50,8 +56,8 @@ export const buildah = (folder: string, env: NodeJS.ProcessEnv, program = 'build
   }
   const isThere = async (image: string): Promise<boolean> =>
     (await ask('images', '--format', '{{.Name}}:{{.Tag}}')).split('\n').includes(image)
-  const configOf = async (image: string): Promise<ImageConfig> =>
-    configSchema.parse(JSON.parse(await ask('inspect', '--type', 'image', image))).OCIv1.config
+  const inspect = async (image: string) => imageSchema.parse(JSON.parse(await ask('inspect', '--type', 'image', image)))
+  const configOf = async (image: string): Promise<ImageConfig> => (await inspect(image)).OCIv1.config
   return {
     name: 'buildah',
     isInstalled: () =>
@@ -60,10 +66,21 @@ export const buildah = (folder: string, env: NodeJS.ProcessEnv, program = 'build
         () => false,
       ),
     configOf,
+    idOf: async (image) => (await inspect(image)).FromImageID,
+    tag: async (image, name) => void (await ask('tag', image, name)),
+    pin: async (image) => {
+      try {
+        if (!isLocal(image)) await ask('pull', '--signature-policy', policyFile, '--quiet', '--policy', 'always', image)
+      } catch (error) {
+        if (!(await isThere(image))) throw error
+      }
+      const { FromImageDigest: digest } = await inspect(image)
+      return { image: `${repositoryOf(image)}@${digest}`, digest }
+    },
     labelOf: async (image, label) =>
       (await isThere(image)) ? ((await configOf(image)).Labels?.[label] ?? null) : null,
-    build: async (plan) => {
-      await ask('build', '--signature-policy', policyFile, ...buildWords(plan))
+    build: async ({ epoch, ...plan }) => {
+      await ask('build', '--signature-policy', policyFile, '--timestamp', String(epoch), ...buildWords(plan))
       // What had the name before, with what a run that was killed had unpacked of it.
       await ask('rmi', '--prune', '--force')
     },

@@ -37,9 +37,11 @@ export default defineConfig({
           name: 'images',
           include: ['images/**/*.cluster.test.ts'],
           exclude,
-          globalSetup: stack,
+          globalSetup: [stack, './test/cluster/setup/charts.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // They build and unpack the same images in one folder.
+          maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },
       },

@@ -15,49 +15,21 @@ import {
   startOtlpReceiver,
   waitFor,
 } from '@esteira/test/support'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
-import { meansOfRun } from '../test/cluster/setup/means.ts'
-import { debianPrograms } from '../test/cluster/tools/debian-programs.ts'
-import { imagesFolder } from './folder.ts'
-import { type Buildah, buildah, buildImages, type BuiltImage } from './index.ts'
+import { buildah, buildImages } from './index.ts'
 import { type Container, startContainer, type Unpacked } from './test/container.ts'
+import { build, built, engine, folder, images, programOf, useImages } from './test/use-images.ts'
+
+useImages(process.env)
 
 const root = resolve(import.meta.dirname, '..')
-const folder = join(imagesFolder, 'tests')
 /** In no `/etc/passwd`. */
 const nobody = 71_357
 const longMs = 120_000
 
-let programOf: (name: 'buildah' | 'runc') => string
-let runc: string
-let engine: Buildah
-let built: BuiltImage[]
-let images: { esteira: Unpacked; relay: Unpacked }
-const gone: (() => Promise<void>)[] = []
-
-const build = () => buildImages({ engine, folder, prefix: 'localhost/', tag: 'test', base: 'own' })
-
-const unpack = async (image = ''): Promise<Unpacked> => {
-  const unpacked = await engine.unpack(image)
-  gone.push(unpacked.gone)
-  return { folder: unpacked.folder, config: await engine.configOf(image) }
-}
-
-beforeAll(async () => {
-  programOf = await debianPrograms(meansOfRun(), { buildah: 'buildah', runc: 'runc' })
-  runc = programOf('runc')
-  engine = buildah(join(folder, 'buildah'), process.env, programOf('buildah'))
-  built = await build()
-  images = { esteira: await unpack(built[0]?.image), relay: await unpack(built[1]?.image) }
-}, 600_000)
-
-afterAll(async () => {
-  for (const remove of gone) await remove()
-})
-
 const start = (image: Unpacked, env: Readonly<Record<string, string>>, args?: readonly string[]): Container =>
-  startContainer({ runc, image, env, uid: nobody, ...(args && { args }) })
+  startContainer({ runc: programOf('runc'), image, env, uid: nobody, ...(args && { args }) })
 
 test('one Dockerfile gives both images, and none anew of a tree that has not changed', async () => {
   expect(built.map(({ image }) => image)).toEqual(['localhost/esteira:test', 'localhost/esteira-relay:test'])

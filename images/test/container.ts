@@ -28,13 +28,15 @@ type Start = {
   args?: readonly string[]
   env: Readonly<Record<string, string>>
   uid: number
+  /** Folders of this machine, to be read in the container. */
+  mounts?: readonly { from: string; to: string }[]
 }
 
 /**
  * Runs an image as a pod with the `restricted` security context would: root is read-only, the user has no name, no home and
  * no capability, and there is no other file system to write to. The network is the machine's. It ends with the test.
  */
-export const startContainer = ({ runc, image, args, env, uid }: Start): Container => {
+export const startContainer = ({ runc, image, args, env, uid, mounts = [] }: Start): Container => {
   const folder = mkdtempSync(join(tmpdir(), 'esteira-container-'))
   const { Entrypoint, Cmd, Env, WorkingDir } = image.config
   const words = [...(Entrypoint ?? []), ...(args ?? Cmd ?? [])]
@@ -55,6 +57,7 @@ export const startContainer = ({ runc, image, args, env, uid }: Start): Containe
       mounts: [
         { destination: '/proc', type: 'proc', source: 'proc' },
         { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755', 'size=64k'] },
+        ...mounts.map(({ from, to }) => ({ destination: to, type: 'bind', source: from, options: ['bind', 'ro'] })),
       ],
       linux: { namespaces: ['pid', 'mount', 'ipc', 'uts'].map((type) => ({ type })) },
     }),
@@ -65,7 +68,9 @@ export const startContainer = ({ runc, image, args, env, uid }: Start): Containe
   const child = spawn(runc, [...state, 'run', '--bundle', folder, id], { stdio: ['ignore', 'pipe', 'pipe'] })
   const lines: Record<string, unknown>[] = []
   const faults: string[] = []
-  createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line)))
+  createInterface(child.stdout).on('line', (line) =>
+    lines.push(line.startsWith('{') ? JSON.parse(line) : { said: line }),
+  )
   createInterface(child.stderr).on('line', (line) => faults.push(line))
   const exited = once(child, 'close').then(() => child.exitCode)
   onTestFinished(async () => {

@@ -1,11 +1,15 @@
 import { type ControlSession, openControlSession } from '@esteira/outbox/internal/control-session'
+import { OutboxError, type Queryable } from '@esteira/outbox'
 import { reasonOf } from '@esteira/service'
 import * as z from 'zod'
 
 export type LeadEvent = { kind: 'lead.taken' } | { kind: 'lead.lost'; reason: string }
 
-/** Which of several control planes keeps the cluster as it should be. */
-export type Lead = {
+/**
+ * Which of several control planes keeps the cluster as it should be. What it knows of the cluster is written over the
+ * session that has the lead, as it is a `Queryable`: a statement of who has lost it fails, however late it comes.
+ */
+export type Lead = Queryable & {
   /** Takes the lead if nobody has it. Rejects when the database cannot be asked. */
   take: () => Promise<boolean>
   /** Whether the lead is known to be ours: a process that was frozen finds out here, before it writes. */
@@ -44,11 +48,26 @@ export const openLead = (databaseUrl: string, observe: (event: LeadEvent) => voi
   return {
     take,
     holds,
+    query: async (text, values) => {
+      if (session === undefined || !leads) throw new OutboxError('session_lost', 'the lead is not ours')
+      return session.query({ text }, values)
+    },
     release: async () => {
       leads = false
       await session?.close()
       session = undefined
     },
+  }
+}
+
+/** Whether work that is done over the session of the lead was done to its end: false where the lead was lost before. */
+export const whileLeading = async (work: () => Promise<void>): Promise<boolean> => {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    if (error instanceof OutboxError && error.code === 'session_lost') return false
+    throw error
   }
 }
 

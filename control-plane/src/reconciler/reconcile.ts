@@ -1,4 +1,5 @@
 import { backoffMs } from '@esteira/outbox/internal/connection'
+import type { Queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { type CronStep, readCronSteps } from '../cron/read-cron-steps.ts'
 import type { NoAnswer } from './cluster/answer.ts'
@@ -8,6 +9,7 @@ import type { AppliedCronJob, CronJobState, Trouble } from './cron-job-state.ts'
 import type { CronJobs } from './cron-jobs.ts'
 import type { Desired, DesiredCronJobs } from './desired-cron-jobs.ts'
 import { carryOut, type Outcome } from './carry-out.ts'
+import { whileLeading } from './lead.ts'
 import { type ByStep, byStep, type Change, ofDatabase, planChanges } from './plan-changes.ts'
 import { readStates } from './read-states.ts'
 import type { Repairs } from './repairs.ts'
@@ -32,8 +34,8 @@ type Means = {
   database: string
   /** Whether changes may still be made: the lead is ours, and nobody wants us to stop. */
   mayWrite: () => boolean
-  /** Whether the lead is ours: else what is known of the steps is another's to write. */
-  leads: () => boolean
+  /** The session that has the lead: without it what is known of the steps is another's to write. */
+  lead: Queryable
   observe: (event: ReconcileEvent) => void
 }
 
@@ -67,7 +69,7 @@ const contestedAt = 5
  * in the tables and in the cluster.
  */
 export const reconcileOnce = async (means: Means): Promise<Report> => {
-  const { em, view, cronJobs, desire, repairs, database, mayWrite, leads, observe } = means
+  const { em, view, cronJobs, desire, repairs, database, mayWrite, lead, observe } = means
   const { now, steps } = await readCronSteps(em)
   const begunMs = performance.now()
   const states = await readStates(em)
@@ -82,10 +84,10 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
   )
   const seen = { unreadable, others: others.map(({ name }) => name) }
   if (view.kind !== 'seen') {
-    if (!leads()) return { more: false, doubtful: false, held: null, ...seen }
     const written = waiting(view, desired, states, now)
-    await writeStates(em, written)
-    tellSeen(observe, desired, new Map([...states, ...written.map((state) => [state.stepId, state] as const)]))
+    if (await whileLeading(() => writeStates(lead, written))) {
+      tellSeen(observe, desired, new Map([...states, ...written.map((state) => [state.stepId, state] as const)]))
+    }
     return { more: false, doubtful: false, held: null, ...seen }
   }
 
@@ -112,18 +114,18 @@ export const reconcileOnce = async (means: Means): Promise<Report> => {
   }
   await Promise.all(Array.from({ length: connections }, work))
 
-  // A process that was frozen with answers in hand would write them over what the next to lead has made of the steps since.
-  if (!leads()) return { more: false, doubtful: true, held, ...seen }
   // By the database's clock, as the next turn reads it.
   const at = new Date(now.getTime() + performance.now() - begunMs)
   const after = statesAfter({ changes, outcomes, states, desired, at })
-  await writeStates(em, after.written)
   const wanted = new Set(steps.map(({ stepId }) => stepId))
   const objects = byStep(ofDatabase(view.picture.objects(), known, database).ours, known)
-  await dropStates(
-    em,
-    [...states.keys()].filter((stepId) => !wanted.has(stepId) && !objects.has(stepId)),
-  )
+  const gone = [...states.keys()].filter((stepId) => !wanted.has(stepId) && !objects.has(stepId))
+  // A process that was frozen with answers in hand would write them over what the next to lead has made of the steps since.
+  const isWritten = await whileLeading(async () => {
+    await writeStates(lead, after.written)
+    await dropStates(lead, gone)
+  })
+  if (!isWritten) return { more: false, doubtful: true, held, ...seen }
 
   tell(observe, outcomes, states, performance.now() - begunMs)
   tellContested(observe, outcomes, repairs)

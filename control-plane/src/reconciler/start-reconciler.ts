@@ -106,7 +106,7 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
       repairs,
       database,
       mayWrite: () => !stopping && lead.holds(),
-      leads: lead.holds,
+      lead,
       observe,
     })
     // Once for what is there: the next turns see the same.

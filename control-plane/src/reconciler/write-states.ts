@@ -1,17 +1,16 @@
-import { queryable } from '@esteira/outbox'
-import type { EntityManager } from '@mikro-orm/postgresql'
+import type { Queryable } from '@esteira/outbox'
 import type { CronJobState } from './cron-job-state.ts'
 
 /**
  * Writes what came of a turn, so that any control plane can tell it, and the next to lead goes on from there.
  *
- * Locks: the rows, in the order of their ids, and only who leads writes them.
+ * Locks: the rows, in the order of their ids, and only who leads writes them, over the session that has the lead.
  */
-export const writeStates = async (em: EntityManager, states: readonly CronJobState[]): Promise<void> => {
+export const writeStates = async (lead: Queryable, states: readonly CronJobState[]): Promise<void> => {
   if (states.length === 0) return
   const sorted = states.toSorted((a, b) => (a.stepId < b.stepId ? -1 : 1))
   const columnOf = (value: (state: CronJobState) => unknown): unknown[] => sorted.map((state) => value(state) ?? null)
-  await queryable(em).query(writeSql, [
+  await lead.query(writeSql, [
     columnOf(({ stepId }) => stepId),
     columnOf((state) => state.applied?.object),
     columnOf((state) => state.applied?.uid),
@@ -32,9 +31,9 @@ export const writeStates = async (em: EntityManager, states: readonly CronJobSta
 }
 
 /** Forgets steps that are gone, and whose CronJobs are. */
-export const dropStates = async (em: EntityManager, stepIds: readonly string[]): Promise<void> => {
+export const dropStates = async (lead: Queryable, stepIds: readonly string[]): Promise<void> => {
   if (stepIds.length === 0) return
-  await queryable(em).query('delete from workflow_cron_job where step_id = any($1::uuid[])', [stepIds])
+  await lead.query('delete from workflow_cron_job where step_id = any($1::uuid[])', [stepIds])
 }
 
 const writeSql = `

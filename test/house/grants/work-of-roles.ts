@@ -193,8 +193,8 @@ const controlPlane: Work = async (url, { admin }) => {
     await admin.query(`insert into workflow_item_key values (gen_random_uuid(), gen_random_uuid())`)
     await dropItemKeys(api.orm.em.fork())
     await readDatabaseId(api.orm.em.fork())
-    await writeStates(api.orm.em.fork(), [{ stepId, applied: null, trouble: null }])
-    await dropStates(api.orm.em.fork(), [stepId])
+    await writeStates(queryable(api.orm.em.fork()), [{ stepId, applied: null, trouble: null }])
+    await dropStates(queryable(api.orm.em.fork()), [stepId])
     await ask(api, 'DELETE', path)
   } finally {
     await api.close()

@@ -1,11 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { leadsWorkflow } from '@esteira/dev/house'
 import {
+  inOrder,
   type OtlpReceiver,
-  type ReceivedSpan,
   startOtlpReceiver,
   startTestHouse,
   type TestHouse,
+  tracesOfLeads,
+  treeOf,
   waitFor,
 } from '@esteira/test/support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -44,54 +46,6 @@ const workflow = {
   ],
 }
 
-/** A span with what is beneath it: `service: name`, then its children in the same way. */
-type Tree = [string, ...Tree[]]
-
-const treeOf = (span: ReceivedSpan, all: readonly ReceivedSpan[]): Tree => {
-  const children = all.filter(({ traceId, parent }) => traceId === span.traceId && parent === span.spanId)
-  return [
-    `${span.service}: ${span.name}`,
-    ...children.map((child) => treeOf(child, all)).toSorted(([a], [b]) => (a < b ? -1 : 1)),
-  ]
-}
-
-const api = 'esteira-rd-station-get-leads'
-const database = 'esteira-database-query'
-
-const beneathGetLeads: Tree[] = [
-  [
-    `${api}: process RdStation.getLeads`,
-    [`${api}: commit RdStation.getLeads`],
-    [`${api}: config RdStation.getLeads`],
-    [`${api}: function RdStation.getLeads`, [`${api}: GET`]],
-  ],
-  ['esteira-relay: send RdStation.getLeads'],
-]
-
-const ofLead: Tree = [
-  `${api}: create Database.query`,
-  [
-    `${database}: process Database.query`,
-    [`${database}: commit Database.query`],
-    [`${database}: config Database.query`],
-    [`${database}: function Database.query`, [`${database}: INSERT`]],
-  ],
-  ['esteira-relay: send Database.query'],
-]
-
-/** All the spans of a run that a process has begun: the root of each job, with what is beneath it. */
-const expectedFrom = (origin: string): Tree[] => [
-  ...Array.from({ length: leads }, () => ofLead),
-  [`${origin}: create CronJob`],
-  [`${origin}: create RdStation.getLeads`, ...beneathGetLeads],
-]
-
-/** The token that all calls share is asked for by the first one. */
-const withoutToken = ([name, ...children]: Tree): Tree => [
-  name,
-  ...children.filter(([child]) => child !== `${api}: POST`).map(withoutToken),
-]
-
 const byTick = async (): Promise<string> => {
   const { id, steps } = await house.api.createWorkflow({ ...workflow, name: 'by a tick' })
   await house.tick(steps[0]?.id ?? '', 'traced')
@@ -114,9 +68,8 @@ test.each([
     const ofRun = () => receiver.spans().filter(({ attributes }) => attributes['esteira.run.id'] === runId)
     const ofJobs = () => ofRun().filter(({ attributes }) => attributes['esteira.job.id'] !== undefined)
     const roots = () => ofJobs().filter(({ parent }) => parent === null)
-    const trees = () => roots().map((root) => withoutToken(treeOf(root, ofJobs())))
-    const sorted = (all: Tree[]) => all.map((tree) => JSON.stringify(tree)).toSorted()
-    await waitFor(() => isDeepStrictEqual(sorted(trees()), sorted(expectedFrom(origin))), {
+    const trees = () => roots().map((root) => treeOf(root, ofJobs()))
+    await waitFor(() => isDeepStrictEqual(inOrder(trees()), inOrder(tracesOfLeads(origin, leads))), {
       deadlineMs: 20_000,
       describe: () => trees(),
     })

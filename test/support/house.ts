@@ -17,8 +17,8 @@ import { cloneDatabase, emptyDatabase } from './databases.ts'
 import { createHouseApi, type HouseApi } from './house-api.ts'
 import { createRoles } from './roles.ts'
 import { runOn } from './run-on.ts'
+import { unconservedIn } from './unconserved.ts'
 import { createVhost } from './vhosts.ts'
-import { openConservation } from '../../lib/workflow/test/conservation.ts'
 
 /** Every process of Esteira, real, under its role, on a database and a virtual host of a test's own. */
 export type TestHouse = {
@@ -132,7 +132,7 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
     },
     stop: async () => {
       await Promise.all([...started.values()].map((one) => one.stop()))
-      const unconserved = await lookAtJobs(database.url)
+      const unconserved = await unconservedIn(database.url)
       await Promise.all([broker.close(), rdStation.stop()])
       await Promise.all([database.drop(), target.drop(), vhost.drop()])
       await roles.drop()
@@ -140,10 +140,4 @@ export const startTestHouse = async ({ leads, cron, crmSql }: TestHouseOptions):
       if (unconserved.length > 0) throw new Error(`lost, doubled or miscounted: ${inspect(unconserved)}`)
     },
   }
-}
-
-/** Whatever of jobs and counters is not as it must be at every moment. */
-const lookAtJobs = async (databaseUrl: string): Promise<unknown[]> => {
-  const { untrueCounters, unconserved } = openConservation((text) => runOn(databaseUrl, text))
-  return [...(await untrueCounters()), ...(await unconserved())]
 }

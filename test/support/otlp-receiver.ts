@@ -18,6 +18,7 @@ export type ReceivedSpan = {
 }
 
 export type OtlpReceiver = {
+  url: string
   /** What processes need in their environment to send their spans here. */
   env: Record<string, string>
   spans: () => ReceivedSpan[]
@@ -45,9 +46,11 @@ export const startOtlpReceiver = async (): Promise<OtlpReceiver> => {
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the receiver has no port')
+  const url = `http://127.0.0.1:${address.port}`
   return {
+    url,
     env: {
-      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${address.port}`,
+      OTEL_EXPORTER_OTLP_ENDPOINT: url,
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
       OTEL_BSP_SCHEDULE_DELAY: '100',
     },

@@ -5,6 +5,7 @@ import {
   cloneDatabase,
   createVhost,
   openBroker,
+  runOn,
   startProxy,
   waitFor,
   type Broker,
@@ -79,3 +80,17 @@ test('a way that is cut stays cut until it is opened again', async () => {
   await again.end()
   await way.stop()
 })
+
+// Other systems have of 127.0.0.0/8 the first address alone.
+test.runIf(process.platform === 'linux')(
+  'a proxy listens at the address that it is given, and nowhere else',
+  async () => {
+    const way = await startProxy(database.url, { host: '127.0.0.2' })
+    expect(new URL(way.url).hostname).toBe('127.0.0.2')
+    expect(await runOn(way.url, 'select 42 as answer')).toEqual([{ answer: 42 }])
+    const elsewhere = new URL(way.url)
+    elsewhere.hostname = '127.0.0.1'
+    await expect(runOn(elsewhere.href, 'select 42')).rejects.toThrow('ECONNREFUSED')
+    await way.stop()
+  },
+)

@@ -20,8 +20,13 @@ export type Proxy = {
   stop: () => Promise<void>
 }
 
-/** Starts a proxy on a port of its own in front of a Postgres or RabbitMQ address. */
-export const startProxy = async (targetUrl: string): Promise<Proxy> => {
+type ProxyOptions = {
+  /** The address of this machine that it listens at, 127.0.0.1 if left out: one that pods reach, for example. */
+  host?: string
+}
+
+/** Starts a proxy on a port of its own in front of the address of a server: Postgres, RabbitMQ or one of HTTP. */
+export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: ProxyOptions = {}): Promise<Proxy> => {
   const target = new URL(targetUrl)
   const links = new Set<{ client: Socket; server: Socket }>()
   let state: 'open' | 'paused' | 'cut' = 'open'
@@ -71,12 +76,12 @@ export const startProxy = async (targetUrl: string): Promise<Proxy> => {
   })
   await new Promise<void>((resolve, reject) => {
     listener.once('error', reject)
-    listener.listen(0, '127.0.0.1', resolve)
+    listener.listen(0, host, resolve)
   })
   const address = listener.address()
   if (address === null || typeof address === 'string') throw new Error('the proxy listens on no port')
   const url = new URL(targetUrl)
-  url.hostname = '127.0.0.1'
+  url.hostname = host
   url.port = String(address.port)
 
   return {

@@ -1,7 +1,7 @@
 import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { z } from 'zod'
 import { createNamespace, killContainer, killKubelet, ownsNode, type TestNamespace } from '../index.ts'
+import { endings, holds, jobShape, listObjects, podShape, readObject } from '../support/objects.ts'
 import { podImage } from './pod-image.ts'
 
 let namespace: TestNamespace
@@ -29,33 +29,10 @@ const podSpec = (containers: object[], more: object = {}) => ({
 
 const make = (object: object) => namespace.kubectl(['create', '--filename', '-'], object)
 
-const read = async <T>(shape: z.ZodType<T>, ...words: string[]): Promise<T> =>
-  shape.parse(JSON.parse(await namespace.kubectl(['get', ...words, '--output', 'json'])))
-
-const state = z.object({
-  name: z.string(),
-  restartCount: z.number(),
-  containerID: z.string().optional(),
-  state: z.object({ terminated: z.object({ exitCode: z.number() }).optional(), running: z.object({}).optional() }),
-})
-const pod = z.object({
-  metadata: z.object({ name: z.string() }),
-  status: z.object({
-    phase: z.string(),
-    podIP: z.string().optional(),
-    initContainerStatuses: z.array(state).default([]),
-    containerStatuses: z.array(state).default([]),
-  }),
-})
-const pods = z.object({ items: z.array(pod) })
-const job = z.object({
-  status: z.object({ conditions: z.array(z.object({ type: z.string(), status: z.string() })).default([]) }),
-})
-
 const inPhase = (name: string, phase: string) =>
   waitFor(
     async () => {
-      const seen = await read(pod, 'pod', name)
+      const seen = await readObject(namespace, podShape, 'pod', name)
       return seen.status.phase === phase && seen
     },
     { deadlineMs: 90_000, describe: () => namespace.kubectl(['describe', 'pod', name]) },
@@ -72,24 +49,16 @@ describe.runIf(ownsNode())('the node', () => {
       spec: { schedule: '0 0 1 1 *', jobTemplate: { spec: { template } } },
     })
     await namespace.kubectl(['create', 'job', 'by-hand', '--from', 'cronjob/tick'])
-    await waitFor(
-      async () =>
-        (await read(job, 'job', 'by-hand')).status.conditions.some(
-          ({ type, status }) => type === 'Complete' && status === 'True',
-        ),
-      { deadlineMs: 90_000, describe: () => namespace.kubectl(['describe', 'pods']) },
-    )
-    const [{ status } = { status: undefined }] = (
-      await read(pods, 'pods', '--selector', 'batch.kubernetes.io/job-name=by-hand')
-    ).items
-    const exits = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].map((seen) => [
-      seen.name,
-      seen.state.terminated?.exitCode,
-      seen.restartCount,
-    ])
-    expect(exits).toEqual([
-      ['sidecar', 0, 0],
-      ['worker', 0, 0],
+    await waitFor(async () => holds('Complete', await readObject(namespace, jobShape, 'job', 'by-hand')), {
+      deadlineMs: 90_000,
+      describe: () => namespace.kubectl(['describe', 'pods']),
+    })
+    const pods = await listObjects(namespace, podShape, 'pods', 'batch.kubernetes.io/job-name=by-hand')
+    expect(pods.map(endings)).toEqual([
+      [
+        { name: 'sidecar', exitCode: 0, restarts: 0 },
+        { name: 'worker', exitCode: 0, restarts: 0 },
+      ],
     ])
   })
 
@@ -113,7 +82,7 @@ describe.runIf(ownsNode())('the node', () => {
     killContainer(before?.containerID ?? '')
     await waitFor(
       async () => {
-        const [now] = (await read(pod, 'pod', 'killed')).status.containerStatuses
+        const [now] = (await readObject(namespace, podShape, 'pod', 'killed')).status.containerStatuses
         return now?.state.running !== undefined && now.restartCount === 1 && now.containerID !== before?.containerID
       },
       { deadlineMs: 90_000, describe: () => namespace.kubectl(['describe', 'pod', 'killed']) },

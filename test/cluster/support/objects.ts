@@ -2,7 +2,10 @@ import { z } from 'zod'
 import type { TestNamespace } from '../index.ts'
 
 // Objects of Kubernetes, as far as tests look at them.
-const metadata = z.object({ name: z.string() })
+const metadata = z.object({
+  name: z.string(),
+  ownerReferences: z.array(z.object({ name: z.string() })).default([]),
+})
 
 const condition = z.object({ type: z.string(), status: z.string() })
 
@@ -22,13 +25,16 @@ export const podShape = z.object({
     containerStatuses: z.array(container).default([]),
   }),
 })
-type Pod = z.infer<typeof podShape>
+export type Pod = z.infer<typeof podShape>
 
 export const jobShape = z.object({
   metadata,
   status: z.object({ conditions: z.array(condition).default([]) }),
 })
-type Job = z.infer<typeof jobShape>
+export type Job = z.infer<typeof jobShape>
+
+export const cronJobShape = z.object({ metadata, spec: z.object({ schedule: z.string(), suspend: z.boolean() }) })
+export type CronJob = z.infer<typeof cronJobShape>
 
 type Ask = Pick<TestNamespace, 'kubectl'>
 
@@ -46,10 +52,28 @@ export const listObjects = async <T>({ kubectl }: Ask, shape: z.ZodType<T>, kind
 export const holds = (wanted: string, { status }: Pod | Job): boolean =>
   status.conditions.some((one) => one.type === wanted && one.status === 'True')
 
-/** How the containers of a pod ended, sidecars first, and how often each was started again. */
+/** The containers of a pod, sidecars first. */
+export const containersOf = ({ status }: Pod): z.infer<typeof container>[] => [
+  ...status.initContainerStatuses,
+  ...status.containerStatuses,
+]
+
+/** How the containers of a pod ended, and how often each was started again. */
 export const endings = (pod: Pod): { name: string; exitCode: number | undefined; restarts: number }[] =>
-  [...pod.status.initContainerStatuses, ...pod.status.containerStatuses].map(({ name, state, restartCount }) => ({
+  containersOf(pod).map(({ name, state, restartCount }) => ({
     name,
     exitCode: state.terminated?.exitCode,
     restarts: restartCount,
   }))
+
+/** What is to be told of a namespace's pods when something does not come: their state, events and last lines. */
+export const describePods = async ({ kubectl }: Ask): Promise<string> => {
+  const pods = (await kubectl(['get', 'pods', '--output', 'name'])).split('\n').filter((name) => name !== '')
+  const logs = await Promise.all(
+    pods.map((pod) =>
+      kubectl(['logs', pod, '--all-containers', '--prefix', '--tail', '30']).catch((error: unknown) => String(error)),
+    ),
+  )
+  const events = ['get', 'events', '--field-selector', 'type!=Normal']
+  return [await kubectl(['get', 'pods', '--output', 'wide']), await kubectl(events), ...logs].join('\n')
+}

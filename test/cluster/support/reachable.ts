@@ -1,0 +1,85 @@
+import { inspect } from 'node:util'
+import { startRdStation, type RunningRdStation } from '@esteira/dev/rd-station'
+import {
+  createVhost,
+  emptyDatabase,
+  runOn,
+  startProxy,
+  unconservedIn,
+  waitFor,
+  type Proxy,
+} from '@esteira/test/support'
+import { machineAddress } from '../node/use-node.ts'
+
+/** What a release needs beside itself. It stands on this machine, and pods reach it by ways that a test can break. */
+export type Reachable = {
+  ways: {
+    /** An empty database for workflows, of a user who may do everything. */
+    database: Proxy
+    /** The target database, the connection `crm`. */
+    crm: Proxy
+    rabbitmq: Proxy
+    rdStation: Proxy
+  }
+  rdStation: RunningRdStation
+  /** Rows of the database of workflows. */
+  sql: (text: string) => Promise<unknown[]>
+  /** Rows of the target database. */
+  crm: (text: string) => Promise<unknown[]>
+  /** Waits until no message is in the outbox. */
+  allPublished: () => Promise<void>
+  /**
+   * Drops everything; whoever uses it has ended.
+   *
+   * @throws for what was lost, doubled or miscounted.
+   */
+  drop: () => Promise<void>
+}
+
+export type ReachableOptions = {
+  /** How many each segmentation has. */
+  leads: number
+  /** Run on the empty target database. */
+  crmSql: string
+}
+
+/** Makes databases and a virtual host on the servers of the run, starts the RD Station stand-in, and a way to each. */
+export const startReachable = async ({ leads, crmSql }: ReachableOptions): Promise<Reachable> => {
+  const [database, target, vhost, rdStation] = await Promise.all([
+    emptyDatabase(),
+    emptyDatabase(),
+    createVhost(),
+    startRdStation({ leads, rateLimitPerMinute: null }),
+  ])
+  await runOn(target.url, crmSql)
+  const wayTo = (url: string): Promise<Proxy> => startProxy(url, { host: machineAddress() })
+  const ways = {
+    database: await wayTo(database.url),
+    crm: await wayTo(target.url),
+    rabbitmq: await wayTo(vhost.url),
+    rdStation: await wayTo(rdStation.url),
+  }
+  const sql: Reachable['sql'] = (text) => runOn(database.url, text)
+  const inOutbox = `
+    select (select count(*)::int from outbox_message) as messages,
+           (select count(*)::int from outbox_scheduled) as scheduled`
+  return {
+    ways,
+    rdStation,
+    sql,
+    crm: (text) => runOn(target.url, text),
+    allPublished: async () => {
+      await waitFor(async () => inspect(await sql(inOutbox)) === inspect([{ messages: 0, scheduled: 0 }]), {
+        deadlineMs: 60_000,
+        describe: () => sql(inOutbox),
+      })
+    },
+    drop: async () => {
+      await Promise.all(Object.values(ways).map((way) => way.stop()))
+      const unconserved = await unconservedIn(database.url)
+      await rdStation.stop()
+      await Promise.all([database.drop(), target.drop(), vhost.drop()])
+      if (unconserved.length > 0) throw new Error(`lost, doubled or miscounted: ${inspect(unconserved)}`)
+    },
+  }
+}

@@ -1,0 +1,125 @@
+import { defaultCredentials } from '@esteira/dev/rd-station'
+import { createHouseApi, type HouseApi } from '@esteira/test/support'
+import { withRelease } from '../../charts/support/helm.ts'
+import type { TestNamespace } from '../api/namespace.ts'
+import { createNamespace } from '../api/use-api-server.ts'
+import { imageValues, importImages } from './images.ts'
+import { describePods } from './objects.ts'
+import { startReachable, type Reachable, type ReachableOptions } from './reachable.ts'
+
+/** The chart `esteira`, installed as its documents say, in a namespace of its own. */
+export type TestRelease = {
+  namespace: TestNamespace
+  /** Reached by the address of its Service. */
+  api: HouseApi
+  services: Reachable
+  /** From `helm install` until all was ready. */
+  seconds: number
+  /**
+   * Removes the namespace, and what the release needed once its pods have ended.
+   *
+   * @throws for what was lost, doubled or miscounted.
+   */
+  remove: () => Promise<void>
+}
+
+type ReleaseOptions = ReachableOptions & {
+  /** These go before those that it has anyway, member by member of the top. */
+  values?: object
+}
+
+const adminToken = 'a-token-of-the-tests-that-is-long-enough'
+
+/**
+ * Installs the release `esteira` of this tree over empty databases, by somebody who has rights in one namespace alone,
+ * and waits until all of it is ready.
+ *
+ * @throws with what the pods say, when that takes more than four minutes.
+ */
+export const installRelease = async ({ values = {}, ...options }: ReleaseOptions): Promise<TestRelease> => {
+  await importImages()
+  const services = await startReachable(options)
+  const namespace = await createNamespace()
+  const remove = async () => {
+    // A test that has failed may have left one cut, for which pods would wait at their end.
+    for (const way of Object.values(services.ways)) way.resume()
+    await namespace.drop()
+    await namespace.kubectl(['wait', '--for', 'delete', `namespace/${namespace.name}`, '--timeout', '120s'])
+    await services.drop()
+  }
+  try {
+    await namespace.kubectl(['create', '--filename', '-'], secretsFor(services.ways))
+    const installer = await namespace.serviceAccount('installer', [
+      { apiGroups: ['*'], resources: ['*'], verbs: ['*'] },
+    ])
+    const startedMs = performance.now()
+    const said = await withRelease(['install', '--kubeconfig', installer, '--wait', '--timeout', '4m'], {
+      name: 'esteira',
+      namespace: namespace.name,
+      values: { ...valuesFor(services.ways), ...values },
+    })
+    const seconds = (performance.now() - startedMs) / 1000
+    if (!said.ok) throw new Error(`${said.words}\n${await describePods(namespace)}`)
+    const api = createHouseApi(await addressOf(namespace), adminToken)
+    return { namespace, api, services, seconds, remove }
+  } catch (error) {
+    // What went wrong is told, and not what followed from it.
+    await remove().catch(() => undefined)
+    throw error
+  }
+}
+
+const secretsFor = ({ database, rabbitmq, crm }: Reachable['ways']): object => {
+  const secret = (name: string, stringData: Record<string, string>) => ({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name },
+    stringData,
+  })
+  const { clientId, clientSecret, refreshToken } = defaultCredentials
+  return {
+    apiVersion: 'v1',
+    kind: 'List',
+    items: [
+      secret('esteira-database', { uri: database.url }),
+      secret('esteira-rabbitmq', { uri: rabbitmq.url }),
+      secret('esteira-admin', { token: adminToken }),
+      secret('crm-database', { uri: crm.url }),
+      secret('rd-station', {
+        'client-id': clientId,
+        'client-secret': clientSecret,
+        'refresh-token': refreshToken,
+      }),
+    ],
+  }
+}
+
+/** Those of docs/kubernetes.md, with images that only the node has and another RD Station. */
+const valuesFor = ({ rdStation }: Reachable['ways']) => ({
+  image: imageValues,
+  database: { secret: { name: 'esteira-database' } },
+  rabbitmq: { secret: { name: 'esteira-rabbitmq' } },
+  adminToken: { secret: { name: 'esteira-admin' } },
+  workers: {
+    'database-query': { connections: { crm: { name: 'crm-database', key: 'uri' } } },
+    'rd-station-get-leads': {
+      env: { RDSTATION_BASE_URL: rdStation.url, RDSTATION_RATE_LIMIT: '0' },
+      secretEnv: {
+        RDSTATION_CLIENT_ID: { name: 'rd-station', key: 'client-id' },
+        RDSTATION_CLIENT_SECRET: { name: 'rd-station', key: 'client-secret' },
+        RDSTATION_REFRESH_TOKEN: { name: 'rd-station', key: 'refresh-token' },
+      },
+    },
+  },
+})
+
+const addressOf = async ({ kubectl }: TestNamespace): Promise<string> => {
+  const words = [
+    'get',
+    'service',
+    'esteira-control-plane',
+    '--output',
+    'jsonpath={.spec.clusterIP}:{.spec.ports[0].port}',
+  ]
+  return `http://${await kubectl(words)}`
+}

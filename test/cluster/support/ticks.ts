@@ -1,0 +1,61 @@
+import { waitFor } from '@esteira/test/support'
+import { z } from 'zod'
+import {
+  type CronJob,
+  cronJobShape,
+  describePods,
+  holds,
+  jobShape,
+  listObjects,
+  type Pod,
+  podShape,
+  readObject,
+} from './objects.ts'
+import type { TestRelease } from './release.ts'
+
+const page = z.object({ items: z.array(z.looseObject({ stepId: z.string() })) })
+
+/** What the control plane says of a CronJob step. */
+export const toldOf = async ({ api }: TestRelease, stepId: string): Promise<unknown> => {
+  const { items } = await api.call(page, 'GET', '/v1/cron-jobs?limit=500')
+  return items.find((item) => item.stepId === stepId)
+}
+
+/** Waits for the CronJob of a step, as it is wanted. */
+export const cronJobOf = (
+  release: TestRelease,
+  stepId: string,
+  isWanted: (cronJob: CronJob) => boolean = () => true,
+): Promise<CronJob> =>
+  waitFor(
+    async () => {
+      const [found] = await listObjects(release.namespace, cronJobShape, 'cronjobs', `esteira.dev/step=${stepId}`)
+      return found !== undefined && isWanted(found) && found
+    },
+    { deadlineMs: 30_000, describe: () => toldOf(release, stepId) },
+  )
+
+/** Waits for a Job that Kubernetes makes of a CronJob at its time; the name of the first one. */
+export const tickOf = (release: TestRelease, cronJob: string, deadlineMs = 90_000): Promise<string> =>
+  waitFor(
+    async () => {
+      const jobs = await listObjects(release.namespace, jobShape, 'jobs')
+      return jobs
+        .filter(({ metadata }) => metadata.ownerReferences.some(({ name }) => name === cronJob))
+        .map(({ metadata }) => metadata.name)
+        .toSorted()[0]
+    },
+    { deadlineMs, describe: () => release.namespace.kubectl(['describe', 'cronjobs']) },
+  )
+
+/** Waits until a Job is complete; its pod. */
+export const completed = async ({ namespace }: TestRelease, job: string, deadlineMs = 90_000): Promise<Pod> => {
+  await waitFor(async () => holds('Complete', await readObject(namespace, jobShape, 'job', job)), {
+    deadlineMs,
+    describe: () => describePods(namespace),
+  })
+  const pods = await listObjects(namespace, podShape, 'pods', `batch.kubernetes.io/job-name=${job}`)
+  const [pod, another] = pods
+  if (pod === undefined || another !== undefined) throw new Error(`the job ${job} has ${pods.length} pods`)
+  return pod
+}

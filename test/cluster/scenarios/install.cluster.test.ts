@@ -3,7 +3,7 @@ import { ownsNode } from '../index.ts'
 import { documentedLeads, documentedTable } from '../support/leads.ts'
 import { endings, holds, listObjects, podShape } from '../support/objects.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
-import { completed, cronJobOf, tickOf, toldOf } from '../support/ticks.ts'
+import { completed, cronJobOf, stepIdOf, tickOf, toldOf } from '../support/ticks.ts'
 
 /** Of each of the two segmentations that the workflow takes. */
 const leads = 300
@@ -32,9 +32,9 @@ describe.runIf(ownsNode())('from nothing', () => {
     const { api, namespace, services } = release
     const document = documentedLeads()
     const workflow = await api.createWorkflow(document)
-    const stepId = workflow.steps.find(({ functionName }) => functionName === 'CronJob')?.id ?? expect.fail()
+    const stepId = stepIdOf(workflow)
     const { metadata, spec } = await cronJobOf(release, stepId)
-    expect(spec).toEqual({ schedule: '* * * * *', suspend: false })
+    expect(spec).toMatchObject({ schedule: '* * * * *', suspend: false })
 
     const job = await tickOf(release, metadata.name)
     expect(endings(await completed(release, job))).toEqual([

@@ -4,7 +4,9 @@ import type { TestNamespace } from '../index.ts'
 // Objects of Kubernetes, as far as tests look at them.
 const metadata = z.object({
   name: z.string(),
-  ownerReferences: z.array(z.object({ name: z.string() })).default([]),
+  uid: z.string(),
+  annotations: z.record(z.string(), z.string()).default({}),
+  ownerReferences: z.array(z.object({ name: z.string(), uid: z.string() })).default([]),
 })
 
 const condition = z.object({ type: z.string(), status: z.string() })
@@ -33,7 +35,16 @@ export const jobShape = z.object({
 })
 export type Job = z.infer<typeof jobShape>
 
-export const cronJobShape = z.object({ metadata, spec: z.object({ schedule: z.string(), suspend: z.boolean() }) })
+const annotated = z.object({ annotations: z.record(z.string(), z.string()).default({}) })
+
+export const cronJobShape = z.object({
+  metadata,
+  spec: z.object({
+    schedule: z.string(),
+    suspend: z.boolean(),
+    jobTemplate: z.object({ spec: z.object({ template: z.object({ metadata: annotated.prefault({}) }) }) }),
+  }),
+})
 export type CronJob = z.infer<typeof cronJobShape>
 
 type Ask = Pick<TestNamespace, 'kubectl'>

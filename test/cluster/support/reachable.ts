@@ -3,10 +3,12 @@ import { startRdStation, type RunningRdStation } from '@esteira/dev/rd-station'
 import {
   createVhost,
   emptyDatabase,
+  openBroker,
   runOn,
   startProxy,
   unconservedIn,
   waitFor,
+  type Broker,
   type Proxy,
 } from '@esteira/test/support'
 import { machineAddress } from '../node/use-node.ts'
@@ -22,6 +24,8 @@ export type Reachable = {
     rdStation: Proxy
   }
   rdStation: RunningRdStation
+  /** Reached by no such way. */
+  broker: Broker
   /** Rows of the database of workflows. */
   sql: (text: string) => Promise<unknown[]>
   /** Rows of the target database. */
@@ -59,6 +63,7 @@ export const startReachable = async ({ leads, crmSql }: ReachableOptions): Promi
     rabbitmq: await wayTo(vhost.url),
     rdStation: await wayTo(rdStation.url),
   }
+  const broker = await openBroker(vhost.url)
   const sql: Reachable['sql'] = (text) => runOn(database.url, text)
   const inOutbox = `
     select (select count(*)::int from outbox_message) as messages,
@@ -66,6 +71,7 @@ export const startReachable = async ({ leads, crmSql }: ReachableOptions): Promi
   return {
     ways,
     rdStation,
+    broker,
     sql,
     crm: (text) => runOn(target.url, text),
     allPublished: async () => {
@@ -77,7 +83,7 @@ export const startReachable = async ({ leads, crmSql }: ReachableOptions): Promi
     drop: async () => {
       await Promise.all(Object.values(ways).map((way) => way.stop()))
       const unconserved = await unconservedIn(database.url)
-      await rdStation.stop()
+      await Promise.all([broker.close(), rdStation.stop()])
       await Promise.all([database.drop(), target.drop(), vhost.drop()])
       if (unconserved.length > 0) throw new Error(`lost, doubled or miscounted: ${inspect(unconserved)}`)
     },

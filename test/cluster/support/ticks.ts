@@ -1,3 +1,4 @@
+import type { ApiWorkflow } from '@esteira/dev/house'
 import { waitFor } from '@esteira/test/support'
 import { z } from 'zod'
 import {
@@ -19,6 +20,13 @@ const page = z.object({ items: z.array(z.looseObject({ stepId: z.string() })) })
 export const toldOf = async ({ api }: TestRelease, stepId: string): Promise<unknown> => {
   const { items } = await api.call(page, 'GET', '/v1/cron-jobs?limit=500')
   return items.find((item) => item.stepId === stepId)
+}
+
+/** The step of a workflow that ticks. */
+export const stepIdOf = ({ steps }: ApiWorkflow): string => {
+  const step = steps.find(({ functionName }) => functionName === 'CronJob')
+  if (step === undefined) throw new Error('the workflow has no CronJob step')
+  return step.id
 }
 
 /** Waits for the CronJob of a step, as it is wanted. */
@@ -47,6 +55,11 @@ export const tickOf = (release: TestRelease, cronJob: string, deadlineMs = 90_00
     },
     { deadlineMs, describe: () => release.namespace.kubectl(['describe', 'cronjobs']) },
   )
+
+/** Makes a Job of a CronJob by hand, which is a tick of its own. */
+export const tickByHand = async ({ namespace }: TestRelease, cronJob: string, job: string): Promise<void> => {
+  await namespace.kubectl(['create', 'job', job, '--from', `cronjob/${cronJob}`])
+}
 
 /** Waits until a Job is complete; its pod. */
 export const completed = async ({ namespace }: TestRelease, job: string, deadlineMs = 90_000): Promise<Pod> => {

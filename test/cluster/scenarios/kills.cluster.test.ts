@@ -1,0 +1,109 @@
+import { waitFor } from '@esteira/test/support'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { killKubelet, ownsNode } from '../index.ts'
+import { expectEveryLeadOnce, strictLeads, strictTable, written } from '../support/leads.ts'
+import { describePods, type Pod } from '../support/objects.ts'
+import { installRelease, type TestRelease } from '../support/release.ts'
+import { killIn, ofWorker, readyPod, startedAgain } from '../support/pods.ts'
+
+const leads = 1_000
+/** Of each row that is written: a run takes some seconds, so that what is killed has work in hand. */
+const rowMs = 20
+
+describe.runIf(ownsNode())('every lead is in the table once', () => {
+  let release: TestRelease
+  beforeAll(async () => {
+    release = await installRelease({ leads, crmSql: strictTable })
+  }, 600_000)
+  afterAll(() => release.remove())
+
+  const begin = async (name: string): Promise<string> => {
+    const workflow = await release.api.createWorkflow(strictLeads(name, rowMs))
+    return (await release.api.startRun(workflow)).id
+  }
+
+  const someAreWritten = async (runId: string): Promise<void> => {
+    await waitFor(() => written(release, runId), {
+      deadlineMs: 60_000,
+      describe: () => describePods(release.namespace),
+    })
+  }
+
+  /** Else the strike would have been one after the end. */
+  const othersAreNot = async (runId: string): Promise<void> => expect(await written(release, runId)).toBeLessThan(leads)
+
+  /** How many rows are in the outbox in the lane of a pod. */
+  const rowsOf = async ({ metadata }: Pod): Promise<number> => {
+    const rows = await release.services.sql(
+      `select count(*)::int as rows from outbox_message join outbox_lane on outbox_lane.id = lane
+       where name = '${metadata.name}'`,
+    )
+    return z.tuple([z.object({ rows: z.int() })]).parse(rows)[0].rows
+  }
+
+  /**
+   * Begins a run and has the relay of a pod publish its leads and hear of no confirm: all of them are in the outbox, and
+   * RabbitMQ has messages as well.
+   */
+  const publishUnconfirmed = async (name: string, pod: Pod): Promise<string> => {
+    const { services } = release
+    const { rdStation, rabbitmq } = services.ways
+    const answered = () => JSON.stringify(services.rdStation.control.state().requests)
+    const before = answered()
+    rdStation.pause()
+    const runId = await begin(name)
+    // Then a worker has the job, and waits for an answer.
+    await waitFor(() => answered() !== before, { deadlineMs: 30_000, describe: 'a call of RD Station' })
+    rabbitmq.pause()
+    rdStation.resume()
+    await waitFor(async () => (await rowsOf(pod)) >= leads, {
+      deadlineMs: 30_000,
+      describe: () => services.sql('select lane, count(*)::int from outbox_message group by lane'),
+    })
+    await waitFor(() => services.broker.count('Database.query'), { deadlineMs: 30_000, describe: 'a message' })
+    return runId
+  }
+
+  test('while the container of a worker is killed in the middle of its work', async () => {
+    const pod = await readyPod(release, ofWorker('database-query'))
+    const runId = await begin('a worker is killed')
+    await someAreWritten(runId)
+    killIn(pod, 'worker')
+    await othersAreNot(runId)
+    await expectEveryLeadOnce(release, runId, leads)
+    await startedAgain(release, pod, 'worker')
+  })
+
+  test('while a relay is killed that has published them and heard of no confirm', async () => {
+    const pod = await readyPod(release, ofWorker('rd-station-get-leads'))
+    const runId = await publishUnconfirmed('a relay is killed', pod)
+    killIn(pod, 'outbox-relay')
+    release.services.ways.rabbitmq.resume()
+    await expectEveryLeadOnce(release, runId, leads)
+    await startedAgain(release, pod, 'outbox-relay')
+  })
+
+  test('while the pod of such a relay is deleted with its lane full', async () => {
+    const { namespace, services } = release
+    const pod = await readyPod(release, ofWorker('rd-station-get-leads'))
+    const { name } = pod.metadata
+    const runId = await publishUnconfirmed('a pod is deleted', pod)
+    await namespace.kubectl(['delete', 'pod', name, '--grace-period', '1', '--timeout', '60s'])
+    expect(await rowsOf(pod)).toBeGreaterThanOrEqual(leads)
+    services.ways.rabbitmq.resume()
+    await expectEveryLeadOnce(release, runId, leads)
+    await readyPod(release, ofWorker('rd-station-get-leads'), (one) => one.metadata.name !== name)
+  })
+
+  test('while the kubelet is killed, and a worker before the next kubelet is up', async () => {
+    const pod = await readyPod(release, ofWorker('database-query'))
+    const runId = await begin('the kubelet is killed')
+    await someAreWritten(runId)
+    killKubelet()
+    killIn(pod, 'worker')
+    await othersAreNot(runId)
+    await expectEveryLeadOnce(release, runId, leads)
+    await startedAgain(release, pod, 'worker')
+  })
+})

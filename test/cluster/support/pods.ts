@@ -6,6 +6,9 @@ import type { TestRelease } from './release.ts'
 /** The label of a worker's pods. */
 export const ofWorker = (name: string): string => `esteira.dev/worker=${name}`
 
+/** The label of those of the control plane. */
+export const ofControlPlane = 'app.kubernetes.io/component=control-plane'
+
 /** Waits until one of the pods with a label is ready and as it is wanted; that pod. */
 export const readyPod = (
   { namespace }: TestRelease,

@@ -1,6 +1,6 @@
 import { defaultCredentials } from '@esteira/dev/rd-station'
 import { createHouseApi, type HouseApi } from '@esteira/test/support'
-import { withRelease } from '../../charts/support/helm.ts'
+import { helm, type Said, withRelease } from '../../charts/support/helm.ts'
 import type { TestNamespace } from '../api/namespace.ts'
 import { createNamespace } from '../api/use-api-server.ts'
 import { imageValues, importImages } from './images.ts'
@@ -15,6 +15,14 @@ export type TestRelease = {
   services: Reachable
   /** From `helm install` until all was ready. */
   seconds: number
+  /** `helm upgrade` with values that go before those that it has anyway, until all is ready. */
+  upgrade: (values: object) => Promise<void>
+  /** `helm rollback` to the revision before, until all is ready. */
+  rollback: () => Promise<void>
+  /** `helm uninstall`, until what Helm made is gone. */
+  uninstall: () => Promise<void>
+  /** `helm install` once more, on what the one before has left; its API has another address. */
+  reinstall: () => Promise<TestRelease>
   /**
    * Removes the namespace, and what the release needed once its pods have ended.
    *
@@ -28,6 +36,7 @@ type ReleaseOptions = ReachableOptions & {
   values?: object
 }
 
+const releaseName = 'esteira'
 const adminToken = 'a-token-of-the-tests-that-is-long-enough'
 
 /**
@@ -52,16 +61,37 @@ export const installRelease = async ({ values = {}, ...options }: ReleaseOptions
     const installer = await namespace.serviceAccount('installer', [
       { apiGroups: ['*'], resources: ['*'], verbs: ['*'] },
     ])
-    const startedMs = performance.now()
-    const said = await withRelease(['install', '--kubeconfig', installer, '--wait', '--timeout', '4m'], {
-      name: 'esteira',
-      namespace: namespace.name,
-      values: { ...valuesFor(services.ways), ...values },
-    })
-    const seconds = (performance.now() - startedMs) / 1000
-    if (!said.ok) throw new Error(`${said.words}\n${await describePods(namespace)}`)
-    const api = createHouseApi(await addressOf(namespace), adminToken)
-    return { namespace, api, services, seconds, remove }
+    const patience = ['--kubeconfig', installer, '--wait', '--timeout', '4m']
+    const succeed = async (said: Said): Promise<void> => {
+      if (!said.ok) throw new Error(`${said.words}\n${await describePods(namespace)}`)
+    }
+    const withValues = async (command: string, more: object): Promise<void> =>
+      succeed(
+        await withRelease([command, ...patience], {
+          name: releaseName,
+          namespace: namespace.name,
+          values: { ...valuesFor(services.ways), ...values, ...more },
+        }),
+      )
+    const without = async (command: string): Promise<void> =>
+      succeed(await helm([command, releaseName, '--namespace', namespace.name, ...patience]))
+    const install = async (): Promise<TestRelease> => {
+      const startedMs = performance.now()
+      await withValues('install', {})
+      const seconds = (performance.now() - startedMs) / 1000
+      return {
+        namespace,
+        api: createHouseApi(await addressOf(namespace), adminToken),
+        services,
+        seconds,
+        upgrade: (more) => withValues('upgrade', more),
+        rollback: () => without('rollback'),
+        uninstall: () => without('uninstall'),
+        reinstall: install,
+        remove,
+      }
+    }
+    return await install()
   } catch (error) {
     // What went wrong is told, and not what followed from it.
     await remove().catch(() => undefined)

@@ -1,0 +1,118 @@
+import { isDeepStrictEqual } from 'node:util'
+import { waitFor } from '@esteira/test/support'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ownsNode } from '../index.ts'
+import { expectEveryLeadOnce, strictLeads, strictTable, written } from '../support/leads.ts'
+import { startLoad } from '../support/load.ts'
+import { endings, listObjects, type Pod, podShape } from '../support/objects.ts'
+import { killIn, ofControlPlane, ofWorker, readyPod } from '../support/pods.ts'
+import { installRelease, type TestRelease } from '../support/release.ts'
+import { completed, cronJobOf, stepIdOf, tickByHand } from '../support/ticks.ts'
+
+const leads = 200
+
+/** By what pods of one revision are known. */
+const mark = 'example.com/revision'
+
+describe.runIf(ownsNode())('a release', () => {
+  let release: TestRelease
+  let stepId: string
+  beforeAll(async () => {
+    const values = { pods: { annotations: { [mark]: 'first' } } }
+    release = await installRelease({ leads, crmSql: strictTable, values })
+  }, 600_000)
+  afterAll(() => release.remove())
+
+  /** The pods of the release that are there to stay, by their revision; those of ticks have ended. */
+  const revisions = async (): Promise<(string | undefined)[]> => {
+    const pods = await listObjects(release.namespace, podShape, 'pods')
+    return pods.filter(({ status }) => status.phase === 'Running').map(({ metadata }) => metadata.annotations[mark])
+  }
+
+  const isOf = async (revision: string): Promise<void> => {
+    // Helm does not wait for those that are to end.
+    const wanted = ['control-plane', 'rd-station-get-leads', 'database-query'].map(() => revision)
+    await waitFor(async () => isDeepStrictEqual(await revisions(), wanted), {
+      deadlineMs: 120_000,
+      describe: revisions,
+    })
+    const job = `of-the-${revision}`
+    const cronJob = await cronJobOf(release, stepId, ({ spec }) => {
+      return spec.jobTemplate.spec.template.metadata.annotations[mark] === revision
+    })
+    await tickByHand(release, cronJob.metadata.name, job)
+    const pod = await completed(release, job)
+    expect(endings(pod).map(({ exitCode }) => exitCode)).toEqual([0, 0])
+    expect(pod.metadata.annotations[mark]).toBe(revision)
+  }
+
+  test('is upgraded under load, with kills by SIGKILL before and behind it, and every lead is in the table once', async () => {
+    const workflow = await release.api.createWorkflow(strictLeads('under load', 20))
+    stepId = stepIdOf(workflow)
+    const load = startLoad(release, workflow)
+    await load.begun(2)
+    killIn(await readyPod(release, ofWorker('database-query')), 'worker')
+    const upgraded = release.upgrade({ pods: { annotations: { [mark]: 'second' } } })
+    const isNew = ({ metadata }: Pod) => metadata.annotations[mark] === 'second'
+    const strikes = [
+      [ofWorker('database-query'), 'worker'],
+      [ofWorker('rd-station-get-leads'), 'outbox-relay'],
+      [ofControlPlane, 'control-plane'],
+    ] as const
+    const struck = strikes.map(async ([selector, container]) =>
+      killIn(await readyPod(release, selector, isNew), container),
+    )
+    await Promise.all([upgraded, ...struck])
+    await isOf('second')
+    await load.stop()
+    for (const runId of load.runs()) await expectEveryLeadOnce(release, runId, leads)
+  })
+
+  test('is taken back under load, its API answers all the while, and every lead is in the table once', async () => {
+    const workflow = await release.api.createWorkflow(strictLeads('while it is taken back', 20))
+    const load = startLoad(release, workflow)
+    await load.begun(2)
+    await release.rollback()
+    await isOf('first')
+    await load.stop()
+    expect(load.faults()).toEqual([])
+    for (const runId of load.runs()) await expectEveryLeadOnce(release, runId, leads)
+  })
+
+  test('leaves nothing in the cluster when it is removed, and goes on where it was when it is installed again', async () => {
+    const { namespace, services } = release
+    const workflow = await release.api.createWorkflow(strictLeads('removed', 300))
+    const step = stepIdOf(workflow)
+    const before = await cronJobOf(release, step)
+    const { id } = await release.api.startRun(workflow)
+    await waitFor(() => written(release, id), { deadlineMs: 60_000, describe: 'a lead' })
+    await release.uninstall()
+    // Those that Helm has not made go with what owns them.
+    const kinds = 'deployments,replicasets,pods,jobs,cronjobs,services,networkpolicies,poddisruptionbudgets'
+    await waitFor(async () => (await namespace.kubectl(['get', kinds, '--output', 'name'])) === '', {
+      deadlineMs: 120_000,
+      describe: () => namespace.kubectl(['get', kinds]),
+    })
+    const named = ['get', 'configmaps,roles,rolebindings,serviceaccounts', '--output', 'name']
+    expect((await namespace.kubectl(named)).trim().split('\n').toSorted()).toEqual([
+      'configmap/kube-root-ca.crt',
+      'role.rbac.authorization.k8s.io/installer',
+      'rolebinding.rbac.authorization.k8s.io/installer',
+      'serviceaccount/default',
+      'serviceaccount/installer',
+    ])
+    expect(await services.sql(`select status from workflow_run where id = '${id}'`)).toEqual([{ status: 'running' }])
+    expect(await written(release, id)).toBeLessThan(leads)
+
+    release = await release.reinstall()
+    await expectEveryLeadOnce(release, id, leads)
+    const after = await cronJobOf(release, step)
+    expect(after.metadata.name).toBe(before.metadata.name)
+    expect(after.metadata.uid).not.toBe(before.metadata.uid)
+    await tickByHand(release, after.metadata.name, 'after-all')
+    await completed(release, 'after-all')
+    const runs = await release.api.runs(workflow)
+    expect(runs.map(({ idempotencyKey }) => idempotencyKey)).toContain(`${namespace.name}/after-all`)
+    expect(runs).toHaveLength(2)
+  })
+})

@@ -43,8 +43,8 @@ describe.runIf(ownsNode())('every lead is in the table once', () => {
   }
 
   /**
-   * Begins a run and has the relay of a pod publish its leads and hear of no confirm: all of them are in the outbox, and
-   * RabbitMQ has messages as well.
+   * Begins a run and has the relay of a pod publish its leads and hear of no confirm: all of them are in the outbox,
+   * and RabbitMQ has messages as well.
    */
   const publishUnconfirmed = async (name: string, pod: Pod): Promise<string> => {
     const { services } = release

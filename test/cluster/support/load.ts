@@ -20,8 +20,8 @@ export type Load = {
 const pauseMs = 300
 
 /**
- * Begins runs until it is stopped, or its test has ended: one whenever the one before the last is over, so that there is
- * always work and never a backlog.
+ * Begins runs until it is stopped, or its test has ended: one whenever the one before the last is over, so that there
+ * is always work and never a backlog.
  */
 export const startLoad = ({ api }: TestRelease, workflow: ApiWorkflow): Load => {
   const runs: string[] = []

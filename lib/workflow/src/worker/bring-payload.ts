@@ -9,6 +9,8 @@ export type Brought = { job: HeldJob; leave: () => void }
 type BringOptions = {
   /** Of how many bytes as JSON the large payloads of a function are in memory at a time. */
   roomBytes: number
+  /** How long a job waits for room, milliseconds. */
+  patienceMs: number
   /** How many bytes, and how many payloads, are read at a time. */
   mostBytes: number
   most: number
@@ -18,9 +20,9 @@ type BringOptions = {
 /**
  * Brings the payload of a job that was too large to come along when the job was found. It waits until its function has
  * room for it, so that memory does not follow the number of deliveries; jobs with small payloads, and those of other
- * functions, pass by.
+ * functions, pass by. Null when there was no room in time.
  */
-export const bringPayloads = ({ roomBytes, mostBytes, most, read }: BringOptions) => {
+export const bringPayloads = ({ roomBytes, patienceMs, mostBytes, most, read }: BringOptions) => {
   const rooms = new Map<string, ReturnType<typeof createRoom>>()
   const readOne = gather(
     { most, mostBytes, bytesOf: ({ bytes }: { id: string; bytes: number }) => bytes },
@@ -30,12 +32,13 @@ export const bringPayloads = ({ roomBytes, mostBytes, most, read }: BringOptions
     },
   )
 
-  return async (job: HeldJob): Promise<Brought> => {
+  return async (job: HeldJob): Promise<Brought | null> => {
     const bytes = leftBytesOf(job.payload)
     if (bytes === null) return { job, leave: () => {} }
-    const room = rooms.get(job.functionName) ?? createRoom(roomBytes)
+    const room = rooms.get(job.functionName) ?? createRoom(roomBytes, patienceMs)
     rooms.set(job.functionName, room)
     const leave = await room.enter(bytes)
+    if (leave === null) return null
     try {
       return { job: { ...job, payload: await readOne({ id: job.id, bytes }) }, leave }
     } catch (error) {

@@ -37,6 +37,12 @@ const groupBytes = 4 * 1024 * 1024
 /** The large payloads of a function that are in memory at a time, as JSON. Results are as many again, at most. */
 const roomBytes = 32 * 1024 * 1024
 
+/**
+ * So long does a job wait for room for its payload, milliseconds. Together with the longest timeout it is below the half hour
+ * after which RabbitMQ takes a delivery back.
+ */
+const defaultRoomWaitMs = 3 * 60_000
+
 const databasePauseMs = 500
 
 /** A run that somebody holds locked is waited for by the groups of its functions, and by no others. */
@@ -70,6 +76,7 @@ export const deliverMeans = (
     window = defaultWindow,
     pageItems = defaultPageItems,
     continueMs = defaultContinueMs,
+    roomWaitMs = defaultRoomWaitMs,
     ward,
   }: WorkerOptions,
   stopped: AbortSignal,
@@ -126,6 +133,7 @@ export const deliverMeans = (
     }),
     bring: bringPayloads({
       roomBytes,
+      patienceMs: roomWaitMs,
       most: groupSize,
       mostBytes: groupBytes,
       read: (ids) => untilDone(() => readPayloads(orm.em.fork(), ids)),

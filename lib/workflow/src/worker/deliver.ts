@@ -6,6 +6,7 @@ import { type StepFunction, timeoutOf } from '../function/define-function.ts'
 import type { TakenJob } from '../job/claim-jobs.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, JobOnBelt, StepOfRun } from '../job/held-job.ts'
+import { jobError } from '../job/job-error.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { logOfJob } from '../trace/log-of-job.ts'
 import { inProcessSpan, type Traced } from '../trace/process-span.ts'
@@ -33,8 +34,8 @@ export type DeliverMeans = {
   log: Log
   /** Deliveries of one turn become one SELECT. */
   find: (jobId: string) => Promise<FoundJob | undefined>
-  /** The job with its payload, where that was too large to come with it; waits until there is room in memory. */
-  bring: (job: HeldJob) => Promise<Brought>
+  /** The job with its payload, where that was too large to come with it; null when there was no room in memory in time. */
+  bring: (job: HeldJob) => Promise<Brought | null>
   /** The job's step in the version of its run; undefined when that has none such. */
   stepOf: (job: FoundJob) => Promise<StepOfRun | undefined>
   configOf: (step: StepOfRun, fn: StepFunction) => ConfigTemplate
@@ -97,7 +98,9 @@ const carryOut = async (
       return finish({ job: taken.job, ending: taken.ending, elapsedMs: 0 }, delivery, means)
     case 'run':
       return inProcessSpan(taken.job, receivedMs, async (place) => {
-        const { job, leave } = await means.bring(taken.job)
+        const brought = await means.bring(taken.job)
+        if (brought === null) return putOff(taken, delivery, means, place)
+        const { job, leave } = brought
         try {
           const suspects = suspectsFor(job, delivery, means)
           if (suspects !== null) return await runSuspect(fn, { ...taken, job }, delivery, means, suspects, place)
@@ -109,6 +112,24 @@ const carryOut = async (
         }
       })
   }
+}
+
+/**
+ * Gives a job that has waited too long a new message, at the end of the queue: the broker would take this one back, with all
+ * others in hand, and count them as handed out twice. It burns no attempt.
+ */
+const putOff = async (
+  { job, isTakeover }: Taken & { kind: 'run' },
+  delivery: DeliveryFacts,
+  means: DeliverMeans,
+  place: SpanContext,
+): Promise<Delivered> => {
+  const hold = holdJob(job, means)
+  if (isTakeover && !(await takeOver(hold, delivery, means))) return lostTo(delivery, means)
+  const { attempt } = hold.job()
+  const error = jobError('snoozed', 'the worker had no room in memory for its payload in time')
+  const ending = { kind: 'requeued', attempt, delayMs: 0, error } as const
+  return finish({ job: hold.job(), ending, elapsedMs: 0, place }, delivery, means)
 }
 
 /** `place` is where this is in the job's trace. */

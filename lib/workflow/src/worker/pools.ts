@@ -22,6 +22,12 @@ const poolSizeFor = (functions: number): number => 3 + 3 * groupsAtOnce * functi
 /** Units of work of their own at a time, of one function. */
 export const ownUnitsAtOnce = 8
 
+/**
+ * Deliveries of such a function that are in hand at most, whatever the worker was told. Each takes half a minute at most, so
+ * the last has its turn after a quarter of an hour: below the half hour after which RabbitMQ takes a delivery back.
+ */
+export const mostOwnInHand = 200
+
 /** Sessions for the functions that have units of their own; each is opened when it is needed. */
 export const ownPoolSizeFor = (functions: readonly Pick<StepFunction, 'unit'>[]): number =>
   ownUnitsAtOnce * Math.max(1, functions.filter(({ unit }) => unit === 'own').length)

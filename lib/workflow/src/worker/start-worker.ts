@@ -12,7 +12,7 @@ import { deliver, type DeliverMeans } from './deliver.ts'
 import { deliverMeans } from './deliver-means.ts'
 import type { Delivered } from './finish.ts'
 import { defaultPublishMs, keepPublished } from './keep-published.ts'
-import { openPools } from './pools.ts'
+import { mostOwnInHand, openPools } from './pools.ts'
 import type { WorkerEvent, WorkerOptions } from './worker-options.ts'
 
 export type Worker = { stop: () => Promise<void> }
@@ -43,7 +43,10 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
         if (fn !== undefined) void carry(fn, delivery, means, options)
       }
       const onProbe = (queue: string, probe: ProbeDelivery) => void answerProbe(queue, probe, means, options.observe)
-      const opened = await openBelt({ ...options, queues: [...functions.keys()], onDelivery, onProbe }, signal)
+      const prefetchOf = (queue: string): number =>
+        functions.get(queue)?.unit === 'own' ? Math.min(options.prefetch, mostOwnInHand) : options.prefetch
+      const queues = [...functions.keys()]
+      const opened = await openBelt({ ...options, queues, prefetchOf, onDelivery, onProbe }, signal)
       // Nobody gets a belt that comes after the start was given up, so nobody else would close it.
       if (signal.aborted) await opened.stop()
       return opened

@@ -32,6 +32,8 @@ export type WorkerOptions = {
   pageItems?: number
   /** A job whose pages have a cursor goes on in a new delivery after this, milliseconds; 5 minutes unless given. */
   continueMs?: number
+  /** How long a job waits for room in memory for its payload before it gets a new message, milliseconds; 3 minutes unless given. */
+  roomWaitMs?: number
   /** How often what the functions are is published again, milliseconds; 5 minutes unless given. */
   publishMs?: number
   graceMs: number

@@ -95,7 +95,7 @@ const openOne = async (queue: string, prefetch = 10) => {
       rabbitmqUrl: link.url,
       worker: 'test',
       queues: [queue],
-      prefetch,
+      prefetchOf: () => prefetch,
       graceMs: 0,
       onDelivery: (_, delivery) => deliveries.push(delivery),
       onProbe: () => undefined,

@@ -22,8 +22,8 @@ type BeltOptions = {
   worker: string
   /** Names of functions, which are the names of their queues. */
   queues: readonly string[]
-  /** Of each queue. */
-  prefetch: number
+  /** How many deliveries of a queue are in hand at a time. */
+  prefetchOf: (queue: string) => number
   graceMs: number
   onDelivery: (queue: string, delivery: Delivery) => void
   onProbe: (queue: string, probe: ProbeDelivery) => void

@@ -16,11 +16,12 @@ export type Line = {
   close: () => Promise<void>
 }
 
-export type LineOptions = Omit<ConsumerOptions, 'queue'> & {
+export type LineOptions = Omit<ConsumerOptions, 'queue' | 'prefetch'> & {
   rabbitmqUrl: string
   /** The connection's name, for people. */
   name: string
   queues: readonly string[]
+  prefetchOf: (queue: string) => number
   /** A queue's channel ended while the connection lives, or could not be opened again. */
   onFault: (queue: string, reason: string) => void
 }
@@ -56,7 +57,7 @@ export const openLine = async (options: LineOptions, signal: AbortSignal): Promi
   const consumers = new Map<string, Consumer>()
   let isDraining = false
   const open = async (queue: string): Promise<Consumer> => {
-    const consumer = await openConsumer(connection, { ...options, queue })
+    const consumer = await openConsumer(connection, { ...options, queue, prefetch: options.prefetchOf(queue) })
     consumers.set(queue, consumer)
     // One that is opened again just then would take what the others leave.
     if (isDraining) void consumer.drain()

@@ -25,7 +25,9 @@ const setup = (most: number) => {
     }
     return { seen, end }
   }
-  return { events, begin, stop: abandoned.stop }
+  let isStuck = false
+  void abandoned.stuck.then(() => (isStuck = true))
+  return { events, begin, stop: abandoned.stop, isStuck: () => isStuck }
 }
 
 test.each([undefined, new Error('aborted')])(
@@ -66,6 +68,29 @@ test('when as many as there are places run on, no more places are given away unt
   const [e] = [begin('f')]
   await vi.advanceTimersByTimeAsync(minuteMs)
   expect(e.seen.isFree).toBe(false)
+})
+
+test('a worker of which a function has no place for three minutes is to end, and that is told', async () => {
+  const { events, begin, isStuck } = setup(1)
+  const [, b] = [begin('a'), begin('b')]
+  await vi.advanceTimersByTimeAsync(3 * minuteMs)
+  // The first that waited has ended, and another waits: from then on it is three minutes again.
+  await b.end()
+  begin('c')
+  await vi.advanceTimersByTimeAsync(4 * minuteMs - 1)
+  expect(isStuck()).toBe(false)
+  await vi.advanceTimersByTimeAsync(1)
+  expect(isStuck()).toBe(true)
+  expect(events.at(-1)).toEqual({ kind: 'worker.stuck', functionName: 'hangs', running: 1 })
+})
+
+test('one that has a place to give again goes on', async () => {
+  const { begin, isStuck } = setup(1)
+  const [a] = [begin('a'), begin('b')]
+  await vi.advanceTimersByTimeAsync(2 * minuteMs)
+  await a.end()
+  await vi.advanceTimersByTimeAsync(30 * minuteMs)
+  expect(isStuck()).toBe(false)
 })
 
 test('a worker that stops waits for none', async () => {

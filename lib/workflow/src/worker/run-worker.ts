@@ -1,9 +1,11 @@
+import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { exit } from 'node:process'
 import { getHeapStatistics } from 'node:v8'
 import {
   type Config,
   createLog,
+  exitCodes,
   integer,
   loadConfigs,
   type Log,
@@ -132,7 +134,9 @@ const runUntilStopped = <Own extends Settings>(
       })
       isStarted = true
       log.info({ event: 'ready', functions: functions.map((fn) => fn.name), lane: config.lane })
-      return worker
+      const isAsked = stopping.aborted ? Promise.resolve() : once(stopping, 'abort')
+      const codes = [isAsked.then(() => exitCodes.ok), worker.stuck.then(() => exitCodes.failed)]
+      return { stop: worker.stop, ended: Promise.race(codes) }
     }
     return {
       log,
@@ -195,6 +199,7 @@ const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
     case 'ward.died':
     case 'function.abandoned':
     case 'function.stuck':
+    case 'worker.stuck':
     case 'probe.unanswered':
     case 'commit.refused':
     case 'delivery.handed-back':

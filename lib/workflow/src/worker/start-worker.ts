@@ -15,7 +15,8 @@ import { defaultPublishMs, keepPublished } from './keep-published.ts'
 import { mostOwnInHand, openPools } from './pools.ts'
 import type { WorkerEvent, WorkerOptions } from './worker-options.ts'
 
-export type Worker = { stop: () => Promise<void> }
+/** `stuck` resolves when only the end of the process can help: functions that run on after their time have all places. */
+export type Worker = { stop: () => Promise<void>; stuck: Promise<void> }
 
 /** How long sessions of Postgres may take to end; a server that is silent must not keep the process alive. */
 const goodbyeMs = 1_000
@@ -63,7 +64,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       setTimeout(giveUp, goodbyeMs).unref()
       await pools.close()
     }
-    return { stop }
+    return { stop, stuck: means.abandoned.stuck }
   } catch (error) {
     await pools.close()
     throw error

@@ -1,5 +1,5 @@
 import { type Log, reasonOf } from '@esteira/service'
-import { isTransient, type ProbeEvent } from '@esteira/workflow'
+import { isTransientHere, type ProbeEvent } from '@esteira/workflow'
 import type { CronEvent } from './cron/scheduler.ts'
 import type { ApiEvent } from './http/app.ts'
 import type { ReconcilerEvent } from './reconciler/start-reconciler.ts'
@@ -54,5 +54,5 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
 const withError = (fields: Record<string, unknown>): Record<string, unknown> => {
   if (!('error' in fields)) return fields
   const { error, ...rest } = fields
-  return { ...rest, reason: reasonOf(error), ...(isTransient(error) ? {} : { err: error }) }
+  return { ...rest, reason: reasonOf(error), ...(isTransientHere(error) ? {} : { err: error }) }
 }

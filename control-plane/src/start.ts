@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { migrate } from '@esteira/migrations/migrate'
 import { queryable, registerLane } from '@esteira/outbox'
 import { type Log, type Running, untilAvailable } from '@esteira/service'
-import { cronJobFunction, isTransient, openOrm, probeTimes, publishFunctions } from '@esteira/workflow'
+import { cronJobFunction, isTransientHere, openOrm, probeTimes, publishFunctions } from '@esteira/workflow'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import type { Config } from './config.ts'
 import { startScheduler } from './cron/scheduler.ts'
@@ -119,7 +119,7 @@ const programOf = (
 
 const untilMigrated = async ({ databaseUrl }: Config, log: Log, signal: AbortSignal): Promise<void> => {
   // A migration that fails for its own sake would fail for ever.
-  await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal, mayPass: isTransient }, () =>
+  await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal, mayPass: isTransientHere }, () =>
     migrate(databaseUrl, (file) => log.info({ event: 'migration.applied', file })),
   )
 }

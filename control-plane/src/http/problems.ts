@@ -1,4 +1,4 @@
-import { isTransient, strictObject } from '@esteira/workflow'
+import { isTransientHere, strictObject } from '@esteira/workflow'
 import { z } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
@@ -98,7 +98,7 @@ const headersOf: Partial<Record<ProblemCode, Record<string, string>>> = {
 const asControlPlaneError = (thrown: unknown): ControlPlaneError => {
   if (thrown instanceof ControlPlaneError) return thrown
   const status = thrown instanceof HTTPException ? thrown.status : undefined
-  if (status === 503 || isTransient(thrown)) {
+  if (status === 503 || isTransientHere(thrown)) {
     return new ControlPlaneError('database_unavailable', 'Try again in a moment.', { cause: thrown })
   }
   // The router's own: a body that is missing or empty where it announced JSON.

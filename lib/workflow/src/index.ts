@@ -1,7 +1,7 @@
 export { faultsOfExpressions } from './config/resolve-config.ts'
 export { cronJobConfig, type CronJobConfig, cronJobFunction, cronJobFunctionName, cronOf } from './cron/cron-job.ts'
 export { entities, openOrm } from './database/open-orm.ts'
-export { isTransient } from './database/is-transient.ts'
+export { isTransient, isTransientHere } from './database/is-transient.ts'
 export { WorkflowError, type WorkflowErrorCode } from './errors.ts'
 export { type Fault, pointerOf } from './faults/fault.ts'
 export { describeIssues, faultsOfIssues, strictObject } from './faults/faults-of-issues.ts'

@@ -16,7 +16,7 @@ import {
   untilAvailable,
   uuid,
 } from '@esteira/service'
-import { expectMigrated, isTransient, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
+import { expectMigrated, isTransientHere, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
 import { refusalCode, tickExitCodes } from './exit-codes.ts'
 import { isBeforeSchedule, isRepeated, tickKey } from './tick-key.ts'
 import { fireTick, type Tick } from './tick.ts'
@@ -76,7 +76,7 @@ const fire = async (
 
 /** A tick may be started by the template of a version whose control plane has yet to migrate. */
 const mayPass = (error: unknown): boolean =>
-  isTransient(error) || (error instanceof WorkflowError && error.code === 'database_behind')
+  isTransientHere(error) || (error instanceof WorkflowError && error.code === 'database_behind')
 
 process.exitCode = await runMain(() => {
   const config = loadConfig(process.env, settings)

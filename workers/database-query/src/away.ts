@@ -6,10 +6,10 @@ import { DatabaseQueryError } from './errors.ts'
  * Conflicts between writers, objects in use or not ready, a statement that took too long or more files than it may, and a
  * file of the server that is not there, or is: the database is there.
  */
-const refusedForNow = /^(40|55)|^(53400|57014|58P01|58P02)$/
+const refusedForNow = /^(40|55)|^(25P04|53400|57014|58P01|58P02)$/
 
-/** Ended by an administrator, by a crash of the server, or by its time limit. */
-const sessionEnded = /^57P0[125]$/
+/** Ended by an administrator, by a crash of the server, or by one of its time limits. */
+const sessionEnded = /^(57P0[125]|25P03)$/
 
 /** Whether an error of the driver says that the session it came from is no more. */
 export const isSessionLost = (error: unknown): boolean =>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isTransient } from './is-transient.ts'
+import { isTransient, isTransientHere } from './is-transient.ts'
 
 const withCode = (code: string, message = 'refused') => Object.assign(new Error(message), { code })
 
@@ -10,6 +10,8 @@ test.each([
   ['57P03', 'cannot connect now'],
   ['53300', 'too many connections'],
   ['08006', 'connection failure'],
+  ['25P03', 'a session that was silent in its transaction'],
+  ['25P04', 'a transaction that took too long'],
   ['ECONNREFUSED', 'refused socket'],
   ['ECONNRESET', 'reset socket'],
   ['EPIPE', 'a socket whose other end is closed'],
@@ -27,6 +29,8 @@ test.each([
   ['08P01', 'a parameter that is missing'],
   ['22P05', 'text that jsonb cannot hold'],
   ['42601', 'syntax error'],
+  ['25006', 'a write where none is taken'],
+  ['25P02', 'a transaction that is aborted'],
   ['ERR_INVALID_ARG_TYPE', 'a bug'],
 ])('%s (%s) comes again with the same statement', (code) => {
   expect(isTransient(withCode(code))).toBe(false)
@@ -45,4 +49,10 @@ test('a socket that ended under a query may be opened again', () => {
 test('an error of ours, or no error at all, is not the link', () => {
   expect(isTransient(new TypeError('x is not a function'))).toBe(false)
   expect(isTransient('ECONNREFUSED')).toBe(false)
+})
+
+test('of our own database a server that takes no writes may pass by itself too, and nothing else does', () => {
+  expect(isTransientHere(new Error('wrapped', { cause: withCode('25006') }))).toBe(true)
+  expect(isTransientHere(withCode('57P01'))).toBe(true)
+  expect(isTransientHere(withCode('23505'))).toBe(false)
 })

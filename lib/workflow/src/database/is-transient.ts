@@ -8,19 +8,33 @@ const transientClasses = new Set([
   '58', // the system below the server
 ])
 
+/** Of other classes: the server has ended a session that was silent in its transaction, or had one for too long. */
+const transientCodes = new Set(['25P03', '25P04'])
+
 /** Of the class of connections, but what it says is that too few or too many parameters came. */
 const protocolViolation = '08P01'
 
 /**
- * Whether trying the same again can help. An error without a SQLSTATE is the link's own (refused, reset, timed out),
- * unless it is ours.
+ * Whether trying the same again can help, on any database of Postgres. An error without a SQLSTATE is the link's own
+ * (refused, reset, timed out), unless it is ours.
  */
 export const isTransient = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false
   const refusal = databaseErrorOf(error)
-  if (refusal !== null) return transientClasses.has(refusal.code.slice(0, 2)) && refusal.code !== protocolViolation
-  return isLinkFault(error)
+  if (refusal === null) return isLinkFault(error)
+  const { code } = refusal
+  return transientCodes.has(code) || (transientClasses.has(code.slice(0, 2)) && code !== protocolViolation)
 }
+
+/** What a server answers to a write that takes none. */
+export const readOnly = '25006'
+
+/**
+ * Likewise on Esteira's own database. All that is asked of it is to be written, so a server that takes no writes is the wrong
+ * one for a moment: after a failover the address of before may be a standby's for a while.
+ */
+export const isTransientHere = (error: unknown): boolean =>
+  isTransient(error) || databaseErrorOf(error)?.code === readOnly
 
 /** What Postgres said of an error: its SQLSTATE and, of a constraint, the table. Null for one that is not its own. */
 export const databaseErrorOf = (error: unknown): { code: string; table: string | null } | null => {

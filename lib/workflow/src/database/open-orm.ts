@@ -7,6 +7,7 @@ import { WorkflowRun } from '../model/workflow-run.ts'
 import { WorkflowStep } from '../model/workflow-step.ts'
 import { Workflow } from '../model/workflow.ts'
 import { freeLostClients } from './free-lost-clients.ts'
+import { leaveStandbys } from './leave-standbys.ts'
 import { patientSocket } from './patient-socket.ts'
 
 export const entities = [
@@ -57,6 +58,9 @@ export const openOrm = ({
       application_name: applicationName,
       connectionTimeoutMillis: connectTimeoutMs,
       stream: () => patientSocket(silenceMs, severed),
-      onPoolCreated: freeLostClients,
+      onPoolCreated: (pool: Parameters<typeof freeLostClients>[0]) => {
+        freeLostClients(pool)
+        leaveStandbys(pool)
+      },
     },
   })

@@ -1,5 +1,5 @@
 import { OutboxError } from '@esteira/outbox'
-import { databaseErrorOf, isTransient } from '../database/is-transient.ts'
+import { databaseErrorOf, isTransientHere } from '../database/is-transient.ts'
 import { WorkflowError } from '../errors.ts'
 
 /** Whose fault it is that a unit of work was refused: of a link or a moment, of a job in it, or of the house. */
@@ -33,7 +33,7 @@ const ownTables = new Set([
  * work will ever commit. Everything else (a missing grant or table, a bug) is the house's: no job may fail for it.
  */
 export const blameFor = (error: unknown): Blame => {
-  if (isTransient(error)) return 'moment'
+  if (isTransientHere(error)) return 'moment'
   return isOfJob(error) ? 'job' : 'house'
 }
 

@@ -1,9 +1,10 @@
-import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
+import { type Proxy, runOn, startProxy, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { silentLog } from '../../test/worker-options.ts'
+import type { WorkerEvent } from './worker-options.ts'
 
 let engine: Engine
 let link: Proxy
@@ -97,6 +98,30 @@ test('a unit of work that Postgres ends in the middle is written again as a whol
   await held.release()
   await expectOneEffect(split, 'middle')
 })
+
+test('a server that takes no writes is waited for, and left: what was called is written, and not called again', async () => {
+  const split = await startSplit('standby')
+  onTestFinished(() => takeWrites(true))
+  await takeWrites(false)
+  expect(await endSessions('standby')).not.toEqual([])
+  split.go()
+  await waitFor(() => split.saw('database.unavailable').filter(isReadOnly).length >= 2)
+  expect(await engine.jobs(split.run)).toMatchObject([{ status: 'queued', seq: 1 }])
+  // Nobody ends the sessions that were begun meanwhile: those of a standby do not end by themselves either.
+  await takeWrites(true)
+  await expectOneEffect(split, 'standby')
+  expect(split.saw('commit.refused')).toEqual([])
+})
+
+/** Whether sessions that are begun from now on may write. */
+const takeWrites = async (isTaken: boolean): Promise<void> => {
+  const name = new URL(engine.databaseUrl).pathname.slice(1)
+  const change = `alter database "${name}" set default_transaction_read_only = ${isTaken ? 'off' : 'on'}`
+  await runOn(engine.databaseUrl, 'set default_transaction_read_only = off', change)
+}
+
+const isReadOnly = (event: WorkerEvent): boolean =>
+  event.kind === 'database.unavailable' && event.reason.includes('read-only')
 
 test('a commit whose answer was lost is not done a second time', async () => {
   const split = await startSplit('answer')

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { isTransient } from '../database/is-transient.ts'
+import { isTransientHere } from '../database/is-transient.ts'
 import { endSession } from '../database/end-session.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
 import { type Claim, claimJobs } from '../job/claim-jobs.ts'
@@ -89,7 +89,7 @@ export const deliverMeans = (
         return await work()
       } catch (error) {
         // A message is never acked without its commit, so there is nothing better to do than to try again.
-        if (!isTransient(error) || stopped.aborted) throw error
+        if (!isTransientHere(error) || stopped.aborted) throw error
         observe({ kind: 'database.unavailable', reason: error instanceof Error ? error.message : String(error) })
         await pause(databasePauseMs * (1 + Math.random()))
       }

@@ -151,6 +151,14 @@ test('one that leaves its transaction and fails then is not called again: what i
   expect(await notes()).toEqual([{ text: 'left' }])
 })
 
+test('one that makes its transaction read-only fails: the end of its job cannot be written there', async () => {
+  await engine.startWorker([ownFunction('reads only', ({ em }) => inSql(em, 'set transaction read only'))])
+  const run = await begin('reads only', null, { outputType: null })
+  expect(await engine.over(run)).toBe('failed')
+  expect(await jobOf(run)).toMatchObject({ attempt: 1, error: { code: 'output_rejected' } })
+  expect((await jobOf(run)).error?.message).toContain('read-only transaction')
+})
+
 test('a savepoint of the function leaves nothing', async () => {
   await engine.startWorker([
     ownFunction('nested', async ({ em, job }) => {

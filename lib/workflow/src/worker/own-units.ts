@@ -1,6 +1,6 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
-import { databaseErrorOf, isTransient } from '../database/is-transient.ts'
+import { databaseErrorOf, isTransientHere, readOnly } from '../database/is-transient.ts'
 import { jobError } from '../job/job-error.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { currentTransaction, lockJob } from '../job/lock-job.ts'
@@ -104,15 +104,18 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     })
 }
 
-/** A statement of the function was refused, and the function went on as if it had not been. */
-const transactionAborted = '25P02'
+/**
+ * What a function can do to its transaction: a statement of it was refused, and it went on as if it had not been; or it has made
+ * the transaction read-only, which took the lock on the job before.
+ */
+const spoilt = new Set(['25P02', readOnly])
 
 /** Whether it is the function's fault that the end of its job cannot be written. */
 const isOfWrite = (error: unknown): boolean =>
-  blameFor(error) === 'job' || databaseErrorOf(error)?.code === transactionAborted
+  blameFor(error) === 'job' || spoilt.has(databaseErrorOf(error)?.code ?? '')
 
 /** Likewise for the commit: what is put off until then are constraints and triggers on the function's own tables. */
-const isOfCommit = (error: unknown): boolean => databaseErrorOf(error) !== null && !isTransient(error)
+const isOfCommit = (error: unknown): boolean => databaseErrorOf(error) !== null && !isTransientHere(error)
 
 /**
  * Whether the function has ended the transaction, by the entity manager or in SQL, of which that does not know: then the job

@@ -3,7 +3,7 @@ import { contextAt, withAttributes } from '@esteira/service/trace'
 import { type Log, reasonOf, type Running } from '@esteira/service'
 import { context, trace } from '@opentelemetry/api'
 import { endSession } from '../../database/end-session.ts'
-import { isTransient } from '../../database/is-transient.ts'
+import { isTransientHere } from '../../database/is-transient.ts'
 import { openOrm } from '../../database/open-orm.ts'
 import { WorkflowError } from '../../errors.ts'
 import { type StepFunction, timeoutOf } from '../../function/define-function.ts'
@@ -162,7 +162,7 @@ const untilDone =
       try {
         return await work()
       } catch (error) {
-        if (!isTransient(error) || signal.aborted) throw error
+        if (!isTransientHere(error) || signal.aborted) throw error
         await pause(databasePauseMs * (1 + Math.random()))
       }
     }

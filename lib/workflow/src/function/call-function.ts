@@ -5,14 +5,15 @@ import { WorkflowError } from '../errors.ts'
 import type { HiddenSecrets } from '../secrets/hide-secrets.ts'
 import { inSpan } from '../trace/in-span.ts'
 import type { CallContext, StepFunction } from './define-function.ts'
+import { hearOf } from './hear-of.ts'
 import { collectItems, dropItems, type OpenSink } from './item-sink.ts'
 import { isOutcome } from './outcome.ts'
 import { isPage } from './page.ts'
-import { isAsyncIterable, readItems } from './read-items.ts'
+import { isIterable, readItems } from './read-items.ts'
 
 /**
  * Calls a function with its config filled in, and gives its result or outcome. Items that it gives one after the other, as
- * an async iterable or by `emit`, go into the sink; its result are those that are left there at its end. Both the filling
+ * an iterable or by `emit`, go into the sink; its result are those that are left there at its end. Both the filling
  * in and the function have a span, and no span that begins in them tells a secret.
  *
  * @throws WorkflowError when config, payload or result do not fit, the reason of a signal that is aborted before the
@@ -61,23 +62,26 @@ const callHidden = async (
   }
   const give = (value: unknown) => (isPage(value) ? take(value.items, value.cursor) : take([value], undefined))
   const result = await inSpan(`function ${fn.name}`, async (span) => {
-    const emit = async (items: readonly unknown[], cursor?: unknown) => {
-      context.signal.throwIfAborted()
-      await take(items, cursor)
-    }
+    const emitted = hearOf()
+    const emit = (items: readonly unknown[], cursor?: unknown) =>
+      emitted.give(() => {
+        context.signal.throwIfAborted()
+        return take(items, cursor)
+      })
     const given = await fn.call({
-      ...context,
-      config: filled,
-      log: told,
-      span,
-      emit,
-      written: sink.written,
-      checkResult: check,
-    })
-    if (!isAsyncIterable(given)) return given
-    hasGiven = true
-    const last = await readItems(given, give, context.signal, told)
-    return isOutcome(last) ? last : undefined
+        ...context,
+        config: filled,
+        log: told,
+        span,
+        emit,
+        written: sink.written,
+        checkResult: check,
+      })
+    if (isIterable(given)) hasGiven = true
+    const last = isIterable(given) ? await readItems(given, give, context.signal, told) : given
+    // Items would be missing that were refused without anybody's knowledge.
+    emitted.throwUnheard()
+    return isIterable(given) && !isOutcome(last) ? undefined : last
   })
   if (isOutcome(result)) return result
   if (hasGiven) {

@@ -69,10 +69,17 @@ type Given<Config, Payload> = {
 export type Returned<Result> =
   | Result
   | Outcome
-  | (unknown extends Result ? never : Result extends readonly (infer Item)[] ? AsyncIterable<Item> | undefined : never)
+  | (unknown extends Result ? never : Result extends readonly (infer Item)[] ? OneByOne<Item> | undefined : never)
+
+/** A text is one of its letters, but no object. */
+type OneByOne<Item> = AsyncIterable<Item> | (Iterable<Item> & object)
 
 /** What a function whose pages have a cursor may return: its pages as they come, nothing after `emit`, or an outcome. */
-export type ReturnedPages<Item, Cursor> = AsyncIterable<Page<Item, Cursor>> | Outcome | undefined
+export type ReturnedPages<Item, Cursor> =
+  | AsyncIterable<Page<Item, Cursor>>
+  | IterableIterator<Page<Item, Cursor>, unknown, undefined>
+  | Outcome
+  | undefined
 
 type ItemOf<Result> = Result extends readonly (infer Item)[] ? Item : unknown
 
@@ -142,7 +149,7 @@ type Definition<Config, Payload, Output extends z.ZodType> = {
 
 type Runs<Context, Output extends z.ZodType> = {
   /**
-   * Returns a result, an async iterable of items, or an outcome (`retry`, `snooze`, `fail`). What it throws is a retry,
+   * Returns a result, an iterable of items, sync or async, or an outcome (`retry`, `snooze`, `fail`). What it throws is a retry,
    * unless the error has `final: true`.
    */
   run: (context: Context) => Returned<z.input<Output>> | Promise<Returned<z.input<Output>>>

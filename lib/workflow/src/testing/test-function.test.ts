@@ -89,6 +89,54 @@ test('gives the items of an array and of an async iterable', async () => {
   await expect(testFunction(greet, job)).rejects.toThrow('must be an array, but an object came')
 })
 
+test.each<[string, () => unknown, unknown[]]>([
+  ['a Set', () => new Set(['a', 'b', 'a']), ['a', 'b']],
+  ['entries of a Map', () => new Map([['a', 1]]).entries(), [['a', 1]]],
+  ['a generator', () => lettersOf('ab'), ['a', 'b']],
+  ['promises', () => new Set([Promise.resolve('a'), 'b']), ['a', 'b']],
+  ['nothing', () => new Set(), []],
+])('gives the items of %s, which are there one after the other without waiting', async (_, run, items) => {
+  const job = { config, payload: { name: 'Ana' } }
+  expect(await testFunction(functionWith(run), { ...job, outputType: 'multiple' })).toEqual({ kind: 'items', items })
+  expect(await testFunction(functionWith(run), job)).toEqual({ kind: 'output', output: items })
+})
+
+function* lettersOf(text: string): Generator<string, unknown> {
+  yield* text
+  return text === 'later' ? snooze(1_000) : undefined
+}
+
+test('a generator that waits for nothing may end with an outcome, and give pages', async () => {
+  const job = { config, payload: { name: 'Ana' }, outputType: 'multiple' as const }
+  const later = functionWith(() => lettersOf('later'))
+  expect(await testFunction(later, job)).toEqual({ kind: 'snooze', delayMs: 1_000, reason: null })
+  const pages = defineFunction({
+    name: 'Pages.give',
+    config: z.strictObject({}),
+    cursor: z.int(),
+    run: function* ({ cursor }) {
+      yield page([cursor], 1)
+      yield page(['a', 'b'], 2)
+    },
+  })
+  const items = [null, 'a', 'b']
+  expect(await testFunction(pages, { outputType: 'multiple' })).toEqual({ kind: 'items', items })
+})
+
+test.each<[string, () => unknown, string]>([
+  ['a text', () => 'Ana', 'a string'],
+  ['bytes', () => Buffer.from('Ana'), 'an object'],
+  ['what says how it is stored', () => Object.assign(new Set([1]), { toJSON: () => 'a set' }), 'an object'],
+])('%s is a value as a whole, and no items', async (_, run, what) => {
+  const job = { config, payload: { name: 'Ana' } }
+  expect(await testFunction(functionWith(run), job)).toEqual({
+    kind: 'output',
+    output: JSON.parse(JSON.stringify(run())),
+  })
+  const many = testFunction(functionWith(run), { ...job, outputType: 'multiple' })
+  await expect(many).rejects.toThrow(`must be an array, but ${what} came`)
+})
+
 test.each([
   [retry('later'), { kind: 'retry', reason: 'later' }],
   [fail('never'), { kind: 'fail', reason: 'never' }],

@@ -136,6 +136,33 @@ test('what goes on giving items when its time is up is not read any more', async
   expect(reads).toBeLessThanOrEqual(before + 1)
 })
 
+test('what gives items without ever waiting leaves the clock its turn, and ends with its time', async () => {
+  const run = function* () {
+    for (;;) yield null
+  }
+  const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run })
+  const step = { ...aStep, outputType: null, timeoutMs: 10 }
+  const ending = await attemptJob({ ...job, step }, { ...means, fn, lost: new AbortController().signal })
+  expect(ending).toMatchObject({ kind: 'requeued', error: { code: 'timed_out' } })
+})
+
+test('items that nobody hears are refused fail their attempt, and end no process', async () => {
+  const fn = defineFunction({
+    name: 'Work',
+    config: z.looseObject({}),
+    output: z.array(z.number()),
+    cursor: z.int(),
+    run: async ({ emit }) => {
+      void emit([1], 1)
+      void emit([2], 2.5)
+      void emit([3], 3)
+      await new Promise(setImmediate)
+    },
+  })
+  const ending = await attemptJob(job, { ...means, fn, lost: new AbortController().signal })
+  expect(ending).toMatchObject({ kind: 'failed', error: { code: 'cursor_invalid' } })
+})
+
 test('a generator that fails while it ends is told in the log, and changes nothing', async () => {
   const lines: unknown[] = []
   const { promise: logged, resolve } = Promise.withResolvers<void>()

@@ -183,6 +183,36 @@ test('how many items are written is told when all that were given are', async ()
   expect(written.flatMap(({ items }) => items)).toEqual([1, 2, 3, 4, 5])
 })
 
+test('behind the end of the attempt nothing more is written for whoever asks how many there are', async () => {
+  const { sink, stream, written } = setup()
+  await sink.take([1], 1)
+  await stream.keep()
+  await expect(sink.written()).rejects.toThrow('the attempt is over')
+  const whole = setup({ isResumable: false })
+  await whole.sink.take([1], undefined)
+  await whole.stream.keep()
+  await expect(whole.sink.written()).rejects.toThrow('the attempt is over')
+  expect([...written, ...whole.written]).toEqual([{ items: [1], cursor: 1 }])
+})
+
+test('whoever gives pages without waiting is refused those that would be too many', async () => {
+  const { sink, written, gates } = setup({ gated: true })
+  const waits: Promise<void>[] = []
+  const give = (count: number) => {
+    for (let page = 0; page < count; page += 1) waits.push(sink.take([1, 2, 3], page + 1) ?? Promise.resolve())
+  }
+  expect(() => give(1_000)).toThrow('64 pages wait to be written')
+  expect(waits).toHaveLength(64)
+  for (let page = 0; page < 64; page += 1) {
+    await waitFor(() => gates.length > page)
+    gates[page]?.()
+  }
+  await Promise.all(waits)
+  await waitFor(() => written.length === 64)
+  // It is refused them only for as long as there is no room.
+  expect(sink.take([1], 65)).toBeNull()
+})
+
 test('an item without its key fails the job', async () => {
   const { sink } = setup({ itemKey: 'id' })
   await sink.take([{ id: 1 }, { name: 'no id' }], 1)

@@ -6,6 +6,12 @@ import { type BufferedPage, createPageBuffer, type PageLimits } from './page-buf
 import type { PageMemory } from './page-memory.ts'
 import { allGiven, type Pages } from './pages.ts'
 
+/**
+ * Pages of a stream that wait to be written, at most: two for whoever waits before it gives more, and one each for so many
+ * that give at the same time.
+ */
+const mostPending = 64
+
 /** What the items of a job go through that are given one after the other. */
 export type JobStream = {
   /** Opens what takes the items of the attempt. */
@@ -141,6 +147,7 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
         take: (items, cursor) => {
           if (failure !== null) throw failure.error
           if (isClosed) throw new WorkflowError('attempt_failed', 'the attempt is over: it takes no more items')
+          if (pending >= mostPending) throw new WorkflowError('output_invalid', unawaited, { final: false })
           const bytesBefore = buffer.bytesInMemory()
           try {
             buffer.add(items, cursor)
@@ -160,6 +167,8 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
           return isFull || room !== null ? Promise.all([written(before), room]).then(passAll) : null
         },
         written: async () => {
+          // Its attempt may be over, and the job another's.
+          if (isClosed) throw new WorkflowError('attempt_failed', 'the attempt is over')
           if (itemKey !== null && isFirstPage()) return new Set(keysOf(buffer.items(), itemKey)).size
           await flushAll()
           return pages.job().emitted
@@ -204,3 +213,5 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
 }
 
 const passAll = (): void => {}
+
+const unawaited = `${mostPending} pages wait to be written, as emit is called without waiting for what it returns`

@@ -41,7 +41,12 @@ const endJobsSql = `
   update workflow_job job set
     status = finished.status,
     seq = finished.next_seq,
-    attempt = finished.attempt,
+    -- One that goes on begins its attempts anew, if it has brought the job any further; of its pages the job's row knows.
+    attempt = case
+      when finished.attempt is not null then finished.attempt
+      when finished.children > 0 or coalesce(finished.cursor, job.cursor) is distinct from job.cursor then 0
+      else job.attempt
+    end,
     claim = null,
     beat_at = null,
     emitted = job.emitted + finished.children,
@@ -71,7 +76,7 @@ const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
     from: statusesBefore(event),
     status: transitions.running[event],
     next_seq: event === 'requeue' ? job.seq + 1 : job.seq,
-    attempt: attemptAfter(job.attempt, ending),
+    attempt: attemptAfter(job.attempt, ending) ?? undefined,
     children: placed === null ? 0 : childrenIn(placed),
     cursor: ending.kind === 'continued' ? ending.cursor : undefined,
     output: outputOf(ending),
@@ -85,13 +90,13 @@ const endRow = ({ job, ending, elapsedMs }: FinishedJob, place: number) => {
 const outputOf = (ending: Ending): unknown =>
   ending.kind === 'succeeded' && ending.placed.kind === 'output' ? (ending.placed.output ?? undefined) : undefined
 
-/** Tries that have ended: one that was cut short by a cancel burns none, and after what a page committed all are there. */
-const attemptAfter = (before: number, ending: Ending): number => {
+/** Tries that have ended: one that was cut short by a cancel burns none. Null where that depends on how far the job came. */
+const attemptAfter = (before: number, ending: Ending): number | null => {
   switch (ending.kind) {
     case 'requeued':
       return ending.attempt
     case 'continued':
-      return 0
+      return null
     case 'cancelled':
       return before
     default:

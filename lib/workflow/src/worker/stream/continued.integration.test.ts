@@ -99,6 +99,31 @@ test('a generator that goes on in a new delivery closes what it has open before,
   expect(refusals[0]).toMatchObject({ code: 'continued' })
 })
 
+test('a delivery that lasts and brings its job no further gives it no new attempts', async () => {
+  let deliveries = 0
+  const fn = defineFunction({
+    name: 'stands',
+    config: z.looseObject({}),
+    cursor: z.object({ of: z.int(), to: z.int() }),
+    defaults: { retry: { maxAttempts: 2, delayMs: 1 } },
+    run: async function* ({ cursor }) {
+      deliveries += 1
+      if (deliveries % 2 === 0) throw new Error('the source is away')
+      await delay(30)
+      // The same one, whatever the order of its members.
+      yield cursor === null ? page([0], { to: 1, of: 2 }) : page([], { to: 1, of: 2 })
+    },
+  })
+  const { status, items, parent } = await carry(fn, 20)
+  expect(status).toBe('failed')
+  expect(deliveries).toBe(4)
+  expect(items).toEqual([0])
+  expect((await engine.attempts(parent?.id ?? '')).map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
+    [1, 'retried'],
+    [2, 'failed'],
+  ])
+})
+
 test('the time of a step is the time of a delivery: a stream goes on in a new one when half of it is over', async () => {
   const fn = defineFunction({
     name: 'half',

@@ -85,6 +85,31 @@ test('a fault of the house that one job alone meets refuses that one, and the ot
   }
 })
 
+test('a fault of the house that some jobs meet, also one after the other, refuses those, and the others are written', async () => {
+  for (const odd of [
+    [0, 1],
+    [0, 1, 2],
+    [98, 99, 100, 101],
+    [0, 1, 199],
+    [0, 1, 100],
+    [50, 51, 52, 198, 199],
+  ]) {
+    const { units, written, events, commit } = setup(200, (ids) => (ids.some((id) => odd.includes(id)) ? grant : null))
+    const fates = await commit()
+    expect(fates.flatMap(({ kind }, id) => (kind === 'written' ? [] : [id]))).toEqual(odd)
+    expect(written.toSorted(byNumber)).toEqual(all(200).filter((id) => !odd.includes(id)))
+    expect(events).toMatchObject([{ jobs: odd.length }])
+    expect(units.length).toBeLessThan(60)
+  }
+})
+
+test('beside a fault of the house that all meet a guilty one is found, or comes again with the others', async () => {
+  const { written, commit } = setup(9, (ids) => (ids.includes(8) ? nul : ids.length > 0 ? grant : null))
+  const fates = await commit()
+  for (const [id, fate] of fates.entries()) expect([id, fate.kind]).toEqual([id, id === 8 ? 'written' : 'refused'])
+  expect(written).toEqual([8])
+})
+
 test('jobs that are too much only together are all written', async () => {
   const { written, commit, group } = setup(8, (ids) => (ids.length > 1 ? nul : null))
   expect(await commit()).toEqual(group.map(({ ending }) => ({ kind: 'written', ending })))

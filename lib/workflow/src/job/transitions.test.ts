@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { isOver, jobStatuses, statusesBefore, transitions } from './transitions.ts'
 
-const events = ['accept', 'release', 'start', 'succeed', 'requeue', 'fail', 'cancel', 'sendAgain'] as const
+const events = ['accept', 'release', 'putBack', 'start', 'succeed', 'requeue', 'fail', 'cancel', 'sendAgain'] as const
 
 test('an event leads to the same status from wherever it may come', () => {
   for (const event of events) {

@@ -2,13 +2,30 @@
 export const jobStatuses = ['hidden', 'staged', 'queued', 'running', 'succeeded', 'failed', 'cancelled'] as const
 export type JobStatus = (typeof jobStatuses)[number]
 
-export type JobEvent = 'accept' | 'release' | 'start' | 'succeed' | 'requeue' | 'fail' | 'cancel' | 'sendAgain'
+export type JobEvent =
+  | 'accept'
+  | 'release'
+  | 'putBack'
+  | 'start'
+  | 'succeed'
+  | 'requeue'
+  | 'fail'
+  | 'cancel'
+  | 'sendAgain'
 
 /** All that can happen to a job. Whatever is not here is refused by the compare-and-set of the write. */
 export const transitions = {
   hidden: { accept: 'staged' },
   staged: { release: 'queued', cancel: 'cancelled' },
-  queued: { start: 'running', succeed: 'succeeded', requeue: 'queued', fail: 'failed', cancel: 'cancelled' },
+  queued: {
+    // Only within the unit of work that has put it there, so that nobody ever sees it.
+    putBack: 'staged',
+    start: 'running',
+    succeed: 'succeeded',
+    requeue: 'queued',
+    fail: 'failed',
+    cancel: 'cancelled',
+  },
   running: {
     start: 'running',
     succeed: 'succeeded',

@@ -85,6 +85,44 @@ test('of a canceller that died when the run was marked, the sweep does the rest,
   expect(await carryOnCancels(engine.em())).toBe(0)
 })
 
+test('a run that was looked through in vain rests for longer than that took, and is ended meanwhile', async () => {
+  const { run } = await beginJobs('rests', [1, 2])
+  await engine.query(
+    `update workflow_job set status = 'running', claim = $2 where run_id = $1 and parent_id is not null`,
+    [run, randomUUID()],
+  )
+  expect(await beginCancel(engine.em(), run)).toBe('cancelling')
+  const rests = new Map<string, number>()
+  const before = performance.now()
+  expect(await carryOnCancels(engine.em(), rests)).toBe(0)
+  expect(rests.get(run)).toBeGreaterThan(before)
+  // The function of one has it tried again.
+  await engine.query(
+    `update workflow_job set status = 'queued', claim = null
+     where run_id = $1 and parent_id is not null and item_index = 0`,
+    [run],
+  )
+  rests.set(run, Infinity)
+  expect(await carryOnCancels(engine.em(), rests)).toBe(0)
+  rests.set(run, 0)
+  expect(await carryOnCancels(engine.em(), rests)).toBe(1)
+  // And that of the other ends.
+  await engine.query(
+    `update workflow_job set status = 'succeeded', claim = null, finished_at = now()
+     where run_id = $1 and parent_id is not null and item_index = 1`,
+    [run],
+  )
+  await engine.query(
+    `update workflow_run_step set belt = 0, succeeded = succeeded + 1 where run_id = $1 and belt = 1`,
+    [run],
+  )
+  rests.set(run, Infinity)
+  expect(await carryOnCancels(engine.em(), rests)).toBe(0)
+  expect(await engine.statusOf(run)).toBe('cancelled')
+  await carryOnCancels(engine.em(), rests)
+  expect(rests.size).toBe(0)
+})
+
 test('the jobs that come of one that ends in a run that is being cancelled are over, without a message', async () => {
   const { run, nextStepId } = await beginJobs('ends', ['a'])
   const [id = ''] = (await engine.jobs(run)).filter(({ step }) => step === 1).map((job) => job.id)

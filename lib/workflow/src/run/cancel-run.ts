@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { type RunStatus, runStatuses } from './run-status.ts'
 import { fromTheStart, cancelAllJobs, cancelJobs } from './settle/cancel-jobs.ts'
-import { endIfOver } from './settle/settle.ts'
+import { endIfFree, endIfOver } from './settle/settle.ts'
 
 /**
  * Cancels a run, and resolves to the status that it has then; null if there is no such run, and its end for one that is
@@ -29,17 +29,34 @@ export const beginCancel = async (em: EntityManager, runId: string): Promise<Run
   return statusRows.parse(rows)[0]?.status ?? null
 }
 
+/** Until when the jobs of a run are not looked through again, by its id; as `performance.now()` has it. */
+export type Rests = Map<string, number>
+
+/**
+ * A look through a run that found nothing is not repeated before so many times its own time: of a million jobs that are over,
+ * and one whose function still runs, each is read every time.
+ */
+const restsPerLook = 20
+
 /**
  * Takes up the cancels that are not through, the oldest first: of each run all that waits is cancelled, and the run ends
  * when nothing is open. A run with functions that still run stays for the next time. Returns how many jobs were
- * cancelled.
+ * cancelled. `rests` is what whoever calls it again and again keeps between the calls.
  */
-export const carryOnCancels = async (em: EntityManager): Promise<number> => {
+export const carryOnCancels = async (em: EntityManager, rests: Rests = new Map()): Promise<number> => {
   const { rows } = await queryable(em).query(`select id from workflow_run where status = 'cancelling' order by id`, [])
+  const open = runRows.parse(rows).map(({ id }) => id)
+  for (const id of rests.keys()) if (!open.includes(id)) rests.delete(id)
   let jobs = 0
-  for (const { id } of runRows.parse(rows)) {
-    jobs += await cancelAllJobs(em, id)
-    await endIfOver(em, [id])
+  for (const id of open) {
+    const begun = performance.now()
+    if ((rests.get(id) ?? 0) <= begun) {
+      const cancelled = await cancelAllJobs(em, id)
+      jobs += cancelled
+      const ended = performance.now()
+      if (cancelled === 0) rests.set(id, ended + restsPerLook * (ended - begun))
+    }
+    await endIfFree(em, [id])
   }
   return jobs
 }

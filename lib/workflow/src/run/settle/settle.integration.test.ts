@@ -75,6 +75,17 @@ test('a job that is sent again while a run is about to be ended keeps it open', 
   expect(await engine.statusOf(run)).toBe('running')
 })
 
+test('a run that somebody holds locked keeps the sweep from ending no other, and is ended by the next', async () => {
+  const [held, other] = [await runWithoutHint('succeeded'), await runWithoutHint('succeeded')]
+  const holder = engine.em()
+  await holder.begin()
+  await queryable(holder).query(`select from workflow_run where id = $1 for no key update`, [held])
+  expect(await settleWaitingRuns(engine.em(), 10)).toBe(1)
+  expect(await Promise.all([held, other].map(engine.statusOf))).toEqual(['running', 'succeeded'])
+  await holder.rollback()
+  expect(await settleWaitingRuns(engine.em(), 10)).toBe(1)
+})
+
 /** Whether a session of the database waits for a lock of another. */
 const isSomebodyWaiting = async (): Promise<boolean> =>
   (

@@ -23,16 +23,22 @@ export const settle = async (em: EntityManager, runIds: readonly string[], by: R
  * same transaction, so counters that are read as all closed after the lock stay closed. They are read by a statement of
  * their own: in the one that waits for the lock they could be older than what the lock waited for.
  */
-export const endIfOver = async (em: EntityManager, runIds: readonly string[]): Promise<string[]> => {
+export const endIfOver = (em: EntityManager, runIds: readonly string[]): Promise<string[]> =>
+  endOver(em, runIds, lockSql)
+
+/** Likewise for a sweep: a run whose row somebody else has locked is left to its next turn, and holds up no other. */
+export const endIfFree = (em: EntityManager, runIds: readonly string[]): Promise<string[]> =>
+  endOver(em, runIds, `${lockSql} skip locked`)
+
+const lockSql = `
+  select id from workflow_run where id = any ($1::uuid[]) and status in ('running', 'cancelling')
+  order by id for no key update`
+
+const endOver = async (em: EntityManager, runIds: readonly string[], lockRunsSql: string): Promise<string[]> => {
   if (runIds.length === 0) return []
   return em.transactional(async (em) => {
     const tx = queryable(em)
-    const { rows } = await tx.query(
-      `select id from workflow_run where id = any ($1::uuid[]) and status in ('running', 'cancelling')
-       order by id for no key update`,
-      [runIds],
-    )
-    const open = runRows.parse(rows).map(({ id }) => id)
+    const open = runRows.parse((await tx.query(lockRunsSql, [runIds])).rows).map(({ id }) => id)
     return open.length === 0 ? [] : endRuns(tx, open)
   })
 }
@@ -50,7 +56,7 @@ export const settleWaitingRuns = async (em: EntityManager, limit: number): Promi
      limit $1`,
     [limit],
   )
-  const ended = await endIfOver(
+  const ended = await endIfFree(
     em,
     runRows.parse(rows).map(({ id }) => id),
   )

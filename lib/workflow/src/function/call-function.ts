@@ -69,14 +69,14 @@ const callHidden = async (
         return take(items, cursor)
       })
     const given = await fn.call({
-        ...context,
-        config: filled,
-        log: told,
-        span,
-        emit,
-        written: sink.written,
-        checkResult: check,
-      })
+      ...context,
+      config: filled,
+      log: told,
+      span,
+      emit,
+      written: sink.written,
+      checkResult: check,
+    })
     if (isIterable(given)) hasGiven = true
     const last = isIterable(given) ? await readItems(given, give, context.signal, told) : given
     // Items would be missing that were refused without anybody's knowledge.

@@ -7,7 +7,7 @@ export type AbandonedEvent =
 export type Abandoned = {
   /** Resolves when the place of a function that runs on is free for another job. It never rejects. */
   untilFree: (functionName: string, jobId: string, running: Promise<unknown>) => Promise<void>
-  /** Resolves when a function has been stuck for so long that only the end of the process can help. It never rejects. */
+  /** Resolves when one has waited for a place for so long that only the end of the process can help. It never rejects. */
   stuck: Promise<void>
   /** Gives all places free: the worker stops. */
   stop: () => void
@@ -26,29 +26,30 @@ type AbandonedOptions = {
 const keepMs = 60_000
 
 /**
- * So long may a function be without a place to give, milliseconds. Those that wait keep their messages, and the longest
- * timeout, the minute and this together stay below that half hour as well: else their messages would go back with all
+ * So long may one that runs on wait for those before it, milliseconds. It keeps its message meanwhile, and the longest
+ * timeout, the minute and this together stay below that half hour as well: else its message would go back with all
  * others in hand, and as many functions as there are places begin anew.
  */
 const stuckMs = 3 * 60_000
 
-/** Those of one function that run on without a place, and those that are to be next, since when there are some. */
-type Loose = { count: number; waiting: Set<() => void>; late: NodeJS.Timeout | undefined }
+/** Those of one function that run on without a place, and those that are to be next. */
+type Loose = { count: number; waiting: Set<() => void> }
 
 /**
  * Watches the functions that run on after a timeout, a cancel or a loss has ended their attempt; nothing but the end of
  * the process could end them. Such a function keeps its place for a minute, so that a worker whose functions hang does
  * not begin as many anew at each timeout. Then another job gets the place, and the log says so. But when as many as there
  * are places run on without one, no more are given away: twice as many as the worker was told, and never more, until one
- * of them ends. If none does the process is to end, which alone ends them.
+ * of them ends. If that takes long the process is to end, which alone ends them.
  */
 export const watchAbandoned = ({ most, observe }: AbandonedOptions): Abandoned => {
   const stopped = Promise.withResolvers<void>()
   const stuck = Promise.withResolvers<void>()
+  let isStuck = false
   const byFunction = new Map<string, Loose>()
 
   const looseOf = (functionName: string): Loose => {
-    const loose = byFunction.get(functionName) ?? { count: 0, waiting: new Set(), late: undefined }
+    const loose = byFunction.get(functionName) ?? { count: 0, waiting: new Set() }
     byFunction.set(functionName, loose)
     return loose
   }
@@ -65,16 +66,20 @@ export const watchAbandoned = ({ most, observe }: AbandonedOptions): Abandoned =
     if (loose.count < most) {
       give()
     } else {
-      if (loose.waiting.size === 0) {
-        observe({ kind: 'function.stuck', functionName, running: loose.count })
-        loose.late = setTimeout(() => {
-          observe({ kind: 'worker.stuck', functionName, running: loose.count })
-          stuck.resolve()
-        }, stuckMs)
-        loose.late.unref()
-      }
+      if (loose.waiting.size === 0) observe({ kind: 'function.stuck', functionName, running: loose.count })
+      const late = setTimeout(() => {
+        if (!isStuck) observe({ kind: 'worker.stuck', functionName, running: loose.count })
+        isStuck = true
+        stuck.resolve()
+      }, stuckMs)
+      late.unref()
       loose.waiting.add(give)
-      void ended.then(() => waitNoMore(loose, give))
+      const waitNoMore = (): void => {
+        clearTimeout(late)
+        loose.waiting.delete(give)
+      }
+      void ended.then(waitNoMore)
+      void given.promise.then(waitNoMore)
     }
     return given.promise
   }
@@ -98,13 +103,8 @@ const makeRoom = (loose: Loose): void => {
   loose.count -= 1
   const [first] = loose.waiting
   if (first === undefined) return
-  waitNoMore(loose, first)
+  loose.waiting.delete(first)
   first()
-}
-
-const waitNoMore = (loose: Loose, give: () => void): void => {
-  loose.waiting.delete(give)
-  if (loose.waiting.size === 0) clearTimeout(loose.late)
 }
 
 const nothing = (): void => {}

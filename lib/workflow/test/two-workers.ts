@@ -6,12 +6,11 @@ import * as z from 'zod'
 import {
   carryOnCancels,
   cancelRun,
-  fail,
+  dropHiddenPages,
   openRun,
   releaseWaitingJobs,
   sendAgain,
   settleWaitingRuns,
-  snooze,
   Workflow,
   WorkflowStep,
 } from '../src/index.ts'
@@ -27,7 +26,7 @@ import { deliverMeans } from '../src/worker/deliver-means.ts'
 import type { Delivered } from '../src/worker/finish.ts'
 import { openPools } from '../src/worker/pools.ts'
 import { openConservation } from './conservation.ts'
-import { functionOf } from './engine.ts'
+import { type Ending, type firstFunctions, type Told, toldFunctions } from './told-functions.ts'
 import { workerOptions } from './worker-options.ts'
 
 /** A message on the belt. */
@@ -36,17 +35,19 @@ export type Message = { jobId: string; seq: number; redelivered: boolean }
 /** A message that only asks to be seen. It comes out when all that was there before it has been handed out. */
 export type Probe = { probe: string }
 
-/** How a function ends: with its result (`split` gives so many items), by a throw, or by an outcome. */
-export type Ending = { how: 'done' | 'throw' | 'snooze' | 'fail'; items: number }
-
-/** A delivery whose function is at work. */
+/** A delivery whose job was found, and perhaps not yet taken, or whose function is at work. */
 export type Attempt = {
   message: Message
   /** Whether its message is still ours to ack: false once the broker has it back. */
   attached: boolean
-  /** What its commit will be compared with, as the row was when the function began or the last beat was answered. */
-  claim: string | null
-  end: (ending: Ending) => void
+  /** Whether the job is taken over from whoever had it when it was found. */
+  isTakeover: boolean
+  /** What its commit will be compared with. */
+  claim: () => string | null
+  /** What its function is told by; null before it has begun. */
+  told: Told | null
+  /** Lets it go on from where its job was found. */
+  goOn: () => void
   delivered: Promise<Delivered>
 }
 
@@ -55,6 +56,12 @@ export type JobRow = z.infer<typeof jobRows>[number]
 
 /** Jobs of a step on the belt, at most: few enough that some always wait. */
 const window = 2
+
+/** What the two have in a page at most: where one ends a page the other goes on. */
+const pageItems = [3, 5]
+
+/** No page is written for its age: only what the test does makes things happen. */
+const pageAgeMs = 3_600_000
 
 /** What is waited for in a probe is not time here, but that everything in hand has gone back. */
 const noTimes: ProbeTimes = { waitsMs: 0, holdMs: 0, takesMs: 0, againMs: 0 }
@@ -67,19 +74,9 @@ const muchLaterMs = 3_600_000
  */
 export const openTwoWorkers = async () => {
   const database = await cloneDatabase()
-  const functions = ['split', 'work'].map((name) =>
-    functionOf(name, () => {
-      const ending = Promise.withResolvers<Ending>()
-      begun?.(ending.resolve)
-      return ending.promise.then(({ how, items }) => {
-        if (how === 'throw') throw new Error('as the test wants it')
-        if (how === 'snooze') return snooze(0)
-        return how === 'fail' ? fail('as the test wants it') : Array.from({ length: items }, (_, index) => index)
-      })
-    }),
-  )
   /** Hears of the next function that begins. */
-  let begun: ((end: (ending: Ending) => void) => void) | null = null
+  let begun: ((told: Told) => void) | null = null
+  const functions = toldFunctions((told) => begun?.(told))
   const options = workerOptions({ functions, databaseUrl: database.url, lane: 'belt', worker: 'one of two', window })
   const pools = openPools(options, new AbortController().signal)
   const em = () => pools.orm.em.fork()
@@ -87,22 +84,78 @@ export const openTwoWorkers = async () => {
   const lane = await registerLane(queryable(em()), options.lane)
 
   /** One of the two. When it is killed another one takes its place, which knows nothing of what it did. */
-  const startWorker = () => {
+  const startWorker = (which: number) => {
     const beating = new Set<Beating>()
-    const { means, settled } = deliverMeans(pools, lane, options, new AbortController().signal)
+    const signal = new AbortController().signal
+    const { means, settled } = deliverMeans(pools, lane, { ...options, pageItems: pageItems[which] ?? 1 }, signal)
     const beats = {
       add: (one: Beating) => {
         beating.add(one)
         return async () => void beating.delete(one)
       },
     }
-    return { means: { ...means, beats }, settled, beating }
+    /** Claims and pages that are under way, and what became of those that were. */
+    const underWay = new Set<Promise<unknown>>()
+    const seen = { pages: 0, lost: 0 }
+    const watched =
+      <Values extends unknown[], Answer>(
+        write: (...values: Values) => Promise<Answer>,
+        see: (answer: Answer) => void,
+      ) =>
+      async (...values: Values): Promise<Answer> => {
+        const writing = write(...values)
+        underWay.add(writing)
+        try {
+          const answer = await writing
+          see(answer)
+          return answer
+        } finally {
+          underWay.delete(writing)
+        }
+      }
+    const seePage = (fate: 'written' | 'lost'): void => {
+      seen[fate === 'written' ? 'pages' : 'lost'] += 1
+    }
+    const pages = {
+      ...means.pages,
+      write: watched(means.pages.write, ({ fate }) => seePage(fate)),
+      hide: watched(means.pages.hide, seePage),
+    }
+    const claim = watched(means.claim, (taken) => {
+      if (taken === null) seen.lost += 1
+    })
+    /** Holds what is found next, until the delivery is to go on. */
+    let hold: { found: () => void; goOn: Promise<void> } | null = null
+    const find: typeof means.find = async (jobId) => {
+      const held = hold
+      hold = null
+      const found = await means.find(jobId)
+      held?.found()
+      await held?.goOn
+      return found
+    }
+    return {
+      means: { ...means, beats, find, claim, pages, pageAgeMs },
+      beating,
+      holdFind: (next: typeof hold) => {
+        hold = next
+      },
+      /** What was seen of claims and pages, when none is under way. */
+      seen: async () => {
+        do {
+          await Promise.allSettled(underWay)
+          await new Promise(setImmediate)
+        } while (underWay.size > 0)
+        return { ...seen }
+      },
+      settled,
+    }
   }
 
   type TwoWorker = ReturnType<typeof startWorker>
 
   /** Begins a run whose first step gives the second its jobs. Nothing is there of those before, which may have failed. */
-  const beginRun = async () => {
+  const beginRun = async (firstFunction: (typeof firstFunctions)[number] = 'split') => {
     await query(clearSql)
     const workflow = { id: uuidv7(), version: 1 }
     const [split, work] = [uuidv7(), uuidv7()]
@@ -110,7 +163,7 @@ export const openTwoWorkers = async () => {
     await em().transactional(async (tx) => {
       tx.create(Workflow, { ...workflow, name: workflow.id, automationType: 'step', enabled: true }, { persist: true })
       const steps = [
-        { id: split, functionName: 'split', outputType: 'multiple' as const, nextStepId: work },
+        { id: split, functionName: firstFunction, outputType: 'multiple' as const, nextStepId: work },
         { id: work, functionName: 'work', outputType: null, nextStepId: null },
       ]
       for (const [position, step] of steps.entries()) {
@@ -137,7 +190,7 @@ export const openTwoWorkers = async () => {
     const attempts: Attempt[] = []
     /** Of workers that were killed: what is left of a process that only looked dead. */
     const zombies: Attempt[] = []
-    const workers: [TwoWorker, TwoWorker] = [startWorker(), startWorker()]
+    const workers: [TwoWorker, TwoWorker] = [startWorker(0), startWorker(1)]
     const everyWorker: TwoWorker[] = [...workers]
     const workerOf = new Map<Attempt, TwoWorker>()
     /** A worker may have two deliveries of one job in hand: what beats for an attempt is known by itself. */
@@ -185,6 +238,8 @@ export const openTwoWorkers = async () => {
         runRows.parse(await query('select status from workflow_run where id = $1', [runId]))[0].status,
       /** The messages that are written and not published. */
       waiting: async () => messageRows.parse(await query(waitingSql)),
+      /** Items of the first step that are not those of their places. */
+      misplaced: () => query(misplacedSql, [runId]),
       ...openConservation(query),
 
       /** The relay publishes all that is written, also what is for later. */
@@ -212,36 +267,64 @@ export const openTwoWorkers = async () => {
         return [...(await jobs()).values()].filter(({ id, seq }) => seq !== before.get(id)?.seq).map(({ id }) => id)
       },
 
-      /** A worker gets a message; resolves when its function has begun, or with what became of it without one. */
-      receive: async (which: number, message: Message): Promise<Delivered | 'begun'> => {
+      /** A worker gets a message and finds its job, and nothing more. */
+      find: async (which: number, message: Message): Promise<Attempt> => {
         const worker = workerAt(which)
         belt.splice(belt.indexOf(message), 1)
-        const started = Promise.withResolvers<(ending: Ending) => void>()
-        begun = started.resolve
         const job = (await jobs()).get(message.jobId)
         const fn = functions.find(({ name }) => name === job?.functionName)
-        if (fn === undefined) throw new Error(`there is no job ${message.jobId}`)
+        if (job === undefined || fn === undefined) throw new Error(`there is no job ${message.jobId}`)
+        const [found, going] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+        worker.holdFind({ found: found.resolve, goOn: going.promise })
         const reference = { jobId: message.jobId, seq: message.seq }
-        const delivered = deliver(fn, { ...message, reference, deliveries: 0 }, worker.means).then(
-          (carried) => carried.delivered,
-        )
-        const first = await Promise.race([delivered, started.promise])
-        if (typeof first !== 'function') {
-          if (first.kind === 'refused') belt.push({ ...message, redelivered: true })
-          return first
+        const attempt: Attempt = {
+          message,
+          attached: true,
+          isTakeover: message.redelivered || job.status === 'running',
+          claim: () => job.claim,
+          told: null,
+          goOn: going.resolve,
+          delivered: deliver(fn, { ...message, reference, deliveries: 0 }, worker.means).then(
+            ({ delivered }) => delivered,
+          ),
         }
-        const claim = (await jobs()).get(message.jobId)?.claim ?? null
-        const attempt = { message, attached: true, claim, end: first, delivered }
         attempts.push(attempt)
         workerOf.set(attempt, worker)
-        const beating = [...worker.beating].at(-1)
-        if (beating !== undefined) beatingOf.set(attempt, beating)
+        await found.promise
+        return attempt
+      },
+
+      /** Lets an attempt go on behind its find; resolves when its function has begun, or with what became of it without one. */
+      goOn: async (attempt: Attempt): Promise<Delivered | 'begun'> => {
+        const started = Promise.withResolvers<Told>()
+        begun = started.resolve
+        attempt.goOn()
+        const first = await Promise.race([attempt.delivered, started.promise])
+        begun = null
+        if ('kind' in first) return endOf(attempt)
+        attempt.told = first
+        const beating = [...(workerOf.get(attempt)?.beating ?? [])].at(-1)
+        if (beating === undefined) throw new Error('nothing beats for a function that has begun')
+        beatingOf.set(attempt, beating)
+        attempt.claim = () => beating.beat().claim
         return 'begun'
+      },
+
+      /** The function of an attempt gives items; resolves to whether it goes on, and how many pages were written by that. */
+      give: async (attempt: Attempt, items: number): Promise<{ goesOn: boolean; pages: number }> => {
+        const worker = workerOf.get(attempt)
+        const before = await worker?.seen()
+        await Promise.race([attempt.told?.give?.(items), attempt.delivered])
+        const after = await worker?.seen()
+        // It hears there that its job is another's.
+        const isLost = after?.lost !== before?.lost
+        if (isLost) await endOf(attempt)
+        return { goesOn: !isLost, pages: (after?.pages ?? 0) - (before?.pages ?? 0) }
       },
 
       /** Ends the function of an attempt; resolves to what became of the delivery. */
       finish: (attempt: Attempt, ending: Ending): Promise<Delivered> => {
-        attempt.end(ending)
+        attempt.told?.end(ending)
         return endOf(attempt)
       },
 
@@ -260,7 +343,6 @@ export const openTwoWorkers = async () => {
           const own = beatingOf.get(attempt)
           if (own === undefined) continue
           if (over.has(own)) await endOf(attempt)
-          else attempt.claim = own.beat().claim
         }
       },
 
@@ -276,7 +358,7 @@ export const openTwoWorkers = async () => {
           forget(attempt)
           zombies.push(attempt)
         }
-        workers[which % 2] = startWorker()
+        workers[which % 2] = startWorker(which % 2)
         everyWorker.push(workerAt(which))
       },
 
@@ -287,6 +369,7 @@ export const openTwoWorkers = async () => {
         await carryOnCancels(em())
         await releaseWaitingJobs(em(), { lane, window })
         await settleWaitingRuns(em(), 100)
+        await dropHiddenPages(em())
       },
     }
   }
@@ -308,8 +391,12 @@ const jobsSql = `
   from workflow_job job
   join workflow_run run on run.id = job.run_id
   join workflow_step step on step.id = job.step_id and step.version = run.version
-  where job.run_id = $1
+  where job.run_id = $1 and job.status <> 'hidden'
   order by job.id`
+
+const misplacedSql = `
+  select job.id, job.item_index, job.payload from workflow_job job join workflow_job parent on parent.id = job.parent_id
+  where job.run_id = $1 and parent.parent_id is null and job.payload is distinct from to_jsonb(job.item_index)`
 
 const jobRows = z.array(
   z.object({

@@ -60,6 +60,8 @@ export type DeliverMeans = {
   maxPayloadBytes: number
   /** How many items a page has at most. */
   pageItems: number
+  /** A page that has a cursor is written when it is so old, milliseconds, full or not; a second unless given. */
+  pageAgeMs?: number
   /** The memory that items have until they are written. */
   pageMemory: PageMemory
   /** A job whose pages have a cursor goes on in a new delivery after this, milliseconds. */

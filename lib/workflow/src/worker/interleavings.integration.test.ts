@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Ending, firstFunctions } from '../../test/told-functions.ts'
 import {
   type Attempt,
-  type Ending,
   type JobRow,
   type Message,
   openTwoWorkers,
@@ -22,7 +22,9 @@ type Command =
   | { kind: 'publish' | 'cancel' | 'sweep' | 'probe' }
   | { kind: 'duplicate' | 'lose' | 'retry'; pick: number }
   | { kind: 'beat' | 'loseBroker' | 'kill' | 'seeProbe' | 'search'; which: number }
-  | { kind: 'receive'; which: number; pick: number }
+  | { kind: 'receive' | 'find'; which: number; pick: number }
+  | { kind: 'goOn'; pick: number }
+  | { kind: 'give'; pick: number; items: number }
   | { kind: 'finish' | 'finishTogether'; pick: number; ending: Ending }
 
 const pick = fc.nat(100)
@@ -36,8 +38,11 @@ const kind = <Kind extends Command['kind']>(...kinds: Kind[]) => fc.constantFrom
 const commands: fc.Arbitrary<Command[]> = fc.array(
   fc.oneof(
     { weight: 8, arbitrary: fc.record({ kind: kind('publish') }) },
-    { weight: 14, arbitrary: fc.record({ kind: kind('receive'), which, pick }) },
-    { weight: 10, arbitrary: fc.record({ kind: kind('finish'), pick, ending }) },
+    { weight: 12, arbitrary: fc.record({ kind: kind('receive'), which, pick }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('find'), which, pick }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('goOn'), pick }) },
+    { weight: 12, arbitrary: fc.record({ kind: kind('give'), pick, items: fc.integer({ min: 1, max: 6 }) }) },
+    { weight: 8, arbitrary: fc.record({ kind: kind('finish'), pick, ending }) },
     { weight: 4, arbitrary: fc.record({ kind: kind('finishTogether'), pick, ending }) },
     { weight: 6, arbitrary: fc.record({ kind: kind('beat', 'loseBroker', 'kill'), which }) },
     { weight: 6, arbitrary: fc.record({ kind: kind('duplicate', 'lose', 'retry'), pick }) },
@@ -52,7 +57,7 @@ const commands: fc.Arbitrary<Command[]> = fc.array(
 /** Whether what this attempt writes must be taken, with the job's row as it is. */
 const fits = (jobs: Jobs, { message, claim }: Attempt): boolean => {
   const job = jobs.get(message.jobId)
-  return job?.seq === message.seq && job.claim === claim && statusesBefore('succeed').includes(job.status)
+  return job?.seq === message.seq && job.claim === claim() && statusesBefore('succeed').includes(job.status)
 }
 
 type Jobs = ReadonlyMap<string, JobRow>
@@ -72,6 +77,20 @@ type Belt = { copies: Map<string, number>; lost: Set<string> }
 const messagesOn = ({ belt }: RunOfTwo): Message[] => belt.flatMap((one) => ('probe' in one ? [] : [one]))
 
 const keyOf = ({ jobId, seq }: Pick<Message, 'jobId' | 'seq'>): string => `${jobId} ${seq}`
+
+/** Attempts whose function is at work. */
+const begunOf = ({ attempts }: RunOfTwo): Attempt[] => attempts.filter(({ told }) => told !== null)
+
+/** Lets an attempt go on behind its find: nobody who had its job before can write it any more, if it took that over. */
+const goOn = async (run: RunOfTwo, attempt: Attempt): Promise<void> => {
+  const others = run.attempts.filter((other) => other !== attempt && other.message.jobId === attempt.message.jobId)
+  if ((await run.goOn(attempt)) !== 'begun' || !attempt.isTakeover) return
+  const jobs = await run.jobs()
+  expect(
+    others.filter((other) => fits(jobs, other)),
+    'attempts at a job that was taken over',
+  ).toEqual([])
+}
 
 /** Does what is asked for, where there is something to do it with, and says what must come of it. */
 const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): Promise<void> => {
@@ -95,7 +114,7 @@ const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): 
     case 'seeProbe': {
       const at = run.belt.findIndex((one) => 'probe' in one)
       for (const message of run.belt.slice(0, Math.max(at, 0))) {
-        if (!('probe' in message)) await run.receive(command.which, message)
+        if (!('probe' in message)) await run.goOn(await run.find(command.which, message))
       }
       return run.seeProbe()
     }
@@ -123,29 +142,47 @@ const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): 
       for (const step of steps) await obey(run, step, await run.jobs(), belt)
       return
     }
+    case 'find': {
+      const message = oneOf(messagesOn(run), command.pick)
+      if (message !== undefined) await run.find(command.which, message)
+      return
+    }
     case 'receive': {
       const message = oneOf(messagesOn(run), command.pick)
-      if (message === undefined) return
-      const others = run.attempts.filter((attempt) => attempt.message.jobId === message.jobId)
-      const isTakeover = message.redelivered || before.get(message.jobId)?.status === 'running'
-      if ((await run.receive(command.which, message)) !== 'begun' || !isTakeover) return
-      const jobs = await run.jobs()
-      expect(
-        others.filter((other) => fits(jobs, other)),
-        'attempts at a job that was taken over',
-      ).toEqual([])
+      if (message !== undefined) await goOn(run, await run.find(command.which, message))
+      return
+    }
+    case 'goOn': {
+      const attempt = oneOf(
+        run.attempts.filter(({ told }) => told === null),
+        command.pick,
+      )
+      if (attempt !== undefined) await goOn(run, attempt)
+      return
+    }
+    case 'give': {
+      const attempt = oneOf(
+        run.attempts.filter(({ told }) => told !== null && told.give !== null),
+        command.pick,
+      )
+      if (attempt === undefined) return
+      const mayWrite = fits(before, attempt)
+      const { goesOn, pages } = await run.give(attempt, command.items)
+      if (!mayWrite) expect(pages, "pages of a job that is another's").toBe(0)
+      if (mayWrite) expect(goesOn, 'the holder of a job goes on').toBe(true)
       return
     }
     case 'finish': {
-      const attempt = oneOf(run.attempts, command.pick)
+      const attempt = oneOf(begunOf(run), command.pick)
       if (attempt === undefined) return
       const mustWin = fits(before, attempt)
       expect((await run.finish(attempt, command.ending)).kind).toBe(mustWin ? 'written' : 'dropped')
       return
     }
     case 'finishTogether': {
-      const first = oneOf(run.attempts, command.pick)
-      const second = run.attempts.find((other) => other !== first && other.message.jobId === first?.message.jobId)
+      const begun = begunOf(run)
+      const first = oneOf(begun, command.pick)
+      const second = begun.find((other) => other !== first && other.message.jobId === first?.message.jobId)
       if (first === undefined || second === undefined) return
       const mayWin = [first, second].filter((attempt) => fits(before, attempt)).length
       const ends = await Promise.all([run.finish(first, command.ending), run.finish(second, { how: 'done', items: 2 })])
@@ -195,6 +232,7 @@ const expectSound = async (run: RunOfTwo, before: Jobs, belt: Belt): Promise<Job
   }
   expect(await run.untrueCounters()).toEqual([])
   expect(await run.unconserved()).toEqual([])
+  expect(await run.misplaced(), 'items that are doubled or missing').toEqual([])
   return jobs
 }
 
@@ -211,9 +249,8 @@ const expectEnd = async (run: RunOfTwo): Promise<void> => {
         await run.seeProbe()
         continue
       }
-      await run.receive(0, message)
-      const [attempt] = run.attempts
-      if (attempt !== undefined) await run.finish(attempt, { how: 'done', items: 1 })
+      const attempt = await run.find(0, message)
+      if ((await run.goOn(attempt)) === 'begun') await run.finish(attempt, { how: 'done', items: 1 })
     }
     await run.settled()
   }
@@ -223,15 +260,18 @@ const expectEnd = async (run: RunOfTwo): Promise<void> => {
   const status = await run.runStatus()
   if (status !== 'cancelled') expect(status).toBe(jobs.some((job) => job.status === 'failed') ? 'failed' : 'succeeded')
   // What comes to life again writes nothing.
-  for (const zombie of run.zombies)
-    expect(await run.finish(zombie, { how: 'done', items: 3 })).toMatchObject({ kind: 'dropped' })
+  for (const zombie of run.zombies) {
+    const begun = zombie.told === null ? await run.goOn(zombie) : 'begun'
+    const delivered = begun === 'begun' ? await run.finish(zombie, { how: 'done', items: 3 }) : begun
+    expect(delivered).toMatchObject({ kind: 'dropped' })
+  }
   expect([...(await run.jobs()).values()]).toEqual(jobs)
 }
 
 test('whatever happens to two workers and the belt, each job moves as the table allows, and is done once', async () => {
   await fc.assert(
-    fc.asyncProperty(commands, async (list) => {
-      const run = await house.beginRun()
+    fc.asyncProperty(fc.constantFrom(...firstFunctions), commands, async (firstFunction, list) => {
+      const run = await house.beginRun(firstFunction)
       const belt: Belt = { copies: new Map(), lost: new Set() }
       let jobs: Jobs = await run.jobs()
       for (const command of list) {

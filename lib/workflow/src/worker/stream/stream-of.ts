@@ -8,7 +8,7 @@ import type { Pages } from './pages.ts'
 export const streamOf = (
   fn: StepFunction,
   pages: Pages,
-  means: Pick<DeliverMeans, 'pageItems' | 'maxPayloadBytes' | 'continueMs' | 'pageMemory'>,
+  means: Pick<DeliverMeans, 'pageItems' | 'maxPayloadBytes' | 'pageAgeMs' | 'continueMs' | 'pageMemory'>,
 ): JobStream =>
   openJobStream({
     pages,
@@ -16,6 +16,6 @@ export const streamOf = (
     itemKey: fn.itemKey,
     limits: { mostItems: means.pageItems, mostBytes, mostItemBytes: means.maxPayloadBytes },
     memory: means.pageMemory,
-    ageMs,
+    ageMs: means.pageAgeMs ?? ageMs,
     continueMs: continueMsOf(means.continueMs, timeoutOf(fn, pages.job().step)),
   })

@@ -1,0 +1,101 @@
+import * as z from 'zod'
+import { defineFunction, fail, page, snooze, type StepFunction } from '../src/index.ts'
+import { functionOf } from './engine.ts'
+
+/** How a function ends: with its result (so many items), by a throw, or by an outcome. */
+export type Ending = { how: 'done' | 'throw' | 'snooze' | 'fail'; items: number }
+
+/** A function that is at work, and does what it is told. Each of its items is the number that its place has. */
+export type Told = {
+  end: (ending: Ending) => void
+  /** Gives so many items; resolves when more may be given, or the function has ended. Null for one that gives all at its end. */
+  give: ((items: number) => Promise<void>) | null
+}
+
+/** What the first step of a run may be: all items at the end, page by page with a cursor, or without one. */
+export const firstFunctions = ['split', 'pages', 'items'] as const
+
+/** Functions that tell `onBegun` of themselves when they begin, and then wait for what they are told. */
+export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => {
+  const atOnce = ['split', 'work'].map((name) =>
+    functionOf(name, () => {
+      const ending = Promise.withResolvers<Ending>()
+      onBegun({ end: ending.resolve, give: null })
+      return ending.promise.then((told) => outcomeOf(told) ?? numbers(0, told.items))
+    }),
+  )
+  const pages = defineFunction({
+    name: 'pages',
+    config: z.looseObject({}),
+    cursor: z.int(),
+    run: async function* ({ cursor }) {
+      const orders = takeOrders(onBegun)
+      let next = cursor ?? 0
+      try {
+        for (;;) {
+          const { items, ending } = await orders.next()
+          const outcome = ending === null ? undefined : outcomeOf(ending)
+          if (outcome !== undefined) return outcome
+          yield page(numbers(next, items), next + items)
+          next += items
+          if (ending !== null) return undefined
+        }
+      } finally {
+        orders.close()
+      }
+    },
+  })
+  const items = functionOf('items', async function* () {
+    const orders = takeOrders(onBegun)
+    let next = 0
+    try {
+      for (;;) {
+        const order = await orders.next()
+        const outcome = order.ending === null ? undefined : outcomeOf(order.ending)
+        if (outcome !== undefined) return outcome
+        yield* numbers(next, order.items)
+        next += order.items
+        if (order.ending !== null) return undefined
+      }
+    } finally {
+      orders.close()
+    }
+  })
+  return [...atOnce, pages, items]
+}
+
+type Order = { items: number; ending: Ending | null }
+
+/** The orders of one call, one after the other. */
+const takeOrders = (onBegun: (told: Told) => void) => {
+  let order = Promise.withResolvers<Order>()
+  let obeyed = Promise.withResolvers<void>()
+  let isAsked = false
+  onBegun({
+    end: (ending) => order.resolve({ items: ending.items, ending }),
+    give: (items) => {
+      order.resolve({ items, ending: null })
+      return obeyed.promise
+    },
+  })
+  return {
+    next: async (): Promise<Order> => {
+      if (isAsked) {
+        order = Promise.withResolvers()
+        obeyed.resolve()
+        obeyed = Promise.withResolvers()
+      }
+      isAsked = true
+      return order.promise
+    },
+    close: () => obeyed.resolve(),
+  }
+}
+
+const outcomeOf = ({ how }: Ending) => {
+  if (how === 'throw') throw new Error('as the test wants it')
+  if (how === 'snooze') return snooze(0)
+  return how === 'fail' ? fail('as the test wants it') : undefined
+}
+
+const numbers = (first: number, count: number): number[] => Array.from({ length: count }, (_, index) => first + index)

@@ -16,24 +16,34 @@ export type FoundJob = z.infer<typeof foundRows>[number]
  */
 const mostStoredBytes = 2_048
 
+/**
+ * What each value in a payload takes in memory beside its text, bytes: JSON of a million has up to ten million there. Of a
+ * list of numbers it was 5 in Node 24, of small objects 30, of empty ones 36.
+ */
+const bytesBesideText = 40
+
 /** Reads jobs by their ids in one statement; ids that nobody knows are missing from the map. */
 export const findJobs = async (em: EntityManager, ids: readonly string[]): Promise<Map<string, FoundJob>> => {
-  const { rows } = await queryable(em).query(findJobsSql, [ids, mostStoredBytes])
+  const { rows } = await queryable(em).query(findJobsSql, [ids, mostStoredBytes, bytesBesideText])
   return new Map(foundRows.parse(rows).map((job) => [job.id, job]))
 }
 
-// `pg_column_size` does not fetch what lies apart, the length of the text does.
+// `pg_column_size` does not fetch what lies apart, its text does; without the offset that would be made for each use of it.
+// Values are parted by commas. Those within texts count too, which is on the safe side.
 const findJobsSql = `
   select job.id, job.run_id as "runId", job.step_id as "stepId", job.status, job.seq, job.attempt, job.revision, job.claim,
          case when pg_column_size(job.payload) > $2 then null else job.payload end as payload,
-         case when pg_column_size(job.payload) > $2 then octet_length(job.payload::text) end as "leftBytes",
+         octet_length(large.text) + $3::int * (length(large.text) - length(replace(large.text, ',', ''))) as "leftBytes",
          job.emitted, job.cursor, job.accepted, job.traceparent, run.workflow_id as "workflowId", run.version, run.status as "runStatus"
   from workflow_job job join workflow_run run on run.id = job.run_id
+  left join lateral (
+    select job.payload::text as text where pg_column_size(job.payload) > $2 offset 0
+  ) large on true
   where job.id = any ($1::uuid[])`
 
 const leftMark = Symbol('left in the database')
 
-/** How many bytes a found payload has that was left in the database; null for one that came along. */
+/** How many bytes of memory a found payload takes, about, that was left in the database; null for one that came along. */
 export const leftBytesOf = (payload: unknown): number | null => {
   if (typeof payload !== 'object' || payload === null || !(leftMark in payload)) return null
   return typeof payload[leftMark] === 'number' ? payload[leftMark] : null

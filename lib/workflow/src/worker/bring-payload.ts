@@ -7,7 +7,7 @@ import { createRoom } from './room.ts'
 export type Brought = { job: HeldJob; leave: () => void }
 
 type BringOptions = {
-  /** Of how many bytes as JSON the large payloads of a function are in memory at a time. */
+  /** How many bytes of memory the large payloads of a function may take at a time. */
   roomBytes: number
   /** How long a job waits for room, milliseconds. */
   patienceMs: number

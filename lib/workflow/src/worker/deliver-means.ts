@@ -34,7 +34,7 @@ const groupSize = 200
 /** Results of a group: some four of the largest. All of it is in memory several times, here and in Postgres. */
 const groupBytes = 4 * 1024 * 1024
 
-/** The large payloads of a function that are in memory at a time, as JSON. Results are as many again, at most. */
+/** The memory of the large payloads of a function at a time. Results are as many again, at most. */
 const roomBytes = 32 * 1024 * 1024
 
 /**

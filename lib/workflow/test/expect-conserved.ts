@@ -16,6 +16,15 @@ export const expectConserved = async (engine: Engine): Promise<void> => {
   await dropItemKeys(engine.em())
   expect(await engine.untrueCounters(), 'counters that differ from their rows').toEqual([])
   expect(await engine.unconserved(), 'jobs that are lost or doubled').toEqual([])
+  expect(await engine.query(leftSql), 'what nobody needs any more').toEqual([])
   // A queue needs a moment to have back what a worker held.
   await waitFor(async () => (await engine.stuck()).length === 0, { describe: engine.stuck })
 }
+
+/** Hidden pages, and keys of items, of jobs that are over and are not sent again: nobody would ever remove them. */
+const leftSql = `
+  select 'hidden page' as what, parent_id as of from workflow_hidden_page page
+  where not exists (select from workflow_job where id = page.parent_id and status not in ('succeeded', 'cancelled'))
+  union all
+  select distinct 'key', parent_id from workflow_item_key key
+  where not exists (select from workflow_job where id = key.parent_id and status not in ('succeeded', 'cancelled'))`

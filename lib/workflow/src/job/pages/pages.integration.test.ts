@@ -267,6 +267,34 @@ test('hidden pages are removed when their claim was given up, and only then', as
   await end({ ...heir, emitted: 1 })
 })
 
+test('while sweeps look for garbage the pages of an attempt that lives stay, and so do those that are being accepted', async () => {
+  const { hold, hide, seal, accept, children, end } = await claimed()
+  const dead = await hold()
+  for (let item = 0; item < 20; item += 1) await hide(dead, [`dead ${item}`], item)
+  const over = new AbortController()
+  let dropped = 0
+  const sweep = async () => {
+    while (!over.signal.aborted) {
+      const pages = await dropHiddenPages(engine.em())
+      dropped += pages
+    }
+  }
+  const sweeps = [sweep(), sweep(), sweep()]
+  const alive = await hold()
+  for (let item = 0; item < 30; item += 1) expect(await hide(alive, [item], item)).toBe('written')
+  expect(await seal(alive)).toBe('written')
+  const heir = await hold()
+  for (let item = 0; item < 30; item += 1) {
+    expect(await accept({ ...heir, emitted: item })).toMatchObject({ kind: 'accepted', children: 1 })
+  }
+  over.abort()
+  await Promise.all(sweeps)
+  expect(dropped).toBe(20)
+  expect((await children()).map(({ payload }) => payload)).toEqual(Array.from({ length: 30 }, (_, item) => item))
+  expect(await engine.unconserved()).toEqual([])
+  await end({ ...heir, emitted: 30 })
+})
+
 const waiting = async (): Promise<number> =>
   (await engine.query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`))
     .length

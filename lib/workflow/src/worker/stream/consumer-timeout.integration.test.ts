@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { startImpatientRabbitmq, waitFor } from '@esteira/test/support'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf, openEngine } from '../../../test/engine.ts'
+import { expectConserved } from '../../../test/expect-conserved.ts'
 import { defineFunction, page } from '../../index.ts'
 
 const consumerTimeoutMs = 4_000
@@ -15,6 +16,7 @@ let engine: Engine
 beforeAll(async () => {
   engine = await openEngine(await startImpatientRabbitmq(consumerTimeoutMs))
 }, 120_000)
+afterEach(() => expectConserved(engine))
 afterAll(() => engine.close())
 
 /** Carries a stream that lasts longer than the broker waits for an ack, and gives what the belt said. */

@@ -20,7 +20,7 @@ import { startSidecar } from './services/start-sidecar.ts'
 import { bundledTick } from './services/tick-program.ts'
 
 const hold = 1
-const usualLeads = 10_000
+export const usualLeads = 10_000
 const lookMs = 20
 
 /** What each side does best with, of those that were tried: ours with 100, 400 and 1,000. */
@@ -34,12 +34,12 @@ type Hop = (typeof hops)[number]
 /** What the servers take of a lead, by what their processes are for, microseconds. */
 type OfServers = ReadonlyMap<string, number>
 
-type Turn = { perSecond: number; cpuUs: Record<Hop, number>; servers: OfServers }
+export type Turn = { perSecond: number; cpuUs: Record<Hop, number>; servers: OfServers }
 
 type ControlTurn = { perSecond: number; cpuUs: number; servers: OfServers }
 
 /** Where both sides read and write. */
-type Ground = {
+export type Ground = {
   place: Place
   rdStation: RunningRdStation
   crmUrl: string
@@ -57,40 +57,51 @@ type Ground = {
  */
 export const benchLeads = async (place: Place, { rows, rounds }: BenchOptions): Promise<Report> => {
   const leads = rows ?? usualLeads
+  const ours: Turn[] = []
+  const controls: ControlTurn[] = []
+  await onGround(place, leads, async (ground, tickId) => {
+    for (let turn = 0; turn < rounds; turn += 1) {
+      controls.push(await carryControl(ground))
+      ours.push(await carryOurs(ground, tickId))
+    }
+  })
+  return report(ours, controls, { leads, rounds })
+}
+
+/** Carries leads where there is all that they need, and clears it away; `tickId` is the step that begins them. */
+export const onGround = async (
+  place: Place,
+  leads: number,
+  carry: (ground: Ground, tickId: string) => Promise<void>,
+): Promise<void> => {
   const rdStation = await startRdStation({ leads, rateLimitPerMinute: null })
   const crmUrl = await ensureDatabase(place.databaseUrl, `${place.queue}_crm`)
   const crm = new pg.Client(crmUrl)
   await crm.connect()
   await crm.query(leadsTableSql)
   const ground = { place, rdStation, crmUrl, crm, leads, tickWords: await bundledTick() }
-  const ours: Turn[] = []
-  const controls: ControlTurn[] = []
   try {
-    const tickId = await saveLeads(place)
-    for (let turn = 0; turn < rounds; turn += 1) {
-      controls.push(await carryControl(ground))
-      ours.push(await carryOurs(ground, tickId))
-    }
+    await carry(ground, await saveLeads(place))
   } finally {
     await crm.end()
     await place.admin.query(`drop database ${pg.escapeIdentifier(`${place.queue}_crm`)} with (force)`)
     await rdStation.stop()
     for (const queue of ['RdStation.getLeads', 'Database.query']) await place.channel.deleteQueue(queue)
   }
-  return report(ours, controls, { leads, rounds })
 }
 
-const carryOurs = async (ground: Ground, tickId: string): Promise<Turn> => {
+/** `env` is what all its processes have beside their settings. */
+export const carryOurs = async (ground: Ground, tickId: string, env: Record<string, string> = {}): Promise<Turn> => {
   const { place, rdStation, crmUrl, leads } = ground
   const { clientId, clientSecret, refreshToken } = rdStation.credentials
-  const common = { DATABASE_URL: place.databaseUrl, ESTEIRA_LOG_LEVEL: 'info' }
+  const common = { DATABASE_URL: place.databaseUrl, ESTEIRA_LOG_LEVEL: 'info', ...env }
   const laneOf = async (part: string) => {
     const name = `${place.lane.name}_${part}`
     return { id: await registerLane(place.db, name), name }
   }
   const [getLane, queryLane, tickLane] = [await laneOf('get'), await laneOf('query'), await laneOf('tick')]
   const lanes = [getLane, queryLane, tickLane]
-  const relays = lanes.map((lane) => startSidecar({ ...place, lane }))
+  const relays = lanes.map((lane) => startSidecar({ ...place, lane }, env))
   await Promise.all(relays.map((relay) => relay.saw(({ event }) => event === 'relay.owned')))
   const belt = { ...common, RABBITMQ_URL: place.rabbitmqUrl }
   const get = await startProgram(

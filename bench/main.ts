@@ -21,6 +21,7 @@ import { openPlace, type Place } from './services/open-place.ts'
 import { relayProgram } from './services/start-sidecar.ts'
 import { benchTakeover } from './takeover.ts'
 import { benchTick } from './tick.ts'
+import { benchTraced } from './traced.ts'
 
 const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promise<Report>> = {
   relay: benchRelay,
@@ -35,6 +36,7 @@ const benches: Record<BenchName, (place: Place, options: BenchOptions) => Promis
   'fan-out': benchFanOut,
   jobs: benchJobs,
   leads: benchLeads,
+  traced: benchTraced,
   'database-query': benchDatabaseQuery,
   'one-run': benchOneRun,
   'job-latency': benchJobLatency,

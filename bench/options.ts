@@ -13,6 +13,7 @@ export const benchNames = [
   'backlog',
   'jobs',
   'leads',
+  'traced',
   'database-query',
   'one-run',
   'job-latency',
@@ -55,7 +56,7 @@ export const usage = `npm run bench [-- NAME ... options]
 
   NAME        ${benchNames.join(', ')}; all of them unless one is named
   --rows N    rows of a drain (relay 200,000; mixed 100,000; backlog 1,000,000, or 5,000,000 with --full), jobs
-              (jobs 20,000; one-run 40,000; leads 10,000; database-query 10,000), or jobs of the large run of fair and of
+              (jobs 20,000; one-run 40,000; leads, traced and database-query 10,000), or jobs of the large run of fair and of
               fan-out (100,000, or 1,000,000 with --full)
   --window N  messages in flight (default 2000)
   --rounds N  how often ours and the control take turns (default 3)

@@ -4,12 +4,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Engine, functionOf, openEngine } from '../../test/engine.ts'
 import { expectConserved } from '../../test/expect-conserved.ts'
 
-const consumerTimeoutMs = 4_000
+const consumerTimeoutMs = 10_000
 
-/** Of payloads with a million bytes some thirty are in memory at a time: these are three turns, each of half the timeout. */
+/** Of payloads with a million bytes some thirty are in memory at a time: these are three turns, together longer than that. */
 const jobs = 90
 const payloadBytes = 1_000_000
-const functionMs = 2_000
+const functionMs = 4_000
 
 let engine: Engine
 
@@ -40,7 +40,7 @@ test('jobs that wait for room longer than the broker does for an ack are put off
     [run, payloadBytes],
   )
   await waitFor(async () => (await engine.broker.count('large')) === jobs)
-  const worker = await engine.startWorker([fn], { roomWaitMs: 1_000 })
+  const worker = await engine.startWorker([fn], { roomWaitMs: 2_000 })
   const isOver = async () => (await engine.statusOf(run)) === 'succeeded'
   await waitFor(isOver, { deadlineMs: 60_000, describe: () => worker.events.at(-1) })
   expect([...worker.saw('belt.fault'), ...worker.saw('belt.lost')]).toEqual([])

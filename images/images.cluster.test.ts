@@ -18,10 +18,11 @@ import {
 import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { buildah, buildImages } from './index.ts'
+import { folder } from './test/build.ts'
 import { type Container, startContainer, type Unpacked } from './test/container.ts'
-import { build, built, engine, folder, images, programOf, useImages } from './test/use-images.ts'
+import { build, built, engine, images, programOf, useImages } from './test/use-images.ts'
 
-useImages(process.env)
+useImages()
 
 const root = resolve(import.meta.dirname, '..')
 /** In no `/etc/passwd`. */

@@ -20,7 +20,7 @@ import { render } from '../test/charts/support/render.ts'
 import { type Container, startContainer } from './test/container.ts'
 import { images, programOf, useImages } from './test/use-images.ts'
 
-useImages(process.env)
+useImages()
 
 let database: TestDatabase
 let vhost: TestVhost

@@ -4,12 +4,13 @@ import { debianPrograms } from '../../test/cluster/tools/debian-programs.ts'
 import { imagesFolder } from '../folder.ts'
 import { type Buildah, buildah, buildImages, type BuiltImage } from '../index.ts'
 
-const folder = join(imagesFolder, 'tests')
+/** Where tests keep what they build: what has not changed is there the next time. */
+export const folder = join(imagesFolder, 'tests')
 
 /** Both images of this tree as tests have them, and what built them. */
 export type TestImages = { engine: Buildah; build: () => Promise<BuiltImage[]> }
 
-/** Builds with buildah, which is installed where it is missing, and in one place, so that a tree is built once. */
+/** Builds on a base of this machine with buildah, which is installed where it is missing; a tree is built once. */
 export const testImages = async (): Promise<TestImages> => {
   const means = meansOfRun()
   const programOf = await debianPrograms(means, { buildah: 'buildah' })

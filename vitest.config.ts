@@ -38,8 +38,6 @@ export default defineConfig({
           globalSetup,
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          // Each of them runs every process of the house.
-          maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },
       },

@@ -9,9 +9,10 @@ import { stageImages } from './stage/stage-images.ts'
 
 /** The targets of the Dockerfile, by which images are named as well. */
 export const targets = ['esteira', 'esteira-relay'] as const
+type Target = (typeof targets)[number]
 
 /** An image, by its whole name. `isNew` is whether it was built now, or was there with the same content. */
-export type BuiltImage = { target: (typeof targets)[number]; image: string; isNew: boolean }
+export type BuiltImage = { target: Target; image: string; isNew: boolean }
 
 type BuildOptions = {
   engine: Engine
@@ -24,6 +25,8 @@ type BuildOptions = {
   tag: string
   /** The image that both are built on; 'own' makes one of what this machine has. Null takes the Dockerfile's. */
   base: string | null
+  /** Which of the two; both unless given. */
+  only?: readonly Target[]
 }
 
 /** Of what an image was made. */
@@ -41,11 +44,11 @@ const { version } = z
 const dockerfile = join(import.meta.dirname, 'Dockerfile')
 
 /**
- * Builds both images of this tree, unless they are there. Of one tree, one base and one time an engine builds the same
+ * Builds the images of this tree, unless they are there. Of one tree, one base and one time an engine builds the same
  * images, wherever and whenever it does.
  */
 export const buildImages = async (options: BuildOptions): Promise<BuiltImage[]> => {
-  const { engine, folder, prefix, tag, base, epoch = 0 } = options
+  const { engine, folder, prefix, tag, base, epoch = 0, only = targets } = options
   const name = base === 'own' ? await buildBase(engine, join(folder, 'base'), epoch) : (base ?? defaultBase())
   const pinned = await engine.pin(name)
   const args = { BASE: pinned.image }
@@ -55,7 +58,7 @@ export const buildImages = async (options: BuildOptions): Promise<BuiltImage[]> 
   const labels = { [versionLabel]: version, [baseLabels.name]: name, [baseLabels.digest]: pinned.digest }
   const settings = JSON.stringify({ args, labels, epoch })
   const built: BuiltImage[] = []
-  for (const target of targets) {
+  for (const target of only) {
     const image = `${prefix}${target}:${tag}`
     const content = contentOf([join(contexts, target), dockerfile], [settings])
     const isNew = await buildOnce(

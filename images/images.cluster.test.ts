@@ -59,19 +59,20 @@ test('the same tree gives the same images wherever they are built, the base too'
 test('a base that is named is taken as it is now, and another one under its name gives other images', async () => {
   const own = `localhost/esteira-base:${process.version}`
   const [base, moved] = ['registry.invalid/base:1', 'localhost/esteira-base:moved']
-  const buildOn = () => buildImages({ engine, folder, prefix: 'localhost/on/', tag: 'test', base })
+  const buildOn = () =>
+    buildImages({ engine, folder, prefix: 'localhost/on/', tag: 'test', base, only: ['esteira-relay'] })
   await engine.tag(own, base)
   const first = await buildOn()
   const [image = ''] = first.map((one) => one.image)
   const digest = await engine.labelOf(image, 'org.opencontainers.image.base.digest')
   expect(await engine.pin(base)).toEqual({ image: `registry.invalid/base@${digest}`, digest })
-  expect((await buildOn()).map(({ isNew }) => isNew)).toEqual([false, false])
+  expect((await buildOn()).map(({ isNew }) => isNew)).toEqual([false])
   const context = mkdtempSync(join(tmpdir(), 'esteira-moved-'))
   onTestFinished(() => rmSync(context, { recursive: true }))
   writeFileSync(join(context, 'Dockerfile'), `FROM ${own}\nLABEL moved="yes"\n`)
   await engine.build({ image: moved, dockerfile: join(context, 'Dockerfile'), context, labels: {}, epoch: 0 })
   await engine.tag(moved, base)
-  expect((await buildOn()).map(({ isNew }) => isNew)).toEqual([true, true])
+  expect((await buildOn()).map(({ isNew }) => isNew)).toEqual([true])
   expect(await engine.labelOf(image, 'moved')).toBe('yes')
 }, 600_000)
 

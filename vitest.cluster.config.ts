@@ -4,8 +4,8 @@ import { closingLine } from './test/support/closing-line.ts'
 const exclude = ['**/node_modules/**', '**/.esteira/**']
 const stack = './test/support/global-setup.ts'
 
-/** Scenarios of a node that take minutes each. `.ci/run` leaves them out, which would take longer than 40 with them. */
-const long = 'test/cluster/scenarios/{rollouts,cron-jobs,trace}.cluster.test.ts'
+/** Scenarios that take minutes each. `.ci/run` leaves them out, which would take more than 40 with them. */
+const long = 'test/cluster/scenarios/{cron-jobs,kills,rabbitmq-away,rollouts,trace}.cluster.test.ts'
 const isShort = process.env['ESTEIRA_TEST_SHORT'] !== undefined
 
 /** What runs against Kubernetes: `npm run test:cluster`. */

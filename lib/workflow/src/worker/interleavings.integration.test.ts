@@ -71,8 +71,11 @@ const within = (status: JobStatus): Set<JobStatus> => {
 
 const oneOf = <Item>(items: readonly Item[], at: number): Item | undefined => items[at % items.length]
 
-/** What was done to the belt: how often each message was copied, and of which one was lost. */
-type Belt = { copies: Map<string, number>; lost: Set<string> }
+/**
+ * What was done to the belt: how often each message was copied, of which one was lost, and which came again to somebody
+ * who did not take its job over in time. Of the last two kinds the search may send jobs again (decision 0017).
+ */
+type Belt = { copies: Map<string, number>; lost: Set<string>; untaken: Set<string> }
 
 const messagesOn = ({ belt }: RunOfTwo): Message[] => belt.flatMap((one) => ('probe' in one ? [] : [one]))
 
@@ -80,6 +83,18 @@ const keyOf = ({ jobId, seq }: Pick<Message, 'jobId' | 'seq'>): string => `${job
 
 /** Attempts whose function is at work. */
 const begunOf = ({ attempts }: RunOfTwo): Attempt[] => attempts.filter(({ told }) => told !== null)
+
+/** Attempts at a message that came again, whose job is not taken over yet. */
+const untakenOf = ({ attempts }: RunOfTwo): Attempt[] =>
+  attempts.filter(({ attached, told, message }) => attached && told === null && message.redelivered)
+
+/** A worker goes, and what it has in hand goes back: behind a probe that was to come out after it, as may be. */
+const strike = (run: RunOfTwo, { untaken }: Belt, goes: () => void): void => {
+  const before = untakenOf(run)
+  const isProbed = run.belt.some((one) => 'probe' in one)
+  goes()
+  for (const { attached, message } of before) if (isProbed && !attached) untaken.add(keyOf(message))
+}
 
 /** Lets an attempt go on behind its find: nobody who had its job before can write it any more, if it took that over. */
 const goOn = async (run: RunOfTwo, attempt: Attempt): Promise<void> => {
@@ -119,12 +134,16 @@ const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): 
       return run.seeProbe()
     }
     case 'probe': {
+      const stillUntaken = untakenOf(run).map(({ message }) => keyOf(message))
       const sent = await run.probe()
       await run.publish()
       for (const id of sent) {
         const was = before.get(id)
         const key = keyOf({ jobId: id, seq: was?.seq ?? 0 })
-        expect([...belt.lost], `a job on the belt that was sent again, when it was ${was?.status}`).toContain(key)
+        expect(
+          [...belt.lost, ...belt.untaken, ...stillUntaken],
+          `a job on the belt that was sent again, when it was ${was?.status}`,
+        ).toContain(key)
       }
       return
     }
@@ -192,9 +211,9 @@ const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): 
     case 'beat':
       return run.beat(command.which)
     case 'loseBroker':
-      return run.loseBroker(command.which)
+      return strike(run, belt, () => run.loseBroker(command.which))
     case 'kill':
-      return run.kill(command.which)
+      return strike(run, belt, () => run.kill(command.which))
     case 'retry': {
       const job = oneOf([...before.values()], command.pick)
       if (job === undefined) return
@@ -272,7 +291,7 @@ test('whatever happens to two workers and the belt, each job moves as the table 
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...firstFunctions), commands, async (firstFunction, list) => {
       const run = await house.beginRun(firstFunction)
-      const belt: Belt = { copies: new Map(), lost: new Set() }
+      const belt: Belt = { copies: new Map(), lost: new Set(), untaken: new Set() }
       let jobs: Jobs = await run.jobs()
       for (const command of list) {
         await obey(run, command, jobs, belt)

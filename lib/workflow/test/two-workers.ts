@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import { registerLane, queryable } from '@esteira/outbox'
 import { cloneDatabase } from '@esteira/test/support'
 import { v7 as uuidv7 } from 'uuid'
-import * as z from 'zod'
 import {
   carryOnCancels,
   cancelRun,
@@ -15,25 +14,18 @@ import {
   WorkflowStep,
 } from '../src/index.ts'
 import { beatJobs } from '../src/job/beat-jobs.ts'
-import { jobStatuses } from '../src/job/transitions.ts'
 import { noteSeen } from '../src/probe/note-seen.ts'
 import { probeQueues } from '../src/probe/probe-queues.ts'
 import type { ProbeTimes } from '../src/probe/probe-times.ts'
-import { runStatuses } from '../src/run/run-status.ts'
 import type { Beating } from '../src/worker/beats.ts'
 import { deliver } from '../src/worker/deliver.ts'
-import { deliverMeans } from '../src/worker/deliver-means.ts'
 import type { Delivered } from '../src/worker/finish.ts'
 import { openPools } from '../src/worker/pools.ts'
 import { openConservation } from './conservation.ts'
+import { clearRuns, type Message, openRunRows, type Probe } from './run-rows.ts'
 import { type Ending, type firstFunctions, type Told, toldFunctions } from './told-functions.ts'
+import { type ToldWorker, toldWorker } from './told-worker.ts'
 import { workerOptions } from './worker-options.ts'
-
-/** A message on the belt. */
-export type Message = { jobId: string; seq: number; redelivered: boolean }
-
-/** A message that only asks to be seen. It comes out when all that was there before it has been handed out. */
-export type Probe = { probe: string }
 
 /** A delivery whose job was found, and perhaps not yet taken, or whose function is at work. */
 export type Attempt = {
@@ -51,25 +43,19 @@ export type Attempt = {
   delivered: Promise<Delivered>
 }
 
-/** A job as its row is. */
-export type JobRow = z.infer<typeof jobRows>[number]
-
 /** Jobs of a step on the belt, at most: few enough that some always wait. */
 const window = 2
 
 /** What the two have in a page at most: where one ends a page the other goes on. */
 const pageItems = [3, 5]
 
-/** No page is written for its age: only what the test does makes things happen. */
-const pageAgeMs = 3_600_000
-
 /** What is waited for in a probe is not time here, but that everything in hand has gone back. */
 const noTimes: ProbeTimes = { waitsMs: 0, holdMs: 0, takesMs: 0, againMs: 0 }
 const muchLaterMs = 3_600_000
 
 /**
- * Two workers on one run, in everything as they are but for what is around them: the belt is a list, the relay moves rows
- * to it when it is told to, functions end when they are told to, and beats are sent when they are told to. So a
+ * Two workers on one run, in everything as they are but for what is around them: the belt is a list, the relay moves
+ * rows to it when it is told to, functions end when they are told to, and beats are sent when they are told to. So a
  * test decides what happens after what, and it happens at once.
  */
 export const openTwoWorkers = async () => {
@@ -84,79 +70,12 @@ export const openTwoWorkers = async () => {
   const lane = await registerLane(queryable(em()), options.lane)
 
   /** One of the two. When it is killed another one takes its place, which knows nothing of what it did. */
-  const startWorker = (which: number) => {
-    const beating = new Set<Beating>()
-    const signal = new AbortController().signal
-    const { means, settled } = deliverMeans(pools, lane, { ...options, pageItems: pageItems[which] ?? 1 }, signal)
-    const beats = {
-      add: (one: Beating) => {
-        beating.add(one)
-        return async () => void beating.delete(one)
-      },
-    }
-    /** Claims and pages that are under way, and what became of those that were. */
-    const underWay = new Set<Promise<unknown>>()
-    const seen = { pages: 0, lost: 0 }
-    const watched =
-      <Values extends unknown[], Answer>(
-        write: (...values: Values) => Promise<Answer>,
-        see: (answer: Answer) => void,
-      ) =>
-      async (...values: Values): Promise<Answer> => {
-        const writing = write(...values)
-        underWay.add(writing)
-        try {
-          const answer = await writing
-          see(answer)
-          return answer
-        } finally {
-          underWay.delete(writing)
-        }
-      }
-    const seePage = (fate: 'written' | 'lost'): void => {
-      seen[fate === 'written' ? 'pages' : 'lost'] += 1
-    }
-    const pages = {
-      ...means.pages,
-      write: watched(means.pages.write, ({ fate }) => seePage(fate)),
-      hide: watched(means.pages.hide, seePage),
-    }
-    const claim = watched(means.claim, (taken) => {
-      if (taken === null) seen.lost += 1
-    })
-    /** Holds what is found next, until the delivery is to go on. */
-    let hold: { found: () => void; goOn: Promise<void> } | null = null
-    const find: typeof means.find = async (jobId) => {
-      const held = hold
-      hold = null
-      const found = await means.find(jobId)
-      held?.found()
-      await held?.goOn
-      return found
-    }
-    return {
-      means: { ...means, beats, find, claim, pages, pageAgeMs },
-      beating,
-      holdFind: (next: typeof hold) => {
-        hold = next
-      },
-      /** What was seen of claims and pages, when none is under way. */
-      seen: async () => {
-        do {
-          await Promise.allSettled(underWay)
-          await new Promise(setImmediate)
-        } while (underWay.size > 0)
-        return { ...seen }
-      },
-      settled,
-    }
-  }
+  const startWorker = (which: number): ToldWorker =>
+    toldWorker(pools, lane, { ...options, pageItems: pageItems[which] ?? 1 })
 
-  type TwoWorker = ReturnType<typeof startWorker>
-
-  /** Begins a run whose first step gives the second its jobs. Nothing is there of those before, which may have failed. */
+  /** Begins a run whose first step gives the second its jobs. Nothing is left of those before it. */
   const beginRun = async (firstFunction: (typeof firstFunctions)[number] = 'split') => {
-    await query(clearSql)
+    await clearRuns(query)
     const workflow = { id: uuidv7(), version: 1 }
     const [split, work] = [uuidv7(), uuidv7()]
     const draft = { version: 1, workflowId: workflow.id, config: {}, retry: { maxAttempts: 2, delayMs: 0 } }
@@ -184,24 +103,20 @@ export const openTwoWorkers = async () => {
   }
 
   const inRun = (runId: string) => {
+    const { jobs, takeMessages, ...rows } = openRunRows(query, runId)
     const belt: (Message | Probe)[] = []
     /** Deliveries that were in somebody's hand when a probe came out. */
     const inHandAtSight = new Set<Attempt>()
     const attempts: Attempt[] = []
     /** Of workers that were killed: what is left of a process that only looked dead. */
     const zombies: Attempt[] = []
-    const workers: [TwoWorker, TwoWorker] = [startWorker(0), startWorker(1)]
-    const everyWorker: TwoWorker[] = [...workers]
-    const workerOf = new Map<Attempt, TwoWorker>()
+    const workers: [ToldWorker, ToldWorker] = [startWorker(0), startWorker(1)]
+    const everyWorker: ToldWorker[] = [...workers]
+    const workerOf = new Map<Attempt, ToldWorker>()
     /** A worker may have two deliveries of one job in hand: what beats for an attempt is known by itself. */
     const beatingOf = new Map<Attempt, Beating>()
-    const workerAt = (which: number): TwoWorker => (which % 2 === 0 ? workers[0] : workers[1])
-    const attemptsOf = (worker: TwoWorker): Attempt[] => attempts.filter((one) => workerOf.get(one) === worker)
-
-    const jobs = async (): Promise<Map<string, JobRow>> => {
-      const rows = jobRows.parse(await query(jobsSql, [runId]))
-      return new Map(rows.map((row) => [row.id, row]))
-    }
+    const workerAt = (which: number): ToldWorker => (which % 2 === 0 ? workers[0] : workers[1])
+    const attemptsOf = (worker: ToldWorker): Attempt[] => attempts.filter((one) => workerOf.get(one) === worker)
 
     /** Runs of both are settled by hints that nobody waits for. */
     const settled = async (): Promise<void> => {
@@ -234,19 +149,11 @@ export const openTwoWorkers = async () => {
       jobs,
       settled,
       endOf,
-      runStatus: async () =>
-        runRows.parse(await query('select status from workflow_run where id = $1', [runId]))[0].status,
-      /** The messages that are written and not published. */
-      waiting: async () => messageRows.parse(await query(waitingSql)),
-      /** Items of the first step that are not those of their places. */
-      misplaced: () => query(misplacedSql, [runId]),
+      ...rows,
       ...openConservation(query),
 
       /** The relay publishes all that is written, also what is for later. */
-      publish: async (): Promise<void> => {
-        const rows = takenRows.parse(await query(takeMessagesSql))
-        for (const row of rows) belt.push('probe' in row ? row : { ...row, redelivered: false })
-      },
+      publish: async (): Promise<void> => void belt.push(...(await takeMessages())),
 
       /** A worker gets the message at the head, if that is a probe. */
       seeProbe: async (): Promise<void> => {
@@ -294,7 +201,7 @@ export const openTwoWorkers = async () => {
         return attempt
       },
 
-      /** Lets an attempt go on behind its find; resolves when its function has begun, or with what became of it without one. */
+      /** Lets an attempt go on behind its find; resolves when its function has begun, or to what became of it without. */
       goOn: async (attempt: Attempt): Promise<Delivered | 'begun'> => {
         const started = Promise.withResolvers<Told>()
         begun = started.resolve
@@ -310,7 +217,7 @@ export const openTwoWorkers = async () => {
         return 'begun'
       },
 
-      /** The function of an attempt gives items; resolves to whether it goes on, and how many pages were written by that. */
+      /** The function of an attempt gives items; resolves to whether it goes on, and how many pages that wrote. */
       give: async (attempt: Attempt, items: number): Promise<{ goesOn: boolean; pages: number }> => {
         const worker = workerOf.get(attempt)
         const before = await worker?.seen()
@@ -385,49 +292,3 @@ export const openTwoWorkers = async () => {
 
 export type TwoWorkers = Awaited<ReturnType<typeof openTwoWorkers>>
 export type RunOfTwo = Awaited<ReturnType<TwoWorkers['beginRun']>>
-
-const jobsSql = `
-  select job.id, job.status, job.seq, job.claim, step.function_name as "functionName"
-  from workflow_job job
-  join workflow_run run on run.id = job.run_id
-  join workflow_step step on step.id = job.step_id and step.version = run.version
-  where job.run_id = $1 and job.status <> 'hidden'
-  order by job.id`
-
-const misplacedSql = `
-  select job.id, job.item_index, job.payload from workflow_job job join workflow_job parent on parent.id = job.parent_id
-  where job.run_id = $1 and parent.parent_id is null and job.payload is distinct from to_jsonb(job.item_index)`
-
-const jobRows = z.array(
-  z.object({
-    id: z.string(),
-    status: z.enum(jobStatuses),
-    seq: z.int(),
-    claim: z.string().nullable(),
-    functionName: z.string(),
-  }),
-)
-
-const runRows = z.tuple([z.object({ status: z.enum(runStatuses) })])
-
-const clearSql = `
-  truncate workflow_run, workflow_waiting, workflow_hidden_page, workflow_probe, workflow_probed_job, outbox_message,
-    outbox_scheduled cascade`
-
-const takeMessagesSql = `
-  with now as (delete from outbox_message returning id, payload),
-       later as (delete from outbox_scheduled returning id, payload)
-  select payload from (select * from now union all select * from later) as message order by id`
-
-const takenRows = z.array(
-  z
-    .object({ payload: z.union([z.object({ jobId: z.string(), seq: z.int() }), z.object({ probe: z.string() })]) })
-    .transform(({ payload }) => payload),
-)
-
-const messageRows = z.array(z.object({ jobId: z.string(), seq: z.int() }))
-
-const waitingSql = `
-  select payload ->> 'jobId' as "jobId", (payload ->> 'seq')::int as seq
-  from (select payload from outbox_message union all select payload from outbox_scheduled) as message
-  where payload ->> 'jobId' is not null`

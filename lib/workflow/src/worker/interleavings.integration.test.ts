@@ -1,14 +1,8 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Ending, firstFunctions } from '../../test/told-functions.ts'
-import {
-  type Attempt,
-  type JobRow,
-  type Message,
-  openTwoWorkers,
-  type RunOfTwo,
-  type TwoWorkers,
-} from '../../test/two-workers.ts'
+import type { JobRow, Message } from '../../test/run-rows.ts'
+import { type Attempt, openTwoWorkers, type RunOfTwo, type TwoWorkers } from '../../test/two-workers.ts'
 import { isOver, type JobStatus, statusesBefore, transitions } from '../job/transitions.ts'
 
 let house: TwoWorkers

@@ -1,0 +1,77 @@
+import type { Beating } from '../src/worker/beats.ts'
+import { deliverMeans } from '../src/worker/deliver-means.ts'
+import type { Pools } from '../src/worker/pools.ts'
+import type { WorkerOptions } from '../src/worker/worker-options.ts'
+
+/** No page is written for its age: only what the test does makes things happen. */
+const pageAgeMs = 3_600_000
+
+/**
+ * A worker as it is but for what is around it: its beats are sent by the test, a delivery whose job was found goes on
+ * when the test lets it, and what became of its claims and pages is seen.
+ */
+export const toldWorker = (pools: Pools, lane: number, options: WorkerOptions) => {
+  const beating = new Set<Beating>()
+  const { means, settled } = deliverMeans(pools, lane, options, new AbortController().signal)
+  const beats = {
+    add: (one: Beating) => {
+      beating.add(one)
+      return async () => void beating.delete(one)
+    },
+  }
+  /** Claims and pages that are under way, and what became of those that were. */
+  const underWay = new Set<Promise<unknown>>()
+  const seen = { pages: 0, lost: 0 }
+  const watched =
+    <Values extends unknown[], Answer>(write: (...values: Values) => Promise<Answer>, see: (answer: Answer) => void) =>
+    async (...values: Values): Promise<Answer> => {
+      const writing = write(...values)
+      underWay.add(writing)
+      try {
+        const answer = await writing
+        see(answer)
+        return answer
+      } finally {
+        underWay.delete(writing)
+      }
+    }
+  const seePage = (fate: 'written' | 'lost'): void => {
+    seen[fate === 'written' ? 'pages' : 'lost'] += 1
+  }
+  const pages = {
+    ...means.pages,
+    write: watched(means.pages.write, ({ fate }) => seePage(fate)),
+    hide: watched(means.pages.hide, seePage),
+  }
+  const claim = watched(means.claim, (taken) => {
+    if (taken === null) seen.lost += 1
+  })
+  /** Holds what is found next, until the delivery is to go on. */
+  let hold: { found: () => void; goOn: Promise<void> } | null = null
+  const find: typeof means.find = async (jobId) => {
+    const held = hold
+    hold = null
+    const found = await means.find(jobId)
+    held?.found()
+    await held?.goOn
+    return found
+  }
+  return {
+    means: { ...means, beats, find, claim, pages, pageAgeMs },
+    beating,
+    holdFind: (next: typeof hold) => {
+      hold = next
+    },
+    /** What was seen of claims and pages, when none is under way. */
+    seen: async () => {
+      do {
+        await Promise.allSettled(underWay)
+        await new Promise(setImmediate)
+      } while (underWay.size > 0)
+      return { ...seen }
+    },
+    settled,
+  }
+}
+
+export type ToldWorker = ReturnType<typeof toldWorker>

@@ -10,6 +10,8 @@ export type Proxy = {
   /** Holds back what the server sends, until `resume`; what is held back when a connection breaks is lost. */
   pause: () => void
   resume: () => void
+  /** Goes silent, as by `pause`, as soon as a client sends these words next; they do reach the server. */
+  pauseBehind: (words: string) => void
   /**
    * Breaks all connections just before RabbitMQ's next publisher confirm would pass; new ones pass. Resolves when that
    * has happened.
@@ -31,12 +33,18 @@ export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: Prox
   const links = new Set<{ client: Socket; server: Socket }>()
   let state: 'open' | 'paused' | 'cut' = 'open'
   let onConfirm: (() => void) | undefined
+  let pauseWords: string | undefined
 
   const breakAll = () => {
     for (const { client, server } of links) {
       client.destroy()
       server.destroy()
     }
+  }
+
+  const pause = () => {
+    state = 'paused'
+    for (const { server } of links) server.pause()
   }
 
   const listener = createServer((client) => {
@@ -59,7 +67,13 @@ export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: Prox
       socket.on('error', end)
     }
     const holdsConfirm = createConfirmWatch()
-    client.on('data', (bytes) => server.write(bytes))
+    client.on('data', (bytes) => {
+      if (pauseWords !== undefined && bytes.includes(pauseWords)) {
+        pauseWords = undefined
+        pause()
+      }
+      server.write(bytes)
+    })
     server.on('data', (bytes) => {
       const confirmed = target.protocol === 'amqp:' && holdsConfirm(bytes)
       if (!confirmed || onConfirm === undefined) {
@@ -90,13 +104,14 @@ export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: Prox
       state = 'cut'
       breakAll()
     },
-    pause: () => {
-      state = 'paused'
-      for (const { server } of links) server.pause()
-    },
+    pause,
     resume: () => {
       state = 'open'
+      pauseWords = undefined
       for (const { server } of links) server.resume()
+    },
+    pauseBehind: (words) => {
+      pauseWords = words
     },
     dropNextConfirm: () =>
       new Promise((resolve) => {

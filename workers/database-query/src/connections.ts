@@ -21,7 +21,7 @@ export type Connections = {
   pool: (name: string, use?: Use) => Pool
   /** How many statements a database has at a time; more wait for their turn. */
   atOnce: (name: string) => number
-  /** How long a statement waits for a session, and a session for its transaction to begin, milliseconds. */
+  /** How long a statement waits for a session, and a session for its transaction to begin and to commit, milliseconds. */
   waitMs: number
   /** Whether its statements may read only. */
   isReadOnly: (name: string) => boolean

@@ -73,6 +73,10 @@ export const databaseQuery = (
         if (error instanceof DatabaseQueryError && error.code === 'read_only_now') {
           return snooze(awayMs, `the database takes no writes: ${error.message}`)
         }
+        if (error instanceof DatabaseQueryError && error.code === 'outcome_unknown') {
+          const next = once ? 'the ledger tells when the job comes again' : 'without the ledger it may run twice'
+          return snooze(awayMs, `${error.message}; ${next}`)
+        }
         throw explain(error, { ...sent, isReadOnly })
       }
     },

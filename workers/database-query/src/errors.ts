@@ -12,6 +12,7 @@ export type DatabaseQueryErrorCode =
   | 'config_invalid'
   | 'session_changed'
   | 'session_lost'
+  | 'outcome_unknown'
   | 'read_only_now'
   | 'took_too_long'
 
@@ -29,7 +30,12 @@ export class DatabaseQueryError extends Error {
 }
 
 /** What may go better another time. */
-const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set(['session_lost', 'read_only_now', 'refused_for_now'])
+const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set([
+  'session_lost',
+  'outcome_unknown',
+  'read_only_now',
+  'refused_for_now',
+])
 
 /** A database that takes no writes, though its connection is for them: after a failover the address may still lead to the standby. */
 export const readOnlyNow = (cause?: unknown): DatabaseQueryError =>
@@ -38,6 +44,10 @@ export const readOnlyNow = (cause?: unknown): DatabaseQueryError =>
     'it is read-only just now, a standby perhaps; if it is to stay so, give the connection esteira_read_only=true',
     { cause },
   )
+
+/** The session was lost under its commit: the server may have done it, or not. */
+export const outcomeUnknown = (reason: string, cause: unknown): DatabaseQueryError =>
+  new DatabaseQueryError('outcome_unknown', `${reason}: whether config.sql has written is not known`, { cause })
 
 /** A COPY that wants to be sent something. */
 export const nothingToCopy = (): DatabaseQueryError =>

@@ -1,15 +1,20 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { reasonOf } from '@esteira/service'
 import type { PoolClient } from 'pg'
 import * as z from 'zod'
+import { isSessionLost } from './away.ts'
 import type { Connections } from './connections.ts'
-import { readOnlyNow } from './errors.ts'
+import { outcomeUnknown, readOnlyNow } from './errors.ts'
 
 /** A session of the target, and the role that it had when its transaction began. */
 export type Session = { client: PoolClient; role: string }
 
 /** A session that is to be given back, by one of these. */
 type OpenSession = Session & {
-  /** @throws what went wrong, or the signal's reason when it is aborted before that. */
+  /**
+   * @throws what went wrong, `outcome_unknown` where a session that may have written is lost under it, or the signal's
+   * reason when it is aborted before that.
+   */
   commit: () => Promise<void>
   /** Closes a session in an unknown state, which rolls back what it had open. It does nothing behind a commit. */
   abandon: () => Promise<void>
@@ -22,7 +27,7 @@ type How = { begin: string; writes: boolean; signal: AbortSignal; isStream?: boo
  * Does work in a transaction of a session of its own. When the signal is aborted the server is told to cancel what it is
  * at; and where that does not help, as the server does not answer any more, the link is given up.
  *
- * @throws what went wrong, or the signal's reason; then nothing is written, unless the link was lost under the commit.
+ * @throws what went wrong, or the signal's reason; then nothing is written, unless that is `outcome_unknown`.
  */
 export const inSession = async <T>(
   connections: Connections,
@@ -73,9 +78,9 @@ export const openSession = async (
       giveUp,
     })
     // The first that goes over a link which may have been lost without a word since it was last used.
-    const late = setTimeout(giveUp, connections.waitMs)
+    const deadline = setTimeout(giveUp, connections.waitMs)
     const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)]).finally(() =>
-      clearTimeout(late),
+      clearTimeout(deadline),
     )
     const [{ role, isReadOnly }] = who.parse(rows)
     // The session is closed with it: another one may lead to the server that takes writes by then.
@@ -85,9 +90,21 @@ export const openSession = async (
       role,
       commit: async () => {
         signal.throwIfAborted()
+        // A signal does not reach into it, so it has a time of its own; what is sent behind it has the same.
+        let isLate = false
+        const commitDeadline = setTimeout(() => {
+          isLate = true
+          giveUp()
+        }, connections.waitMs)
         const committed = client.query('commit')
-        const cleaning = clean(client)
-        await committed
+        const cleaning = clean(client).finally(() => clearTimeout(commitDeadline))
+        try {
+          await committed
+        } catch (error) {
+          if (!writes || !isSessionLost(error)) throw error
+          const reason = isLate ? `no answer within ${connections.waitMs / 1_000} s` : reasonOf(error)
+          throw outcomeUnknown(`the session was lost under the commit (${reason})`, error)
+        }
         isOver = true
         const isCancelled = await stopCancelling()
         // Nobody waits for that but the next one to use the session.

@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { openEngine } from '../../../lib/workflow/test/engine.ts'
 import { expectConserved } from '../../../lib/workflow/test/expect-conserved.ts'
 import { callQuery } from '../test/call-query.ts'
-import { admin, call, link, log, logged, query, target, useTarget } from '../test/use-target.ts'
+import { admin, call, connections as shared, link, log, logged, query, target, useTarget } from '../test/use-target.ts'
 import { openConnections } from './connections.ts'
 import { databaseQuery, type DatabaseQuery } from './database-query.ts'
 
@@ -44,7 +44,12 @@ test('a link that falls under a statement costs an attempt, and the next stateme
 })
 
 test('a link that falls while nobody uses it is logged, and the next statement opens another', async () => {
+  const pool = shared.pool('far')
+  // Behind its end a statement's session is still being cleaned.
+  const isIdle = () => pool.idleCount === pool.totalCount
+  await waitFor(isIdle)
   await call({ connection: 'far', sql: 'select 1' })
+  await waitFor(isIdle)
   link.cut()
   link.resume()
   await waitFor(() => logged.length > 0)
@@ -76,6 +81,50 @@ test('a statement whose database says nothing any more is ended with its connect
   await connections.close()
   expect(logged).toMatchObject([{ event: 'statement.failed', jobId: '00000000-0000-4000-8000-000000000001' }])
   expect(failed).toEqual(['crm'])
+})
+
+/** Has a database that does what comes until its next commit, and answers none of it from then on. */
+const silentUnderCommit = () => {
+  const connections = openConnections(new Map([['crm', link.url]]), log, { waitMs: 500 })
+  onTestFinished(async () => {
+    link.resume()
+    await connections.close()
+  })
+  // As a message of the protocol: the words of the beginning have it in the name of a setting.
+  link.pauseBehind('commit\0')
+  return databaseQuery(connections)
+}
+
+test.each([
+  ['the ledger tells when the job comes again', 'durable', true, [1]],
+  ['the ledger tells when the job comes again', 'applied', true, [1]],
+  ['without the ledger it may run twice', 'durable', false, [1, 1]],
+])(
+  'of a commit that is not answered the outcome is unknown, and the job waits: %s (%s)',
+  async (next, confirm, once, written) => {
+    await call({ sql: 'insert into lead values (0)' })
+    await admin.query('truncate lead')
+    const silent = silentUnderCommit()
+    const insert = { sql: 'insert into lead values (1) returning id', confirm, once }
+    const jobId = randomUUID()
+    expect(await callQuery(silent, log, insert, { jobId })).toMatchObject({
+      delayMs: 5_000,
+      reason: `the session was lost under the commit (no answer within 0.5 s): whether config.sql has written is not known; ${next}`,
+    })
+    link.resume()
+    expect(await callQuery(silent, log, insert, { jobId })).toEqual([{ id: 1 }])
+    expect(await ids()).toEqual(written)
+  },
+)
+
+test('with confirm none such an outcome is logged with its job', async () => {
+  await call({ sql: 'insert into lead values (0)' })
+  const silent = silentUnderCommit()
+  await callQuery(silent, log, { sql: 'insert into lead values (1)', confirm: 'none' })
+  await silent.idle()
+  expect(logged).toMatchObject([
+    { event: 'statement.failed', reason: expect.stringContaining('whether config.sql has written is not known') },
+  ])
 })
 
 test('of statements that no job waits for only so many are under way, then the next job waits', async () => {

@@ -96,16 +96,15 @@ export const openConnections = (
     pools.set(key, pool)
     return pool
   }
-  return {
+  const connections: Connections = {
     names: [...targets.keys()],
     atOnce,
     waitMs,
     isReadOnly: (name) => targetOf(name).isReadOnly,
     pool: poolOf,
     ledger: async (name) => {
-      const pool = poolOf(name)
-      const ledger = await findLedger(pool)
-      pruner.keepPruned(name, pool, ledger)
+      const ledger = await findLedger(connections, name)
+      pruner.keepPruned(name, poolOf(name), ledger)
       return ledger
     },
     forgetLedger: (name) => forgetLedger(poolOf(name)),
@@ -126,6 +125,7 @@ export const openConnections = (
       await Promise.all([...pools.values()].map((pool) => pool.end()))
     },
   }
+  return connections
 }
 
 const unknownConnection = (name: string, known: readonly string[]): DatabaseQueryError => {

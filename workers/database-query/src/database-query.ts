@@ -69,19 +69,29 @@ export const databaseQuery = (
         }
         return undefined
       } catch (error) {
-        if (isAway(error)) return snooze(awayMs, `the database is away${orBusy(error)}: ${reasonOf(error)}`)
-        if (error instanceof DatabaseQueryError && error.code === 'read_only_now') {
-          return snooze(awayMs, `the database takes no writes: ${error.message}`)
-        }
-        if (error instanceof DatabaseQueryError && error.code === 'outcome_unknown') {
-          const next = once ? 'the ledger tells when the job comes again' : 'without the ledger it may run twice'
-          return snooze(awayMs, `${error.message}; ${next}`)
-        }
+        const reason = reasonToWait(error, once)
+        if (reason !== null) return snooze(awayMs, reason)
         throw explain(error, { ...sent, isReadOnly })
       }
     },
   })
   return { fn, idle: unconfirmed.idle }
+}
+
+/** What a job waits for, so that it burns no attempt; null if that would not help. */
+const reasonToWait = (error: unknown, once: boolean): string | null => {
+  if (isAway(error)) return `the database is away${orBusy(error)}: ${reasonOf(error)}`
+  if (!(error instanceof DatabaseQueryError)) return null
+  switch (error.code) {
+    case 'read_only_now':
+      return `the database takes no writes: ${error.message}`
+    case 'ledger_late':
+      return error.message
+    case 'outcome_unknown':
+      return `${error.message}; ${once ? 'the ledger tells when the job comes again' : 'without the ledger it may run twice'}`
+    default:
+      return null
+  }
 }
 
 /** What of the rows becomes a payload or an output, and so has a limit. */

@@ -4,6 +4,7 @@ export type DatabaseQueryErrorCode =
   | 'ledger_missing'
   | 'ledger_outdated'
   | 'ledger_refused'
+  | 'ledger_late'
   | 'statement_refused'
   | 'refused_for_now'
   | 'result_too_large'
@@ -33,6 +34,7 @@ export class DatabaseQueryError extends Error {
 const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set([
   'session_lost',
   'outcome_unknown',
+  'ledger_late',
   'read_only_now',
   'refused_for_now',
 ])
@@ -47,7 +49,7 @@ export const readOnlyNow = (cause?: unknown): DatabaseQueryError =>
 
 /** The session was lost under its commit: the server may have done it, or not. */
 export const outcomeUnknown = (reason: string, cause: unknown): DatabaseQueryError =>
-  new DatabaseQueryError('outcome_unknown', `${reason}: whether config.sql has written is not known`, { cause })
+  new DatabaseQueryError('outcome_unknown', `${reason}: whether that is done is not known`, { cause })
 
 /** A COPY that wants to be sent something. */
 export const nothingToCopy = (): DatabaseQueryError =>

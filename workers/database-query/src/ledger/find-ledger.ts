@@ -1,7 +1,9 @@
 import { isTransient } from '@esteira/workflow'
 import { type ClientBase, DatabaseError, type Pool } from 'pg'
 import * as z from 'zod'
+import type { Connections } from '../connections.ts'
 import { DatabaseQueryError, type DatabaseQueryErrorCode, readOnlyNow } from '../errors.ts'
+import { inSession } from '../session.ts'
 
 /**
  * The ledger lies in the target's own database, so that "this job's statement ran" commits with the statement. A job
@@ -26,14 +28,15 @@ const alterSql = `alter table esteira_applied
 const looked = new WeakMap<Pool, Promise<string>>()
 
 /**
- * The name of the database's ledger with its schema: a statement may change where names are looked up. It is looked for
+ * The name of a database's ledger with its schema: a statement may change where names are looked up. It is looked for
  * once a process, made if it is not there, and altered if it is an old one.
  *
- * @throws DatabaseQueryError `read_only_now` while that cannot be done, and `ledger_missing` or `ledger_outdated`, with the
- * SQL to run, when this user may not do so.
+ * @throws DatabaseQueryError `read_only_now` while that cannot be done, `ledger_late` when it takes longer than a session
+ * may, and `ledger_missing` or `ledger_outdated`, with the SQL to run, when this user may not do so.
  */
-export const findLedger = async (pool: Pool): Promise<string> => {
-  const looking = looked.get(pool) ?? lookForLedger(pool)
+export const findLedger = async (connections: Connections, connection: string): Promise<string> => {
+  const pool = connections.pool(connection)
+  const looking = looked.get(pool) ?? lookForLedger(connections, connection)
   looked.set(pool, looking)
   try {
     return await looking
@@ -49,18 +52,25 @@ export const forgetLedger = (pool: Pool): void => {
   looked.delete(pool)
 }
 
-const lookForLedger = async (pool: Pool): Promise<string> => {
-  const client = await pool.connect()
-  let isFound = false
+/** All jobs of the connection wait for it, so it has a time of its own and not that of the job that came first. */
+const lookForLedger = async (connections: Connections, connection: string): Promise<string> => {
+  const over = new AbortController()
+  const timer = setTimeout(() => over.abort(ledgerLate(connections.waitMs)), connections.waitMs)
+  // Whatever is set for the role: what another process has just made is to be seen.
+  const how = { begin: 'begin isolation level read committed', writes: true, signal: over.signal }
   try {
-    const name = await seeOrMakeLedger(client)
-    isFound = true
-    return name
+    return await inSession(connections, connection, how, ({ client }) => seeOrMakeLedger(client))
   } finally {
-    // Another session may lead to another server, which takes writes.
-    client.release(!isFound)
+    clearTimeout(timer)
   }
 }
+
+const ledgerLate = (ms: number): DatabaseQueryError =>
+  new DatabaseQueryError(
+    'ledger_late',
+    `the ledger esteira_applied of config.connection was not there within ${ms / 1_000} s: ` +
+      'the database does not answer, or somebody has that table locked',
+  )
 
 const seeOrMakeLedger = async (client: ClientBase): Promise<string> => {
   const there = await seeLedger(client)
@@ -80,7 +90,7 @@ const seeOrMakeLedger = async (client: ClientBase): Promise<string> => {
 
 const change = async (client: ClientBase, sql: string, code: DatabaseQueryErrorCode, fault: string): Promise<void> => {
   try {
-    // `if not exists` alone fails when two sessions create the table at once. Both statements are one transaction.
+    // `if not exists` alone fails when two sessions create the table at once. Until the commit nobody else is at it.
     await client.query(`select pg_advisory_xact_lock(hashtext('esteira_applied')); ${sql}`)
   } catch (cause) {
     if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause

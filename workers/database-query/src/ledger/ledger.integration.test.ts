@@ -4,7 +4,7 @@ import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { aCall, settle } from '../../test/a-group.ts'
 import { callQuery, type QueryConfig } from '../../test/call-query.ts'
 import { emails, insert, leadTable } from '../../test/insert-lead.ts'
-import { admin, log, logged, target, useTarget } from '../../test/use-target.ts'
+import { admin, link, log, logged, target, useTarget } from '../../test/use-target.ts'
 import { type Connections, openConnections } from '../connections.ts'
 import { databaseQuery } from '../database-query.ts'
 import { createLedgerPruner } from './keep-pruned.ts'
@@ -75,6 +75,38 @@ test.each([
   })
   for (const time of ['first', 'again']) expect(await ask(insert(2), { jobId }, by), time).toEqual([{ id: 2 }])
   expect(await emails()).toHaveLength(2)
+})
+
+/** Connections of a process that has not seen the ledger yet, and waits for nothing longer than a moment. */
+const hasty = (url: string): Connections => {
+  const opened = openConnections(new Map([['crm', url]]), log, { waitMs: 500 })
+  onTestFinished(opened.close)
+  return opened
+}
+
+const late = { delayMs: 5_000, reason: expect.stringContaining('esteira_applied of config.connection was not there') }
+
+test('a job waits when the database says nothing any more while its ledger is looked for', async () => {
+  const by = hasty(link.url)
+  link.pauseBehind('to_regclass')
+  onTestFinished(link.resume)
+  expect(await ask(insert(1), {}, by)).toMatchObject(late)
+  link.resume()
+  expect(await ask(insert(1), {}, by)).toEqual([{ id: 1 }])
+})
+
+test('so it does while the making of a ledger waits for somebody else, and nothing is left of that in the server', async () => {
+  const by = hasty(target.url)
+  await admin.query('drop table if exists esteira_applied')
+  await admin.query(`begin; select pg_advisory_xact_lock(hashtext('esteira_applied'))`)
+  onTestFinished(async () => {
+    await admin.query('rollback')
+  })
+  expect(await ask(insert(1), {}, by)).toMatchObject(late)
+  const waiting = await admin.query(`select from pg_locks where locktype = 'advisory' and not granted`)
+  expect(waiting.rowCount).toBe(0)
+  await admin.query('rollback')
+  expect(await ask(insert(1), {}, by)).toEqual([{ id: 1 }])
 })
 
 test('two revisions of a job in one group are two runs', async () => {

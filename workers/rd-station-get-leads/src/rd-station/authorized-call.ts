@@ -11,16 +11,20 @@ export const createAuthorizedCall =
   async (request, signal) => {
     // Renewed before the call waits for its turn: a token has a turn of its own.
     let accessToken = await token.get(signal)
+    const opened = (reply: Reply & { kind: 'ok' }) => {
+      token.opened(accessToken)
+      return reply
+    }
     const authorize = async () => {
       // And once more if it ran out in that wait.
       accessToken = await token.get(signal)
       return { accept: 'application/json', authorization: `Bearer ${accessToken}` }
     }
     const first = await call(request, signal, authorize)
-    if (first.kind === 'ok') return first
+    if (first.kind === 'ok') return opened(first)
     // It was revoked, or ended before its time. Only once: a call that a fresh token does not open will not open.
-    await token.insteadOf(accessToken, signal)
+    if (!(await token.replace(accessToken, signal))) throw token.refusedFresh(first.error)
     const second = await call(request, signal, authorize)
-    if (second.kind === 'ok') return second
-    throw second.error
+    if (second.kind === 'ok') return opened(second)
+    throw token.refusedFresh(second.error)
   }

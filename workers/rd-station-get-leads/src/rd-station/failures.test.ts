@@ -112,14 +112,42 @@ test('a segmentation that does not exist, and a page that is too large, will nev
   })
 })
 
-test('a 401 with a fresh token is final: the token is renewed once and not again', async () => {
-  const { rdStation, read } = await setup()
+const contactsPath = '/platform/segmentations/1/contacts'
+
+const refusedFresh = {
+  code: 'unauthorized',
+  final: true,
+  status: 401,
+  message: `${page}: answered 401 UNAUTHORIZED: a token that was issued for the account "acme" a moment ago is refused`,
+}
+
+test('a 401 with a fresh token is final, and says so with the account: the token is renewed once and not again', async () => {
+  const { rdStation, read } = await setup({}, { account: 'acme' })
   rdStation.control.set({ failNext: [{ status: 401, times: 9 }] })
-  expect(await failure(read())).toMatchObject({ code: 'unauthorized', final: true, status: 401 })
-  expect(rdStation.control.state().requests).toEqual({
-    '/auth/token': { 200: 2 },
-    '/platform/segmentations/1/contacts': { 401: 2 },
-  })
+  expect(await failure(read())).toMatchObject(refusedFresh)
+  expect(rdStation.control.state().requests).toEqual({ '/auth/token': { 200: 2 }, [contactsPath]: { 401: 2 } })
+})
+
+test('an account that is refused whatever it shows costs further reads a call each, and a token a minute', async () => {
+  const clock = { now: Date.UTC(2026, 0, 1) }
+  const now = () => clock.now
+  const { rdStation, read } = await setup({ now }, { account: 'acme', now })
+  rdStation.control.set({ failNext: [{ status: 401, times: 99 }] })
+  const requests = () => rdStation.control.state().requests
+  for (let n = 0; n < 3; n += 1) expect(await failure(read())).toMatchObject(refusedFresh)
+  expect(requests()).toEqual({ '/auth/token': { 200: 2 }, [contactsPath]: { 401: 4 } })
+  clock.now += 60_000
+  for (let n = 0; n < 2; n += 1) expect(await failure(read())).toMatchObject(refusedFresh)
+  expect(requests()).toEqual({ '/auth/token': { 200: 3 }, [contactsPath]: { 401: 7 } })
+})
+
+test('a token that was renewed a moment ago, and has opened a call, is renewed once more when it is revoked', async () => {
+  const { rdStation, read } = await setup()
+  for (let n = 0; n < 3; n += 1) {
+    expect(await read()).toHaveLength(18)
+    rdStation.control.expireTokens()
+  }
+  expect(rdStation.control.state().requests).toEqual({ '/auth/token': { 200: 3 }, [contactsPath]: { 200: 6, 401: 2 } })
 })
 
 test('wrong credentials are final, and named by the account and the API', async () => {

@@ -10,8 +10,15 @@ export type Credentials = { clientId: string; clientSecret: string; refreshToken
 export type AccessToken = {
   /** A token that is good for some time yet; asks for a new one if there is none. */
   get: (signal: AbortSignal) => Promise<string>
-  /** A token other than this one, which was refused. */
-  insteadOf: (refused: string, signal: AbortSignal) => Promise<string>
+  /**
+   * Puts another token into the place of this one, which was refused. `false` where that would be in vain: it has itself
+   * just taken the place of one that was refused, and nothing has been opened with it.
+   */
+  replace: (refused: string, signal: AbortSignal) => Promise<boolean>
+  /** A call was answered with this token. */
+  opened: (token: string) => void
+  /** The error of a call that a fresh token was refused for: it says for whose account that was. */
+  refusedFresh: (error: RdStationError) => RdStationError
 }
 
 type AccessTokenOptions = {
@@ -27,7 +34,8 @@ type AccessTokenOptions = {
 export const createAccessToken = (options: AccessTokenOptions): AccessToken => {
   const { account, call, credentials, now, signal: closing } = options
   let { refreshToken } = credentials
-  let current: { value: string; renewAt: number } | undefined
+  let current: Issued | undefined
+  let isRefused = false
   let renewal: Promise<string> | undefined
 
   const renew = async (): Promise<string> => {
@@ -40,7 +48,12 @@ export const createAccessToken = (options: AccessTokenOptions): AccessToken => {
     const issued = await asking.catch((error: unknown) => {
       throw refusalOf(error, account)
     })
-    current = { value: issued.access_token, renewAt: askedAt + issued.expires_in * 1000 - marginMs(issued.expires_in) }
+    current = {
+      value: issued.access_token,
+      renewAt: askedAt + issued.expires_in * 1000 - marginMs(issued.expires_in),
+      inVainUntil: isRefused ? askedAt + inVainMs : -Infinity,
+    }
+    isRefused = false
     // RD Station Marketing keeps the refresh token; should one ever be replaced, the old one would be refused.
     refreshToken = issued.refresh_token ?? refreshToken
     return issued.access_token
@@ -56,13 +69,37 @@ export const createAccessToken = (options: AccessTokenOptions): AccessToken => {
 
   return {
     get,
-    insteadOf: (refused, signal) => {
+    replace: async (refused, signal) => {
       // Many calls can be refused with one token. The first forgets it, the others find its successor or the renewal.
-      if (current?.value === refused) current = undefined
-      return get(signal)
+      if (current?.value === refused) {
+        if (now() < current.inVainUntil) return false
+        current = undefined
+        isRefused = true
+      }
+      await get(signal)
+      return true
     },
+    opened: (token) => {
+      if (current?.value === token) current.inVainUntil = -Infinity
+    },
+    refusedFresh: (error) => refusedFresh(error, account),
   }
 }
+
+const refusedFresh = ({ code, call, status, types }: RdStationError, account: string): RdStationError => {
+  const answered = ['answered', status, ...types].join(' ')
+  const what = `${answered}: a token that was issued for the account "${account}" a moment ago is refused`
+  return new RdStationError(code, what, { call, types, ...(status !== undefined && { status }) })
+}
+
+/** A token that is out. Until `inVainUntil` another in its place would be refused as well: it is such a one itself. */
+type Issued = { value: string; renewAt: number; inVainUntil: number }
+
+/**
+ * Else each job of an account that is refused whatever it shows would ask for one more token, out of the calls that all who
+ * use the account share. RD Station leaves older tokens good, so a renewal elsewhere is not what this one is refused for.
+ */
+const inVainMs = 60_000
 
 /** Five minutes, or a tenth of a short life: long enough for a call that starts now to end before the token does. */
 const marginMs = (expiresInSeconds: number): number => Math.min(300_000, expiresInSeconds * 100)

@@ -22,6 +22,9 @@ test.each([
   [{ ...reading, mode: '{{ payload.mode }}', confirm: '{{ payload.confirm }}' }],
   [writing],
   [{ ...writing, mode: 'execute', confirm: 'none' }],
+  [{ ...writing, confirm: 'none' }],
+  [{ connection: 'crm', sql: 'select forget(7)', mode: 'execute', confirm: 'none' }],
+  [{ connection: 'crm', sql: 'select 1', confirm: '{{ payload.confirm }}' }],
 ])('a step of Database.query is taken when it is saved: %j', (config) => {
   expect(faultsOf(config)).toEqual([])
 })
@@ -33,6 +36,12 @@ test.each([
     { ...writing, mode: 'query', confirm: 'none' },
     '/confirm',
     'must not be "none": it is for what may write, and config.mode is "query"',
+  ],
+  [
+    { connection: 'crm', sql: 'select email from lead where id = :id', params: '{{ payload }}', confirm: 'none' },
+    '/confirm',
+    'must not be "none": it is for what may write, and config.sql only reads: leave config.confirm out, or set config.mode ' +
+      'to "execute" if a function in it writes',
   ],
   [
     { ...reading, connection: 'archiv' },

@@ -19,7 +19,17 @@ const fields = (connections: readonly string[]) =>
     /** Which database: a name that the worker has an `ESTEIRA_CONNECTION_<NAME>` for. */
     connection: literalText(connections),
     /** One statement; data comes in through `$1`, `$2` ..., or through `:name`, only. */
-    sql: sqlText({ params: 'params' }),
+    sql: sqlText({
+      params: 'params',
+      mustWrite: {
+        field: 'confirm',
+        value: 'none',
+        unless: 'mode',
+        because:
+          'it is for what may write, and config.sql only reads: leave config.confirm out, or set config.mode to "execute" ' +
+          'if a function in it writes',
+      },
+    }),
     /**
      * The values of `$1`, `$2` ..., or an object with those of each `:name`. Of a value an object is JSON, an array what its
      * parameter is: a Postgres array or JSON.

@@ -21,14 +21,25 @@ export const literalText = (names: readonly string[] = []) =>
     .refine((text) => !text.includes('{{'), 'takes no {{ expression }}')
     .meta({ [literalMark]: true, pattern: '^(?![\\s\\S]*\\{\\{)', ...(names.length === 0 ? {} : { enum: [...names] }) })
 
-/** Marks a config field that is one SQL statement; its `params` is the field that has the statement's values. */
+/** Marks a config field that is one SQL statement, with what is asked of it: a `SqlRules`. */
 export const sqlMark = 'x-esteira-sql'
+
+/** What is asked of a statement when its step is saved. */
+export type SqlRules = {
+  /** The field of the config that has its values. */
+  params: string
+  /**
+   * A statement that only reads by its own words is refused where the field has this value, unless the config has the
+   * field `unless`, which says what it does.
+   */
+  mustWrite?: { field: string; value: string; unless: string; because: string } | undefined
+}
 
 /**
  * A literal text that is one statement in the SQL of Postgres. When a step is saved, its grammar is checked, and its
  * parameters against the values in the config's field `params`.
  */
-export const sqlText = ({ params }: { params: string }) => literalText().meta({ [sqlMark]: { params } })
+export const sqlText = (rules: SqlRules) => literalText().meta({ [sqlMark]: rules })
 
 /** Says in a config schema why a value is refused that it allows otherwise. */
 export const refusalMark = 'x-esteira-refused'

@@ -14,6 +14,7 @@ export type WorkflowErrorCode =
   | 'output_rejected'
   | 'cursor_invalid'
   | 'write_refused'
+  | 'write_cut_short'
   | 'unit_left'
   | 'payload_too_large'
   | 'timed_out'

@@ -26,6 +26,20 @@ export const isTransient = (error: unknown): boolean => {
   return transientCodes.has(code) || (transientClasses.has(code.slice(0, 2)) && code !== protocolViolation)
 }
 
+/** What a server answers when it gives up a statement, or a transaction, that it had begun on. */
+const cutShortCodes = new Set([
+  '57014', // for its time, or since somebody has cancelled it
+  '53200', // for its memory, that of its locks included
+  '53400', // for its temporary files
+  '25P04', // for the time of its transaction
+])
+
+/**
+ * Whether the server gave up what it was asked for. That may pass by itself, as when somebody cancels all that is under way;
+ * or it comes of what the statement holds, and then with each try.
+ */
+export const isCutShort = (error: unknown): boolean => cutShortCodes.has(databaseErrorOf(error)?.code ?? '')
+
 /** What a server answers to a write that takes none. */
 export const readOnly = '25006'
 

@@ -1,5 +1,6 @@
 import type { SpanContext } from '@opentelemetry/api'
 import type { JobError } from '../model/workflow-job.ts'
+import type { NextTry } from './next-try.ts'
 import type { RetryPolicy } from './retry-policy.ts'
 import type { Placed } from './place-result.ts'
 
@@ -63,5 +64,14 @@ export type Ending =
 export const placedOf = (ending: Ending): Placed | null =>
   ending.kind === 'succeeded' || ending.kind === 'continued' ? ending.placed : null
 
-/** An attempt that ended but is not written yet. `place` is the attempt's in its trace: what its children link to. */
-export type FinishedJob = { job: JobOnBelt; ending: Ending; elapsedMs: number; place?: SpanContext }
+/**
+ * An attempt that ended but is not written yet. `place` is the attempt's in its trace: what its children link to. `nextTry`
+ * is how the job goes on if Postgres gives up writing its result.
+ */
+export type FinishedJob = {
+  job: JobOnBelt
+  ending: Ending
+  elapsedMs: number
+  place?: SpanContext
+  nextTry?: NextTry
+}

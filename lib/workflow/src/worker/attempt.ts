@@ -7,9 +7,9 @@ import { type StepFunction, timeoutOf } from '../function/define-function.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import type { Ending, HeldJob } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
+import { nextTryOf, tryAgain } from '../job/next-try.ts'
 import { limitPlaced } from '../job/payload-limit.ts'
 import { placeResult } from '../job/place-result.ts'
-import { defaultRetryPolicy, retryDelayMs } from '../job/retry-policy.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import { hideSecrets, type HiddenSecrets } from '../secrets/hide-secrets.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
@@ -149,12 +149,8 @@ const endingOf = (outcome: Outcome, job: HeldJob, means: AttemptMeans, errorOf: 
   }
 }
 
-const retryOrFail = (job: HeldJob, { fn, random }: AttemptMeans, error: JobError): Ending => {
-  const policy = { ...defaultRetryPolicy, ...fn.defaults.retry, ...job.step.retry }
-  const attempt = job.attempt + 1
-  const delayMs = retryDelayMs(policy, attempt, random)
-  return delayMs === null ? { kind: 'failed', error } : { kind: 'requeued', attempt, delayMs, error }
-}
+const retryOrFail = (job: HeldJob, { fn, random }: AttemptMeans, error: JobError): Ending =>
+  tryAgain(nextTryOf(job, fn, random), error)
 
 /** What a function wrote will not be taken the next time either. Only the first line: the others have values in them. */
 const refusalOf = (error: unknown, errorOf: ErrorOf): JobError =>

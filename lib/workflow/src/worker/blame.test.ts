@@ -14,6 +14,15 @@ test.each([
 })
 
 test.each([
+  ['a statement that took too long, or was cancelled', refusal('57014')],
+  ['one that took too much memory', refusal('53200')],
+  ['one whose files took too much room', refusal('53400')],
+  ['a transaction that took too long', refusal('25P04')],
+])('%s is of the moment or of a job', (_, error) => {
+  expect(blameFor(error)).toBe('cut short')
+})
+
+test.each([
   ['text with NUL', refusal('22P05')],
   ['a unique key that a row of the function meets', refusal('23505', 'leads')],
   ['a result above a limit of Postgres', refusal('54000')],

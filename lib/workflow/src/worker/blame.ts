@@ -1,9 +1,12 @@
 import { OutboxError } from '@esteira/outbox'
-import { databaseErrorOf, isTransientHere } from '../database/is-transient.ts'
+import { databaseErrorOf, isCutShort, isTransientHere } from '../database/is-transient.ts'
 import { WorkflowError } from '../errors.ts'
 
-/** Whose fault it is that a unit of work was refused: of a link or a moment, of a job in it, or of the house. */
-export type Blame = 'moment' | 'job' | 'house'
+/**
+ * Whose fault it is that a unit of work was refused: of a link or a moment, of a job in it, or of the house. One that the
+ * server cut short, for its time or its memory, is the moment's or a job's: that only shows with the job alone.
+ */
+export type Blame = 'moment' | 'cut short' | 'job' | 'house'
 
 /** SQLSTATE classes that speak of the values in a statement. */
 const classesOfValues = new Set([
@@ -33,9 +36,13 @@ const ownTables = new Set([
  * work will ever commit. Everything else (a missing grant or table, a bug) is the house's: no job may fail for it.
  */
 export const blameFor = (error: unknown): Blame => {
+  if (isCutShort(error)) return 'cut short'
   if (isTransientHere(error)) return 'moment'
   return isOfJob(error) ? 'job' : 'house'
 }
+
+/** Whether there is nothing better to do than to try the same again. */
+export const isOfMoment = (error: unknown): boolean => blameFor(error) === 'moment'
 
 const isOfJob = (error: unknown): boolean => {
   if (error instanceof WorkflowError) return error.code === 'output_rejected'

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 import type { FinishedJob } from '../job/held-job.ts'
 import { aJob } from '../../test/a-job.ts'
-import { type CommitEvent, commitGroup } from './commit-group.ts'
+import { type CommitEvent, commitGroup, cutShort } from './commit-group.ts'
 
 const nul = Object.assign(new Error('unsupported Unicode escape sequence'), { code: '22P05' })
 const grant = Object.assign(new Error('permission denied for table outbox_message'), { code: '42501' })
+const cancelled = Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' })
 const down = Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' })
 
 const finishedJob = (id: number): FinishedJob => ({
@@ -29,6 +30,7 @@ const setup = (size: number, refuse: (ids: number[]) => Error | null, stopped = 
         return new Set(finished)
       },
       observe: (event) => events.push(event),
+      pause: () => Promise.resolve(),
       stopped,
     })
   return { group, units, written, events, commit }
@@ -120,6 +122,54 @@ test('a rejected job whose end is refused too is refused', async () => {
   const { events, commit } = setup(1, (ids) => (ids.length > 0 ? nul : grant))
   expect(await commit()).toEqual([{ kind: 'refused' }])
   expect(events).toEqual([{ kind: 'commit.refused', jobs: 1, reason: grant.message }])
+})
+
+test('one that Postgres gives up each time ends without its result, told why, and the others are written', async () => {
+  for (const guilty of [0, 7, 99, 199]) {
+    const { units, written, events, commit } = setup(200, (ids) => (ids.includes(guilty) ? cancelled : null))
+    const fates = await commit()
+    expect(written.toSorted(byNumber)).toEqual(all(200))
+    expect(
+      fates.flatMap((fate, id) => (fate.kind === 'written' && fate.ending.kind === 'succeeded' ? [] : [id])),
+    ).toEqual([guilty])
+    const message = `the database gave up writing the result: ${cancelled.message}`
+    expect(fates[guilty]).toMatchObject({ ending: { kind: 'failed', error: { code: 'write_cut_short', message } } })
+    // Three times with its result, and once without.
+    expect(units.filter((ids) => ids.length === 1 && ids[0] === guilty)).toHaveLength(4)
+    expect(units.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(200)) + 4)
+    expect(events).toEqual([1, 2].map(() => ({ kind: 'commit.cut-short', jobs: 1, reason: cancelled.message })))
+  }
+})
+
+test('one that is given up is tried again as its step says', async () => {
+  const given = { ...finishedJob(1), nextTry: { attempt: 1, delayMs: 500 } }
+  const error = { code: 'write_cut_short', message: 'the database gave up writing the result: it takes too long' }
+  expect(cutShort(given, new Error('it takes too long')).ending).toEqual({
+    kind: 'requeued',
+    attempt: 1,
+    delayMs: 500,
+    error,
+  })
+  expect(cutShort({ ...given, nextTry: { attempt: 5, delayMs: null } }, new Error('it takes too long')).ending).toEqual(
+    {
+      kind: 'failed',
+      error,
+    },
+  )
+})
+
+test('those that Postgres gives up with any end are tried again with their results, however long that takes', async () => {
+  for (const bad of all(80)) {
+    let units = 0
+    const { written, commit, group } = setup(8, () => ((units += 1) <= bad ? cancelled : null))
+    const fates = await commit()
+    expect(written.toSorted(byNumber)).toEqual(all(8))
+    const results = fates.flatMap((fate, id) =>
+      fate.kind === 'written' && fate.ending === group[id]?.ending ? [id] : [],
+    )
+    // One may have had its first good moment without its result.
+    expect(results.length).toBeGreaterThanOrEqual(7)
+  }
 })
 
 test('a bad moment, and whatever comes when the worker has stopped, is thrown to be tried again', async () => {

@@ -4,6 +4,7 @@ import { databaseErrorOf } from '../database/is-transient.ts'
 import { WorkflowError } from '../errors.ts'
 import { type Ending, type FinishedJob, placedOf } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
+import { tryAgain } from '../job/next-try.ts'
 import type { Placed } from '../job/place-result.ts'
 import { blameFor } from './blame.ts'
 
@@ -13,12 +14,14 @@ import { blameFor } from './blame.ts'
  */
 export type Fate = { kind: 'written'; ending: Ending } | { kind: 'lost' } | { kind: 'refused' }
 
-export type CommitEvent = { kind: 'commit.refused'; jobs: number; reason: string }
+export type CommitEvent = { kind: 'commit.refused' | 'commit.cut-short'; jobs: number; reason: string }
 
 export type CommitMeans = {
   /** Writes finished jobs in one unit of work, again through bad moments; gives those that were still ours. */
   write: (finished: readonly FinishedJob[]) => Promise<ReadonlySet<FinishedJob>>
   observe: (event: CommitEvent) => void
+  /** Before a job is tried again that Postgres has given up. */
+  pause: () => Promise<unknown>
   /** Aborted when the worker has stopped: what cannot be written then is nobody's fault. */
   stopped: AbortSignal
 }
@@ -29,15 +32,22 @@ type Entry = { place: number; finished: FinishedJob }
 /** Jobs that are refused one after the other, each alone, and not for what they hold, before others are asked for. */
 const mostHouseFaults = 2
 
+/** So often must Postgres give up a job alone, and a page, until it is tried without its result. */
+export const mostCuts = 3
+
 /**
  * Commits finished jobs together. A group that is refused is halved until the guilty are found: a job whose result
  * cannot be stored ends `failed`, and the others are written as they are. One that is guilty among `n` costs at most
  * `2 log2 n + 1` units of work. For a fault of the house no job fails. Behind the second one in a row two others are tried,
  * each alone; when they meet it too the search ends, and what is not written is refused, told once.
+ *
+ * A group that Postgres gives up, for its time or its memory, is halved likewise. A job that it gives up alone time and again
+ * is written as an attempt that came to nothing, without its result. If that is given up too then the moment is to blame,
+ * as when somebody cancels all that is under way, or holds a lock: it begins again with its result, for as long as it takes.
  */
 export const commitGroup = async (
   group: readonly FinishedJob[],
-  { write, observe, stopped }: CommitMeans,
+  { write, observe, pause, stopped }: CommitMeans,
 ): Promise<Fate[]> => {
   const entries = group.map((finished, place) => ({ place, finished }))
   const fates = new Map<number, Fate>()
@@ -45,9 +55,10 @@ export const commitGroup = async (
   const houseFaults = new Map<number, unknown>()
   let faultsInARow = 0
   let isHopeless = false
+  let cut = new Map<number, unknown>()
 
   const isOpen = ({ place }: Entry): boolean =>
-    !fates.has(place) && !houseFaults.has(place) && !guilty.some((one) => one.place === place)
+    !fates.has(place) && !houseFaults.has(place) && !cut.has(place) && !guilty.some((one) => one.place === place)
 
   const isRefused = async (some: readonly Entry[]): Promise<{ error: unknown } | null> => {
     try {
@@ -64,11 +75,16 @@ export const commitGroup = async (
   }
 
   const blame = (one: Entry, error: unknown): void => {
-    if (blameFor(error) === 'job') {
-      guilty.push({ ...one, finished: rejected(one.finished, error) })
-    } else {
-      houseFaults.set(one.place, error)
-      faultsInARow += 1
+    switch (blameFor(error)) {
+      case 'job':
+        guilty.push({ ...one, finished: rejected(one.finished, error) })
+        break
+      case 'cut short':
+        cut.set(one.place, error)
+        break
+      default:
+        houseFaults.set(one.place, error)
+        faultsInARow += 1
     }
   }
 
@@ -80,7 +96,7 @@ export const commitGroup = async (
       const refusal = await isRefused([one])
       if (refusal === null) return
       blame(one, refusal.error)
-      if (blameFor(refusal.error) === 'job') return
+      if (blameFor(refusal.error) !== 'house') return
     }
     isHopeless = true
   }
@@ -107,8 +123,29 @@ export const commitGroup = async (
     if (secondRefusal !== null) await search(second, secondRefusal.error)
   }
 
-  const refusal = await isRefused(entries)
-  if (refusal !== null) await search(entries, refusal.error)
+  const writeAll = async (some: readonly Entry[]): Promise<void> => {
+    const refusal = await isRefused(some)
+    if (refusal !== null) await search(some, refusal.error)
+  }
+
+  /** With its result, and right behind that without: if that is written, the result is to blame, and not the moment. */
+  const writeOrGiveUp = async (one: Entry): Promise<void> => {
+    const refusal = await isRefused([one])
+    if (refusal === null) return
+    if (blameFor(refusal.error) !== 'cut short') return blame(one, refusal.error)
+    const without = await isRefused([{ ...one, finished: cutShort(one.finished, refusal.error) }])
+    if (without !== null) blame(one, without.error)
+  }
+
+  await writeAll(entries)
+  for (let cuts = 1; cut.size > 0; cuts += 1) {
+    const again = entries.filter(({ place }) => cut.has(place))
+    observe({ kind: 'commit.cut-short', jobs: again.length, reason: reasonOf([...cut.values()][0]) })
+    await pause()
+    cut = new Map()
+    if (cuts % mostCuts === mostCuts - 1) for (const one of again) await writeOrGiveUp(one)
+    else await writeAll(again)
+  }
   if (guilty.length > 0) {
     const again = await isRefused(guilty)
     if (again !== null) for (const { place } of guilty) houseFaults.set(place, again.error)
@@ -123,6 +160,16 @@ export const rejected = (finished: FinishedJob, error: unknown): FinishedJob => 
   ...finished,
   ending: { kind: 'failed', error: jobError('output_rejected', reasonToReject(finished, error)) },
 })
+
+/** How a job ends whose result the database gave up writing; one that brings nothing can only be tried again. */
+export const cutShort = (finished: FinishedJob, error: unknown): FinishedJob => {
+  const { ending, nextTry = { attempt: finished.job.attempt + 1, delayMs: null } } = finished
+  if (placedOf(ending) === null) return finished
+  return { ...finished, ending: tryAgain(nextTry, jobError('write_cut_short', reasonOfCut(error))) }
+}
+
+/** Why it gave up, for people. */
+export const reasonOfCut = (error: unknown): string => `the database gave up writing the result: ${reasonOf(error)}`
 
 /** Why it would not, for people. */
 export const reasonToReject = (finished: FinishedJob, error: unknown): string =>

@@ -15,6 +15,7 @@ import { inCommitSpans } from '../trace/commit-spans.ts'
 import { watchAbandoned } from './abandoned.ts'
 import { createBeats } from './beats.ts'
 import { bringPayloads } from './bring-payload.ts'
+import { isOfMoment } from './blame.ts'
 import { configCache, stepCache } from './caches.ts'
 import { commitGroup } from './commit-group.ts'
 import type { DeliverMeans } from './deliver.ts'
@@ -44,6 +45,8 @@ const roomBytes = 32 * 1024 * 1024
 const defaultRoomWaitMs = 3 * 60_000
 
 const databasePauseMs = 500
+
+const pauseForDatabase = () => pause(databasePauseMs * (1 + Math.random()))
 
 /** A run that somebody holds locked is waited for by the groups of its functions, and by no others. */
 const functionOf = ({ job }: { job: JobOnBelt }): string => job.functionName
@@ -81,7 +84,7 @@ export const deliverMeans = (
   }: WorkerOptions,
   stopped: AbortSignal,
 ): { means: DeliverMeans; settled: () => Promise<void> } => {
-  const untilDone = async <T>(work: () => Promise<T>): Promise<T> => {
+  const untilDone = async <T>(work: () => Promise<T>, mayPass = isTransientHere): Promise<T> => {
     for (;;) {
       // MikroORM would open a pool anew that nobody closes.
       stopped.throwIfAborted()
@@ -89,9 +92,9 @@ export const deliverMeans = (
         return await work()
       } catch (error) {
         // A message is never acked without its commit, so there is nothing better to do than to try again.
-        if (!isTransientHere(error) || stopped.aborted) throw error
+        if (!mayPass(error) || stopped.aborted) throw error
         observe({ kind: 'database.unavailable', reason: error instanceof Error ? error.message : String(error) })
-        await pause(databasePauseMs * (1 + Math.random()))
+        await pauseForDatabase()
       }
     }
   }
@@ -105,8 +108,9 @@ export const deliverMeans = (
     settling.hint(toSettle)
   }
   const write = async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
-    const written = await untilDone(() =>
-      orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane, window })),
+    const written = await untilDone(
+      () => orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane, window })),
+      isOfMoment,
     )
     onWritten(written)
     return written.won
@@ -146,14 +150,21 @@ export const deliverMeans = (
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),
       onWritten,
     }),
-    pages: createPageWrites({ orm, by: { worker, lane, window }, atOnce: groupsAtOnce, untilDone, onWritten }),
+    pages: createPageWrites({
+      orm,
+      by: { worker, lane, window },
+      atOnce: groupsAtOnce,
+      untilDone,
+      pause: pauseForDatabase,
+      onWritten,
+    }),
     suspects: ward === undefined ? null : wardSuspects(ward, { worker, lane, window }, settling.hint, observe),
     claim: gatherApart(functionOf, claimGroups, async (claims) => {
       const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
       return claims.map((claim) => taken.get(claim) ?? null)
     }),
     commit: gatherApart(functionOf, commitGroups, (group) =>
-      inCommitSpans(group, () => commitGroup(group, { write, observe, stopped })),
+      inCommitSpans(group, () => commitGroup(group, { write, observe, pause: pauseForDatabase, stopped })),
     ),
   }
   return { means, settled: settling.done }

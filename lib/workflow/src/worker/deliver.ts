@@ -7,6 +7,7 @@ import type { TakenJob } from '../job/claim-jobs.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, JobOnBelt, StepOfRun } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
+import { nextTryOf } from '../job/next-try.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { logOfJob } from '../trace/log-of-job.ts'
 import { inProcessSpan, type Traced } from '../trace/process-span.ts'
@@ -54,7 +55,8 @@ export type DeliverMeans = {
   commit: (finished: FinishedJob) => Promise<Fate>
   /** Writes items of jobs that give very many, before their end. */
   pages: PageWrites
-  untilDone: <T>(work: () => Promise<T>) => Promise<T>
+  /** Tries again for as long as what is thrown may pass by itself: of Esteira's own database, unless it is said otherwise. */
+  untilDone: <T>(work: () => Promise<T>, mayPass?: (error: unknown) => boolean) => Promise<T>
   random: () => number
   /** What each value of a result may have as JSON. */
   maxPayloadBytes: number
@@ -172,7 +174,9 @@ const run = async (
     })
     pages?.throwFault()
     if (!(await hold.isOurs())) return await lostTo(delivery, means)
-    return await finish({ job: hold.job(), ending, elapsedMs: performance.now() - begun, place }, delivery, means)
+    const elapsedMs = performance.now() - begun
+    const nextTry = nextTryOf(hold.job(), fn, random)
+    return await finish({ job: hold.job(), ending, elapsedMs, place, nextTry }, delivery, means)
   } finally {
     stream?.leave()
   }
@@ -192,7 +196,7 @@ const runInOwnUnit = async (
   const log = logOfJob(means.log, place)
   const { secrets, random, maxPayloadBytes } = means
   const fate = await hold.during((lost) =>
-    means.ownUnits({ job, place }, timeoutOf(fn, job.step), async (em) => {
+    means.ownUnits({ job, place, nextTry: nextTryOf(job, fn, random) }, timeoutOf(fn, job.step), async (em) => {
       let runsOn = false
       const ending = await attemptJob(job, {
         fn,

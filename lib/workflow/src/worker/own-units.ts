@@ -7,7 +7,7 @@ import { currentTransaction, lockJob } from '../job/lock-job.ts'
 import { markRunning } from '../job/mark-running.ts'
 import { type By, writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { blameFor } from './blame.ts'
-import { type Fate, rejected } from './commit-group.ts'
+import { cutShort, type Fate, rejected } from './commit-group.ts'
 import { placesByName } from './places.ts'
 
 /** An attempt that was made with an entity manager. `runsOn`: it is over, but its function still uses that. */
@@ -15,7 +15,7 @@ export type OwnAttempt = { ending: Ending; runsOn: boolean }
 
 /** Attempts a job in a unit of work of its own, and says what became of it. */
 export type OwnUnits = (
-  held: Pick<FinishedJob, 'job' | 'place'>,
+  held: Pick<FinishedJob, 'job' | 'place' | 'nextTry'>,
   timeoutMs: number,
   attempt: (em: EntityManager) => Promise<OwnAttempt>,
 ) => Promise<Exclude<Fate, { kind: 'refused' }>>
@@ -82,6 +82,8 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
         onWritten(written)
         return { finished, isWritten: true }
       } catch (error) {
+        // Its function would have to run again for another try: that is one of its attempts.
+        if (blameFor(error) === 'cut short') return { finished: cutShort(finished, error), isWritten: false }
         if (!(isCommitting ? isOfCommit(error) : isOfWrite(error))) throw error
         return { finished: rejected(finished, error), isWritten: false }
       }

@@ -202,6 +202,7 @@ const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
     case 'worker.stuck':
     case 'probe.unanswered':
     case 'commit.refused':
+    case 'commit.cut-short':
     case 'delivery.handed-back':
       log.error(line)
       break

@@ -5,7 +5,7 @@ import { keysOf } from '../../function/item-key.ts'
 import type { Ending, HeldJob, NextStep } from '../../job/held-job.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
 import { blameFor } from '../blame.ts'
-import { reasonToReject } from '../commit-group.ts'
+import { reasonOfCut, reasonToReject } from '../commit-group.ts'
 import { type Hold, isCancel, takenOver } from '../hold.ts'
 import type { BufferedPage } from './page-buffer.ts'
 import type { PageWrites } from './page-writes.ts'
@@ -71,7 +71,10 @@ const holdPages = ({ hold, next, isResumable, itemKey, writes, place }: HeldPage
       else await orLost(writes.hide(page, hidden))
     } catch (error) {
       if (error instanceof WorkflowError && error.code !== 'output_rejected') throw error
-      if (blameFor(error) === 'job') throw rejection(page, error)
+      const blame = blameFor(error)
+      if (blame === 'job') throw rejection(page, error)
+      if (blame === 'cut short')
+        throw new WorkflowError('write_cut_short', reasonOfCut(error), { cause: error, final: false })
       fault = { error }
       throw error
     }

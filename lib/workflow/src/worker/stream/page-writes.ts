@@ -5,9 +5,15 @@ import { hidePage, sealPages } from '../../job/pages/hide-page.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
 import { writePage, type WrittenPage } from '../../job/pages/write-page.ts'
 import type { By, Written } from '../../job/unit/write-unit.ts'
+import type { DeliverMeans } from '../deliver.ts'
+import { blameFor, isOfMoment } from '../blame.ts'
+import { mostCuts } from '../commit-group.ts'
 import { placesByName } from '../places.ts'
 
-/** Writes of jobs that give their items page by page, each a unit of work, tried until the database answers. */
+/**
+ * Writes of jobs that give their items page by page, each a unit of work, tried until the database answers. A page that it
+ * gives up time and again is thrown: an attempt must not last as long as that does.
+ */
 export type PageWrites = {
   write: (page: PageOfJob, cursor: unknown) => Promise<WrittenPage>
   hide: (page: PageOfJob, firstItem: number) => Promise<PageFate>
@@ -20,24 +26,36 @@ type PageWritesOptions = {
   by: By
   /** Units of work of a function at a time. */
   atOnce: number
-  untilDone: <T>(work: () => Promise<T>) => Promise<T>
+  untilDone: DeliverMeans['untilDone']
+  /** Before a page is tried again that Postgres has given up. */
+  pause: () => Promise<unknown>
   /** Hears of what was committed. */
   onWritten: (written: Omit<Written, 'won'>) => void
 }
 
-export const createPageWrites = ({ orm, by, atOnce, untilDone, onWritten }: PageWritesOptions): PageWrites => {
+export const createPageWrites = ({ orm, by, atOnce, untilDone, pause, onWritten }: PageWritesOptions): PageWrites => {
   /** A run that somebody holds locked is waited for by the pages of its functions, and by no others. */
   const placesOf = placesByName(atOnce)
   const inUnit = <T>({ functionName }: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> =>
     placesOf(functionName)(() => untilDone(() => orm.em.fork().transactional(work)))
+  const pageInUnit = async <T>({ functionName }: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> => {
+    for (let cuts = 1; ; cuts += 1) {
+      try {
+        return await placesOf(functionName)(() => untilDone(() => orm.em.fork().transactional(work), isOfMoment))
+      } catch (error) {
+        if (blameFor(error) !== 'cut short' || cuts === mostCuts) throw error
+        await pause()
+      }
+    }
+  }
   return {
     write: async (page, cursor) => {
-      const { toSettle, created, ...written } = await inUnit(page.job, (em) => writePage(em, page, cursor, by))
+      const { toSettle, created, ...written } = await pageInUnit(page.job, (em) => writePage(em, page, cursor, by))
       onWritten({ toSettle, created })
       return written
     },
     hide: async (page, firstItem) => {
-      const { fate, created } = await inUnit(page.job, (em) => hidePage(em, page, firstItem))
+      const { fate, created } = await pageInUnit(page.job, (em) => hidePage(em, page, firstItem))
       onWritten({ toSettle: [], created })
       return fate
     },

@@ -96,6 +96,7 @@ const run = async ({
       pages: { write: unused, hide: unused, seal: unused, accept: async () => ({ kind: 'none left' }) },
       pageItems: 1,
       continueMs: 1,
+      random: () => 0,
     },
     {
       attempt: async (suspect) => {

@@ -1,6 +1,7 @@
 import type { SpanContext } from '@opentelemetry/api'
 import { type StepFunction, timeoutOf } from '../../function/define-function.ts'
 import type { HeldJob } from '../../job/held-job.ts'
+import { nextTryOf } from '../../job/next-try.ts'
 import type { DeliverMeans } from '../deliver.ts'
 import { type Delivered, finish, lostTo } from '../finish.ts'
 import { holdJob } from '../hold.ts'
@@ -28,7 +29,7 @@ export const suspectsFor = (
 
 type SuspectMeans = Pick<
   DeliverMeans,
-  'claim' | 'beats' | 'stopped' | 'find' | 'commit' | 'ownUnits' | 'pages' | 'pageItems' | 'continueMs'
+  'claim' | 'beats' | 'stopped' | 'find' | 'commit' | 'ownUnits' | 'pages' | 'pageItems' | 'continueMs' | 'random'
 >
 
 /**
@@ -73,7 +74,8 @@ export const runSuspect = async (
         return fate.kind === 'lost' ? lostTo(delivery, means) : fate
       }
       if (!(await hold.isOurs())) return lostTo(delivery, means)
-      return finish({ job: hold.job(), ending, elapsedMs, place }, delivery, means)
+      const nextTry = nextTryOf(hold.job(), fn, means.random)
+      return finish({ job: hold.job(), ending, elapsedMs, place, nextTry }, delivery, means)
     }
   }
 }

@@ -7,6 +7,7 @@ import { isTransientHere } from '../../database/is-transient.ts'
 import { openOrm } from '../../database/open-orm.ts'
 import { WorkflowError } from '../../errors.ts'
 import { type StepFunction, timeoutOf } from '../../function/define-function.ts'
+import { nextTryOf } from '../../job/next-try.ts'
 import type { By } from '../../job/unit/write-unit.ts'
 import type { Secrets } from '../../secrets/read-secrets.ts'
 import { attemptAttributes } from '../../trace/job-attributes.ts'
@@ -196,7 +197,8 @@ const openOwnUnits = ({ functions, databaseUrl, worker }: WardOptions) => {
           toSettle.push(...written.toSettle)
         },
       })
-      const fate = await placesOf(fn.name)(() => units({ job, place }, timeoutOf(fn, job.step), attempt))
+      const held = { job, place, nextTry: nextTryOf(job, fn, Math.random) }
+      const fate = await placesOf(fn.name)(() => units(held, timeoutOf(fn, job.step), attempt))
       return fate.kind === 'lost' ? fate : { ...fate, toSettle }
     },
     close: () => Promise.all([orm.close(), endOrm.close()]),

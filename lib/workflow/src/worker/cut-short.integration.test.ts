@@ -1,0 +1,142 @@
+import { createRoles, waitFor } from '@esteira/test/support'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { type Engine, functionOf } from '../../test/engine.ts'
+import { ownFunction } from '../../test/own-units.ts'
+import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
+import { useEngine } from '../../test/use-engine.ts'
+
+let engine: Engine
+let roles: Awaited<ReturnType<typeof createRoles>>
+
+// Before the engine's own, so that its database is gone when the roles are dropped.
+afterAll(() => roles.drop())
+
+useEngine((opened) => {
+  engine = opened
+})
+
+beforeAll(async () => {
+  await engine.query(slowWritesSql)
+  roles = await createRoles({ url: engine.databaseUrl })
+  // Of the workers alone: the test may wait for longer.
+  const { username } = new URL(roles.urlFor('worker'))
+  await engine.query(`alter role "${username}" set statement_timeout = ${timeoutMs}`)
+})
+afterEach(() => engine.query('truncate slow'))
+
+/** More than a statement takes; and where a machine is so slow, then it is tried again. */
+const timeoutMs = 800
+
+/**
+ * What is written of jobs takes longer than a statement may where a pattern in `slow` is like what is written, or is
+ * cancelled as an administrator would.
+ */
+const slowWritesSql = `
+  create table slow (pattern text not null, "how" text not null);
+  create function slow_write() returns trigger language plpgsql security definer as $$
+    declare found text;
+    begin
+      select slow."how" into found from slow
+      where concat_ws(' ', new.status, new.payload, new.output) like slow.pattern;
+      if found = 'out of memory' then raise 'out of memory' using errcode = '53200'; end if;
+      if found = 'cancelled' then perform pg_cancel_backend(pg_backend_pid()); end if;
+      if found is not null then perform pg_sleep(60); end if;
+      return new;
+    end $$;
+  create trigger slow_write before insert or update on workflow_job for each row execute function slow_write()`
+
+const slowed = (pattern: string, how: 'too slow' | 'cancelled' | 'out of memory') =>
+  engine.query('insert into slow values ($1, $2)', [pattern, how])
+
+const fanOut = (functionName: string) =>
+  engine.saveWorkflow(
+    { functionName: 'CronJob', outputType: 'multiple' },
+    { functionName, outputType: 'single', retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 1 } },
+  )
+
+for (const how of ['too slow', 'out of memory'] as const) {
+  test(`one job of a group whose write is ${how} each time fails with its attempts, and says why; the others succeed`, async () => {
+    await slowed('succeeded%guilty%', how)
+    const gate = Promise.withResolvers<void>()
+    let begun = 0
+    const worker = await engine.startWorker(
+      [
+        functionOf('grouped', async ({ payload }) => {
+          begun += 1
+          await gate.promise
+          return payload === 7 ? 'guilty' : payload
+        }),
+      ],
+      { databaseUrl: roles.urlFor('worker') },
+    )
+    const run = await engine.begin(await fanOut('grouped'), numbers(0, 8))
+    await waitFor(() => begun === 8)
+    gate.resolve()
+    expect(await engine.over(run)).toBe('failed')
+    expect(begun).toBe(9)
+    expect(worker.saw('commit.cut-short').length).toBeGreaterThan(0)
+    const failed = (await engine.jobs(run)).filter(({ status }) => status === 'failed')
+    expect(failed).toMatchObject([{ payload: 7, attempt: 2, error: { code: 'write_cut_short' } }])
+    expect(failed[0]?.error?.message).toMatch(how === 'too slow' ? /statement timeout/ : /out of memory/)
+    expect(await engine.attempts(failed[0]?.id ?? '')).toMatchObject([{ outcome: 'retried' }, { outcome: 'failed' }])
+  })
+}
+
+test('while all that is under way is cancelled again and again, nothing is lost, and no attempt counts', async () => {
+  const gate = Promise.withResolvers<void>()
+  let begun = 0
+  const worker = await engine.startWorker([
+    functionOf('cancelled', async ({ payload }) => {
+      begun += 1
+      await gate.promise
+      return payload
+    }),
+  ])
+  const run = await engine.begin(await fanOut('cancelled'), numbers(0, 20))
+  await waitFor(() => begun === 20)
+  await slowed('%', 'cancelled')
+  gate.resolve()
+  await waitFor(() => worker.saw('commit.cut-short').length >= 4)
+  expect(worker.saw('job.written')).toEqual([])
+  await engine.query('truncate slow')
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(begun).toBe(20)
+  for (const { id } of await engine.jobs(run)) expect(await engine.attempts(id)).toEqual([])
+})
+
+test('a page whose write takes too long each time ends its attempt, and what came before it stays', async () => {
+  await slowed('% 15', 'cancelled')
+  await engine.startWorker(
+    [
+      resumableOf('paged', async function* ({ cursor }) {
+        for (let first = cursor ?? 0; first < 30; first += 10) yield pageOf(first, 10)
+      }),
+      functionOf('paged.next', () => undefined),
+    ],
+    { pageItems: 10 },
+  )
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'paged', outputType: 'multiple', retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 1 } },
+    { functionName: 'paged.next', outputType: null },
+  )
+  const run = await engine.begin(workflow, null)
+  expect(await engine.over(run)).toBe('failed')
+  const [parent, ...children] = await engine.jobs(run)
+  expect(parent).toMatchObject({ status: 'failed', attempt: 2, error: { code: 'write_cut_short' } })
+  expect(children).toHaveLength(10)
+})
+
+test('a job with a unit of work of its own that Postgres gives up has had an attempt', async () => {
+  await slowed('succeeded%own%', 'cancelled')
+  let begun = 0
+  await engine.startWorker([ownFunction('own', () => `own ${(begun += 1)}`)])
+  const workflow = await engine.saveWorkflow({
+    functionName: 'own',
+    outputType: 'single',
+    retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 1 },
+  })
+  const run = await engine.begin(workflow, null)
+  expect(await engine.over(run)).toBe('failed')
+  expect(begun).toBe(2)
+  expect(await engine.jobs(run)).toMatchObject([{ attempt: 2, error: { code: 'write_cut_short' } }])
+})

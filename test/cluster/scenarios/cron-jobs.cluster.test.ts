@@ -1,3 +1,4 @@
+import type { ApiWorkflow } from '@esteira/dev/house'
 import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -6,7 +7,7 @@ import { expectEveryLeadOnce, strictLeads, strictTable } from '../support/leads.
 import { type CronJob, endings } from '../support/objects.ts'
 import { ofControlPlane } from '../support/pods.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
-import { completed, cronJobOf, stepIdOf, tickByHand } from '../support/ticks.ts'
+import { completed, cronJobOf, stepIdOf, tickByHand, tickOf } from '../support/ticks.ts'
 
 const leads = 20
 
@@ -14,13 +15,23 @@ const eventShape = z.looseObject({ event: z.string() })
 
 describe.runIf(ownsNode())('the CronJob of a step', () => {
   let release: TestRelease
+  /** It ticks once, while other tests run. */
+  let ticking: Saved
   beforeAll(async () => {
     release = await installRelease({ leads, crmSql: strictTable })
+    // The minute that begins in 20 to 80 s: a CronJob that comes after its minute would pass it over.
+    const at = new Date(Date.now() + 80_000)
+    const schedule = `${at.getUTCMinutes()} ${at.getUTCHours()} * * *`
+    ticking = await saved('once', { schedule, timeZone: 'UTC', startingDeadlineSeconds: 3_600 })
   }, 600_000)
   afterAll(() => release.remove())
 
-  const saved = async (name: string) => {
-    const workflow = await release.api.createWorkflow(strictLeads(name, 0))
+  type Saved = { workflow: ApiWorkflow; stepId: string; cronJob: CronJob }
+  const saved = async (name: string, config: object = {}): Promise<Saved> => {
+    const document = strictLeads(name, 0)
+    const [tick, ...others] = document.steps
+    const steps = [{ ...tick, config: { ...tick.config, ...config } }, ...others]
+    const workflow = await release.api.createWorkflow({ ...document, steps })
     const stepId = stepIdOf(workflow)
     return { workflow, stepId, cronJob: await cronJobOf(release, stepId) }
   }
@@ -32,6 +43,22 @@ describe.runIf(ownsNode())('the CronJob of a step', () => {
       .filter((line) => line !== '')
       .map((line) => eventShape.parse(JSON.parse(line)))
       .filter((line) => line.event === event)
+
+  /** Waits for a Job to be complete, whose tick has told of an event once, and deletes it with its pod. */
+  const endsWith = async (job: string, event: string): Promise<void> => {
+    const pod = await completed(release, job)
+    expect(endings(pod).map(({ exitCode }) => exitCode)).toEqual([0, 0])
+    expect(await told([pod.metadata.name, '--container', 'cron-job'], event)).toHaveLength(1)
+    await release.namespace.kubectl(['delete', 'job', job, '--cascade=foreground', '--timeout', '60s'])
+  }
+
+  /** A workflow has one run alone, under the key of a Job. */
+  const hasRunOnceBy = async ({ workflow }: Saved, job: string): Promise<void> => {
+    const [run = expect.fail(), ...others] = await release.api.runs(workflow)
+    expect(others).toEqual([])
+    expect(run.idempotencyKey).toBe(`${release.namespace.name}/${job}`)
+    await expectEveryLeadOnce(release, run.id, leads)
+  }
 
   test('is taken back when somebody changes it, which is told once', async () => {
     const { stepId, cronJob } = await saved('changed by hand')
@@ -81,31 +108,20 @@ describe.runIf(ownsNode())('the CronJob of a step', () => {
   })
 
   test('begins one run by two Jobs of one name', async () => {
-    const { namespace, api } = release
-    const { workflow, cronJob } = await saved('twice')
+    const twice = await saved('twice')
     const job = 'the-same-tick'
     for (const event of ['tick.fired', 'tick.seen']) {
-      await tickByHand(release, cronJob.metadata.name, job)
-      const pod = await completed(release, job)
-      expect(endings(pod).map(({ exitCode }) => exitCode)).toEqual([0, 0])
-      expect(await told([pod.metadata.name, '--container', 'cron-job'], event)).toHaveLength(1)
-      await namespace.kubectl(['delete', 'job', job, '--cascade=foreground', '--timeout', '60s'])
+      await tickByHand(release, twice.cronJob.metadata.name, job)
+      await endsWith(job, event)
     }
-    const [run = expect.fail(), ...others] = await api.runs(workflow)
-    expect(others).toEqual([])
-    expect(run.idempotencyKey).toBe(`${namespace.name}/${job}`)
-    await expectEveryLeadOnce(release, run.id, leads)
+    await hasRunOnceBy(twice, job)
   })
 
   test('passes over a tick with `overlap: skip` while a run is open, and no other one', async () => {
     const { api, namespace, services } = release
-    const document = strictLeads('long', 0)
-    const [tick, ...others] = document.steps
-    const steps = [{ ...tick, config: { ...tick.config, overlap: 'skip' } }, ...others]
-    const workflow = await api.createWorkflow({ ...document, steps })
-    const { metadata } = await cronJobOf(release, stepIdOf(workflow))
+    const { workflow, cronJob } = await saved('long', { overlap: 'skip' })
     const tickAs = async (job: string) => {
-      await tickByHand(release, metadata.name, job)
+      await tickByHand(release, cronJob.metadata.name, job)
       expect(endings(await completed(release, job)).map(({ exitCode }) => exitCode)).toEqual([0, 0])
       const runs = await api.runs(workflow)
       return runs.find(({ idempotencyKey }) => idempotencyKey === `${namespace.name}/${job}`) ?? expect.fail()
@@ -119,5 +135,30 @@ describe.runIf(ownsNode())('the CronJob of a step', () => {
     const last = await tickAs('opens-again')
     await expectEveryLeadOnce(release, last.id, leads)
     expect(await api.runs(workflow)).toHaveLength(3)
+  })
+
+  test('begins one run by two Jobs that Kubernetes makes for one time', async () => {
+    const { name, uid } = ticking.cronJob.metadata
+    const first = await tickOf(release, name)
+    await endsWith(first, 'tick.fired')
+    // As a controller does not know of it that was away before it could write down that the time was dealt with.
+    const before = new Date(Date.now() - 1_800_000).toISOString().replace(/\.\d+/, '')
+    const status = JSON.stringify({ status: { lastScheduleTime: before } })
+    await release.namespace.kubectl([
+      'patch',
+      'cronjob',
+      name,
+      '--subresource',
+      'status',
+      '--type',
+      'merge',
+      '-p',
+      status,
+    ])
+    const second = await tickOf(release, name)
+    expect(second).toBe(first)
+    await endsWith(second, 'tick.seen')
+    await hasRunOnceBy(ticking, first)
+    expect((await cronJobOf(release, ticking.stepId)).metadata.uid).toBe(uid)
   })
 })

@@ -10,7 +10,7 @@ import { gatherWrites, socketOf } from './gather-writes.ts'
 export type ConnectionOptions = {
   /** The connection's name, for people. */
   name: string
-  /** A link without traffic is given up after two of these, by both ends. */
+  /** A link without traffic is given up after two of these, by both ends, whatever the address says of a heartbeat. */
   heartbeatSeconds: number
   signal?: AbortSignal
 }
@@ -73,7 +73,7 @@ const settings = (rabbitmqUrl: string, { name, heartbeatSeconds, signal }: Conne
   vhosts: {
     [vhost]: {
       connection: {
-        url: rabbitmqUrl,
+        url: withoutHeartbeat(rabbitmqUrl),
         options: { heartbeat: heartbeatSeconds },
         // Without noDelay the last frames of a small batch wait for the broker's acknowledgement of those before.
         socketOptions: {
@@ -86,6 +86,16 @@ const settings = (rabbitmqUrl: string, { name, heartbeatSeconds, signal }: Conne
     },
   },
 })
+
+/**
+ * What an address asks for goes before our settings, in Rascal. Its heartbeat must not: by ours the broker finds out that
+ * we are frozen, and until then our exclusive queues are nobody else's.
+ */
+const withoutHeartbeat = (rabbitmqUrl: string): string => {
+  const url = new URL(rabbitmqUrl)
+  url.searchParams.delete('heartbeat')
+  return url.href
+}
 
 /** Rascal puts the address with all its options before what amqplib said; the address is shown beside the reason. */
 const withoutRascalsWords = (reason: string, rabbitmqUrl: string): string => {

@@ -2,6 +2,7 @@ import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import type { PublishOutcome, Refusal, Refused } from './outcome.ts'
+import { type CheckFrame, createFrameCheck } from './properties-frame.ts'
 import { createReturned } from './returned.ts'
 
 /** A channel on which every publish ends as an outcome, whatever happens to the channel. */
@@ -32,7 +33,7 @@ export const openConfirmChannel = async (
       error === null ? opened.resolve() : opened.reject(error),
     )
     // Before it is open: the answer that opens a channel and the one that closes it may come in one piece.
-    const watched = watch(channel, onGiveUp)
+    const watched = watch(channel, createFrameCheck(connection), onGiveUp)
     await opened.promise
     return watched
   } catch (cause) {
@@ -53,7 +54,7 @@ const faultOf = (error: Error): Refused => {
 
 type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 
-const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): ConfirmChannel => {
+const watch = (channel: AmqpChannel, checkFrame: CheckFrame, onGiveUp: (reason: string) => void): ConfirmChannel => {
   /** How each publish in flight is ended, with its row. */
   const inFlight = new Map<(outcome: PublishOutcome) => void, LaneRow>()
   const returned = createReturned()
@@ -86,12 +87,15 @@ const watch = (channel: AmqpChannel, onGiveUp: (reason: string) => void): Confir
       returned.ended(row, inFlight.size)
       onEnd(outcome)
     }
+    const properties = propertiesOf(row)
+    const unframed = checkFrame(properties)
+    if (unframed !== null) return endLater(refused('unwritable', 'row', unframed))
     try {
       channel.publish(
         row.exchange,
         row.routingKey,
         typeof row.payload === 'string' ? Buffer.from(row.payload) : row.payload,
-        propertiesOf(row),
+        properties,
         (error: Error | null) => {
           if (error !== null) settle(refused('nacked', 'destination', error.message))
           // A message that no queue takes comes back before it is confirmed.

@@ -2,6 +2,7 @@ import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { onAbort } from './on-abort.ts'
 import { firstTendMs, tendMs, tendRegister } from './own/tend-register.ts'
+import { holdsRows } from './read/holds-rows.ts'
 import { tryUntilDone } from './try-until-done.ts'
 import { createBell } from './wake/bell.ts'
 import { createLookout } from './wake/lookout.ts'
@@ -61,10 +62,14 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
     await owner.close()
   }
 
-  /** A pod may end before its relay owns its lane. Says whether there was time to ask for it. */
+  /** A pod may end before its relay owns its lane. Says whether there was time to ask for it, where it holds anything. */
   const takeHomeAtLast = async (): Promise<boolean> => {
     const tooLate = AbortSignal.any([session.lost, over])
-    while (!link.up() && !tooLate.aborted) await attention.wait(sweepMs, tooLate)
+    while (!link.up() && !tooLate.aborted) {
+      const holds = await tryUntilDone(() => holdsRows(session, owner.home.lane), settings, tooLate)
+      if (holds === false) return true
+      await attention.wait(sweepMs, tooLate)
+    }
     const home = await tryUntilDone(owner.ownHome, settings, tooLate)
     if (home !== null) crew.start(home)
     return !tooLate.aborted

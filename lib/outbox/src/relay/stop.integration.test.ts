@@ -38,6 +38,9 @@ test('a start that waits for Postgres ends when the relay is stopped, which has 
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
 })
 
+/** Longer than any test may take: a relay that waits for the end of its grace fails it. */
+const endless = 60_000
+
 const messagesFor = (queue: string) =>
   Array.from({ length: 300 }, (_, index) => ({ routingKey: queue, payload: index }))
 
@@ -90,6 +93,56 @@ test('one that had no broker when it was stopped carries what its lane holds, if
   expect(await lane.rows()).toBe(0)
 })
 
+test('one that never had a broker does not wait for it with an empty lane', async () => {
+  await lane.commit({ routingKey: lane.name, payload: 'later', delayMs: 3_600_000 })
+  const relay = lane.relay({ rabbitmqUrl: 'amqp://127.0.0.1:9' })
+  await relay.start()
+  await relay.stop({ graceMs: endless })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+})
+
+test('one that lost its broker does not wait for it with an empty lane', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ rabbitmqUrl: proxy.url, pollMs: 600_000, brokerDeadlineMs: 600_000 })
+  await relay.start()
+  await waitFor(() => relay.saw('relay.owned').length > 0)
+  proxy.cut()
+  await waitFor(() => relay.saw('broker.unavailable').length > 0)
+  await relay.stop({ graceMs: endless })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+})
+
+test('one that lost its broker waits for it with a row, and ends once a neighbour has published that', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ rabbitmqUrl: proxy.url, brokerDeadlineMs: 100 })
+  await relay.start()
+  proxy.cut()
+  await waitFor(() => relay.saw('broker.lost').length > 0)
+  await lane.commit(...messagesFor(lane.name))
+  await waitFor(() => relay.saw('relay.released').length > 0)
+  const stopped = relay.stop({ graceMs: endless })
+  const neighbour = lane.relay()
+  await neighbour.start()
+  await stopped
+  expect(await lane.rows()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(300)
+})
+
+test('one whose broker is away waits for it with a scheduled row that is due', async () => {
+  await lane.commit({ routingKey: lane.name, payload: 'due', delayMs: 1 })
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  proxy.cut()
+  const relay = lane.relay({ rabbitmqUrl: proxy.url })
+  await relay.start()
+  const stopped = relay.stop({ graceMs: endless })
+  proxy.resume()
+  await stopped
+  expect(await lane.count(lane.name)).toBe(1)
+})
+
 test('a lane that was adopted is left to the neighbours at once, with its rows', async () => {
   const id = await registerLane(lane.db, `${lane.name} always`, 'always')
   const rowsLeft = async () => (await lane.db.query('select from outbox_message where lane = $1', [id])).rowCount ?? 0
@@ -130,6 +183,7 @@ const stopping = async (relay: ReturnType<typeof lane.relay>): Promise<number> =
 }
 
 test('a relay that connects to a RabbitMQ which says nothing stops in its grace, and hangs up', async () => {
+  await lane.commit(...messagesFor(lane.name))
   const silent = await startSilentServer()
   onTestFinished(silent.stop)
   const relay = lane.relay({ rabbitmqUrl: `amqp://127.0.0.1:${silent.port}` })

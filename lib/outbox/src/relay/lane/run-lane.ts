@@ -4,6 +4,7 @@ import { tryUntilDone } from '../try-until-done.ts'
 import type { RelaySettings } from '../options.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createLaneChannel } from '../publish/lane-channel.ts'
+import { holdsRows } from '../read/holds-rows.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import type { Lookout } from '../wake/lookout.ts'
 import { fallAsleep, sleep } from '../wake/sleep.ts'
@@ -43,13 +44,16 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
   const passMeans = { ...settings, link, channel, memory, leaving }
   // A ring would not do: a lane that is falling asleep takes it for that of a row, finds none, and sleeps.
   const waking = AbortSignal.any([leaving, draining])
+  /** Whether there is nothing to wait for the broker with. */
+  const isEmpty = async () => !(await holdsRows(owned.session, owned.lane))
   let fruitless = 0
   try {
     while (!leaving.aborted) {
       const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
       if (pass === null) return false
       if (pass === 'no way out') {
-        await bell.wait(spreadMs(settings.pollMs), leaving)
+        if (draining.aborted && (await tryUntilDone(isEmpty, settings, leaving)) === true) return true
+        await bell.wait(spreadMs(settings.pollMs), draining.aborted ? leaving : waking)
         continue
       }
       fruitless = pass.read > 0 || pass.moved > 0 ? 0 : fruitless + 1

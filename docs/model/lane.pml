@@ -30,6 +30,7 @@ byte keyLock[2] = NOBODY;
 byte lock = NOBODY;  /* the relay whose control session holds the lane's advisory lock */
 bool asleep = false; /* the doorbell: a second lock of the owner's control session */
 bool rung[2];        /* by relay: what its second session heard */
+byte file = 0;       /* which one the sequence of ids is in: another one since it was begun anew */
 
 inline endSession() {
   lock = NOBODY;
@@ -109,6 +110,12 @@ active proctype Misfortune() {
           faults--; endSession(); latestEnded = 0; ids = 0;
           committed[0] = false; committed[1] = false; committed[2] = false;
           newest[0] = 0; newest[1] = 0
+#ifdef SET_BACK
+       :: faults > 0 && running == 0 ->                       /* the tables are made older under living sessions */
+          faults--; file++; ids = 0;
+          committed[0] = false; committed[1] = false; committed[2] = false;
+          newest[0] = 0; newest[1] = 0
+#endif
        :: else
        fi;
        relay = 0
@@ -338,7 +345,7 @@ inline forget() {
 
 proctype Relay(byte r) provided (!dead[r]) {
   byte floor, cursor, candidate, floorMark, from, below, seen, mark;
-  byte rows, wave, out, held, due, left, lifted, above;
+  byte rows, wave, out, held, due, left, lifted, above, known;
   bool closed;
 
 link:
@@ -354,7 +361,7 @@ own: /* its own lane, or that of a neighbour who is gone: a lane without an owne
   :: !connected[r] -> goto link
   fi;
 #ifndef WITHOUT_FORGETTING
-  atomic { forget() };
+  atomic { forget(); known = file };
 #endif
 
 fence:
@@ -451,6 +458,9 @@ again: /* one statement: is there a row, and have all ended that may have seen t
 #ifndef WITHOUT_READ_AFTER_ARMING
   atomic {
     OWNED;
+#ifndef WITHOUT_WATCHING_IDS
+    if :: file != known -> endSession(); goto fenced :: else fi;
+#endif
     read(floor);
     if
     :: rows != 0 -> mark = 0; goto woken

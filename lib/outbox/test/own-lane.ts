@@ -2,6 +2,7 @@ import { onTestFinished } from 'vitest'
 import { findOrAddLane } from '../src/lane/find-or-add-lane.ts'
 import { refusedBackoff } from '../src/relay/backoff.ts'
 import { createOwnedLane } from '../src/relay/lane/owned-lane.ts'
+import { watchIds } from '../src/relay/read/id-watch.ts'
 import { openControlSession, queryableOf } from '../src/relay/own/control-session.ts'
 import { database, lane } from './use-lane.ts'
 
@@ -9,5 +10,6 @@ import { database, lane } from './use-lane.ts'
 export const ownLane = async (applicationName: string, name = lane.name, backoff = refusedBackoff) => {
   const session = await openControlSession(database.url, applicationName)
   onTestFinished(session.close)
-  return createOwnedLane(await findOrAddLane(queryableOf(session), name, 'pod'), session, backoff)
+  const home = await findOrAddLane(queryableOf(session), name, 'pod')
+  return createOwnedLane(home, session, await watchIds(session), backoff)
 }

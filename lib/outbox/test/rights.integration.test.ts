@@ -86,3 +86,15 @@ test('a relay needs no more rights than the README names', async () => {
   await tendRegister(session)
   await session.close()
 })
+
+test('nor to notice that ids began anew', async () => {
+  const relayOfRole = lane.relay({ databaseUrl: await roleWith(...relay) })
+  await relayOfRole.start()
+  for (const sent of [2, 4]) {
+    await lane.commit({ ...message, routingKey: lane.name }, { ...message, routingKey: lane.name })
+    await expect.poll(() => lane.count(lane.name), { timeout: 20_000, interval: 50 }).toBe(sent)
+    await expect.poll(() => lane.isAsleep(), { timeout: 20_000, interval: 50 }).toBe(true)
+    await runOn(database.url, 'truncate outbox_message restart identity')
+  }
+  await relayOfRole.stop({ graceMs: 0 })
+})

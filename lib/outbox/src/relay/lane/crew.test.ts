@@ -4,6 +4,7 @@ import { refusedBackoff } from '../backoff.ts'
 import { checkOptions } from '../options.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { createCrew } from './crew.ts'
+import { createIdWatch } from '../read/id-watch.ts'
 import { createOwnedLane } from './owned-lane.ts'
 import { createPayloadMemory } from './payload-memory.ts'
 
@@ -13,13 +14,19 @@ const session: ControlSession = {
   query: () => Promise.reject(new Error('a crew without a broker asks nothing')),
   lost: never,
   fresh: () => true,
+  giveUp: () => {},
   beat: async () => {},
   close: async () => {},
 }
 
 test('lanes that could not be given up the first time are given up the next time', async () => {
   const own = (lane: number) =>
-    createOwnedLane({ lane, name: `lane ${lane}`, kind: 'pod', fence: '' }, session, refusedBackoff)
+    createOwnedLane(
+      { lane, name: `lane ${lane}`, kind: 'pod', fence: '' },
+      session,
+      createIdWatch(null),
+      refusedBackoff,
+    )
   const owned = new Map([own(1), own(2), own(3)].map((lane) => [lane.lane, lane]))
   let answers = true
   const owner = {

@@ -1,6 +1,7 @@
 import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { Backoff } from '../backoff.ts'
 import type { ControlSession } from '../own/control-session.ts'
+import type { IdWatch } from '../read/id-watch.ts'
 import { createKeyRounds, type KeyRounds } from '../read/key-rounds.ts'
 import { createPointers, type Pointers } from '../read/pointers.ts'
 import { createRounds, type Rounds } from '../read/rounds.ts'
@@ -19,6 +20,8 @@ export type OwnedLane = RegisteredLane & {
   /** Whether this session holds the lane's doorbell, so that whoever commits rings. It takes it when nothing is left to read. */
   holdsDoorbell: boolean
   pointers: Pointers
+  /** Whether ids still go up: all that is remembered here rests on it. */
+  ids: IdWatch
   /** In an own lane, what was refused and is too much to be held. */
   rounds: Rounds
   /** The same in a key lane. */
@@ -41,7 +44,12 @@ export type OwnedLane = RegisteredLane & {
   raising: Pace
 }
 
-export const createOwnedLane = (name: RegisteredLane, session: ControlSession, backoff: Backoff): OwnedLane => {
+export const createOwnedLane = (
+  name: RegisteredLane,
+  session: ControlSession,
+  ids: IdWatch,
+  backoff: Backoff,
+): OwnedLane => {
   const pointers = createPointers()
   return {
     ...name,
@@ -49,6 +57,7 @@ export const createOwnedLane = (name: RegisteredLane, session: ControlSession, b
     bell: createBell(),
     holdsDoorbell: false,
     pointers,
+    ids,
     rounds: createRounds(backoff, pointers),
     keyRounds: createKeyRounds(backoff),
     known: new Set(),

@@ -22,6 +22,8 @@ export type ControlSession = {
   fresh: () => boolean
   /** Asks Postgres for nothing, to hear whether the session is alive. */
   beat: () => Promise<void>
+  /** Gives the session up as lost, for this reason: what was known by it does not hold any more. */
+  giveUp: (reason: string) => void
   /** Ends the session, and with it frees its locks. */
   close: () => Promise<void>
 }
@@ -131,6 +133,10 @@ export const openControlSession = async (
   lost.signal.addEventListener('abort', () => clearInterval(beat))
   return {
     lost: lost.signal,
+    giveUp: (reason) => {
+      lose(reason)
+      void close()
+    },
     close,
     beat: async () => {
       await query(beatSql, [])

@@ -4,6 +4,7 @@ import { findOrAddLane, type RegisteredLane } from '../../lane/find-or-add-lane.
 import { createOwnedLane, type OwnedLane } from '../lane/owned-lane.ts'
 import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
+import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
 import { findOrphans } from './find-orphans.ts'
@@ -42,13 +43,13 @@ export const openOwner = async (
 
   const take = async (laneName: RegisteredLane): Promise<OwnedLane | null> => {
     if (!(await tryLaneLock(session, 'owner', laneName.lane))) return null
-    const owned = createOwnedLane(laneName, session, refusedBackoff)
+    const owned = createOwnedLane(laneName, session, ids, refusedBackoff)
     lanes.set(owned.lane, owned)
     observe({ kind: 'relay.owned', lane: owned.name })
     return owned
   }
 
-  const home = await findHome(session, name, signal)
+  const { home, ids } = await begin(session, name, signal)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
     if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
@@ -87,10 +88,11 @@ export const openOwner = async (
   }
 }
 
-const findHome = async (session: ControlSession, name: string, signal: AbortSignal): Promise<RegisteredLane> => {
+const begin = async (session: ControlSession, name: string, signal: AbortSignal) => {
   const unwatch = onAbort(signal, () => void session.close())
   try {
-    return await findOrAddLane(queryableOf(session), name, 'pod')
+    const home = await findOrAddLane(queryableOf(session), name, 'pod')
+    return { home, ids: await watchIds(session) }
   } catch (cause) {
     await session.close()
     if (!isNotMigrated(cause)) throw cause

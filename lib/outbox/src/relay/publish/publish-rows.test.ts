@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { noLink } from '../../../test/no-link.ts'
 import { OutboxError } from '../../errors.ts'
 import { refusedBackoff } from '../backoff.ts'
+import { createIdWatch } from '../read/id-watch.ts'
 import { createOwnedLane } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import type { LaneRow } from '../read/lane-row.ts'
@@ -25,6 +26,7 @@ const freshFor = (looks: number): ControlSession => ({
   query: () => Promise.reject(new Error('a publish asks Postgres for nothing')),
   lost: new AbortController().signal,
   fresh: () => looks-- > 0,
+  giveUp: () => {},
   beat: () => Promise.reject(new OutboxError('session_lost', 'Postgres ended it meanwhile')),
   close: async () => {},
 })
@@ -38,7 +40,12 @@ const publish = (session: ControlSession) => {
     closed: () => false,
     abandon: () => {},
   }
-  const owned = createOwnedLane({ lane: 1, name: 'lane 1', kind: 'pod', fence: '' }, session, refusedBackoff)
+  const owned = createOwnedLane(
+    { lane: 1, name: 'lane 1', kind: 'pod', fence: '' },
+    session,
+    createIdWatch(null),
+    refusedBackoff,
+  )
   const outcomes = publishTogether(owned, rows, {
     link: { ...noLink, up: () => true },
     channel: { open: async () => channel, close: () => {} },

@@ -1,6 +1,7 @@
 import { readColumns } from '../../read-columns.ts'
 import { awaitedRows, isAllOpen, looksForStrays, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
+import { idsTable } from './id-watch.ts'
 import { isFirst, isNotParked, keySteps, strayCondition } from './key-steps.ts'
 import { doesNotRest, hashed, hashedRows } from './left-out.ts'
 
@@ -19,13 +20,17 @@ export type Look = {
  * One statement, so that all of it is of one snapshot: with two, a transaction could end between them, older than the
  * one and unseen by the other.
  *
- * Locks nothing.
+ * It gives the session up when the ids went back, since that is as good as another database.
+ *
+ * Locks: the sequence of ids, as whoever draws one does.
+ *
+ * @throws OutboxError `session_lost`.
  */
 export const lookAtLanes = async (session: ControlSession, lanes: readonly OwnedLane[]): Promise<Look[]> => {
   const views = lanes.map((owned) => {
     const read = owned.pointers.startRead(lowestRow(owned))
     const floor = owned.kind === 'key' ? read.floor : owned.rounds.begin(read.floor)
-    return { owned, read, floor, searched: looksForStrays(owned) }
+    return { owned, read, floor, searched: looksForStrays(owned), cursor: owned.pointers.cursor() }
   })
   const keyed = lanes.filter(({ kind }) => kind === 'key')
   const others = views.filter(({ owned }) => owned.kind !== 'key')
@@ -58,6 +63,10 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
         takers.map(({ lane }) => lane),
         takers.map(({ queue }) => queue),
       ])
+  if (views.some(({ owned, cursor }) => owned.ids.wentBack(rows[0], cursor))) {
+    session.giveUp('the ids of outbox_message went back')
+    throw session.lost.reason
+  }
   const looks = rows.map(parseLook)
   for (const { owned, read, floor, searched } of views) {
     const isEmpty = looks.some(({ lane, waiting }) => lane === owned.lane && !waiting)
@@ -82,7 +91,9 @@ const parseLook = (row: unknown): Look => {
 
 // A key, and an id, is in one lane only, so what is held back can be given for all lanes at once.
 const lookText = (isFree: string, isToBeRead: string): string => `
-    select own.lane, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
+    with ids as materialized (${idsTable}
+    )
+    select ids.file, ids.last, own.lane, pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
       case when own.keyed then exists (
         with ${keySteps("''", 'own.lane', 'own.floor')}
         select from first where ${isFree} and ${isNotParked('own.lane')}
@@ -97,7 +108,7 @@ const lookText = (isFree: string, isToBeRead: string): string => `
         from outbox_scheduled where lane = own.lane
       ) as ms
     from unnest($1::int[], $2::bool[], $3::bigint[], $4::bool[], $5::text[])
-      as own (lane, keyed, floor, searched, resting)`
+      as own (lane, keyed, floor, searched, resting), ids`
 
 const lookSql = {
   name: 'look_at_lanes',

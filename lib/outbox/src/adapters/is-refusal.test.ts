@@ -6,10 +6,18 @@ const refusal = { code: '25P01', message: 'LOCK TABLE can only be used in transa
 /** An error with members of its own, as those of libraries are. */
 const errorWith = (members: object) => Object.assign(new Error('any'), members)
 
+const originalOf = ({ code, message }: typeof refusal) => ({ originalCode: code, originalMessage: message })
+
+/** As @prisma/adapter-pg 7.10 gives it, in what the client of that version makes of it for a raw query. */
+const byAdapter = (cause: object) => {
+  const driverAdapterError = Object.assign(new Error('any', { cause }), { name: 'DriverAdapterError' })
+  return errorWith({ code: 'P2010', meta: { driverAdapterError } })
+}
+
 test.each([
   ['pg', errorWith(refusal)],
   ['Drizzle, around that of pg', new Error('Failed query', { cause: errorWith(refusal) })],
-  ['Prisma 7, by an adapter', errorWith({ code: 'P2010', meta: { driverAdapterError: { cause: refusal } } })],
+  ['Prisma 7, by its adapter', byAdapter({ kind: 'postgres', severity: 'ERROR', ...originalOf(refusal), ...refusal })],
   ['Prisma 6, by its engine', errorWith({ code: 'P2010', meta: refusal })],
 ])('a refusal of Postgres is known by its code, in an error of %s', (_, error) => {
   expect(isRefusal(error, '25P01')).toBe(true)
@@ -23,4 +31,16 @@ test('a refusal for another column, and what is no refusal, are none', () => {
     expect(isRefusal(error, '23502', 'payload')).toBe(false)
   }
   for (const other of [null, undefined, '25P01', new Error('25P01')]) expect(isRefusal(other, '25P01')).toBe(false)
+})
+
+test('of a column that Prisma 7 leaves out the message of Postgres tells', () => {
+  const error = byAdapter({
+    originalCode: '23502',
+    originalMessage: 'null value in column "lane" of relation "outbox_message" violates not-null constraint',
+    kind: 'NullConstraintViolation',
+    constraint: undefined,
+  })
+  expect(isRefusal(error, '23502')).toBe(true)
+  expect(isRefusal(error, '23502', 'lane')).toBe(true)
+  expect(isRefusal(error, '23502', 'payload')).toBe(false)
 })

@@ -6,6 +6,7 @@ const levels: Record<Observation['kind'], keyof Log> = {
   'relay.owned': 'info',
   'relay.waiting': 'info',
   'relay.released': 'info',
+  'relay.fenced': 'warn',
   'relay.lost': 'warn',
   'relay.batch': 'debug',
   'relay.moved': 'debug',

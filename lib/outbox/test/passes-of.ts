@@ -11,7 +11,7 @@ import { database, vhost } from './use-lane.ts'
 export const passesOf = async (owned: OwnedLane, window = 2_000): Promise<() => Promise<Pass>> => {
   const link = await openLink()
   const settings = checkOptions({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: owned.name, window })
-  const channel = createLaneChannel(owned, link, () => {})
+  const channel = createLaneChannel(owned, { database: 'test', link, observe: () => {} })
   const leaving = new AbortController().signal
   return () => takePass(owned, { ...settings, link, channel, memory: createPayloadMemory(), leaving })
 }

@@ -6,6 +6,11 @@ export type Observation =
   | { kind: 'relay.released'; lane: string; reason: 'empty' | 'no broker' }
   /** A neighbour owns the lane; said once, until it changes. */
   | { kind: 'relay.waiting'; lane: string }
+  /**
+   * The lane's exclusive queue is another connection's: nothing of the lane goes out until that one is closed. Said once,
+   * until it is. A former owner's goes within seconds.
+   */
+  | { kind: 'relay.fenced'; lane: string; queue: string }
   /** The control session ended, and the ownership of every lane with it. Nothing new goes out until it is back. */
   | { kind: 'relay.lost'; reason: string }
   /** How the publishes of one batch of a lane ended. */

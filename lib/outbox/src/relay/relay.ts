@@ -136,7 +136,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     if (byHand === null || byHand.owner.session.lost.aborted) {
       byHand?.channel.close()
       const owner = await openOwner(settings, over.signal)
-      byHand = { owner, channel: createLaneChannel(owner.home, link, observe) }
+      byHand = { owner, channel: createLaneChannel(owner.home, { database: owner.database, link, observe }) }
     }
     const { owner, channel } = byHand
     await link.connect()

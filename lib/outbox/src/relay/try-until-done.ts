@@ -45,8 +45,10 @@ const report = (
       return observe({ kind: 'database.unavailable', address: withoutPassword(databaseUrl), reason, ...again })
     case 'broker_unavailable':
     case 'broker_lost':
-    case 'fence_held':
       return observe({ kind: 'broker.unavailable', address: withoutPassword(rabbitmqUrl), reason, ...again })
+    case 'fence_held':
+      // The lane's channel told it, once.
+      return
     default:
       return observe({ kind: 'relay.failed', reason, error, ...again })
   }

@@ -34,6 +34,7 @@ test('lanes that could not be given up the first time are given up the next time
     home: own(1),
     ownHome: async () => null,
     adopt: async () => [],
+    database: 'test',
     lanes: () => [...owned.values()],
     close: async () => {},
     release: async ({ lane }: { lane: number }) => {

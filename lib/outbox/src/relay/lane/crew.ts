@@ -46,7 +46,16 @@ export const createCrew = (means: CrewMeans): Crew => {
     const leaving = AbortSignal.any(isHome ? signals : [...signals, draining])
     const unwatch = link.watch(lane.bell.ring)
     listener.add(lane.lane, lane.bell.ring)
-    const isEmpty = await runLane(lane, { settings, link, lookout, memory, leaving, draining, stays })
+    const isEmpty = await runLane(lane, {
+      settings,
+      database: owner.database,
+      link,
+      lookout,
+      memory,
+      leaving,
+      draining,
+      stays,
+    })
     listener.remove(lane.lane)
     unwatch()
     // As it was left the last time: it may have been given up and taken again.

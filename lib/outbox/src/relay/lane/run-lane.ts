@@ -15,6 +15,8 @@ import { takePass } from './take-pass.ts'
 
 export type LaneMeans = {
   settings: RelaySettings
+  /** Tells the database apart from all others. */
+  database: string
   link: BrokerLink
   lookout: Lookout
   memory: PayloadMemory
@@ -38,9 +40,9 @@ const fruitlessBackoff = { firstMs: 2, capMs: 200 }
  * aborts `leaving`.
  */
 export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boolean> => {
-  const { settings, link, lookout, memory, leaving, draining, stays } = means
+  const { settings, database, link, lookout, memory, leaving, draining, stays } = means
   const { bell } = owned
-  const channel = createLaneChannel(owned, link, settings.observe)
+  const channel = createLaneChannel(owned, { database, link, observe: settings.observe })
   const passMeans = { ...settings, link, channel, memory, leaving }
   // A ring would not do: a lane that is falling asleep takes it for that of a row, finds none, and sleeps.
   const waking = AbortSignal.any([leaving, draining])

@@ -8,11 +8,14 @@ import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
 import { findOrphans } from './find-orphans.ts'
+import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 
 /** What one control session owns. */
 export type Owner = {
   session: ControlSession
+  /** Tells the database apart from all others. */
+  database: string
   /** The relay's own lane. */
   home: RegisteredLane
   /** The home lane, or null while a neighbour has it. */
@@ -49,13 +52,14 @@ export const openOwner = async (
     return owned
   }
 
-  const { home, ids } = await begin(session, name, signal)
+  const { home, database, ids } = await lookAround(session, name, signal)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
     if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
   })
   return {
     session,
+    database,
     home,
     lanes: () => [...lanes.values()],
     ownHome: async () => {
@@ -88,11 +92,12 @@ export const openOwner = async (
   }
 }
 
-const begin = async (session: ControlSession, name: string, signal: AbortSignal) => {
+/** Closes the session if anything is not found. */
+const lookAround = async (session: ControlSession, name: string, signal: AbortSignal) => {
   const unwatch = onAbort(signal, () => void session.close())
   try {
     const home = await findOrAddLane(queryableOf(session), name, 'pod')
-    return { home, ids: await watchIds(session) }
+    return { home, database: await identifyDatabase(session), ids: await watchIds(session) }
   } catch (cause) {
     await session.close()
     if (!isNotMigrated(cause)) throw cause

@@ -8,8 +8,7 @@ import { OutboxError, reasonOf } from '../../errors.ts'
  *
  * @throws OutboxError `fence_held` while another connection has the queue, `broker_unavailable` for any other reason.
  */
-export const holdFence = async (connection: Connection, fence: string): Promise<void> => {
-  const queue = `outbox.lane.${fence}`
+export const holdFence = async (connection: Connection, queue: string): Promise<void> => {
   const channel = await openChannel(connection)
   const declared = Promise.withResolvers<void>()
   channel.on('error', declared.reject)
@@ -22,7 +21,7 @@ export const holdFence = async (connection: Connection, fence: string): Promise<
     channel.close(() => {})
   } catch (cause) {
     if (answerOf(cause) === resourceLocked) {
-      const reason = `the lane's former owner still holds the queue ${queue}: ${reasonOf(cause)}`
+      const reason = `another connection still holds the queue ${queue}: ${reasonOf(cause)}`
       throw new OutboxError('fence_held', reason, { cause })
     }
     throw new OutboxError('broker_unavailable', `the queue ${queue} was not declared: ${reasonOf(cause)}`, { cause })

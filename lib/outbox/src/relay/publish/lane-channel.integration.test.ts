@@ -1,6 +1,7 @@
 import { createVhost, startProxy } from '@esteira/test/support'
 import amqplib from 'amqplib'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import type { Observation } from '../observation.ts'
 import { createBrokerLink } from './broker-link.ts'
 import { createLaneChannel } from './lane-channel.ts'
 
@@ -10,18 +11,23 @@ beforeAll(async () => {
 })
 afterAll(() => vhost.drop())
 
-/** The channel of a key lane on a link of its own. */
-const keyChannel = async (fence: string, rabbitmqUrl = vhost.url) => {
+/** The channel of a key lane of a database, on a link of its own. */
+const keyChannel = async (fence: string, { rabbitmqUrl = vhost.url, database = fence, now = (): number => 0 } = {}) => {
+  const observed: Observation[] = []
   const link = createBrokerLink({ rabbitmqUrl, name: fence, observe: () => {} })
   onTestFinished(link.close)
   await link.connect()
-  return { link, channel: createLaneChannel({ lane: 1, name: 'key 1', kind: 'key', fence }, link, () => {}) }
+  const means = { database, link, observe: (observation: Observation) => void observed.push(observation) }
+  const channel = createLaneChannel({ lane: 1, name: 'key 1', kind: 'key', fence }, means, now)
+  return { link, channel, observed }
 }
+
+const isFenced = expect.objectContaining({ code: 'fence_held' })
 
 test('a connection that fell before anybody listened is dropped by a key lane as well', async () => {
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)
-  const { link, channel } = await keyChannel('fell', proxy.url)
+  const { link, channel } = await keyChannel('fell', { rabbitmqUrl: proxy.url })
   const connection = link.connection()
   connection.removeAllListeners('close')
   connection.on('error', () => {})
@@ -36,13 +42,48 @@ test('a connection that fell before anybody listened is dropped by a key lane as
   expect((await channel.open()).closed()).toBe(false)
 })
 
-test('only a fence that another connection has is told as that, and the connection is kept', async () => {
-  const { link, channel } = await keyChannel('held')
+test('a fence that another connection has is told once, as that, and the connection is kept', async () => {
+  const { link, channel, observed } = await keyChannel('held')
   const owner = await amqplib.connect(vhost.url)
-  onTestFinished(() => owner.close())
-  await (await owner.createChannel()).assertQueue('outbox.lane.held', { exclusive: true, durable: false })
-  await expect(channel.open()).rejects.toThrow(expect.objectContaining({ code: 'fence_held' }))
+  await (await owner.createChannel()).assertQueue('outbox.lane.held.1', { exclusive: true, durable: false })
+  await expect(channel.open()).rejects.toThrow(isFenced)
+  await expect(channel.open()).rejects.toThrow(isFenced)
+  expect(observed).toEqual([{ kind: 'relay.fenced', lane: 'key 1', queue: 'outbox.lane.held.1' }])
   expect(link.up()).toBe(true)
+  await owner.close()
+  expect((await channel.open()).closed()).toBe(false)
+})
+
+test('a lane of a database and that of its copy are open at once; the second waits until no former owner can be left', async () => {
+  let nowMs = 0
+  const original = await keyChannel('copied', { database: 'original' })
+  const copy = await keyChannel('copied', { database: 'copy', now: () => nowMs })
+  const published = await original.channel.open()
+  await expect(copy.channel.open()).rejects.toThrow(isFenced)
+  nowMs = 29_999
+  await expect(copy.channel.open()).rejects.toThrow(isFenced)
+  expect(copy.observed).toEqual([{ kind: 'relay.fenced', lane: 'key 1', queue: 'outbox.lane.copied' }])
+  nowMs = 30_000
+  expect((await copy.channel.open()).closed()).toBe(false)
+  expect(published.closed()).toBe(false)
+})
+
+test('a relay of the version before waits for one of this version, and this one for that', async () => {
+  const { link, channel } = await keyChannel('mixed')
+  const before = await amqplib.connect(vhost.url)
+  const declare = async () => {
+    const one = await before.createChannel()
+    one.on('error', () => {})
+    await one.assertQueue('outbox.lane.mixed', { exclusive: true, durable: false })
+  }
+  await channel.open()
+  await expect(declare()).rejects.toThrow('RESOURCE_LOCKED')
+  await link.drop()
+  await declare()
+  await link.connect()
+  await expect(channel.open()).rejects.toThrow(isFenced)
+  await before.close()
+  expect((await channel.open()).closed()).toBe(false)
 })
 
 test('a fence that RabbitMQ refuses for another reason is told with the reason, and the connection is kept', async () => {
@@ -51,7 +92,7 @@ test('a fence that RabbitMQ refuses for another reason is told with the reason, 
   link.connection().createChannel((error, other) => {
     if (error instanceof Error) return declared.reject(error)
     // The same connection may declare it again, but not without the limit.
-    other.assertQueue('outbox.lane.refused', { exclusive: true, durable: false, maxLength: 1 }, () =>
+    other.assertQueue('outbox.lane.refused.1', { exclusive: true, durable: false, maxLength: 1 }, () =>
       declared.resolve(),
     )
   })

@@ -4,6 +4,7 @@ import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { Observe } from '../observation.ts'
 import type { BrokerLink } from './broker-link.ts'
 import { type ConfirmChannel, openConfirmChannel } from './confirm-channel.ts'
+import { fenceNames } from './fence-names.ts'
 import { answerOf, holdFence } from './hold-fence.ts'
 
 /**
@@ -16,19 +17,67 @@ export type LaneChannel = {
   close: () => void
 }
 
-export const createLaneChannel = ({ kind, fence }: RegisteredLane, link: BrokerLink, observe: Observe): LaneChannel => {
+type LaneChannelMeans = {
+  /** Tells the database apart from all others. */
+  database: string
+  link: BrokerLink
+  observe: Observe
+}
+
+/**
+ * How long a lane waits for the queue of the former name. Whoever had the lane before us lost it to us in Postgres; if it
+ * is frozen, RabbitMQ closes its connection after two heartbeats of 5 s. Later than that it is a relay of the database that
+ * ours is a copy of, or of a copy of ours, and no business of this lane.
+ */
+const formerOwnerMs = 30_000
+
+export const createLaneChannel = (
+  lane: RegisteredLane,
+  means: LaneChannelMeans,
+  now = () => performance.now(),
+): LaneChannel => {
+  const { database, link, observe } = means
+  const { own, former } = fenceNames(lane, database)
   let current: ConfirmChannel | null = null
   let fenced: Connection | null = null
+  let formerHeldSinceMs: number | null = null
+  let isTold = false
   let closed = false
+
+  const holdOrTell = async (connection: Connection, queue: string): Promise<void> => {
+    try {
+      await holdFence(connection, queue)
+    } catch (error) {
+      if (isHeld(error) && !isTold) {
+        isTold = true
+        observe({ kind: 'relay.fenced', lane: lane.name, queue })
+      }
+      throw error
+    }
+  }
+
+  /** Relays of the version before know only this queue, so it keeps them and us apart while both are there. */
+  const holdFormer = async (connection: Connection): Promise<void> => {
+    try {
+      await holdOrTell(connection, former)
+    } catch (error) {
+      if (!isHeld(error)) throw error
+      formerHeldSinceMs ??= now()
+      if (now() - formerHeldSinceMs < formerOwnerMs) throw error
+    }
+  }
+
   return {
     open: async () => {
       if (current !== null && !current.closed()) return current
       // A lane does not wait for a broker: it may have to be given up.
       const connection = link.connection()
       try {
-        if (kind === 'key' && fenced !== connection) {
-          await holdFence(connection, fence)
+        if (lane.kind === 'key' && fenced !== connection) {
+          await holdOrTell(connection, own)
+          await holdFormer(connection)
           fenced = connection
+          isTold = false
         }
         current = await openConfirmChannel(connection, (reason) => {
           if (!closed) observe({ kind: 'broker.channel-closed', reason })
@@ -48,3 +97,5 @@ export const createLaneChannel = ({ kind, fence }: RegisteredLane, link: BrokerL
     },
   }
 }
+
+const isHeld = (error: unknown): boolean => error instanceof OutboxError && error.code === 'fence_held'

@@ -56,15 +56,15 @@ test.each(['0', '600'])(
       heartbeatSeconds: 1,
     })
     silent.on('error', () => {})
-    await holdFence(silent, 'silent')
+    await holdFence(silent, 'outbox.lane.silent')
     const heir = await openConnection(vhost.url, { name: 'heir', heartbeatSeconds: 5 })
     onTestFinished(() => new Promise((resolve) => heir.close(() => resolve())))
-    await expect(holdFence(heir, 'silent')).rejects.toThrow(expect.objectContaining({ code: 'fence_held' }))
+    await expect(holdFence(heir, 'outbox.lane.silent')).rejects.toThrow(expect.objectContaining({ code: 'fence_held' }))
     proxy.pause()
     await expect
       .poll(
         () =>
-          holdFence(heir, 'silent').then(
+          holdFence(heir, 'outbox.lane.silent').then(
             () => true,
             () => false,
           ),

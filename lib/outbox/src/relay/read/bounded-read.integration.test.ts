@@ -197,7 +197,7 @@ test.each([
   const link = createBrokerLink({ rabbitmqUrl: vhost.url, name: lane.name, observe: () => {} })
   onTestFinished(link.close)
   await link.connect()
-  const watch = watchChannel(createLaneChannel(owned, link, () => {}))
+  const watch = watchChannel(createLaneChannel(owned, { database: 'test', link, observe: () => {} }))
   const settings = checkOptions({
     databaseUrl: 'postgres://localhost',
     rabbitmqUrl: vhost.url,

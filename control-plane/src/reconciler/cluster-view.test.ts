@@ -87,12 +87,13 @@ test('an API server that is away for ten minutes is asked ever more rarely, and 
   expect(asked).toBeGreaterThan(20)
   expect(asked).toBeLessThan(50)
   expect(await view.look()).toEqual({ kind: 'away', trouble: 'unreachable', code: null, words: away.words })
+  const askedBesides = counted().anchor ?? 0
   for (const event of events)
     if (event.kind === 'cluster.unavailable') expect(event.pauseMs).toBeLessThanOrEqual(30_000)
   answers(() => undefined)
   await lookFor(31)
   expect((await view.look()).kind).toBe('seen')
-  expect(events.at(-1)).toEqual({ kind: 'cluster.back', failures: asked + 1 })
+  expect(events.at(-1)).toEqual({ kind: 'cluster.back', failures: asked + askedBesides + 1 })
   await view.close()
 })
 

@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { closingLine } from './test/support/closing-line.ts'
+import { keepCompiled } from './test/support/compile-cache.ts'
 
 const exclude = ['**/node_modules/**', '**/.esteira/**']
 const stack = './test/support/global-setup.ts'
@@ -7,6 +8,8 @@ const stack = './test/support/global-setup.ts'
 /** Scenarios that take minutes each. `.ci/run` leaves them out, which would take more than 40 with them. */
 const long = 'test/cluster/scenarios/{cron-jobs,kills,rabbitmq-away,rollouts,trace}.cluster.test.ts'
 const isShort = process.env['ESTEIRA_TEST_SHORT'] !== undefined
+
+keepCompiled()
 
 /** What runs against Kubernetes: `npm run test:cluster`. */
 export default defineConfig({

@@ -1,8 +1,11 @@
 import { defineConfig } from 'vitest/config'
 import { closingLine } from './test/support/closing-line.ts'
+import { keepCompiled } from './test/support/compile-cache.ts'
 
 const outside = ['**/node_modules/**', '**/.esteira/**']
 const globalSetup = './test/support/global-setup.ts'
+
+keepCompiled()
 
 export default defineConfig({
   test: {

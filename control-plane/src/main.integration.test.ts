@@ -5,7 +5,15 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { cloneDatabase, emptyDatabase, listingPackages, runOn, startProxy, waitFor } from '@esteira/test/support'
+import {
+  cloneDatabase,
+  compileCache,
+  emptyDatabase,
+  listingPackages,
+  runOn,
+  startProxy,
+  waitFor,
+} from '@esteira/test/support'
 import { afterEach, expect, test, vi } from 'vitest'
 import * as z from 'zod'
 import { podJson } from '../test/pod-template.ts'
@@ -33,7 +41,7 @@ const logLine = z.looseObject({ event: z.string() })
 
 const launch = (env: Record<string, string>) => {
   const child = spawn(process.execPath, [main], {
-    env: { ESTEIRA_ADMIN_TOKEN: token, ESTEIRA_HTTP_PORT: '0', ESTEIRA_CRON: 'off', ...env },
+    env: { ...compileCache(), ESTEIRA_ADMIN_TOKEN: token, ESTEIRA_HTTP_PORT: '0', ESTEIRA_CRON: 'off', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   cleanups.push(() => ended(child, 'SIGKILL'))

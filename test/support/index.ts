@@ -1,5 +1,6 @@
 export { openBroker, type Broker, type TakenMessage } from './broker.ts'
 export { bundleAlone } from './bundle-alone.ts'
+export { compileCache } from './compile-cache.ts'
 export { countStatements } from './count-statements.ts'
 export { cloneDatabase, emptyDatabase, type TestDatabase } from './databases.ts'
 export { createEmptyProject, type EmptyProject } from './empty-project.ts'

@@ -52,10 +52,12 @@ test('a program is ready when it says so, and what it says is handed on', async 
 })
 
 test('a program sees its own environment and what is inheritable, nothing else', async () => {
-  const machine = { PATH: '/usr/bin', HOME: '/nowhere', AWS_SECRET: 'secret' }
+  const machine = { PATH: '/usr/bin', HOME: '/nowhere', NODE_COMPILE_CACHE: folder, AWS_SECRET: 'secret' }
   const traces = { OTEL_TRACES_SAMPLER: 'always_on', OTEL_SERVICE_NAME: 'of whoever started it' }
   const process = start({ env: { OWN: '1' }, inherit: { ...machine, ...traces } })
-  expect(await process.ready).toMatchObject({ variables: ['HOME', 'OTEL_TRACES_SAMPLER', 'OWN', 'PATH'] })
+  expect(await process.ready).toMatchObject({
+    variables: ['HOME', 'NODE_COMPILE_CACHE', 'OTEL_TRACES_SAMPLER', 'OWN', 'PATH'],
+  })
 })
 
 test('a program that is killed is started again, and its log goes on', async () => {

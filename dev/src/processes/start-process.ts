@@ -62,7 +62,16 @@ export const startProcess = (options: {
 
 const orphanGuard = new URL('./orphan-guard.ts', import.meta.url).href
 
-const ofMachine = new Set(['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'NODE_OPTIONS', 'NODE_EXTRA_CA_CERTS'])
+const ofMachine = new Set([
+  'PATH',
+  'HOME',
+  'TMPDIR',
+  'TZ',
+  'LANG',
+  'NODE_OPTIONS',
+  'NODE_EXTRA_CA_CERTS',
+  'NODE_COMPILE_CACHE',
+])
 
 /** Whether and where traces are sent; each program has a name of its own in them. */
 const isOfTraces = (name: string): boolean => name.startsWith('OTEL_') && name !== 'OTEL_SERVICE_NAME'

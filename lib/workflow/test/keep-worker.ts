@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { compileCache } from '@esteira/test/support'
 import { onTestFinished } from 'vitest'
 import * as z from 'zod'
 import { type Engine, laneName } from './engine.ts'
@@ -25,6 +26,7 @@ export const keepWorker = (
   function start() {
     const child = spawn(process.execPath, ['--max-old-space-size=192', program, ...functions], {
       env: {
+        ...compileCache(),
         DATABASE_URL: engine.databaseUrl,
         RABBITMQ_URL: engine.rabbitmqUrl,
         ESTEIRA_LANE: laneName,

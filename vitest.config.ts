@@ -1,9 +1,15 @@
+import { globSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 import { closingLine } from './test/support/closing-line.ts'
 import { keepCompiled } from './test/support/compile-cache.ts'
 
 const outside = ['**/node_modules/**', '**/.esteira/**']
 const globalSetup = './test/support/global-setup.ts'
+
+/** OpenTelemetry is started once in a process and for good, so that a file that does it gets a process of its own. */
+const traced = globSync('{control-plane,lib,sidecar,workers}/**/*.test.ts', { exclude: ['**/node_modules/**'] }).filter(
+  (file) => readFileSync(file, 'utf8').includes('@esteira/test/traces'),
+)
 
 keepCompiled()
 
@@ -17,7 +23,18 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['**/*.test.ts'],
-          exclude: [...outside, '**/*.{integration,e2e,kube,cluster,chart}.test.ts'],
+          exclude: [...outside, ...traced, '**/*.{integration,e2e,kube,cluster,chart}.test.ts'],
+          testTimeout: 5_000,
+          // To load the modules anew for each file takes longer than most tests.
+          isolate: false,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'unit-traced',
+          include: traced,
+          exclude: ['**/*.integration.test.ts'],
           testTimeout: 5_000,
           sequence: { groupOrder: 0 },
         },

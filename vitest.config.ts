@@ -2,6 +2,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 import { closingLine } from './test/support/closing-line.ts'
 import { keepCompiled } from './test/support/compile-cache.ts'
+import { LongestFirst } from './test/support/longest-first.ts'
 
 const outside = ['**/node_modules/**', '**/.esteira/**']
 const globalSetup = './test/support/global-setup.ts'
@@ -18,6 +19,7 @@ export default defineConfig({
     reporters: ['default', closingLine()],
     // Two files at a time: the services that they use need cores as well.
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

@@ -38,7 +38,8 @@ const jobsSql = `
 
 const misplacedSql = `
   select job.id, job.item_index, job.payload from workflow_job job join workflow_job parent on parent.id = job.parent_id
-  where job.run_id = $1 and parent.parent_id is null and job.payload is distinct from to_jsonb(job.item_index)`
+  where job.run_id = $1 and parent.parent_id is null
+    and coalesce(job.payload -> 'id', job.payload) is distinct from to_jsonb(job.item_index)`
 
 const jobRows = z.array(
   z.object({
@@ -56,8 +57,8 @@ export type JobRow = z.infer<typeof jobRows>[number]
 const runRows = z.tuple([z.object({ status: z.enum(runStatuses) })])
 
 const clearSql = `
-  truncate workflow_run, workflow_waiting, workflow_hidden_page, workflow_probe, workflow_probed_job, outbox_message,
-    outbox_scheduled cascade`
+  truncate workflow_run, workflow_waiting, workflow_hidden_page, workflow_item_key, workflow_probe,
+    workflow_probed_job, outbox_message, outbox_scheduled cascade`
 
 const takeMessagesSql = `
   with now as (delete from outbox_message returning id, payload),

@@ -12,8 +12,16 @@ export type Told = {
   give: ((items: number) => Promise<void>) | null
 }
 
-/** What the first step of a run may be: all items at the end, page by page with a cursor, or without one. */
-export const firstFunctions = ['split', 'pages', 'items'] as const
+/**
+ * What the first step of a run may be: all items at the end, page by page with a cursor, or without one; by pages that begin
+ * with items of the page before, which their keys tell; and by pages of which each is given in a delivery of its own.
+ */
+export const firstFunctions = ['split', 'pages', 'items', 'keyed', 'continued'] as const
+
+export type FirstFunction = (typeof firstFunctions)[number]
+
+/** Whether its job goes on in a new delivery with whatever it gives. */
+export const isContinued = (name: string): boolean => name === 'continued'
 
 /** Functions that tell `onBegun` of themselves when they begin, and then wait for what they are told. */
 export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => {
@@ -24,27 +32,35 @@ export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => 
       return ending.promise.then((told) => outcomeOf(told) ?? numbers(0, told.items))
     }),
   )
-  const pages = defineFunction({
-    name: 'pages',
-    config: z.looseObject({}),
-    cursor: z.int(),
-    run: async function* ({ cursor }) {
-      const orders = takeOrders(onBegun)
-      let next = cursor ?? 0
-      try {
-        for (;;) {
-          const { items, ending } = await orders.next()
-          const outcome = ending === null ? undefined : outcomeOf(ending)
-          if (outcome !== undefined) return outcome
-          yield page(numbers(next, items), next + items)
-          next += items
-          if (ending !== null) return undefined
+  const paged = (name: string, pageOf: (next: number, items: number) => unknown[], itemKey?: string) =>
+    defineFunction({
+      name,
+      config: z.looseObject({}),
+      cursor: z.int(),
+      ...(itemKey !== undefined && { itemKey }),
+      run: async function* ({ cursor }) {
+        const orders = takeOrders(onBegun)
+        let next = cursor ?? 0
+        try {
+          for (;;) {
+            const { items, ending } = await orders.next()
+            const outcome = ending === null ? undefined : outcomeOf(ending)
+            if (outcome !== undefined) return outcome
+            // With items it would go on in a new delivery each time, and never end.
+            if (ending === null || !isContinued(name)) yield page(pageOf(next, items), next + items)
+            next += items
+            if (ending !== null) return undefined
+          }
+        } finally {
+          orders.close()
         }
-      } finally {
-        orders.close()
-      }
-    },
-  })
+      },
+    })
+  const overlapping = (next: number, items: number) => {
+    const first = Math.max(0, next - known)
+    return numbers(first, next + items - first).map((id) => ({ id }))
+  }
+  const pages = [paged('pages', numbers), paged('continued', numbers), paged('keyed', overlapping, 'id')]
   const items = functionOf('items', async function* () {
     const orders = takeOrders(onBegun)
     let next = 0
@@ -61,8 +77,11 @@ export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => 
       orders.close()
     }
   })
-  return [...atOnce, pages, items]
+  return [...atOnce, ...pages, items]
 }
+
+/** How many items of the page before are in one whose items have keys. */
+const known = 2
 
 type Order = { items: number; ending: Ending | null }
 

@@ -6,8 +6,10 @@ import {
   carryOnCancels,
   cancelRun,
   dropHiddenPages,
+  dropItemKeys,
   openRun,
   releaseWaitingJobs,
+  retryRun,
   sendAgain,
   settleWaitingRuns,
   Workflow,
@@ -23,7 +25,7 @@ import type { Delivered } from '../src/worker/finish.ts'
 import { openPools } from '../src/worker/pools.ts'
 import { openConservation } from './conservation.ts'
 import { clearRuns, type Message, openRunRows, type Probe } from './run-rows.ts'
-import { type Ending, type firstFunctions, type Told, toldFunctions } from './told-functions.ts'
+import { type Ending, type FirstFunction, isContinued, type Told, toldFunctions } from './told-functions.ts'
 import { type ToldWorker, toldWorker } from './told-worker.ts'
 import { workerOptions } from './worker-options.ts'
 
@@ -34,6 +36,8 @@ export type Attempt = {
   attached: boolean
   /** Whether the job is taken over from whoever had it when it was found. */
   isTakeover: boolean
+  /** Whether its job goes on in a new delivery with whatever its function gives. */
+  continues: boolean
   /** What its commit will be compared with. */
   claim: () => string | null
   /** What its function is told by; null before it has begun. */
@@ -52,6 +56,7 @@ const pageItems = [3, 5]
 /** What is waited for in a probe is not time here, but that everything in hand has gone back. */
 const noTimes: ProbeTimes = { waitsMs: 0, holdMs: 0, takesMs: 0, againMs: 0 }
 const muchLaterMs = 3_600_000
+const neverMs = 3_600_000
 
 /**
  * Two workers on one run, in everything as they are but for what is around them: the belt is a list, the relay moves
@@ -70,11 +75,11 @@ export const openTwoWorkers = async () => {
   const lane = await registerLane(queryable(em()), options.lane)
 
   /** One of the two. When it is killed another one takes its place, which knows nothing of what it did. */
-  const startWorker = (which: number): ToldWorker =>
-    toldWorker(pools, lane, { ...options, pageItems: pageItems[which] ?? 1 })
+  const startWorker = (which: number, continueMs: number): ToldWorker =>
+    toldWorker(pools, lane, { ...options, pageItems: pageItems[which] ?? 1, continueMs })
 
   /** Begins a run whose first step gives the second its jobs. Nothing is left of those before it. */
-  const beginRun = async (firstFunction: (typeof firstFunctions)[number] = 'split') => {
+  const beginRun = async (firstFunction: FirstFunction = 'split') => {
     await clearRuns(query)
     const workflow = { id: uuidv7(), version: 1 }
     const [split, work] = [uuidv7(), uuidv7()]
@@ -99,10 +104,11 @@ export const openTwoWorkers = async () => {
       worker: 'test',
       window,
     })
-    return inRun(runId)
+    return inRun(runId, isContinued(firstFunction) ? 0 : neverMs)
   }
 
-  const inRun = (runId: string) => {
+  /** With `continueMs` of 0 a stream goes on in a new delivery as soon as it has given something. */
+  const inRun = (runId: string, continueMs: number) => {
     const { jobs, takeMessages, ...rows } = openRunRows(query, runId)
     const belt: (Message | Probe)[] = []
     /** Deliveries that were in somebody's hand when a probe came out. */
@@ -110,7 +116,7 @@ export const openTwoWorkers = async () => {
     const attempts: Attempt[] = []
     /** Of workers that were killed: what is left of a process that only looked dead. */
     const zombies: Attempt[] = []
-    const workers: [ToldWorker, ToldWorker] = [startWorker(0), startWorker(1)]
+    const workers: [ToldWorker, ToldWorker] = [startWorker(0, continueMs), startWorker(1, continueMs)]
     const everyWorker: ToldWorker[] = [...workers]
     const workerOf = new Map<Attempt, ToldWorker>()
     /** A worker may have two deliveries of one job in hand: what beats for an attempt is known by itself. */
@@ -191,6 +197,7 @@ export const openTwoWorkers = async () => {
           claim: () => job.claim,
           told: null,
           goOn: going.resolve,
+          continues: isContinued(fn.name),
           delivered: deliver(fn, { ...message, reference, deliveries: 0 }, worker.means).then(
             ({ delivered }) => delivered,
           ),
@@ -229,6 +236,12 @@ export const openTwoWorkers = async () => {
         return { goesOn: !isLost, pages: (after?.pages ?? 0) - (before?.pages ?? 0) }
       },
 
+      /** The function of an attempt gives items, with which its job goes on in a new delivery; resolves to what became of this. */
+      giveAndContinue: async (attempt: Attempt, items: number): Promise<Delivered> => {
+        void attempt.told?.give?.(items)
+        return endOf(attempt)
+      },
+
       /** Ends the function of an attempt; resolves to what became of the delivery. */
       finish: (attempt: Attempt, ending: Ending): Promise<Delivered> => {
         attempt.told?.end(ending)
@@ -265,18 +278,20 @@ export const openTwoWorkers = async () => {
           forget(attempt)
           zombies.push(attempt)
         }
-        workers[which % 2] = startWorker(which % 2)
+        workers[which % 2] = startWorker(which % 2, continueMs)
         everyWorker.push(workerAt(which))
       },
 
       cancel: () => cancelRun(em(), runId),
       retry: (jobId: string) => sendAgain(em(), jobId, { lane, window }),
+      retryAll: () => retryRun(em(), runId, { lane, window }),
       /** The duties of the control plane. */
       sweep: async (): Promise<void> => {
         await carryOnCancels(em())
         await releaseWaitingJobs(em(), { lane, window })
         await settleWaitingRuns(em(), 100)
         await dropHiddenPages(em())
+        await dropItemKeys(em())
       },
     }
   }

@@ -13,7 +13,7 @@ afterAll(() => house.close())
 
 /** What happens next: `which` worker, and the one to `pick` among what there is when it comes to it. */
 type Command =
-  | { kind: 'publish' | 'cancel' | 'sweep' | 'probe' }
+  | { kind: 'publish' | 'cancel' | 'sweep' | 'probe' | 'retryAll' }
   | { kind: 'duplicate' | 'lose' | 'retry'; pick: number }
   | { kind: 'beat' | 'loseBroker' | 'kill' | 'seeProbe' | 'search'; which: number }
   | { kind: 'receive' | 'find'; which: number; pick: number }
@@ -42,7 +42,7 @@ const commands: fc.Arbitrary<Command[]> = fc.array(
     { weight: 6, arbitrary: fc.record({ kind: kind('duplicate', 'lose', 'retry'), pick }) },
     { weight: 6, arbitrary: fc.record({ kind: kind('probe') }) },
     { weight: 8, arbitrary: fc.record({ kind: kind('seeProbe', 'search'), which }) },
-    { weight: 2, arbitrary: fc.record({ kind: kind('sweep') }) },
+    { weight: 5, arbitrary: fc.record({ kind: kind('sweep', 'retryAll') }) },
     { weight: 1, arbitrary: fc.record({ kind: kind('cancel') }) },
   ),
   { minLength: 20, maxLength: 80, size: 'max' },
@@ -180,6 +180,10 @@ const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): 
       )
       if (attempt === undefined) return
       const mayWrite = fits(before, attempt)
+      if (attempt.continues) {
+        expect((await run.giveAndContinue(attempt, command.items)).kind).toBe(mayWrite ? 'written' : 'dropped')
+        return
+      }
       const { goesOn, pages } = await run.give(attempt, command.items)
       if (!mayWrite) expect(pages, "pages of a job that is another's").toBe(0)
       if (mayWrite) expect(goesOn, 'the holder of a job goes on').toBe(true)
@@ -214,6 +218,12 @@ const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): 
       const isCancelled = (await run.runStatus()).startsWith('cancel')
       const answer = isCancelled ? 'run cancelled' : job.status === 'failed' ? 'sent' : 'job not failed'
       expect(await run.retry(job.id)).toBe(answer)
+      return
+    }
+    case 'retryAll': {
+      const failed = [...before.values()].filter(({ status }) => status === 'failed').length
+      const isCancelled = (await run.runStatus()).startsWith('cancel')
+      expect(await run.retryAll()).toEqual(isCancelled ? 'run cancelled' : { jobs: failed })
       return
     }
     case 'cancel':

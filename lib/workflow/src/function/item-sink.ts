@@ -31,7 +31,7 @@ export const collectItems =
           if (keys !== null && known.size === known.add(keys[index] ?? '').size) continue
           collected.push(item)
           if (mostBytes === null) continue
-          bytes += limitItem(`step "${step}": an item`, item, mostBytes) + 1
+          bytes += limitItem(`step "${step}": an item`, item, mostBytes).bytes + 1
           if (bytes > mostBytes) limitPlaced({ kind: 'output', output: collected }, step, mostBytes)
         }
         return null

@@ -2,6 +2,7 @@ import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { runStatuses } from '../run/run-status.ts'
+import { bytesBesideText } from './bytes-in-memory.ts'
 import { jobStatuses } from './transitions.ts'
 
 /**
@@ -16,12 +17,6 @@ export type FoundJob = z.infer<typeof foundRows>[number]
  */
 const mostStoredBytes = 2_048
 
-/**
- * What each value in a payload takes in memory beside its text, bytes: JSON of a million has up to ten million there. Of a
- * list of numbers it was 5 in Node 24, of small objects 30, of empty ones 36.
- */
-const bytesBesideText = 40
-
 /** Reads jobs by their ids in one statement; ids that nobody knows are missing from the map. */
 export const findJobs = async (em: EntityManager, ids: readonly string[]): Promise<Map<string, FoundJob>> => {
   const { rows } = await queryable(em).query(findJobsSql, [ids, mostStoredBytes, bytesBesideText])
@@ -29,11 +24,13 @@ export const findJobs = async (em: EntityManager, ids: readonly string[]): Promi
 }
 
 // `pg_column_size` does not fetch what lies apart, its text does; without the offset that would be made for each use of it.
-// Values are parted by commas. Those within texts count too, which is on the safe side.
+// What it takes in memory is reckoned as `bytesInMemory` does.
 const findJobsSql = `
   select job.id, job.run_id as "runId", job.step_id as "stepId", job.status, job.seq, job.attempt, job.revision, job.claim,
          case when pg_column_size(job.payload) > $2 then null else job.payload end as payload,
-         octet_length(large.text) + $3::int * (length(large.text) - length(replace(large.text, ',', ''))) as "leftBytes",
+         case when octet_length(large.text) = length(large.text) then length(large.text)
+              else greatest(octet_length(large.text), 2 * length(large.text)) end
+           + $3::int * (length(large.text) - length(replace(large.text, ',', ''))) as "leftBytes",
          job.emitted, job.cursor, job.accepted, job.traceparent, run.workflow_id as "workflowId", run.version, run.status as "runStatus"
   from workflow_job job join workflow_run run on run.id = job.run_id
   left join lateral (

@@ -1,4 +1,5 @@
 import { WorkflowError } from '../errors.ts'
+import { bytesInMemory } from './bytes-in-memory.ts'
 import type { Placed } from './place-result.ts'
 import { jsonOf } from './unit/json-of.ts'
 
@@ -36,15 +37,19 @@ export const limitPlaced = (placed: Placed, step: string, most: number): void =>
   measured.set(placed, bytes)
 }
 
+/** What a value has as JSON, and takes in memory when it is parsed, bytes. */
+export type Size = { bytes: number; inMemory: number }
+
 /**
- * Refuses an item that has more bytes than `most`, and gives how many it has; `name` says which it is.
+ * Refuses an item that has more bytes than `most`, and gives what it has; `name` says which it is.
  *
  * @throws WorkflowError `payload_too_large`, or `output_rejected` for what is no JSON.
  */
-export const limitItem = (name: string, item: unknown, most: number): number => {
-  const bytes = jsonBytes(item)
+export const limitItem = (name: string, item: unknown, most: number): Size => {
+  const json = jsonOf(item) ?? 'null'
+  const bytes = Buffer.byteLength(json)
   if (bytes > most) throw tooLarge(name, bytes, most, passOn)
-  return bytes
+  return { bytes, inMemory: bytesInMemory(json, bytes) }
 }
 
 /**

@@ -17,6 +17,7 @@ const besideText = 128
 export const createPageBuffer = (step: string, { mostItems, mostBytes, mostItemBytes }: PageLimits) => {
   let page: BufferedPage = { items: [], cursor: undefined }
   let bytes = 0
+  let inMemory = 0
   let before = 0
   return {
     /**
@@ -26,18 +27,21 @@ export const createPageBuffer = (step: string, { mostItems, mostBytes, mostItemB
      */
     add: (items: readonly unknown[], cursor: unknown): void => {
       const first = before + page.items.length + 1
-      let more = 0
+      const more = { bytes: 0, inMemory: 0 }
       for (const [index, item] of items.entries()) {
-        more += limitItem(`step "${step}": item ${first + index}`, item, mostItemBytes)
+        const size = limitItem(`step "${step}": item ${first + index}`, item, mostItemBytes)
+        more.bytes += size.bytes
+        more.inMemory += size.inMemory + besideText
       }
       // Behind the last that could throw: what is gathered is written, also when the attempt ends with that error.
-      bytes += more
+      bytes += more.bytes
+      inMemory += more.inMemory
       for (const item of items) page.items.push(item)
       // Without items too: the function has come so far.
       page.cursor = cursor
     },
-    /** How many bytes the items take in memory, at least. */
-    bytesInMemory: (): number => bytes + page.items.length * besideText,
+    /** How many bytes the items take in memory, at most. */
+    bytesInMemory: (): number => inMemory,
     isFull: (): boolean => page.items.length >= mostItems || bytes >= mostBytes,
     isEmpty: (): boolean => page.items.length === 0 && page.cursor === undefined,
     /** What is gathered so far. */
@@ -48,6 +52,7 @@ export const createPageBuffer = (step: string, { mostItems, mostBytes, mostItemB
       before += full.items.length
       page = { items: [], cursor: undefined }
       bytes = 0
+      inMemory = 0
       return full
     },
   }

@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest'
+import type { Engine } from '../../test/engine.ts'
+import { useEngine } from '../../test/use-engine.ts'
+import { bytesInMemory } from './bytes-in-memory.ts'
+import { findJobs, leftBytesOf } from './find-jobs.ts'
+
+let engine: Engine
+
+useEngine((opened) => {
+  engine = opened
+})
+
+const million = 1_000_000
+
+test.each([
+  ['Latin text', 'a'.repeat(million)],
+  ['Latin text with one word in Chinese', `${'a'.repeat(million)}中文`],
+  ['Cyrillic text', 'я'.repeat(million / 2)],
+  ['Chinese text', '中'.repeat(million / 3)],
+])('of a payload that is left in the database it is known what it takes in memory: %s', async (_, payload) => {
+  const workflow = await engine.saveWorkflow({ functionName: 'found', outputType: null })
+  const [job] = await engine.jobs(await engine.begin(workflow, payload))
+  const id = job?.id ?? ''
+  const found = (await findJobs(engine.em(), [id])).get(id)
+  const json = JSON.stringify(payload)
+  expect(leftBytesOf(found?.payload)).toBe(bytesInMemory(json, Buffer.byteLength(json)))
+  await engine.query('truncate workflow_run, workflow_waiting, outbox_message cascade')
+})

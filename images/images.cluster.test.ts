@@ -1,6 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { leadsWorkflow, programs, tickProgram } from '@esteira/dev/house'
@@ -19,7 +28,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { buildah, buildImages } from './index.ts'
 import { folder } from './test/build.ts'
-import { type Container, startContainer, type Unpacked } from './test/container.ts'
+import { type Container, type Rise, riseOf, startContainer, type Unpacked } from './test/container.ts'
 import { build, built, engine, images, programOf, useImages } from './test/use-images.ts'
 
 useImages()
@@ -200,38 +209,46 @@ test('on a read-only root, by a user without a name or a home, leads go from a t
   ])
 }, 300_000)
 
-test('the relay is ready in its container about as soon as beside it', async () => {
-  const database = await cloneDatabase()
+test('a relay that traces nothing loads half a megabyte until it is ready, and none of the telemetry', async () => {
+  const [database, port] = await Promise.all([cloneDatabase(), freePort()])
   onTestFinished(database.drop)
-  // Without RabbitMQ it would take all of its time to end.
-  const env = {
-    DATABASE_URL: database.url,
-    RABBITMQ_URL: 'amqp://127.0.0.1:9',
-    MALLOC_ARENA_MAX: '1',
-    ESTEIRA_GRACE_MS: '0',
+  const app = join(images.relay.folder, 'app')
+  const loaded = importedBy(join(app, 'main.js'))
+  // To load it is most of what a start takes.
+  expect([...loaded].reduce((bytes, file) => bytes + statSync(file).size, 0)).toBeLessThan(512 * 1_024)
+  const parts = emptyFolder()
+  for (const file of loaded) copyFileSync(file, join(parts, basename(file)))
+  const relay = {
+    runc: programOf('runc'),
+    image: images.relay,
+    env: { DATABASE_URL: database.url, RABBITMQ_URL: 'amqp://127.0.0.1:9', ESTEIRA_HEALTH_PORT: String(port) },
+    uid: nobody,
+    // Whatever it loads besides would be missing here.
+    mounts: [{ from: parts, to: '/app/parts' }],
   }
-  const main = join(images.relay.folder, 'app/main.js')
-  const beside = () => spawn(process.execPath, ['--expose-gc', main], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  let [ours, control] = [Infinity, Infinity]
-  for (let turn = 0; turn < 5; turn += 1) {
-    ours = Math.min(ours, await msUntilReady(() => start(images.relay, env).child))
-    control = Math.min(control, await msUntilReady(beside))
-  }
-  process.stdout.write(`relay ready after ${Math.round(ours)} ms in its container, ${Math.round(control)} beside it\n`)
-  // runc takes some 100 ms of it, and more where cores are busy.
-  expect(ours).toBeLessThan(2 * control + 1_000)
-}, 120_000)
+  const rises: Rise[] = []
+  for (let turn = 0; turn < 5; turn += 1) rises.push(await riseOf(relay, `http://127.0.0.1:${port}/readyz`))
+  const [best = expect.fail()] = rises.toSorted((a, b) => a.ms - b.ms)
+  // How soon is a figure and no claim: docs/performance.md has it.
+  process.stdout.write(
+    `relay ready ${Math.round(best.ms)} ms after exec in its container, with ${best.cpuMs} ms of CPU\n`,
+  )
+}, 300_000)
 
-const msUntilReady = async (begin: () => ChildProcess): Promise<number> => {
-  const startedMs = performance.now()
-  const child = begin()
-  let said = ''
-  child.stdout?.on('data', (bytes) => (said += String(bytes)))
-  await waitFor(() => said.includes('"event":"ready"'), { deadlineMs: 60_000, describe: () => said })
-  const ms = performance.now() - startedMs
-  child.kill('SIGTERM')
-  if (child.exitCode === null) await once(child, 'exit')
-  return ms
+/** A module, and all that its imports bring with it, but for those that wait until they are asked for. */
+const importedBy = (file: string, found = new Set<string>()): Set<string> => {
+  if (found.has(file)) return found
+  found.add(file)
+  for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(/(?:from|import) ?["'](\.\.?\/[^"']+)["']/g))
+    importedBy(resolve(dirname(file), name), found)
+  return found
+}
+
+const emptyFolder = (): string => {
+  const empty = mkdtempSync(join(tmpdir(), 'esteira-empty-'))
+  chmodSync(empty, 0o755)
+  onTestFinished(() => rmSync(empty, { recursive: true }))
+  return empty
 }
 
 test('the source maps of both bundles lead to the sources', async () => {

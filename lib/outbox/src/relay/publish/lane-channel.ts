@@ -25,9 +25,9 @@ type LaneChannelMeans = {
 }
 
 /**
- * How long a lane waits for the queue of the former name. Whoever had the lane before us lost it to us in Postgres; if it
- * is frozen, RabbitMQ closes its connection after two heartbeats of 5 s. Later than that it is a relay of the database that
- * ours is a copy of, or of a copy of ours, and no business of this lane.
+ * How long a lane waits for the queue of the former name. Whoever had the lane before us lost it to us in Postgres; if
+ * it is frozen, RabbitMQ closes its connection after two heartbeats of 5 s. Later than that it is a relay of the
+ * database that ours is a copy of, or of a copy of ours, and no business of this lane.
  */
 const formerOwnerMs = 30_000
 

@@ -38,7 +38,7 @@ export const limitPlaced = (placed: Placed, step: string, most: number): void =>
 }
 
 /** What a value has as JSON, and takes in memory when it is parsed, bytes. */
-export type Size = { bytes: number; inMemory: number }
+type Size = { bytes: number; inMemory: number }
 
 /**
  * Refuses an item that has more bytes than `most`, and gives what it has; `name` says which it is.

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { inject } from 'vitest'
 
 export const root = resolve(import.meta.dirname, '../../..')
 
-/** Where a chart lies: `esteira`, `outbox-relay` or `examples/shop`. */
-export const chartFolder = (chart: string): string => join(root, 'charts', chart)
+/** Where a chart lies: `esteira`, `outbox-relay` or `examples/shop` of this tree, or another by its whole path. */
+export const chartFolder = (chart: string): string => resolve(root, 'charts', chart)
 
 /** A release as somebody would install it: its values are files, objects, or settings as `--set` takes them. */
 export type Release = {

@@ -1,50 +1,22 @@
-import { isDeepStrictEqual } from 'node:util'
 import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ownsNode } from '../index.ts'
 import { expectEveryLeadOnce, strictLeads, strictTable, written } from '../support/leads.ts'
 import { startLoad } from '../support/load.ts'
-import { endings, listObjects, type Pod, podShape } from '../support/objects.ts'
 import { killIn, ofControlPlane, ofWorker, readyPod } from '../support/pods.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
+import { isMarkedAs, isOf, markedAs } from '../support/revisions.ts'
 import { completed, cronJobOf, stepIdOf, tickByHand } from '../support/ticks.ts'
 
 const leads = 200
-
-/** By what pods of one revision are known. */
-const mark = 'example.com/revision'
 
 describe.runIf(ownsNode())('a release', () => {
   let release: TestRelease
   let stepId: string
   beforeAll(async () => {
-    const values = { pods: { annotations: { [mark]: 'first' } } }
-    release = await installRelease({ leads, crmSql: strictTable, values })
+    release = await installRelease({ leads, crmSql: strictTable, values: markedAs('first') })
   }, 600_000)
   afterAll(() => release.remove())
-
-  /** The pods of the release that are there to stay, by their revision; those of ticks have ended. */
-  const revisions = async (): Promise<(string | undefined)[]> => {
-    const pods = await listObjects(release.namespace, podShape, 'pods')
-    return pods.filter(({ status }) => status.phase === 'Running').map(({ metadata }) => metadata.annotations[mark])
-  }
-
-  const isOf = async (revision: string): Promise<void> => {
-    // Helm does not wait for those that are to end.
-    const wanted = ['control-plane', 'rd-station-get-leads', 'database-query'].map(() => revision)
-    await waitFor(async () => isDeepStrictEqual(await revisions(), wanted), {
-      deadlineMs: 120_000,
-      describe: revisions,
-    })
-    const job = `of-the-${revision}`
-    const cronJob = await cronJobOf(release, stepId, ({ spec }) => {
-      return spec.jobTemplate.spec.template.metadata.annotations[mark] === revision
-    })
-    await tickByHand(release, cronJob.metadata.name, job)
-    const pod = await completed(release, job)
-    expect(endings(pod).map(({ exitCode }) => exitCode)).toEqual([0, 0])
-    expect(pod.metadata.annotations[mark]).toBe(revision)
-  }
 
   test('is upgraded under load, with kills by SIGKILL before and behind it, and every lead is in the table once', async () => {
     const workflow = await release.api.createWorkflow(strictLeads('under load', 20))
@@ -52,18 +24,17 @@ describe.runIf(ownsNode())('a release', () => {
     const load = startLoad(release, workflow)
     await load.begun(2)
     killIn(await readyPod(release, ofWorker('database-query')), 'worker')
-    const upgraded = release.upgrade({ pods: { annotations: { [mark]: 'second' } } })
-    const isNew = ({ metadata }: Pod) => metadata.annotations[mark] === 'second'
+    const upgraded = release.upgrade(markedAs('second'))
     const strikes = [
       [ofWorker('database-query'), 'worker'],
       [ofWorker('rd-station-get-leads'), 'outbox-relay'],
       [ofControlPlane, 'control-plane'],
     ] as const
     const struck = strikes.map(async ([selector, container]) =>
-      killIn(await readyPod(release, selector, isNew), container),
+      killIn(await readyPod(release, selector, isMarkedAs('second')), container),
     )
     await Promise.all([upgraded, ...struck])
-    await isOf('second')
+    await isOf(release, 'second', stepId)
     await load.stop()
     for (const runId of load.runs()) await expectEveryLeadOnce(release, runId, leads)
   })
@@ -73,7 +44,7 @@ describe.runIf(ownsNode())('a release', () => {
     const load = startLoad(release, workflow)
     await load.begun(2)
     await release.rollback()
-    await isOf('first')
+    await isOf(release, 'first', stepId)
     await load.stop()
     expect(load.faults()).toEqual([])
     for (const runId of load.runs()) await expectEveryLeadOnce(release, runId, leads)

@@ -15,7 +15,7 @@ export type TestRelease = {
   services: Reachable
   /** From `helm install` until all was ready. */
   seconds: number
-  /** `helm upgrade` with values that go before those that it has anyway, until all is ready. */
+  /** `helm upgrade` to this tree with values that go before those that it has anyway, until all is ready. */
   upgrade: (values: object) => Promise<void>
   /** `helm rollback` to the revision before, until all is ready. */
   rollback: () => Promise<void>
@@ -34,6 +34,8 @@ export type TestRelease = {
 type ReleaseOptions = ReachableOptions & {
   /** These go before those that it has anyway, member by member of the top. */
   values?: object
+  /** What `helm install` installs in place of this tree, which `upgrade` brings then; its images are on the node. */
+  first?: { chart: string; tag: string }
 }
 
 const releaseName = 'esteira'
@@ -45,7 +47,7 @@ const adminToken = 'a-token-of-the-tests-that-is-long-enough'
  *
  * @throws with what the pods say, when that takes more than four minutes.
  */
-export const installRelease = async ({ values = {}, ...options }: ReleaseOptions): Promise<TestRelease> => {
+export const installRelease = async ({ values = {}, first, ...options }: ReleaseOptions): Promise<TestRelease> => {
   await importImages()
   const services = await startReachable(options)
   const namespace = await createNamespace()
@@ -65,9 +67,10 @@ export const installRelease = async ({ values = {}, ...options }: ReleaseOptions
     const succeed = async (said: Said): Promise<void> => {
       if (!said.ok) throw new Error(`${said.words}\n${await describePods(namespace)}`)
     }
-    const withValues = async (command: string, more: object): Promise<void> =>
+    const withValues = async (command: string, more: object, chart?: string): Promise<void> =>
       succeed(
         await withRelease([command, ...patience], {
+          ...(chart !== undefined && { chart }),
           name: releaseName,
           namespace: namespace.name,
           values: { ...valuesFor(services.ways), ...values, ...more },
@@ -77,7 +80,8 @@ export const installRelease = async ({ values = {}, ...options }: ReleaseOptions
       succeed(await helm([command, releaseName, '--namespace', namespace.name, ...patience]))
     const install = async (): Promise<TestRelease> => {
       const startedMs = performance.now()
-      await withValues('install', {})
+      if (first === undefined) await withValues('install', {})
+      else await withValues('install', { image: { ...imageValues, tag: first.tag } }, first.chart)
       const seconds = (performance.now() - startedMs) / 1000
       return {
         namespace,

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from 'node:util'
 import { didYouMean } from '@esteira/service'
-import { cronJobFunctionName, type OpenedRun, openRun, WorkflowJob } from '@esteira/workflow'
+import { cronJobFunctionName, type OpenedRun, openRun, WorkflowError, WorkflowJob } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import { ControlPlaneError } from '../errors.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { firstSteps } from '../workflows/check-graph.ts'
 import type { StepDocument, WorkflowDocument } from '../workflows/document.ts'
-import { readWorkflow } from '../workflows/read-workflows.ts'
+import { readWorkflow, workflowUnknown } from '../workflows/read-workflows.ts'
 import type { RunInput } from './document.ts'
 import { refusePayload } from './refuse-payload.ts'
 
@@ -25,12 +25,7 @@ export const startRun = async (
   { lane, worker, maxPayloadBytes }: Pick<ApiContext, 'lane' | 'worker' | 'maxPayloadBytes'>,
 ): Promise<OpenedRun> => {
   const workflow = await readWorkflow(em, workflowId)
-  if (!workflow.enabled) {
-    throw new ControlPlaneError(
-      'workflow_disabled',
-      `Workflow "${workflow.name}" is disabled; enable it to start runs.`,
-    )
-  }
+  if (!workflow.enabled) throw disabled(workflow)
   const step = input.step === undefined ? onlyFirstStep(workflow) : namedStep(workflow, input.step)
   const opened = await openRun(em, {
     workflow,
@@ -42,10 +37,25 @@ export const startRun = async (
     maxPayloadBytes,
     lane,
     worker,
-  }).catch(refusePayload('No run was started'))
+  })
+    .catch(refuseChanged(workflow))
+    .catch(refusePayload('No run was started'))
   if (!opened.created) await expectSame(em, opened.runId, input, step)
   return opened
 }
+
+const disabled = ({ name }: Pick<WorkflowDocument, 'name'>): ControlPlaneError =>
+  new ControlPlaneError('workflow_disabled', `Workflow "${name}" is disabled; enable it to start runs.`)
+
+/** For `catch`: the workflow was disabled, or deleted, since it was read. */
+const refuseChanged =
+  (workflow: Pick<WorkflowDocument, 'id' | 'name'>) =>
+  (error: unknown): never => {
+    if (!(error instanceof WorkflowError)) throw error
+    if (error.code === 'workflow_disabled') throw disabled(workflow)
+    if (error.code === 'step_deleted') throw workflowUnknown(workflow.id)
+    throw error
+  }
 
 /** The same request again gets the run that it began; another one under its key is a mistake that would go unseen. */
 const expectSame = async (em: EntityManager, runId: string, input: RunInput, step: StepDocument): Promise<void> => {

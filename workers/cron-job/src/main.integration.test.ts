@@ -215,6 +215,20 @@ test('of a list that is given out each item is held to the limit, and of a list 
   expect(await jobsOf(large.workflowId)).toEqual([])
 })
 
+test('a workflow that is disabled between the reading of its step and the run begins none', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const { ended } = await inTransaction(async (run) => {
+    await run(`update workflow set enabled = false where id = '${workflowId}'`)
+    const fired = tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'between' })
+    await waitFor(async () => (await runOn(database.url, waitingSql)).length > 0, { deadlineMs: 25_000 })
+    return { ended: fired }
+  })
+  expect(await ended).toMatchObject({ code: 13, said: expect.stringContaining('is disabled') })
+  expect(await jobsOf(workflowId)).toEqual([])
+})
+
+const waitingSql = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+
 test('an unknown step, a deleted one, a disabled workflow and a step that is no CronJob have codes of their own', async () => {
   const deleted = await saveWorkflow()
   await runOn(database.url, `update workflow set version = 2 where id = '${deleted.workflowId}'`)

@@ -23,6 +23,7 @@ export type Tick = { stepId: string; key: string; maxPayloadBytes: number; lane:
  */
 export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun> => {
   const { workflow, step } = await currentStep(em, tick.stepId)
+  // A refusal that needs no lock; `openRun` looks once more, under that of the workflow.
   if (!workflow.enabled) {
     throw new WorkflowError('workflow_disabled', `workflow "${workflow.name}" is disabled`)
   }

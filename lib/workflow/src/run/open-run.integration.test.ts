@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { queryable } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import { type Engine, type SavedWorkflow, type StepDraft } from '../../test/engine.ts'
@@ -72,6 +73,34 @@ test('a key waits for the transaction that has it, and is free again when that o
   await first.rollback()
   expect(await second).toMatchObject({ created: true, error: null })
   expect(await countRuns(workflow)).toEqual([{ runs: 1 }])
+})
+
+test.each([
+  ['disabled', 'enabled = false', 'workflow_disabled'],
+  ['deleted', 'deleted_at = now()', 'step_deleted'],
+])('a workflow that is %s while a run of it is to begin begins none', async (_, change, code) => {
+  const workflow = await engine.saveWorkflow(tick('single'), work)
+  const other = engine.em()
+  await other.begin()
+  await queryable(other).query(`update workflow set ${change} where id = $1`, [workflow.id])
+  const refused = openRun(engine.em(), start(workflow)).catch((error: unknown) => error)
+  await waitFor(isSomebodyWaiting)
+  await other.commit()
+  expect(await refused).toMatchObject({ code })
+  expect(await countRuns(workflow)).toEqual([{ runs: 0 }])
+})
+
+test('who disables a workflow waits for a run that is beginning, and other runs do not wait for that', async () => {
+  const workflow = await engine.saveWorkflow(tick('single'), work)
+  const first = engine.em()
+  await first.begin()
+  await openRun(first, start(workflow))
+  expect(await openRun(engine.em(), start(workflow))).toMatchObject({ created: true })
+  const disabling = engine.query(`update workflow set enabled = false where id = $1`, [workflow.id])
+  await waitFor(isSomebodyWaiting)
+  await first.commit()
+  await disabling
+  expect(await countRuns(workflow)).toEqual([{ runs: 2 }])
 })
 
 test('the same key is another run in another workflow', async () => {

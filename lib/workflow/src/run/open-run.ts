@@ -44,7 +44,8 @@ export type OpenedRun = { runId: string; created: boolean; skipped: boolean; err
  * step has nothing to wait for: its job is over at once and the next step's jobs are written in the same commit. The
  * same key never begins a second run. One that must not begin beside another is a row too, `skipped` and without jobs.
  *
- * @throws WorkflowError `step_unknown` when the version has no such step, `payload_too_large`.
+ * @throws WorkflowError `step_unknown` when the version has no such step, `workflow_disabled`, `step_deleted` when the
+ * workflow was deleted, `payload_too_large`.
  */
 export const openRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
   const { spans, ...opened } = await em.transactional((em) => writeRun(em, start))
@@ -67,7 +68,7 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun &
   const keeps = keptPayload(step, start)
   const tx = queryable(em)
   const overlap = start.overlap ?? 'allow'
-  if (overlap !== 'allow') await lockWorkflow(tx, start.workflow.id)
+  await lockWorkflow(tx, start.workflow.id, overlap)
   const run = await insertRun(tx, start)
   const opened = { runId: run.id, created: run.created, skipped: false, error: null, spans: [] }
   if (!run.created) return opened

@@ -1,5 +1,6 @@
 import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
+import { WorkflowError } from '../errors.ts'
 
 /**
  * What a start does while another run of the workflow is open: begins beside it, begins none, or begins and has the
@@ -9,14 +10,25 @@ export const overlaps = ['allow', 'skip', 'cancel'] as const
 export type Overlap = (typeof overlaps)[number]
 
 /**
- * Takes the workflow's row, so that starts that look at what is open come one after the other: of two at the same moment
- * the second sees the run of the first.
+ * Takes the workflow's row for a run that is to begin, so that nobody disables or deletes it before the run is there. Of
+ * starts that look at what is open the second waits for the first, and then sees its run; others go on beside each other.
  *
  * Locks: the row, against saves as well, until the transaction ends. It is the first lock of its transaction.
+ *
+ * @throws WorkflowError `workflow_disabled` or `step_deleted`.
  */
-export const lockWorkflow = async (tx: Queryable, workflowId: string): Promise<void> => {
-  await tx.query(`select from workflow where id = $1 for no key update`, [workflowId])
+export const lockWorkflow = async (tx: Queryable, workflowId: string, overlap: Overlap): Promise<void> => {
+  const { rows } = await tx.query(overlap === 'allow' ? besideOthersSql : oneByOneSql, [workflowId])
+  const [{ name, enabled, isDeleted }] = lockedRows.parse(rows)
+  if (isDeleted) throw new WorkflowError('step_deleted', `workflow "${name}" was deleted`)
+  if (!enabled) throw new WorkflowError('workflow_disabled', `workflow "${name}" is disabled`)
 }
+
+const workflowSql = `select name, enabled, deleted_at is not null as "isDeleted" from workflow where id = $1`
+const besideOthersSql = `${workflowSql} for share`
+const oneByOneSql = `${workflowSql} for no key update`
+
+const lockedRows = z.tuple([z.object({ name: z.string(), enabled: z.boolean(), isDeleted: z.boolean() })])
 
 /**
  * Does what a new run's `overlap` asks for, in the transaction that wrote its row; `skipped` if it must not begin, and

@@ -32,7 +32,7 @@ export type Observation =
   | { kind: 'relay.parked'; count: number; reason: string; messageId: string }
   /** Work on a lane ended in an error that is neither the database's nor the broker's absence. */
   | { kind: 'relay.failed'; reason: string; error: unknown; attempt: number; retryInMs: number }
-  /** The relay has stopped; `emptied` says whether its lane was left with nothing but what the broker refuses. */
+  /** The relay has stopped; `emptied` says whether its lanes were left with nothing but what the broker refuses. */
   | { kind: 'relay.stopped'; emptied: boolean; ms: number }
   | { kind: 'database.unavailable'; address: string; reason: string; attempt: number; retryInMs: number }
   | { kind: 'broker.unavailable'; address: string; reason: string; attempt: number; retryInMs: number }

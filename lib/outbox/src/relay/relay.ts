@@ -34,8 +34,8 @@ export type Relay = {
    */
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
-   * Publishes what the home lane holds until it is empty or `graceMs` are over, then frees the lanes and closes
-   * everything. What is left waits in the table for the next owner. A second call changes nothing.
+   * Publishes what the lanes hold until they are empty or `graceMs` are over, then frees them and closes everything. Of
+   * other lanes than its own, only if no other relay adopts them. What is left waits in the table for the next owner. A second call changes nothing.
    *
    * @throws OutboxError `option_invalid` for a grace that is no number of milliseconds.
    */
@@ -83,7 +83,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   /** Ends with the last turn that was asked for. */
   let lastTurn: Promise<unknown> | null = null
 
-  /** Says whether the home lane was emptied. */
+  /** Says whether the lanes were emptied. */
   const work = async (): Promise<boolean> => {
     const linked = keepLinked(link, settings, over.signal)
     let emptied = false

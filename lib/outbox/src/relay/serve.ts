@@ -28,7 +28,7 @@ const mostLanes = 32
 
 /**
  * The life of one control session, to its end or to that of the relay: takes lanes and sets them to work. Says whether
- * the home lane was emptied.
+ * the lanes were emptied.
  *
  * Lanes are asked for only while the broker is there. A relay that gave them up because it was gone would otherwise take
  * them again before a neighbour who can reach it.
@@ -75,6 +75,7 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
     return !tooLate.aborted
   }
 
+  if (settings.adopt) await tryUntilDone(owner.neighbours.join, settings, ending)
   const unwatchEnd = onAbort(over, () => void hurry())
   while (!ending.aborted) {
     let mayBeMore = false

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { startProxy, startSilentServer, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { registerLane } from '../index.ts'
+import { openLane } from '../../test/lane-under-test.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 
 useLane()
@@ -143,21 +144,58 @@ test('one whose broker is away waits for it with a scheduled row that is due', a
   expect(await lane.count(lane.name)).toBe(1)
 })
 
-test('a lane that was adopted is left to the neighbours at once, with its rows', async () => {
+/** A lane that the relay adopts, with rows, and how many of them are left. */
+const addLaneToAdopt = async (rows: number) => {
   const id = await registerLane(lane.db, `${lane.name} always`, 'always')
-  const rowsLeft = async () => (await lane.db.query('select from outbox_message where lane = $1', [id])).rowCount ?? 0
-  const rows = 10_000
   await lane.db.query(
     `insert into outbox_message (lane, message_id, routing_key, payload)
      select $1, gen_random_uuid(), $2, '1' from generate_series(1, $3)`,
     [id, lane.name, rows],
   )
+  return async () => (await lane.db.query('select from outbox_message where lane = $1', [id])).rowCount ?? 0
+}
+
+const keyed = Array.from({ length: 100 }, (_, index) => ({ payload: index, orderingKey: `key ${index % 10}` }))
+
+test('a relay that is alone carries what the lanes hold that it adopted, and those of keys, before it ends', async () => {
+  const rowsLeft = await addLaneToAdopt(500)
   const relay = lane.relay({ adopt: true, window: 4 })
   await relay.start()
-  await waitFor(async () => (await rowsLeft()) < rows)
+  await waitFor(async () => (await rowsLeft()) < 500)
+  const lanes = () => relay.saw('relay.owned').map((owned) => ('lane' in owned ? owned.lane : ''))
+  await waitFor(() => lanes().filter((name) => name.startsWith('key ')).length === 8)
+  await lane.commit(...keyed.map((message) => ({ ...message, routingKey: lane.name })))
   await relay.stop({ graceMs: 60_000 })
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect((await lane.db.query('select from outbox_message where routing_key = $1', [lane.name])).rowCount).toBe(0)
+  expect(await lane.count(lane.name)).toBe(600)
+})
+
+test('one whose grace ends before that does not say that its lanes were emptied', async () => {
+  const rowsLeft = await addLaneToAdopt(10_000)
+  const relay = lane.relay({ adopt: true, window: 4 })
+  await relay.start()
+  await waitFor(async () => (await rowsLeft()) < 10_000)
+  await relay.stop({ graceMs: 0 })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
   expect(await rowsLeft()).toBeGreaterThan(0)
+})
+
+test('a lane that was adopted is left to the neighbours at once, with its rows', async () => {
+  const neighbour = await openLane(`${lane.name} neighbour`, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
+  onTestFinished(neighbour.close)
+  const relay = lane.relay({ adopt: true, window: 4 })
+  await relay.start()
+  const rowsLeft = await addLaneToAdopt(10_000)
+  await waitFor(async () => (await rowsLeft()) < 10_000)
+  const other = neighbour.relay({ adopt: true })
+  await other.start()
+  await waitFor(() => other.saw('relay.owned').length > 0)
+  await relay.stop({ graceMs: 60_000 })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  const left = await rowsLeft()
+  expect(left).toBeGreaterThan(0)
+  await waitFor(async () => (await rowsLeft()) < left)
 })
 
 test('a relay that waits for an open transaction before it may sleep stops at once', async () => {

@@ -1,4 +1,5 @@
 import type { RelaySettings } from '../options.ts'
+import { onAbort } from '../on-abort.ts'
 import type { Owner } from '../own/owner.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { tryUntilDone } from '../try-until-done.ts'
@@ -14,7 +15,7 @@ export type Crew = {
   start: (lane: OwnedLane) => void
   /** Gives every lane up: nothing new goes out, what is in flight is awaited, then the locks are freed. */
   releaseAll: () => Promise<void>
-  /** Resolves when every lane has come to its end, and says whether the relay's own was emptied. */
+  /** Resolves when every lane has come to its end, and says whether all of them were emptied. */
   ended: () => Promise<boolean>
 }
 
@@ -33,17 +34,28 @@ export type CrewMeans = {
 
 export const createCrew = (means: CrewMeans): Crew => {
   const { settings, owner, link, listener, lookout, memory, draining, over } = means
-  const { session, home } = owner
+  const { session, home, neighbours } = owner
   const working = new Map<OwnedLane, Promise<void>>()
   let release = new AbortController()
-  let emptied = true
+  /** Lanes that came to their end with something left in them. One may be given up, and taken again. */
+  const left = new Set<number>()
+  const handingOver = new AbortController()
+
+  /** Neighbours take what this relay does not own any more, at once. One that is alone carries it all to the end. */
+  const handOver = async (): Promise<void> => {
+    if (!settings.adopt) return
+    const tooLate = AbortSignal.any([session.lost, over])
+    // First: of two relays that end together neither is to leave its lanes to the other.
+    await tryUntilDone(neighbours.leave, settings, tooLate)
+    if ((await tryUntilDone(neighbours.areThere, settings, tooLate)) === true) handingOver.abort()
+  }
+  const unwatchEnd = onAbort(draining, () => void handOver())
 
   const work = async (lane: OwnedLane): Promise<void> => {
     const isHome = lane.lane === home.lane
     const stays = isHome || lane.kind !== 'pod'
-    // Of its own lane a relay carries what is there before it ends. Others have neighbours to carry them.
     const signals = [session.lost, over, release.signal]
-    const leaving = AbortSignal.any(isHome ? signals : [...signals, draining])
+    const leaving = AbortSignal.any(isHome ? signals : [...signals, handingOver.signal])
     const unwatch = link.watch(lane.bell.ring)
     listener.add(lane.lane, lane.bell.ring)
     const isEmpty = await runLane(lane, {
@@ -58,8 +70,8 @@ export const createCrew = (means: CrewMeans): Crew => {
     })
     listener.remove(lane.lane)
     unwatch()
-    // As it was left the last time: it may have been given up and taken again.
-    if (isHome) emptied = isEmpty
+    if (isEmpty) left.delete(lane.lane)
+    else left.add(lane.lane)
     if (isEmpty && !stays) await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)
     working.delete(lane)
   }
@@ -76,10 +88,13 @@ export const createCrew = (means: CrewMeans): Crew => {
       await link.drop()
       // All that are owned: a call before this one may have failed half-way, after their work had ended.
       for (const lane of owner.lanes()) await owner.release(lane, 'no broker')
+      // Those of others are theirs now.
+      for (const lane of left) if (lane !== home.lane) left.delete(lane)
     },
     ended: async () => {
       await Promise.all(working.values())
-      return emptied
+      unwatchEnd()
+      return left.size === 0
     },
   }
 }

@@ -36,8 +36,8 @@ const fruitlessBackoff = { firstMs: 2, capMs: 200 }
 
 /**
  * Carries the rows of an owned lane until the lane is to be left, or nothing is left in it that could be published, and
- * says whether it came to that. Whatever goes wrong is told and tried again, later and later; the loss of the session
- * aborts `leaving`.
+ * says whether it came to that, or slept when it was to be left. Whatever goes wrong is told and tried again, later and
+ * later; the loss of the session aborts `leaving`.
  */
 export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boolean> => {
   const { settings, database, link, lookout, memory, leaving, draining, stays } = means
@@ -49,6 +49,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
   /** Whether there is nothing to wait for the broker with. */
   const isEmpty = async () => !(await holdsRows(owned.session, owned.lane))
   let fruitless = 0
+  let isAtRest = false
   try {
     while (!leaving.aborted) {
       const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
@@ -59,12 +60,17 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
         continue
       }
       fruitless = pass.read > 0 || pass.moved > 0 ? 0 : fruitless + 1
-      if (fruitless === 0) continue
-      if (draining.aborted) return true
+      if (fruitless === 0) {
+        isAtRest = false
+        continue
+      }
+      // In a key lane not every pass moves what is due; the next one does.
+      if (draining.aborted && (owned.kind !== 'key' || fruitless > 1)) return true
       const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
       if (rest?.kind === 'sleep') {
         if (!stays && rest.nextMs === null) return true
-        await sleep(owned, rest.nextMs, lookout, waking)
+        const rang = await sleep(owned, rest.nextMs, lookout, waking)
+        isAtRest = draining.aborted && !rang
         fruitless = 0
       } else if (fruitless > 1) {
         // Not after the first one: a row may have come between the pass and the look.
@@ -72,7 +78,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
       }
       await tryUntilDone(() => freeDoorbell(owned), settings, leaving)
     }
-    return false
+    return isAtRest
   } finally {
     channel.close()
   }

@@ -2,12 +2,12 @@ import { readColumns } from '../../read-columns.ts'
 import type { ControlSession } from './control-session.ts'
 
 /**
- * The classes of a lane's advisory locks, the first of their two keys ('outb' and 'outs' in ASCII), so that other users
- * of the database keep clear of them. `outbox_sleeps` of the migrations asks for the second.
+ * The classes of our advisory locks, the first of their two keys ('outb', 'outs' and 'outa' in ASCII), so that other users
+ * of the database keep clear of them. `outbox_sleeps` of the migrations asks for the second; the third is of no lane.
  */
-export const lockClasses = { owner: 0x6f_75_74_62, sleeper: 0x6f_75_74_73 }
+export const lockClasses = { owner: 0x6f_75_74_62, sleeper: 0x6f_75_74_73, adopter: 0x6f_75_74_61 }
 
-export type LaneLock = keyof typeof lockClasses
+export type LaneLock = 'owner' | 'sleeper'
 
 /**
  * Takes a lock of the lane for this session, if no other session has it or shares it. Postgres frees it when the session

@@ -10,12 +10,14 @@ import { type ControlSession, openControlSession, queryableOf } from './control-
 import { findOrphans } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
+import { createNeighbours, type Neighbours } from './neighbours.ts'
 
 /** What one control session owns. */
 export type Owner = {
   session: ControlSession
   /** Tells the database apart from all others. */
   database: string
+  neighbours: Neighbours
   /** The relay's own lane. */
   home: RegisteredLane
   /** The home lane, or null while a neighbour has it. */
@@ -60,6 +62,7 @@ export const openOwner = async (
   return {
     session,
     database,
+    neighbours: createNeighbours(session),
     home,
     lanes: () => [...lanes.values()],
     ownHome: async () => {

@@ -46,16 +46,17 @@ export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise
 /** The longest time that a timer takes, milliseconds. */
 const longestTimerMs = 2 ** 31 - 1
 
-/** Sleeps until somebody rings, or the time comes. */
+/** Sleeps until somebody rings, or the time comes; says whether it rang. */
 export const sleep = async (
   owned: OwnedLane,
   nextMs: number | null,
   lookout: Lookout,
   signal: AbortSignal,
-): Promise<void> => {
+): Promise<boolean> => {
   lookout.add(owned)
-  await owned.bell.wait(Math.min(nextMs ?? longestTimerMs, longestTimerMs), signal)
+  const rang = await owned.bell.wait(Math.min(nextMs ?? longestTimerMs, longestTimerMs), signal)
   lookout.remove(owned)
+  return rang
 }
 
 const drawXid = async ({ session, pointers }: OwnedLane): Promise<bigint> => {

@@ -306,6 +306,22 @@ test('a message for a queue that is not there is never parked', async () => {
   expect(await lane.rows()).toBe(1)
 })
 
+test.each([
+  ['a queue without a name', '', ''],
+  ['a queue that RabbitMQ named and that is gone', '', 'amq.gen-JzTY20BRgKO-HjmUJj0wLg'],
+  ['an exchange of a reserved name that is not there', 'amq.missing', 'any'],
+])('a message to what nobody can declare is parked: %s', async (_, exchange, routingKey) => {
+  const relay = lane.relay({ parkAfter: 3, refusedBackoff: { firstMs: 10, capMs: 10 } })
+  await lane.commit({ exchange, routingKey, payload: 'lost' }, good(1))
+  const parked = async () => {
+    await relay.runOnce()
+    return relay.saw('relay.parked').length
+  }
+  await expect.poll(parked, soon).toBe(1)
+  expect(await lane.rows()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(1)
+})
+
 test('one row for an exchange that is not there does not hold the good ones, and only it is held back', async () => {
   const relay = lane.relay()
   const numbers = Array.from({ length: 20 }, (_, index) => index)

@@ -88,6 +88,9 @@ const destinationOf = ({ exchange, routingKey }: LaneRow, refused: Refused): Des
   return { exchange, routingKey: refused === 'exchange' ? null : routingKey }
 }
 
-/** A message to a queue by its name waits as long as it takes: whoever consumes it declares the queue when it comes. */
-const waitsForItsQueue = ({ exchange }: LaneRow, { why }: PublishOutcome & { kind: 'refused' }): boolean =>
-  exchange === '' && why === 'unroutable'
+/**
+ * A message to a queue by its name waits as long as it takes: whoever consumes it declares the queue when it comes. No
+ * queue has an empty name, and nobody may declare one that RabbitMQ named itself, so those go the way of all others.
+ */
+const waitsForItsQueue = ({ exchange, routingKey }: LaneRow, { why }: PublishOutcome & { kind: 'refused' }): boolean =>
+  exchange === '' && why === 'unroutable' && routingKey !== '' && !routingKey.startsWith('amq.')

@@ -155,7 +155,8 @@ const addLaneToAdopt = async (rows: number) => {
   return async () => (await lane.db.query('select from outbox_message where lane = $1', [id])).rowCount ?? 0
 }
 
-const keyed = Array.from({ length: 100 }, (_, index) => ({ payload: index, orderingKey: `key ${index % 10}` }))
+const keyedFor = (queue: string) =>
+  Array.from({ length: 100 }, (_, index) => ({ routingKey: queue, payload: index, orderingKey: `key ${index % 10}` }))
 
 test('a relay that is alone carries what the lanes hold that it adopted, and those of keys, before it ends', async () => {
   const rowsLeft = await addLaneToAdopt(500)
@@ -164,7 +165,7 @@ test('a relay that is alone carries what the lanes hold that it adopted, and tho
   await waitFor(async () => (await rowsLeft()) < 500)
   const lanes = () => relay.saw('relay.owned').map((owned) => ('lane' in owned ? owned.lane : ''))
   await waitFor(() => lanes().filter((name) => name.startsWith('key ')).length === 8)
-  await lane.commit(...keyed.map((message) => ({ ...message, routingKey: lane.name })))
+  await lane.commit(...keyedFor(lane.name))
   await relay.stop({ graceMs: 60_000 })
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
   expect((await lane.db.query('select from outbox_message where routing_key = $1', [lane.name])).rowCount).toBe(0)

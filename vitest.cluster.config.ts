@@ -6,7 +6,7 @@ const exclude = ['**/node_modules/**', '**/.esteira/**']
 const stack = './test/support/global-setup.ts'
 
 /** Scenarios that take minutes each. `.ci/run` leaves them out, which would take more than 40 with them. */
-const long = 'test/cluster/scenarios/{cron-jobs,kills,rabbitmq-away,rollouts,trace}.cluster.test.ts'
+const long = 'test/cluster/scenarios/{cron-jobs,kills,rabbitmq-away,release-before,rollouts,trace}.cluster.test.ts'
 const isShort = process.env['ESTEIRA_TEST_SHORT'] !== undefined
 
 keepCompiled()

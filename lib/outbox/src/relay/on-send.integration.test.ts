@@ -1,5 +1,6 @@
 import { startProxy } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
+import { hearUncaught } from '../../test/hear-uncaught.ts'
 import { lane, useLane, vhost } from '../../test/use-lane.ts'
 import type { OnSend } from './publish/on-send.ts'
 
@@ -31,6 +32,31 @@ test('each message is told of as it is sent, with its headers, and once how that
     { routingKey: `${lane.name}.missing`, headers: {}, ends: ['refused'] },
     { routingKey: lane.name, headers: {}, ends: ['confirmed'] },
   ])
+})
+
+test('what is thrown on the way is an uncaught exception of the process, and all messages go out all the same', async () => {
+  const uncaught = hearUncaught()
+  const relay = lane.relay({
+    onSend: ({ routingKey }) => {
+      if (routingKey !== lane.name) throw new Error('of the sending')
+      return () => {
+        throw new Error('of its end')
+      }
+    },
+    observe: ({ kind }) => {
+      throw new Error(`of ${kind}`)
+    },
+  })
+  await relay.start()
+  await lane.declareQueue(`${lane.name} other`)
+  await lane.commit({ routingKey: lane.name, payload: 1 }, { routingKey: `${lane.name} other`, payload: 2 })
+  await expect.poll(() => lane.rows(), { timeout: 10_000 }).toBe(0)
+  await lane.commit({ routingKey: lane.name, payload: 3 })
+  await expect.poll(() => lane.rows(), { timeout: 10_000 }).toBe(0)
+  expect([await lane.count(lane.name), await lane.count(`${lane.name} other`)]).toEqual([2, 1])
+  expect(uncaught.map(String)).toEqual(
+    expect.arrayContaining(['Error: of the sending', 'Error: of its end', 'Error: of relay.owned']),
+  )
 })
 
 test('a message whose confirm is lost ended as unknown, and is told of again when it is sent again', async () => {

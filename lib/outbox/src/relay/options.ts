@@ -31,9 +31,9 @@ export type RelayOptions = {
   refusedBackoff?: Backoff
   /** After how many refusals a row is parked, 1 to 1,000: 10 unless given. */
   parkAfter?: number
-  /** Hears what happens. It must not throw. */
+  /** Hears what happens. What it throws is an uncaught exception of the process, and no trouble of the relay. */
   observe?: Observe
-  /** Hears of each message that is sent, and how that ended, for traces. It must not throw. */
+  /** Hears of each message that is sent, and how that ended, for traces. For what it throws the same holds. */
   onSend?: OnSend
 }
 

@@ -62,6 +62,22 @@ test('only the rows of the own lane are published', async () => {
   await other.close()
 })
 
+test('with adopt a turn carries lanes of ordering keys as well, and those whose relay is gone', async () => {
+  const other = await openLane(`${lane.name} gone`, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
+  await other.commit(message('gone'))
+  await other.close()
+  const key = { orderingKey: 'one' }
+  await lane.commit({ ...message(1), ...key }, message('own'), { ...message(2), ...key })
+  const relay = lane.relay({ adopt: true })
+  await relay.runOnce()
+  await relay.runOnce()
+  const payloads = (await lane.take(lane.name)).map(({ payload }) => payload)
+  expect(payloads.map(String).toSorted()).toEqual(['1', '2', 'gone', 'own'])
+  expect(payloads.filter((payload) => typeof payload === 'number')).toEqual([1, 2])
+  const isReleased = relay.saw('relay.released').some((seen) => 'lane' in seen && seen.lane === `${lane.name} gone`)
+  expect(isReleased, 'the lane of the relay that is gone, once it is empty').toBe(true)
+})
+
 test('a ring wakes a relay at once, also when it comes while a turn is on', async () => {
   const relay = lane.relay({ pollMs })
   await relay.start()

@@ -1,7 +1,26 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { hearUncaught } from '../../test/hear-uncaught.ts'
 import { OutboxError } from '../errors.ts'
 import type { Observation } from './observation.ts'
 import { createRelay } from './relay.ts'
+
+test('an observer that throws is no trouble of the relay nor of other observers, but one of the process', async () => {
+  const uncaught = hearUncaught()
+  const fault = new Error('of the observer')
+  const relay = createRelay({
+    databaseUrl: 'postgres://localhost/none',
+    rabbitmqUrl: 'amqp://localhost',
+    lane: 'any',
+    observe: () => {
+      throw fault
+    },
+  })
+  const heard: string[] = []
+  relay.observe(({ kind }) => heard.push(kind))
+  await relay.stop({ graceMs: 0 })
+  expect(heard).toEqual(['relay.stopped'])
+  await vi.waitFor(() => expect(uncaught).toEqual([fault]))
+})
 
 test('whoever observes a relay hears what happens beside the option, each until they end that', async () => {
   const heard = { option: 0, first: 0, twice: 0 }

@@ -1,8 +1,8 @@
 import { OutboxError } from '../errors.ts'
 import { backoffMs, reconnectBackoff } from './backoff.ts'
-import type { Pass } from './lane/pass.ts'
+import { type ByHand, openByHand, type Turn } from './by-hand.ts'
+import { callOut } from './call-out.ts'
 import { createPayloadMemory } from './lane/payload-memory.ts'
-import { takePass } from './lane/take-pass.ts'
 import { expectMs, expectOptions, expectType } from '../option-checks.ts'
 import type { Observe } from './observation.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
@@ -10,15 +10,11 @@ import { openOwner, type Owner } from './own/owner.ts'
 import { pause } from './pause.ts'
 import { createBrokerLink } from './publish/broker-link.ts'
 import { keepLinked } from './publish/keep-linked.ts'
-import { createLaneChannel, type LaneChannel } from './publish/lane-channel.ts'
 import { type LaneBacklog, measureBacklog } from './read/measure-backlog.ts'
 import { serve } from './serve.ts'
 import { tryUntilDone } from './try-until-done.ts'
 import { type Listener, startListener } from './wake/listener.ts'
 import { within } from './within.ts'
-
-/** What one turn did: nothing, since a neighbour owns the lane or the broker takes no messages for now; or one pass. */
-export type Turn = { kind: 'waiting' } | { kind: 'blocked' } | ({ kind: 'done' } & Pass)
 
 /** How a relay stands: with Postgres, with RabbitMQ, and how many lanes are its own. */
 export type RelayState = { database: 'up' | 'down'; broker: 'up' | 'down' | 'blocked'; lanes: number }
@@ -42,7 +38,8 @@ export type Relay = {
   stop: (options: { graceMs: number }) => Promise<void>
   state: () => RelayState
   /**
-   * Calls back with whatever happens from now on, beside the option of this name; returns what ends that. It must not throw.
+   * Calls back with whatever happens from now on, beside the option of this name; returns what ends that. What it throws is
+   * an uncaught exception of the process, and no trouble of the relay.
    *
    * @throws OutboxError `option_invalid`.
    */
@@ -54,8 +51,8 @@ export type Relay = {
    */
   backlog: () => Promise<LaneBacklog[]>
   /**
-   * One pass through the home lane without the loop, for tests and scripts. Opens what it needs; `stop` closes it. Calls
-   * at the same time take turns.
+   * One pass through each lane without the loop, for tests and scripts: the relay's own, and with `adopt` those of ordering
+   * keys and those that nobody owns. Opens what it needs; `stop` closes it. Calls at the same time take turns.
    *
    * @throws OutboxError `relay_misused` while the loop runs, and what a pass throws.
    */
@@ -67,7 +64,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   const checked = checkOptions(options)
   const observers = new Set([checked.observe])
   const observe: Observe = (observation) => {
-    for (const observer of observers) observer(observation)
+    for (const observer of observers) callOut(() => observer(observation))
   }
   const settings = { ...checked, observe }
   const link = createBrokerLink({ ...settings, name: settings.lane })
@@ -79,7 +76,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   let listener: Listener | null = null
   let working: Promise<boolean> | null = null
   let stopped: Promise<void> | null = null
-  let byHand: { owner: Owner; channel: LaneChannel } | null = null
+  let byHand: ByHand | null = null
   /** Ends with the last turn that was asked for. */
   let lastTurn: Promise<unknown> | null = null
 
@@ -123,7 +120,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     const drained = drain()
     await within(graceMs, Promise.all([drained, lastTurn]))
     over.abort()
-    byHand?.channel.close()
+    byHand?.abandon()
     // What is in flight ends with the link.
     await Promise.all([link.close(), byHand?.owner.close(), drained, lastTurn])
     observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
@@ -134,17 +131,10 @@ export const createRelay = (options: RelayOptions): Relay => {
   const takeTurn = async (): Promise<Turn> => {
     if (stopped !== null) throw misused('the relay was stopped')
     if (byHand === null || byHand.owner.session.lost.aborted) {
-      byHand?.channel.close()
-      const owner = await openOwner(settings, over.signal)
-      byHand = { owner, channel: createLaneChannel(owner.home, { database: owner.database, link, observe }) }
+      byHand?.abandon()
+      byHand = await openByHand({ settings, link, memory, over: over.signal })
     }
-    const { owner, channel } = byHand
-    await link.connect()
-    const owned = await owner.ownHome()
-    if (owned === null) return { kind: 'waiting' }
-    if (link.blocked()) return { kind: 'blocked' }
-    await channel.open()
-    return { kind: 'done', ...(await takePass(owned, { ...settings, link, channel, memory, leaving: over.signal })) }
+    return byHand.takeTurn()
   }
 
   return {

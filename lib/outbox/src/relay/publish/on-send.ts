@@ -6,6 +6,6 @@ export type SentMessage = Pick<LaneRow, 'messageId' | 'exchange' | 'routingKey' 
 
 /**
  * Hears of each message, each time just before it is written to the connection; what it returns hears once how that ended.
- * Neither may throw.
+ * What either throws is an uncaught exception of the process.
  */
 export type OnSend = (message: SentMessage) => ((outcome: PublishOutcome) => void) | undefined

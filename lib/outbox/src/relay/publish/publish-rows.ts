@@ -1,4 +1,5 @@
 import { OutboxError } from '../../errors.ts'
+import { callOut } from '../call-out.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import type { BrokerLink } from './broker-link.ts'
@@ -126,9 +127,9 @@ const publish = async (
     // Between this look and the write the process may be frozen; all else that may have happened is seen here.
     if (!session.fresh()) break
     open += 1
-    const onEnd = onSend(row)
+    const onEnd = callOut(() => onSend(row))
     channel.publish(row, (outcome) => {
-      onEnd?.(outcome)
+      if (onEnd !== undefined) callOut(() => onEnd(outcome))
       outcomes.set(row, outcome)
       close()
     })

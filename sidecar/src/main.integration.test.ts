@@ -74,6 +74,8 @@ test.each([
 ])('SIGTERM ends a relay in its grace whose %s takes connections and says nothing', async (_, silentAt, event) => {
   const silent = await startSilentServer()
   onTestFinished(silent.stop)
+  // For an empty lane it would wait for neither.
+  await commit('silent', [1])
   const relay = startSidecar({ ...environment('silent'), ...silentAt(silent.port), ESTEIRA_GRACE_MS: '300' })
   await expect.poll(() => silent.connections(), soon).toBeGreaterThan(0)
   if (event !== null) await expect.poll(() => relay.saw(event).length, soon).toBe(1)

@@ -58,7 +58,7 @@ export const createCrew = (means: CrewMeans): Crew => {
     const leaving = AbortSignal.any(isHome ? signals : [...signals, handingOver.signal])
     const unwatch = link.watch(lane.bell.ring)
     listener.add(lane.lane, lane.bell.ring)
-    const isEmpty = await runLane(lane, {
+    const end = await runLane(lane, {
       settings,
       database: owner.database,
       link,
@@ -70,6 +70,9 @@ export const createCrew = (means: CrewMeans): Crew => {
     })
     listener.remove(lane.lane)
     unwatch()
+    // Of one that a neighbour takes over it is enough that it slept; where there is no time to look again, it is not.
+    const isCut = signals.some(({ aborted }) => aborted)
+    const isEmpty = end === 'empty' || (end === 'asleep' && !isCut)
     if (isEmpty) left.delete(lane.lane)
     else left.add(lane.lane)
     if (isEmpty && !stays) await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)

@@ -13,6 +13,12 @@ import type { Pass } from './pass.ts'
 import type { PayloadMemory } from './payload-memory.ts'
 import { takePass } from './take-pass.ts'
 
+/**
+ * How the work on a lane ended. `asleep`: the lane was to be left, and nobody has looked into it since it slept with nothing
+ * in it.
+ */
+export type LaneEnd = 'empty' | 'asleep' | 'left'
+
 export type LaneMeans = {
   settings: RelaySettings
   /** Tells the database apart from all others. */
@@ -36,10 +42,10 @@ const fruitlessBackoff = { firstMs: 2, capMs: 200 }
 
 /**
  * Carries the rows of an owned lane until the lane is to be left, or nothing is left in it that could be published, and
- * says whether it came to that, or slept when it was to be left. Whatever goes wrong is told and tried again, later and
- * later; the loss of the session aborts `leaving`.
+ * says whether it came to that. Whatever goes wrong is told and tried again, later and later; the loss of the session
+ * aborts `leaving`.
  */
-export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boolean> => {
+export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneEnd> => {
   const { settings, database, link, lookout, memory, leaving, draining, stays } = means
   const { bell } = owned
   const channel = createLaneChannel(owned, { database, link, observe: settings.observe })
@@ -49,28 +55,28 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
   /** Whether there is nothing to wait for the broker with. */
   const isEmpty = async () => !(await holdsRows(owned.session, owned.lane))
   let fruitless = 0
-  let isAtRest = false
+  let isAsleep = false
   try {
     while (!leaving.aborted) {
       const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
-      if (pass === null) return false
+      if (pass === null) return 'left'
       if (pass === 'no way out') {
-        if (draining.aborted && (await tryUntilDone(isEmpty, settings, leaving)) === true) return true
+        if (draining.aborted && (await tryUntilDone(isEmpty, settings, leaving)) === true) return 'empty'
         await bell.wait(spreadMs(settings.pollMs), draining.aborted ? leaving : waking)
         continue
       }
       fruitless = pass.read > 0 || pass.moved > 0 ? 0 : fruitless + 1
       if (fruitless === 0) {
-        isAtRest = false
+        isAsleep = false
         continue
       }
       // In a key lane not every pass moves what is due; the next one does.
-      if (draining.aborted && (owned.kind !== 'key' || fruitless > 1)) return true
+      if (draining.aborted && (owned.kind !== 'key' || fruitless > 1)) return 'empty'
       const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
       if (rest?.kind === 'sleep') {
-        if (!stays && rest.nextMs === null) return true
+        if (!stays && rest.nextMs === null) return 'empty'
         const rang = await sleep(owned, rest.nextMs, lookout, waking)
-        isAtRest = draining.aborted && !rang
+        isAsleep = draining.aborted && !rang
         fruitless = 0
       } else if (fruitless > 1) {
         // Not after the first one: a row may have come between the pass and the look.
@@ -78,7 +84,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<boole
       }
       await tryUntilDone(() => freeDoorbell(owned), settings, leaving)
     }
-    return isAtRest
+    return isAsleep ? 'asleep' : 'left'
   } finally {
     channel.close()
   }

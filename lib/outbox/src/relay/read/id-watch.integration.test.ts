@@ -12,6 +12,10 @@ const messages = (count: number) =>
     { routingKey: lane.name, payload: `keyed ${index}`, orderingKey: 'any' },
   ]).flat()
 
+/** Rows of this test, in whichever lane. */
+const rowsLeft = async () =>
+  (await lane.db.query('select from outbox_message where routing_key = $1', [lane.name])).rowCount
+
 /** Publishes some messages, does something to their ids, and then publishes others. */
 const publishAround = async (setBack: string, before: number, after: number) => {
   const relay = lane.relay({ adopt: true, pollMs: 500 })
@@ -21,7 +25,10 @@ const publishAround = async (setBack: string, before: number, after: number) => 
   await expect.poll(() => lane.isAsleep(), soon).toBe(true)
   await runOn(database.url, setBack)
   await lane.commit(...messages(after))
-  await expect.poll(() => lane.count(lane.name), soon).toBe(2 * (before + after))
+  await expect.poll(rowsLeft, soon).toBe(0)
+  // A session that is given up may leave messages without their confirm, which go out once more.
+  const taken = await lane.take(lane.name)
+  expect(new Set(taken.map(({ messageId }) => messageId)).size).toBe(2 * (before + after))
   expect(relay.saw('relay.lost').at(0)).toMatchObject({
     reason: expect.stringMatching('ids of outbox_message went back'),
   })

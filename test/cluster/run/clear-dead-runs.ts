@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { openRegistry } from '@esteira/dev/processes'
 import { lockFolder, StackError } from '@esteira/dev/stack'
 import { clearNode } from '../node/clear-node.ts'
+import { removeRunFolder } from './remove-run-folder.ts'
 
 /** Ends what dead runs left running, and removes their folders. */
 export const clearDeadRuns = async (runs: string): Promise<void> => {
@@ -20,7 +21,7 @@ export const clearDeadRun = async (path: string): Promise<boolean> => {
   if (!isTaken(path)) return false
   await openRegistry(join(path, 'processes.json'), path).stopOrphans(() => undefined)
   await clearNode(path)
-  rmSync(path, { recursive: true, force: true })
+  removeRunFolder(path)
   return true
 }
 

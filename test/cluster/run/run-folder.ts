@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openRegistry, type Registry } from '@esteira/dev/processes'
 import { lockFolder } from '@esteira/dev/stack'
 import { clearDeadRuns } from './clear-dead-runs.ts'
+import { removeRunFolder } from './remove-run-folder.ts'
 
 /** A folder of one run: what it starts is on record there, and is gone with it. */
 export type RunFolder = {
@@ -46,7 +47,7 @@ export const openRunFolder = async (runs: string = runsFolder): Promise<RunFolde
     logFile: (name) => join(path, `${name}.log`),
     undertaker: undertaker.pid,
     release: async () => {
-      rmSync(path, { recursive: true, force: true })
+      removeRunFolder(path)
       undertaker.ref()
       undertaker.stdin.end()
       await buried

@@ -15,6 +15,13 @@ export type Outcome =
   | { kind: 'conflict' | 'refused'; code: string; words: string }
   | Extract<NoAnswer, { kind: 'later' | 'unknown' }>
 
+export type Bad = Exclude<Outcome, { kind: 'applied' | 'deleted' }>
+
+export const isTrouble = (outcome: Outcome): outcome is Bad => outcome.kind !== 'applied' && outcome.kind !== 'deleted'
+
+/** A change that was tried. */
+export type Tried = { change: Change; outcome: Outcome }
+
 type Means = {
   cronJobs: CronJobs
   anchor: Anchor

@@ -9,7 +9,8 @@ import { createDesire } from './desired-cron-jobs.ts'
 import { type LeadEvent, openLead } from './lead.ts'
 import type { PodTemplate } from './pod-template.ts'
 import { readDatabaseId } from './read-database-id.ts'
-import { reconcileOnce, type ReconcileEvent } from './reconcile.ts'
+import { reconcileOnce } from './reconcile.ts'
+import type { ReconcileEvent } from './tell-turn.ts'
 import { createRepairs } from './repairs.ts'
 
 /** What the reconciler tells of its work. */

@@ -197,6 +197,30 @@ test('messages with a delay wait elsewhere, by the clock of the database', async
   expect(rows).toEqual([{ payload: 'later', seconds: 90 }])
 })
 
+test('a delay counts from the call on, however long its transaction has been open', async () => {
+  await client.query('begin')
+  await client.query('select pg_sleep(0.5)')
+  await enqueue(client, { ...message('later'), delayMs: 1_000 }, { lane })
+  const { rows } = await client.query(
+    'select extract(epoch from available_at - now()) >= 1.5 as waits from outbox_scheduled where lane = $1',
+    [lane],
+  )
+  await client.query('commit')
+  expect(rows).toEqual([{ waits: true }])
+})
+
+test('a hole in a list is no message, and none of the list is written', async () => {
+  const list = [message(1), message(2), message(3)]
+  delete list[1]
+  await client.query('begin')
+  await expect(enqueue(client, list, { lane })).rejects.toMatchObject({
+    code: 'message_invalid',
+    message: 'message 2 of 3: expected an object with a routingKey and a payload, got undefined',
+  })
+  await client.query('commit')
+  expect(await payloads()).toEqual([])
+})
+
 test('without a lane a message goes to the first one, whose relay always runs', async () => {
   await client.query('begin')
   await enqueue(client, message(1))

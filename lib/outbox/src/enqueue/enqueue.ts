@@ -38,7 +38,8 @@ export const enqueue = async (
   const { lane, maxPayloadBytes } = checkOptions(options)
   const list = isList(messages) ? messages : [messages]
   if (list.length === 0) return
-  const rows = list.map((message, index) =>
+  // Not `map`, which passes over the holes of a list.
+  const rows = Array.from(list, (message, index) =>
     checkMessage(
       message,
       list.length === 1 ? 'the message' : `message ${index + 1} of ${list.length}`,

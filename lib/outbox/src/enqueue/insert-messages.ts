@@ -80,7 +80,7 @@ const source = `
       else key_lanes.ids[1 + abs(hashtext("orderingKey")::bigint) % cardinality(key_lanes.ids)] end as lane,
     message_id, exchange, routing_key, "orderingKey" as ordering_key, headers,
     case when bytes is null then coalesce(payload, 'null') end as payload, decode(bytes, 'hex') as bytes,
-    coalesce("availableAt", now() + delay_ms * interval '1 millisecond') as available_at, position
+    coalesce("availableAt", statement_timestamp() + delay_ms * interval '1 millisecond') as available_at, position
   from rows from (json_to_recordset($2::text::json) as (
     "messageId" uuid, exchange text, "routingKey" text, "orderingKey" text, headers json, payload json, bytes text,
     "delayMs" float8, "availableAt" timestamptz

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { checkMessage, type OutboxMessage } from './message.ts'
 
+const nestedInLists = (depth: number): unknown => JSON.parse('['.repeat(depth) + ']'.repeat(depth))
+
 const check = (message: OutboxMessage) => checkMessage(message, 'message 2 of 3', 1_000)
 
 test('a message gets an id, the default exchange and no headers unless it has its own', () => {
@@ -75,6 +77,8 @@ test.each<[Record<string, unknown>, string]>([
     { headers: { least: -1e20 } },
     'headers.least: expected a number from -2^63 on, and a whole one from 2^50 on, got -100000000000000000000',
   ],
+  [{ headers: JSON.parse('{"__proto__": 1}') }, 'headers.__proto__: no header can have this name'],
+  [{ headers: { toJSON: () => [] } }, 'headers: expected an object of names and values, got one with a toJSON'],
   [{ headers: { CC: 'other' } }, 'headers.CC: RabbitMQ takes a list there, which a header cannot be'],
   [{ headers: { [long]: 1 } }, `headers: expected names of at most 255 bytes, got 256 bytes in "${long}"`],
   [{ headers: { note: 'x'.repeat(32_768) } }, 'headers: expected at most 32768 bytes of JSON, got 32779'],
@@ -99,6 +103,7 @@ test.each<[Record<string, unknown>, string]>([
   [{ payload: { form: new FormData() } }, 'payload/form: expected a JSON value, got FormData'],
   [{ payload: { keys: new Map([['a', 1]]).keys() } }, 'payload/keys: expected a JSON value, got Map Iterator'],
   [{ headers: new Headers({ a: '1' }) }, 'headers: expected an object, got Headers'],
+  [{ payload: nestedInLists(50_000) }, 'payload: expected a JSON value, got one that is nested too deeply'],
   [{ payload: 'é'.repeat(500) }, 'payload: expected at most 1000 bytes of JSON, got 1002'],
   [{ payload: { a: ['\0'] } }, 'payload/a/0: a NUL character or half of a surrogate pair, which Postgres cannot read'],
   [{ payload: '\udc00' }, 'payload: a NUL character or half of a surrogate pair, which Postgres cannot read'],

@@ -20,7 +20,7 @@ export type OutboxMessage = {
    * one key wait for each other until they commit.
    */
   orderingKey?: string
-  /** Not to be published before this many milliseconds of the database's clock. */
+  /** Not to be published before this many milliseconds from the call on, by the database's clock. */
   delayMs?: number
   /** Not to be published before this time, instead of `delayMs`. */
   availableAt?: Date
@@ -121,11 +121,13 @@ const faultOfHeaders = (headers: unknown): string | null => {
   }
   const loss = lostInJson(headers)
   if (loss?.place === '') return `headers: expected an object, got ${loss.kind}`
+  if ('toJSON' in headers) return 'headers: expected an object of names and values, got one with a toJSON'
   for (const [name, value] of Object.entries<unknown>({ ...headers })) {
     const wrongName = faultOfShortString(name)
     if (wrongName !== null) {
       return `headers: expected names of at most ${shortStringBytes} bytes, ${wrongName} in ${JSON.stringify(name)}`
     }
+    if (name === '__proto__') return 'headers.__proto__: no header can have this name'
     if (listHeaders.has(name)) return `headers.${name}: RabbitMQ takes a list there, which a header cannot be`
     const expected = `headers.${name}: expected text, a finite number or a boolean`
     if (typeof value === 'number' ? !Number.isFinite(value) : !['string', 'boolean'].includes(typeof value)) {
@@ -176,6 +178,7 @@ const toJson = (payload: unknown, fault: (what: string) => OutboxError): string 
     if (typeof json === 'string') return json
   } catch (cause) {
     if (cause instanceof OutboxError) throw cause
+    if (cause instanceof RangeError) throw fault('payload: expected a JSON value, got one that is nested too deeply')
     throw fault(`payload: expected a JSON value, ${cause instanceof Error ? cause.message : String(cause)}`)
   }
   throw fault(`payload: expected a JSON value, got ${typeof payload}`)

@@ -114,9 +114,11 @@ export const openControlSession = async (
       return result
     } catch (cause) {
       // Postgres answered, so the session lives, unless it said that it ends it (57P: a shutdown, a kill, a timeout).
-      // No answer in time or a broken link end it as well.
-      if (cause instanceof pg.DatabaseError && cause.code?.startsWith('57P') !== true) throw cause
-      lose(cause)
+      // No answer in time or a broken link end it as well, and one that takes no writes is worth nothing: the address
+      // may lead elsewhere by now.
+      const isStandby = takesNoWrites(cause)
+      if (cause instanceof pg.DatabaseError && cause.code?.startsWith('57P') !== true && !isStandby) throw cause
+      lose(isStandby ? new Error(`${onStandby}: ${reasonOf(cause)}`, { cause }) : cause)
       void close()
       throw lost.signal.reason
     }
@@ -145,6 +147,11 @@ export const openControlSession = async (
     query,
   }
 }
+
+/** What Postgres says to a write in recovery, and where its storage or a setting allows none. */
+export const takesNoWrites = (cause: unknown): boolean => cause instanceof pg.DatabaseError && cause.code === '25006'
+
+const onStandby = 'the server takes no writes, as a standby does before it is promoted, and a relay needs the primary'
 
 /** The session as the functions take it that people give a client. */
 export const queryableOf = (session: ControlSession): Queryable => ({

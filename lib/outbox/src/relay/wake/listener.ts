@@ -3,6 +3,7 @@ import pgListen from 'pg-listen'
 import { reasonOf } from '../../errors.ts'
 import { backoffMs, reconnectBackoff } from '../backoff.ts'
 import type { RelaySettings } from '../options.ts'
+import { takesNoWrites } from '../own/control-session.ts'
 import { within } from '../within.ts'
 
 /** The session that hears the lanes' doorbells. Losing it costs only latency: the poll finds the rows. */
@@ -21,7 +22,10 @@ const closeTimeoutMs = 1_000
 /** How often pg-listen asks whether its session still lives. It also finds a session that died while it came back. */
 const checkMs = 30_000
 
-/** Listens on `outbox_lane_<lane>` for each lane; pg-listen comes back by itself after a loss. */
+/**
+ * Listens on `outbox_lane_<lane>` for each lane. pg-listen comes back by itself after a loss, but not where the server
+ * takes the session and no LISTEN, as a standby does: such a session is ended here, later and later.
+ */
 export const startListener = ({ databaseUrl, lane: name, observe }: RelaySettings): Listener => {
   const listening = Promise.withResolvers<void>()
   const rings = new Map<string, () => void>()
@@ -44,10 +48,20 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
       paranoidChecking: checkMs,
     },
   )
+  /** How often in a row Postgres took the session and no LISTEN. */
+  let deaf = 0
   const say = (reason: string) => {
     if (!closed) observe({ kind: 'bell.lost', reason })
   }
+  const fail = (error: unknown) => {
+    say(reasonOf(error))
+    if (!takesNoWrites(error)) return
+    const failed = socket
+    deaf += 1
+    setTimeout(() => failed?.destroy(), backoffMs(deaf, reconnectBackoff)).unref()
+  }
   const heard = () => {
+    deaf = 0
     observe({ kind: 'bell.listening' })
     // Whatever was written while nobody listened rang for nobody.
     for (const ring of rings.values()) ring()
@@ -62,7 +76,7 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
     try {
       await work
     } catch (error) {
-      say(reasonOf(error))
+      fail(error)
     }
   }
   // One statement at a time.
@@ -72,7 +86,7 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
   }
   subscriber.events.on('notification', ({ channel }) => rings.get(channel)?.())
   subscriber.events.on('reconnect', (attempt) => say(`the session ended, attempt ${attempt} to listen again`))
-  subscriber.events.on('error', (error) => say(reasonOf(error)))
+  subscriber.events.on('error', (error) => fail(error))
   const start = async () => {
     await tell(subscriber.connect().then(heard))
     // From the second time on pg-listen says so itself, after it has listened again.

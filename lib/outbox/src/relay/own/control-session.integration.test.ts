@@ -1,14 +1,10 @@
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
-import { runOn, startProxy } from '@esteira/test/support'
+import { runOn } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import { startSlowProxy } from '../../../test/slow-proxy.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
-import { openControlSession, sessionTimeoutMs } from './control-session.ts'
-import { tryLaneLock } from './lane-lock.ts'
-
-const soon = { timeout: 15_000, interval: 20 }
+import { openControlSession } from './control-session.ts'
 
 useLane()
 
@@ -52,94 +48,6 @@ test('a pooler in between is refused, with the reason', async () => {
   )
   expect(relay.saw('relay.stopped')).toHaveLength(1)
 })
-
-test('a relay that hears nothing from Postgres any more loses its lane to a neighbour', async () => {
-  const proxy = await startProxy(database.url)
-  onTestFinished(proxy.stop)
-  const deaf = lane.relay({ databaseUrl: proxy.url })
-  await deaf.start()
-  await expect.poll(() => deaf.saw('relay.owned').length, soon).toBe(1)
-  proxy.pause()
-  const heir = lane.relay()
-  await heir.start()
-  expect(heir.saw('relay.owned')).toEqual([])
-  await expect.poll(() => heir.saw('relay.owned').length, { timeout: 3 * sessionTimeoutMs, interval: 100 }).toBe(1)
-  proxy.resume()
-  await expect.poll(() => deaf.saw('relay.lost').length, soon).toBe(1)
-}, 60_000)
-
-test('a session is kept that has nothing to say, and is not fresh once it is not answered', async () => {
-  const proxy = await startProxy(database.url)
-  onTestFinished(proxy.stop)
-  const session = await openControlSession(proxy.url, 'quiet')
-  const startedMs = performance.now()
-  await expect
-    .poll(() => performance.now() - startedMs, { timeout: 30_000, interval: 500 })
-    .toBeGreaterThan(1.5 * sessionTimeoutMs)
-  expect(session.fresh()).toBe(true)
-  proxy.pause()
-  await expect.poll(() => session.fresh(), { timeout: sessionTimeoutMs, interval: 100 }).toBe(false)
-  expect(session.lost.aborted).toBe(false)
-  await session.close()
-}, 60_000)
-
-test('an answer that comes late does not make a session fresh: it tells of the time when it was asked for', async () => {
-  const proxy = await startProxy(database.url)
-  onTestFinished(proxy.stop)
-  const session = await openControlSession(proxy.url, 'late')
-  proxy.pause()
-  const answer = session.query({ text: 'select' }, [])
-  const askedAtMs = performance.now()
-  await expect.poll(() => performance.now() - askedAtMs, soon).toBeGreaterThan(0.75 * sessionTimeoutMs)
-  proxy.resume()
-  await answer
-  expect(session.fresh()).toBe(false)
-  await expect.poll(() => session.fresh(), soon).toBe(true)
-  await session.close()
-})
-
-test.each([
-  ['read_from_floor', 'pod'],
-  ['read_firsts', 'key'],
-])(
-  'rows whose read took longer than a session is fresh are published all the same: %s',
-  async (statement, kind) => {
-    const proxy = await startSlowProxy(database.url, { statement, delayMs: 0.75 * sessionTimeoutMs })
-    const relay = lane.relay({ databaseUrl: proxy.url, lane: kind === 'key' ? 'key 1' : lane.name })
-    await lane.db.query(
-      `insert into outbox_message (lane, message_id, routing_key, ordering_key, payload)
-       select id, gen_random_uuid(), $1, case when kind = 'key' then 'a' end, '1' from outbox_lane where name = $2`,
-      [lane.name, kind === 'key' ? 'key 1' : lane.name],
-    )
-    expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
-    await relay.stop({ graceMs: 0 })
-    await proxy.stop()
-  },
-  30_000,
-)
-
-test.each([
-  ['has a transaction open', 'begin'],
-  ['is in the middle of an answer', `select repeat('x', 1000000) from generate_series(1, 100)`],
-])(
-  'a frozen session that %s loses its lanes as well',
-  async (_, text) => {
-    const proxy = await startProxy(database.url)
-    onTestFinished(proxy.stop)
-    const frozen = await openControlSession(proxy.url, 'frozen')
-    expect(await tryLaneLock(frozen, 'owner', lane.id)).toBe(true)
-    proxy.pause()
-    const answered = Promise.allSettled([frozen.query({ text }, [])])
-    const heir = await openControlSession(database.url, 'heir')
-    expect(await tryLaneLock(heir, 'owner', lane.id)).toBe(false)
-    await expect
-      .poll(() => tryLaneLock(heir, 'owner', lane.id), { timeout: 3 * sessionTimeoutMs, interval: 100 })
-      .toBe(true)
-    await Promise.all([frozen.close(), heir.close()])
-    await answered
-  },
-  60_000,
-)
 
 test('how the program around a relay reads columns does not reach into it', async () => {
   const { BOOL, BYTEA, INT8, INT4, JSON: json, FLOAT8, TEXT, UUID } = pg.types.builtins

@@ -45,7 +45,18 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['**/*.integration.test.ts'],
-          exclude: outside,
+          exclude: [...outside, ...traced],
+          globalSetup,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          isolate: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'integration-traced',
+          include: traced.filter((file) => file.endsWith('.integration.test.ts')),
           globalSetup,
           testTimeout: 30_000,
           hookTimeout: 60_000,

@@ -1,25 +1,19 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { afterEach } from 'vitest'
+import { onTestFinished } from 'vitest'
 
 const source = join(import.meta.dirname, '../src/main.ts')
-
-const started: ChildProcess[] = []
-
-afterEach(async () => {
-  for (const child of started.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue
-    child.kill('SIGKILL')
-    await once(child, 'exit')
-  }
-})
 
 /** The relay as a process of its own, with its lines as they come; it ends with the test. */
 export const startSidecar = (env: Record<string, string>, program = source) => {
   const child = spawn(process.execPath, [program], { env, stdio: ['ignore', 'pipe', 'pipe'] })
-  started.push(child)
+  onTestFinished(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  })
   const lines: Record<string, unknown>[] = []
   const faults: string[] = []
   createInterface(child.stdout).on('line', (line) => lines.push(JSON.parse(line)))

@@ -6,8 +6,6 @@ import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, laneName } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { defineFunction } from '../function/define-function.ts'
-import { runWorker } from './run-worker.ts'
 
 let engine: Engine
 useEngine((opened) => {
@@ -16,9 +14,9 @@ useEngine((opened) => {
 
 const program = fileURLToPath(new URL('../../test/two-functions/main.ts', import.meta.url))
 
-/** A process of `runWorker` with two functions; `end` kills it. */
-const startProgram = () => {
-  const child = spawn(process.execPath, [program], {
+/** A process of `runWorker` with these functions. `end` kills it; `exited` has the code that it ends with by itself. */
+const startProgram = (...functions: readonly ('hang' | 'quick')[]) => {
+  const child = spawn(process.execPath, [program, ...functions], {
     env: {
       DATABASE_URL: engine.databaseUrl,
       RABBITMQ_URL: engine.rabbitmqUrl,
@@ -29,9 +27,10 @@ const startProgram = () => {
   })
   let said = ''
   child.stdout.on('data', (bytes) => (said += String(bytes)))
-  const exited = once(child, 'exit')
+  const exited = once(child, 'exit').then(() => child.exitCode)
   return {
     said: () => said,
+    exited,
     end: async () => {
       child.kill('SIGKILL')
       await exited
@@ -57,7 +56,7 @@ const noiseMs = 200
 test('a function whose jobs hang, more of them than the worker holds, does not hold up another one of the process', async () => {
   const hang = await engine.saveWorkflow({ functionName: 'Two.hang', outputType: null })
   const quick = await engine.saveWorkflow({ functionName: 'Two.quick', outputType: 'single' })
-  const worker = startProgram()
+  const worker = startProgram('hang', 'quick')
   try {
     await waitFor(() => worker.said().includes('"event":"ready"'), { describe: worker.said, deadlineMs: 20_000 })
     expect(worker.said()).toContain('"functions":["Two.hang","Two.quick"]')
@@ -75,10 +74,9 @@ test('a function whose jobs hang, more of them than the worker holds, does not h
   }
 }, 90_000)
 
-const env = () => ({ DATABASE_URL: engine.databaseUrl, RABBITMQ_URL: engine.rabbitmqUrl })
-
 test('a process with nothing to serve, or with two functions of one name, does not start', async () => {
-  const fn = defineFunction({ name: 'Two.same', config: z.strictObject({}), run: () => null })
-  expect(await runWorker([fn, fn], env())).toBe(1)
-  expect(await runWorker([], env())).toBe(1)
+  const [none, two] = [startProgram(), startProgram('quick', 'quick')]
+  expect(await Promise.all([none.exited, two.exited])).toEqual([1, 1])
+  expect(none.said()).not.toContain('"event":"ready"')
+  expect(two.said()).not.toContain('"event":"ready"')
 })

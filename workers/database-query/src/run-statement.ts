@@ -213,7 +213,9 @@ const tracesSql = `
   select where current_user <> $1
   union all select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
   union all select from pg_class where relnamespace = pg_my_temp_schema()
-  union all select from pg_settings where source = 'session' and name <> 'synchronous_commit'
+  union all select from pg_settings where source = 'session'
+    and name not in ('synchronous_commit', 'client_connection_check_interval',
+                     'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count')
     and (name, setting) not in (('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1'))
     and not (name = 'DateStyle' and setting like 'ISO%')
   limit 1`

@@ -121,9 +121,18 @@ export const openSession = async (
 
 const notBegun = async (): Promise<boolean> => false
 
+/** How often the server looks, while it runs a statement, whether the worker is still there, milliseconds. */
+const lookMs = 2_000
+/** A link on which nothing came for so long is asked, seconds, and lost after ten more. Linux asks after two hours. */
+const silentS = 10
+
 /**
  * Dates, intervals, bytes and floats are written in one way, whatever is set for the role or the database: a text that one
  * connection gives is read by the next. The order of day and month in what is read stays as it is set.
+ *
+ * And the server ends what a lost worker was at: else that keeps its locks, and the job that comes again, which waits for
+ * its entry in the ledger, would be out of time first. Only servers on Linux, from Postgres 14 on, surely can look; what
+ * somebody has set is left alone. All of it ends with the transaction, as behind a pooler the session is somebody else's.
  */
 const whoSql = `
   select current_user as role, current_setting('transaction_read_only')::bool as "isReadOnly",
@@ -132,7 +141,13 @@ const whoSql = `
               then set_config('IntervalStyle', 'postgres', true) end as interval,
          case when current_setting('bytea_output') <> 'hex' then set_config('bytea_output', 'hex', true) end as bytes,
          case when current_setting('extra_float_digits')::int < 1
-              then set_config('extra_float_digits', '1', true) end as digits`
+              then set_config('extra_float_digits', '1', true) end as digits,
+         case when version() ~ '^PostgreSQL.*linux' and current_setting('client_connection_check_interval', true) = '0'
+              then set_config('client_connection_check_interval', '${lookMs}', true) end as look,
+         case when current_setting('tcp_keepalives_idle')::int > ${silentS}
+              then concat(set_config('tcp_keepalives_idle', '${silentS}', true),
+                          set_config('tcp_keepalives_interval', '2', true),
+                          set_config('tcp_keepalives_count', '5', true)) end as alive`
 const who = z.tuple([z.object({ role: z.string(), isReadOnly: z.boolean() })])
 
 /** A cancel that comes between two statements is lost on the server. */

@@ -11,6 +11,11 @@ import { databaseQuery, type DatabaseQuery } from './database-query.ts'
 useTarget('create table lead (id int); create view untouchable as select id from lead group by id', {
   hurried: (address) => address.searchParams.set('options', '-c statement_timeout=100'),
   cramped: (address) => address.searchParams.set('options', '-c temp_file_limit=64kB -c work_mem=64kB'),
+  watched: (address) =>
+    address.searchParams.set(
+      'options',
+      '-c client_connection_check_interval=5s -c tcp_keepalives_idle=7 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=4',
+    ),
 })
 
 const ids = async () => (await admin.query<{ id: number }>('select id from lead order by id')).rows.map(({ id }) => id)
@@ -41,6 +46,25 @@ test('a link that falls under a statement costs an attempt, and the next stateme
   expect(await cut).toMatchObject({ code: 'session_lost', final: false })
   link.resume()
   expect(await call({ connection: 'far', sql: 'select 1 as one' })).toEqual([{ one: 1 }])
+})
+
+test('what a lost worker was at ends in the server, so that its job, which comes again, does not wait for that', async () => {
+  const [jobId, sql] = [randomUUID(), 'insert into lead select $1::int from pg_sleep($2::int)']
+  const lost = call({ connection: 'far', sql, params: [1, 58] }, { jobId }).catch((error: unknown) => error)
+  await waitFor(async () => (await sessionsAt('pg_sleep($2::int)')).length > 0)
+  link.cut()
+  onTestFinished(link.resume)
+  expect(await lost).toMatchObject({ code: 'session_lost' })
+  expect(await call({ sql, params: [2, 0] }, { jobId })).toBeNull()
+  expect(await ids()).toEqual([2])
+})
+
+test('so does what a worker was at whose node is gone without a word, unless the server has its own times for that', async () => {
+  const sql = `select current_setting('client_connection_check_interval') as look,
+    current_setting('tcp_keepalives_idle') as idle, current_setting('tcp_keepalives_interval') as every,
+    current_setting('tcp_keepalives_count') as times`
+  expect(await call({ sql })).toEqual([{ look: '2s', idle: '10', every: '2', times: '5' }])
+  expect(await call({ sql, connection: 'watched' })).toEqual([{ look: '5s', idle: '7', every: '3', times: '4' }])
 })
 
 test('a link that falls while nobody uses it is logged, and the next statement opens another', async () => {

@@ -144,15 +144,17 @@ test('a run of a group whose rows do not fit fails alone', async () => {
   expect((await admin.query('select id from lead order by id')).rows).toEqual([{ id: 1 }, { id: 3 }])
 })
 
-test('JSON that nobody can store is told as such, not as a fault of the ledger, and fails its own run alone', async () => {
+test.each([
+  ['a U+0000', '\\u0000'],
+  ['half of a pair', '\\ud800'],
+])('JSON with %s is told as such, not as a fault of the ledger, and fails its own run alone', async (_, bad) => {
   const sql = `insert into lead values ($1) returning replace('{"text": "a"}', 'a', $2)::json as document`
-  const nul = '\\u0000'
-  await expect(call({ sql, params: [9, nul] }, next)).rejects.toMatchObject({
+  await expect(call({ sql, params: [9, bad] }, next)).rejects.toMatchObject({
     code: 'result_refused',
     final: true,
     message: expect.stringContaining('config.sql gives JSON with a character U+0000'),
   })
-  const outcomes = await settle(sql, [aCall([1, 'b']), aCall([2, nul]), aCall([3, 'c'])])
+  const outcomes = await settle(sql, [aCall([1, 'b']), aCall([2, bad]), aCall([3, 'c'])])
   expect(outcomes).toMatchObject([
     [{ document: { text: 'b' } }],
     { code: 'result_refused' },

@@ -61,10 +61,11 @@ const onLedger = async (client: PoolClient, sql: string, values: readonly unknow
     return await client.query(sql, [...values])
   } catch (cause) {
     if (!(cause instanceof DatabaseError) || isTransient(cause)) throw cause
-    if (cause.code === noText) {
+    if (noText.test(cause.code ?? '')) {
       throw new DatabaseQueryError(
         'result_refused',
-        'config.sql gives JSON with a character U+0000, which nobody can store; nothing is written',
+        'config.sql gives JSON with a character U+0000, or with half of a surrogate pair, which nobody can store; ' +
+          'nothing is written',
         { cause },
       )
     }
@@ -87,8 +88,11 @@ export const isLedgerGone = (error: unknown): boolean =>
 /** No such table, or no such schema. */
 const isGone = /^(42P01|3F000)$/
 
-/** The SQLSTATE of JSON that has an escape for what Postgres has no text for. */
-const noText = '22P05'
+/**
+ * The SQLSTATEs of JSON that has an escape for what Postgres has no text for: U+0000, and half of a pair. What else is
+ * given here is written by this worker.
+ */
+const noText = /^22P0[52]$/
 
 const arraysOf = (entries: readonly Entry[]) => [
   entries.map(({ jobId }) => jobId),

@@ -3,7 +3,12 @@ import { expect, onTestFinished, test } from 'vitest'
 import { admin, target, useTarget } from '../test/use-target.ts'
 import { toParameters } from './parameters.ts'
 
-useTarget('create table lead (list int[], json jsonb)', {})
+useTarget(
+  `create table lead (list int[], json jsonb);
+   create domain list as int[]; create domain document as jsonb; create domain settings as document not null;
+   create table of_domains (list list, json settings)`,
+  {},
+)
 
 const insert = 'insert into lead values ($1, $2)'
 
@@ -19,6 +24,7 @@ const session = async (lockMs: number): Promise<Client> => {
 test('an array is written as its parameter takes it, and as a Postgres array where the server cannot tell', async () => {
   const client = await session(0)
   expect(await toParameters(client, insert, [[[], []]])).toEqual([[[], '[]']])
+  expect(await toParameters(client, 'insert into of_domains values ($1, $2)', [[[], []]])).toEqual([[[], '[]']])
   expect(await toParameters(client, 'insert into nowhere values ($1)', [[[]]])).toEqual([[[]]])
 })
 

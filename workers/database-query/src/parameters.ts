@@ -23,7 +23,7 @@ export const toParameters = async (
 
 const isJson = (type: string | undefined): boolean => type === 'json' || type === 'jsonb'
 
-/** What Postgres takes `$1`, `$2` ... for; nothing where it cannot tell, and then the statement itself will fail. */
+/** What Postgres takes `$1`, `$2` ... for, of a domain the type below it; nothing where it cannot tell, and then the statement itself will fail. */
 const parameterTypes = async (client: ClientBase, sql: string): Promise<string[]> => {
   await client.query('savepoint before_prepare')
   try {
@@ -31,7 +31,14 @@ const parameterTypes = async (client: ClientBase, sql: string): Promise<string[]
     const prepare = { text: `prepare of_types as ${sql}`, queryMode: 'extended' }
     await client.query(prepare)
     const { rows } = await client.query(
-      `select unnest(parameter_types)::text as type from pg_prepared_statements where name = 'of_types'`,
+      `with recursive of_parameter as (
+         select at, type::oid as type
+         from pg_prepared_statements, unnest(parameter_types) with ordinality as given(type, at) where name = 'of_types'
+         union all
+         select at, typbasetype from of_parameter join pg_type on pg_type.oid = type and typtype = 'd'
+       )
+       select format_type(type, null) as type from of_parameter
+       where not exists (select from pg_type where pg_type.oid = type and typtype = 'd') order by at`,
     )
     await client.query('deallocate of_types')
     return typeRows.parse(rows).map(({ type }) => type)

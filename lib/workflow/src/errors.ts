@@ -15,6 +15,7 @@ export type WorkflowErrorCode =
   | 'cursor_invalid'
   | 'write_refused'
   | 'write_cut_short'
+  | 'held_up'
   | 'unit_left'
   | 'payload_too_large'
   | 'timed_out'

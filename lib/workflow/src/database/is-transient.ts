@@ -40,6 +40,9 @@ const cutShortCodes = new Set([
  */
 export const isCutShort = (error: unknown): boolean => cutShortCodes.has(databaseErrorOf(error)?.code ?? '')
 
+/** Whether the server gave up the wait for a lock that somebody else has, for its `lock_timeout`. */
+export const isLockedOut = (error: unknown): boolean => databaseErrorOf(error)?.code === '55P03'
+
 /** What a server answers to a write that takes none. */
 export const readOnly = '25006'
 

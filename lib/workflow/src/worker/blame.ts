@@ -1,12 +1,13 @@
 import { OutboxError } from '@esteira/outbox'
-import { databaseErrorOf, isCutShort, isTransientHere } from '../database/is-transient.ts'
+import { databaseErrorOf, isCutShort, isLockedOut, isTransientHere } from '../database/is-transient.ts'
 import { WorkflowError } from '../errors.ts'
 
 /**
- * Whose fault it is that a unit of work was refused: of a link or a moment, of a job in it, or of the house. One that the
- * server cut short, for its time or its memory, is the moment's or a job's: that only shows with the job alone.
+ * Whose fault it is that a unit of work was refused: of a link or a moment, of a job in it, or of the house. One that
+ * the server cut short, for its time or its memory, is the moment's or a job's: that only shows with the job alone. One
+ * that was held up by somebody else's lock is the moment's, but only of the jobs or the runs that are locked.
  */
-export type Blame = 'moment' | 'cut short' | 'job' | 'house'
+export type Blame = 'moment' | 'held up' | 'cut short' | 'job' | 'house'
 
 /** SQLSTATE classes that speak of the values in a statement. */
 const classesOfValues = new Set([
@@ -36,10 +37,17 @@ const ownTables = new Set([
  * work will ever commit. Everything else (a missing grant or table, a bug) is the house's: no job may fail for it.
  */
 export const blameFor = (error: unknown): Blame => {
+  if (isHeldUp(error)) return 'held up'
   if (isCutShort(error)) return 'cut short'
   if (isTransientHere(error)) return 'moment'
   return isOfJob(error) ? 'job' : 'house'
 }
+
+const isHeldUp = (error: unknown): boolean =>
+  (error instanceof WorkflowError && error.code === 'held_up') || isLockedOut(error)
+
+/** Whether Postgres gave up what others than these jobs may get: for their locks, their results, or its own moment. */
+export const isGivenUp = (error: unknown): boolean => ['held up', 'cut short'].includes(blameFor(error))
 
 /** Whether there is nothing better to do than to try the same again. */
 export const isOfMoment = (error: unknown): boolean => blameFor(error) === 'moment'

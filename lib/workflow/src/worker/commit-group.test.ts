@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { FinishedJob } from '../job/held-job.ts'
 import { aJob } from '../../test/a-job.ts'
+import { WorkflowError } from '../errors.ts'
 import { type CommitEvent, commitGroup, cutShort } from './commit-group.ts'
 
 const nul = Object.assign(new Error('unsupported Unicode escape sequence'), { code: '22P05' })
@@ -14,21 +15,29 @@ const finishedJob = (id: number): FinishedJob => ({
   elapsedMs: 1,
 })
 
+const lockedOut = Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' })
+const heldUp = new WorkflowError('held_up', 'the run is held locked', { cause: cancelled })
+
+type Refusal = (ids: number[], how: 'as usual' | 'locks first') => Error | null
+
 /** A group whose units of work are refused as `refuse` says, by the jobs in them. Rejected jobs are taken. */
-const setup = (size: number, refuse: (ids: number[]) => Error | null, stopped = new AbortController().signal) => {
+const setup = (size: number, refuse: Refusal, stopped = new AbortController().signal) => {
   const group = Array.from({ length: size }, (_, id) => finishedJob(id))
   const units: number[][] = []
   const written: number[] = []
   const events: CommitEvent[] = []
+  const write = (how: Parameters<Refusal>[1]) => async (finished: readonly FinishedJob[]) => {
+    units.push(finished.map(({ job }) => Number(job.id)))
+    const taken = finished.filter(({ ending }) => ending.kind !== 'failed').map(({ job }) => Number(job.id))
+    const error = refuse(taken, how)
+    if (error !== null) throw error
+    written.push(...finished.map(({ job }) => Number(job.id)))
+    return new Set(finished)
+  }
   const commit = () =>
     commitGroup(group, {
-      write: async (finished) => {
-        units.push(finished.map(({ job }) => Number(job.id)))
-        const error = refuse(finished.filter(({ ending }) => ending.kind !== 'failed').map(({ job }) => Number(job.id)))
-        if (error !== null) throw error
-        written.push(...finished.map(({ job }) => Number(job.id)))
-        return new Set(finished)
-      },
+      write: write('as usual'),
+      writeLocked: write('locks first'),
       observe: (event) => events.push(event),
       pause: () => Promise.resolve(),
       stopped,
@@ -169,6 +178,22 @@ test('those that Postgres gives up with any end are tried again with their resul
     )
     // One may have had its first good moment without its result.
     expect(results.length).toBeGreaterThanOrEqual(7)
+  }
+})
+
+test('one whose lock somebody holds waits for it with its result, however long, and the others are written at once', async () => {
+  for (const error of [lockedOut, cancelled]) {
+    for (const bad of all(60)) {
+      let tries = 0
+      const { units, commit, group } = setup(8, (ids, how) => {
+        if (!ids.includes(5) || (tries += 1) > bad) return null
+        return how === 'as usual' ? error : heldUp
+      })
+      const fates = await commit()
+      expect(fates).toEqual(group.map(({ ending }) => ({ kind: 'written', ending })))
+      // Four units of work of a search have the job, and behind it none has another.
+      expect(units.findLastIndex((ids) => ids.some((id) => id !== 5))).toBeLessThan(8)
+    }
   }
 })
 

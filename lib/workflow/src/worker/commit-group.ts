@@ -19,6 +19,8 @@ export type CommitEvent = { kind: 'commit.refused' | 'commit.cut-short'; jobs: n
 export type CommitMeans = {
   /** Writes finished jobs in one unit of work, again through bad moments; gives those that were still ours. */
   write: (finished: readonly FinishedJob[]) => Promise<ReadonlySet<FinishedJob>>
+  /** Likewise of one, behind all its locks: if it is given up then, it was not for those. */
+  writeLocked: CommitMeans['write']
   observe: (event: CommitEvent) => void
   /** Before a job is tried again that Postgres has given up. */
   pause: () => Promise<unknown>
@@ -43,11 +45,12 @@ export const mostCuts = 3
  *
  * A group that Postgres gives up, for its time or its memory, is halved likewise. A job that it gives up alone time and again
  * is written as an attempt that came to nothing, without its result. If that is given up too then the moment is to blame,
- * as when somebody cancels all that is under way, or holds a lock: it begins again with its result, for as long as it takes.
+ * as when somebody cancels all that is under way: it begins again with its result, for as long as it takes. So does one
+ * that waits for somebody's lock: whether it does is asked before, by taking its locks first.
  */
 export const commitGroup = async (
   group: readonly FinishedJob[],
-  { write, observe, pause, stopped }: CommitMeans,
+  { write, writeLocked, observe, pause, stopped }: CommitMeans,
 ): Promise<Fate[]> => {
   const entries = group.map((finished, place) => ({ place, finished }))
   const fates = new Map<number, Fate>()
@@ -60,9 +63,9 @@ export const commitGroup = async (
   const isOpen = ({ place }: Entry): boolean =>
     !fates.has(place) && !houseFaults.has(place) && !cut.has(place) && !guilty.some((one) => one.place === place)
 
-  const isRefused = async (some: readonly Entry[]): Promise<{ error: unknown } | null> => {
+  const isRefused = async (some: readonly Entry[], by = write): Promise<{ error: unknown } | null> => {
     try {
-      const won = await write(some.map(({ finished }) => finished))
+      const won = await by(some.map(({ finished }) => finished))
       for (const { place, finished } of some) {
         fates.set(place, won.has(finished) ? { kind: 'written', ending: finished.ending } : { kind: 'lost' })
       }
@@ -79,6 +82,7 @@ export const commitGroup = async (
       case 'job':
         guilty.push({ ...one, finished: rejected(one.finished, error) })
         break
+      case 'held up':
       case 'cut short':
         cut.set(one.place, error)
         break
@@ -128,9 +132,12 @@ export const commitGroup = async (
     if (refusal !== null) await search(some, refusal.error)
   }
 
-  /** With its result, and right behind that without: if that is written, the result is to blame, and not the moment. */
+  /**
+   * With its result, and right behind that without: if that is written, the result is to blame, and not the moment. The
+   * second may wait for fewer locks, or for just long enough: so nothing is proven of one that had not all of them.
+   */
   const writeOrGiveUp = async (one: Entry): Promise<void> => {
-    const refusal = await isRefused([one])
+    const refusal = await isRefused([one], writeLocked)
     if (refusal === null) return
     if (blameFor(refusal.error) !== 'cut short') return blame(one, refusal.error)
     const without = await isRefused([{ ...one, finished: cutShort(one.finished, refusal.error) }])

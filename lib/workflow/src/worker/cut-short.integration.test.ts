@@ -1,3 +1,4 @@
+import { queryable } from '@esteira/outbox'
 import { createRoles, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
@@ -19,10 +20,17 @@ beforeAll(async () => {
   await engine.query(slowWritesSql)
   roles = await createRoles({ url: engine.databaseUrl })
   // Of the workers alone: the test may wait for longer.
-  const { username } = new URL(roles.urlFor('worker'))
-  await engine.query(`alter role "${username}" set statement_timeout = ${timeoutMs}`)
+  await limited(`statement_timeout = ${timeoutMs}`)
 })
-afterEach(() => engine.query('truncate slow'))
+afterEach(async () => {
+  await engine.query('truncate slow')
+  await limited('lock_timeout = 0')
+  await limited(`statement_timeout = ${timeoutMs}`)
+})
+
+/** Sets a limit for what workers begin from now on. */
+const limited = (setting: string) =>
+  engine.query(`alter role "${new URL(roles.urlFor('worker')).username}" set ${setting}`)
 
 /** More than a statement takes; and where a machine is so slow, then it is tried again. */
 const timeoutMs = 800
@@ -102,6 +110,119 @@ test('while all that is under way is cancelled again and again, nothing is lost,
   expect(await engine.over(run)).toBe('succeeded')
   expect(begun).toBe(20)
   for (const { id } of await engine.jobs(run)) expect(await engine.attempts(id)).toEqual([])
+})
+
+for (const limit of ['statement_timeout', 'lock_timeout'] as const) {
+  test(`a run that is held locked for longer than ${limit} has no attempt counted, and jobs of others pass`, async () => {
+    await limited(`${limit} = 300`)
+    const gate = Promise.withResolvers<void>()
+    let begun = 0
+    const worker = await engine.startWorker(
+      [
+        functionOf(limit, async ({ payload }) => {
+          begun += 1
+          await gate.promise
+          return payload
+        }),
+      ],
+      { databaseUrl: roles.urlFor('worker') },
+    )
+    const workflow = await fanOut(limit)
+    const held = await engine.begin(workflow, numbers(0, 3))
+    const other = await engine.begin(workflow, numbers(0, 3))
+    await waitFor(() => begun === 6)
+    const holder = engine.em()
+    await holder.begin()
+    await queryable(holder).query('select from workflow_run_step where run_id = $1 for update', [held])
+    gate.resolve()
+    await waitFor(async () => (await engine.statusOf(other)) === 'succeeded')
+    // More than it takes to find one guilty.
+    await waitFor(() => worker.saw('commit.cut-short').length >= 4)
+    await holder.rollback()
+    expect(await engine.over(held)).toBe('succeeded')
+    expect(begun).toBe(6)
+    for (const { id } of await engine.jobs(held)) expect(await engine.attempts(id)).toEqual([])
+  })
+}
+
+/** Runs a function that gives 30 items by pages of ten, and asks whether it may go on behind the first page. */
+const beginPaged = async (name: string, isResumable: boolean) => {
+  const gate = Promise.withResolvers<void>()
+  let [begun, asked] = [0, 0]
+  const ask = (): Promise<void> => {
+    asked += 1
+    return gate.promise
+  }
+  const whole = functionOf(name, async function* () {
+    begun += 1
+    yield* numbers(0, 20)
+    await ask()
+    yield* numbers(20, 10)
+  })
+  const resumable = resumableOf(name, async function* ({ cursor }) {
+    begun += 1
+    for (let first = cursor ?? 0; first < 30; first += 10) {
+      yield pageOf(first, 10)
+      if (first === 0) await ask()
+    }
+  })
+  const worker = await engine.startWorker(
+    [isResumable ? resumable : whole, functionOf(`${name}.next`, () => undefined)],
+    { pageItems: 10, databaseUrl: roles.urlFor('worker') },
+  )
+  const workflow = await engine.saveWorkflow(
+    { functionName: name, outputType: 'multiple', retry: { maxAttempts: 1 } },
+    { functionName: `${name}.next`, outputType: null },
+  )
+  const run = await engine.begin(workflow, null)
+  await waitFor(() => asked === 1)
+  // Of what is given up from here on none is theirs.
+  const first = isResumable ? 10 : 0
+  const areDone = async () => (await engine.jobs(run)).filter(({ status }) => status === 'succeeded').length === first
+  await waitFor(areDone)
+  return {
+    run,
+    goOn: gate.resolve,
+    /** More than a page is tried until what is in it may be to blame. */
+    isGivenUp: () => worker.saw('commit.cut-short').length + worker.saw('database.unavailable').length >= 5,
+    expectAll: async () => {
+      expect(await engine.over(run)).toBe('succeeded')
+      const [parent, ...children] = await engine.jobs(run)
+      expect(children.map(({ payload }) => payload)).toEqual(numbers(0, 30))
+      expect(await engine.attempts(parent?.id ?? '')).toEqual([])
+      expect(begun).toBe(1)
+    },
+  }
+}
+
+// What is cancelled: all writes of jobs, or the sign that all pages are there, or their acceptance.
+for (const [isResumable, pattern] of [
+  [true, '%'],
+  [false, '%'],
+  [false, 'running%'],
+  [false, 'staged%'],
+] as const) {
+  const kind = isResumable ? 'with a cursor' : 'without one'
+  test(`while writes like ${pattern} are cancelled, a job of pages ${kind} waits and has no attempt counted`, async () => {
+    const paged = await beginPaged(`cancelled ${kind} ${pattern}`, isResumable)
+    await slowed(pattern, 'cancelled')
+    paged.goOn()
+    await waitFor(paged.isGivenUp)
+    await engine.query('truncate slow')
+    await paged.expectAll()
+  })
+}
+
+test('pages of a run that is held locked for longer than a statement may take wait, and no attempt counts', async () => {
+  await limited('statement_timeout = 300')
+  const paged = await beginPaged('paged and held', true)
+  const holder = engine.em()
+  await holder.begin()
+  await queryable(holder).query('select from workflow_run_step where run_id = $1 for update', [paged.run])
+  paged.goOn()
+  await waitFor(paged.isGivenUp)
+  await holder.rollback()
+  await paged.expectAll()
 })
 
 test('a page whose write takes too long each time ends its attempt, and what came before it stays', async () => {

@@ -1,4 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { reasonOf } from '@esteira/service'
+import type { EntityManager } from '@mikro-orm/postgresql'
 import { isTransientHere } from '../database/is-transient.ts'
 import { endSession } from '../database/end-session.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
@@ -7,6 +9,7 @@ import { findJobs } from '../job/find-jobs.ts'
 import { type FinishedJob, type JobOnBelt, placedOf } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
 import { readPayloads } from '../job/read-payloads.ts'
+import { lockFirst } from '../job/unit/lock-first.ts'
 import { writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { settle } from '../run/settle/settle.ts'
@@ -107,14 +110,21 @@ export const deliverMeans = (
     for (const span of created) span.end()
     settling.hint(toSettle)
   }
-  const write = async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
-    const written = await untilDone(
-      () => orm.em.fork().transactional((em) => writeUnit(em, { ends }, { worker, lane, window })),
-      isOfMoment,
-    )
-    onWritten(written)
-    return written.won
-  }
+  const writeIn =
+    (lock: typeof lockFirst | null) =>
+    async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
+      const writeEnds = async (em: EntityManager): Promise<Written> => {
+        await lock?.(
+          em,
+          ends.map(({ job }) => job),
+        )
+        return writeUnit(em, { ends }, { worker, lane, window })
+      }
+      const written = await untilDone(() => orm.em.fork().transactional(writeEnds), isOfMoment)
+      onWritten(written)
+      return written.won
+    }
+  const [write, writeLocked] = [writeIn(null), writeIn(lockFirst)]
   const means: DeliverMeans = {
     orm,
     worker,
@@ -155,7 +165,10 @@ export const deliverMeans = (
       by: { worker, lane, window },
       atOnce: groupsAtOnce,
       untilDone,
-      pause: pauseForDatabase,
+      onGivenUp: async (error) => {
+        observe({ kind: 'commit.cut-short', jobs: 1, reason: reasonOf(error) })
+        await pauseForDatabase()
+      },
       onWritten,
     }),
     suspects: ward === undefined ? null : wardSuspects(ward, { worker, lane, window }, settling.hint, observe),
@@ -164,7 +177,7 @@ export const deliverMeans = (
       return claims.map((claim) => taken.get(claim) ?? null)
     }),
     commit: gatherApart(functionOf, commitGroups, (group) =>
-      inCommitSpans(group, () => commitGroup(group, { write, observe, pause: pauseForDatabase, stopped })),
+      inCommitSpans(group, () => commitGroup(group, { write, writeLocked, observe, pause: pauseForDatabase, stopped })),
     ),
   }
   return { means, settled: settling.done }

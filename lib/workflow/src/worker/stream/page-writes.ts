@@ -4,15 +4,18 @@ import { acceptPage, type Accepted } from '../../job/pages/accept-page.ts'
 import { hidePage, sealPages } from '../../job/pages/hide-page.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
 import { writePage, type WrittenPage } from '../../job/pages/write-page.ts'
+import { touchJob } from '../../job/pages/touch-job.ts'
+import { lockFirst } from '../../job/unit/lock-first.ts'
 import type { By, Written } from '../../job/unit/write-unit.ts'
 import type { DeliverMeans } from '../deliver.ts'
-import { blameFor, isOfMoment } from '../blame.ts'
+import { blameFor, isGivenUp, isOfMoment } from '../blame.ts'
 import { mostCuts } from '../commit-group.ts'
 import { placesByName } from '../places.ts'
 
 /**
- * Writes of jobs that give their items page by page, each a unit of work, tried until the database answers. A page that it
- * gives up time and again is thrown: an attempt must not last as long as that does.
+ * Writes of jobs that give their items page by page, each a unit of work, tried until the database answers. A page that
+ * it gives up time and again is thrown if what is in it is to blame: the write of anything else about its job is taken
+ * right behind. All others are tried for as long as it takes, since nothing of them is the function's.
  */
 export type PageWrites = {
   write: (page: PageOfJob, cursor: unknown) => Promise<WrittenPage>
@@ -27,24 +30,48 @@ type PageWritesOptions = {
   /** Units of work of a function at a time. */
   atOnce: number
   untilDone: DeliverMeans['untilDone']
-  /** Before a page is tried again that Postgres has given up. */
-  pause: () => Promise<unknown>
+  /** Hears of a page that Postgres has given up, and says when it is to be tried again. */
+  onGivenUp: (error: unknown) => Promise<void>
   /** Hears of what was committed. */
   onWritten: (written: Omit<Written, 'won'>) => void
 }
 
-export const createPageWrites = ({ orm, by, atOnce, untilDone, pause, onWritten }: PageWritesOptions): PageWrites => {
+export const createPageWrites = ({
+  orm,
+  by,
+  atOnce,
+  untilDone,
+  onGivenUp,
+  onWritten,
+}: PageWritesOptions): PageWrites => {
   /** A run that somebody holds locked is waited for by the pages of its functions, and by no others. */
   const placesOf = placesByName(atOnce)
   const inUnit = <T>({ functionName }: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> =>
     placesOf(functionName)(() => untilDone(() => orm.em.fork().transactional(work)))
-  const pageInUnit = async <T>({ functionName }: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> => {
-    for (let cuts = 1; ; cuts += 1) {
+  /** Like the end of a job: with its locks before it is held to be too much, and then against a write without it. */
+  const pageInUnit = async <T>(job: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> => {
+    const once = <U>(write: (em: EntityManager) => Promise<U>): Promise<U> =>
+      placesOf(job.functionName)(() => untilDone(() => orm.em.fork().transactional(write), isOfMoment))
+    const locked = async (em: EntityManager): Promise<T> => {
+      await lockFirst(em, [job])
+      return work(em)
+    }
+    const isTakenWithout = async (): Promise<boolean> => {
       try {
-        return await placesOf(functionName)(() => untilDone(() => orm.em.fork().transactional(work), isOfMoment))
+        return await once((em) => touchJob(em, job))
       } catch (error) {
-        if (blameFor(error) !== 'cut short' || cuts === mostCuts) throw error
-        await pause()
+        if (isGivenUp(error)) return false
+        throw error
+      }
+    }
+    for (let cuts = 0; ;) {
+      try {
+        return await once(cuts < mostCuts - 1 ? work : locked)
+      } catch (error) {
+        if (!isGivenUp(error)) throw error
+        if (blameFor(error) === 'cut short') cuts += 1
+        if (cuts >= mostCuts && (await isTakenWithout())) throw error
+        await onGivenUp(error)
       }
     }
   }

@@ -5,6 +5,8 @@ import type { TestNamespace } from '../index.ts'
 const metadata = z.object({
   name: z.string(),
   uid: z.string(),
+  /** When it was told to end. */
+  deletionTimestamp: z.string().optional(),
   annotations: z.record(z.string(), z.string()).default({}),
   ownerReferences: z.array(z.object({ name: z.string(), uid: z.string() })).default([]),
 })

@@ -11,6 +11,7 @@ import {
   type Broker,
   type Proxy,
 } from '@esteira/test/support'
+import { inject } from 'vitest'
 import { machineAddress } from '../node/use-node.ts'
 
 /** What a release needs beside itself. It stands on this machine, and pods reach it by ways that a test can break. */
@@ -21,6 +22,8 @@ export type Reachable = {
     /** The target database, the connection `crm`. */
     crm: Proxy
     rabbitmq: Proxy
+    /** Its management plugin, with the virtual host as path. */
+    management: Proxy
     rdStation: Proxy
   }
   rdStation: RunningRdStation
@@ -61,6 +64,7 @@ export const startReachable = async ({ leads, crmSql }: ReachableOptions): Promi
     database: await wayTo(database.url),
     crm: await wayTo(target.url),
     rabbitmq: await wayTo(vhost.url),
+    management: await wayTo(new URL(new URL(vhost.url).pathname, inject('stack').managementUrl).href),
     rdStation: await wayTo(rdStation.url),
   }
   const broker = await openBroker(vhost.url)

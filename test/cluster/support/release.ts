@@ -103,7 +103,7 @@ export const installRelease = async ({ values = {}, first, ...options }: Release
   }
 }
 
-const secretsFor = ({ database, rabbitmq, crm }: Reachable['ways']): object => {
+const secretsFor = ({ database, rabbitmq, management, crm }: Reachable['ways']): object => {
   const secret = (name: string, stringData: Record<string, string>) => ({
     apiVersion: 'v1',
     kind: 'Secret',
@@ -117,6 +117,7 @@ const secretsFor = ({ database, rabbitmq, crm }: Reachable['ways']): object => {
     items: [
       secret('esteira-database', { uri: database.url }),
       secret('esteira-rabbitmq', { uri: rabbitmq.url }),
+      secret('esteira-rabbitmq-management', { uri: management.url }),
       secret('esteira-admin', { token: adminToken }),
       secret('crm-database', { uri: crm.url }),
       secret('rd-station', {

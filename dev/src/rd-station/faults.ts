@@ -18,8 +18,8 @@ export const failing = ({ takeFault }: StandIn, endpoint: Fault['on']) =>
     return RESPONSE_ALREADY_SENT
   })
 
-const faultResponse = ({ headers, retryAfter, body }: Fault, status: number): Response =>
-  new Response(withoutBody.has(status) ? null : bodyText(body ?? bodyFor(status)), {
+const faultResponse = ({ headers, retryAfter, body, encoding }: Fault, status: number): Response =>
+  new Response(withoutBody.has(status) ? null : Buffer.from(bodyText(body ?? bodyFor(status)), encoding), {
     status,
     headers: {
       'content-type': 'application/json',

@@ -8,6 +8,8 @@ const fault = z.strictObject({
   retryAfter: z.union([z.int().nonnegative(), z.string()]).optional(),
   headers: z.record(z.string(), z.string()).default({}),
   body: z.json().optional(),
+  /** How the body becomes bytes, whatever the headers say of it. */
+  encoding: z.enum(['utf8', 'latin1']).default('utf8'),
 })
 
 /** How contacts move: a page at a time, by so many places, and so often in all. */

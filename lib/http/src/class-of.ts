@@ -12,6 +12,8 @@ export const classOf = (outcome: HttpOutcome): HttpClass => {
       return classOfStatus(outcome.status)
     case 'timeout':
     case 'unreachable':
+    // Mostly the page of a proxy, which may be gone the next time.
+    case 'undecodable':
       return 'temporary'
     case 'too_large':
       return 'final'

@@ -88,6 +88,42 @@ test('an answer that is too large is given up, with a length or without', async 
   expect(await setup(url).send()).toMatchObject({ kind: 'answered' })
 })
 
+const says = (contentType: string, bytes: Uint8Array, status = 200) =>
+  serve((_, response) => {
+    response.writeHead(status, { 'content-type': contentType }).end(bytes)
+  })
+
+test.each([
+  ['application/json', Buffer.from('"Conceição"')],
+  ['application/json', Buffer.from('\u{FEFF}"Conceição"')],
+  ['application/json; charset=UTF-8', Buffer.from('"Conceição"')],
+  ['text/json;charset="iso-8859-1"', Buffer.from('"Conceição"', 'latin1')],
+  ['application/json; q=1; Charset = windows-1252 ; x=2', Buffer.from('"Conceição"', 'latin1')],
+  ['application/json; charset=utf-16le', Buffer.from('"Conceição"', 'utf16le')],
+])('a body is text in the charset of %s', async (contentType, bytes) => {
+  expect(await setup(await says(contentType, bytes)).send()).toMatchObject({ kind: 'answered', body: '"Conceição"' })
+})
+
+test.each([
+  ['application/json', 'utf-8'],
+  ['application/json; charset=utf-8', 'utf-8'],
+  ['application/json; charset=x-nobodys', 'x-nobodys'],
+  ['application/json; charset=<ana@example.com>', 'utf-8'],
+])('a body that is not text in the charset of %s is no answer', async (contentType, charset) => {
+  const latin = Buffer.from('"Conceição"', 'latin1')
+  expect(await setup(await says(contentType, latin)).send()).toEqual({
+    kind: 'undecodable',
+    status: 200,
+    bytes: 11,
+    charset,
+  })
+})
+
+test('another status than success is an answer, also with a body that is no text', async () => {
+  const url = await says('text/html', Buffer.from('"NÃO":"INVALID_TOKEN"', 'latin1'), 401)
+  expect(await setup(url).send()).toMatchObject({ kind: 'answered', status: 401, body: '"N\u{FFFD}O":"INVALID_TOKEN"' })
+})
+
 test('a connection that is refused, or cut in the middle of an answer, is unreachable', async () => {
   const cut = await serve((_, response) => {
     response.writeHead(200, { 'content-length': '100' })

@@ -1,4 +1,5 @@
 import { errors, Pool } from 'undici'
+import { charsetOf, textOf } from './text-of.ts'
 
 /** One HTTP call, before any API gave it a meaning. */
 export type HttpRequest = {
@@ -9,13 +10,18 @@ export type HttpRequest = {
   body?: string
 }
 
-/** How a call ended. An answer is an answer whatever its status; see `classOf`. */
+/**
+ * How a call ended. An answer is an answer whatever its status; see `classOf`. One of success whose bytes are not text in
+ * the charset that it names, or in UTF-8 if it names none, is `undecodable`: half of it would look like the whole.
+ */
 export type HttpOutcome =
   | HttpAnswer
   | { kind: 'timeout'; deadlineMs: number }
   | { kind: 'too_large'; maxBytes: number }
+  | { kind: 'undecodable'; status: number; bytes: number; charset: string }
   | { kind: 'unreachable'; cause: unknown }
 
+/** What is no text in the body of another status than success is U+FFFD there: it says only why. */
 export type HttpAnswer = { kind: 'answered'; status: number; headers: HttpHeaders; body: string }
 
 /** The first value of a header, by its name in lower case. */
@@ -73,7 +79,7 @@ export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes, connections 
           signal: AbortSignal.any([signal, deadline]),
         })
         const header = (name: string) => [response.headers[name]].flat().at(0)
-        return { kind: 'answered', status: response.statusCode, headers: header, body: await response.body.text() }
+        return read(response.statusCode, header, await response.body.bytes())
       } catch (cause) {
         signal.throwIfAborted()
         if (deadline.aborted) return { kind: 'timeout', deadlineMs }
@@ -87,6 +93,14 @@ export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes, connections 
     },
     close: () => pool.destroy(),
   }
+}
+
+const read = (status: number, headers: HttpHeaders, bytes: Uint8Array): HttpOutcome => {
+  const charset = charsetOf(headers('content-type'))
+  const body = textOf(bytes, charset)
+  if (body !== null) return { kind: 'answered', status, headers, body }
+  if (status < 300) return { kind: 'undecodable', status, bytes: bytes.length, charset }
+  return { kind: 'answered', status, headers, body: new TextDecoder().decode(bytes) }
 }
 
 /** A little longer than the pauses between the pages of a read; a server that says less in its `keep-alive` is heeded. */

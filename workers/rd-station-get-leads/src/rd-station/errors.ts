@@ -5,7 +5,7 @@ export type RdStationErrorCode =
   | 'unavailable' // 408, 425 or 5xx
   | 'throttled' // 429, or the account has had as many calls as the API allows
   | 'no_turn' // the limit that all processes share cannot be read
-  | 'not_json' // an answer that says it is fine and is not JSON: a page of a proxy, or cut off
+  | 'not_json' // an answer that says it is fine and is not JSON: a page of a proxy, cut off, or not in its charset
   | 'unexpected_shape' // JSON that is not what the API promises
   | 'contradictory_total' // twice a page with more or fewer contacts than its total leaves for it
   | 'too_large' // more bytes than a call takes

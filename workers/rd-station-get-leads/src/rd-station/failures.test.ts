@@ -68,6 +68,11 @@ test.each<[string, Fault, Partial<RdStationError>]>([
     { code: 'not_json', message: `${page}: answered 200 with 13 characters of no media type, not JSON` },
   ],
   ['broken JSON', { status: 200, body: '{"contacts":[{"email":"ana@example.com"' }, { code: 'not_json', final: false }],
+  [
+    'another charset than it says',
+    { status: 200, body: 'Conceição ana@example.com', encoding: 'latin1' },
+    { code: 'not_json', final: false, message: `${page}: answered 200 with 25 bytes that are not utf-8` },
+  ],
   ['no body', { status: 204 }, { code: 'not_json', final: false }],
   [
     'a page of another shape',
@@ -95,6 +100,17 @@ test.each<[string, Fault, Partial<RdStationError>]>([
   expect(error).toMatchObject(expected)
   expect(error.call).toBe(page)
   expect(await read()).toHaveLength(18)
+})
+
+test('names come whole in the charset that the answer names, and never with a mark in the place of a letter', async () => {
+  const { rdStation, read } = await setup()
+  const contact = { uuid: 'a', name: 'Conceição', email: null, last_conversion_date: null, created_at: '', links: [] }
+  const latin: Fault = { status: 200, body: { contacts: [contact] }, encoding: 'latin1' }
+  const type = 'application/json; charset=iso-8859-1'
+  rdStation.control.set({ failNext: [{ ...latin, headers: { 'content-type': type, 'pagination-total-rows': '1' } }] })
+  expect(await read()).toMatchObject([{ name: 'Conceição' }])
+  rdStation.control.set({ failNext: [{ ...latin, headers: { 'pagination-total-rows': '1' } }] })
+  expect(await failure(read())).toMatchObject({ code: 'not_json' })
 })
 
 test('a segmentation that does not exist, and a page that is too large, will never work', async () => {

@@ -25,6 +25,13 @@ export const readReply = (request: HttpRequest, outcome: HttpOutcome, now: numbe
       throw new RdStationError('timeout', `no whole answer within ${outcome.deadlineMs} ms`, { call })
     case 'too_large':
       throw new RdStationError('too_large', `the answer has more than ${outcome.maxBytes} bytes`, { call })
+    case 'undecodable': {
+      const { status, bytes, charset } = outcome
+      throw new RdStationError('not_json', `answered ${status} with ${bytes} bytes that are not ${charset}`, {
+        call,
+        status,
+      })
+    }
     case 'unreachable':
       throw new RdStationError('unreachable', reasonOf(outcome.cause), { call, cause: outcome.cause })
     case 'answered':

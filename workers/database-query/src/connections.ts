@@ -104,7 +104,7 @@ export const openConnections = (
     pool: poolOf,
     ledger: async (name) => {
       const ledger = await findLedger(connections, name)
-      pruner.keepPruned(name, poolOf(name), ledger)
+      pruner.keepPruned(connections, name, ledger)
       return ledger
     },
     forgetLedger: (name) => forgetLedger(poolOf(name)),

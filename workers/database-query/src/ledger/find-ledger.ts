@@ -3,7 +3,7 @@ import { type ClientBase, DatabaseError, type Pool } from 'pg'
 import * as z from 'zod'
 import type { Connections } from '../connections.ts'
 import { DatabaseQueryError, type DatabaseQueryErrorCode, readOnlyNow } from '../errors.ts'
-import { inSession } from '../session.ts'
+import { atLedger } from './at-ledger.ts'
 
 /**
  * The ledger lies in the target's own database, so that "this job's statement ran" commits with the statement. A job
@@ -36,7 +36,8 @@ const looked = new WeakMap<Pool, Promise<string>>()
  */
 export const findLedger = async (connections: Connections, connection: string): Promise<string> => {
   const pool = connections.pool(connection)
-  const looking = looked.get(pool) ?? lookForLedger(connections, connection)
+  // All jobs of the connection wait for it, so it has not the time of the job that came first.
+  const looking = looked.get(pool) ?? atLedger(connections, connection, { done: 'there' }, seeOrMakeLedger)
   looked.set(pool, looking)
   try {
     return await looking
@@ -51,26 +52,6 @@ export const findLedger = async (connections: Connections, connection: string): 
 export const forgetLedger = (pool: Pool): void => {
   looked.delete(pool)
 }
-
-/** All jobs of the connection wait for it, so it has a time of its own and not that of the job that came first. */
-const lookForLedger = async (connections: Connections, connection: string): Promise<string> => {
-  const over = new AbortController()
-  const timer = setTimeout(() => over.abort(ledgerLate(connections.waitMs)), connections.waitMs)
-  // Whatever is set for the role: what another process has just made is to be seen.
-  const how = { begin: 'begin isolation level read committed', writes: true, signal: over.signal }
-  try {
-    return await inSession(connections, connection, how, ({ client }) => seeOrMakeLedger(client))
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-const ledgerLate = (ms: number): DatabaseQueryError =>
-  new DatabaseQueryError(
-    'ledger_late',
-    `the ledger esteira_applied of config.connection was not there within ${ms / 1_000} s: ` +
-      'the database does not answer, or somebody has that table locked',
-  )
 
 const seeOrMakeLedger = async (client: ClientBase): Promise<string> => {
   const there = await seeLedger(client)

@@ -1,11 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Log, reasonOf } from '@esteira/service'
-import { DatabaseError, type Pool } from 'pg'
+import { DatabaseError } from 'pg'
+import type { Connections } from '../connections.ts'
 import { pruneLedger } from './prune.ts'
 
 /** Prunes the ledgers that it is told of, again and again, until it is stopped. */
 export type LedgerPruner = {
-  keepPruned: (connection: string, pool: Pool, ledger: string) => void
+  keepPruned: (connections: Connections, connection: string, ledger: string) => void
+  /** Ends what is under way. */
   stop: () => Promise<void>
 }
 
@@ -26,12 +28,13 @@ export const createLedgerPruner = (days: number, log: Log, { firstMs, everyMs } 
   const wait = (ms: number): Promise<void> =>
     pause(ms * (0.5 + Math.random()), undefined, { signal: stopped.signal, ref: false }).catch(() => undefined)
 
-  const keep = async (connection: string, pool: Pool, ledger: string): Promise<void> => {
+  const keep = async (connections: Connections, connection: string, ledger: string): Promise<void> => {
     for (await wait(firstMs); !stopped.signal.aborted; await wait(everyMs)) {
       try {
-        const removed = await pruneLedger(pool, ledger, days)
+        const removed = await pruneLedger(connections, connection, { ledger, days, signal: stopped.signal })
         if (removed > 0) log.info({ event: 'ledger.pruned', connection, removed })
       } catch (error) {
+        if (stopped.signal.aborted) return
         log.warn({ event: 'ledger.not-pruned', connection, reason: reasonOf(error) })
         if (error instanceof DatabaseError && error.code === mayNot) return
       }
@@ -39,8 +42,9 @@ export const createLedgerPruner = (days: number, log: Log, { firstMs, everyMs } 
   }
 
   return {
-    keepPruned: (connection, pool, ledger) => {
-      if (!loops.has(connection) && !stopped.signal.aborted) loops.set(connection, keep(connection, pool, ledger))
+    keepPruned: (connections, connection, ledger) => {
+      if (loops.has(connection) || stopped.signal.aborted) return
+      loops.set(connection, keep(connections, connection, ledger))
     },
     stop: async () => {
       stopped.abort()

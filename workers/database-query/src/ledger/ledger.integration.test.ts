@@ -170,6 +170,9 @@ const daysInLedger = async (): Promise<number[]> => {
   return rows.map(({ days }) => days)
 }
 
+const prune = (by: Connections, ledger: string): Promise<number> =>
+  pruneLedger(by, 'crm', { ledger, days: 30, signal: new AbortController().signal })
+
 test('entries are kept for so many days after they were applied, however old the job is', async () => {
   const { by, ledger } = await emptyLedger()
   await enter(
@@ -178,7 +181,7 @@ test('entries are kept for so many days after they were applied, however old the
     { made: 400, applied: 29 },
     { made: 40, applied: 40 },
   )
-  expect(await pruneLedger(by.pool('crm'), ledger, 30)).toBe(2)
+  expect(await prune(by, ledger)).toBe(2)
   expect(await daysInLedger()).toEqual([29, 29])
 })
 
@@ -189,7 +192,7 @@ test('more entries than go into one transaction are removed all', async () => {
      select $1, n, now() - interval '90 days' from generate_series(1, 12000) n`,
     [idOf(90)],
   )
-  expect(await pruneLedger(by.pool('crm'), ledger, 30)).toBe(12_000)
+  expect(await prune(by, ledger)).toBe(12_000)
   expect(await daysInLedger()).toEqual([])
 })
 
@@ -197,9 +200,52 @@ test('of several processes one prunes, and the others do not wait for it', async
   const { by, ledger } = await emptyLedger()
   await enter({ made: 31, applied: 31 })
   await admin.query(`begin; select pg_advisory_xact_lock(hashtext('esteira_applied pruned'))`)
-  expect(await pruneLedger(by.pool('crm'), ledger, 30)).toBe(0)
+  expect(await prune(by, ledger)).toBe(0)
   await admin.query('rollback')
-  expect(await pruneLedger(by.pool('crm'), ledger, 30)).toBe(1)
+  expect(await prune(by, ledger)).toBe(1)
+})
+
+/** Has the ledger locked until it gives the lock back, or the test is over. */
+const lockLedger = async () => {
+  await admin.query('begin; lock table esteira_applied')
+  const unlock = async () => {
+    await admin.query('rollback')
+  }
+  onTestFinished(unlock)
+  return unlock
+}
+
+const waitingForLedger = async (): Promise<number | null> => {
+  const { rowCount } = await admin.query(
+    `select from pg_locks where relation = 'esteira_applied'::regclass and not granted`,
+  )
+  return rowCount
+}
+
+test('a pruning that waits for somebody else gives its session back after a time, and leaves nothing in the server', async () => {
+  const { ledger } = await emptyLedger()
+  await enter({ made: 31, applied: 31 })
+  const by = hasty(target.url)
+  const unlock = await lockLedger()
+  await expect(prune(by, ledger)).rejects.toMatchObject({
+    code: 'ledger_late',
+    message: expect.stringContaining('was not pruned within 0.5 s'),
+  })
+  expect(await waitingForLedger()).toBe(0)
+  expect(by.pool('crm')).toMatchObject({ totalCount: 0, waitingCount: 0 })
+  await unlock()
+  expect(await prune(by, ledger)).toBe(1)
+})
+
+test('a pruning that waits for somebody else ends when the worker stops, and nothing is told of it', async () => {
+  const { by, ledger } = await emptyLedger()
+  await lockLedger()
+  const pruner = createLedgerPruner(30, log, { firstMs: 1, everyMs: 1 })
+  pruner.keepPruned(by, 'crm', ledger)
+  await waitFor(async () => (await waitingForLedger()) === 1)
+  await pruner.stop()
+  expect(await waitingForLedger()).toBe(0)
+  expect(logged).toEqual([])
 })
 
 test('a ledger is pruned again and again, and whoever may not delete is told so once', async () => {
@@ -209,9 +255,9 @@ test('a ledger is pruned again and again, and whoever may not delete is told so 
   const pruner = createLedgerPruner(30, log, { firstMs: 1, everyMs: 1 })
   onTestFinished(pruner.stop)
   const told = (event: string) => logged.filter((line) => line['event'] === event)
-  pruner.keepPruned('clerk', by.pool('clerk'), 'esteira_applied')
+  pruner.keepPruned(by, 'clerk', 'esteira_applied')
   await waitFor(() => told('ledger.not-pruned').length > 0)
-  pruner.keepPruned('crm', by.pool('crm'), 'esteira_applied')
+  pruner.keepPruned(by, 'crm', 'esteira_applied')
   await waitFor(() => told('ledger.pruned').length > 0)
   await enter({ made: 32, applied: 32 })
   await waitFor(() => told('ledger.pruned').length > 1)

@@ -1,4 +1,5 @@
-import type { Pool } from 'pg'
+import type { Connections } from '../connections.ts'
+import { atLedger } from './at-ledger.ts'
 
 /** Entries of a transaction: few enough that it is over at once. */
 const batch = 5_000
@@ -7,11 +8,20 @@ const batch = 5_000
  * Removes entries of a ledger that are older than so many days; resolves to how many those were. Of several processes that
  * begin at once one does it. Jobs have ids that begin with the time (UUID version 7), and none is applied before it is
  * made: so the ledger's key leads to the old ones, and what is young is not looked at.
+ *
+ * @throws DatabaseQueryError `ledger_late` when a transaction takes longer than a session may; what went wrong; or the
+ * signal's reason when it is aborted.
  */
-export const pruneLedger = async (pool: Pool, ledger: string, days: number): Promise<number> => {
+export const pruneLedger = async (
+  connections: Connections,
+  connection: string,
+  { ledger, days, signal }: { ledger: string; days: number; signal: AbortSignal },
+): Promise<number> => {
   let removed = 0
   for (;;) {
-    const { rowCount } = await pool.query(pruneSql(ledger), [days])
+    const { rowCount } = await atLedger(connections, connection, { done: 'pruned', signal }, (client) =>
+      client.query(pruneSql(ledger), [days]),
+    )
     removed += rowCount ?? 0
     if ((rowCount ?? 0) < batch) return removed
   }

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { runOn, startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
+import * as z from 'zod'
 import { openEngine } from '../../../../lib/workflow/test/engine.ts'
 import { expectConserved } from '../../../../lib/workflow/test/expect-conserved.ts'
 import { aCall } from '../../test/a-group.ts'
@@ -53,6 +54,54 @@ test('rows come as they are asked for, all of the moment of the first', async ()
   expect(await countOf(batches)).toBe(980)
   expect(await openTransactions()).toBe(0)
 })
+
+test.each([
+  ['the first', 0],
+  ['behind small ones', 6_000],
+])('large rows, %s, are taken from the server few at a time, whatever was asked for', async (_, small) => {
+  const sql = `select n, repeat('x', case when n > ${small} then 1048576 else 1 end) as text
+    from generate_series(1, ${small + 60}) n`
+  const [most, given]: [number, number[]] = [2 * 1024 * 1024 + 64 * 1024, []]
+  const lengths = new Map<number, number>()
+  for await (const { rows, bytes } of read(sql)) {
+    expect(bytes).toBeLessThan(most)
+    for (const { n, text } of z.array(z.object({ n: z.number(), text: z.string() })).parse(rows)) {
+      given.push(n)
+      lengths.set(text.length, (lengths.get(text.length) ?? 0) + 1)
+    }
+    // Whoever is slow has what comes meanwhile in hand as well.
+    if (given.length === small + 1) await waitFor(async () => (await held()) === 1)
+  }
+  expect(given).toEqual(Array.from({ length: small + 60 }, (__, index) => index + 1))
+  expect(lengths.get(1_048_576)).toBe(60)
+  expect(await openTransactions()).toBe(0)
+})
+
+test('whoever takes no more of rows that are held back frees the session, and so does a cancel', async () => {
+  const sql = `select repeat('x', 1048576) from generate_series(1, 100)`
+  for await (const { rows } of read(sql)) {
+    expect(rows).toHaveLength(1)
+    await waitFor(async () => (await held()) === 1)
+    break
+  }
+  await waitFor(async () => (await openTransactions()) === 0)
+  const over = new AbortController()
+  const batches = read(sql, { signal: over.signal })
+  await batches.next()
+  await waitFor(async () => (await held()) === 1)
+  over.abort(new Error('out of time'))
+  await waitFor(async () => (await openTransactions()) === 0)
+  await expect(batches.next()).rejects.toThrow('out of time')
+})
+
+/** Sessions that cannot send, as nobody reads. */
+const held = async () =>
+  (
+    await runOn(
+      target.url,
+      `select pid from pg_stat_activity where datname = current_database() and wait_event = 'ClientWrite'`,
+    )
+  ).length
 
 test('whoever takes no more rows frees the session', async () => {
   for await (const { rows } of read('select generate_series(1, 1000000)')) {

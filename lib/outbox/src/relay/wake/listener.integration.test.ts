@@ -1,5 +1,8 @@
+import { runOn } from '@esteira/test/support'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
+import type { Observation } from '../observation.ts'
 import { checkOptions } from '../options.ts'
 import { startListener } from './listener.ts'
 
@@ -35,3 +38,35 @@ test('a lane that is given up is listened for no more', async () => {
   listener.remove(lane.id)
   await expect.poll(lastStatement, soon).toEqual([expect.stringMatching(`^UNLISTEN .*outbox_lane_${lane.id}`)])
 })
+
+test.each(['', '?options=-c%20search_path%3Dpublic'])(
+  'a limit for idle sessions of the database does not end the one that waits for rings (address with "%s")',
+  async (query) => {
+    const limit = (change: string) => runOn(database.url, `alter database ${lane.db.database} ${change}`)
+    await limit(`set idle_session_timeout = '300ms'`)
+    onTestFinished(async () => void (await limit('reset idle_session_timeout')))
+    const observed: Observation['kind'][] = []
+    const listener = startListener(
+      checkOptions({
+        databaseUrl: `${database.url}${query}`,
+        rabbitmqUrl: vhost.url,
+        lane: lane.name,
+        observe: ({ kind }) => observed.push(kind),
+      }),
+    )
+    onTestFinished(listener.close)
+    await listener.listening
+    let rings = 0
+    listener.add(lane.id, () => (rings += 1))
+    await expect.poll(() => rings, soon).toBe(1)
+    // One that is idle since later, so the bell's would have ended before it.
+    const witness = new pg.Client(database.url)
+    const ended = Promise.withResolvers<unknown>()
+    witness.on('error', (error) => ended.resolve(error))
+    await witness.connect()
+    await ended.promise
+    await lane.db.query(`notify outbox_lane_${lane.id}`)
+    await expect.poll(() => rings, soon).toBe(2)
+    expect(observed).toEqual(['bell.listening'])
+  },
+)

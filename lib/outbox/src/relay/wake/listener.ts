@@ -33,7 +33,7 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
   let socket: Socket | null = null
   const subscriber = pgListen.default(
     {
-      connectionString: databaseUrl,
+      ...withOwnLimits(databaseUrl),
       application_name: `outbox bell ${name}`,
       connectionTimeoutMillis: connectTimeoutMs,
       stream: () => (socket = new Socket()),
@@ -113,3 +113,18 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
 }
 
 const channelOf = (lane: number): string => `outbox_lane_${lane}`
+
+/** A session that waits for rings is idle by its nature, whatever a role or the database allows others. */
+const ownLimits = '-c idle_session_timeout=0'
+
+/**
+ * Set as the session begins: pg-listen has no other place for it. What an address asks for goes before our settings, in
+ * pg, so its options are put before ours.
+ */
+const withOwnLimits = (databaseUrl: string): { connectionString: string; options: string } => {
+  const theirs = URL.parse(databaseUrl)?.searchParams.get('options')
+  if (theirs === null || theirs === undefined) return { connectionString: databaseUrl, options: ownLimits }
+  const options = `${theirs} ${ownLimits}`
+  // Of two of a name pg takes the last one.
+  return { connectionString: `${databaseUrl}&options=${encodeURIComponent(options)}`, options }
+}

@@ -31,7 +31,8 @@ export type Relay = {
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
    * Publishes what the lanes hold until they are empty or `graceMs` are over, then frees them and closes everything. Of
-   * other lanes than its own, only if no other relay adopts them. What is left waits in the table for the next owner. A second call changes nothing.
+   * other lanes than its own, only if no other relay adopts them, and then those of ordering keys as well that it does
+   * not own yet. What is left waits in the table for the next owner. A second call changes nothing.
    *
    * @throws OutboxError `option_invalid` for a grace that is no number of milliseconds.
    */

@@ -75,6 +75,26 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
     return !tooLate.aborted
   }
 
+  /**
+   * Nor need it own the lanes of ordering keys yet, which nobody carries after it where no neighbour adopts lanes. Says
+   * whether there was time for it.
+   */
+  const takeKeysAtLast = async (): Promise<boolean> => {
+    if (!settings.adopt) return true
+    const tooLate = AbortSignal.any([session.lost, over])
+    if ((await crew.isAlone()) === false) return true
+    while (!tooLate.aborted) {
+      const orphans = (await tryUntilDone(owner.keyOrphans, settings, tooLate)) ?? []
+      if (orphans.length === 0) break
+      if (link.up()) {
+        for (const lane of (await tryUntilDone(() => owner.takeAll(orphans), settings, tooLate)) ?? []) crew.start(lane)
+        break
+      }
+      await attention.wait(sweepMs, tooLate)
+    }
+    return !tooLate.aborted
+  }
+
   if (settings.adopt) await tryUntilDone(owner.neighbours.join, settings, ending)
   const unwatchEnd = onAbort(over, () => void hurry())
   while (!ending.aborted) {
@@ -92,7 +112,8 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
     await attention.wait(spreadMs(mayBeMore ? nextSweepMs : sweepMs), ending)
   }
   const ownsHome = owner.lanes().some(({ lane }) => lane === owner.home.lane)
-  const wasInTime = ownsHome || (await takeHomeAtLast())
+  const tookHome = ownsHome || (await takeHomeAtLast())
+  const wasInTime = (await takeKeysAtLast()) && tookHome
   unwatch()
   if (session.lost.aborted && !over.aborted) {
     // What is in flight is awaited for a moment, but the heir may be waiting for what this connection holds.

@@ -5,6 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { registerLane } from '../index.ts'
 import { openLane } from '../../test/lane-under-test.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
+import { lockClasses } from './own/lane-lock.ts'
 
 useLane()
 
@@ -155,6 +156,24 @@ const addLaneToAdopt = async (rows: number) => {
   return async () => (await lane.db.query('select from outbox_message where lane = $1', [id])).rowCount ?? 0
 }
 
+/** A relay with a lane of its own. */
+const openNeighbour = async (rabbitmqUrl = vhost.url) => {
+  const neighbour = await openLane(`${lane.name} neighbour`, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
+  onTestFinished(neighbour.close)
+  return neighbour.relay({ rabbitmqUrl, adopt: true })
+}
+
+/** How many relays of the database adopt lanes. */
+const adopters = async () => {
+  const { rowCount } = await lane.db.query(
+    `select from pg_locks
+     where classid::bigint = $1 and granted
+       and database = (select oid from pg_database where datname = current_database())`,
+    [lockClasses.adopter],
+  )
+  return rowCount
+}
+
 const keyedFor = (queue: string) =>
   Array.from({ length: 100 }, (_, index) => ({ routingKey: queue, payload: index, orderingKey: `key ${index % 10}` }))
 
@@ -172,6 +191,32 @@ test('a relay that is alone carries what the lanes hold that it adopted, and tho
   expect(await lane.count(lane.name)).toBe(600)
 })
 
+test('one that is alone, and is stopped as soon as it has started, carries what the lanes of keys hold', async () => {
+  await lane.commit(...keyedFor(lane.name))
+  const relay = lane.relay({ adopt: true })
+  await relay.start()
+  await relay.stop({ graceMs: endless })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.count(lane.name)).toBe(100)
+})
+
+test('of two without a broker the one that stops first leaves the lanes of keys, and the last one waits with them', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  proxy.cut()
+  const [first, last] = [lane.relay({ rabbitmqUrl: proxy.url, adopt: true }), await openNeighbour(proxy.url)]
+  await Promise.all([first.start(), last.start()])
+  await waitFor(async () => (await adopters()) === 2)
+  await lane.commit(...keyedFor(lane.name))
+  await first.stop({ graceMs: endless })
+  expect(await lane.count(lane.name)).toBe(0)
+  const stopped = last.stop({ graceMs: endless })
+  proxy.resume()
+  await stopped
+  expect(last.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.count(lane.name)).toBe(100)
+})
+
 test('one whose grace ends before that does not say that its lanes were emptied', async () => {
   const rowsLeft = await addLaneToAdopt(10_000)
   const relay = lane.relay({ adopt: true, window: 4 })
@@ -183,13 +228,11 @@ test('one whose grace ends before that does not say that its lanes were emptied'
 })
 
 test('a lane that was adopted is left to the neighbours at once, with its rows', async () => {
-  const neighbour = await openLane(`${lane.name} neighbour`, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
-  onTestFinished(neighbour.close)
   const relay = lane.relay({ adopt: true, window: 4 })
   await relay.start()
   const rowsLeft = await addLaneToAdopt(10_000)
   await waitFor(async () => (await rowsLeft()) < 10_000)
-  const other = neighbour.relay({ adopt: true })
+  const other = await openNeighbour()
   await other.start()
   await waitFor(() => other.saw('relay.owned').length > 0)
   await relay.stop({ graceMs: 60_000 })

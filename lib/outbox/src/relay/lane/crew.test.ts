@@ -35,6 +35,8 @@ test('lanes that could not be given up the first time are given up the next time
     home: own(1),
     ownHome: async () => null,
     adopt: async () => [],
+    keyOrphans: async () => [],
+    takeAll: async () => [],
     database: 'test',
     lanes: () => [...owned.values()],
     close: async () => {},

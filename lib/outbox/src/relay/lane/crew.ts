@@ -15,6 +15,8 @@ export type Crew = {
   start: (lane: OwnedLane) => void
   /** Gives every lane up: nothing new goes out, what is in flight is awaited, then the locks are freed. */
   releaseAll: () => Promise<void>
+  /** Whether no neighbour takes what a relay leaves that is to stop; null if it could not be asked for. */
+  isAlone: () => Promise<boolean | null>
   /** Resolves when every lane has come to its end, and says whether all of them were emptied. */
   ended: () => Promise<boolean>
 }
@@ -41,13 +43,19 @@ export const createCrew = (means: CrewMeans): Crew => {
   const left = new Set<number>()
   const handingOver = new AbortController()
 
-  /** Neighbours take what this relay does not own any more, at once. One that is alone carries it all to the end. */
-  const handOver = async (): Promise<void> => {
-    if (!settings.adopt) return
+  const leaveAndLook = async (): Promise<boolean | null> => {
     const tooLate = AbortSignal.any([session.lost, over])
     // First: of two relays that end together neither is to leave its lanes to the other.
     await tryUntilDone(neighbours.leave, settings, tooLate)
-    if ((await tryUntilDone(neighbours.areThere, settings, tooLate)) === true) handingOver.abort()
+    const areThere = await tryUntilDone(neighbours.areThere, settings, tooLate)
+    return areThere === null ? null : !areThere
+  }
+  let looking: Promise<boolean | null> | null = null
+  const isAlone = () => (looking ??= leaveAndLook())
+
+  /** Neighbours take what this relay does not own any more, at once. One that is alone carries it all to the end. */
+  const handOver = async (): Promise<void> => {
+    if (settings.adopt && (await isAlone()) === false) handingOver.abort()
   }
   const unwatchEnd = onAbort(draining, () => void handOver())
 
@@ -94,6 +102,7 @@ export const createCrew = (means: CrewMeans): Crew => {
       // Those of others are theirs now.
       for (const lane of left) if (lane !== home.lane) left.delete(lane)
     },
+    isAlone,
     ended: async () => {
       await Promise.all(working.values())
       unwatchEnd()

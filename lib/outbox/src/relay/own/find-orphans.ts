@@ -14,17 +14,31 @@ export const findOrphans = async (session: ControlSession, limit: number): Promi
   return rows.map(parseLane)
 }
 
-const findOrphansSql = {
-  name: 'find_orphans',
-  text: `
+/** Lanes of ordering keys that nobody owns and that hold rows, or scheduled rows that are due; also at the locks first. */
+export const findKeyOrphans = async (session: ControlSession): Promise<RegisteredLane[]> => {
+  const { rows } = await session.query(findKeyOrphansSql, [lockClasses.owner])
+  return rows.map(parseLane)
+}
+
+const unowned = `
     with unowned as materialized (
       select id, name, kind, fence from outbox_lane
       where id <> all (${ownedLanesSql})
     )
-    select id as lane, name, kind, fence from unowned
-    where kind <> 'pod'
-      or exists (select from outbox_message where lane = unowned.id)
+    select id as lane, name, kind, fence from unowned`
+
+const holdsRows = `(
+      exists (select from outbox_message where lane = unowned.id)
       or exists (select from outbox_scheduled where lane = unowned.id and available_at <= now())
+    )`
+
+const findOrphansSql = {
+  name: 'find_orphans',
+  text: `${unowned}
+    where kind <> 'pod' or ${holdsRows}
     order by random()
     limit $2`,
 }
+
+// A relay asks once, at its stop.
+const findKeyOrphansSql = { text: `${unowned} where kind = 'key' and ${holdsRows}` }

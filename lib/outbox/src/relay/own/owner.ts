@@ -7,7 +7,7 @@ import type { RelaySettings } from '../options.ts'
 import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
-import { findOrphans } from './find-orphans.ts'
+import { findKeyOrphans, findOrphans } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
@@ -24,6 +24,10 @@ export type Owner = {
   ownHome: () => Promise<OwnedLane | null>
   /** Takes lanes that hold rows and have no owner, at most `limit`. */
   adopt: (limit: number) => Promise<OwnedLane[]>
+  /** The lanes of ordering keys that hold rows and have no owner. */
+  keyOrphans: () => Promise<RegisteredLane[]>
+  /** Takes those of them that still have no owner. */
+  takeAll: (orphans: readonly RegisteredLane[]) => Promise<OwnedLane[]>
   /** The lanes that are ours now. */
   lanes: () => OwnedLane[]
   /** Ends the session, and with it frees every lane. */
@@ -54,6 +58,16 @@ export const openOwner = async (
     return owned
   }
 
+  const takeAll = async (orphans: readonly RegisteredLane[]): Promise<OwnedLane[]> => {
+    const taken: OwnedLane[] = []
+    // One after the other: each is asked for without waiting, and a neighbour may be faster.
+    for (const orphan of orphans) {
+      const owned = await take(orphan)
+      if (owned !== null) taken.push(owned)
+    }
+    return taken
+  }
+
   const { home, database, ids } = await lookAround(session, name, signal)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
@@ -71,16 +85,9 @@ export const openOwner = async (
       waiting = owned === null
       return owned
     },
-    adopt: async (limit) => {
-      const orphans = await findOrphans(session, limit)
-      const taken: OwnedLane[] = []
-      // One after the other: each is asked for without waiting, and a neighbour may be faster.
-      for (const orphan of orphans) {
-        const owned = await take(orphan)
-        if (owned !== null) taken.push(owned)
-      }
-      return taken
-    },
+    adopt: async (limit) => takeAll(await findOrphans(session, limit)),
+    keyOrphans: () => findKeyOrphans(session),
+    takeAll,
     close: async () => {
       closed = true
       await session.close()

@@ -1,6 +1,7 @@
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import type { LaneRow } from '../read/lane-row.ts'
+import { noChannel } from './no-channel.ts'
 import type { PublishOutcome, Refusal, Refused } from './outcome.ts'
 import { type CheckFrame, createFrameCheck } from './properties-frame.ts'
 import { createReturned } from './returned.ts'
@@ -37,7 +38,7 @@ export const openConfirmChannel = async (
     await opened.promise
     return watched
   } catch (cause) {
-    throw new OutboxError('broker_unavailable', `no channel: ${reasonOf(cause)}`, { cause })
+    throw noChannel(cause)
   }
 }
 

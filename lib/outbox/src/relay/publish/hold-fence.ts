@@ -1,5 +1,6 @@
 import type { Channel, Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf } from '../../errors.ts'
+import { noChannel } from './no-channel.ts'
 
 /**
  * Declares the lane's exclusive queue on the connection, which only one connection can have. So the heir of a lane cannot
@@ -43,6 +44,6 @@ const openChannel = async (connection: Connection): Promise<Channel> => {
     )
     return await opened.promise
   } catch (cause) {
-    throw new OutboxError('broker_unavailable', `no channel: ${reasonOf(cause)}`, { cause })
+    throw noChannel(cause)
   }
 }

@@ -2,7 +2,7 @@ import { createVhost, startProxy } from '@esteira/test/support'
 import amqplib from 'amqplib'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { Observation } from '../observation.ts'
-import { createBrokerLink } from './broker-link.ts'
+import { type BrokerLink, createBrokerLink } from './broker-link.ts'
 import { createLaneChannel } from './lane-channel.ts'
 
 let vhost: Awaited<ReturnType<typeof createVhost>>
@@ -21,6 +21,26 @@ const keyChannel = async (fence: string, { rabbitmqUrl = vhost.url, database = f
   const channel = createLaneChannel({ lane: 1, name: 'key 1', kind: 'key', fence }, means, now)
   return { link, channel, observed }
 }
+
+/** The channel of a lane of a pod. */
+const podChannel = (link: BrokerLink, lane: number) =>
+  createLaneChannel(
+    { lane, name: `pod ${lane}`, kind: 'pod', fence: '' },
+    { database: 'test', link, observe: () => {} },
+  )
+
+test('a lane that finds no channel left says what allows so few, and leaves the others theirs', async () => {
+  const { link, channel } = await keyChannel('few', { rabbitmqUrl: `${vhost.url}?channelMax=1` })
+  const first = await podChannel(link, 2).open()
+  const isTold = expect.objectContaining({
+    code: 'broker_unavailable',
+    message: expect.stringMatching('one for each lane .* channelMax in the address, or channel_max of RabbitMQ'),
+  })
+  await expect(podChannel(link, 3).open()).rejects.toThrow(isTold)
+  await expect(channel.open()).rejects.toThrow(isTold)
+  expect(link.up()).toBe(true)
+  expect(first.closed()).toBe(false)
+})
 
 const isFenced = expect.objectContaining({ code: 'fence_held' })
 

@@ -6,6 +6,7 @@ import type { BrokerLink } from './broker-link.ts'
 import { type ConfirmChannel, openConfirmChannel } from './confirm-channel.ts'
 import { fenceNames } from './fence-names.ts'
 import { answerOf, holdFence } from './hold-fence.ts'
+import { isLastTaken } from './no-channel.ts'
 
 /**
  * The channel that a lane publishes on, another one after it was closed. Each lane has its own: a bad row makes the
@@ -84,10 +85,10 @@ export const createLaneChannel = (
         })
         return current
       } catch (error) {
-        // A connection that answers is kept: other lanes publish on it. One that gives no channel is worth nothing, and it
-        // may have fallen before anybody listened to it.
-        const answered = error instanceof OutboxError && answerOf(error.cause) !== null
-        if (!answered) await link.drop()
+        // A connection that answers is kept, and so is one that has no channel left: other lanes publish on it. One that
+        // gives none otherwise is worth nothing, and it may have fallen before anybody listened to it.
+        const isOfUse = error instanceof OutboxError && (answerOf(error.cause) !== null || isLastTaken(error.cause))
+        if (!isOfUse) await link.drop()
         throw error
       }
     },

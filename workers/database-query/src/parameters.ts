@@ -3,9 +3,9 @@ import { type ClientBase, DatabaseError } from 'pg'
 import * as z from 'zod'
 
 /**
- * The values of a statement's every run as the driver takes them: an object is JSON, and so is an array where Postgres takes `json` or `jsonb`;
- * elsewhere it is a Postgres array. Of the two the driver would always write the latter, and an empty one of those reads
- * as an empty JSON object.
+ * The values of a statement's every run as the driver takes them: an object is JSON, and so is an array where Postgres
+ * takes `json` or `jsonb`; elsewhere it is a Postgres array. Of the two the driver would always write the latter, and an
+ * empty one of those reads as an empty JSON object.
  */
 export const toParameters = async (
   client: ClientBase,
@@ -23,7 +23,10 @@ export const toParameters = async (
 
 const isJson = (type: string | undefined): boolean => type === 'json' || type === 'jsonb'
 
-/** What Postgres takes `$1`, `$2` ... for, of a domain the type below it; nothing where it cannot tell, and then the statement itself will fail. */
+/**
+ * What Postgres takes `$1`, `$2` ... for, of a domain the type below it; nothing where it cannot tell, and then the
+ * statement itself will fail.
+ */
 const parameterTypes = async (client: ClientBase, sql: string): Promise<string[]> => {
   await client.query('savepoint before_prepare')
   try {

@@ -92,8 +92,9 @@ const source = `
     from outbox_lane where kind = 'key'
   ) as key_lanes`
 
-// The list is text for the driver: one that is told that a parameter is json, as postgres.js is, writes the text as JSON again.
-// Every plan that Postgres has for these reads the list as it is. It promises ids in order for the sake of `order by` alone.
+// The list is text for the driver: one that is told that a parameter is json, as postgres.js is, writes the text as JSON
+// again. Every plan that Postgres has for these reads the list as it is. It promises ids in order for the sake of
+// `order by` alone.
 const columns = `lane, ${messageColumns}`
 
 const insertSql = `

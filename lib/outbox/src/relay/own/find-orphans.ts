@@ -14,7 +14,7 @@ export const findOrphans = async (session: ControlSession, limit: number): Promi
   return rows.map(parseLane)
 }
 
-/** Lanes of ordering keys that nobody owns and that hold rows, or scheduled rows that are due; also at the locks first. */
+/** Of these the lanes of ordering keys that hold rows, or scheduled rows that are due. */
 export const findKeyOrphans = async (session: ControlSession): Promise<RegisteredLane[]> => {
   const { rows } = await session.query(findKeyOrphansSql, [lockClasses.owner])
   return rows.map(parseLane)

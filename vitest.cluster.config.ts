@@ -5,8 +5,8 @@ import { keepCompiled } from './test/support/compile-cache.ts'
 const exclude = ['**/node_modules/**', '**/.esteira/**']
 const stack = './test/support/global-setup.ts'
 
-/** Installs and builds the release before out of the history. `.ci/run` leaves it out, which has 40 minutes for all. */
-const long = 'test/cluster/scenarios/release-before.cluster.test.ts'
+/** Each takes four minutes or more. `.ci/run` leaves them out, which has 40 minutes for all. */
+const long = ['keda', 'release-before', 'rollouts'].map((name) => `test/cluster/scenarios/${name}.cluster.test.ts`)
 const isShort = process.env['ESTEIRA_TEST_SHORT'] !== undefined
 
 keepCompiled()
@@ -56,7 +56,7 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['**/*.cluster.test.ts'],
-          exclude: [...exclude, 'images/**', ...(isShort ? [long] : [])],
+          exclude: [...exclude, 'images/**', ...(isShort ? long : [])],
           globalSetup: [stack, './test/cluster/setup/cluster.ts'],
           testTimeout: 300_000,
           hookTimeout: 300_000,

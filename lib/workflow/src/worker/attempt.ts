@@ -3,7 +3,8 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
 import { callFunction } from '../function/call-function.ts'
-import { type StepFunction, timeoutOf } from '../function/define-function.ts'
+import { maxTimeoutMs, type StepFunction, timeoutOf } from '../function/define-function.ts'
+import type { OpenSink } from '../function/item-sink.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import type { Ending, HeldJob } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
@@ -17,6 +18,7 @@ import { blameFor } from './blame.ts'
 import { follow } from './follow.ts'
 import { isCancel } from './hold.ts'
 import type { JobStream } from './stream/job-stream.ts'
+import { openTimeBudget, type TimeBudget } from './time-budget.ts'
 
 /** What an attempt needs beside the job. `lost` is aborted when the job is no longer this worker's, or cancelled. */
 export type AttemptMeans = {
@@ -93,10 +95,11 @@ const callInTime = async (
   }
   const timeoutMs = timeoutOf(fn, job.step)
   const over = new AbortController()
-  const timer = setTimeout(() => {
-    const message = `the function did not end within ${timeoutMs} ms`
-    over.abort(new WorkflowError('timed_out', message, { final: false }))
-  }, timeoutMs)
+  // What it waits for the engine is not its own time. But RabbitMQ waits for neither.
+  const time = openTimeBudget({ ms: timeoutMs, mostMs: maxTimeoutMs }, (limit) => {
+    const within = limit === 'used' ? `${timeoutMs} ms` : `${maxTimeoutMs} ms, the writing of its items included`
+    over.abort(new WorkflowError('timed_out', `the function did not end within ${within}`, { final: false }))
+  })
   const leave = follow(over, stream === undefined ? [lost] : [lost, stream.continues])
   const { signal } = over
   let running: Promise<unknown> | null = null
@@ -113,7 +116,7 @@ const callInTime = async (
       signal,
       log,
       em,
-      openSink: stream?.openSink,
+      openSink: stream && outsideOf(time, stream.openSink),
       mostBytes: maxPayloadBytes,
     })
     // A function that ignores its signal still cannot hold the attempt open.
@@ -122,10 +125,25 @@ const callInTime = async (
     if (running !== null && signal.aborted) onRunsOn(running)
     throw error
   } finally {
-    clearTimeout(timer)
+    time.close()
     leave()
   }
 }
+
+/** A sink that stops the clock while a function waits for what it gave to be written, or for room to give more. */
+const outsideOf =
+  (time: TimeBudget, openSink: OpenSink): OpenSink =>
+  (check) => {
+    const sink = openSink(check)
+    return {
+      take: (items, cursor) => {
+        const taken = sink.take(items, cursor)
+        return taken && time.pauseFor(taken)
+      },
+      written: () => time.pauseFor(sink.written()),
+      end: () => time.pauseFor(sink.end()),
+    }
+  }
 
 const rejection = (signal: AbortSignal): Promise<never> =>
   new Promise((_, reject) => {

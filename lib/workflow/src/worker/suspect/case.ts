@@ -1,6 +1,7 @@
 import { WorkflowError } from '../../errors.ts'
 import type { Ending } from '../../job/held-job.ts'
 import type { HeldPages } from '../stream/held-pages.ts'
+import { openTimeBudget, type TimeBudget } from '../time-budget.ts'
 import type { Suspicion } from './judge.ts'
 import type { Answer, Given, Suspect } from './messages.ts'
 import type { Ward } from './ward.ts'
@@ -16,13 +17,12 @@ export type Case = {
   suspect: Suspect
   lost: AbortSignal
   pages: PagesOfSuspect | null
-  /** A page of it is being written, which may take as long as the database is away. */
-  isGiving: boolean
   suspicion: Suspicion
   hasBegun: boolean
   cameMs: number
   begunMs: number
-  overtime: NodeJS.Timeout | undefined
+  /** Its own in the ward, while its function is at work there. */
+  time: TimeBudget | null
   settled: PromiseWithResolvers<Outcome>
 }
 
@@ -37,12 +37,11 @@ export const openCase = (
   suspect,
   lost,
   pages,
-  isGiving: false,
   suspicion,
   hasBegun: false,
   cameMs: performance.now(),
   begunMs: 0,
-  overtime: undefined,
+  time: null,
   settled: Promise.withResolvers(),
 })
 
@@ -50,25 +49,24 @@ export const openCase = (
 export const begin = (one: Case, ward: Ward, overtimeMs: number): void => {
   one.hasBegun = true
   one.begunMs = performance.now()
-  const end = () => {
-    if (one.isGiving) one.overtime = setTimeout(end, overtimeMs)
-    else ward.kill(`it took longer than ${one.suspect.timeoutMs} ms`)
-  }
-  clearTimeout(one.overtime)
-  one.overtime = setTimeout(end, one.suspect.timeoutMs + overtimeMs)
+  const { timeoutMs } = one.suspect
+  one.time?.close()
+  one.time = openTimeBudget({ ms: timeoutMs + overtimeMs }, () => ward.kill(`it took longer than ${timeoutMs} ms`))
 }
 
-/** Writes a page that it gave, and tells the ward so, or why not. */
+/**
+ * Writes a page that it gave, and tells the ward so, or why not. That may take as long as the database is away, and is none
+ * of its function's time.
+ */
 export const takePage = async (one: Case, given: Given, ward: Ward): Promise<void> => {
-  one.isGiving = true
+  const write = async () => (given === null ? one.pages?.seal() : one.pages?.write(given))
   try {
-    await (given === null ? one.pages?.seal() : one.pages?.write(given))
+    await (one.time === null ? write() : one.time.pauseFor(write()))
     const { emitted, attempt } = one.pages?.job() ?? one.suspect.job
     ward.taken(one.id, { emitted, attempt })
   } catch (error) {
     ward.taken(one.id, { error })
   }
-  one.isGiving = false
 }
 
 /** Nobody waits for it any more, or only to hear that it was cancelled. */

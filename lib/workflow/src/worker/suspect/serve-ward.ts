@@ -98,6 +98,7 @@ export const serveWard = (options: WardOptions): Required<Running> => {
       if (fn.unit === 'own' && own !== null) {
         return own.attempt(suspect, fn, by, abort.signal, async (em) => {
           const ending = await attempted(fn, em)
+          await say({ kind: 'called', id })
           return { ending, runsOn }
         })
       }

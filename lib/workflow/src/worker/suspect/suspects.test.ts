@@ -31,7 +31,8 @@ const deaths: Record<string, Death> = {
 /**
  * Wards in which a job that is good ends after some turns of the event loop, one that `waits` only when its signal is
  * aborted, one that `runs on` like a good one, and any other kills its ward in the next turn, or before it has begun. One
- * that `gives` has a page taken first, and then ends, or exits in its first ward.
+ * that `gives` has a page taken first, and then ends, or exits in its first ward; one that `writes` says that its function
+ * was called, and writes its end for as long as the test takes.
  */
 const openWards = () => {
   const wards: { jobs: string[]; emitted: number[]; most: number; isLeft: boolean; hooks: WardHooks }[] = []
@@ -62,6 +63,7 @@ const openWards = () => {
       if (job.payload !== 'never begins') hooks.begun(id)
       if (job.payload === 'never begins') die({ how: 'it was ended by SIGKILL', isOwn: false })
       else if (death !== undefined) die(death)
+      else if (job.payload === 'writes') return hooks.called(id)
       else if (job.payload === 'gives') {
         await new Promise<void>((resolve) => {
           taken.set(id, resolve)
@@ -294,6 +296,16 @@ test('a process with a job that is far over its time is killed, and the job fail
   expect(await suspects.attempt(suspectOf('job', 'waits', 1), unlost(), null)).toMatchObject(
     died('it took longer than 1 ms'),
   )
+})
+
+test('it is not over its time while its end is being written in its own process', async () => {
+  const { suspects, events, wards } = setUp({ overtimeMs: 1 })
+  const answer = suspects.attempt(suspectOf('job', 'writes', 1), unlost(), null)
+  await expect.poll(() => wards[0]?.jobs).toEqual(['job'])
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setTimeout(resolve, 1))
+  expect(events).toEqual([])
+  suspects.stop()
+  await expect(answer).rejects.toThrow('the worker has stopped')
 })
 
 test('it is not over its time while a page of it is being written', async () => {

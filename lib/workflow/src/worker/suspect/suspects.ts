@@ -130,6 +130,7 @@ export const createSuspects = ({
         const one = opened.atWork.get(id)
         if (one !== undefined) begin(one, ward, overtimeMs)
       },
+      called: (id) => opened.atWork.get(id)?.time?.close(),
       gave: (id, given) => {
         const one = opened.atWork.get(id)
         if (one !== undefined) void takePage(one, given, ward)
@@ -145,7 +146,7 @@ export const createSuspects = ({
       died: (death) => {
         current = null
         const atWork = [...opened.atWork.values()]
-        for (const { overtime } of atWork) clearTimeout(overtime)
+        for (const { time } of atWork) time?.close()
         if (!opened.isReady) {
           const reason = `the process for suspects could not be started: ${death.how}`
           for (const one of [...waiting, ...atWork]) giveUp(one, new Error(reason))
@@ -161,7 +162,7 @@ export const createSuspects = ({
   }
 
   const settle = (one: Case, answer: Answer): void => {
-    clearTimeout(one.overtime)
+    one.time?.close()
     known.delete(one.suspect.job.id)
     if (answer.kind === 'broken') one.settled.reject(new Error(answer.reason))
     else one.settled.resolve(answer)

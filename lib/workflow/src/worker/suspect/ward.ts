@@ -17,6 +17,7 @@ import {
 export type WardHooks = {
   ready: () => void
   begun: (id: number) => void
+  called: (id: number) => void
   gave: (id: number, given: Given) => void
   answered: (id: number, answer: Answer, runsOn: boolean) => void
   died: (death: Death) => void
@@ -105,6 +106,8 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
         return hooks.ready()
       case 'begun':
         return hooks.begun(said.id)
+      case 'called':
+        return hooks.called(said.id)
       case 'gave':
         return hooks.gave(said.id, said.given)
       case 'answer':

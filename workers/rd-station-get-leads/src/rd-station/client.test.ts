@@ -98,6 +98,11 @@ test.each<[string, ReturnType<typeof answer>[], string]>([
     'page=2&page_size=2: 1 contacts came, where a total of 9 ',
   ],
   ['promises contacts and none come', [answer([], 9)], 'page=1&page_size=2: 0 contacts came, where a total of 9 '],
+  [
+    'came with a page before promises more than one without it',
+    [answer(['a', 'b'], 9), answer(['c'])],
+    'page=2&page_size=2: 1 contacts came, where a total of 9, told with a page before, leaves 2 ',
+  ],
 ])('a total that %s, and again, fails the read for now', async (_, answers, message) => {
   const { contacts, rdStation, requests } = await setup()
   const lie = answers.at(-1) ?? answer([])

@@ -60,7 +60,8 @@ export async function* readContacts(
 ): AsyncGenerator<ContactsPage, void, undefined> {
   const ended = new AbortController()
   const untilEnded = AbortSignal.any([signal, ended.signal])
-  const ask = (number: number) => readPage(call, { segmentationId, number, pageSize, signal: untilEnded })
+  const ask = ({ page: number, total: told }: ContactsCursor) =>
+    readPage(call, { segmentationId, number, pageSize, told, signal: untilEnded })
   const seen = new Set<string>()
   let at = after === null ? theBeginning : isWanted === undefined ? after : blinded(after)
   const different = async () => (isWanted === undefined || at.isBlind ? written() : seen.size)
@@ -73,13 +74,13 @@ export async function* readContacts(
         if (next === null) return
         at = next
       }
-      const page: Page = await (ahead ?? ask(at.page))
+      const page: Page = await (ahead ?? ask(at))
       refuseRepeated(page, last)
       last = page
       const { contacts, totalRows: total } = page
       at = behindPage(at, { contacts: contacts.length, total, isLast: contacts.length < pageSize })
       // While a page is taken the next one is on its way; of later passes nobody knows whether there will be one.
-      ahead = at.pass > 1 || at.isOver ? null : ask(at.page)
+      ahead = at.pass > 1 || at.isOver ? null : ask(at)
       // What it failed with is told when it is waited for.
       ahead?.catch(() => {})
       if (isWanted !== undefined && !at.isBlind) {
@@ -102,7 +103,8 @@ const refuseRepeated = (page: Page, last: Page | null): void => {
   throw new RdStationError('unexpected_shape', 'the page is the same as the one before', { call: page.call })
 }
 
-type PageQuery = Omit<ContactsQuery, 'after' | 'written' | 'isWanted'> & { number: number }
+/** `told`: the total that came with a page before, null if none did. */
+type PageQuery = Omit<ContactsQuery, 'after' | 'written' | 'isWanted'> & { number: number; told: number | null }
 type Page = { call: string; contacts: Contact[]; totalRows: number | undefined }
 
 /** A contact may come or go between the count and the page: only a page that contradicts its total twice is one that lies. */
@@ -115,11 +117,17 @@ const readPage = async (call: AuthorizedCall, query: PageQuery): Promise<Page> =
   throw new RdStationError('contradictory_total', contradiction, { call: again.call })
 }
 
-const contradictionIn = ({ contacts, totalRows }: Page, { number, pageSize }: PageQuery): string | null => {
-  if (totalRows === undefined) return null
-  const left = Math.max(0, Math.min(pageSize, totalRows - (number - 1) * pageSize))
-  if (contacts.length === left) return null
-  return `${contacts.length} contacts came, where a total of ${totalRows} leaves ${left} for the page`
+/**
+ * A page that tells no total, though others did, may be that of a proxy. If it has too few for the total before, it would
+ * end the read, and nobody would hear of those that are missing.
+ */
+const contradictionIn = ({ contacts, totalRows }: Page, { number, pageSize, told }: PageQuery): string | null => {
+  const total = totalRows ?? told
+  if (total === null) return null
+  const left = Math.max(0, Math.min(pageSize, total - (number - 1) * pageSize))
+  if (contacts.length === left || (totalRows === undefined && contacts.length > left)) return null
+  const whose = totalRows === undefined ? ', told with a page before,' : ''
+  return `${contacts.length} contacts came, where a total of ${total}${whose} leaves ${left} for the page`
 }
 
 const askForPage = async (

@@ -23,6 +23,8 @@ export type Connections = {
   atOnce: (name: string) => number
   /** How long a statement waits for a session, and a session for its transaction to begin and to commit, milliseconds. */
   waitMs: number
+  /** How long the server waits for the next statement of a transaction before it ends the session, milliseconds. */
+  silentMs: number
   /** Whether its statements may read only. */
   isReadOnly: (name: string) => boolean
   /** The ledger of a database, by its name there; from then on it is pruned. */
@@ -48,14 +50,22 @@ const cancelMs = 5_000
 /** A statement may take as long as its step allows, so only the link is asked for: it is lost after some 20 s of silence. */
 const keepAliveMs = 10_000
 
+/**
+ * Longer than a worker needs between two statements: one that does nothing for 30 s ends itself. Only one that is frozen,
+ * with its node perhaps, is still there by then.
+ */
+const usualSilentMs = 45_000
+
 /** How long what was applied is kept in the ledgers, days: no message of a job that old is still on its way. */
 export const usualLedgerDays = 30
+
+type ConnectionsOptions = { ledgerDays?: number } & Partial<Pick<Connections, 'waitMs' | 'silentMs'>>
 
 /** Keeps the pools of the connections that the environment gives, by name. */
 export const openConnections = (
   addresses: ReadonlyMap<string, string>,
   log: Log,
-  { ledgerDays = usualLedgerDays, waitMs = 30_000 }: { ledgerDays?: number; waitMs?: number } = {},
+  { ledgerDays = usualLedgerDays, waitMs = 30_000, silentMs = usualSilentMs }: ConnectionsOptions = {},
 ): Connections => {
   const targets = new Map([...addresses].map(([name, address]) => [name, targetOfAddress(address)]))
   const pruner = createLedgerPruner(ledgerDays, log)
@@ -100,6 +110,7 @@ export const openConnections = (
     names: [...targets.keys()],
     atOnce,
     waitMs,
+    silentMs,
     isReadOnly: (name) => targetOf(name).isReadOnly,
     pool: poolOf,
     ledger: async (name) => {

@@ -214,7 +214,7 @@ const tracesSql = `
   union all select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
   union all select from pg_class where relnamespace = pg_my_temp_schema()
   union all select from pg_settings where source = 'session'
-    and name not in ('synchronous_commit', 'client_connection_check_interval',
+    and name not in ('synchronous_commit', 'client_connection_check_interval', 'idle_in_transaction_session_timeout',
                      'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count')
     and (name, setting) not in (('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1'))
     and not (name = 'DateStyle' and setting like 'ISO%')

@@ -79,9 +79,8 @@ export const openSession = async (
     })
     // The first that goes over a link which may have been lost without a word since it was last used.
     const deadline = setTimeout(giveUp, connections.waitMs)
-    const [, { rows }] = await Promise.all([client.query(begin), client.query(whoSql)]).finally(() =>
-      clearTimeout(deadline),
-    )
+    const opening = [client.query(begin), client.query(whoSql(isStream ? null : connections.silentMs))] as const
+    const [, { rows }] = await Promise.all(opening).finally(() => clearTimeout(deadline))
     const [{ role, isReadOnly }] = who.parse(rows)
     // The session is closed with it: another one may lead to the server that takes writes by then.
     if (writes && isReadOnly) throw readOnlyNow()
@@ -133,8 +132,11 @@ const silentS = 10
  * And the server ends what a lost worker was at: else that keeps its locks, and the job that comes again, which waits for
  * its entry in the ledger, would be out of time first. Only servers on Linux, from Postgres 14 on, surely can look; what
  * somebody has set is left alone. All of it ends with the transaction, as behind a pooler the session is somebody else's.
+ *
+ * The link of a worker that is frozen looks as if it were well: of that the server hears nothing in so many milliseconds,
+ * null for one of which it may hear nothing for any time.
  */
-const whoSql = `
+const whoSql = (silentMs: number | null): string => `
   select current_user as role, current_setting('transaction_read_only')::bool as "isReadOnly",
          case when current_setting('DateStyle') not like 'ISO%' then set_config('DateStyle', 'ISO', true) end as date,
          case when current_setting('IntervalStyle') <> 'postgres'
@@ -147,7 +149,9 @@ const whoSql = `
          case when current_setting('tcp_keepalives_idle')::int > ${silentS}
               then concat(set_config('tcp_keepalives_idle', '${silentS}', true),
                           set_config('tcp_keepalives_interval', '2', true),
-                          set_config('tcp_keepalives_count', '5', true)) end as alive`
+                          set_config('tcp_keepalives_count', '5', true)) end as alive,
+         case when current_setting('idle_in_transaction_session_timeout') = '0'
+              then set_config('idle_in_transaction_session_timeout', '${silentMs ?? 0}', true) end as silent`
 const who = z.tuple([z.object({ role: z.string(), isReadOnly: z.boolean() })])
 
 /** A cancel that comes between two statements is lost on the server. */

@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { runOn, startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { openEngine } from '../../../lib/workflow/test/engine.ts'
@@ -14,7 +17,8 @@ useTarget('create table lead (id int); create view untouchable as select id from
   watched: (address) =>
     address.searchParams.set(
       'options',
-      '-c client_connection_check_interval=5s -c tcp_keepalives_idle=7 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=4',
+      '-c client_connection_check_interval=5s -c tcp_keepalives_idle=7 -c tcp_keepalives_interval=3 ' +
+        '-c tcp_keepalives_count=4 -c idle_in_transaction_session_timeout=90s',
     ),
 })
 
@@ -62,10 +66,40 @@ test('what a lost worker was at ends in the server, so that its job, which comes
 test('so does what a worker was at whose node is gone without a word, unless the server has its own times for that', async () => {
   const sql = `select current_setting('client_connection_check_interval') as look,
     current_setting('tcp_keepalives_idle') as idle, current_setting('tcp_keepalives_interval') as every,
-    current_setting('tcp_keepalives_count') as times`
-  expect(await call({ sql })).toEqual([{ look: '2s', idle: '10', every: '2', times: '5' }])
-  expect(await call({ sql, connection: 'watched' })).toEqual([{ look: '5s', idle: '7', every: '3', times: '4' }])
+    current_setting('tcp_keepalives_count') as times, current_setting('idle_in_transaction_session_timeout') as silent`
+  const usual = { look: '2s', idle: '10', every: '2', times: '5', silent: '45s' }
+  const watched = { look: '5s', idle: '7', every: '3', times: '4', silent: '90s' }
+  expect(await call({ sql })).toEqual([usual])
+  expect(await call({ sql, connection: 'watched' })).toEqual([watched])
+  const rowByRow = { outputType: 'multiple', hasNext: true } as const
+  expect(await call({ sql }, rowByRow), 'who takes the rows may be slow').toEqual([{ ...usual, silent: '0' }])
 })
+
+test('a worker that is frozen in its transaction keeps no lock in the server, and its job is written once', async () => {
+  // The statement waits, so that the worker is frozen under it, and its transaction stands open behind it.
+  const [jobId, sql] = [randomUUID(), 'insert into lead select 1 where pg_advisory_xact_lock(58) is not null']
+  await admin.query(`set lock_timeout = '30s'; select pg_advisory_lock(58)`)
+  const program = fileURLToPath(new URL('../test/to-freeze.ts', import.meta.url))
+  const worker = spawn(process.execPath, [program, target.url, '1000', jobId, sql], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(async () => {
+    worker.kill('SIGKILL')
+    await admin.query('select pg_advisory_unlock_all(); reset lock_timeout')
+  })
+  const said = text(worker.stdout)
+  await waitFor(async () => (await sessionsAt('pg_advisory_xact_lock(58)')).length > 0, { deadlineMs: 60_000 })
+  worker.kill('SIGSTOP')
+  await admin.query('select pg_advisory_unlock(58)')
+  await waitFor(async () => (await sessionsAt('pg_advisory_xact_lock(58)')).length === 0)
+  // The worker has it by now, and nobody ends that but the server.
+  await admin.query('select pg_advisory_lock(58), pg_advisory_unlock(58)')
+  expect(await ids()).toEqual([])
+  worker.kill('SIGCONT')
+  expect(JSON.parse(await said)).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the ledger tells') })
+  expect(await call({ sql }, { jobId })).toBeNull()
+  expect(await ids()).toEqual([1])
+}, 90_000)
 
 test('a link that falls while nobody uses it is logged, and the next statement opens another', async () => {
   const pool = shared.pool('far')

@@ -1,9 +1,15 @@
+/** Why a relay gives a lane up. */
+export type ReleaseReason = 'empty' | 'no broker' | 'stopping'
+
 /** What a relay does and meets, for logs and metrics. Constant kinds; never a payload, and addresses without password. */
 export type Observation =
   /** The lane is ours from now on: the relay's own, or one that it found with rows and without an owner. */
   | { kind: 'relay.owned'; lane: string }
-  /** The lane is nobody's from now on: one that was found is empty, or the broker was gone for too long. */
-  | { kind: 'relay.released'; lane: string; reason: 'empty' | 'no broker' }
+  /**
+   * The lane is nobody's from now on: one that was found is empty, the broker was gone for too long, or the relay stops
+   * and a neighbour takes it.
+   */
+  | { kind: 'relay.released'; lane: string; reason: ReleaseReason }
   /** A neighbour owns the lane; said once, until it changes. */
   | { kind: 'relay.waiting'; lane: string }
   /**

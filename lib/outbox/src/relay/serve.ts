@@ -76,8 +76,8 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   }
 
   /**
-   * Nor need it own the lanes of ordering keys yet, which nobody carries after it where no neighbour adopts lanes. Says
-   * whether there was time for it.
+   * Nor need it own the lanes of ordering keys yet, which nobody carries after it where no neighbour adopts lanes: one that
+   * stopped just before may be about to leave them. Says whether there was time for it.
    */
   const takeKeysAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
@@ -87,10 +87,11 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
       const orphans = (await tryUntilDone(owner.keyOrphans, settings, tooLate)) ?? []
       if (orphans.length === 0) break
       if (link.up()) {
-        for (const lane of (await tryUntilDone(() => owner.takeAll(orphans), settings, tooLate)) ?? []) crew.start(lane)
-        break
+        const free = orphans.filter(({ isHeld }) => !isHeld).map(({ lane }) => lane)
+        for (const lane of (await tryUntilDone(() => owner.takeAll(free), settings, tooLate)) ?? []) crew.start(lane)
+        if (free.length === orphans.length) break
       }
-      await attention.wait(sweepMs, tooLate)
+      await attention.wait(link.up() ? nextSweepMs : sweepMs, tooLate)
     }
     return !tooLate.aborted
   }

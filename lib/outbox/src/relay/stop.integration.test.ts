@@ -6,6 +6,7 @@ import { registerLane } from '../index.ts'
 import { openLane } from '../../test/lane-under-test.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 import { lockClasses } from './own/lane-lock.ts'
+import { neighbourLocks } from './own/neighbours.ts'
 
 useLane()
 
@@ -167,9 +168,9 @@ const openNeighbour = async (rabbitmqUrl = vhost.url) => {
 const adopters = async () => {
   const { rowCount } = await lane.db.query(
     `select from pg_locks
-     where classid::bigint = $1 and granted
+     where classid::bigint = $1 and objid::bigint = $2 and granted
        and database = (select oid from pg_database where datname = current_database())`,
-    [lockClasses.adopter],
+    [lockClasses.adopter, neighbourLocks.adopting],
   )
   return rowCount
 }
@@ -241,6 +242,74 @@ test('a lane that was adopted is left to the neighbours at once, with its rows',
   expect(left).toBeGreaterThan(0)
   await waitFor(async () => (await rowsLeft()) < left)
 })
+
+const ownsKeyLanes = (relay: ReturnType<typeof lane.relay>) => () =>
+  relay.saw('relay.owned').filter((owned) => 'lane' in owned && owned.lane.startsWith('key ')).length === 8
+
+/** Rows of the relay's own lane, which take it a while. */
+const addOwnRows = (rows: number) =>
+  lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload)
+     select $1, gen_random_uuid(), $2, '1' from generate_series(1, $3)`,
+    [lane.id, `${lane.name} own`, rows],
+  )
+
+const patient = { deadlineMs: 60_000 }
+
+/** When the relay asked last for lanes of keys that it might carry to their end. */
+const asksForKeys = async (relay: string) => {
+  const { rows } = await lane.db.query<{ time: string }>(
+    `select query_start::text as time from pg_stat_activity
+     where application_name = $1 and query like '%as held from outbox_lane%'`,
+    [`outbox relay ${relay}`],
+  )
+  return rows.map(({ time }) => time)
+}
+
+test('the lanes of keys that are left to a neighbour are its own while the first relay still empties its own', async () => {
+  await lane.declareQueue(`${lane.name} own`)
+  const [first, other] = [lane.relay({ adopt: true, window: 4 }), await openNeighbour()]
+  await first.start()
+  await waitFor(ownsKeyLanes(first), patient)
+  await other.start()
+  await waitFor(async () => (await adopters()) === 2, patient)
+  await addOwnRows(20_000)
+  const stopped = first.stop({ graceMs: endless })
+  await waitFor(ownsKeyLanes(other), patient)
+  await lane.commit(...keyedFor(lane.name))
+  await waitFor(async () => (await lane.count(lane.name)) === 100, patient)
+  expect(first.saw('relay.stopped')).toEqual([])
+  await lane.db.query('delete from outbox_message where lane = $1', [lane.id])
+  await stopped
+}, 180_000)
+
+test('of two that stop together the last one waits for what the first one leaves, and carries it', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const [first, last] = [lane.relay({ rabbitmqUrl: proxy.url, adopt: true, window: 4 }), await openNeighbour()]
+  await first.start()
+  await waitFor(ownsKeyLanes(first), patient)
+  await last.start()
+  await waitFor(async () => (await adopters()) === 2, patient)
+  proxy.pause()
+  await lane.commit(...keyedFor(lane.name))
+  // Each key's first message is on its way, so that the first relay cannot leave the lanes yet.
+  const stoppedFirst = first.stop({ graceMs: endless })
+  await waitFor(async () => (await adopters()) === 1, patient)
+  const stoppedLast = last.stop({ graceMs: endless })
+  const asked = new Set<string>()
+  await waitFor(async () => {
+    for (const time of await asksForKeys(`${lane.name} neighbour`)) asked.add(time)
+    return asked.size > 1 || last.saw('relay.stopped').length > 0
+  }, patient)
+  expect(last.saw('relay.stopped')).toEqual([])
+  proxy.cut()
+  proxy.resume()
+  await Promise.all([stoppedFirst, stoppedLast])
+  expect(last.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  const taken = (await lane.take(lane.name)).map(({ messageId }) => messageId)
+  expect(new Set(taken).size).toBe(100)
+}, 180_000)
 
 test('a relay that waits for an open transaction before it may sleep stops at once', async () => {
   await lane.db.query('begin')

@@ -2,6 +2,8 @@ import type { RelaySettings } from '../options.ts'
 import { onAbort } from '../on-abort.ts'
 import type { Owner } from '../own/owner.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
+import { createLaneChannel, type LaneChannel } from '../publish/lane-channel.ts'
+import { deleteConfirmed } from '../settle/delete-confirmed.ts'
 import { tryUntilDone } from '../try-until-done.ts'
 import type { Listener } from '../wake/listener.ts'
 import type { Lookout } from '../wake/lookout.ts'
@@ -48,16 +50,29 @@ export const createCrew = (means: CrewMeans): Crew => {
     // First: of two relays that end together neither is to leave its lanes to the other.
     await tryUntilDone(neighbours.leave, settings, tooLate)
     const areThere = await tryUntilDone(neighbours.areThere, settings, tooLate)
+    if (areThere === false) await tryUntilDone(neighbours.keepLanes, settings, tooLate)
     return areThere === null ? null : !areThere
   }
   let looking: Promise<boolean | null> | null = null
   const isAlone = () => (looking ??= leaveAndLook())
 
+  const hasHeir = async (): Promise<boolean> => settings.adopt && (await isAlone()) === false
+
   /** Neighbours take what this relay does not own any more, at once. One that is alone carries it all to the end. */
   const handOver = async (): Promise<void> => {
-    if (settings.adopt && (await isAlone()) === false) handingOver.abort()
+    if (await hasHeir()) handingOver.abort()
   }
   const unwatchEnd = onAbort(draining, () => void handOver())
+
+  /** Lets the neighbour have the lane at once if nothing of it can be on its way; else the end of the session does. */
+  const letGo = async (lane: OwnedLane, channel: LaneChannel): Promise<void> => {
+    const tooLate = AbortSignal.any([session.lost, over])
+    // It would publish again what was confirmed and is not deleted.
+    await tryUntilDone(() => deleteConfirmed(lane), settings, tooLate)
+    if (!tooLate.aborted && (await channel.letGo())) {
+      await tryUntilDone(() => owner.release(lane, 'stopping'), settings, tooLate)
+    }
+  }
 
   const work = async (lane: OwnedLane): Promise<void> => {
     const isHome = lane.lane === home.lane
@@ -66,16 +81,8 @@ export const createCrew = (means: CrewMeans): Crew => {
     const leaving = AbortSignal.any(isHome ? signals : [...signals, handingOver.signal])
     const unwatch = link.watch(lane.bell.ring)
     listener.add(lane.lane, lane.bell.ring)
-    const end = await runLane(lane, {
-      settings,
-      database: owner.database,
-      link,
-      lookout,
-      memory,
-      leaving,
-      draining,
-      stays,
-    })
+    const channel = createLaneChannel(lane, { database: owner.database, link, observe: settings.observe })
+    const end = await runLane(lane, { settings, link, channel, lookout, memory, leaving, draining, stays })
     listener.remove(lane.lane)
     unwatch()
     // Of one that a neighbour takes over it is enough that it slept; where there is no time to look again, it is not.
@@ -83,7 +90,13 @@ export const createCrew = (means: CrewMeans): Crew => {
     const isEmpty = end === 'empty' || (end === 'asleep' && !isCut)
     if (isEmpty) left.delete(lane.lane)
     else left.add(lane.lane)
-    if (isEmpty && !stays) await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)
+    if (isEmpty && !stays) {
+      channel.close()
+      await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)
+    } else if (draining.aborted && !isHome && !isCut && (await hasHeir())) {
+      await letGo(lane, channel)
+    }
+    channel.close()
     working.delete(lane)
   }
 

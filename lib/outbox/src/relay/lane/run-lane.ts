@@ -3,7 +3,7 @@ import { backoffMs, spreadMs } from '../backoff.ts'
 import { tryUntilDone } from '../try-until-done.ts'
 import type { RelaySettings } from '../options.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
-import { createLaneChannel } from '../publish/lane-channel.ts'
+import type { LaneChannel } from '../publish/lane-channel.ts'
 import { holdsRows } from '../read/holds-rows.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import type { Lookout } from '../wake/lookout.ts'
@@ -21,9 +21,8 @@ export type LaneEnd = 'empty' | 'asleep' | 'left'
 
 export type LaneMeans = {
   settings: RelaySettings
-  /** Tells the database apart from all others. */
-  database: string
   link: BrokerLink
+  channel: LaneChannel
   lookout: Lookout
   memory: PayloadMemory
   /** Ends the work at once: the lane is lost or given up, or the time for it is over. */
@@ -46,9 +45,8 @@ const fruitlessBackoff = { firstMs: 2, capMs: 200 }
  * aborts `leaving`.
  */
 export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneEnd> => {
-  const { settings, database, link, lookout, memory, leaving, draining, stays } = means
+  const { settings, link, channel, lookout, memory, leaving, draining, stays } = means
   const { bell } = owned
-  const channel = createLaneChannel(owned, { database, link, observe: settings.observe })
   const passMeans = { ...settings, link, channel, memory, leaving }
   // A ring would not do: a lane that is falling asleep takes it for that of a row, finds none, and sleeps.
   const waking = AbortSignal.any([leaving, draining])
@@ -56,38 +54,34 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
   const isEmpty = async () => !(await holdsRows(owned.session, owned.lane))
   let fruitless = 0
   let isAsleep = false
-  try {
-    while (!leaving.aborted) {
-      const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
-      if (pass === null) return 'left'
-      if (pass === 'no way out') {
-        if (draining.aborted && (await tryUntilDone(isEmpty, settings, leaving)) === true) return 'empty'
-        await bell.wait(spreadMs(settings.pollMs), draining.aborted ? leaving : waking)
-        continue
-      }
-      fruitless = pass.read > 0 || pass.moved > 0 ? 0 : fruitless + 1
-      if (fruitless === 0) {
-        isAsleep = false
-        continue
-      }
-      // In a key lane not every pass moves what is due; the next one does.
-      if (draining.aborted && (owned.kind !== 'key' || fruitless > 1)) return 'empty'
-      const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
-      if (rest?.kind === 'sleep') {
-        if (!stays && rest.nextMs === null) return 'empty'
-        const rang = await sleep(owned, rest.nextMs, lookout, waking)
-        isAsleep = draining.aborted && !rang
-        fruitless = 0
-      } else if (fruitless > 1) {
-        // Not after the first one: a row may have come between the pass and the look.
-        await bell.wait(backoffMs(fruitless - 1, fruitlessBackoff), waking)
-      }
-      await tryUntilDone(() => freeDoorbell(owned), settings, leaving)
+  while (!leaving.aborted) {
+    const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
+    if (pass === null) return 'left'
+    if (pass === 'no way out') {
+      if (draining.aborted && (await tryUntilDone(isEmpty, settings, leaving)) === true) return 'empty'
+      await bell.wait(spreadMs(settings.pollMs), draining.aborted ? leaving : waking)
+      continue
     }
-    return isAsleep ? 'asleep' : 'left'
-  } finally {
-    channel.close()
+    fruitless = pass.read > 0 || pass.moved > 0 ? 0 : fruitless + 1
+    if (fruitless === 0) {
+      isAsleep = false
+      continue
+    }
+    // In a key lane not every pass moves what is due; the next one does.
+    if (draining.aborted && (owned.kind !== 'key' || fruitless > 1)) return 'empty'
+    const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
+    if (rest?.kind === 'sleep') {
+      if (!stays && rest.nextMs === null) return 'empty'
+      const rang = await sleep(owned, rest.nextMs, lookout, waking)
+      isAsleep = draining.aborted && !rang
+      fruitless = 0
+    } else if (fruitless > 1) {
+      // Not after the first one: a row may have come between the pass and the look.
+      await bell.wait(backoffMs(fruitless - 1, fruitlessBackoff), waking)
+    }
+    await tryUntilDone(() => freeDoorbell(owned), settings, leaving)
   }
+  return isAsleep ? 'asleep' : 'left'
 }
 
 const passOnce = async (owned: OwnedLane, means: Parameters<typeof takePass>[1]): Promise<Pass | 'no way out'> => {

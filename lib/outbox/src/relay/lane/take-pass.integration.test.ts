@@ -51,6 +51,7 @@ test('while a suspect is looked for among the rows of one batch, those of the ot
       }
     },
     close: () => {},
+    letGo: async () => false,
   }
   const settings = checkOptions({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name, window: 8 })
   const leaving = new AbortController().signal

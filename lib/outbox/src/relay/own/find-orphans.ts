@@ -1,6 +1,8 @@
+import { readColumns } from '../../read-columns.ts'
 import { parseLane, type RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { ControlSession } from './control-session.ts'
-import { lockClasses, ownedLanesSql } from './lane-lock.ts'
+import { locksSql, lockClasses, ownedLanesSql } from './lane-lock.ts'
+import { neighbourLocks } from './neighbours.ts'
 
 /**
  * Lanes that nobody owns and that hold rows, or scheduled rows that are due, or are no pod's own. In the order of chance:
@@ -14,18 +16,17 @@ export const findOrphans = async (session: ControlSession, limit: number): Promi
   return rows.map(parseLane)
 }
 
-/** Of these the lanes of ordering keys that hold rows, or scheduled rows that are due. */
-export const findKeyOrphans = async (session: ControlSession): Promise<RegisteredLane[]> => {
-  const { rows } = await session.query(findKeyOrphansSql, [lockClasses.owner])
-  return rows.map(parseLane)
-}
+/** A lane of ordering keys that holds rows. `isHeld`: its owner leaves it, and has not come to that yet. */
+export type KeyOrphan = { lane: RegisteredLane; isHeld: boolean }
 
-const unowned = `
-    with unowned as materialized (
-      select id, name, kind, fence from outbox_lane
-      where id <> all (${ownedLanesSql})
-    )
-    select id as lane, name, kind, fence from unowned`
+/** The lanes of ordering keys that hold rows, or scheduled rows that are due, and that nobody carries. */
+export const findKeyOrphans = async (session: ControlSession): Promise<KeyOrphan[]> => {
+  const { rows } = await session.query(findKeyOrphansSql, [lockClasses.owner, lockClasses.adopter])
+  return rows.map((row) => ({
+    lane: parseLane(row),
+    isHeld: readColumns(row, 'a lane that nobody carries', { held: 'boolean' }).held,
+  }))
+}
 
 const holdsRows = `(
       exists (select from outbox_message where lane = unowned.id)
@@ -34,11 +35,27 @@ const holdsRows = `(
 
 const findOrphansSql = {
   name: 'find_orphans',
-  text: `${unowned}
+  text: `
+    with unowned as materialized (
+      select id, name, kind, fence from outbox_lane
+      where id <> all (${ownedLanesSql})
+    )
+    select id as lane, name, kind, fence from unowned
     where kind <> 'pod' or ${holdsRows}
     order by random()
     limit $2`,
 }
 
-// A relay asks once, at its stop.
-const findKeyOrphansSql = { text: `${unowned} where kind = 'key' and ${holdsRows}` }
+// A relay asks at its stop.
+const findKeyOrphansSql = {
+  text: `
+    with leaving as materialized (
+      select pid from (${locksSql('$2')}) as locks where number = ${neighbourLocks.leaving}
+    ), unowned as materialized (
+      select id, name, kind, fence, pid is not null as held from outbox_lane
+      left join (${locksSql('$1')}) as locks on number = id
+      where kind = 'key' and (pid is null or pid in (select pid from leaving))
+    )
+    select id as lane, name, kind, fence, held from unowned
+    where ${holdsRows}`,
+}

@@ -29,8 +29,11 @@ const tryLaneLockSql = { name: 'try_lane_lock', text: 'select pg_try_advisory_lo
 
 const freeLaneLockSql = { name: 'free_lane_lock', text: 'select pg_advisory_unlock($1, $2)' }
 
-/** A subselect of the numbers of the lanes that some session owns; `$1` is `lockClasses.owner`. */
-export const ownedLanesSql = `
-  select objid::bigint::int from pg_locks
-  where locktype = 'advisory' and classid::bigint = $1::bigint and objsubid = 2 and granted
+/** A subselect of the sessions that have locks of a class, with the second keys of these. */
+export const locksSql = (lockClass: string): string => `
+  select pid, objid::bigint::int as number from pg_locks
+  where locktype = 'advisory' and classid::bigint = ${lockClass}::bigint and objsubid = 2 and granted
     and database = (select oid from pg_database where datname = current_database())`
+
+/** A subselect of the numbers of the lanes that some session owns; `$1` is `lockClasses.owner`. */
+export const ownedLanesSql = `select number from (${locksSql('$1')}) as locks`

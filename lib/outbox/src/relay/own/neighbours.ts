@@ -1,40 +1,51 @@
 import { readColumns } from '../../read-columns.ts'
 import type { ControlSession } from './control-session.ts'
-import { lockClasses } from './lane-lock.ts'
+import { lockClasses, locksSql } from './lane-lock.ts'
 
 /** Other relays of the database that adopt lanes, and so take those that this one leaves. */
 export type Neighbours = {
   /** This relay counts as one for the others. */
   join: () => Promise<void>
-  /** It does not any more: it is about to end. */
+  /** It does not any more, and is taken for one that leaves its lanes to others, until it says that it keeps them. */
   leave: () => Promise<void>
   /** Whether there are any. */
   areThere: () => Promise<boolean>
+  /** It is about to end, and carries its lanes until then. */
+  keepLanes: () => Promise<void>
 }
+
+/** The second keys of their locks: of those who adopt lanes, and of those who leave theirs. */
+export const neighbourLocks = { adopting: 0, leaving: 1 }
 
 /**
  * Each of them shares one advisory lock, which its session gives back however it ends.
  *
- * Locks: that one, shared by all who ask for it, so nobody waits.
+ * Locks: that one, and then the one of those who leave, shared by all who ask for them, so nobody waits.
  */
 export const createNeighbours = (session: ControlSession): Neighbours => ({
   join: async () => void (await session.query(joinSql, [lockClasses.adopter])),
   leave: async () => void (await session.query(leaveSql, [lockClasses.adopter])),
+  keepLanes: async () => void (await session.query(keepLanesSql, [lockClasses.adopter])),
   areThere: async () => {
     const { rows } = await session.query(areThereSql, [lockClasses.adopter])
     return readColumns(rows[0], 'the neighbours', { there: 'boolean' }).there
   },
 })
 
-const joinSql = { text: 'select pg_advisory_lock_shared($1, 0)' }
+const { adopting, leaving } = neighbourLocks
 
-const leaveSql = { text: 'select pg_advisory_unlock_shared($1, 0)' }
+const joinSql = { text: `select pg_advisory_lock_shared($1, ${adopting})` }
+
+// From the one to the other at once: nobody is to find a relay that is neither, and holds lanes that it will leave.
+const leaveSql = {
+  text: `select pg_advisory_lock_shared($1, ${leaving}), pg_advisory_unlock_shared($1, ${adopting})`,
+}
+
+const keepLanesSql = { text: `select pg_advisory_unlock_shared($1, ${leaving})` }
 
 const areThereSql = {
   text: `
     select exists (
-      select from pg_locks
-      where locktype = 'advisory' and classid::bigint = $1::bigint and objsubid = 2 and granted
-        and pid <> pg_backend_pid() and database = (select oid from pg_database where datname = current_database())
+      select from (${locksSql('$1')}) as locks where number = ${adopting} and pid <> pg_backend_pid()
     ) as there`,
 }

@@ -2,12 +2,13 @@ import pg from 'pg'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import { findOrAddLane, type RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import { createOwnedLane, type OwnedLane } from '../lane/owned-lane.ts'
+import type { ReleaseReason } from '../observation.ts'
 import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
 import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
-import { findKeyOrphans, findOrphans } from './find-orphans.ts'
+import { findKeyOrphans, findOrphans, type KeyOrphan } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
@@ -24,8 +25,8 @@ export type Owner = {
   ownHome: () => Promise<OwnedLane | null>
   /** Takes lanes that hold rows and have no owner, at most `limit`. */
   adopt: (limit: number) => Promise<OwnedLane[]>
-  /** The lanes of ordering keys that hold rows and have no owner. */
-  keyOrphans: () => Promise<RegisteredLane[]>
+  /** The lanes of ordering keys that hold rows and have no owner, or one that is about to leave them. */
+  keyOrphans: () => Promise<KeyOrphan[]>
   /** Takes those of them that still have no owner. */
   takeAll: (orphans: readonly RegisteredLane[]) => Promise<OwnedLane[]>
   /** The lanes that are ours now. */
@@ -33,7 +34,7 @@ export type Owner = {
   /** Ends the session, and with it frees every lane. */
   close: () => Promise<void>
   /** Gives a lane to whoever asks for it next. */
-  release: (lane: OwnedLane, reason: 'empty' | 'no broker') => Promise<void>
+  release: (lane: OwnedLane, reason: ReleaseReason) => Promise<void>
 }
 
 /**

@@ -15,6 +15,11 @@ export type ConfirmChannel = {
   closed: () => boolean
   /** Gives the channel up: what is in flight ends as unknown at once. */
   abandon: (cause: OutboxError) => void
+  /**
+   * Closes it, when nothing is in flight, and resolves once RabbitMQ has done so too. False if it was abandoned: then
+   * something may be on its way still.
+   */
+  letGo: () => Promise<boolean>
 }
 
 export type Fault = { of: Refused; reason: string }
@@ -61,6 +66,8 @@ const watch = (channel: AmqpChannel, checkFrame: CheckFrame, onGiveUp: (reason: 
   const returned = createReturned()
   let fault: Fault | null = null
   let ended: OutboxError | null = null
+  let abandoned = false
+  const gone = Promise.withResolvers<void>()
 
   const end = (cause: OutboxError) => {
     if (ended !== null) return
@@ -74,6 +81,7 @@ const watch = (channel: AmqpChannel, checkFrame: CheckFrame, onGiveUp: (reason: 
   // First of all listeners: amqplib's own answers each publish in flight with an error that looks like a nack's.
   channel.prependListener('close', () => {
     end(new OutboxError('broker_lost', fault?.reason ?? 'the channel was closed before the confirm came'))
+    gone.resolve()
   })
   channel.on('return', ({ fields, properties }) => {
     const messageId: unknown = properties.messageId
@@ -123,9 +131,19 @@ const watch = (channel: AmqpChannel, checkFrame: CheckFrame, onGiveUp: (reason: 
     closed: () => ended !== null,
     abandon: (cause) => {
       if (ended !== null) return
+      abandoned = true
       end(cause)
       onGiveUp(cause.message)
       closeUnlessClosing(channel)
+    },
+    letGo: async () => {
+      if (abandoned || inFlight.size > 0) return false
+      if (ended === null) {
+        end(new OutboxError('broker_lost', 'the lane was let go'))
+        closeUnlessClosing(channel)
+      }
+      await gone.promise
+      return true
     },
   }
 }

@@ -29,6 +29,27 @@ export const holdFence = async (connection: Connection, queue: string): Promise<
   }
 }
 
+/**
+ * Deletes that queue, so that the lane's next owner need not wait for the end of the connection.
+ *
+ * @throws OutboxError `broker_unavailable`.
+ */
+export const freeFence = async (connection: Connection, queue: string): Promise<void> => {
+  const channel = await openChannel(connection)
+  const deleted = Promise.withResolvers<void>()
+  channel.on('error', deleted.reject)
+  channel.on('close', () => deleted.reject(new Error('the channel was closed')))
+  channel.deleteQueue(queue, {}, (error: Error | null) => (error === null ? deleted.resolve() : deleted.reject(error)))
+  try {
+    await deleted.promise
+    channel.close(() => {})
+  } catch (cause) {
+    // It was another connection's all the time.
+    if (answerOf(cause) === resourceLocked) return
+    throw new OutboxError('broker_unavailable', `the queue ${queue} was not deleted: ${reasonOf(cause)}`, { cause })
+  }
+}
+
 /** The reply code of AMQP for a queue that is exclusive to another connection. */
 const resourceLocked = 405
 

@@ -1,6 +1,7 @@
 import { createVhost, startProxy } from '@esteira/test/support'
 import amqplib from 'amqplib'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { OutboxError } from '../../errors.ts'
 import type { Observation } from '../observation.ts'
 import { type BrokerLink, createBrokerLink } from './broker-link.ts'
 import { createLaneChannel } from './lane-channel.ts'
@@ -86,6 +87,37 @@ test('a lane of a database and that of its copy are open at once; the second wai
   nowMs = 30_000
   expect((await copy.channel.open()).closed()).toBe(false)
   expect(published.closed()).toBe(false)
+})
+
+test('a key lane that is let go has its next owner publish at once, while its connection lives', async () => {
+  const { link, channel } = await keyChannel('let go')
+  const heir = await keyChannel('let go')
+  await channel.open()
+  await expect(heir.channel.open()).rejects.toThrow(isFenced)
+  expect(await channel.letGo()).toBe(true)
+  expect((await heir.channel.open()).closed()).toBe(false)
+  expect(link.up()).toBe(true)
+  // What is the heir's by now is left to it.
+  expect(await channel.letGo()).toBe(true)
+  await expect((await keyChannel('let go')).channel.open()).rejects.toThrow(isFenced)
+})
+
+test('a key lane of which something may be on its way is not let go', async () => {
+  const { link, channel } = await keyChannel('on its way')
+  const heir = await keyChannel('on its way')
+  const opened = await channel.open()
+  opened.abandon(new OutboxError('confirm_overdue', 'the confirm did not come'))
+  expect(await channel.letGo()).toBe(false)
+  await expect(heir.channel.open()).rejects.toThrow(isFenced)
+  await link.drop()
+  await expect
+    .poll(() =>
+      heir.channel.open().then(
+        (one) => one.closed(),
+        () => true,
+      ),
+    )
+    .toBe(false)
 })
 
 test('a relay of the version before waits for one of this version, and this one for that', async () => {

@@ -5,7 +5,7 @@ import type { Observe } from '../observation.ts'
 import type { BrokerLink } from './broker-link.ts'
 import { type ConfirmChannel, openConfirmChannel } from './confirm-channel.ts'
 import { fenceNames } from './fence-names.ts'
-import { answerOf, holdFence } from './hold-fence.ts'
+import { answerOf, freeFence, holdFence } from './hold-fence.ts'
 import { isLastTaken } from './no-channel.ts'
 
 /**
@@ -16,6 +16,11 @@ export type LaneChannel = {
   /** @throws OutboxError `broker_unavailable`, or `fence_held` while a key lane's former owner may still publish. */
   open: () => Promise<ConfirmChannel>
   close: () => void
+  /**
+   * Closes it, when nothing is in flight, and lets the lane's next owner publish at once. False if that one has to wait
+   * for the end of the connection.
+   */
+  letGo: () => Promise<boolean>
 }
 
 type LaneChannelMeans = {
@@ -95,6 +100,20 @@ export const createLaneChannel = (
     close: () => {
       closed = true
       current?.abandon(new OutboxError('broker_lost', 'the lane was given up before the confirm came'))
+    },
+    letGo: async () => {
+      closed = true
+      try {
+        if (current !== null && !(await current.letGo())) return false
+        // After that: whoever has the queue publishes. A connection that is gone has none.
+        if (lane.kind === 'key' && link.up()) {
+          for (const queue of [own, former]) await freeFence(link.connection(), queue)
+        }
+        return true
+      } catch (error) {
+        if (error instanceof OutboxError) return false
+        throw error
+      }
     },
   }
 }

@@ -39,6 +39,7 @@ const publish = (session: ControlSession) => {
     fault: () => null,
     closed: () => false,
     abandon: () => {},
+    letGo: async () => false,
   }
   const owned = createOwnedLane(
     { lane: 1, name: 'lane 1', kind: 'pod', fence: '' },
@@ -48,7 +49,7 @@ const publish = (session: ControlSession) => {
   )
   const outcomes = publishTogether(owned, rows, {
     link: { ...noLink, up: () => true },
-    channel: { open: async () => channel, close: () => {} },
+    channel: { open: async () => channel, close: () => {}, letGo: async () => false },
     confirmDeadlineMs: 60_000,
     onSend: () => undefined,
   })

@@ -99,19 +99,64 @@ test('two deliveries of one job run it once: the second waits for the first', as
   expect(await notes()).toHaveLength(1)
 })
 
-test('a session that is lost under a function costs an attempt, and leaves nothing of it', async () => {
+/** What may happen to the session of a function, and to all others. */
+const losses = {
+  'is ended by an administrator': () => engine.query(endSessionsSql),
+  'falls with the server': async () => {
+    link.cut()
+    await engine.query(endSessionsSql)
+    link.resume()
+  },
+}
+
+const endSessionsSql = `
+  select pg_terminate_backend(pid) from pg_stat_activity
+  where datname = current_database() and application_name = 'worker'`
+
+for (const [how, lose] of Object.entries(losses)) {
+  for (const isHeard of [true, false]) {
+    const kind = isHeard ? 'hears of it' : 'goes on as if nothing were'
+    test(`a function whose session ${how}, and that ${kind}, is called again, which is no attempt`, async () => {
+      let calls = 0
+      await engine.startWorker(
+        [
+          ownFunction('lost', async ({ em, job }) => {
+            calls += 1
+            await note(em, job.id, `call ${calls}`)
+            if (calls > 1) return
+            await lose()
+            const again = note(em, job.id, 'never')
+            if (isHeard) await again
+            else await again.catch(() => null)
+          }),
+        ],
+        { databaseUrl: link.url },
+      )
+      const run = await begin('lost', null, { outputType: null, retry: { maxAttempts: 1 } })
+      expect(await engine.over(run)).toBe('succeeded')
+      expect(await jobOf(run)).toMatchObject({ attempt: 1 })
+      expect(await engine.attempts((await jobOf(run)).id)).toEqual([])
+      expect(await notes()).toEqual([{ text: 'call 2' }])
+    })
+  }
+}
+
+test('a function that ends its session each time has had its attempts, of three calls each', async () => {
   let calls = 0
   await engine.startWorker([
-    ownFunction('lost', async ({ em, job }) => {
+    ownFunction('ends', async ({ em, job }) => {
       calls += 1
       await note(em, job.id, `call ${calls}`)
-      if (calls === 1) await queryable(em).query('select pg_terminate_backend(pg_backend_pid())', [])
+      await queryable(em)
+        .query('select pg_terminate_backend(pg_backend_pid())', [])
+        .catch(() => null)
     }),
   ])
-  const run = await begin('lost', null, { outputType: null, retry: { delayMs: 0 } })
-  expect(await engine.over(run)).toBe('succeeded')
-  expect(await jobOf(run)).toMatchObject({ attempt: 2 })
-  expect(await notes()).toEqual([{ text: 'call 2' }])
+  const run = await begin('ends', null, { outputType: null, retry: { maxAttempts: 2, delayMs: 0 } })
+  expect(await engine.over(run)).toBe('failed')
+  expect(await jobOf(run)).toMatchObject({ attempt: 2, error: { code: 'write_cut_short' } })
+  expect(calls).toBe(6)
+  expect(await notes()).toEqual([])
 })
 
 test('a worker that stops in the middle of its statement leaves no session, and the next worker does the job', async () => {

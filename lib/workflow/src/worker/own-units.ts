@@ -33,6 +33,12 @@ type OwnUnitOptions = {
   onWritten: (written: Written) => void
 }
 
+/**
+ * So often in a row may a session be lost under a job until that counts as one of its attempts: Postgres may be restarting,
+ * or the function is what ends it.
+ */
+const mostLosses = 3
+
 /** The server gives up a transaction whose worker did not, since it is frozen or cut off: milliseconds after its time. */
 const graceMs = 5_000
 
@@ -40,7 +46,8 @@ const graceMs = 5_000
  * Attempts jobs in a unit of work each: a transaction that begins with the compare-and-set on the job, in which the
  * function writes rows of its own, and that ends with the job's outcome. So both are there exactly once, or neither is.
  * Only a success is written there. Whatever else an attempt ends with is written when the transaction has been rolled
- * back; its session is ended before when the function still uses it, so that nothing it does later can be written.
+ * back; its session is ended before when the function still uses it, so that nothing it does later can be written. When
+ * its session was lost meanwhile it is made again, as if it had not been.
  *
  * Nothing here goes through the groups in which other jobs are committed: they would wait for a job that a second
  * delivery has locked meanwhile.
@@ -56,7 +63,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
   }
 
   /** Attempts the job, and writes a success; gives an end that is still to be written, or null when the job was lost. */
-  const attemptOnce = async (...[held, timeoutMs, attempt]: Parameters<OwnUnits>) => {
+  const attemptOnce = async ([held, timeoutMs, attempt]: Parameters<OwnUnits>, isForgiven: () => boolean) => {
     await markRunning(orm.em.fork(), held.job, by.worker)
     // Begun by hand: `transactional` would put whatever the function sets off into this transaction.
     const em = orm.em.fork()
@@ -67,10 +74,15 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       if (lock === null) return null
       const { ending, runsOn } = await attempt(em)
       if (runsOn) await endSession(lock.pid)
+      const standing = await standingOf(em, lock.transaction)
       const finished = {
         ...held,
-        ending: (await isLeft(em, lock.transaction)) ? leftUnit : ending,
+        ending: standing.kind === 'left' ? leftUnit : ending,
         elapsedMs: performance.now() - begun,
+      }
+      if (standing.kind === 'lost' && !runsOn) {
+        if (isForgiven()) throw standing.error
+        return { finished: cutShort(finished, standing.error), isWritten: false }
       }
       if (finished.ending.kind !== 'succeeded') return { finished, isWritten: false }
       let isCommitting = false
@@ -94,7 +106,9 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
 
   return (...attempt) =>
     placesOf(attempt[0].job.functionName)(async () => {
-      const attempted = await untilDone(() => attemptOnce(...attempt))
+      let losses = 0
+      const isForgiven = (): boolean => (losses += 1) < mostLosses
+      const attempted = await untilDone(() => attemptOnce(attempt, isForgiven))
       if (attempted === null) return { kind: 'lost' }
       const { finished, isWritten } = attempted
       if (!isWritten) {
@@ -120,16 +134,19 @@ const isOfWrite = (error: unknown): boolean =>
 const isOfCommit = (error: unknown): boolean => databaseErrorOf(error) !== null && !isTransientHere(error)
 
 /**
- * Whether the function has ended the transaction, by the entity manager or in SQL, of which that does not know: then the job
- * is locked no more, and what is written next is in another transaction, or in none.
+ * What has become of the transaction. `left`: the function has ended it, by the entity manager or in SQL, of which that does
+ * not know; then the job is locked no more, and what is written next is in another transaction, or in none. `lost`: its
+ * session is gone, and all that was written in it.
  */
-const isLeft = async (em: EntityManager, transaction: string): Promise<boolean> => {
-  if (!em.isInTransaction()) return true
+type Standing = { kind: 'held' | 'left' } | { kind: 'lost'; error: unknown }
+
+const standingOf = async (em: EntityManager, transaction: string): Promise<Standing> => {
+  if (!em.isInTransaction()) return { kind: 'left' }
   try {
-    return (await currentTransaction(queryable(em))) !== transaction
-  } catch {
-    // It was aborted by a statement that was refused, or its session is gone: nothing can be written in it either way.
-    return false
+    return { kind: (await currentTransaction(queryable(em))) === transaction ? 'held' : 'left' }
+  } catch (error) {
+    // Else it was aborted by a statement that was refused, and nothing can be written in it.
+    return isTransientHere(error) ? { kind: 'lost', error } : { kind: 'held' }
   }
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { FinishedJob } from '../job/held-job.ts'
 import { aJob } from '../../test/a-job.ts'
 import { WorkflowError } from '../errors.ts'
-import { type CommitEvent, commitGroup, cutShort } from './commit-group.ts'
+import { type CommitEvent, commitGroup, cutShort, type Fate } from './commit-group.ts'
 
 const nul = Object.assign(new Error('unsupported Unicode escape sequence'), { code: '22P05' })
 const grant = Object.assign(new Error('permission denied for table outbox_message'), { code: '42501' })
@@ -26,6 +26,7 @@ const setup = (size: number, refuse: Refusal, stopped = new AbortController().si
   const units: number[][] = []
   const written: number[] = []
   const events: CommitEvent[] = []
+  const told: [number, Fate][] = []
   const write = (how: Parameters<Refusal>[1]) => async (finished: readonly FinishedJob[]) => {
     units.push(finished.map(({ job }) => Number(job.id)))
     const taken = finished.filter(({ ending }) => ending.kind !== 'failed').map(({ job }) => Number(job.id))
@@ -40,9 +41,10 @@ const setup = (size: number, refuse: Refusal, stopped = new AbortController().si
       writeLocked: write('locks first'),
       observe: (event) => events.push(event),
       pause: () => Promise.resolve(),
+      tell: (place, fate) => told.push([place, fate]),
       stopped,
     })
-  return { group, units, written, events, commit }
+  return { group, units, written, events, told, commit }
 }
 
 const byNumber = (a: number, b: number) => a - b
@@ -52,6 +54,18 @@ test('a group that is taken is one unit of work', async () => {
   const { units, commit, group } = setup(200, () => null)
   expect(await commit()).toEqual(group.map(({ ending }) => ({ kind: 'written', ending })))
   expect(units).toHaveLength(1)
+})
+
+test('those that are written while another is held up are told of meanwhile', async () => {
+  const toldBefore: number[][] = []
+  const { told, commit } = setup(4, (ids) => {
+    if (!ids.includes(2)) return null
+    toldBefore.push(told.map(([place]) => place).toSorted(byNumber))
+    return toldBefore.length < 4 ? lockedOut : null
+  })
+  const fates = await commit()
+  expect(toldBefore.at(-1)).toEqual([0, 1, 3])
+  expect(told.toSorted(([one], [other]) => byNumber(one, other))).toEqual([...fates.entries()])
 })
 
 test('of 200 jobs the guilty one is found and failed in 2 log2 200 + 1 units of work, wherever it is', async () => {

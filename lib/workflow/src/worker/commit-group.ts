@@ -24,6 +24,8 @@ export type CommitMeans = {
   observe: (event: CommitEvent) => void
   /** Before a job is tried again that Postgres has given up. */
   pause: () => Promise<unknown>
+  /** Hears of the jobs of a group that are written before all of it is: their messages need not wait for the others. */
+  tell: (place: number, fate: Fate) => void
   /** Aborted when the worker has stopped: what cannot be written then is nobody's fault. */
   stopped: AbortSignal
 }
@@ -50,7 +52,7 @@ export const mostCuts = 3
  */
 export const commitGroup = async (
   group: readonly FinishedJob[],
-  { write, writeLocked, observe, pause, stopped }: CommitMeans,
+  { write, writeLocked, observe, pause, tell, stopped }: CommitMeans,
 ): Promise<Fate[]> => {
   const entries = group.map((finished, place) => ({ place, finished }))
   const fates = new Map<number, Fate>()
@@ -67,7 +69,9 @@ export const commitGroup = async (
     try {
       const won = await by(some.map(({ finished }) => finished))
       for (const { place, finished } of some) {
-        fates.set(place, won.has(finished) ? { kind: 'written', ending: finished.ending } : { kind: 'lost' })
+        const fate: Fate = won.has(finished) ? { kind: 'written', ending: finished.ending } : { kind: 'lost' }
+        fates.set(place, fate)
+        if (some.length < group.length) tell(place, fate)
       }
       faultsInARow = 0
       return null

@@ -136,6 +136,8 @@ for (const limit of ['statement_timeout', 'lock_timeout'] as const) {
     await queryable(holder).query('select from workflow_run_step where run_id = $1 for update', [held])
     gate.resolve()
     await waitFor(async () => (await engine.statusOf(other)) === 'succeeded')
+    // Their messages are acked: their places do not wait for the others of their group.
+    await waitFor(() => worker.saw('job.written').length === 3)
     // More than it takes to find one guilty.
     await waitFor(() => worker.saw('commit.cut-short').length >= 4)
     await holder.rollback()

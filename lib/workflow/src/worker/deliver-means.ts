@@ -20,9 +20,9 @@ import { createBeats } from './beats.ts'
 import { bringPayloads } from './bring-payload.ts'
 import { isOfMoment } from './blame.ts'
 import { configCache, stepCache } from './caches.ts'
-import { commitGroup } from './commit-group.ts'
+import { commitGroup, type Fate } from './commit-group.ts'
 import type { DeliverMeans } from './deliver.ts'
-import { gather, gatherApart, type GatherOptions } from './gather.ts'
+import { gather, gatherApart, type GatherOptions, type Tell } from './gather.ts'
 import { createOwnUnits } from './own-units.ts'
 import { groupsAtOnce, ownUnitsAtOnce, type Pools } from './pools.ts'
 import { createSettling } from './settle-hints.ts'
@@ -176,8 +176,10 @@ export const deliverMeans = (
       const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
       return claims.map((claim) => taken.get(claim) ?? null)
     }),
-    commit: gatherApart(functionOf, commitGroups, (group) =>
-      inCommitSpans(group, () => commitGroup(group, { write, writeLocked, observe, pause: pauseForDatabase, stopped })),
+    commit: gatherApart(functionOf, commitGroups, (group, tell: Tell<Fate>) =>
+      inCommitSpans(group, () =>
+        commitGroup(group, { write, writeLocked, observe, pause: pauseForDatabase, tell, stopped }),
+      ),
     ),
   }
   return { means, settled: settling.done }

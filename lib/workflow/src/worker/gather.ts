@@ -18,6 +18,11 @@ export type GatherOptions<Item> = {
   keyOf?: (item: Item) => string
 }
 
+/** Tells the result of the item at a place in its group. */
+export type Tell<Result> = (index: number, result: Result) => void
+
+type Flush<Item, Result> = (items: Item[], tell: Tell<Result>) => Promise<Result[]>
+
 /** A flush that takes this long waits for something for which others need not wait; milliseconds. A commit takes some 5. */
 const lateMs = 50
 
@@ -26,12 +31,12 @@ const toldAtOnce = 20
 
 /**
  * Makes one call out of many: what is added while a flush is under way waits and goes together in the next one. Under
- * load the groups grow by themselves; alone, an item waits for nothing but the event loop. A flush is in nobody's trace:
- * it would be in that of whoever came first, for all of them.
+ * load the groups grow by themselves; alone, an item waits for nothing but the event loop. A flush may tell the result of
+ * an item before it ends. It is in nobody's trace: it would be in that of whoever came first, for all of them.
  */
 export const gather = <Item, Result>(
   { most, mostBytes = Infinity, bytesOf = () => 0, atOnce = 1, keyOf }: GatherOptions<Item>,
-  flush: (items: Item[]) => Promise<Result[]>,
+  flush: Flush<Item, Result>,
 ): ((item: Item) => Promise<Result>) => {
   type Waiting = { item: Item; bytes: number; key: string | undefined; settled: PromiseWithResolvers<Result> }
   type Flight = { keys: ReadonlySet<string>; isLate: boolean }
@@ -85,7 +90,9 @@ export const gather = <Item, Result>(
     const late = atOnce === 1 ? undefined : setInterval(becomeLate, lateMs)
     let tellings: (() => void)[]
     try {
-      const results = await context.with(ROOT_CONTEXT, () => flush(group.map(({ item }) => item)))
+      const items = group.map(({ item }) => item)
+      const tell: Tell<Result> = (index, result) => group[index]?.settled.resolve(result)
+      const results = await context.with(ROOT_CONTEXT, () => flush(items, tell))
       if (results.length !== group.length) throw new Error(`${group.length} items gave ${results.length} results`)
       tellings = results.map((result, index) => () => group[index]?.settled.resolve(result))
     } catch (error) {
@@ -129,7 +136,7 @@ const boundOf = (bound: Bound): (() => number) => (typeof bound === 'number' ? (
 export const gatherApart = <Item, Result>(
   partOf: (item: Item) => string,
   options: GatherOptions<Item>,
-  flush: (items: Item[]) => Promise<Result[]>,
+  flush: Flush<Item, Result>,
 ): ((item: Item) => Promise<Result>) => {
   const parts = new Map<string, (item: Item) => Promise<Result>>()
   return (item) => {

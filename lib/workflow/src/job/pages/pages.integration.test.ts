@@ -13,6 +13,7 @@ import { cancelRun } from '../../run/cancel-run.ts'
 import { dropHiddenPages } from './drop-hidden-pages.ts'
 import { dropItemKeys } from './drop-item-keys.ts'
 import { hidePage, sealPages } from './hide-page.ts'
+import { touchJob } from './touch-job.ts'
 import { writePage } from './write-page.ts'
 
 let engine: Engine
@@ -109,6 +110,22 @@ test('who has lost the claim of a job writes no page of it, hidden or not, and c
   expect(await write(loser, ['a'], 1)).toBe('lost')
   expect((await children()).map(({ payload }) => payload)).toEqual(['b'])
   await end({ ...heir, emitted: 1 })
+})
+
+test('who knows a job of an older generation writes no page of it, though under its claim', async () => {
+  const { hold, write, hide, seal, accept, children, end } = await claimed()
+  const job = await hold()
+  const older = { ...job, seq: job.seq - 1 }
+  expect(await write(older, ['a'], 1)).toBe('lost')
+  expect(await hide(older, ['a'], 0)).toBe('lost')
+  expect(await engine.em().transactional((em) => touchJob(em, older))).toBe(false)
+  expect(await children()).toEqual([])
+  expect(await hide(job, ['b'], 0)).toBe('written')
+  expect(await seal(older)).toBe('lost')
+  expect(await seal(job)).toBe('written')
+  expect(await accept({ ...older, accepted: job.claim })).toEqual({ kind: 'lost' })
+  expect(await accept({ ...job, accepted: job.claim })).toMatchObject({ kind: 'accepted', children: 1 })
+  await end({ ...job, emitted: 1 })
 })
 
 test('who takes a job while a page of it is being committed goes on behind that page', async () => {

@@ -3,6 +3,7 @@ import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import { type Engine } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
+import { cancelJob } from '../cancel-job.ts'
 import { claimJobs } from '../claim-jobs.ts'
 import { findJobs } from '../find-jobs.ts'
 import type { HeldJob, NextStep } from '../held-job.ts'
@@ -282,6 +283,19 @@ test('hidden pages are removed when their claim was given up, and only then', as
   await accept(heir)
   expect((await children()).map(({ payload, status }) => [payload, status])).toEqual([['alive', 'staged']])
   await end({ ...heir, emitted: 1 })
+})
+
+test('of a job that is cancelled among its pages the accepted ones stay, and the others are removed', async () => {
+  const { run, hold, hide, seal, accept, children } = await claimed()
+  const job = await hold()
+  await hide(job, ['accepted'], 0)
+  await hide(job, ['left'], 1)
+  await seal(job)
+  await accept({ ...job, accepted: job.claim })
+  expect(await cancelJob(engine.em(), job.id)).toBe('cancelled')
+  expect(await dropHiddenPages(engine.em())).toBe(1)
+  expect((await children()).map(({ payload }) => payload)).toEqual(['accepted'])
+  await cancelRun(engine.em(), run)
 })
 
 test('while sweeps look for garbage the pages of an attempt that lives stay, and so do those that are being accepted', async () => {

@@ -37,10 +37,13 @@ const ofMoment = /^(40|53|57)|^55P03$/
 
 const refused = (reason: string, cause: DatabaseError, names: readonly string[]) =>
   new DatabaseQueryError(
-    isTransient(cause) ? 'refused_for_now' : 'statement_refused',
+    isTransient(cause) && !ofFile.test(cause.code ?? '') ? 'refused_for_now' : 'statement_refused',
     `${placeOf(cause, names)}: ${reason}`,
     { cause },
   )
+
+/** A file that the statement names is not on the server, or is there already; no other attempt changes that. */
+const ofFile = /^58P0[12]$/
 
 /** Which part of the config the server has something against. */
 const placeOf = ({ code = '', where = '' }: DatabaseError, names: readonly string[]): string => {

@@ -13,10 +13,10 @@ export const parserOf: typeof types.getTypeParser = (
 
 const asText = (text: string): string => text
 
-/** A number, unless it is NaN or an infinity. */
+/** A number, unless it is NaN, an infinity, or the zero below zero, of which JSON has none. */
 const asFloat = (text: string): number | string => {
   const number = Number(text)
-  return Number.isFinite(number) ? number : text
+  return Number.isFinite(number) && !Object.is(number, -0) ? number : text
 }
 
 /** Of arrays the types of pg name none. */

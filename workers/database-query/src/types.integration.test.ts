@@ -28,6 +28,8 @@ const types: [type: string, written: string, value: unknown][] = [
   ['float8', 'Infinity', 'Infinity'],
   ['float8', '-Infinity', '-Infinity'],
   ['float4', 'NaN', 'NaN'],
+  ['float8', '-0', '-0'],
+  ['float4[]', '{-0,0}', ['-0', 0]],
   [
     'float8[]',
     '{ {1.5,NaN},{null,-Infinity}}',

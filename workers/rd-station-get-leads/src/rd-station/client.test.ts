@@ -69,6 +69,13 @@ test('a contact has the fields of the API, and others pass through', async () =>
   expect(await all(contacts())).toEqual([extra])
 })
 
+test('a uuid in large letters is the same as in small ones, in which it goes on; what is none stays as it is', async () => {
+  const { contacts, rdStation } = await setup()
+  const uuids = ['0D5A6F10-ABCD-4CDE-8F01-23456789ABCD', '0D5A6F10-ABCD']
+  rdStation.control.set({ failNext: [answer(uuids)] })
+  expect((await all(contacts())).map(({ uuid }) => uuid)).toEqual([uuids[0]?.toLowerCase(), uuids[1]])
+})
+
 test('an empty segmentation gives no page', async () => {
   const { contacts, requests } = await setup({ leads: 0 })
   expect(await Array.fromAsync(contacts())).toEqual([])

@@ -4,8 +4,14 @@ import { RdStationError } from './errors.ts'
 import { callName, promised } from './reply.ts'
 import { behindPage, behindPass, blinded, type ContactsCursor, isPaid, theBeginning } from './walk.ts'
 
+const isUuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
+
 const contact = z.looseObject({
-  uuid: z.string().min(1),
+  // In large letters it is the same contact, which would be given a second time.
+  uuid: z
+    .string()
+    .min(1)
+    .transform((uuid) => (isUuid.test(uuid) ? uuid.toLowerCase() : uuid)),
   name: z.string().nullish(),
   email: z.string().nullish(),
   last_conversion_date: z.string().nullish(),

@@ -77,3 +77,22 @@ test('with rights in one namespace alone a release is installed, changed, taken 
   await helmDoes('uninstall')
   expect([...(await objects()).keys()]).toEqual([])
 }, 180_000)
+
+test('without the right to make a Role all but that is installed, as the values say', async () => {
+  const named = ['deployments', 'services', 'configmaps', 'serviceaccounts', 'networkpolicies', 'poddisruptionbudgets']
+  // The Secrets are those in which helm keeps a release.
+  const groups = ['', 'apps', 'networking.k8s.io', 'policy']
+  const editor = await here.serviceAccount('editor', [
+    { apiGroups: groups, resources: [...named, 'secrets'], verbs: ['*'] },
+  ])
+  const bring = (name: string, values: object) =>
+    withRelease(['install', '--kubeconfig', editor], {
+      name,
+      namespace: here.name,
+      files: [least],
+      values,
+    })
+  const refused = await bring('refused', {})
+  expect(refused.ok ? '' : refused.words).toContain('roles.rbac.authorization.k8s.io')
+  expectDone(await bring('plain', { controlPlane: { rbac: { create: false } } }))
+}, 180_000)

@@ -143,6 +143,23 @@ test('the control plane may do with CronJobs what the reconciler does, and read 
   expect(manifests.filter(({ kind }) => kind.startsWith('Cluster'))).toEqual([])
 })
 
+test('a Role may be left to somebody who may grant rights; it is for the account of the control plane', async () => {
+  const values = { controlPlane: { rbac: { create: false } } }
+  const manifests = await render({ files: [least], values })
+  expect(manifests.filter(({ kind }) => kind.startsWith('Role'))).toEqual([])
+  const whole = await render({ files: [least] })
+  expect(manifests).toEqual(whole.filter(({ kind }) => !kind.startsWith('Role')))
+})
+
+test('annotations of Deployments are theirs alone', async () => {
+  const manifests = await render({ files: [valuesFile('everything')] })
+  const annotated = manifests.filter(({ metadata }) => metadata.annotations['example.com/restart'] !== undefined)
+  const deployments = manifests.filter(({ kind }) => kind === 'Deployment')
+  expect(annotated.map(({ metadata }) => metadata.name)).toEqual(deployments.map(({ metadata }) => metadata.name))
+  const ofPods = podsOf(manifests).map(({ template }) => template.metadata.annotations['example.com/restart'])
+  expect(new Set(ofPods)).toEqual(new Set([undefined]))
+})
+
 test('without ticks nobody has rights, and there is nothing for pods of ticks', async () => {
   const manifests = await render({ files: [least], set: ['cron.enabled=false'] })
   const kinds = manifests.map(({ kind }) => kind)

@@ -12,19 +12,22 @@ const podsOfRelease = async (release: Release): Promise<Pod[]> => {
   return pods
 }
 
-const containersOf = ({ main, relay }: Pod): Container[] => [relay, main]
+const containersOf = ({ main, relay, before }: Pod): Container[] => [...before, relay, main]
 
 test.each(releases)('helm lint has nothing to say about $title', async ({ name: _name, title: _title, ...release }) => {
   const said = await withRelease(['lint', '--strict', '--quiet'], release)
   expect(said).toEqual({ ok: true, stdout: '' })
 })
 
-test.each(releases)('the relay is a native sidecar of every pod: $title', async (release) => {
-  for (const { relay, template } of await podsOfRelease(release)) {
-    expect(relay).toMatchObject({ name: 'outbox-relay', restartPolicy: 'Always' })
-    expect(template.spec.initContainers).toHaveLength(1)
-  }
-})
+test.each(releases)(
+  'the relay is a native sidecar of every pod, the last before its container: $title',
+  async (release) => {
+    for (const { relay, before } of await podsOfRelease(release)) {
+      expect(relay).toMatchObject({ name: 'outbox-relay', restartPolicy: 'Always' })
+      expect(before.map(({ name }) => name)).toEqual(release.title === 'everything' ? ['postgres-proxy'] : [])
+    }
+  },
+)
 
 test.each(releases)('a relay is waited for, and probed whether RabbitMQ is there or not: $title', async (release) => {
   for (const { relay, owner } of await podsOfRelease(release)) {

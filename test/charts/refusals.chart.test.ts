@@ -147,6 +147,27 @@ test.each([
     worker({ secrets: ['accounts'], pods: { volumes: [{ name: 'secrets', emptyDir: {} }] } }),
     'database-query: its pod would have two volumes "secrets"',
   ],
+  [
+    'a container with the name of one of the chart’s',
+    { pods: { initContainers: [{ name: 'cron-job', image: 'registry.example.com/proxy:1' }] } },
+    'cron-job: its pod would have two containers "cron-job"',
+  ],
+  [
+    'one on the port of one of the chart’s',
+    {
+      cron: {
+        pods: {
+          initContainers: [{ name: 'proxy', image: 'registry.example.com/proxy:1', ports: [{ containerPort: 9464 }] }],
+        },
+      },
+    },
+    'cron-job: proxy and outbox-relay of its pod would both listen on the port 9464',
+  ],
+  [
+    'one without an image',
+    { pods: { initContainers: [{ name: 'proxy' }] } },
+    "/pods/initContainers/0': missing property 'image'",
+  ],
 ])('%s is refused, and in which place it is told', async (_what, values, words) => {
   expect(await refusalOf({ files: [least], values })).toContain(words)
 })

@@ -82,8 +82,13 @@ test('the relay of the control plane carries what others left, also where those 
 
 test('pods of ticks, of workers and of the control plane have in common what the values say of all pods', async () => {
   const pods = podsOf(await render({ files: [valuesFile('everything')] }))
-  const common = ({ template: { spec } }: Pod) =>
-    ['imagePullSecrets', 'nodeSelector', 'tolerations', 'affinity', 'securityContext'].map((key) => spec[key])
+  const names = ['imagePullSecrets', 'nodeSelector', 'tolerations', 'affinity', 'securityContext'].concat([
+    'hostAliases',
+    'dnsPolicy',
+    'dnsConfig',
+    'runtimeClassName',
+  ])
+  const common = ({ template: { spec } }: Pod) => names.map((name) => spec[name])
   expect(new Set(pods.map((pod) => JSON.stringify(common(pod)))).size).toBe(1)
   expect(common(pods[0] ?? expect.fail())).not.toContain(undefined)
   const classes = pods.map(({ owner, template }) => [owner, template.spec['priorityClassName']])

@@ -21,7 +21,7 @@ The one template of all pods: a main container, and the relay beside it. The arg
 {{- end -}}
 {{- $relay := include "outbox-relay.initContainer" $sidecar -}}
 {{- $volumes := concat (.volumes | default list) $pods.volumes -}}
-{{- include "esteira.refuseTwins" (dict "of" . "containers" (concat (fromYamlArray $relay) (fromYamlArray .container)) "volumes" $volumes) -}}
+{{- include "esteira.refuseTwins" (dict "of" . "containers" (concat $pods.initContainers (fromYamlArray $relay) (fromYamlArray .container)) "volumes" $volumes) -}}
 {{- $labels := mustMergeOverwrite (include "esteira.aboutLabels" . | fromYaml) (include "esteira.selectorLabels" . | fromYaml) (deepCopy .context.Values.commonLabels) $pods.labels -}}
 metadata:
   labels:
@@ -48,7 +48,24 @@ spec:
   {{- with $pods.priorityClassName }}
   priorityClassName: {{ . }}
   {{- end }}
+  {{- with $pods.runtimeClassName }}
+  runtimeClassName: {{ . }}
+  {{- end }}
+  {{- with $pods.hostAliases }}
+  hostAliases:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $pods.dnsPolicy }}
+  dnsPolicy: {{ . }}
+  {{- end }}
+  {{- with $pods.dnsConfig }}
+  dnsConfig:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   initContainers:
+    {{- with $pods.initContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
     {{- $relay | nindent 4 }}
   containers:
     {{- .container | nindent 4 }}
@@ -84,11 +101,19 @@ spec:
   {{- end }}
 {{- end }}
 
-{{/* Refuses a port that two containers of a pod would listen on, since they share its network, and two volumes of one name. */}}
+{{/*
+Refuses two containers of one name or on one port of the pod, whose network they share, and two volumes of one name. Of the
+pod of a tick nobody would, before it is one.
+*/}}
 {{- define "esteira.refuseTwins" -}}
 {{- $of := .of.worker | default .of.component -}}
 {{- $ports := dict -}}
+{{- $containers := list -}}
 {{- range $container := .containers }}
+{{- if has .name $containers }}
+{{- fail (printf "%s: its pod would have two containers %q; the chart has one by that name, or the values have it twice" $of .name) }}
+{{- end }}
+{{- $containers = append $containers .name }}
 {{- range $container.ports }}
 {{- $port := int64 .containerPort | toString }}
 {{- with get $ports $port }}

@@ -44,14 +44,14 @@ const container = z.looseObject({
   image: z.string(),
   args: z.array(z.string()).default([]),
   command: z.array(z.string()).default([]),
-  env: z.array(variable),
+  env: z.array(variable).default([]),
   ports: z.array(z.strictObject({ name: z.string().max(15), containerPort: z.int() })).default([]),
   restartPolicy: z.string().optional(),
   startupProbe: probe.optional(),
   readinessProbe: probe.optional(),
   livenessProbe: probe.optional(),
   lifecycle: z.object({ preStop: z.object({ sleep: z.object({ seconds: z.int() }) }) }).optional(),
-  securityContext: z.looseObject({}),
+  securityContext: z.looseObject({}).default({}),
   volumeMounts: z.array(z.looseObject({ name: z.string(), mountPath: z.string() })).default([]),
 })
 
@@ -74,13 +74,14 @@ const podTemplate = z.strictObject({
   }),
 })
 
-/** A pod with its two containers, and who makes such pods. */
+/** A pod with its container and the relay, what the values have it start before these, and who makes such pods. */
 export type Pod = {
   owner: string
   isJob: boolean
   template: z.output<typeof podTemplate>
   main: Container
   relay: Container
+  before: Container[]
 }
 
 const withTemplate = z.object({ spec: z.object({ template: podTemplate }) })
@@ -109,12 +110,13 @@ export const podsOf = (manifests: readonly Manifest[]): Pod[] =>
   })
 
 const podOf = (owner: string, isJob: boolean, template: Pod['template']): Pod => {
-  const [relay, ...others] = template.spec.initContainers
+  const before = template.spec.initContainers.slice(0, -1)
+  const relay = template.spec.initContainers.at(-1)
   const [main, ...more] = template.spec.containers
-  if (relay === undefined || main === undefined || others.length + more.length > 0) {
-    throw new Error(`${owner} has not one container and one sidecar`)
+  if (relay === undefined || main === undefined || more.length > 0) {
+    throw new Error(`${owner} has not one container, and a sidecar before it`)
   }
-  return { owner, isJob, template, main, relay }
+  return { owner, isJob, template, main, relay, before }
 }
 
 /** The objects of a kind, parsed. */

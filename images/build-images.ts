@@ -5,11 +5,7 @@ import { stageBase } from './base/stage-base.ts'
 import { contentOf } from './content-of.ts'
 import type { Engine, Plan } from './engine/engine.ts'
 import { setTimes } from './stage/set-times.ts'
-import { stageImages } from './stage/stage-images.ts'
-
-/** The targets of the Dockerfile, by which images are named as well. */
-export const targets = ['esteira', 'esteira-relay'] as const
-type Target = (typeof targets)[number]
+import { stageImages, type Target, targets } from './stage/stage-images.ts'
 
 /** An image, by its whole name. `isNew` is whether it was built now, or was there with the same content. */
 export type BuiltImage = { target: Target; image: string; isNew: boolean }
@@ -53,7 +49,7 @@ export const buildImages = async (options: BuildOptions): Promise<BuiltImage[]> 
   const pinned = await engine.pin(name)
   const args = { BASE: pinned.image }
   const contexts = join(folder, 'contexts')
-  await stageImages(contexts)
+  await stageImages(contexts, only)
   setTimes(contexts, epoch)
   const labels = { [versionLabel]: version, [baseLabels.name]: name, [baseLabels.digest]: pinned.digest }
   const settings = JSON.stringify({ args, labels, epoch })

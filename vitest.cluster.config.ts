@@ -9,6 +9,14 @@ const stack = './test/support/global-setup.ts'
 const long = ['keda', 'release-before', 'rollouts'].map((name) => `test/cluster/scenarios/${name}.cluster.test.ts`)
 const isShort = process.env['ESTEIRA_TEST_SHORT'] !== undefined
 
+const killsKubelet = 'test/cluster/scenarios/kills.cluster.test.ts'
+
+const onNode = {
+  globalSetup: [stack, './test/cluster/setup/cluster.ts'],
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+}
+
 keepCompiled()
 
 /** What runs against Kubernetes: `npm run test:cluster`. */
@@ -47,8 +55,16 @@ export default defineConfig({
           globalSetup: [stack, './test/cluster/setup/charts.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // They build and unpack the same images in one folder.
-          maxWorkers: 1,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: 'kubelet',
+          include: [killsKubelet],
+          exclude,
+          ...onNode,
+          // Beside the images, which need no node: a kubelet that comes up again takes every pod for not ready at first.
           sequence: { groupOrder: 2 },
         },
       },
@@ -56,10 +72,8 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['**/*.cluster.test.ts'],
-          exclude: [...exclude, 'images/**', ...(isShort ? long : [])],
-          globalSetup: [stack, './test/cluster/setup/cluster.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          exclude: [...exclude, 'images/**', killsKubelet, ...(isShort ? long : [])],
+          ...onNode,
           sequence: { groupOrder: 3 },
         },
       },

@@ -27,7 +27,7 @@ import {
 import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { buildah, buildImages } from './index.ts'
-import { folder } from './test/build.ts'
+import { alone, folder } from './test/build.ts'
 import { type Container, type Rise, riseOf, startContainer, type Unpacked } from './test/container.ts'
 import { build, built, engine, images, programOf, useImages } from './test/use-images.ts'
 
@@ -69,7 +69,7 @@ test('a base that is named is taken as it is now, and another one under its name
   const own = `localhost/esteira-base:${process.version}`
   const [base, moved] = ['registry.invalid/base:1', 'localhost/esteira-base:moved']
   const buildOn = () =>
-    buildImages({ engine, folder, prefix: 'localhost/on/', tag: 'test', base, only: ['esteira-relay'] })
+    alone(() => buildImages({ engine, folder, prefix: 'localhost/on/', tag: 'test', base, only: ['esteira-relay'] }))
   await engine.tag(own, base)
   const first = await buildOn()
   const [image = ''] = first.map((one) => one.image)
@@ -79,7 +79,8 @@ test('a base that is named is taken as it is now, and another one under its name
   const context = mkdtempSync(join(tmpdir(), 'esteira-moved-'))
   onTestFinished(() => rmSync(context, { recursive: true }))
   writeFileSync(join(context, 'Dockerfile'), `FROM ${own}\nLABEL moved="yes"\n`)
-  await engine.build({ image: moved, dockerfile: join(context, 'Dockerfile'), context, labels: {}, epoch: 0 })
+  const dockerfile = join(context, 'Dockerfile')
+  await alone(() => engine.build({ image: moved, dockerfile, context, labels: {}, epoch: 0 }))
   await engine.tag(moved, base)
   expect((await buildOn()).map(({ isNew }) => isNew)).toEqual([true])
   expect(await engine.labelOf(image, 'moved')).toBe('yes')

@@ -1,6 +1,6 @@
 import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createNamespace, killContainer, killKubelet, ownsNode, type TestNamespace } from '../index.ts'
+import { createNamespace, ownsNode, type TestNamespace } from '../index.ts'
 import { endings, holds, jobShape, listObjects, podShape, readObject } from '../support/objects.ts'
 import { podImage } from './pod-image.ts'
 
@@ -67,25 +67,5 @@ describe.runIf(ownsNode())('the node', () => {
     await make({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'ask' }, spec: podSpec([ask]) })
     await inPhase('ask', 'Succeeded')
     expect(JSON.parse(await namespace.kubectl(['logs', 'ask']))).toMatchObject({ gitVersion: 'v1.34.4' })
-  })
-
-  test('a container that is killed is started again, also by a kubelet that was killed itself', async () => {
-    const hold = container('hold', ['hold'])
-    await make({
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: 'killed' },
-      spec: podSpec([hold], { restartPolicy: 'Always' }),
-    })
-    const [before] = (await inPhase('killed', 'Running')).status.containerStatuses
-    killKubelet()
-    killContainer(before?.containerID ?? '')
-    await waitFor(
-      async () => {
-        const [now] = (await readObject(namespace, podShape, 'pod', 'killed')).status.containerStatuses
-        return now?.state.running !== undefined && now.restartCount === 1 && now.containerID !== before?.containerID
-      },
-      { deadlineMs: 90_000, describe: () => namespace.kubectl(['describe', 'pod', 'killed']) },
-    )
   })
 })

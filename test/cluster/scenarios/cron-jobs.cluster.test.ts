@@ -36,20 +36,13 @@ describe.runIf(ownsNode())('the CronJob of a step', () => {
     return { workflow, stepId, cronJob: await cronJobOf(release, stepId) }
   }
 
-  /**
-   * What a program has told of an event, line by line. Asked again for a while: a kubelet that has just come up knows
-   * of no pod yet and answers 404, and another scenario kills that of this node.
-   */
-  const told = (words: readonly string[], event: string) =>
-    waitFor(
-      async () =>
-        (await release.namespace.kubectl(['logs', ...words, '--tail', '-1']))
-          .split('\n')
-          .filter((line) => line !== '')
-          .map((line) => eventShape.parse(JSON.parse(line)))
-          .filter((line) => line.event === event),
-      { deadlineMs: 30_000, describe: `the log of ${words.join(' ')}` },
-    )
+  /** What a program has told of an event, line by line. */
+  const told = async (words: readonly string[], event: string) =>
+    (await release.namespace.kubectl(['logs', ...words, '--tail', '-1']))
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => eventShape.parse(JSON.parse(line)))
+      .filter((line) => line.event === event)
 
   /** Waits for a Job to be complete, whose tick has told of an event once, and deletes it with its pod. */
   const endsWith = async (job: string, event: string): Promise<void> => {

@@ -1,10 +1,11 @@
 import type { TestProject } from 'vitest/node'
 import { givenCluster } from '../api/given-cluster.ts'
-import { nodeProgramsFor } from '../node/node-programs.ts'
+import { type NodePrograms, nodeProgramsFor } from '../node/node-programs.ts'
 import type { Place } from '../node/place.ts'
-import { startNode } from '../node/start-node.ts'
+import { type ClusterNode, startNode } from '../node/start-node.ts'
 import { refuseWhereNoNodeRuns, thisMachine } from '../node/where-nodes-run.ts'
 import { openRunFolder } from '../run/run-folder.ts'
+import type { Means } from '../tools/cache.ts'
 import { debianPrograms } from '../tools/debian-programs.ts'
 import { helmTools } from '../tools/helm-tools.ts'
 import { meansOfRun } from './means.ts'
@@ -16,7 +17,15 @@ declare module 'vitest' {
   }
 }
 
-/** For tests that need pods to run: a node for all of them, or the cluster which `ESTEIRA_TEST_KUBECONFIG` leads to. */
+declare global {
+  // oxlint-disable-next-line no-var
+  var esteiraTestNode: { started: Promise<ClusterNode>; users: number } | undefined
+}
+
+/**
+ * For tests that need pods to run: a node for all of them, or the cluster which `ESTEIRA_TEST_KUBECONFIG` leads to. Vitest
+ * runs this for each project that names it, in a module graph of its own; the node hangs on the process for that.
+ */
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   const given = process.env['ESTEIRA_TEST_KUBECONFIG']
   // Before minutes are spent on programs.
@@ -34,8 +43,24 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     return run.release
   }
   const programs = await nodeProgramsFor(means)
-  const { kubeconfig, auditLog, folder, place, stop } = await startNode(means, programs, kubectl)
+  const { node, leave } = await useNode(means, programs, kubectl)
+  const { kubeconfig, auditLog, folder, place } = node
   project.provide('apiServer', { kubeconfig, folder, auditLog, openssl, programs: null })
   project.provide('node', { folder, ctr: programs.ctr, place })
-  return stop
+  return leave
+}
+
+/** The node of the run; the last one to leave stops it. */
+const useNode = async (means: Means, programs: NodePrograms, kubectl: string) => {
+  globalThis.esteiraTestNode ??= { started: startNode(means, programs, kubectl), users: 0 }
+  const shared = globalThis.esteiraTestNode
+  shared.users += 1
+  const node = await shared.started
+  const leave = async (): Promise<void> => {
+    shared.users -= 1
+    if (shared.users > 0) return
+    globalThis.esteiraTestNode = undefined
+    await node.stop()
+  }
+  return { node, leave }
 }

@@ -2,22 +2,24 @@ import { randomUUID } from 'node:crypto'
 import { queryable } from '@esteira/outbox'
 import { openOrm, Workflow, WorkflowStep } from '@esteira/workflow'
 import type { MikroORM } from '@mikro-orm/postgresql'
-import { cloneDatabase, runOn } from '@esteira/test/support'
-import { afterAll, beforeAll } from 'vitest'
+import { cloneDatabase, runOn, unconservedIn } from '@esteira/test/support'
+import { afterAll, beforeAll, expect } from 'vitest'
 
 /** The database of the file, in which its workflows are saved. */
 export let database: Awaited<ReturnType<typeof cloneDatabase>>
 let orm: MikroORM
 
-/** Gives a test file a database of its own. */
+/** Gives a test file a database of its own, in which nothing may be lost, doubled or miscounted in the end. */
 export const useWorkflows = (): void => {
   beforeAll(async () => {
     database = await cloneDatabase()
     orm = openOrm({ databaseUrl: database.url, poolSize: 2, applicationName: 'test' })
   })
   afterAll(async () => {
+    const unconserved = await unconservedIn(database.url)
     await orm.close()
     await database.drop()
+    expect(unconserved, 'lost, doubled or miscounted').toEqual([])
   })
 }
 

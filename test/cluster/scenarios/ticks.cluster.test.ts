@@ -12,12 +12,14 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { machineAddress, ownsNode } from '../index.ts'
 import { expectEveryLeadOnce, strictLeads, strictTable } from '../support/leads.ts'
+import { endings } from '../support/objects.ts'
+import { ofWorker, readyPod } from '../support/pods.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
 import { completed, cronJobOf, stepIdOf, tickByHand } from '../support/ticks.ts'
 
-const leads = 3
+const leads = 30
 
-describe.runIf(ownsNode())('with an endpoint for traces in the values', () => {
+describe.runIf(ownsNode())('a tick', () => {
   let receiver: OtlpReceiver
   let way: Proxy
   let release: TestRelease
@@ -34,7 +36,7 @@ describe.runIf(ownsNode())('with an endpoint for traces in the values', () => {
     await receiver.stop()
   })
 
-  test('the traces of a tick are complete, over its pod, the relays and the workers', async () => {
+  test('has complete traces, over its pod, the relays and the workers, with an endpoint for them in the values', async () => {
     const workflow = await release.api.createWorkflow(strictLeads('traced', 0))
     const stepId = stepIdOf(workflow)
     const { metadata } = await cronJobOf(release, stepId)
@@ -54,5 +56,34 @@ describe.runIf(ownsNode())('with an endpoint for traces in the values', () => {
         .map((root) => treeOf(root, ofJobs()))
     const expected = inOrder(tracesOfLeads('esteira-cron-job', leads))
     await waitFor(() => isDeepStrictEqual(inOrder(trees()), expected), { deadlineMs: 30_000, describe: trees })
+  })
+
+  test('is complete while RabbitMQ is away, and its leads arrive when it is back', async () => {
+    const { api, namespace, services } = release
+    const workflow = await api.createWorkflow(strictLeads('without RabbitMQ', 0))
+    const stepId = stepIdOf(workflow)
+    const { metadata } = await cronJobOf(release, stepId)
+    await services.allPublished()
+
+    services.ways.rabbitmq.cut()
+    await tickByHand(release, metadata.name, 'while-away')
+    // Its relay waits for RabbitMQ as long as it may.
+    expect(endings(await completed(release, 'while-away'))).toEqual([
+      { name: 'outbox-relay', exitCode: 0, restarts: 0 },
+      { name: 'cron-job', exitCode: 0, restarts: 0 },
+    ])
+    const [run = expect.fail()] = await api.runs(workflow)
+    expect(run).toMatchObject({ idempotencyKey: `${namespace.name}/while-away`, status: 'running' })
+    expect(await services.sql('select name from outbox_message join outbox_lane on lane = outbox_lane.id')).toEqual([
+      { name: metadata.name },
+    ])
+
+    services.ways.rabbitmq.resume()
+    await expectEveryLeadOnce(release, run.id, leads)
+    // Nobody was killed for it.
+    for (const worker of ['rd-station-get-leads', 'database-query']) {
+      const pod = await readyPod(release, ofWorker(worker))
+      expect(endings(pod).map(({ restarts }) => restarts)).toEqual([0, 0])
+    }
   })
 })

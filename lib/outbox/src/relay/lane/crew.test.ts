@@ -24,7 +24,7 @@ test('lanes that could not be given up the first time are given up the next time
     createOwnedLane(
       { lane, name: `lane ${lane}`, kind: 'pod', fence: '' },
       session,
-      createIdWatch(null),
+      createIdWatch(null, null),
       refusedBackoff,
     )
   const owned = new Map([own(1), own(2), own(3)].map((lane) => [lane.lane, lane]))

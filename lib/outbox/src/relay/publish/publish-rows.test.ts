@@ -44,7 +44,7 @@ const publish = (session: ControlSession) => {
   const owned = createOwnedLane(
     { lane: 1, name: 'lane 1', kind: 'pod', fence: '' },
     session,
-    createIdWatch(null),
+    createIdWatch(null, null),
     refusedBackoff,
   )
   const outcomes = publishTogether(owned, rows, {

@@ -9,15 +9,19 @@ import type { ControlSession } from '../own/control-session.ts'
 export type IdWatch = {
   /** Whether they did, by the columns of `idsTable`; `cursor` is what the cursor was when the statement was sent. */
   wentBack: (row: unknown, cursor: bigint) => boolean
+  /** The sequence by its number, and the file that it had: what `areSameIds` takes. */
+  first: readonly [sequence: string | null, file: string | null]
 }
 
 /** To be called before the session reads any row. */
 export const watchIds = async (session: ControlSession): Promise<IdWatch> => {
-  const { rows } = await session.query({ text: idsTable }, [])
-  return createIdWatch(parseIds(rows[0]).file)
+  const { rows } = await session.query({ text: firstSql }, [])
+  const { sequence, file } = readColumns(rows[0], 'the sequence of ids', { sequence: 'string?', file: 'string?' })
+  return createIdWatch(sequence, file)
 }
 
-export const createIdWatch = (firstFile: string | null): IdWatch => ({
+export const createIdWatch = (sequence: string | null, firstFile: string | null): IdWatch => ({
+  first: [sequence, firstFile],
   wentBack: (row, cursor) => {
     const { file, last } = parseIds(row)
     // What was read had been drawn before, so only of a sequence that was set back the last value is lower.
@@ -26,6 +30,30 @@ export const createIdWatch = (firstFile: string | null): IdWatch => ({
 })
 
 const parseIds = (row: unknown) => readColumns(row, 'the sequence of ids', { file: 'string?', last: 'string?' })
+
+/** Gives the session up, for nothing that was known by it holds any more. */
+export const giveUpIds = (session: ControlSession): never => {
+  session.giveUp('the ids of outbox_message went back')
+  throw session.lost.reason
+}
+
+/** The same where the row of a statement that has `areSameIds` says that it found others. */
+export const expectSameIds = (session: ControlSession, row: unknown): void => {
+  if (!readColumns(row, 'a statement that goes by ids', { same: 'boolean' }).same) giveUpIds(session)
+}
+
+const sequenceOfIds = `pg_get_serial_sequence('outbox_message', 'id')::regclass`
+
+const firstSql = `
+  select sequence::oid::text as sequence, pg_relation_filenode(sequence)::text as file
+  from (select ${sequenceOfIds} as sequence) as sequence`
+
+/**
+ * For a statement that takes rows by their ids: whether those are the same rows as before, by the two of `IdWatch.first`.
+ * The statement has the table's lock by then, which a `truncate` waits for.
+ */
+export const areSameIds = (sequence: string, file: string): string =>
+  `pg_relation_filenode(${sequence}::oid)::text is not distinct from ${file}::text`
 
 /**
  * A table for a statement: the file of the sequence of ids, another one since that was begun or made anew, which can be
@@ -36,4 +64,4 @@ const parseIds = (row: unknown) => readColumns(row, 'the sequence of ids', { fil
 export const idsTable = `
       select pg_relation_filenode(sequence)::text as file,
         case when has_sequence_privilege(sequence, 'select') then pg_sequence_last_value(sequence)::text end as last
-      from (select pg_get_serial_sequence('outbox_message', 'id')::regclass as sequence) as sequence`
+      from (select ${sequenceOfIds} as sequence) as sequence`

@@ -1,7 +1,7 @@
 import { readColumns } from '../../read-columns.ts'
 import { awaitedRows, isAllOpen, looksForStrays, lowestRow, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
-import { idsTable } from './id-watch.ts'
+import { giveUpIds, idsTable } from './id-watch.ts'
 import { isFirst, isNotParked, keySteps, strayCondition } from './key-steps.ts'
 import { doesNotRest, hashed, hashedRows } from './left-out.ts'
 
@@ -64,8 +64,7 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
         takers.map(({ queue }) => queue),
       ])
   if (views.some(({ owned, cursor }) => owned.ids.wentBack(rows[0], cursor))) {
-    session.giveUp('the ids of outbox_message went back')
-    throw session.lost.reason
+    giveUpIds(session)
   }
   const looks = rows.map(parseLook)
   for (const { owned, read, floor, searched } of views) {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { freePort, startProxy, startSilentServer } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
-import { channel, commit, count, database, environment, rowsOf, useServices, vhost } from '../test/use-services.ts'
+import { channel, commit, count, database, db, environment, rowsOf, useServices, vhost } from '../test/use-services.ts'
 
 const soon = { timeout: 15_000, interval: 20 }
 /** Nothing listens there: it is the port of a service that no machine has. */
@@ -188,3 +188,13 @@ test('nothing of MikroORM, Kysely or zod is loaded by a relay', async () => {
   expect(output).toContain('rascal')
   expect(output).not.toMatch(/node_modules\/(@mikro-orm|kysely|zod)\//)
 })
+
+test('a relay whose bell comes back says nothing beside its log', async () => {
+  const relay = startSidecar(environment('bell again'))
+  await expect.poll(() => relay.saw('relay.owned').length, { ...soon, timeout: 60_000 }).toBe(9)
+  await db.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'outbox bell bell%'`,
+  )
+  await expect.poll(() => relay.saw('bell.listening').length, { ...soon, timeout: 60_000 }).toBe(2)
+  expect(relay.faults).toEqual([])
+}, 150_000)

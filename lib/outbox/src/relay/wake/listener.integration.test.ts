@@ -1,6 +1,6 @@
 import { runOn } from '@esteira/test/support'
 import pg from 'pg'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 import type { Observation } from '../observation.ts'
 import { checkOptions } from '../options.ts'
@@ -39,12 +39,19 @@ test('a lane that is given up is listened for no more', async () => {
   await expect.poll(lastStatement, soon).toEqual([expect.stringMatching(`^UNLISTEN .*outbox_lane_${lane.id}`)])
 })
 
-test.each(['', '?options=-c%20search_path%3Dpublic'])(
-  'a limit for idle sessions of the database does not end the one that waits for rings (address with "%s")',
-  async (query) => {
+test.each([
+  ['', ''],
+  ['?options=-c%20search_path%3Dpublic', ''],
+  ['?options=-c%20idle_session_timeout%3D300ms', ''],
+  ['', '-c idle_session_timeout=300ms'],
+])(
+  'a limit for idle sessions does not end the one that waits for rings (address with "%s", PGOPTIONS "%s")',
+  async (query, environment) => {
     const limit = (change: string) => runOn(database.url, `alter database ${lane.db.database} ${change}`)
     await limit(`set idle_session_timeout = '300ms'`)
     onTestFinished(async () => void (await limit('reset idle_session_timeout')))
+    vi.stubEnv('PGOPTIONS', environment)
+    onTestFinished(() => void vi.unstubAllEnvs())
     const observed: Observation['kind'][] = []
     const listener = startListener(
       checkOptions({
@@ -70,3 +77,23 @@ test.each(['', '?options=-c%20search_path%3Dpublic'])(
     expect(observed).toEqual(['bell.listening'])
   },
 )
+
+// Postgres tells nobody of another session's settings, but refuses one that it does not know.
+test.each([
+  ['?options=-c%20unknown_here%3D1', ''],
+  ['', '-c unknown_here=1'],
+])('what the user asks for reaches it as well (address with "%s", PGOPTIONS "%s")', async (query, environment) => {
+  vi.stubEnv('PGOPTIONS', environment)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const lost = Promise.withResolvers<string>()
+  const listener = startListener(
+    checkOptions({
+      databaseUrl: `${database.url}${query}`,
+      rabbitmqUrl: vhost.url,
+      lane: lane.name,
+      observe: (observation) => observation.kind === 'bell.lost' && lost.resolve(observation.reason),
+    }),
+  )
+  onTestFinished(listener.close)
+  expect(await lost.promise).toContain('"unknown_here"')
+})

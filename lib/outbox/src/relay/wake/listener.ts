@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import pg from 'pg'
 import pgListen from 'pg-listen'
 import { reasonOf } from '../../errors.ts'
 import { backoffMs, reconnectBackoff } from '../backoff.ts'
@@ -36,6 +37,8 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
       ...withOwnLimits(databaseUrl),
       application_name: `outbox bell ${name}`,
       connectionTimeoutMillis: connectTimeoutMs,
+      // After a loss pg-listen asks for all channels at once, which pg announces to give up for sessions without it.
+      pipeline: true,
       stream: () => (socket = new Socket()),
     },
     {
@@ -114,17 +117,25 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
 
 const channelOf = (lane: number): string => `outbox_lane_${lane}`
 
-/** A session that waits for rings is idle by its nature, whatever a role or the database allows others. */
+/** A session that waits for rings is idle by its nature, whatever a role, the database or the user allows others. */
 const ownLimits = '-c idle_session_timeout=0'
 
 /**
- * Set as the session begins: pg-listen has no other place for it. What an address asks for goes before our settings, in
- * pg, so its options are put before ours.
+ * The limit is set as the session begins: pg-listen, which begins it anew after each loss, has no other place for it. What
+ * the user asks for, in the address or in PGOPTIONS, is kept before it: of two settings of a name Postgres takes the last
+ * one, and so does pg of two members of an address.
  */
 const withOwnLimits = (databaseUrl: string): { connectionString: string; options: string } => {
-  const theirs = URL.parse(databaseUrl)?.searchParams.get('options')
-  if (theirs === null || theirs === undefined) return { connectionString: databaseUrl, options: ownLimits }
-  const options = `${theirs} ${ownLimits}`
-  // Of two of a name pg takes the last one.
-  return { connectionString: `${databaseUrl}&options=${encodeURIComponent(options)}`, options }
+  const options = `${optionsOf(databaseUrl)} ${ownLimits}`.trimStart()
+  // The folder of a socket and a database, as pg takes them, have no members.
+  if (databaseUrl.startsWith('/')) return { connectionString: databaseUrl, options }
+  const joint = databaseUrl.includes('?') ? '&' : '?'
+  return { connectionString: `${databaseUrl}${joint}options=${encodeURIComponent(options)}`, options }
+}
+
+/** As pg reads them, which takes more for an address than a URL can be. */
+const optionsOf = (databaseUrl: string): string => {
+  const parameters: unknown = Reflect.get(new pg.Client(databaseUrl), 'connectionParameters')
+  const options: unknown = typeof parameters === 'object' && parameters !== null && Reflect.get(parameters, 'options')
+  return typeof options === 'string' ? options : ''
 }

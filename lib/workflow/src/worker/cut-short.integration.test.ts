@@ -147,6 +147,44 @@ for (const limit of ['statement_timeout', 'lock_timeout'] as const) {
   })
 }
 
+for (const limit of ['statement_timeout', 'lock_timeout'] as const) {
+  test(`while a table is locked for longer than ${limit} all that has finished waits, and no attempt counts`, async () => {
+    const name = `table ${limit}`
+    await limited(`${limit} = 300`)
+    const gate = Promise.withResolvers<void>()
+    let begun = 0
+    const worker = await engine.startWorker(
+      [
+        functionOf(name, async ({ payload }) => {
+          begun += 1
+          await gate.promise
+          return payload
+        }),
+        functionOf(`${name}.next`, () => undefined),
+      ],
+      { databaseUrl: roles.urlFor('worker') },
+    )
+    const workflow = await engine.saveWorkflow(
+      { functionName: 'CronJob', outputType: 'multiple' },
+      { functionName: name, outputType: 'single', retry: { backoff: 'fixed', delayMs: 1_000 } },
+      { functionName: `${name}.next`, outputType: null },
+    )
+    const run = await engine.begin(workflow, numbers(0, 2))
+    await waitFor(() => begun === 2)
+    // As by an index that is made without `concurrently`. An attempt that is to be made again moves no counters.
+    const holder = engine.em()
+    await holder.begin()
+    await queryable(holder).query('lock table workflow_run_step in share mode', [])
+    gate.resolve()
+    // The last of these is said behind the try that is to tell whether a result is to blame.
+    await waitFor(() => worker.saw('commit.cut-short').length >= 3)
+    await holder.rollback()
+    expect(await engine.over(run)).toBe('succeeded')
+    expect(begun).toBe(2)
+    for (const { id } of await engine.jobs(run)) expect(await engine.attempts(id)).toEqual([])
+  })
+}
+
 /** Runs a function that gives 30 items by pages of ten, and asks whether it may go on behind the first page. */
 const beginPaged = async (name: string, isResumable: boolean) => {
   const gate = Promise.withResolvers<void>()

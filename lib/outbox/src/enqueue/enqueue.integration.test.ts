@@ -1,8 +1,9 @@
 import { cloneDatabase } from '@esteira/test/support'
 import { defineEntity, MikroORM, p } from '@mikro-orm/postgresql'
 import pg from 'pg'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { enqueue, queryable, registerLane } from '../index.ts'
+import { orderingLockClass } from '../lane/ordering-lock.ts'
 
 const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary().autoincrement(), text: p.text() } })
 
@@ -30,6 +31,8 @@ afterAll(async () => {
 })
 
 beforeEach(() => client.query('truncate outbox_message, outbox_scheduled, note'))
+
+const soon = { timeout: 10_000, interval: 20 }
 
 const message = (payload: unknown) => ({ routingKey: 'orders', payload })
 
@@ -165,6 +168,54 @@ test('a list of more than 16 MiB is several statements, in the order of the call
     'insert',
     'insert',
   ])
+})
+
+/** A transaction, and the locks of keys that it has or waits for. */
+const beginWriter = async () => {
+  const tx = await pool.connect()
+  onTestFinished(() => tx.release(true))
+  // A plan that sorts where nothing asks for it would hide that nothing does.
+  await tx.query('begin; set local enable_sort = off')
+  const pids = await tx.query<{ pid: number }>('select pg_backend_pid() as pid')
+  const locks = async (keys: readonly string[]) => {
+    const { rows } = await client.query<{ key: string; granted: boolean }>(
+      `select key, granted from unnest($3::text[]) with ordinality as given (key, position)
+         join pg_locks on objid::bigint = hashtext(key)::bit(32)::bigint
+       where pid = $1 and locktype = 'advisory' and classid::bigint = $2
+       order by position`,
+      [pids.rows[0]?.pid, orderingLockClass, keys],
+    )
+    return rows
+  }
+  return { tx, locks }
+}
+
+test('of two calls with the same keys in opposite order one waits at the first key, and they do not deadlock', async () => {
+  const given = Array.from({ length: 20 }, (_, index) => `key ${index}`)
+  const { rows } = await client.query<{ key: string }>(
+    'select key from unnest($1::text[]) as key order by hashtext(key)',
+    [given],
+  )
+  const keys = rows.map(({ key }) => key)
+  const [first = '', middle = ''] = [keys[0], keys[10]]
+  const keyed = (orderingKey: string) => ({ ...message(orderingKey), orderingKey })
+  const [one, other] = await Promise.all([beginWriter(), beginWriter()])
+  await client.query('begin')
+  onTestFinished(async () => void (await client.query('rollback')))
+  await enqueue(client, keyed(middle))
+
+  const ofOne = enqueue(one.tx, given.map(keyed))
+  const upToMiddle = keys.slice(0, 11).map((key) => ({ key, granted: key !== middle }))
+  await expect.poll(() => one.locks(keys), soon).toEqual(upToMiddle)
+  const ofOther = enqueue(other.tx, given.toReversed().map(keyed))
+  await expect.poll(() => other.locks(keys), soon).toEqual([{ key: first, granted: false }])
+
+  await client.query('rollback')
+  await ofOne
+  await one.tx.query('commit')
+  await ofOther
+  await other.tx.query('commit')
+  expect((await client.query('select from outbox_message')).rowCount).toBe(40)
 })
 
 test('no messages: nothing happens, not even outside a transaction', async () => {

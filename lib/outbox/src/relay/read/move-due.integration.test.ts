@@ -57,6 +57,21 @@ test('a turn locks no more keys than it may move rows', async () => {
   expect(await moving).toBe(10)
 })
 
+test('rows of a key that are due go over as they became due, those of one moment in the order of their ids', async () => {
+  const owned = await ownLane('mover')
+  // Not as they lie in the table.
+  await lane.db.query(
+    `insert into outbox_scheduled (lane, id, message_id, routing_key, ordering_key, payload, available_at)
+     overriding system value
+     select $1, id, gen_random_uuid(), $2, 'a', to_json(name), 'epoch'::timestamptz + due * interval '1 minute'
+     from (values (1, 'last', 3), (4, 'third', 2), (3, 'second', 2), (5, 'first', 1)) as row (id, name, due)`,
+    [lane.id, lane.name],
+  )
+  expect(await moveDue(owned, 10)).toBe(4)
+  const { rows } = await lane.db.query('select payload from outbox_message where lane = $1 order by id', [lane.id])
+  expect(rows.map(({ payload }) => payload)).toEqual(['first', 'second', 'third', 'last'])
+})
+
 test('rows of a key that a writer has do not hide what is due behind them', async () => {
   const owned = await ownLane('mover')
   await lane.db.query(

@@ -125,6 +125,26 @@ test('a writer that asked for the doorbell before it was taken, while others ask
   await expect.poll(() => lane.rows(), soon).toBe(0)
 })
 
+test('the younger of two writers that asked for the doorbell before it was taken is not slept over when the other ends first', async () => {
+  const older = new pg.Client(database.url)
+  await older.connect()
+  onTestFinished(() => older.end())
+  for (const client of [older, writer]) {
+    await client.query('begin')
+    await enqueue(client, message('asked before'), { lane: lane.id })
+  }
+  const relay = lane.relay({ pollMs })
+  await relay.start()
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
+  await holdOpen()
+  // Not committed: its row would be work, and after that the doorbell is taken anew.
+  await older.query('rollback')
+  await holdOpen()
+  await writer.query('commit')
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  expect(await lane.count(lane.name)).toBe(1)
+})
+
 test('a row with a delay that is written while the relay sleeps goes out when it is due', async () => {
   const relay = lane.relay({ pollMs })
   await relay.start()

@@ -47,7 +47,7 @@ test('lanes that cannot be emptied do not keep a relay from others', async () =>
   await lane.commit(message('good'))
   await expect.poll(() => lane.rows(), soon).toBe(0)
   await lane.db.query('delete from outbox_message')
-})
+}, 60_000)
 
 test('a lane with an owner is nobody else to carry', async () => {
   const owner = lane.relay()

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
-import { useLane } from '../../../test/use-lane.ts'
+import { lane, useLane } from '../../../test/use-lane.ts'
 import type { PublishOutcome } from '../publish/outcome.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import { settle } from './settle.ts'
@@ -25,10 +25,13 @@ const unroutable: PublishOutcome = {
   reason: 'no queue takes it',
 }
 
+/** Far beyond each test, so that no row's time comes while it runs. */
+const longBackoff = { firstMs: 600_000, capMs: 600_000 }
+
 const means = { parkAfter: 10, observe: () => {} }
 
 test('what was refused by a batch is held for itself once a queue takes a row of another batch to its destination', async () => {
-  const owned = await ownLane('relay')
+  const owned = await ownLane('relay', lane.name, longBackoff)
   await settle(owned, new Map([1n, 2n].map((id) => [row(id), unroutable])), means)
   expect(owned.held.closed()).toHaveLength(1)
   await settle(owned, new Map([[row(3n), { kind: 'confirmed' }]]), means)
@@ -37,7 +40,7 @@ test('what was refused by a batch is held for itself once a queue takes a row of
 })
 
 test('a probe that goes through lets all others follow at once, and holds none of them for itself', async () => {
-  const owned = await ownLane('relay')
+  const owned = await ownLane('relay', lane.name, longBackoff)
   await settle(owned, new Map([1n, 2n].map((id) => [row(id), unroutable])), means)
   // The companion of the probe is confirmed before it.
   const taken: [LaneRow, PublishOutcome][] = [3n, 1n].map((id) => [row(id), { kind: 'confirmed' }])
@@ -52,7 +55,7 @@ test.each([
 ])(
   'of messages for queues that are not there those that are too many are left, and none is parked: %s',
   async (_, name) => {
-    const owned = await ownLane('relay', name)
+    const owned = await ownLane('relay', name, longBackoff)
     const toMissing = Array.from({ length: 11_005 }, (_none, index): [LaneRow, PublishOutcome] => [
       { ...row(BigInt(index + 1)), exchange: '', routingKey: `missing ${index}`, orderingKey: `key ${index}` },
       unroutable,
@@ -63,7 +66,7 @@ test.each([
 )
 
 test('a row without a key is held in a key lane, however many are, as it holds back the next one', async () => {
-  const owned = await ownLane('relay', 'key 1')
+  const owned = await ownLane('relay', 'key 1', longBackoff)
   for (let id = 1n; id <= 10_001n; id += 1n) owned.held.hold({ id, key: String(id) }, 'unroutable')
   const stray = { ...row(20_000n), exchange: '', routingKey: 'missing' }
   expect(await settle(owned, new Map([[stray, unroutable]]), means)).toMatchObject({ left: 0 })

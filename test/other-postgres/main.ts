@@ -19,15 +19,19 @@ const install = (version: string): string => {
   return join(folder, 'node_modules', name, 'native')
 }
 
-/** Runs the tests of the outbox on a version; the exit code. */
-const testOn = async (major: string, version: string): Promise<number> => {
+/** Runs tests on a version, by where their files are; the exit code. */
+const testOn = async (major: string, version: string, where: readonly string[]): Promise<number> => {
   const postgresPrograms = install(version)
   const dataDir = join(root, '.esteira/other-postgres', major)
   const stack = await startPostgresAlone({ dataDir, env: process.env, postgresPrograms, fresh: true })
   try {
     const env = { ...process.env, DATABASE_URL: stack.postgres.url }
-    const words = ['run', '--project', 'integration*', 'lib/outbox/src', 'migrations']
-    const vitest = spawn(join(root, 'node_modules/.bin/vitest'), words, { cwd: root, env, stdio: 'inherit' })
+    const words = ['run', '--project', 'integration*']
+    const vitest = spawn(join(root, 'node_modules/.bin/vitest'), [...words, ...where], {
+      cwd: root,
+      env,
+      stdio: 'inherit',
+    })
     const [code] = await once(vitest, 'exit')
     return code === 0 ? 0 : 1
   } finally {
@@ -35,8 +39,14 @@ const testOn = async (major: string, version: string): Promise<number> => {
   }
 }
 
+// Major versions, unless all are meant, and places of tests, unless those of the outbox are.
+const words = process.argv.slice(2)
+const majors = words.filter((word) => word in versions)
+const places = words.filter((word) => !(word in versions))
+const where = places.length > 0 ? places : ['lib/outbox/src', 'migrations']
+
 for (const [major, version] of Object.entries(versions)) {
-  if (process.argv.length > 2 && !process.argv.includes(major)) continue
+  if (majors.length > 0 && !majors.includes(major)) continue
   process.stdout.write(`Postgres ${version}\n`)
-  if ((await testOn(major, version)) !== 0) process.exitCode = 1
+  if ((await testOn(major, version, where)) !== 0) process.exitCode = 1
 }

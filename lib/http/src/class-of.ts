@@ -16,6 +16,7 @@ export const classOf = (outcome: HttpOutcome): HttpClass => {
     case 'undecodable':
       return 'temporary'
     case 'too_large':
+    case 'unsendable':
       return 'final'
   }
 }

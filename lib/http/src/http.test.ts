@@ -6,6 +6,7 @@ import { keepSpans } from '@esteira/test/traces'
 import { trace } from '@opentelemetry/api'
 import { expect, onTestFinished, test } from 'vitest'
 import { watchHttp } from '../../service/src/trace/http-spans.ts'
+import { classOf } from './class-of.ts'
 import { createHttp, type HttpOptions } from './http.ts'
 
 const listen = async (server: Server): Promise<string> => {
@@ -144,6 +145,27 @@ test('an answer that is not HTTP is unreachable, and what came is not kept', asy
   )
   expect(await setup(url).send()).toEqual({ kind: 'unreachable', cause: new Error('no HTTP answer') })
 })
+
+test.each([
+  ['authorization', 'Bearer of-a-file\n'],
+  ['authorization', 'Bearer of-a-file €'],
+  ['x one', '1'],
+])(
+  'a request with a header that HTTP cannot hold, %s: %j, is told as that, and not as a server that is away',
+  async (...header) => {
+    let requests = 0
+    const url = await serve((_, response) => {
+      requests += 1
+      response.end()
+    })
+    const { http } = setup(url)
+    const request = { method: 'GET', path: '/', headers: Object.fromEntries([header]) } as const
+    const outcome = await http.send(request, new AbortController().signal)
+    expect(outcome).toEqual({ kind: 'unsendable', reason: expect.stringMatching(/^invalid .*header/) })
+    expect(classOf(outcome)).toBe('final')
+    expect(requests).toBe(0)
+  },
+)
 
 test('an abort throws its reason, before the call and in the middle of it', async () => {
   const arrived = Promise.withResolvers<void>()

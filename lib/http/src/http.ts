@@ -12,7 +12,8 @@ export type HttpRequest = {
 
 /**
  * How a call ended. An answer is an answer whatever its status; see `classOf`. One of success whose bytes are not text in
- * the charset that it names, or in UTF-8 if it names none, is `undecodable`: half of it would look like the whole.
+ * the charset that it names, or in UTF-8 if it names none, is `undecodable`: half of it would look like the whole. A
+ * request that is no HTTP, as with a line break in a header, is `unsendable`: nothing of it went out.
  */
 export type HttpOutcome =
   | HttpAnswer
@@ -20,6 +21,7 @@ export type HttpOutcome =
   | { kind: 'too_large'; maxBytes: number }
   | { kind: 'undecodable'; status: number; bytes: number; charset: string }
   | { kind: 'unreachable'; cause: unknown }
+  | { kind: 'unsendable'; reason: string }
 
 /** What is no text in the body of another status than success is U+FFFD there: it says only why. */
 export type HttpAnswer = { kind: 'answered'; status: number; headers: HttpHeaders; body: string }
@@ -86,6 +88,8 @@ export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes, connections 
         if (cause instanceof errors.ResponseExceededMaxSizeError) {
           return { kind: 'too_large', maxBytes: maxResponseBytes }
         }
+        // It names the header, and does not quote it.
+        if (cause instanceof errors.InvalidArgumentError) return { kind: 'unsendable', reason: cause.message }
         // The parser's own error quotes the bytes it could not read, and they may hold a token.
         if (cause instanceof errors.HTTPParserError) return { kind: 'unreachable', cause: new Error('no HTTP answer') }
         return { kind: 'unreachable', cause }

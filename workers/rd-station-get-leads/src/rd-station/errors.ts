@@ -1,6 +1,7 @@
 /** Codes are stable and never reused: policies and dashboards may hold on to them. */
 export type RdStationErrorCode =
   | 'unreachable' // refused, reset, no such host, or the connection broke in the middle of an answer
+  | 'unsendable' // no HTTP: a token or an address that a request cannot hold
   | 'timeout' // no whole answer within the deadline of the call
   | 'unavailable' // 408, 425 or 5xx
   | 'throttled' // 429, or the account has had as many calls as the API allows

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { gzipSync } from 'node:zlib'
 import { startRdStation, type RdStationOptions, type SettingsChange } from '@esteira/dev/rd-station'
 import { expect, onTestFinished, test } from 'vitest'
 import { createRdStationClient, type RdStationClientOptions } from './client.ts'
@@ -40,6 +41,8 @@ const failure = async (read: Promise<unknown>): Promise<RdStationError> => {
   return error
 }
 
+const cutGzip = gzipSync('{"contacts":[{"email":"ana@example.com"}]}').subarray(0, 20).toString('latin1')
+
 test.each<[string, Fault, Partial<RdStationError>]>([
   [
     'a 500',
@@ -72,6 +75,11 @@ test.each<[string, Fault, Partial<RdStationError>]>([
     'another charset than it says',
     { status: 200, body: 'Conceição ana@example.com', encoding: 'latin1' },
     { code: 'not_json', final: false, message: `${page}: answered 200 with 25 bytes that are not utf-8` },
+  ],
+  [
+    'gzip, which was not asked for, and cut short at that',
+    { status: 200, headers: { 'content-encoding': 'gzip' }, body: cutGzip, encoding: 'latin1' },
+    { code: 'not_json', final: false, message: `${page}: answered 200 with 20 bytes that are not utf-8` },
   ],
   ['no body', { status: 204 }, { code: 'not_json', final: false }],
   [
@@ -219,6 +227,23 @@ test.each<[string, Fault, string]>([
   expect(await failure(read())).toMatchObject({ code, call: 'POST /auth/token' })
   expect(await read()).toHaveLength(18)
 })
+
+test.each(['issued-token\n', ' issued-token', 'issued-token €', ''])(
+  'a token that no header can hold, %j, is a final fault of the answer that brought it, and no call is made with it',
+  async (token) => {
+    const { rdStation, read } = await setup()
+    rdStation.control.set({
+      failNext: [{ on: 'token', status: 200, body: { access_token: token, expires_in: 3_600 } }],
+    })
+    expect(await failure(read())).toMatchObject({
+      code: 'unexpected_shape',
+      final: true,
+      message: 'POST /auth/token: answer.access_token: must be visible ASCII, which a header can hold',
+    })
+    expect(rdStation.control.state().requests).toEqual({ '/auth/token': { 200: 1 } })
+    expect(await read()).toHaveLength(18)
+  },
+)
 
 test('a token endpoint that is down fails all who wait for it, and the next read asks again', async () => {
   const { rdStation, read } = await setup()

@@ -32,6 +32,8 @@ export const readReply = (request: HttpRequest, outcome: HttpOutcome, now: numbe
         status,
       })
     }
+    case 'unsendable':
+      throw new RdStationError('unsendable', outcome.reason, { call })
     case 'unreachable':
       throw new RdStationError('unreachable', reasonOf(outcome.cause), { call, cause: outcome.cause })
     case 'answered':

@@ -104,8 +104,14 @@ const inVainMs = 60_000
 /** Five minutes, or a tenth of a short life: long enough for a call that starts now to end before the token does. */
 const marginMs = (expiresInSeconds: number): number => Math.min(300_000, expiresInSeconds * 100)
 
+/**
+ * What OAuth lets a token be (RFC 6749, A.12), visible and with no space around it: no header could hold another, and each
+ * call with it would fail as if the API were away.
+ */
+const headerText = /^[!-~]([ -~]*[!-~])?$/
+
 const issuedToken = z.object({
-  access_token: z.string().min(1),
+  access_token: z.string().refine((token) => headerText.test(token), 'must be visible ASCII, which a header can hold'),
   expires_in: z.number().positive(),
   refresh_token: z.string().min(1).optional(),
 })

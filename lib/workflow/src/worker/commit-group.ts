@@ -182,18 +182,24 @@ export const cutShort = (finished: FinishedJob, error: unknown): FinishedJob => 
 /** Why it gave up, for people. */
 export const reasonOfCut = (error: unknown): string => `the database gave up writing the result: ${reasonOf(error)}`
 
-/** Why it would not, for people. */
-export const reasonToReject = (finished: FinishedJob, error: unknown): string =>
-  error instanceof WorkflowError ? error.message : `the result cannot be stored: ${whyRejected(finished, error)}`
+/** Why it would not, for people; `nameOf` tells of an item, by its place in the result, what it is called elsewhere. */
+export const reasonToReject = (finished: FinishedJob, error: unknown, nameOf?: NameOfItem): string =>
+  error instanceof WorkflowError
+    ? error.message
+    : `the result cannot be stored: ${whyRejected(finished, error, nameOf)}`
+
+type NameOfItem = (index: number) => string
 
 /** Of many items Postgres does not say which it means, and a place is told in place of the text. */
-const whyRejected = ({ ending }: FinishedJob, error: unknown): string => {
+const whyRejected = ({ ending }: FinishedJob, error: unknown, nameOf?: NameOfItem): string => {
   const placed = placedOf(ending)
   if (databaseErrorOf(error) === null || placed === null) return reasonOf(error)
   // What was refused has been JSON before.
   const place = unstorableText(JSON.parse(JSON.stringify(resultOf(placed))))
   if (place === null) return reasonOf(error)
-  return `its text${place && ` at ${place}`} has a NUL character or half of a surrogate pair`
+  const fault = `its text${place && ` at ${place}`} has a NUL character or half of a surrogate pair`
+  const index = /^\/(\d+)/.exec(place)?.[1]
+  return nameOf === undefined || index === undefined ? fault : `${fault}; /${index} is ${nameOf(Number(index))}`
 }
 
 const resultOf = (placed: Placed): unknown => {

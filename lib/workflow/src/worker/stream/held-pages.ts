@@ -61,6 +61,13 @@ const holdPages = ({ hold, next, isResumable, itemKey, writes, place }: HeldPage
     throw takenOver()
   }
 
+  /** A page is nothing that its function knows: an item has its key, or else its number among all that were given. */
+  const nameOf = (index: number, { job, keys }: PageOfJob): string => {
+    const key = keys?.[index]
+    if (key !== undefined) return `the item whose ${itemKey} is ${JSON.stringify(key.slice(0, mostOfKey))}`
+    return `item ${(isResumable ? job.emitted : hidden) + index + 1}`
+  }
+
   const writePage = async ({ items, cursor }: BufferedPage): Promise<void> => {
     if (!isClaimed) await orLost(fateOf(hold.take()))
     isClaimed = true
@@ -72,7 +79,7 @@ const holdPages = ({ hold, next, isResumable, itemKey, writes, place }: HeldPage
     } catch (error) {
       if (error instanceof WorkflowError && error.code !== 'output_rejected') throw error
       const blame = blameFor(error)
-      if (blame === 'job') throw rejection(page, error)
+      if (blame === 'job') throw rejection(page, error, (index) => nameOf(index, page))
       if (blame === 'cut short')
         throw new WorkflowError('write_cut_short', reasonOfCut(error), { cause: error, final: false })
       fault = { error }
@@ -143,7 +150,14 @@ export const pagesOf = (
 
 const fateOf = async (taken: Promise<boolean>): Promise<PageFate> => ((await taken) ? 'written' : 'lost')
 
-const rejection = ({ job, items, next }: PageOfJob, error: unknown): WorkflowError => {
+/** More of a key is no name, characters. */
+const mostOfKey = 100
+
+const rejection = (
+  { job, items, next }: PageOfJob,
+  error: unknown,
+  nameOf: (index: number) => string,
+): WorkflowError => {
   const finished = { job, ending: { kind: 'succeeded', placed: { kind: 'items', items, next } }, elapsedMs: 0 } as const
-  return new WorkflowError('output_rejected', reasonToReject(finished, error), { cause: error })
+  return new WorkflowError('output_rejected', reasonToReject(finished, error, nameOf), { cause: error })
 }

@@ -63,6 +63,28 @@ test('an attempt that fails goes on behind its cursor, and what the one before g
   expect(await itemsOf(run)).toEqual(all)
 })
 
+test('of an item that cannot be stored the key is told, and what was on the pages before it stays', async () => {
+  const fn = defineFunction({
+    name: 'keyed.unstorable',
+    config: z.looseObject({}),
+    cursor: z.int(),
+    itemKey: 'id',
+    run: async function* () {
+      yield page(named(0, pageItems), 1)
+      yield page([...named(pageItems, 3), { id: 'of "Ana"', name: 'a\ud800b' }, ...named(90, 3)], 2)
+    },
+  })
+  const { run } = await begin(fn)
+  expect(await engine.over(run)).toBe('failed')
+  expect((await parentOf(run)).error).toMatchObject({
+    code: 'output_rejected',
+    message:
+      'the result cannot be stored: its text at /3/name has a NUL character or half of a surrogate pair; ' +
+      '/3 is the item whose id is "of \\"Ana\\""',
+  })
+  expect(await itemsOf(run)).toEqual(named(0, pageItems))
+})
+
 test('a page with known items whose commit was not answered is there once', async () => {
   const link = await startProxy(engine.databaseUrl)
   onTestFinished(link.stop)

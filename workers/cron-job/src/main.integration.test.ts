@@ -51,6 +51,14 @@ test.each([
   expect(runs).toEqual([{ status: 'succeeded', job: 'succeeded', output }])
 })
 
+test('a payload goes on as it stands, with what looks like an expression or a secret in it', async () => {
+  const payload = { when: '{{ $now() }}', token: { $secret: 'crm-token' } }
+  const { workflowId, stepId } = await saveWorkflow({ config: { schedule: '* * * * *', payload } })
+  const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a', ESTEIRA_SECRET_CRM_TOKEN: 'of-the-crm' }
+  expect(await tick(env)).toMatchObject({ code: 0 })
+  expect(await jobsOf(workflowId)).toMatchObject([{ payload }, { payload }])
+})
+
 test('a second pod of the same tick changes nothing, not even at the same moment', async () => {
   const { workflowId, stepId } = await saveWorkflow()
   const pods = await Promise.all([1, 2].map(() => tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'same' })))

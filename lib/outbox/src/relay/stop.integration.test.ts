@@ -266,6 +266,16 @@ const asksForKeys = async (relay: string) => {
   return rows.map(({ time }) => time)
 }
 
+/** Whether the relay is at the statement by which it leaves those who adopt. */
+const isLeaving = async (relay: string) => {
+  const { rowCount } = await lane.db.query(
+    `select from pg_stat_activity
+     where application_name = $1 and query like '%with gone as%as there%' and state = 'active'`,
+    [`outbox relay ${relay}`],
+  )
+  return rowCount !== 0
+}
+
 test('the lanes of keys that are left to a neighbour are its own while the first relay still empties its own', async () => {
   await lane.declareQueue(`${lane.name} own`)
   const [first, other] = [lane.relay({ adopt: true, window: 4 }), await openNeighbour()]
@@ -296,6 +306,8 @@ test('of two that stop together the last one waits for what the first one leaves
   // Each key's first message is on its way, so that the first relay cannot leave the lanes yet.
   const stoppedFirst = first.stop({ graceMs: endless })
   await waitFor(async () => (await adopters()) === 1, patient)
+  // It has seen its neighbour by the end of that statement. Where neither saw the other, each would keep its lanes.
+  await waitFor(async () => !(await isLeaving(lane.name)), patient)
   const stoppedLast = last.stop({ graceMs: endless })
   const asked = new Set<string>()
   await waitFor(async () => {

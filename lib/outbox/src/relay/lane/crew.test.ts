@@ -31,7 +31,7 @@ test('lanes that could not be given up the first time are given up the next time
   let answers = true
   const owner = {
     session,
-    neighbours: { join: async () => {}, leave: async () => {}, areThere: async () => false, keepLanes: async () => {} },
+    neighbours: { join: async () => {}, leave: async () => false, keepLanes: async () => {} },
     home: own(1),
     ownHome: async () => null,
     adopt: async () => [],

@@ -47,9 +47,7 @@ export const createCrew = (means: CrewMeans): Crew => {
 
   const leaveAndLook = async (): Promise<boolean | null> => {
     const tooLate = AbortSignal.any([session.lost, over])
-    // First: of two relays that end together neither is to leave its lanes to the other.
-    await tryUntilDone(neighbours.leave, settings, tooLate)
-    const areThere = await tryUntilDone(neighbours.areThere, settings, tooLate)
+    const areThere = await tryUntilDone(neighbours.leave, settings, tooLate)
     if (areThere === false) await tryUntilDone(neighbours.keepLanes, settings, tooLate)
     return areThere === null ? null : !areThere
   }

@@ -6,10 +6,11 @@ import { lockClasses, locksSql } from './lane-lock.ts'
 export type Neighbours = {
   /** This relay counts as one for the others. */
   join: () => Promise<void>
-  /** It does not any more, and is taken for one that leaves its lanes to others, until it says that it keeps them. */
-  leave: () => Promise<void>
-  /** Whether there are any. */
-  areThere: () => Promise<boolean>
+  /**
+   * It does not any more, and is taken for one that leaves its lanes to others, until it says that it keeps them. Says
+   * whether there are any.
+   */
+  leave: () => Promise<boolean>
   /** It is about to end, and carries its lanes until then. */
   keepLanes: () => Promise<void>
 }
@@ -24,28 +25,28 @@ export const neighbourLocks = { adopting: 0, leaving: 1 }
  */
 export const createNeighbours = (session: ControlSession): Neighbours => ({
   join: async () => void (await session.query(joinSql, [lockClasses.adopter])),
-  leave: async () => void (await session.query(leaveSql, [lockClasses.adopter])),
-  keepLanes: async () => void (await session.query(keepLanesSql, [lockClasses.adopter])),
-  areThere: async () => {
-    const { rows } = await session.query(areThereSql, [lockClasses.adopter])
+  leave: async () => {
+    const { rows } = await session.query(leaveSql, [lockClasses.adopter])
     return readColumns(rows[0], 'the neighbours', { there: 'boolean' }).there
   },
+  keepLanes: async () => void (await session.query(keepLanesSql, [lockClasses.adopter])),
 })
 
 const { adopting, leaving } = neighbourLocks
 
 const joinSql = { text: `select pg_advisory_lock_shared($1, ${adopting})` }
 
-// From the one to the other at once: nobody is to find a relay that is neither, and holds lanes that it will leave.
+// From the one to the other at once: nobody is to find a relay that is neither, and holds lanes that it will leave. The
+// look comes after it: of two relays that end together neither is to leave its lanes to the other.
 const leaveSql = {
-  text: `select pg_advisory_lock_shared($1, ${leaving}), pg_advisory_unlock_shared($1, ${adopting})`,
+  text: `
+    with gone as materialized (
+      select pg_advisory_lock_shared($1, ${leaving}), pg_advisory_unlock_shared($1, ${adopting})
+    )
+    select exists (
+      select from (${locksSql('$1')}) as locks where number = ${adopting} and pid <> pg_backend_pid()
+    ) as there
+    from gone`,
 }
 
 const keepLanesSql = { text: `select pg_advisory_unlock_shared($1, ${leaving})` }
-
-const areThereSql = {
-  text: `
-    select exists (
-      select from (${locksSql('$1')}) as locks where number = ${adopting} and pid <> pg_backend_pid()
-    ) as there`,
-}

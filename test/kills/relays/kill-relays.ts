@@ -13,7 +13,7 @@ import { createTroubles, type Troubles } from './troubles.ts'
 
 /** A RabbitMQ 3.10 that is killed just after a queue was declared may not bring it up again, milliseconds. */
 const settleMs = 3_000
-/** What has not come in this time is lost, milliseconds. Two frozen relays and a fallen server are well within it. */
+/** When nothing more comes for this time the rest is lost, milliseconds. Whatever is frozen or fell is back before. */
 const patienceMs = 120_000
 
 /**
@@ -74,9 +74,10 @@ const blowsOn = (programs: readonly string[]): Blow[] => [
   ...[...relays, 'postgres', 'rabbitmq'].map((victim) => ({ victim, how: 'frozen' }) as const),
 ]
 
-/** Puts back what was parked and would be taken now, and compares until nothing is missing, or that has had its time. */
+/** Puts back what was parked and would be taken now, and compares until nothing is missing, or no more of it comes. */
 const untilAllCame = async ({ databaseUrl, received }: Programs, troubles: Troubles): Promise<Trial> => {
-  const deadline = performance.now() + patienceMs
+  let deadline = performance.now() + patienceMs
+  let fewest = Infinity
   let keysSetFree = 0
   for (;;) {
     // The first time for what the writer committed with its last breath.
@@ -93,6 +94,8 @@ const untilAllCame = async ({ databaseUrl, received }: Programs, troubles: Troub
       parked,
     )
     const missing = { lost, unparked, left }
+    if (lost.length < fewest) deadline = performance.now() + patienceMs
+    fewest = Math.min(fewest, lost.length)
     if (Object.values(missing).every((found) => found.length === 0) || performance.now() > deadline) {
       const figures = { ...counts, ...parkedCounts, keysSetFree }
       return { figures, faults: { ...missing, invented, overtaken, spoilt, misparked } }

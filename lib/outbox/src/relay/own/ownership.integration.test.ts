@@ -1,5 +1,5 @@
 import { startProxy } from '@esteira/test/support'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 const pollMs = 600_000
@@ -119,6 +119,33 @@ test('nothing new goes out once the control session is lost', async () => {
   expect(await relay.runOnce()).toMatchObject({ confirmed: 20 })
   await relay.stop({ graceMs: 0 })
   await proxy.stop()
+})
+
+test('confirms of what is in flight when the control session is lost are awaited', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const ends: string[] = []
+  const relay = lane.relay({
+    rabbitmqUrl: proxy.url,
+    pollMs,
+    onSend:
+      () =>
+      ({ kind }) =>
+        void ends.push(kind),
+    observe: ({ kind }) => {
+      if (kind === 'relay.lost') proxy.resume()
+    },
+  })
+  await relay.start()
+  await lane.commit(message('first'))
+  await expect.poll(() => ends, soon).toEqual(['confirmed'])
+  proxy.pause()
+  await lane.commit(message('in flight'))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(2)
+  await killSessions('relay')
+  // Its delete is lost with the session, so it goes out once more.
+  await expect.poll(() => ends, soon).toHaveLength(3)
+  expect(ends).toEqual(['confirmed', 'confirmed', 'confirmed'])
 })
 
 test('rows that go one by one stop going as well once the control session is lost', async () => {

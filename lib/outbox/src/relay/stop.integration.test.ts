@@ -243,6 +243,31 @@ test('a lane that was adopted is left to the neighbours at once, with its rows',
   await waitFor(async () => (await rowsLeft()) < left)
 })
 
+test('a lane that is left to a neighbour is not let go before what was confirmed is deleted', async () => {
+  const rowsLeft = await addLaneToAdopt(1)
+  await lane.db.query(`create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$`)
+  // Only of these rows: there are lanes of other tests.
+  await lane.db.query(
+    `create trigger refuse before delete on outbox_message
+     for each row when (old.routing_key = '${lane.name}') execute function refuse()`,
+  )
+  const [relay, other] = [lane.relay({ adopt: true }), await openNeighbour()]
+  await relay.start()
+  await waitFor(() => relay.saw('relay.failed').length > 0)
+  await other.start()
+  await waitFor(async () => (await adopters()) === 2)
+  const stopped = relay.stop({ graceMs: endless })
+  /** How often the relay began to try: in its pass, and before it lets the lane go. */
+  const begun = () => relay.saw('relay.failed').filter((failed) => 'attempt' in failed && failed.attempt === 1).length
+  const released = () => relay.saw('relay.released').map((seen) => ('lane' in seen ? seen.lane : ''))
+  await waitFor(() => begun() === 2 || released().includes(`${lane.name} always`))
+  expect(released()).not.toContain(`${lane.name} always`)
+  await lane.db.query('drop function refuse cascade')
+  await stopped
+  expect(await rowsLeft()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(1)
+})
+
 const ownsKeyLanes = (relay: ReturnType<typeof lane.relay>) => () =>
   relay.saw('relay.owned').filter((owned) => 'lane' in owned && owned.lane.startsWith('key ')).length === 8
 

@@ -1,3 +1,4 @@
+import { peakMemoryMiB } from '@esteira/test/peak-memory'
 import { startWorker } from '../src/index.ts'
 import { functionOf } from './engine.ts'
 import { workerOptions } from './worker-options.ts'
@@ -21,7 +22,7 @@ await startWorker(
       functionOf(functionName, ({ payload }) => (typeof payload === 'string' ? `${payload.slice(1)}!` : payload)),
     ],
     observe: ({ kind }) => {
-      if (kind === 'job.written') process.stdout.write(`${Math.ceil(process.resourceUsage().maxRSS / 1_024)}\n`)
+      if (kind === 'job.written') process.stdout.write(`${peakMemoryMiB()}\n`)
       else process.stderr.write(`${kind}\n`)
     },
   }),

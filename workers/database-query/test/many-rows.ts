@@ -1,3 +1,4 @@
+import { peakMemoryMiB } from '@esteira/test/peak-memory'
 import { openConnections } from '../src/connections.ts'
 import { databaseQuery } from '../src/database-query.ts'
 import { aContext, keepingLog } from './call-query.ts'
@@ -23,4 +24,4 @@ await databaseQuery(connections).fn.call({
   },
 })
 await connections.close()
-process.stdout.write(JSON.stringify({ rows, peakMiB: Math.ceil(process.resourceUsage().maxRSS / 1_024) }))
+process.stdout.write(JSON.stringify({ rows, peakMiB: peakMemoryMiB() }))

@@ -1,25 +1,19 @@
 import { queryable } from '@esteira/outbox'
-import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 import { useEngine } from '../../test/use-engine.ts'
+import { useLink } from '../../test/use-link.ts'
 
 let engine: Engine
-let link: Proxy
 
 useEngine((opened) => {
   engine = opened
 })
 
-beforeAll(async () => {
-  link = await startProxy(engine.databaseUrl)
-})
-
-afterEach(() => link.resume())
-
-afterAll(() => link.stop())
+const link = useLink(() => engine.databaseUrl)
 
 /** A cancel must be heard within 2 s; the third is a busy machine's. */
 const cancelMs = 3_000
@@ -154,14 +148,14 @@ test('a long job that is at work shows as running under a claim, and ends with i
 
 test('a beat that fails ends no attempt: it is told and tried again, and the job is written once', async () => {
   const { fn, signals, go } = longFunction('cut')
-  const worker = await engine.startWorker([fn], { databaseUrl: link.url })
+  const worker = await engine.startWorker([fn], { databaseUrl: link().url })
   const run = await begin('cut')
   await waitFor(() => signals.length === 1)
-  link.cut()
+  link().cut()
   await waitFor(() => worker.saw('beat.failed').length >= 2, { describe: 'two beats that fail' })
   expect(worker.saw('beat.failed')[0]).toMatchObject({ jobs: 1, reason: expect.any(String) })
   expect(signals[0]?.aborted).toBe(false)
-  link.resume()
+  link().resume()
   await waitFor(async () => (await jobOf(run)).status === 'running')
   go()
   expect(await engine.over(run)).toBe('succeeded')
@@ -172,17 +166,17 @@ test('a job whose beat was written but not answered ends under the claim that it
   const { fn, signals, go } = longFunction('unsure')
   const held = await holdCommits(engine.em(), `new.status = 'running'`)
   onTestFinished(held.release)
-  const worker = await engine.startWorker([fn], { databaseUrl: link.url })
+  const worker = await engine.startWorker([fn], { databaseUrl: link().url })
   const run = await begin('unsure')
   await waitFor(() => signals.length === 1)
   await waitFor(held.isHolding)
-  link.pause()
+  link().pause()
   await held.release()
   await waitFor(async () => (await jobOf(run)).claim !== null)
   go()
-  link.cut()
+  link().cut()
   await waitFor(() => worker.saw('beat.failed').length === 1)
-  link.resume()
+  link().resume()
   expect(await engine.over(run)).toBe('succeeded')
   expect(await jobOf(run)).toMatchObject({ attempt: 1, output: 'done' })
   expect(worker.saw('delivery.dropped')).toEqual([])

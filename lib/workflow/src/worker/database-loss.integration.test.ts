@@ -1,25 +1,19 @@
-import { type Proxy, runOn, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { runOn, waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 import { useEngine } from '../../test/use-engine.ts'
+import { useLink } from '../../test/use-link.ts'
 import { silentLog } from '../../test/worker-options.ts'
 import type { WorkerEvent } from './worker-options.ts'
 
 let engine: Engine
-let link: Proxy
 
 useEngine((opened) => {
   engine = opened
 })
 
-beforeAll(async () => {
-  link = await startProxy(engine.databaseUrl)
-})
-
-afterEach(() => link.resume())
-
-afterAll(() => link.stop())
+const link = useLink(() => engine.databaseUrl)
 
 /** A worker whose way to Postgres can break, with a function that gives two items when `go` is called. */
 const startSplit = async (name: string) => {
@@ -32,7 +26,7 @@ const startSplit = async (name: string) => {
   })
   const worker = await engine.startWorker([split, functionOf(`${name}.next`, () => undefined)], {
     worker: name,
-    databaseUrl: link.url,
+    databaseUrl: link().url,
   })
   const workflow = await engine.saveWorkflow(
     { functionName: name, outputType: 'multiple' },
@@ -70,12 +64,12 @@ const endSessions = (worker: string) =>
 
 test('while Postgres is away nothing is acked, and when it is back the job is written, not run again', async () => {
   const split = await startSplit('away')
-  link.cut()
+  link().cut()
   split.go()
   await waitFor(() => split.saw('database.unavailable').length >= 2)
   expect(split.saw('job.written')).toEqual([])
   expect(await engine.jobs(split.run)).toMatchObject([{ status: 'queued', seq: 1 }])
-  link.resume()
+  link().resume()
   await expectOneEffect(split, 'away')
 })
 
@@ -129,12 +123,12 @@ test('a commit whose answer was lost is not done a second time', async () => {
   onTestFinished(held.release)
   split.go()
   await waitFor(held.isHolding)
-  link.pause()
+  link().pause()
   await held.release()
   await waitFor(async () => (await engine.jobs(split.run))[0]?.status === 'succeeded')
-  link.cut()
+  link().cut()
   await waitFor(() => split.saw('database.unavailable').length > 0)
-  link.resume()
+  link().resume()
   await waitFor(() => split.saw('delivery.dropped').length === 1)
   expect(split.saw('delivery.dropped')).toMatchObject([{ functionName: 'answer', reason: 'job is over' }])
   await expectOneEffect(split, 'answer')
@@ -143,14 +137,14 @@ test('a commit whose answer was lost is not done a second time', async () => {
 test('a message that comes while Postgres is away waits for it', async () => {
   const calls: unknown[] = []
   const worker = await engine.startWorker([functionOf('later', ({ payload }) => calls.push(payload))], {
-    databaseUrl: link.url,
+    databaseUrl: link().url,
   })
   const workflow = await engine.saveWorkflow({ functionName: 'later', outputType: null })
-  link.cut()
+  link().cut()
   const run = await engine.begin(workflow, 'work')
   await waitFor(() => worker.saw('database.unavailable').length > 0)
   expect(calls).toEqual([])
-  link.resume()
+  link().resume()
   expect(await engine.over(run)).toBe('succeeded')
   expect(calls).toEqual(['work'])
 })
@@ -175,14 +169,14 @@ test('a start that waits for Postgres or RabbitMQ says where it looks, without t
 })
 
 test('a start that waits for a Postgres that says nothing can be ended at once', async () => {
-  link.pause()
-  const before = link.connections()
+  link().pause()
+  const before = link().connections()
   const ending = new AbortController()
   const started = engine.startWorker([functionOf('never', () => undefined)], {
-    databaseUrl: link.url,
+    databaseUrl: link().url,
     signal: ending.signal,
   })
-  await waitFor(() => link.connections() > before)
+  await waitFor(() => link().connections() > before)
   const begun = performance.now()
   ending.abort(new Error('enough'))
   await expect(started).rejects.toThrow('enough')

@@ -2,12 +2,13 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { queryable } from '@esteira/outbox'
-import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
 import { saveLead } from '../../test/examples/save-lead.ts'
 import { type Engine, laneName } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 import { note, ownFunction, useOwnUnits } from '../../test/own-units.ts'
+import { useLink } from '../../test/use-link.ts'
 
 const program = fileURLToPath(new URL('../../test/save-worker.ts', import.meta.url))
 
@@ -17,18 +18,12 @@ const { begin, jobOf, notes, sessions } = useOwnUnits((opened) => {
   engine = opened
 })
 
-let link: Proxy
-
-beforeAll(async () => {
-  link = await startProxy(engine.databaseUrl)
-})
-afterEach(() => link.resume())
-afterAll(() => link.stop())
+const link = useLink(() => engine.databaseUrl)
 
 test('a worker that is killed after its commit and before its ack has written its row once', async () => {
   const held = await holdCommits(engine.em())
   onTestFinished(held.release)
-  const child = spawn(process.execPath, [program, link.url, engine.rabbitmqUrl, laneName], {
+  const child = spawn(process.execPath, [program, link().url, engine.rabbitmqUrl, laneName], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -38,7 +33,7 @@ test('a worker that is killed after its commit and before its ack has written it
   const run = await begin('Leads.save', { email: 'killed@example.com' })
   await waitFor(held.isHolding)
   // From here on the worker hears nothing of Postgres, so it cannot ack.
-  link.pause()
+  link().pause()
   await held.release()
   await waitFor(async () => (await jobOf(run)).status === 'succeeded')
   child.kill('SIGKILL')
@@ -61,18 +56,18 @@ test('a commit whose answer was lost is not done a second time', async () => {
         return 'done'
       }),
     ],
-    { databaseUrl: link.url },
+    { databaseUrl: link().url },
   )
   const held = await holdCommits(engine.em())
   onTestFinished(held.release)
   const run = await begin('answer')
   await waitFor(held.isHolding)
-  link.pause()
+  link().pause()
   await held.release()
   await waitFor(async () => (await jobOf(run)).status === 'succeeded')
-  link.cut()
+  link().cut()
   await waitFor(() => worker.saw('database.unavailable').length > 0)
-  link.resume()
+  link().resume()
   await waitFor(() => worker.saw('delivery.dropped').length === 1)
   expect(await notes()).toEqual([{ text: 'call 1' }])
   expect(calls).toBe(1)
@@ -103,9 +98,9 @@ test('two deliveries of one job run it once: the second waits for the first', as
 const losses = {
   'is ended by an administrator': () => engine.query(endSessionsSql),
   'falls with the server': async () => {
-    link.cut()
+    link().cut()
     await engine.query(endSessionsSql)
-    link.resume()
+    link().resume()
   },
 }
 
@@ -130,7 +125,7 @@ for (const [how, lose] of Object.entries(losses)) {
             else await again.catch(() => null)
           }),
         ],
-        { databaseUrl: link.url },
+        { databaseUrl: link().url },
       )
       const run = await begin('lost', null, { outputType: null, retry: { maxAttempts: 1 } })
       expect(await engine.over(run)).toBe('succeeded')

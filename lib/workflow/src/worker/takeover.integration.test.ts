@@ -1,33 +1,24 @@
 import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { queryable } from '@esteira/outbox'
-import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf, laneName } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 import { startProcess } from '../../test/start-process.ts'
 import { useEngine } from '../../test/use-engine.ts'
+import { useLink } from '../../test/use-link.ts'
 
 const program = fileURLToPath(new URL('../../test/split-worker.ts', import.meta.url))
 
 let engine: Engine
-let links: { broker: Proxy; database: Proxy }
 
 useEngine((opened) => {
   engine = opened
 })
 
-beforeAll(async () => {
-  const [broker, database] = await Promise.all([startProxy(engine.rabbitmqUrl), startProxy(engine.databaseUrl)])
-  links = { broker, database }
-})
-
-afterEach(async () => {
-  links.broker.resume()
-  links.database.resume()
-})
-
-afterAll(() => Promise.all([links.broker.stop(), links.database.stop()]))
+const broker = useLink(() => engine.rabbitmqUrl)
+const database = useLink(() => engine.databaseUrl)
 
 const next = (name: string) => functionOf(`${name}.next`, () => undefined)
 
@@ -58,7 +49,7 @@ const startLoser = async (name: string) => {
     await gate.promise
     return ['a', 'b']
   })
-  const worker = await engine.startWorker([fn], { worker: 'loser', rabbitmqUrl: links.broker.url })
+  const worker = await engine.startWorker([fn], { worker: 'loser', rabbitmqUrl: broker().url })
   return { ...worker, signals, go: gate.resolve }
 }
 
@@ -79,7 +70,7 @@ test('a job whose worker lost its broker is taken over, and the two commit it on
     ],
     { worker: 'heir' },
   )
-  links.broker.cut()
+  broker().cut()
   await waitFor(() => takenOver)
   loser.go()
   await waitFor(() => loser.saw('delivery.dropped').length === 1)
@@ -95,14 +86,14 @@ test('a long function is aborted when its job was taken over, and its worker com
   const loser = await startLoser('aborted')
   const run = await beginSplit('aborted', 'work')
   await waitFor(() => loser.signals.length === 1)
-  links.broker.cut()
+  broker().cut()
   const heir = await engine.startWorker([functionOf('aborted', () => ['a', 'b']), next('aborted')], { worker: 'heir' })
   await expectOneEffect(run)
   await waitFor(() => loser.signals[0]?.aborted)
   expect(loser.signals[0]?.reason).toMatchObject({ message: 'another worker has taken the job over' })
   await heir.stop()
 
-  links.broker.resume()
+  broker().resume()
   await waitFor(() => loser.saw('belt.back').length > 0)
   loser.go()
   await engine.startWorker([next('aborted')])
@@ -114,7 +105,7 @@ test('a worker stops although its broker is away and its jobs have been taken ov
   const loser = await startLoser('away')
   const run = await beginSplit('away', 'work')
   await waitFor(() => loser.signals.length === 1)
-  links.broker.cut()
+  broker().cut()
   await engine.startWorker([functionOf('away', () => ['a', 'b']), next('away')])
   await expectOneEffect(run)
   await loser.stop()
@@ -122,8 +113,7 @@ test('a worker stops although its broker is away and its jobs have been taken ov
 })
 
 /** A worker process behind the proxies. */
-const startWorkerProcess = (name: string) =>
-  startProcess(program, [links.database.url, links.broker.url, laneName, name])
+const startWorkerProcess = (name: string) => startProcess(program, [database().url, broker().url, laneName, name])
 
 test('a worker that is killed while its function runs loses nothing: the next one runs it', async () => {
   const killed = await startWorkerProcess('killed')
@@ -165,7 +155,7 @@ test('a worker that is killed after its commit and before its ack has done its j
   const run = await beginSplit('committed', 'work')
   await waitFor(held.isHolding)
   // From here on the worker hears nothing of Postgres, so it cannot ack.
-  links.database.pause()
+  database().pause()
   await held.release()
   await waitFor(async () => (await engine.jobs(run))[0]?.status === 'succeeded')
   await killed.kill()
@@ -198,7 +188,7 @@ test.each([
     const killed = await startWorkerProcess(outcome)
     const run = await beginSplit(outcome, outcome)
     await waitFor(held.isHolding)
-    links.database.pause()
+    database().pause()
     await held.release()
     await waitFor(async () => (await engine.jobs(run))[0]?.seq === 2)
     await killed.kill()

@@ -1,36 +1,32 @@
 import { randomUUID } from 'node:crypto'
-import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
+import { useLink } from '../../../test/use-link.ts'
 import { silentLog } from '../../../test/worker-options.ts'
 import { type BeltEvent, openBelt } from './belt.ts'
 import type { Delivery } from './delivery.ts'
 
 let engine: Engine
-let link: Proxy
 
 useEngine((opened) => {
   engine = opened
 })
 
-beforeAll(async () => {
-  link = await startProxy(engine.rabbitmqUrl)
-})
-
-afterAll(() => link.stop())
+const link = useLink(() => engine.rabbitmqUrl)
 
 test('a queue that is there with other arguments is told by name and argument, and each try leaves no connection', async () => {
   await engine.broker.declareQueue('other')
   const lines: Record<string, unknown>[] = []
   const openLinks: number[] = []
   const started = engine.startWorker([functionOf('other', () => undefined)], {
-    rabbitmqUrl: link.url,
+    rabbitmqUrl: link().url,
     log: {
       ...silentLog,
       warn: (line) => {
         lines.push(line)
-        openLinks.push(link.connections())
+        openLinks.push(link().connections())
       },
     },
   })
@@ -38,7 +34,7 @@ test('a queue that is there with other arguments is told by name and argument, a
   await waitFor(() => lines.length === 4, { deadlineMs: 20_000 })
   // What was closed for the last line may not have ended yet.
   expect(Math.max(...openLinks)).toBeLessThanOrEqual(2)
-  await waitFor(() => link.connections() === 0)
+  await waitFor(() => link().connections() === 0)
   expect(lines[0]).toMatchObject({
     event: 'service.unavailable',
     reason: expect.stringMatching(/ 'x-queue-type' for queue 'other' .* 'quorum' .* current is none/),
@@ -49,12 +45,12 @@ test('a queue that is there with other arguments is told by name and argument, a
 })
 
 test('of a lost broker only the address and what was said are told', async () => {
-  const worker = await engine.startWorker([functionOf('told', () => undefined)], { rabbitmqUrl: link.url })
-  link.cut()
+  const worker = await engine.startWorker([functionOf('told', () => undefined)], { rabbitmqUrl: link().url })
+  link().cut()
   await waitFor(() => worker.saw('belt.lost').length > 1)
-  link.resume()
+  link().resume()
   await waitFor(() => worker.saw('belt.back').length > 0)
-  const address = new URL(link.url)
+  const address = new URL(link().url)
   address.password = ''
   for (const event of worker.saw('belt.lost')) {
     expect(event).toMatchObject({ address: address.href, reason: expect.not.stringContaining('amqp://') })
@@ -63,25 +59,25 @@ test('of a lost broker only the address and what was said are told', async () =>
 
 test('a start that is given up while RabbitMQ is slow to answer leaves no connection', async () => {
   // Of the worker before.
-  await waitFor(() => link.connections() === 0)
-  link.pause()
+  await waitFor(() => link().connections() === 0)
+  link().pause()
   const ending = new AbortController()
   const started = engine.startWorker([functionOf('late', () => undefined)], {
-    rabbitmqUrl: link.url,
+    rabbitmqUrl: link().url,
     signal: ending.signal,
   })
-  await waitFor(() => link.connections() > 0)
+  await waitFor(() => link().connections() > 0)
   ending.abort(new Error('enough'))
-  link.resume()
+  link().resume()
   await expect(started).rejects.toThrow('enough')
-  await waitFor(() => link.connections() === 0)
+  await waitFor(() => link().connections() === 0)
 })
 
 test('a worker that has started comes back from a link that falls at once, instead of hearing nothing for good', async () => {
-  const worker = await engine.startWorker([functionOf('heard', () => undefined)], { rabbitmqUrl: link.url })
-  link.cut()
+  const worker = await engine.startWorker([functionOf('heard', () => undefined)], { rabbitmqUrl: link().url })
+  link().cut()
   await waitFor(() => worker.saw('belt.lost').length > 0)
-  link.resume()
+  link().resume()
   const run = await engine.begin(await engine.saveWorkflow({ functionName: 'heard', outputType: null }), null)
   expect(await engine.over(run)).toBe('succeeded')
 })
@@ -92,7 +88,7 @@ const openOne = async (queue: string, prefetch = 10) => {
   const events: BeltEvent[] = []
   const belt = await openBelt(
     {
-      rabbitmqUrl: link.url,
+      rabbitmqUrl: link().url,
       worker: 'test',
       queues: [queue],
       prefetchOf: () => prefetch,
@@ -127,8 +123,8 @@ test('a delivery tells how often the broker had it back', async () => {
   await waitFor(() => deliveries.length === 2)
   expect(performance.now() - handedBackMs).toBeGreaterThan(900)
   expect(deliveries[1]).toMatchObject({ reference, redelivered: true, deliveries: 1 })
-  link.cut()
-  link.resume()
+  link().cut()
+  link().resume()
   await waitFor(() => deliveries.length === 3)
   expect(deliveries[2]).toMatchObject({ reference, redelivered: true, deliveries: 2 })
   deliveries[2]?.ack()
@@ -160,8 +156,8 @@ test('what is answered a second time, or after its channel ended, harms nobody',
   const { deliveries, events, send } = await openOne('answered')
   await send(1)
   await waitFor(() => deliveries.length === 1)
-  link.cut()
-  link.resume()
+  link().cut()
+  link().resume()
   await waitFor(() => deliveries.length === 2)
   const [lost, again] = deliveries
   lost?.ack()

@@ -1,22 +1,18 @@
-import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { waitFor } from '@esteira/test/support'
+import { expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../../test/engine.ts'
 import { numbers, pageItems, pageOf, resumableOf } from '../../../test/streams.ts'
 import { useEngine } from '../../../test/use-engine.ts'
+import { useLink } from '../../../test/use-link.ts'
 import type { StepFunction } from '../../index.ts'
 
 let engine: Engine
-let link: Proxy
 
 useEngine((opened) => {
   engine = opened
 })
 
-beforeAll(async () => {
-  link = await startProxy(engine.databaseUrl)
-})
-afterEach(() => link.resume())
-afterAll(() => link.stop())
+const link = useLink(() => engine.databaseUrl)
 
 /** Functions that give 60 items each, and ask whether they may go on behind the first 20. */
 const functionsThat = (ask: () => Promise<void>): StepFunction[] => [
@@ -51,7 +47,7 @@ test.each(['is away', 'says nothing'])(
       return gate.promise
     })
     const next = functionOf('next', () => undefined)
-    await engine.startWorker([...functions, next], { pageItems, databaseUrl: link.url })
+    await engine.startWorker([...functions, next], { pageItems, databaseUrl: link().url })
     const begin = async (functionName: string): Promise<string> => {
       const workflow = await engine.saveWorkflow(
         { functionName, outputType: 'multiple', timeoutMs, retry: { maxAttempts: 1 } },
@@ -61,12 +57,12 @@ test.each(['is away', 'says nothing'])(
     }
     const runs = await Promise.all(functions.map(({ name }) => begin(name)))
     await waitFor(() => asked === functions.length)
-    if (outage === 'is away') link.cut()
-    else link.pause()
+    if (outage === 'is away') link().cut()
+    else link().pause()
     const sinceMs = performance.now()
     gate.resolve()
     await waitFor(() => performance.now() - sinceMs > 1.5 * timeoutMs)
-    link.resume()
+    link().resume()
     for (const run of runs) {
       expect(await engine.over(run)).toBe('succeeded')
       const [parent, ...children] = await engine.jobs(run)

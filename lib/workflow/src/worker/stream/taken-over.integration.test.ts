@@ -1,29 +1,23 @@
 import { fileURLToPath } from 'node:url'
-import { type Proxy, startProxy, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { waitFor } from '@esteira/test/support'
+import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf, laneName } from '../../../test/engine.ts'
 import { holdCommits } from '../../../test/hold-commits.ts'
 import { startProcess } from '../../../test/start-process.ts'
 import { useEngine } from '../../../test/use-engine.ts'
+import { useLink } from '../../../test/use-link.ts'
 import { defineFunction, dropHiddenPages, page, type StepFunction } from '../../index.ts'
 
 const program = fileURLToPath(new URL('../../../test/stream-worker.ts', import.meta.url))
 
 let engine: Engine
-let broker: Proxy
 
 useEngine((opened) => {
   engine = opened
 })
 
-beforeAll(async () => {
-  broker = await startProxy(engine.rabbitmqUrl)
-})
-
-afterEach(() => broker.resume())
-
-afterAll(() => broker.stop())
+const broker = useLink(() => engine.rabbitmqUrl)
 
 type Kind = 'resumable' | 'whole'
 
@@ -123,7 +117,7 @@ test.each<Kind>(['resumable', 'whole'])(
     const loserFn = streamOf(name, kind, 'loser', async (item) => {
       if (item === 20) await gates.loser.promise
     })
-    const loser = await engine.startWorker([loserFn], { pageItems, worker: 'loser', rabbitmqUrl: broker.url })
+    const loser = await engine.startWorker([loserFn], { pageItems, worker: 'loser', rabbitmqUrl: broker().url })
     const run = await begin(name)
     await waitFor(async () => (await writtenOf(run)) === 20)
     let begun = false
@@ -132,7 +126,7 @@ test.each<Kind>(['resumable', 'whole'])(
       await gates.heir.promise
     })
     await startWorker(name, heirFn, { worker: 'heir' })
-    broker.cut()
+    broker().cut()
     await waitFor(() => begun)
     gates.loser.resolve()
     await waitFor(() => loser.saw('delivery.dropped').length === 1)
@@ -155,11 +149,11 @@ test.each([30, 100])(
       if (item === 20) await gate.promise
     })
     const held = await holdCommits(engine.em(), `new.emitted = 20 and new.finished_at is null`)
-    const loser = await engine.startWorker([loserFn], { pageItems, worker: 'loser', rabbitmqUrl: broker.url })
+    const loser = await engine.startWorker([loserFn], { pageItems, worker: 'loser', rabbitmqUrl: broker().url })
     const run = await begin(name)
     await waitFor(held.isHolding)
     await startWorker(name, streamOf(name, 'resumable', 'heir'), { worker: 'heir', pageItems: heirItems })
-    broker.cut()
+    broker().cut()
     await waitFor(async () => (await engine.query(waitingHeirSql)).length === 1)
     await held.release()
     expect(await engine.over(run)).toBe('succeeded')

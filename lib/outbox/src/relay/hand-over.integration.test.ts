@@ -1,0 +1,214 @@
+import { startProxy, waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
+import { registerLane } from '../index.ts'
+import { openLane } from '../../test/lane-under-test.ts'
+import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
+import { lockClasses } from './own/lane-lock.ts'
+import { neighbourLocks } from './own/neighbours.ts'
+
+useLane()
+
+/** Longer than any test may take: a relay that waits for the end of its grace fails it. */
+const endless = 60_000
+
+/** A lane that the relay adopts, with rows, and how many of them are left. */
+const addLaneToAdopt = async (rows: number) => {
+  const id = await registerLane(lane.db, `${lane.name} always`, 'always')
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload)
+     select $1, gen_random_uuid(), $2, '1' from generate_series(1, $3)`,
+    [id, lane.name, rows],
+  )
+  return async () => (await lane.db.query('select from outbox_message where lane = $1', [id])).rowCount ?? 0
+}
+
+/** A relay with a lane of its own. */
+const openNeighbour = async (rabbitmqUrl = vhost.url) => {
+  const neighbour = await openLane(`${lane.name} neighbour`, { databaseUrl: database.url, rabbitmqUrl: vhost.url })
+  onTestFinished(neighbour.close)
+  return neighbour.relay({ rabbitmqUrl, adopt: true })
+}
+
+/** How many relays of the database adopt lanes. */
+const adopters = async () => {
+  const { rowCount } = await lane.db.query(
+    `select from pg_locks
+     where classid::bigint = $1 and objid::bigint = $2 and granted
+       and database = (select oid from pg_database where datname = current_database())`,
+    [lockClasses.adopter, neighbourLocks.adopting],
+  )
+  return rowCount
+}
+
+const keyedFor = (queue: string) =>
+  Array.from({ length: 100 }, (_, index) => ({ routingKey: queue, payload: index, orderingKey: `key ${index % 10}` }))
+
+test('a relay that is alone carries what the lanes hold that it adopted, and those of keys, before it ends', async () => {
+  const rowsLeft = await addLaneToAdopt(500)
+  const relay = lane.relay({ adopt: true, window: 4 })
+  await relay.start()
+  await waitFor(async () => (await rowsLeft()) < 500)
+  const lanes = () => relay.saw('relay.owned').map((owned) => ('lane' in owned ? owned.lane : ''))
+  await waitFor(() => lanes().filter((name) => name.startsWith('key ')).length === 8)
+  await lane.commit(...keyedFor(lane.name))
+  await relay.stop({ graceMs: 60_000 })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect((await lane.db.query('select from outbox_message where routing_key = $1', [lane.name])).rowCount).toBe(0)
+  expect(await lane.count(lane.name)).toBe(600)
+})
+
+test('one that is alone, and is stopped as soon as it has started, carries what the lanes of keys hold', async () => {
+  await lane.commit(...keyedFor(lane.name))
+  const relay = lane.relay({ adopt: true })
+  await relay.start()
+  await relay.stop({ graceMs: endless })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.count(lane.name)).toBe(100)
+})
+
+test('of two without a broker the one that stops first leaves the lanes of keys, and the last one waits with them', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  proxy.cut()
+  const [first, last] = [lane.relay({ rabbitmqUrl: proxy.url, adopt: true }), await openNeighbour(proxy.url)]
+  await Promise.all([first.start(), last.start()])
+  await waitFor(async () => (await adopters()) === 2)
+  await lane.commit(...keyedFor(lane.name))
+  await first.stop({ graceMs: endless })
+  expect(await lane.count(lane.name)).toBe(0)
+  const stopped = last.stop({ graceMs: endless })
+  proxy.resume()
+  await stopped
+  expect(last.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.count(lane.name)).toBe(100)
+})
+
+test('one whose grace ends before that does not say that its lanes were emptied', async () => {
+  const rowsLeft = await addLaneToAdopt(10_000)
+  const relay = lane.relay({ adopt: true, window: 4 })
+  await relay.start()
+  await waitFor(async () => (await rowsLeft()) < 10_000)
+  await relay.stop({ graceMs: 0 })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  expect(await rowsLeft()).toBeGreaterThan(0)
+})
+
+test('a lane that was adopted is left to the neighbours at once, with its rows', async () => {
+  const relay = lane.relay({ adopt: true, window: 4 })
+  await relay.start()
+  const rowsLeft = await addLaneToAdopt(10_000)
+  await waitFor(async () => (await rowsLeft()) < 10_000)
+  const other = await openNeighbour()
+  await other.start()
+  await waitFor(() => other.saw('relay.owned').length > 0)
+  await relay.stop({ graceMs: 60_000 })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  const left = await rowsLeft()
+  expect(left).toBeGreaterThan(0)
+  await waitFor(async () => (await rowsLeft()) < left)
+})
+
+test('a lane that is left to a neighbour is not let go before what was confirmed is deleted', async () => {
+  const rowsLeft = await addLaneToAdopt(1)
+  await lane.db.query(`create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$`)
+  // Only of these rows: there are lanes of other tests.
+  await lane.db.query(
+    `create trigger refuse before delete on outbox_message
+     for each row when (old.routing_key = '${lane.name}') execute function refuse()`,
+  )
+  const [relay, other] = [lane.relay({ adopt: true }), await openNeighbour()]
+  await relay.start()
+  await waitFor(() => relay.saw('relay.failed').length > 0)
+  await other.start()
+  await waitFor(async () => (await adopters()) === 2)
+  const stopped = relay.stop({ graceMs: endless })
+  /** How often the relay began to try: in its pass, and before it lets the lane go. */
+  const begun = () => relay.saw('relay.failed').filter((failed) => 'attempt' in failed && failed.attempt === 1).length
+  const released = () => relay.saw('relay.released').map((seen) => ('lane' in seen ? seen.lane : ''))
+  await waitFor(() => begun() === 2 || released().includes(`${lane.name} always`))
+  expect(released()).not.toContain(`${lane.name} always`)
+  await lane.db.query('drop function refuse cascade')
+  await stopped
+  expect(await rowsLeft()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(1)
+})
+
+const ownsKeyLanes = (relay: ReturnType<typeof lane.relay>) => () =>
+  relay.saw('relay.owned').filter((owned) => 'lane' in owned && owned.lane.startsWith('key ')).length === 8
+
+/** Rows of the relay's own lane, which take it a while. */
+const addOwnRows = (rows: number) =>
+  lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload)
+     select $1, gen_random_uuid(), $2, '1' from generate_series(1, $3)`,
+    [lane.id, `${lane.name} own`, rows],
+  )
+
+const patient = { deadlineMs: 60_000 }
+
+/** When the relay asked last for lanes of keys that it might carry to their end. */
+const asksForKeys = async (relay: string) => {
+  const { rows } = await lane.db.query<{ time: string }>(
+    `select query_start::text as time from pg_stat_activity
+     where application_name = $1 and query like '%as held from outbox_lane%'`,
+    [`outbox relay ${relay}`],
+  )
+  return rows.map(({ time }) => time)
+}
+
+/** Whether the relay is at the statement by which it leaves those who adopt. */
+const isLeaving = async (relay: string) => {
+  const { rowCount } = await lane.db.query(
+    `select from pg_stat_activity
+     where application_name = $1 and query like '%with gone as%as there%' and state = 'active'`,
+    [`outbox relay ${relay}`],
+  )
+  return rowCount !== 0
+}
+
+test('the lanes of keys that are left to a neighbour are its own while the first relay still empties its own', async () => {
+  await lane.declareQueue(`${lane.name} own`)
+  const [first, other] = [lane.relay({ adopt: true, window: 4 }), await openNeighbour()]
+  await first.start()
+  await waitFor(ownsKeyLanes(first), patient)
+  await other.start()
+  await waitFor(async () => (await adopters()) === 2, patient)
+  await addOwnRows(20_000)
+  const stopped = first.stop({ graceMs: endless })
+  await waitFor(ownsKeyLanes(other), patient)
+  await lane.commit(...keyedFor(lane.name))
+  await waitFor(async () => (await lane.count(lane.name)) === 100, patient)
+  expect(first.saw('relay.stopped')).toEqual([])
+  await lane.db.query('delete from outbox_message where lane = $1', [lane.id])
+  await stopped
+}, 180_000)
+
+test('of two that stop together the last one waits for what the first one leaves, and carries it', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const [first, last] = [lane.relay({ rabbitmqUrl: proxy.url, adopt: true, window: 4 }), await openNeighbour()]
+  await first.start()
+  await waitFor(ownsKeyLanes(first), patient)
+  await last.start()
+  await waitFor(async () => (await adopters()) === 2, patient)
+  proxy.pause()
+  await lane.commit(...keyedFor(lane.name))
+  // Each key's first message is on its way, so that the first relay cannot leave the lanes yet.
+  const stoppedFirst = first.stop({ graceMs: endless })
+  await waitFor(async () => (await adopters()) === 1, patient)
+  // It has seen its neighbour by the end of that statement. Where neither saw the other, each would keep its lanes.
+  await waitFor(async () => !(await isLeaving(lane.name)), patient)
+  const stoppedLast = last.stop({ graceMs: endless })
+  const asked = new Set<string>()
+  await waitFor(async () => {
+    for (const time of await asksForKeys(`${lane.name} neighbour`)) asked.add(time)
+    return asked.size > 1 || last.saw('relay.stopped').length > 0
+  }, patient)
+  expect(last.saw('relay.stopped')).toEqual([])
+  proxy.cut()
+  proxy.resume()
+  await Promise.all([stoppedFirst, stoppedLast])
+  expect(last.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  const taken = (await lane.take(lane.name)).map(({ messageId }) => messageId)
+  expect(new Set(taken).size).toBe(100)
+}, 180_000)

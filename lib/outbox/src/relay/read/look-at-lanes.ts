@@ -41,7 +41,6 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
     views.map(({ floor }) => String(floor)),
     views.map(({ searched }) => searched),
     lanes.map(({ keyRounds }) => keyRounds.resting()),
-    keyed.flatMap(({ held }) => held.waitingKeys()),
     others.flatMap(({ owned, floor }) => takenRows(owned, floor)),
   ]
   const closed = lanes.flatMap(({ lane, held }) =>
@@ -54,6 +53,7 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
     ? await session.query({ ...lookSql, mayTakeLong }, values)
     : await session.query({ ...lookAtOpenSql, mayTakeLong }, [
         ...values,
+        keyed.flatMap(({ held }) => held.waitingKeys()),
         destinations.map(({ lane }) => lane),
         destinations.map(({ exchange }) => exchange),
         destinations.map(({ routingKey }) => routingKey),
@@ -88,7 +88,8 @@ const parseLook = (row: unknown): Look => {
   return { lane, xmin: BigInt(xmin), waiting, nextDueMs: ms === null ? null : Math.max(0, Math.ceil(ms)) }
 }
 
-// A key, and an id, is in one lane only, so what is held back can be given for all lanes at once.
+// A key, and an id, is in one lane only, so what is held back can be given for all lanes at once. Where nothing is, only
+// what was taken is left out.
 const lookText = (isFree: string, isToBeRead: string): string => `
     with ids as materialized (${idsTable}
     )
@@ -111,7 +112,7 @@ const lookText = (isFree: string, isToBeRead: string): string => `
 
 const lookSql = {
   name: 'look_at_lanes',
-  text: lookText('ordering_key <> all($6::text[])', 'id <> all($7::bigint[])'),
+  text: lookText('true', 'id <> all($6::bigint[])'),
 }
 
 const isToOpen = `(own.lane, exchange, routing_key) not in ${hashedRows('$8::int[]', '$9::text[]', '$10::text[]')}
@@ -124,8 +125,8 @@ const isToTaker = `(own.lane, routing_key) in ${hashedRows('$14::int[]', '$15::t
 const lookAtOpenSql = {
   name: 'look_at_open_lanes',
   text: lookText(
-    `ordering_key not in ${hashed('$6::text[]')}
+    `ordering_key not in ${hashed('$7::text[]')}
           and ${isFirst('own.lane', `${isToOpen} and ${doesNotRest('own.resting', isToTaker)} or ${isAwaited}`)}`,
-    `id not in ${hashed('$7::bigint[]')} and (${isToOpen} or ${isAwaited})`,
+    `id not in ${hashed('$6::bigint[]')} and (${isToOpen} or ${isAwaited})`,
   ),
 }

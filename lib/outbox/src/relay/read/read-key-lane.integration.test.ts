@@ -56,6 +56,16 @@ test('a row without a key goes by itself, and the next one when it is gone', asy
   expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }])
 })
 
+test('a parked row without a key holds back those without one, and none that has a key', async () => {
+  const owned = await ownLane('reader', 'key 1')
+  await insert('outbox_parked', null)
+  await insert('outbox_message', null, 2)
+  expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: false }])
+  await insert('outbox_message', 'a')
+  expect(await lookAtLanes(owned.session, [owned])).toMatchObject([{ waiting: true }])
+  expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [{ orderingKey: 'a' }] })
+})
+
 test('a refused row behind another one of its key is not taken for one that is gone', async () => {
   const owned = await ownLane('reader', 'key 1', due)
   await insert('outbox_message', 'a', 2)

@@ -30,9 +30,10 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
   if (afterKey === '' && owned.raising.isDue()) await raiseFloor(owned)
   const floor = pointers.floor()
   const waiting = held.waitingKeys()
-  const valuesFor = (most: number) => [lane, String(floor), afterKey, waiting, most]
+  const valuesFor = (most: number) => [lane, String(floor), afterKey, most]
   const freeValuesFor = (most: number) => [
     ...valuesFor(most),
+    waiting,
     ...columnsOf(held.closed()),
     awaited.map(String),
     keyRounds.resting(),
@@ -96,7 +97,7 @@ const readFirsts = (name: string, isFree: string): BoundedRead =>
     'position',
     (columns) => `
     with ${keySteps('$3', '$1', '$2')}, chosen as (
-      select id, position from first where ${isFree} and ${isNotParked('$1')} limit $5
+      select id, position from first where ${isFree} and ${isNotParked('$1')} limit $4
     )
     select ${columns}
     from (
@@ -106,14 +107,15 @@ const readFirsts = (name: string, isFree: string): BoundedRead =>
     order by position`,
   )
 
-const readFirstsSql = readFirsts('read_firsts', 'ordering_key <> all($4::text[])')
+// Where nothing is held back and nothing rests.
+const readFirstsSql = readFirsts('read_firsts', 'true')
 
 const isFree = `${isToOpen('$6::text[]', '$7::text[]', '$8::text[]')}
         and ${doesNotRest('$10::text', `routing_key in ${hashed('$11::text[]')}`)}`
 
 const readFreeFirstsSql = readFirsts(
   'read_free_firsts',
-  `ordering_key not in ${hashed('$4::text[]')}
+  `ordering_key not in ${hashed('$5::text[]')}
       and ${isFirst('$1', `${isFree} or id in ${hashed('$9::bigint[]')}`)}`,
 )
 

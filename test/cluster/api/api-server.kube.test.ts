@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { sight } from '@esteira/dev/processes'
 import { waitFor } from '@esteira/test/support'
@@ -14,8 +14,16 @@ import {
   type TestNamespace,
 } from '../index.ts'
 import { listShape, openRawClient } from './raw-client.ts'
+import { createReader } from './reader.ts'
 
 const reading = { apiGroups: ['batch'], resources: ['cronjobs'], verbs: ['get', 'list'] }
+
+const named = z.object({ metadata: z.object({ name: z.string() }) })
+
+/** A kubeconfig of the tests. */
+const withUsers = z.looseObject({
+  users: z.tuple([z.object({ name: z.string(), user: z.object({ token: z.string() }) })]),
+})
 
 const cronJob = (name: string, change: object = {}) => ({
   apiVersion: 'batch/v1',
@@ -54,6 +62,25 @@ describe('a namespace of a test', () => {
     await expect(reader(['delete', 'cronjob', 'right'])).rejects.toThrow(/Forbidden/)
     await expect(reader(['get', 'cronjobs', '--namespace', 'default'])).rejects.toThrow(/Forbidden/)
     await expect(reader(['get', 'secrets'])).rejects.toThrow(/Forbidden/)
+  })
+
+  test('is read at any path, by a token or by what kubectl alone knows of a user, and no more than that user may', async () => {
+    await namespace.kubectl(['create', '--filename', '-'], cronJob('at-a-path'))
+    const account = await namespace.serviceAccount('by-path', [reading])
+    // Of a token in a file kubectl reads the file, again and again.
+    const { users, ...config } = withUsers.parse(JSON.parse(readFileSync(account, 'utf8')))
+    const [{ name, user }] = users
+    writeFileSync(`${account}.token`, user.token)
+    const byFile = { ...config, users: [{ name, user: { tokenFile: `${account}.token` } }] }
+    writeFileSync(`${account}.by-file`, JSON.stringify(byFile), { mode: 0o600 })
+    const inHere = (kind: string) => `/apis/batch/v1/namespaces/${namespace.name}/${kind}`
+    for (const kubeconfig of [account, `${account}.by-file`]) {
+      const read = createReader(kubeconfig, as(kubeconfig))
+      const { metadata } = named.parse(await read(`${inHere('cronjobs')}/at-a-path`))
+      expect(metadata.name).toBe('at-a-path')
+      await expect(read(`${inHere('cronjobs')}/none`)).rejects.toThrow(/NotFound/)
+      await expect(read(inHere('jobs'))).rejects.toThrow(/forbidden/i)
+    }
   })
 
   test('is not that of another test', async () => {

@@ -28,6 +28,7 @@ const clusterShape = z.looseObject({ server: z.string(), 'certificate-authority-
 const fileShape = z.looseObject({
   clusters: z.tuple([z.looseObject({ name: z.string(), cluster: clusterShape })]),
   contexts: z.tuple([z.looseObject({ name: z.string(), context: z.looseObject({ cluster: z.string() }) })]),
+  users: z.tuple([z.looseObject({ user: z.looseObject({ token: z.string().optional() }) })]),
 })
 
 /** Where a kubeconfig of one cluster leads; `authority` is undefined when the system's own are trusted. */
@@ -39,6 +40,9 @@ export const serverOf = (file: string): { server: string; authority: string | un
     authority: data === undefined ? undefined : Buffer.from(data, 'base64').toString('utf8'),
   }
 }
+
+/** The token of a kubeconfig; undefined when its user is known by something else. */
+export const tokenOf = (file: string): string | undefined => read(file).users[0].user.token
 
 /** Writes a kubeconfig with the users of another that leads to another address. */
 export const leadElsewhere = (

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { createKubectl, type Kubectl } from './kubectl.ts'
 import { serverOf, withNamespace, writeKubeconfig } from './kubeconfig.ts'
+import { createReader, type Reader } from './reader.ts'
 
 /** What a role allows, as RBAC has it. */
 export type PolicyRule = {
@@ -18,6 +19,8 @@ export type TestNamespace = {
   kubeconfig: string
   /** As the administrator, in this namespace. */
   kubectl: Kubectl
+  /** As the administrator, at any path of the API server. */
+  read: Reader
   /** Makes a service account that may do this here and nothing else; the file of its kubeconfig. */
   serviceAccount: (account: string, rules: readonly PolicyRule[]) => Promise<string>
   drop: () => Promise<void>
@@ -37,6 +40,7 @@ export const makeNamespace = async (means: {
     name,
     kubeconfig,
     kubectl,
+    read: createReader(kubeconfig, kubectl),
     serviceAccount: async (account, rules) => {
       const metadata = { name: account, namespace: name }
       const api = 'rbac.authorization.k8s.io'

@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
-import { serverOf } from './kubeconfig.ts'
+import { serverOf, tokenOf } from './kubeconfig.ts'
 
 /** An API server's answer. */
 export type Answer = { status: number; retryAfter: string | undefined; body: unknown }
@@ -27,7 +26,7 @@ export type RawClient = {
 /** Opens a client with a kubeconfig of the tests. */
 export const openRawClient = (kubeconfig: string): RawClient => {
   const { server, authority } = serverOf(kubeconfig)
-  const token = tokenShape.parse(JSON.parse(readFileSync(kubeconfig, 'utf8'))).users[0].user.token
+  const token = tokenOf(kubeconfig)
   // A connection a request: what becomes of one is not what became of the one before.
   const agent = new Agent(authority === undefined ? {} : { ca: authority })
   const open = (method: string, path: string, body?: object): Promise<IncomingMessage> =>
@@ -62,8 +61,6 @@ export const openRawClient = (kubeconfig: string): RawClient => {
 }
 
 const isJson = (response: IncomingMessage): boolean => response.headers['content-type'] === 'application/json'
-
-const tokenShape = z.object({ users: z.tuple([z.object({ user: z.object({ token: z.string() }) })]) })
 
 /** An object, or what an API server says when it is to give none. */
 const eventShape = z.object({

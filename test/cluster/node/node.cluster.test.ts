@@ -32,7 +32,7 @@ const make = (object: object) => namespace.kubectl(['create', '--filename', '-']
 const inPhase = (name: string, phase: string) =>
   waitFor(
     async () => {
-      const seen = await readObject(namespace, podShape, 'pod', name)
+      const seen = await readObject(namespace, podShape, 'pods', name)
       return seen.status.phase === phase && seen
     },
     { deadlineMs: 90_000, describe: () => namespace.kubectl(['describe', 'pod', name]) },
@@ -49,7 +49,7 @@ describe.runIf(ownsNode())('the node', () => {
       spec: { schedule: '0 0 1 1 *', jobTemplate: { spec: { template } } },
     })
     await namespace.kubectl(['create', 'job', 'by-hand', '--from', 'cronjob/tick'])
-    await waitFor(async () => holds('Complete', await readObject(namespace, jobShape, 'job', 'by-hand')), {
+    await waitFor(async () => holds('Complete', await readObject(namespace, jobShape, 'jobs', 'by-hand')), {
       deadlineMs: 90_000,
       describe: () => namespace.kubectl(['describe', 'pods']),
     })

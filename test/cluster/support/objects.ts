@@ -49,16 +49,27 @@ export const cronJobShape = z.object({
 })
 export type CronJob = z.infer<typeof cronJobShape>
 
-type Ask = Pick<TestNamespace, 'kubectl'>
+/** The APIs that kinds of objects are in. */
+const apis = {
+  pods: '/api/v1',
+  jobs: '/apis/batch/v1',
+  cronjobs: '/apis/batch/v1',
+  scaledobjects: '/apis/keda.sh/v1alpha1',
+} as const
+type Kind = keyof typeof apis
+
+type Ask = Pick<TestNamespace, 'name' | 'read'>
+
+const pathOf = (namespace: string, kind: Kind): string => `${apis[kind]}/namespaces/${namespace}/${kind}`
 
 /** Reads an object by its kind and name. */
-export const readObject = async <T>({ kubectl }: Ask, shape: z.ZodType<T>, kind: string, name: string): Promise<T> =>
-  shape.parse(JSON.parse(await kubectl(['get', kind, name, '--output', 'json'])))
+export const readObject = async <T>(namespace: Ask, shape: z.ZodType<T>, kind: Kind, name: string): Promise<T> =>
+  shape.parse(await namespace.read(`${pathOf(namespace.name, kind)}/${name}`))
 
 /** Lists objects of a kind, those whose labels fit. */
-export const listObjects = async <T>({ kubectl }: Ask, shape: z.ZodType<T>, kind: string, selector = '') => {
-  const words = ['get', kind, '--selector', selector, '--output', 'json']
-  return z.object({ items: z.array(shape) }).parse(JSON.parse(await kubectl(words))).items
+export const listObjects = async <T>(namespace: Ask, shape: z.ZodType<T>, kind: Kind, selector = ''): Promise<T[]> => {
+  const path = `${pathOf(namespace.name, kind)}?labelSelector=${encodeURIComponent(selector)}`
+  return z.object({ items: z.array(shape) }).parse(await namespace.read(path)).items
 }
 
 /** Whether a condition of an object is true. */
@@ -80,7 +91,7 @@ export const endings = (pod: Pod): { name: string; exitCode: number | undefined;
   }))
 
 /** What is to be told of a namespace's pods when something does not come: their state, events and last lines. */
-export const describePods = async ({ kubectl }: Ask): Promise<string> => {
+export const describePods = async ({ kubectl }: Pick<TestNamespace, 'kubectl'>): Promise<string> => {
   const pods = (await kubectl(['get', 'pods', '--output', 'name'])).split('\n').filter((name) => name !== '')
   const logs = await Promise.all(
     pods.map((pod) =>

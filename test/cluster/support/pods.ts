@@ -34,7 +34,7 @@ export const killIn = (pod: Pod, container: string): void => killContainer(idOf(
 export const startedAgain = async ({ namespace }: TestRelease, killed: Pod, container: string): Promise<void> => {
   await waitFor(
     async () => {
-      const pod = await readObject(namespace, podShape, 'pod', killed.metadata.name)
+      const pod = await readObject(namespace, podShape, 'pods', killed.metadata.name)
       const isRunning = containersOf(pod).some(({ name, state }) => name === container && state.running !== undefined)
       return isRunning && idOf(pod, container) !== idOf(killed, container)
     },

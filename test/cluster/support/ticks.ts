@@ -14,6 +14,8 @@ import {
 } from './objects.ts'
 import type { TestRelease } from './release.ts'
 
+type InNamespace = Pick<TestRelease, 'namespace'>
+
 const page = z.object({ items: z.array(z.looseObject({ stepId: z.string() })) })
 
 /** What the control plane says of a CronJob step. */
@@ -57,13 +59,13 @@ export const tickOf = (release: TestRelease, cronJob: string, deadlineMs = 90_00
   )
 
 /** Makes a Job of a CronJob by hand, which is a tick of its own. */
-export const tickByHand = async ({ namespace }: TestRelease, cronJob: string, job: string): Promise<void> => {
+export const tickByHand = async ({ namespace }: InNamespace, cronJob: string, job: string): Promise<void> => {
   await namespace.kubectl(['create', 'job', job, '--from', `cronjob/${cronJob}`])
 }
 
 /** Waits until a Job is complete; its pod. */
-export const completed = async ({ namespace }: TestRelease, job: string, deadlineMs = 90_000): Promise<Pod> => {
-  await waitFor(async () => holds('Complete', await readObject(namespace, jobShape, 'job', job)), {
+export const completed = async ({ namespace }: InNamespace, job: string, deadlineMs = 90_000): Promise<Pod> => {
+  await waitFor(async () => holds('Complete', await readObject(namespace, jobShape, 'jobs', job)), {
     deadlineMs,
     describe: () => describePods(namespace),
   })

@@ -42,7 +42,15 @@ const tryOut = (items: readonly object[]): Promise<string> =>
     listOf(items),
   )
 
-const releases: readonly (Release & { title: string })[] = [...matrix, { title: 'the shop', chart: 'examples/shop' }]
+const releases: readonly (Release & { title: string })[] = [
+  ...matrix,
+  { title: 'the shop', chart: 'examples/shop' },
+  {
+    title: 'the shop under a name as long as helm will have it, and with a dot',
+    chart: 'examples/shop',
+    name: '2nd.shop-whose-name-is-as-long-as-helm-will-have-it-0',
+  },
+]
 
 test.each(releases)('the API server takes every object of a release: $title', async ({ title: _title, ...release }) => {
   const manifests = await render({ ...release, namespace: namespace.name })

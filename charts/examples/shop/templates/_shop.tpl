@@ -1,3 +1,8 @@
+{{/* What names begin with. Helm takes dots and 53 characters: a StatefulSet takes none, and a CronJob 52. */}}
+{{- define "shop.fullname" -}}
+{{- .Release.Name | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
 {{- define "shop.labels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -38,7 +43,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "shop.volumes" -}}
 - name: program
   configMap:
-    name: {{ .Release.Name }}-shop
+    name: {{ include "shop.fullname" . }}-shop
 {{- end }}
 
 {{- define "shop.standingEnv" -}}

@@ -11,6 +11,7 @@ import {
   type Broker,
   type Proxy,
 } from '@esteira/test/support'
+import { Client } from 'pg'
 import { inject } from 'vitest'
 import { machineAddress } from '../node/use-node.ts'
 
@@ -33,6 +34,8 @@ export type Reachable = {
   sql: (text: string) => Promise<unknown[]>
   /** Rows of the target database. */
   crm: (text: string) => Promise<unknown[]>
+  /** Runs a statement on the target database in a transaction that lasts until it is let go. */
+  holdCrm: (text: string) => Promise<() => Promise<void>>
   /** Waits until no message is in the outbox. */
   allPublished: () => Promise<void>
   /**
@@ -78,6 +81,13 @@ export const startReachable = async ({ leads, crmSql }: ReachableOptions): Promi
     broker,
     sql,
     crm: (text) => runOn(target.url, text),
+    holdCrm: async (text) => {
+      const client = new Client({ connectionString: target.url })
+      await client.connect()
+      await client.query(`begin; ${text}`)
+      let ended: Promise<void> | undefined
+      return () => (ended ??= client.end())
+    },
     allPublished: async () => {
       await waitFor(async () => inspect(await sql(inOutbox)) === inspect([{ messages: 0, scheduled: 0 }]), {
         deadlineMs: 60_000,

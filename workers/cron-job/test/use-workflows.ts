@@ -2,17 +2,20 @@ import { randomUUID } from 'node:crypto'
 import { queryable } from '@esteira/outbox'
 import { openOrm, Workflow, WorkflowStep } from '@esteira/workflow'
 import type { MikroORM } from '@mikro-orm/postgresql'
-import { cloneDatabase, runOn, unconservedIn } from '@esteira/test/support'
+import { cloneDatabase, runOn, type TestDatabase, unconservedIn } from '@esteira/test/support'
 import { afterAll, beforeAll, expect } from 'vitest'
 
 /** The database of the file, in which its workflows are saved. */
-export let database: Awaited<ReturnType<typeof cloneDatabase>>
+export let database: TestDatabase
 let orm: MikroORM
 
-/** Gives a test file a database of its own, in which nothing may be lost, doubled or miscounted in the end. */
-export const useWorkflows = (): void => {
+/**
+ * Gives a test file a database of its own, of the server that all tests share unless another one is made, in which nothing
+ * may be lost, doubled or miscounted in the end.
+ */
+export const useWorkflows = (makeDatabase: () => Promise<TestDatabase> = cloneDatabase): void => {
   beforeAll(async () => {
-    database = await cloneDatabase()
+    database = await makeDatabase()
     orm = openOrm({ databaseUrl: database.url, poolSize: 2, applicationName: 'test' })
   })
   afterAll(async () => {

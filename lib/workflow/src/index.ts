@@ -1,3 +1,4 @@
+export { unstorableText } from '@esteira/outbox/internal/unstorable-text'
 export { faultsOfExpressions } from './config/resolve-config.ts'
 export { cronJobConfig, type CronJobConfig, cronJobFunction, cronJobFunctionName, cronOf } from './cron/cron-job.ts'
 export { entities, openOrm } from './database/open-orm.ts'

@@ -1,5 +1,6 @@
 import { type RdStationOptions, startRdStation } from '@esteira/dev/rd-station'
 import { waitFor } from '@esteira/test/support'
+import { sendAgain } from '@esteira/workflow'
 import { Pool } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
@@ -142,6 +143,28 @@ test('a total that lies is told by the job while that tries again, and no lead c
     message: expect.stringContaining('5 contacts came, where a total of 28 leaves 8 for the page'),
   })
   rdStation.control.set({ totalsAdd: 0 })
+  await expectEachOnce(run, 25)
+})
+
+test('contacts that nobody can store hold up no other, and are leads once they are put right and the job is sent again', async () => {
+  const { again, rdStation, run: well } = await begin({ leads: 25 })
+  await expectEachOnce(well, 25)
+  const leads = (await engine.jobs(well)).filter(({ step }) => step === 1).slice(0, pageSize)
+  const contacts = leads.map(({ payload }, at) =>
+    Object.assign(z.record(z.string(), z.json()).parse(payload), at % 5 === 3 ? { name: 'A\0na' } : {}),
+  )
+  const headers = { 'pagination-total-rows': '25' }
+  rdStation.control.set({ failNext: [{ status: 200, body: { contacts }, headers }] })
+  const before = rdStation.control.state().requests[contactsPath]?.['200'] ?? 0
+  const run = await again({})
+  expect(await engine.over(run)).toBe('failed')
+  expect(await uuidsOf(run)).toHaveLength(23)
+  const calls = (rdStation.control.state().requests[contactsPath]?.['200'] ?? 0) - before
+  expect(calls, 'nobody else is looked for').toBe(3)
+  const [read] = await engine.jobs(run)
+  expect(read?.error).toMatchObject({ code: 'unstorable', message: expect.stringContaining('2 contacts have text') })
+  const by = { lane: engine.laneId, window: 15 }
+  expect(await sendAgain(engine.em(), read?.id ?? '', by)).toBe('sent')
   await expectEachOnce(run, 25)
 })
 

@@ -149,6 +149,62 @@ test('leads that would be one value of more than 1 MiB are no longer read then, 
   expect(pages).toBeLessThan(25)
 })
 
+/** Contacts of which two cannot be stored: one in a member that not every config passes on, one in its uuid. */
+const someUnstorable: RdStationAccounts['contacts'] = async function* ({ after }) {
+  const all = [contact('1'), { ...contact('2'), name: 'A\0na' }, contact('3'), contact('4\ud800'), contact('5')]
+  for (let at = (after?.page ?? 1) - 1; at < all.length; at += 1) {
+    yield { contacts: all.slice(at, at + 1), cursor: { ...cursor, page: at + 2 } }
+  }
+}
+
+test('contacts that nobody can store are left out, all others go on, and then the read fails with who and where', async () => {
+  await expect(leadsOf(someUnstorable)).rejects.toMatchObject({
+    code: 'unstorable',
+    final: true,
+    message:
+      'the contacts of segmentation 7: 2 contacts have text with a NUL character or half of a surrogate pair, which ' +
+      'nobody can store: "2" at "/name", "4\\ud800" at "/uuid"; all others have gone on: put it right in RD Station, ' +
+      'and send the job again',
+  })
+})
+
+test('what is not passed on of a contact need not be stored', async () => {
+  const trial = leadsOf(
+    async function* () {
+      yield { contacts: [{ ...contact('1'), name: 'A\0na' }], cursor }
+    },
+    { config: { fields: [] } },
+  )
+  expect(await trial).toEqual({ kind: 'items', items: [{ uuid: '1' }] })
+})
+
+test('where all contacts are one value the first that nobody can store ends the read', async () => {
+  let pages = 0
+  const whole = leadsOf(
+    async function* (query) {
+      for await (const one of someUnstorable(query)) {
+        pages += 1
+        yield one
+      }
+    },
+    { outputType: 'single' },
+  )
+  await expect(whole).rejects.toMatchObject({ code: 'unstorable', message: expect.stringContaining('nothing goes on') })
+  expect(pages).toBe(2)
+})
+
+test('a source of which very many contacts cannot be stored is not read to its end', async () => {
+  let pages = 0
+  const broken = leadsOf(async function* () {
+    for (; pages < 1_000; pages += 1) yield { contacts: [contact(`${pages}\0`)], cursor }
+  })
+  await expect(broken).rejects.toMatchObject({
+    code: 'unstorable',
+    message: expect.stringContaining('51 contacts have text'),
+  })
+  expect(pages).toBe(50)
+})
+
 test('the read begins behind the last page that was committed', async () => {
   const trial = await leadsOf(
     async function* ({ after }) {

@@ -2,7 +2,15 @@ import { defineFunction, page, snooze, type StepFunction } from '@esteira/workfl
 import * as z from 'zod'
 import { convertedSince } from './converted-since.ts'
 import { leadOf } from './lead-of.ts'
-import { accountName, contactsCursor, ownAccount, putOffBy, type RdStationAccounts } from './rd-station/index.ts'
+import { leaveOut } from './leave-out.ts'
+import {
+  accountName,
+  contactsCursor,
+  ownAccount,
+  putOffBy,
+  type RdStationAccounts,
+  theBeginning,
+} from './rd-station/index.ts'
 
 /** A form or a URL gives a number as a text. */
 const digits = z
@@ -34,14 +42,14 @@ const configSchema = z.strictObject({
 /** What the first attempt asked for. An expression with `$now()` gives something else in each; pages of both are no read. */
 const asked = z.object({ segmentationId: z.int(), pageSize: z.int(), since: z.string().nullable() })
 
-/** The place of a read, and of which read; a place that was kept by an older worker does not say that. */
-const cursorSchema = contactsCursor.extend({ asked: asked.optional() })
+/** The place of a read, of which read, and who was left out so far; what was kept by an older worker does not say that. */
+const cursorSchema = contactsCursor.extend({ asked: asked.optional(), leftOut: z.array(z.string()).default([]) })
 
 /**
  * `RdStation.getLeads`: the contacts of a segmentation of RD Station, as leads, page by page as the API gives them, each
  * once. After a kill, an error or a wait for the rate limit it goes on behind the last page that was committed. Where all
  * of them make one value nothing is committed before the end, so there it waits for the rate limit itself, as long as its
- * time allows.
+ * time allows. Of contacts that cannot be stored none holds up the others: it fails once those have gone on.
  */
 export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFunction =>
   defineFunction({
@@ -56,13 +64,19 @@ export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFun
       const { fields, since: sinceNow, segmentationId, pageSize, ...where } = config
       const ask = after?.asked ?? { segmentationId, pageSize, since: sinceNow ?? null }
       const { since, ...pages } = ask
-      const query = { ...where, ...pages, isWanted: convertedSince(since), after, written, signal }
-      const waitsOut = step.outputType !== 'multiple' || !step.hasNext
+      const isWhole = step.outputType !== 'multiple' || !step.hasNext
+      const call = `the contacts of segmentation ${ask.segmentationId}`
+      const leads = leaveOut({ leadOf: leadOf(fields), call, isWhole, before: after?.leftOut })
+      const told = async () => (await written()) + leads.leftOut().length
+      const query = { ...where, ...pages, isWanted: convertedSince(since), after, written: told, signal }
       try {
-        for await (const { contacts, cursor } of accounts.contacts({ ...query, waitsOut, timeoutMs })) {
-          yield page(contacts.map(leadOf(fields)), { ...cursor, asked: ask })
+        for await (const { contacts, cursor } of accounts.contacts({ ...query, waitsOut: isWhole, timeoutMs })) {
+          yield page(leads.of(contacts), { ...cursor, asked: ask, leftOut: leads.leftOut() })
         }
-        return undefined
+        if (leads.leftOut().length === 0) return undefined
+        // Whoever sends the job again has put them right, and they may be on any page.
+        yield page([], { ...theBeginning, asked: ask, leftOut: [] })
+        throw leads.error()
       } catch (error) {
         const putOff = putOffBy(error)
         if (putOff === null) throw error

@@ -15,7 +15,7 @@ test.each([
 test('a call that got no answer, or none that is text, may work later, and one whose answer is too large, or that is no HTTP, will not', () => {
   expect(classOf({ kind: 'timeout', deadlineMs: 1 })).toBe('temporary')
   expect(classOf({ kind: 'unreachable', cause: new Error('reset') })).toBe('temporary')
-  expect(classOf({ kind: 'undecodable', status: 200, bytes: 1, charset: 'utf-8' })).toBe('temporary')
+  expect(classOf({ kind: 'undecodable', status: 200, bytes: 1, charset: 'utf-8', encoding: null })).toBe('temporary')
   expect(classOf({ kind: 'too_large', maxBytes: 1 })).toBe('final')
   expect(classOf({ kind: 'unsendable', reason: 'invalid header' })).toBe('final')
 })

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { inspect } from 'node:util'
 import { createServer, type RequestListener } from 'node:http'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
@@ -117,7 +118,20 @@ test.each([
     status: 200,
     bytes: 11,
     charset,
+    encoding: null,
   })
+})
+
+test.each([
+  ['GZIP', 'gzip'],
+  ['identity', null],
+  ['<ana@example.com>', null],
+])('of a body that is no text the content encoding %s is told as %j', async (header, encoding) => {
+  const url = await serve((_, response) => {
+    response.writeHead(200, { 'content-encoding': header })
+    response.end(gzipSync('"Ana"'))
+  })
+  expect(await setup(url).send()).toMatchObject({ kind: 'undecodable', encoding })
 })
 
 test('another status than success is an answer, also with a body that is no text', async () => {

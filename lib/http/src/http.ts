@@ -1,5 +1,5 @@
 import { errors, Pool } from 'undici'
-import { charsetOf, textOf } from './text-of.ts'
+import { charsetOf, encodingOf, textOf } from './text-of.ts'
 
 /** One HTTP call, before any API gave it a meaning. */
 export type HttpRequest = {
@@ -12,14 +12,14 @@ export type HttpRequest = {
 
 /**
  * How a call ended. An answer is an answer whatever its status; see `classOf`. One of success whose bytes are not text in
- * the charset that it names, or in UTF-8 if it names none, is `undecodable`: half of it would look like the whole. A
- * request that is no HTTP, as with a line break in a header, is `unsendable`: nothing of it went out.
+ * the charset that it names, or in UTF-8 if it names none, is `undecodable`: half of it would look like the whole. With
+ * an `encoding` it is compressed, though that was not asked for. A request that is no HTTP, as with a line break in a header, is `unsendable`: nothing of it went out.
  */
 export type HttpOutcome =
   | HttpAnswer
   | { kind: 'timeout'; deadlineMs: number }
   | { kind: 'too_large'; maxBytes: number }
-  | { kind: 'undecodable'; status: number; bytes: number; charset: string }
+  | { kind: 'undecodable'; status: number; bytes: number; charset: string; encoding: string | null }
   | { kind: 'unreachable'; cause: unknown }
   | { kind: 'unsendable'; reason: string }
 
@@ -103,7 +103,15 @@ const read = (status: number, headers: HttpHeaders, bytes: Uint8Array): HttpOutc
   const charset = charsetOf(headers('content-type'))
   const body = textOf(bytes, charset)
   if (body !== null) return { kind: 'answered', status, headers, body }
-  if (status < 300) return { kind: 'undecodable', status, bytes: bytes.length, charset }
+  if (status < 300) {
+    return {
+      kind: 'undecodable',
+      status,
+      bytes: bytes.length,
+      charset,
+      encoding: encodingOf(headers('content-encoding')),
+    }
+  }
   return { kind: 'answered', status, headers, body: new TextDecoder().decode(bytes) }
 }
 

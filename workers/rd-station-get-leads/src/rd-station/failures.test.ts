@@ -79,7 +79,7 @@ test.each<[string, Fault, Partial<RdStationError>]>([
   [
     'gzip, which was not asked for, and cut short at that',
     { status: 200, headers: { 'content-encoding': 'gzip' }, body: cutGzip, encoding: 'latin1' },
-    { code: 'not_json', final: false, message: `${page}: answered 200 with 20 bytes that are not utf-8` },
+    { code: 'not_json', final: false, message: `${page}: answered 200 with 20 bytes in gzip, which was not asked for` },
   ],
   ['no body', { status: 204 }, { code: 'not_json', final: false }],
   [
@@ -89,6 +89,15 @@ test.each<[string, Fault, Partial<RdStationError>]>([
       code: 'unexpected_shape',
       final: true,
       message: `${page}: answer.contacts.0.uuid: must be a string, a number came`,
+    },
+  ],
+  [
+    'a contact with an empty uuid',
+    { status: 200, body: { contacts: [{ uuid: '', email: 'ana@example.com' }] } },
+    {
+      code: 'unexpected_shape',
+      final: true,
+      message: `${page}: answer.contacts.0.uuid: must not be empty`,
     },
   ],
   ['a list instead of a page', { status: 200, body: [] }, { code: 'unexpected_shape', final: true }],

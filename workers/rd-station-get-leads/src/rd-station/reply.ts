@@ -26,11 +26,9 @@ export const readReply = (request: HttpRequest, outcome: HttpOutcome, now: numbe
     case 'too_large':
       throw new RdStationError('too_large', `the answer has more than ${outcome.maxBytes} bytes`, { call })
     case 'undecodable': {
-      const { status, bytes, charset } = outcome
-      throw new RdStationError('not_json', `answered ${status} with ${bytes} bytes that are not ${charset}`, {
-        call,
-        status,
-      })
+      const { status, bytes, charset, encoding } = outcome
+      const fault = encoding === null ? `that are not ${charset}` : `in ${encoding}, which was not asked for`
+      throw new RdStationError('not_json', `answered ${status} with ${bytes} bytes ${fault}`, { call, status })
     }
     case 'unsendable':
       throw new RdStationError('unsendable', outcome.reason, { call })

@@ -153,15 +153,18 @@ test('a database that is away burns no attempt: the job waits for it', async () 
   expect(outcome).toMatchObject({ delayMs: 5_000, reason: expect.stringContaining('the database is away') })
 })
 
-test('durable waits for the disk also on a server that is set not to, applied does not wait', async () => {
-  await admin.query(`alter database ${new URL(target.url).pathname.slice(1)} set synchronous_commit = off`)
-  const setting = `insert into lead values ($1, current_setting('synchronous_commit')) returning email`
-  const fresh = openConnections(new Map([['crm', target.url]]), log)
-  const ask = (config: QueryConfig) => callQuery(databaseQuery(fresh), log, config)
-  expect(await ask({ sql: setting, params: [1], confirm: 'durable' })).toEqual([{ email: 'on' }])
-  expect(await ask({ sql: setting, params: [2], confirm: 'applied' })).toEqual([{ email: 'off' }])
-  await fresh.close()
-})
+test.each(['on', 'off'])(
+  'durable waits for the disk, applied does not, on a server that is set to it: %s',
+  async (set) => {
+    await admin.query(`alter database ${new URL(target.url).pathname.slice(1)} set synchronous_commit = ${set}`)
+    const setting = `insert into lead values ($1, current_setting('synchronous_commit')) returning email`
+    const fresh = openConnections(new Map([['crm', target.url]]), log)
+    const ask = (config: QueryConfig) => callQuery(databaseQuery(fresh), log, config)
+    expect(await ask({ sql: setting, params: [1], confirm: 'durable' })).toEqual([{ email: 'on' }])
+    expect(await ask({ sql: setting, params: [2], confirm: 'applied' })).toEqual([{ email: 'off' }])
+    await fresh.close()
+  },
+)
 
 test('with confirm none the job is over at once, the row comes, and stopping waits for it', async () => {
   const begun = performance.now()

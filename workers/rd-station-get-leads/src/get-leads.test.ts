@@ -105,6 +105,20 @@ test.each(['', '0', '-1', '1.5', ' 1', '1e3', '0x1', '1'.repeat(16), 0, 1.5, nul
   },
 )
 
+test.each([0, 126, 12.5, '25'])(
+  'a pageSize of %j is refused: the API gives 125 contacts a call at most',
+  async (pageSize) => {
+    const read = leadsOf(async function* () {}, {
+      config: { pageSize: '{{ payload.pageSize }}' },
+      payload: { pageSize, segmentationId: 7 },
+    })
+    await expect(read).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringMatching(/^config\.pageSize: must be /),
+    })
+  },
+)
+
 test.each<[unknown, Record<string, unknown>]>([
   [['email', 'cf_plan'], { uuid: '1', email: 'ana@example.com', cf_plan: 'gold' }],
   [['uuid', 'missing', '__proto__'], { uuid: '1' }],

@@ -61,7 +61,7 @@ export const databaseQuery = (
           return passedOn(plan, await execute({ ...statement, durability: confirm, once, limit }, call))
         }
         const isStream = limit?.of === 'row'
-        const batches = readRows(connections, statement, call, { isStream })
+        const batches = readRows(connections, statement, call, { isStream, mostMs: timeoutMs })
         if (!isStream) return passedOn(plan, await collectRows(batches, limit?.mostBytes ?? null))
         for await (const { rows, columns } of batches) {
           if (columns.length === 0) return plan.instead

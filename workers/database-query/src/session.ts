@@ -20,8 +20,11 @@ type OpenSession = Session & {
   abandon: () => Promise<void>
 }
 
-/** How a transaction begins, and what ends it before its time. `isStream`: it may stay open for long. */
-type How = { begin: string; writes: boolean; signal: AbortSignal; isStream?: boolean }
+/**
+ * How a transaction begins, and what ends it before its time. `isStream`: it may stay open for long, milliseconds `mostMs`
+ * if it has so many: then the signal is aborted, and the server ends what a worker that is frozen does not.
+ */
+type How = { begin: string; writes: boolean; signal: AbortSignal; isStream?: boolean; mostMs?: number }
 
 /**
  * Does work in a transaction of a session of its own. When the signal is aborted the server is told to cancel what it is
@@ -55,7 +58,7 @@ export const inSession = async <T>(
 export const openSession = async (
   connections: Connections,
   connection: string,
-  { begin, writes, signal, isStream = false }: How,
+  { begin, writes, signal, isStream = false, mostMs }: How,
 ): Promise<OpenSession> => {
   const client = await connections.pool(connection, isStream ? 'streams' : 'statements').connect()
   let stopCancelling = notBegun
@@ -79,7 +82,7 @@ export const openSession = async (
     })
     // The first that goes over a link which may have been lost without a word since it was last used.
     const deadline = setTimeout(giveUp, connections.waitMs)
-    const opening = [client.query(begin), client.query(whoSql(isStream ? null : connections.silentMs))] as const
+    const opening = [client.query(begin), client.query(whoSql(isStream ? null : connections.silentMs, mostMs))] as const
     const [, { rows }] = await Promise.all(opening).finally(() => clearTimeout(deadline))
     const [{ role, isReadOnly }] = who.parse(rows)
     // The session is closed with it: another one may lead to the server that takes writes by then.
@@ -125,6 +128,9 @@ const lookMs = 2_000
 /** A link on which nothing came for so long is asked, seconds, and lost after ten more. Linux asks after two hours. */
 const silentS = 10
 
+/** A worker that is well has ended a transaction so long after its time, milliseconds: a cancel is in vain after less. */
+const lateMs = 30_000
+
 /**
  * Dates, intervals, bytes and floats are written in one way, whatever is set for the role or the database: a text that one
  * connection gives is read by the next. The order of day and month in what is read stays as it is set.
@@ -134,9 +140,10 @@ const silentS = 10
  * somebody has set is left alone. All of it ends with the transaction, as behind a pooler the session is somebody else's.
  *
  * The link of a worker that is frozen looks as if it were well: of that the server hears nothing in so many milliseconds,
- * null for one of which it may hear nothing for any time.
+ * null for one of which it may hear nothing for any time. Of a cursor that is asked for no more rows it does not count as
+ * silence, so a read has a time for all of it, which servers know from Postgres 17 on.
  */
-const whoSql = (silentMs: number | null): string => `
+const whoSql = (silentMs: number | null, mostMs?: number): string => `
   select current_user as role, current_setting('transaction_read_only')::bool as "isReadOnly",
          case when current_setting('DateStyle') not like 'ISO%' then set_config('DateStyle', 'ISO', true) end as date,
          case when current_setting('IntervalStyle') <> 'postgres'
@@ -151,7 +158,9 @@ const whoSql = (silentMs: number | null): string => `
                           set_config('tcp_keepalives_interval', '2', true),
                           set_config('tcp_keepalives_count', '5', true)) end as alive,
          case when current_setting('idle_in_transaction_session_timeout') = '0'
-              then set_config('idle_in_transaction_session_timeout', '${silentMs ?? 0}', true) end as silent`
+              then set_config('idle_in_transaction_session_timeout', '${silentMs ?? 0}', true) end as silent,
+         case when current_setting('transaction_timeout', true) = '0' and ${mostMs !== undefined}
+              then set_config('transaction_timeout', '${(mostMs ?? 0) + lateMs}', true) end as most`
 const who = z.tuple([z.object({ role: z.string(), isReadOnly: z.boolean() })])
 
 /** A cancel that comes between two statements is lost on the server. */

@@ -18,7 +18,7 @@ useTarget('create table lead (id int); create view untouchable as select id from
     address.searchParams.set(
       'options',
       '-c client_connection_check_interval=5s -c tcp_keepalives_idle=7 -c tcp_keepalives_interval=3 ' +
-        '-c tcp_keepalives_count=4 -c idle_in_transaction_session_timeout=90s',
+        '-c tcp_keepalives_count=4 -c idle_in_transaction_session_timeout=90s -c transaction_timeout=30min',
     ),
 })
 
@@ -66,9 +66,10 @@ test('what a lost worker was at ends in the server, so that its job, which comes
 test('so does what a worker was at whose node is gone without a word, unless the server has its own times for that', async () => {
   const sql = `select current_setting('client_connection_check_interval') as look,
     current_setting('tcp_keepalives_idle') as idle, current_setting('tcp_keepalives_interval') as every,
-    current_setting('tcp_keepalives_count') as times, current_setting('idle_in_transaction_session_timeout') as silent`
-  const usual = { look: '2s', idle: '10', every: '2', times: '5', silent: '45s' }
-  const watched = { look: '5s', idle: '7', every: '3', times: '4', silent: '90s' }
+    current_setting('tcp_keepalives_count') as times, current_setting('idle_in_transaction_session_timeout') as silent,
+    current_setting('transaction_timeout') as most`
+  const usual = { look: '2s', idle: '10', every: '2', times: '5', silent: '45s', most: '630s' }
+  const watched = { look: '5s', idle: '7', every: '3', times: '4', silent: '90s', most: '30min' }
   expect(await call({ sql })).toEqual([usual])
   expect(await call({ sql, connection: 'watched' })).toEqual([watched])
   const rowByRow = { outputType: 'multiple', hasNext: true } as const

@@ -14,8 +14,8 @@ import { readRows } from './read-rows.ts'
 
 useTarget(leadTable, {})
 
-const read = (sql: string, of: Parameters<typeof aCall>[1] = {}, isStream = true) =>
-  readRows(connections, { connection: 'crm', sql, rows: 'wanted', maxRows: null }, aCall([], of), { isStream })
+const read = (sql: string, of: Parameters<typeof aCall>[1] = {}, isStream = true, mostMs = 600_000) =>
+  readRows(connections, { connection: 'crm', sql, rows: 'wanted', maxRows: null }, aCall([], of), { isStream, mostMs })
 
 /** Sessions of the function that have a transaction open. */
 const openTransactions = async () =>
@@ -154,6 +154,17 @@ test('a session that is killed behind the first rows costs an attempt', async ()
   )
   await expect(countOf(batches)).rejects.toMatchObject({ code: 'session_lost', final: false })
 })
+
+test.each([true, false])(
+  'the server ends a read that is over its time, whoever does not: as a stream, %s',
+  async (isStream) => {
+    // As by a worker that is frozen, which hears of no abort: the time is over, and what the server leaves for that as well.
+    const batches = read('select generate_series(1, 1000)', {}, isStream, 500 - 30_000)
+    await batches.next()
+    await waitFor(async () => (await openTransactions()) === 0)
+    await expect(countOf(batches)).rejects.toMatchObject({ code: '25P04' })
+  },
+)
 
 test('a copy in place of a read ends nothing but its own job', async () => {
   expect(await call({ sql: 'copy (select 1) to stdout', mode: 'query' })).toBeNull()

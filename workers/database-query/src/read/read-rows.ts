@@ -18,7 +18,8 @@ const batchBytes = 256 * 1024
 
 /**
  * Runs a statement that only reads, and gives its rows as they are asked for: all of one moment, and few at a time. The
- * server refuses it if it would write. `isStream`: whoever takes the rows may be slow.
+ * server refuses it if it would write. `isStream`: whoever takes the rows may be slow. `mostMs`: when the signal is aborted
+ * at the latest, and soon after that the server lets go of the rows by itself.
  *
  * @throws what went wrong, or the signal's reason when it is aborted.
  */
@@ -26,9 +27,9 @@ export async function* readRows(
   connections: Connections,
   statement: Statement,
   call: Call,
-  { isStream }: { isStream: boolean },
+  { isStream, mostMs }: { isStream: boolean; mostMs: number },
 ): AsyncGenerator<Batch> {
-  const how = { begin: 'begin read only', writes: false, signal: call.signal, isStream }
+  const how = { begin: 'begin read only', writes: false, signal: call.signal, isStream, mostMs }
   const session = await openSession(connections, statement.connection, how)
   const endSpan = openStatementSpan(statement, call.place)
   let rows = 0

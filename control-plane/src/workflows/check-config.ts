@@ -7,6 +7,7 @@ import {
   type Fault,
   faultsOfExpressions,
   faultsOfIssues,
+  isReference,
   mustBe,
   mustBeOneOf,
   pointerOf,
@@ -47,7 +48,24 @@ const faultsOfCronJob = (config: Record<string, unknown>): Fault[] => {
     const message = typeof text === 'string' && !faulty.has(pointer) ? faultOf(text) : null
     if (message !== null) faults.push({ pointer, message })
   }
+  const secret = firstReference(config.payload)
+  if (secret !== null) faults.push({ pointer: `/payload${secret}`, message: noSecretHere })
   return faults
+}
+
+/** A tick fills nothing in: whoever gets the job would have the object in the place of a text. */
+const noSecretHere =
+  'must not be a $secret: nothing of a payload is filled in; put it into the config of the step that needs it'
+
+/** Where a payload has what is meant as a secret, the first of them, as one that is in each item of a list is one fault. */
+const firstReference = (value: unknown): string | null => {
+  if (typeof value !== 'object' || value === null) return null
+  if (isReference(value)) return ''
+  for (const [name, member] of Object.entries(value)) {
+    const place = firstReference(member)
+    if (place !== null) return pointerOf([name]) + place
+  }
+  return null
 }
 
 const schemaCheck = ({ name, configSchema }: Pick<PublishedFunction, 'name' | 'configSchema'>): ConfigCheck => {

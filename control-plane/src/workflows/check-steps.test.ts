@@ -67,6 +67,17 @@ test.each([
   ])
 })
 
+test('a secret in the payload of a CronJob, which nobody would fill in, is refused with its place', () => {
+  const payload = [{ segmentationId: 1 }, { token: { $secret: 'crm-token' } }, { token: { $secret: 'crm-token' } }]
+  expect(producer({ config: { schedule: '@daily', payload } })).toEqual([
+    {
+      pointer: '/0/config/payload/1/token',
+      message:
+        'must not be a $secret: nothing of a payload is filled in; put it into the config of the step that needs it',
+    },
+  ])
+})
+
 test('an array is no fault, nor is any other output type; without a payload no tick could give items out', () => {
   expect(producer({ config: { schedule: '@daily', payload: [] } })).toEqual([])
   expect(producer({ config: { schedule: '@daily' } })).toEqual([

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { jobStatuses } from '../src/job/transitions.ts'
 import { runStatuses } from '../src/run/run-status.ts'
+import { ownName } from './told-functions.ts'
 
 /** A message on the belt. */
 export type Message = { jobId: string; seq: number; redelivered: boolean }
@@ -23,6 +24,8 @@ export const openRunRows = (query: Query, runId: string) => ({
   takeMessages: async (): Promise<(Message | Probe)[]> => takenRows.parse(await query(takeMessagesSql)),
   /** Items of the first step that are not those of their places. */
   misplaced: () => query(misplacedSql, [runId]),
+  /** Jobs with a unit of work of their own that have not one row of it if they succeeded, and none else. */
+  misbooked: () => query(misbookedSql, [runId, ownName]),
 })
 
 /** Leaves nothing of the runs before. */
@@ -41,6 +44,16 @@ const misplacedSql = `
   where job.run_id = $1 and parent.parent_id is null
     and coalesce(job.payload -> 'id', job.payload) is distinct from to_jsonb(job.item_index)`
 
+const misbookedSql = `
+  select job.id, job.status, count(booking.job_id)::int as bookings
+  from workflow_job job
+  join workflow_run run on run.id = job.run_id
+  join workflow_step step on step.id = job.step_id and step.version = run.version
+  left join booking on booking.job_id = job.id
+  where job.run_id = $1
+  group by job.id, step.function_name
+  having count(booking.job_id) <> (job.status = 'succeeded' and step.function_name = $2)::int`
+
 const jobRows = z.array(
   z.object({
     id: z.string(),
@@ -58,7 +71,7 @@ const runRows = z.tuple([z.object({ status: z.enum(runStatuses) })])
 
 const clearSql = `
   truncate workflow_run, workflow_waiting, workflow_hidden_page, workflow_item_key, workflow_probe,
-    workflow_probed_job, outbox_message, outbox_scheduled cascade`
+    workflow_probed_job, outbox_message, outbox_scheduled, booking cascade`
 
 const takeMessagesSql = `
   with now as (delete from outbox_message returning id, payload),

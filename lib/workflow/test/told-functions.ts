@@ -1,6 +1,8 @@
+import { queryable } from '@esteira/outbox'
 import * as z from 'zod'
 import { defineFunction, fail, page, snooze, type StepFunction } from '../src/index.ts'
 import { functionOf } from './engine.ts'
+import { ownFunction } from './own-units.ts'
 
 /** How a function ends: with its result (so many items), by a throw, or by an outcome. */
 export type Ending = { how: 'done' | 'throw' | 'snooze' | 'fail'; items: number }
@@ -10,13 +12,16 @@ export type Told = {
   end: (ending: Ending) => void
   /** Gives so many items; resolves when more may be given, or the function has ended. Null for one that gives all at its end. */
   give: ((items: number) => Promise<void>) | null
+  /** The session of Postgres that it has for a unit of work of its own; null for one that has none such. */
+  session: number | null
 }
 
 /**
- * What the first step of a run may be: all items at the end, page by page with a cursor, or without one; by pages that begin
- * with items of the page before, which their keys tell; and by pages of which each is given in a delivery of its own.
+ * What the first step of a run may be: all items at the end, page by page with a cursor, or without one; by pages that
+ * begin with items of the page before, which their keys tell; by pages of which each is given in a delivery of its own;
+ * and in a unit of work of its own, as the second step then has one too.
  */
-export const firstFunctions = ['split', 'pages', 'items', 'keyed', 'continued'] as const
+export const firstFunctions = ['split', 'pages', 'items', 'keyed', 'continued', 'own'] as const
 
 export type FirstFunction = (typeof firstFunctions)[number]
 
@@ -28,7 +33,7 @@ export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => 
   const atOnce = ['split', 'work'].map((name) =>
     functionOf(name, () => {
       const ending = Promise.withResolvers<Ending>()
-      onBegun({ end: ending.resolve, give: null })
+      onBegun({ end: ending.resolve, give: null, session: null })
       return ending.promise.then((told) => outcomeOf(told) ?? numbers(0, told.items))
     }),
   )
@@ -80,6 +85,23 @@ export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => 
   return [...atOnce, ...pages, items]
 }
 
+/** The name of functions with a unit of work of their own. */
+export const ownName = 'own'
+
+/** One that writes a row of its own into `booking` when it begins, and then waits for what it is told. */
+export const toldUnit = (onBegun: (told: Told) => void): StepFunction =>
+  ownFunction(ownName, async ({ em, job }) => {
+    const { rows } = await queryable(em).query(bookSql, [job.id])
+    const ending = Promise.withResolvers<Ending>()
+    onBegun({ end: ending.resolve, give: null, session: bookedRows.parse(rows)[0].session })
+    const told = await ending.promise
+    return outcomeOf(told) ?? numbers(0, told.items)
+  })
+
+const bookSql = `insert into booking (job_id) values ($1) returning pg_backend_pid() as session`
+
+const bookedRows = z.tuple([z.object({ session: z.int() })])
+
 /** How many items of the page before are in one whose items have keys. */
 const known = 2
 
@@ -96,6 +118,7 @@ const takeOrders = (onBegun: (told: Told) => void) => {
       order.resolve({ items, ending: null })
       return obeyed.promise
     },
+    session: null,
   })
   return {
     next: async (): Promise<Order> => {

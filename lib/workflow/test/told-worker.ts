@@ -46,6 +46,17 @@ export const toldWorker = (pools: Pools, lane: number, options: WorkerOptions) =
   const claim = watched(means.claim, (taken) => {
     if (taken === null) seen.lost += 1
   })
+  /** Jobs whose ends are under way in the groups. */
+  const committing: string[] = []
+  const commit: typeof means.commit = async (finished) => {
+    const { id } = finished.job
+    committing.push(id)
+    try {
+      return await means.commit(finished)
+    } finally {
+      committing.splice(committing.indexOf(id), 1)
+    }
+  }
   /** Holds what is found next, until the delivery is to go on. */
   let hold: { found: () => void; goOn: Promise<void> } | null = null
   const find: typeof means.find = async (jobId) => {
@@ -57,8 +68,9 @@ export const toldWorker = (pools: Pools, lane: number, options: WorkerOptions) =
     return found
   }
   return {
-    means: { ...means, beats, find, claim, pages, pageAgeMs },
+    means: { ...means, beats, find, claim, commit, pages, pageAgeMs },
     beating,
+    committing,
     holdFind: (next: typeof hold) => {
       hold = next
     },

@@ -15,6 +15,7 @@ import {
   Workflow,
   WorkflowStep,
 } from '../src/index.ts'
+import { openOrm } from '../src/database/open-orm.ts'
 import { beatJobs } from '../src/job/beat-jobs.ts'
 import { noteSeen } from '../src/probe/note-seen.ts'
 import { probeQueues } from '../src/probe/probe-queues.ts'
@@ -22,10 +23,20 @@ import type { ProbeTimes } from '../src/probe/probe-times.ts'
 import type { Beating } from '../src/worker/beats.ts'
 import { deliver } from '../src/worker/deliver.ts'
 import type { Delivered } from '../src/worker/finish.ts'
-import { openPools } from '../src/worker/pools.ts'
+import { openPools, type Pools } from '../src/worker/pools.ts'
+import type { WorkerOptions } from '../src/worker/worker-options.ts'
 import { openConservation } from './conservation.ts'
 import { clearRuns, type Message, openRunRows, type Probe } from './run-rows.ts'
-import { type Ending, type FirstFunction, isContinued, type Told, toldFunctions } from './told-functions.ts'
+import {
+  type Ending,
+  type FirstFunction,
+  isContinued,
+  ownName,
+  type Told,
+  toldFunctions,
+  toldUnit,
+} from './told-functions.ts'
+import { unitsName, watchUnits } from './told-units.ts'
 import { type ToldWorker, toldWorker } from './told-worker.ts'
 import { workerOptions } from './worker-options.ts'
 
@@ -36,11 +47,13 @@ export type Attempt = {
   attached: boolean
   /** Whether the job is taken over from whoever had it when it was found. */
   isTakeover: boolean
+  /** Whether it has a unit of work of its own, and with it the row of its job. */
+  isOwn: boolean
   /** Whether its job goes on in a new delivery with whatever its function gives. */
   continues: boolean
   /** What its commit will be compared with. */
   claim: () => string | null
-  /** What its function is told by; null before it has begun. */
+  /** What its function is told by; null before it has begun, and where a unit of work of its own goes to its end. */
   told: Told | null
   /** Lets it go on from where its job was found. */
   goOn: () => void
@@ -58,6 +71,9 @@ const noTimes: ProbeTimes = { waitsMs: 0, holdMs: 0, takesMs: 0, againMs: 0 }
 const muchLaterMs = 3_600_000
 const neverMs = 3_600_000
 
+/** More than are ever open: those of both, and of workers that are gone. */
+const ownSessions = 24
+
 /**
  * Two workers on one run, in everything as they are but for what is around them: the belt is a list, the relay moves
  * rows to it when it is told to, functions end when they are told to, and beats are sent when they are told to. So a
@@ -67,12 +83,13 @@ export const openTwoWorkers = async () => {
   const database = await cloneDatabase()
   /** Hears of the next function that begins. */
   let begun: ((told: Told) => void) | null = null
-  const functions = toldFunctions((told) => begun?.(told))
+  const functions = [...toldFunctions((told) => begun?.(told)), toldUnit(() => {})]
   const options = workerOptions({ functions, databaseUrl: database.url, lane: 'belt', worker: 'one of two', window })
-  const pools = openPools(options, new AbortController().signal)
+  const pools = openToldPools(options)
   const em = () => pools.orm.em.fork()
   const query = async (text: string, values: unknown[] = []) => (await queryable(em()).query(text, values)).rows
   const lane = await registerLane(queryable(em()), options.lane)
+  await query('create table booking (job_id uuid not null)')
 
   /** One of the two. When it is killed another one takes its place, which knows nothing of what it did. */
   const startWorker = (which: number, continueMs: number): ToldWorker =>
@@ -88,10 +105,10 @@ export const openTwoWorkers = async () => {
       tx.create(Workflow, { ...workflow, name: workflow.id, automationType: 'step', enabled: true }, { persist: true })
       const steps = [
         { id: split, functionName: firstFunction, outputType: 'multiple' as const, nextStepId: work },
-        { id: work, functionName: 'work', outputType: null, nextStepId: null },
+        { id: work, functionName: firstFunction === ownName ? ownName : 'work', outputType: null, nextStepId: null },
       ]
       for (const [position, step] of steps.entries()) {
-        tx.create(WorkflowStep, { ...draft, ...step, position, name: step.functionName }, { persist: true })
+        tx.create(WorkflowStep, { ...draft, ...step, position, name: `step ${position}` }, { persist: true })
       }
     })
     const { runId } = await openRun(em(), {
@@ -122,6 +139,7 @@ export const openTwoWorkers = async () => {
     /** A worker may have two deliveries of one job in hand: what beats for an attempt is known by itself. */
     const beatingOf = new Map<Attempt, Beating>()
     const workerAt = (which: number): ToldWorker => (which % 2 === 0 ? workers[0] : workers[1])
+    const units = watchUnits(query, everyWorker, () => settled())
     const attemptsOf = (worker: ToldWorker): Attempt[] => attempts.filter((one) => workerOf.get(one) === worker)
 
     /** Runs of both are settled by hints that nobody waits for. */
@@ -129,9 +147,9 @@ export const openTwoWorkers = async () => {
       await Promise.all(everyWorker.map((worker) => worker.settled()))
     }
 
-    const forget = (attempt: Attempt): void => {
-      const at = attempts.indexOf(attempt)
-      if (at >= 0) attempts.splice(at, 1)
+    const forget = (attempt: Attempt, among = attempts): void => {
+      const at = among.indexOf(attempt)
+      if (at >= 0) among.splice(at, 1)
     }
 
     const giveBack = (attempt: Attempt): void => {
@@ -155,6 +173,13 @@ export const openTwoWorkers = async () => {
       jobs,
       settled,
       endOf,
+      hasRoom: units.hasRoom,
+      holds: units.holds,
+      /** Deliveries whose job is found, and nothing more. */
+      found: () => attempts.filter((attempt) => attempt.told === null && !units.isUnderWay(attempt)),
+      /** Whether nobody else is on the way to the end of the same job, or to its beginning. */
+      isAlone: ({ message }: Attempt): boolean =>
+        ![...attempts, ...zombies].some((one) => one.message.jobId === message.jobId && units.isUnderWay(one)),
       ...rows,
       ...openConservation(query),
 
@@ -197,19 +222,39 @@ export const openTwoWorkers = async () => {
           claim: () => job.claim,
           told: null,
           goOn: going.resolve,
+          isOwn: fn.name === ownName,
           continues: isContinued(fn.name),
-          delivered: deliver(fn, { ...message, reference, deliveries: 0 }, worker.means).then(
-            ({ delivered }) => delivered,
-          ),
+          delivered: deliver(
+            // It may begin long after it was told to go on, and has to be known then.
+            fn.name === ownName ? toldUnit((told) => units.begun(attempt, told)) : fn,
+            { ...message, reference, deliveries: 0 },
+            worker.means,
+          ).then(({ delivered }) => delivered),
         }
         attempts.push(attempt)
         workerOf.set(attempt, worker)
+        if (attempt.isOwn) {
+          void units.watch(attempt, () => {
+            forget(attempt)
+            forget(attempt, zombies)
+          })
+        }
         await found.promise
         return attempt
       },
 
-      /** Lets an attempt go on behind its find; resolves when its function has begun, or to what became of it without. */
-      goOn: async (attempt: Attempt): Promise<Delivered | 'begun'> => {
+      /**
+       * Lets an attempt go on behind its find; resolves when its function has begun, or waits for the row that another
+       * has, or to what became of it without.
+       */
+      goOn: async (attempt: Attempt): Promise<Delivered | 'begun' | 'waits'> => {
+        if (attempt.isOwn) {
+          const beats = workerOf.get(attempt)?.beating ?? []
+          const others = new Set(beats)
+          const became = await units.go(attempt, attempt.goOn)
+          for (const beating of beats) if (!others.has(beating)) beatingOf.set(attempt, beating)
+          return became
+        }
         const started = Promise.withResolvers<Told>()
         begun = started.resolve
         attempt.goOn()
@@ -248,6 +293,15 @@ export const openTwoWorkers = async () => {
         return endOf(attempt)
       },
 
+      /** Likewise of one with a unit of work of its own, which may begin anew, or wait for the row that another has. */
+      finishUnit: (attempt: Attempt, ending: Ending): Promise<Delivered | 'begun' | 'waits'> => {
+        const { told } = attempt
+        return units.go(attempt, () => told?.end(ending))
+      },
+
+      /** The server ends the session of a function, which goes on as if nothing were. */
+      loseSession: units.loseSession,
+
       /** All functions of a worker beat once; those that hear of a loss or a cancel end. */
       beat: async (which: number): Promise<void> => {
         const worker = workerAt(which)
@@ -258,12 +312,13 @@ export const openTwoWorkers = async () => {
           options.worker,
         )
         for (const [at, answer] of answers.entries()) beating[at]?.answered(answer)
-        const over = new Set(beating.filter((_, at) => answers[at]?.isOurs !== true || answers[at].isCancelled))
-        for (const attempt of attemptsOf(worker)) {
-          const own = beatingOf.get(attempt)
-          if (own === undefined) continue
-          if (over.has(own)) await endOf(attempt)
-        }
+        const over = new Set<Beating | undefined>(
+          beating.filter((_, at) => answers[at]?.isOurs !== true || answers[at].isCancelled),
+        )
+        const ended = attemptsOf(worker).filter((attempt) => over.has(beatingOf.get(attempt)))
+        for (const attempt of ended) if (attempt.isOwn) units.moves(attempt)
+        for (const attempt of ended) if (!attempt.isOwn) await endOf(attempt)
+        await units.quiet()
       },
 
       /** The broker takes a worker for gone, and has its messages back; its functions are still at work. */
@@ -271,15 +326,17 @@ export const openTwoWorkers = async () => {
         for (const attempt of attemptsOf(workerAt(which))) giveBack(attempt)
       },
 
-      kill: (which: number): void => {
+      kill: async (which: number): Promise<void> => {
         const worker = workerAt(which)
-        for (const attempt of attemptsOf(worker)) {
+        const killed = attemptsOf(worker)
+        for (const attempt of killed) {
           giveBack(attempt)
           forget(attempt)
           zombies.push(attempt)
         }
         workers[which % 2] = startWorker(which % 2, continueMs)
         everyWorker.push(workerAt(which))
+        await units.die(killed.filter(({ isOwn }) => isOwn))
       },
 
       cancel: () => cancelRun(em(), runId),
@@ -303,6 +360,18 @@ export const openTwoWorkers = async () => {
       await database.drop()
     },
   }
+}
+
+/** Those of a worker, of which the sessions with units of work can be told from the others. */
+const openToldPools = (options: WorkerOptions): Pools => {
+  const pools = openPools(options, new AbortController().signal)
+  const { databaseUrl } = options
+  const ownOrm = openOrm({ databaseUrl, poolSize: ownSessions, applicationName: unitsName })
+  const close = async () => {
+    await ownOrm.close()
+    await pools.close()
+  }
+  return { ...pools, ownOrm, close }
 }
 
 export type TwoWorkers = Awaited<ReturnType<typeof openTwoWorkers>>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isTransient, isTransientHere } from './is-transient.ts'
+import { isSessionLost, isTransient, isTransientHere } from './is-transient.ts'
 
 const withCode = (code: string, message = 'refused') => Object.assign(new Error(message), { code })
 
@@ -55,4 +55,10 @@ test('of our own database a server that takes no writes may pass by itself too, 
   expect(isTransientHere(new Error('wrapped', { cause: withCode('25006') }))).toBe(true)
   expect(isTransientHere(withCode('57P01'))).toBe(true)
   expect(isTransientHere(withCode('23505'))).toBe(false)
+})
+
+test('a session is lost by an end of it, of its server or of the link, and not by another writer', () => {
+  for (const code of ['57P01', '57P03', '08006', '25P03', 'ECONNRESET'])
+    expect(isSessionLost(withCode(code))).toBe(true)
+  for (const code of ['40001', '40P01', '55P03', '23505', '25006']) expect(isSessionLost(withCode(code))).toBe(false)
 })

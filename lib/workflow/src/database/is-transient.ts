@@ -26,6 +26,13 @@ export const isTransient = (error: unknown): boolean => {
   return transientCodes.has(code) || (transientClasses.has(code.slice(0, 2)) && code !== protocolViolation)
 }
 
+/** SQLSTATE classes of those that are answered in a session that goes on: two writers were in each other's way. */
+const classesOfWriters = new Set(['40', '55'])
+
+/** Whether the session, or the server, is gone with what was asked of it, or may be. */
+export const isSessionLost = (error: unknown): boolean =>
+  isTransient(error) && !classesOfWriters.has(databaseErrorOf(error)?.code.slice(0, 2) ?? '')
+
 /** What a server answers when it gives up a statement, or a transaction, that it had begun on. */
 const cutShortCodes = new Set([
   '57014', // for its time, or since somebody has cancelled it

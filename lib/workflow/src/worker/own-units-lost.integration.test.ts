@@ -154,6 +154,27 @@ test('a function that ends its session each time has had its attempts, of three 
   expect(await notes()).toEqual([])
 })
 
+test('a function that ends its session by what it writes, at the commit, has had its attempts as well, and says so', async () => {
+  await engine.query(`
+    create function end_session() returns trigger language plpgsql as $$
+      begin perform pg_terminate_backend(pg_backend_pid()); return null; end $$;
+    create constraint trigger end_session after insert on note deferrable initially deferred
+      for each row when (new.text = 'deadly') execute function end_session()`)
+  let calls = 0
+  await engine.startWorker([
+    ownFunction('ends at the commit', async ({ em, job }) => {
+      calls += 1
+      await note(em, job.id, 'deadly')
+    }),
+  ])
+  const run = await begin('ends at the commit', null, { outputType: null, retry: { maxAttempts: 2, delayMs: 0 } })
+  expect(await engine.over(run)).toBe('failed')
+  const message = 'the database gave up writing the result: terminating connection due to administrator command'
+  expect(await jobOf(run)).toMatchObject({ attempt: 2, error: { code: 'write_cut_short', message } })
+  expect(calls).toBe(6)
+  expect(await notes()).toEqual([])
+})
+
 test('a worker that stops in the middle of its statement leaves no session, and the next worker does the job', async () => {
   let calls = 0
   const fn = ownFunction('stopped', async ({ em, job }) => {

@@ -1,6 +1,6 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
-import { databaseErrorOf, isTransientHere, readOnly } from '../database/is-transient.ts'
+import { databaseErrorOf, isSessionLost, isTransientHere, readOnly } from '../database/is-transient.ts'
 import { jobError } from '../job/job-error.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { currentTransaction, lockJob } from '../job/lock-job.ts'
@@ -96,6 +96,11 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       } catch (error) {
         // Its function would have to run again for another try: that is one of its attempts.
         if (blameFor(error) === 'cut short') return { finished: cutShort(finished, error), isWritten: false }
+        if (isSessionLost(error)) {
+          // The commit may have come through all the same: then the job is over, and whatever is written next is not.
+          if (isForgiven()) throw error
+          return { finished: cutShort(finished, error), isWritten: false }
+        }
         if (!(isCommitting ? isOfCommit(error) : isOfWrite(error))) throw error
         return { finished: rejected(finished, error), isWritten: false }
       }

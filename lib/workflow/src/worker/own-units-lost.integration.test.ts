@@ -136,6 +136,31 @@ for (const [how, lose] of Object.entries(losses)) {
   }
 }
 
+test('a function whose time is up since Postgres says nothing any more is called again, which is no attempt', async () => {
+  let calls = 0
+  const worker = await engine.startWorker(
+    [
+      ownFunction('silent', async ({ em, job, signal }) => {
+        calls += 1
+        await note(em, job.id, `call ${calls}`)
+        if (calls > 1) return
+        // It hears nothing, and when it is over nobody can be asked to end its session.
+        link.pause()
+        signal.addEventListener('abort', link.cut)
+        await note(em, job.id, 'never')
+      }),
+    ],
+    { databaseUrl: link.url },
+  )
+  const run = await begin('silent', null, { outputType: null, timeoutMs: 300, retry: { maxAttempts: 1 } })
+  await waitFor(() => worker.saw('database.unavailable').length > 0)
+  link.resume()
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await jobOf(run)).toMatchObject({ attempt: 1 })
+  expect(await engine.attempts((await jobOf(run)).id)).toEqual([])
+  expect(await notes()).toEqual([{ text: `call ${calls}` }])
+})
+
 test('a function that ends its session each time has had its attempts, of three calls each', async () => {
   let calls = 0
   await engine.startWorker([

@@ -27,8 +27,8 @@ type OwnUnitOptions = {
   atOnce: number
   by: By
   untilDone: <T>(work: () => Promise<T>) => Promise<T>
-  /** Ends a session of the server, whatever it is doing. */
-  endSession: (pid: number) => Promise<void>
+  /** Ends a session of the server, whatever it is doing; gives what tells that it was lost before, else null. */
+  endSession: (pid: number) => Promise<Error | null>
   /** Hears of what was committed. */
   onWritten: (written: Written) => void
 }
@@ -73,7 +73,9 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       const lock = await lockJob(queryable(em), held.job, timeoutMs + graceMs)
       if (lock === null) return null
       const { ending, runsOn } = await attempt(em)
-      if (runsOn) await endSession(lock.pid)
+      const lost = runsOn ? await endSession(lock.pid) : null
+      // It may be the loss that its time was up for. Nothing but the transaction, which nobody commits, is behind it.
+      if (lost !== null && isSessionLost(lost) && ending.kind !== 'cancelled' && isForgiven()) throw lost
       const standing = await standingOf(em, lock.transaction)
       const finished = {
         ...held,

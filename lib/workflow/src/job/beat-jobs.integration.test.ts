@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { queryable } from '@esteira/outbox'
+import { waitFor } from '@esteira/test/support'
 import { afterEach, expect, test } from 'vitest'
 import * as z from 'zod'
 import type { Engine } from '../../test/engine.ts'
@@ -125,5 +126,52 @@ test('without a claim to come it only looks', async () => {
   const [job] = await begin(1)
   const before = await rowOf(job?.id)
   expect(await beat([{ id: job?.id }])).toEqual([{ isOurs: true, isClaimed: false, isCancelled: false }])
+  expect(await rowOf(job?.id)).toEqual(before)
+})
+
+/** Beats in a statement that has its snapshot and waits then, before it reads any job, for `release`. */
+const heldBeat = async (job: { id: string | undefined; next: string }) => {
+  await engine.query(`
+    create schema held;
+    create function held.jsonb_to_recordset(beats jsonb) returns setof record language plpgsql as $$ begin
+      perform pg_advisory_xact_lock(${heldKey});
+      return query select * from pg_catalog.jsonb_to_recordset(beats)
+        as beat(place int, id uuid, seq int, claim uuid, next uuid);
+    end $$`)
+  const [holder, em] = [engine.em(), engine.em()]
+  await holder.begin()
+  await queryable(holder).query(`select pg_advisory_xact_lock(${heldKey})`, [])
+  const answers = em.transactional(async (tx) => {
+    await queryable(tx).query(`set local search_path to held, public, pg_catalog`, [])
+    return beatJobs(tx, [{ id: job.id ?? '', seq: 1, claim: null, next: job.next }], 'worker')
+  })
+  await waitFor(async () => {
+    const waiting = `
+      select from pg_locks where locktype = 'advisory' and objid = ${heldKey} and not granted
+        and database = (select oid from pg_database where datname = current_database())`
+    return (await engine.query(waiting)).length === 1
+  })
+  return {
+    release: async () => {
+      await holder.rollback()
+      const answered = await answers
+      await engine.query('drop schema held cascade')
+      return answered
+    },
+  }
+}
+
+const heldKey = 4_712
+
+test.each([
+  ['claims', `status = 'running', claim = gen_random_uuid()`],
+  ['sends again', `seq = 2`],
+  ['ends', `status = 'succeeded', finished_at = now()`],
+])('a job that another %s between the look of a beat and its lock stays as it is', async (_, change) => {
+  const [job] = await begin(1)
+  const { release } = await heldBeat({ id: job?.id, next: randomUUID() })
+  await engine.query(`update workflow_job set ${change} where id = $1`, [job?.id])
+  const before = await rowOf(job?.id)
+  expect(await release()).toEqual([{ isOurs: true, isClaimed: false, isCancelled: false }])
   expect(await rowOf(job?.id)).toEqual(before)
 })

@@ -145,16 +145,16 @@ test('a function whose time is up since Postgres says nothing any more is called
         await note(em, job.id, `call ${calls}`)
         if (calls > 1) return
         // It hears nothing, and when it is over nobody can be asked to end its session.
-        link.pause()
-        signal.addEventListener('abort', link.cut)
+        link().pause()
+        signal.addEventListener('abort', link().cut)
         await note(em, job.id, 'never')
       }),
     ],
-    { databaseUrl: link.url },
+    { databaseUrl: link().url },
   )
   const run = await begin('silent', null, { outputType: null, timeoutMs: 300, retry: { maxAttempts: 1 } })
   await waitFor(() => worker.saw('database.unavailable').length > 0)
-  link.resume()
+  link().resume()
   expect(await engine.over(run)).toBe('succeeded')
   expect(await jobOf(run)).toMatchObject({ attempt: 1 })
   expect(await engine.attempts((await jobOf(run)).id)).toEqual([])

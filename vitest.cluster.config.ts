@@ -5,8 +5,8 @@ import { keepCompiled } from './test/support/compile-cache.ts'
 const exclude = ['**/node_modules/**', '**/.esteira/**']
 const stack = './test/support/global-setup.ts'
 
-/** Installs and builds a tree of the history first. `.ci/run`, which has 40 minutes for all, leaves it out. */
-const long = ['test/cluster/scenarios/release-before.cluster.test.ts']
+/** One builds a tree of the history, one takes five minutes. `.ci/run`, which has 40 minutes for all, leaves them out. */
+const long = ['keda', 'release-before'].map((name) => `test/cluster/scenarios/${name}.cluster.test.ts`)
 const isShort = process.env['ESTEIRA_TEST_SHORT'] !== undefined
 
 const killsKubelet = 'test/cluster/scenarios/kills.cluster.test.ts'

@@ -1,27 +1,40 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { compileCache } from '@esteira/test/support'
 import { onTestFinished } from 'vitest'
 import * as z from 'zod'
+import { settleWaitingRuns } from '../src/index.ts'
 import { type Engine, laneName } from './engine.ts'
 
 const program = fileURLToPath(new URL('poison-worker/main.ts', import.meta.url))
 
 const lineSchema = z.looseObject({ event: z.string() })
 
-/** A worker process that is started anew whenever it ends, as a supervisor does, until the test is over. */
+/**
+ * A worker process that is started anew whenever it ends, as a supervisor does, until the test is over. Beside it runs the
+ * control plane's sweep of runs: a process that dies between its commit and its hint leaves its run open.
+ */
 export const keepWorker = (
-  engine: Pick<Engine, 'databaseUrl' | 'rabbitmqUrl'>,
+  engine: Pick<Engine, 'databaseUrl' | 'rabbitmqUrl' | 'em'>,
   functions: readonly string[],
   env: Record<string, string> = {},
 ) => {
   /** How each of its processes ended, and the lines of its log. */
   const deaths: string[] = []
   const lines: z.output<typeof lineSchema>[] = []
-  let isOver = false
+  const over = new AbortController()
   let current = start()
+  const sweeping = sweep()
+
+  async function sweep() {
+    while (!over.signal.aborted) {
+      await settleWaitingRuns(engine.em(), 100)
+      await delay(500)
+    }
+  }
 
   function start() {
     const child = spawn(process.execPath, ['--max-old-space-size=192', program, ...functions], {
@@ -40,7 +53,7 @@ export const keepWorker = (
       if (line.success) lines.push(line.data)
     })
     child.on('exit', (code, signal) => {
-      if (isOver) return
+      if (over.signal.aborted) return
       deaths.push(signal ?? `exit code ${code}`)
       current = start()
     })
@@ -48,7 +61,7 @@ export const keepWorker = (
   }
 
   const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> => {
-    isOver = true
+    over.abort()
     if (current.exitCode === null && current.signalCode === null) {
       current.kill(signal)
       await once(current, 'exit')
@@ -57,6 +70,7 @@ export const keepWorker = (
   }
   onTestFinished(async () => {
     await end('SIGKILL')
+    await sweeping
   })
   return {
     deaths,

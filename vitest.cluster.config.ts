@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config'
 import { closingLine } from './test/support/closing-line.ts'
 import { keepCompiled } from './test/support/compile-cache.ts'
+import { LongestFirst } from './test/support/longest-first.ts'
 
 const exclude = ['**/node_modules/**', '**/.esteira/**']
 const stack = './test/support/global-setup.ts'
@@ -24,6 +25,7 @@ export default defineConfig({
   test: {
     reporters: ['default', closingLine((line) => process.stdout.write(`cluster: ${line}\n`))],
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -74,6 +76,8 @@ export default defineConfig({
           include: ['**/*.cluster.test.ts'],
           exclude: [...exclude, 'images/**', killsKubelet, ...(isShort ? long : [])],
           ...onNode,
+          // They wait for minutes to begin and for pods to be ready, most of the time.
+          maxWorkers: 3,
           sequence: { groupOrder: 3 },
         },
       },

@@ -17,8 +17,8 @@ keepCompiled()
 export default defineConfig({
   test: {
     reporters: ['default', closingLine()],
-    // Two files at a time: the services that they use need cores as well.
-    maxWorkers: 2,
+    // A file more than the two cores that a small machine has: most files wait for their services, or for a time to pass.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -71,7 +71,7 @@ export default defineConfig({
           globalSetup,
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -1,13 +1,25 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** Files that take a minute and a half or more, most of it in programs that they start. */
+/** Files that take a minute and more, most of it in programs that they start. */
 export const long: readonly string[] = [
+  'test/cluster/scenarios/keda.cluster.test.ts',
+  'test/cluster/scenarios/rollouts.cluster.test.ts',
+  'test/cluster/scenarios/cron-jobs.cluster.test.ts',
+  'test/cluster/scenarios/install.cluster.test.ts',
+  'test/cluster/scenarios/ticks.cluster.test.ts',
+  'images/images.cluster.test.ts',
   'test/e2e/npm-start.e2e.test.ts',
-  'test/e2e/kills.e2e.test.ts',
+  'test/e2e/kills-of-relays.e2e.test.ts',
+  'test/e2e/kills-of-workflows.e2e.test.ts',
   'test/e2e/note-cron-job.e2e.test.ts',
   'test/e2e/npm-start-killed.e2e.test.ts',
+  'lib/outbox/src/relay/commit-order.integration.test.ts',
+  'lib/workflow/src/worker/memory.integration.test.ts',
   'lib/workflow/src/worker/suspect/poison.integration.test.ts',
   'lib/workflow/src/probe/probe-queues.integration.test.ts',
+  'lib/workflow/src/worker/suspect/poisoned-streams.integration.test.ts',
+  'workers/cron-job/src/main.integration.test.ts',
+  'lib/workflow/src/worker/cut-short.integration.test.ts',
   'dev/src/stack/start-stack.integration.test.ts',
 ]
 

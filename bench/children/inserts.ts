@@ -4,6 +4,8 @@ import * as z from 'zod'
 export const insertsTaskSchema = z.object({
   url: z.string(),
   rows: z.int(),
+  /** Rows that it inserts before that, with ids below 0: a process of production has long been up. */
+  warmUp: z.int(),
   /** Rows of a transaction of the control; ours has as many jobs in hand twice over. */
   group: z.int(),
 })

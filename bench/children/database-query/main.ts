@@ -7,7 +7,7 @@ import { insertSql, insertsTaskSchema, valuesOf } from '../inserts.ts'
 import { startJobClock, untilGo } from '../job-messages.ts'
 
 /** The function as its worker calls it, for so many jobs at a time. */
-const { url, rows, group } = insertsTaskSchema.parse(JSON.parse(process.argv[2] ?? ''))
+const { url, rows, warmUp, group } = insertsTaskSchema.parse(JSON.parse(process.argv[2] ?? ''))
 const log = createLog('bench', 'error')
 const connections = openConnections(new Map([['crm', url]]), log)
 const { fn } = databaseQuery(connections)
@@ -30,18 +30,23 @@ const insert = async (id: number): Promise<unknown> =>
     checkResult: () => {},
   })
 
-// Connected before it begins, as the control is.
-await connections.ledger('crm')
-let next = 0
-const work = async (): Promise<void> => {
-  while (next < rows) {
-    next += 1
-    await insert(next - 1)
+/** Inserts rows with the ids from one to below another, each for a job of its own. */
+const insertAll = async (from: number, below: number): Promise<void> => {
+  let next = from
+  const work = async (): Promise<void> => {
+    while (next < below) {
+      next += 1
+      await insert(next - 1)
+    }
   }
+  await Promise.all(Array.from({ length: 2 * group }, work))
 }
 
+// Connected before it begins, as the control is.
+await connections.ledger('crm')
+await insertAll(-warmUp, 0)
 await untilGo()
 const done = startJobClock()
-await Promise.all(Array.from({ length: 2 * group }, work))
+await insertAll(0, rows)
 done(rows)
 await connections.close()

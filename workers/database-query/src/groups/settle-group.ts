@@ -71,8 +71,9 @@ const byJob = (group: readonly Call[]): { firsts: Call[]; again: Call[] } => {
   const keys = new Set<string>()
   const [firsts, again]: [Call[], Call[]] = [[], []]
   for (const call of group) {
-    ;(keys.has(entryKey(call)) ? again : firsts).push(call)
-    keys.add(entryKey(call))
+    const key = entryKey(call)
+    ;(keys.has(key) ? again : firsts).push(call)
+    keys.add(key)
   }
   return { firsts, again }
 }

@@ -55,19 +55,26 @@ const kubernetes = {
   ...env,
   ESTEIRA_CRON: 'kubernetes',
   ESTEIRA_CRON_POD_TEMPLATE: '/etc/esteira/cron/pod.json',
+  ESTEIRA_CRON_POD_TEMPLATE_SHA256: '0'.repeat(64),
   ESTEIRA_CRON_ANCHOR: 'esteira-anchor',
 }
 
 test('Kubernetes needs the template of its pods and the anchor; the rest a pod knows by itself', () => {
-  const { ESTEIRA_CRON_POD_TEMPLATE: _, ESTEIRA_CRON_ANCHOR: __, ...without } = kubernetes
+  const {
+    ESTEIRA_CRON_POD_TEMPLATE: _file,
+    ESTEIRA_CRON_POD_TEMPLATE_SHA256: _digest,
+    ESTEIRA_CRON_ANCHOR: _anchor,
+    ...without
+  } = kubernetes
   const inPod = { KUBERNETES_SERVICE_HOST: '10.0.0.1' }
   expect(problemsOf({ ...without, ...inPod }).map((problem) => problem.split(' ')[0])).toEqual([
     'ESTEIRA_CRON_POD_TEMPLATE',
+    'ESTEIRA_CRON_POD_TEMPLATE_SHA256',
     'ESTEIRA_CRON_ANCHOR',
   ])
   expect(loadControlPlaneConfig({ ...kubernetes, ...inPod }).cron).toEqual({
     by: 'kubernetes',
-    podTemplate: '/etc/esteira/cron/pod.json',
+    podTemplate: { file: '/etc/esteira/cron/pod.json', sha256: '0'.repeat(64) },
     anchor: 'esteira-anchor',
     namespace: null,
     kubeconfig: null,
@@ -88,4 +95,9 @@ test('outside of a pod a cluster is not guessed', () => {
 test.each(['Anchor', 'a'.repeat(64), 'a_b', '-a'])('an anchor that can be no label, %s, is refused', (anchor) => {
   const given = { ...kubernetes, ESTEIRA_KUBECONFIG: '/x', ESTEIRA_CRON_ANCHOR: anchor }
   expect(problemsOf(given)).toEqual([expect.stringMatching(/^ESTEIRA_CRON_ANCHOR: .* at most 63 characters/)])
+})
+
+test('a digest that no template can have is refused', () => {
+  const given = { ...kubernetes, ESTEIRA_KUBECONFIG: '/x', ESTEIRA_CRON_POD_TEMPLATE_SHA256: 'A'.repeat(64) }
+  expect(problemsOf(given)).toEqual(['ESTEIRA_CRON_POD_TEMPLATE_SHA256: expected 64 hexadecimal digits in lowercase'])
 })

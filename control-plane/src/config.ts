@@ -29,6 +29,7 @@ const localCronSettings = {
 
 const kubernetesCronSettings = {
   cronPodTemplate: text('ESTEIRA_CRON_POD_TEMPLATE'),
+  cronPodTemplateSha256: text('ESTEIRA_CRON_POD_TEMPLATE_SHA256'),
   cronAnchor: text('ESTEIRA_CRON_ANCHOR'),
   cronNamespace: text('ESTEIRA_CRON_NAMESPACE', { fallback: '' }),
   kubeconfig: text('ESTEIRA_KUBECONFIG', { fallback: '' }),
@@ -38,7 +39,13 @@ const kubernetesCronSettings = {
 export type CronConfig =
   | { by: 'off' }
   | { by: 'local'; program: string; lane: string }
-  | { by: 'kubernetes'; podTemplate: string; anchor: string; namespace: string | null; kubeconfig: string | null }
+  | {
+      by: 'kubernetes'
+      podTemplate: { file: string; sha256: string }
+      anchor: string
+      namespace: string | null
+      kubeconfig: string | null
+    }
 
 /** What the control plane is started with. */
 export type Config = Omit<ReturnType<typeof loadConfig<typeof settings>>, 'cron'> & { cron: CronConfig }
@@ -52,13 +59,14 @@ export const loadControlPlaneConfig = (env: NodeJS.ProcessEnv): Config => {
     }
     case 'kubernetes': {
       const all = { ...settings, ...kubernetesCronSettings }
-      const { cronPodTemplate, cronAnchor, cronNamespace, kubeconfig, ...config } = loadConfig(
+      const { cronPodTemplate, cronPodTemplateSha256, cronAnchor, cronNamespace, kubeconfig, ...config } = loadConfig(
         env,
         all,
-        faultsOfPlace(env),
+        faultsOfKubernetes(env),
       )
+      const podTemplate = { file: cronPodTemplate, sha256: cronPodTemplateSha256 }
       const place = { namespace: cronNamespace || null, kubeconfig: kubeconfig || null }
-      return { ...config, cron: { by: 'kubernetes', podTemplate: cronPodTemplate, anchor: cronAnchor, ...place } }
+      return { ...config, cron: { by: 'kubernetes', podTemplate, anchor: cronAnchor, ...place } }
     }
     default:
       return { ...loadConfig(env, settings), cron: { by: 'off' } }
@@ -68,8 +76,11 @@ export const loadControlPlaneConfig = (env: NodeJS.ProcessEnv): Config => {
 /** The anchor's name is a label as well, which has less room than a name. */
 const labelValue = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/
 
-const faultsOfPlace = ({
+const sha256 = /^[0-9a-f]{64}$/
+
+const faultsOfKubernetes = ({
   ESTEIRA_CRON_ANCHOR,
+  ESTEIRA_CRON_POD_TEMPLATE_SHA256,
   ESTEIRA_KUBECONFIG,
   KUBERNETES_SERVICE_HOST,
 }: NodeJS.ProcessEnv): string[] => [
@@ -78,6 +89,10 @@ const faultsOfPlace = ({
     : [
         `ESTEIRA_CRON_ANCHOR: expected the name of a ConfigMap with at most 63 characters, "${ESTEIRA_CRON_ANCHOR}" is not`,
       ]),
+  // With any other no template would ever be its own.
+  ...(ESTEIRA_CRON_POD_TEMPLATE_SHA256 === undefined || sha256.test(ESTEIRA_CRON_POD_TEMPLATE_SHA256)
+    ? []
+    : ['ESTEIRA_CRON_POD_TEMPLATE_SHA256: expected 64 hexadecimal digits in lowercase']),
   // Without it the client would look for "undefined", and say so for ever.
   ...(ESTEIRA_KUBECONFIG === undefined && KUBERNETES_SERVICE_HOST === undefined
     ? ['ESTEIRA_CRON is kubernetes, and this is no pod of a cluster: set ESTEIRA_KUBECONFIG']

@@ -28,7 +28,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
     case 'lead.taken':
     case 'cluster.back':
     case 'cron-jobs.changed':
-    case 'pod-template.changed':
+    case 'pod-template.found':
       return 'info'
     case 'tick.retried':
     case 'tick.missed':
@@ -37,6 +37,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
     case 'lead.lost':
     case 'cluster.unavailable':
     case 'anchor.missing':
+    case 'pod-template.awaited':
     case 'cron-jobs.drifted':
     case 'cron-jobs.contested':
     case 'cron-jobs.of-another-database':

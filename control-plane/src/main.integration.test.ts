@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -178,6 +179,7 @@ const kubernetes = () => {
     ESTEIRA_CRON: 'kubernetes',
     ESTEIRA_CRON_ANCHOR: 'esteira-anchor',
     ESTEIRA_CRON_POD_TEMPLATE: write('pod.json', podJson),
+    ESTEIRA_CRON_POD_TEMPLATE_SHA256: createHash('sha256').update(JSON.stringify(podJson)).digest('hex'),
     ESTEIRA_KUBECONFIG: write('kubeconfig', {
       clusters: [{ name: 'away', cluster: { server: 'https://127.0.0.1:1' } }],
       users: [{ name: 'nobody', user: { token: 'none' } }],

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { smallTick } from '../../workers/cron-job/build/bundle.ts'
@@ -101,14 +102,26 @@ test('pods of ticks, of workers and of the control plane have in common what the
   })
 })
 
-test('a control plane starts anew with the template that it has read, and only then', async () => {
-  const checksum = async (...set: string[]) =>
-    podOf(await render({ files: [least], set }), 'Deployment my-esteira-control-plane').template.metadata.annotations[
-      'checksum/cron-pod'
-    ]
-  expect(await checksum()).toBe(await checksum('networkPolicies.enabled=false', 'controlPlane.replicas=3'))
-  expect(await checksum()).not.toBe(await checksum('cron.resources.limits.memory=1Gi'))
-  expect(await checksum()).not.toBe(await checksum('logLevel=debug'))
+const digestOf = (manifests: readonly Manifest[]) => {
+  const { main } = podsOf(manifests).find(({ owner }) => owner.endsWith('-control-plane')) ?? expect.fail()
+  return variableOf(main, 'ESTEIRA_CRON_POD_TEMPLATE_SHA256')?.value
+}
+
+test.each(withTicks)('the template is the one whose digest the control plane is told: $title', async (release) => {
+  const manifests = await render(release)
+  const [file] = objectsOf(manifests, 'ConfigMap', configMap).flatMap(({ data }) => data['pod.json'] ?? [])
+  expect(digestOf(manifests)).toBe(
+    createHash('sha256')
+      .update(file ?? expect.fail())
+      .digest('hex'),
+  )
+})
+
+test('a control plane starts anew with the template that it takes, and only then', async () => {
+  const digest = async (...set: string[]) => digestOf(await render({ files: [least], set }))
+  expect(await digest()).toBe(await digest('networkPolicies.enabled=false', 'controlPlane.replicas=3'))
+  expect(await digest()).not.toBe(await digest('cron.resources.limits.memory=1Gi'))
+  expect(await digest()).not.toBe(await digest('logLevel=debug'))
 })
 
 test('the anchor is the same after any upgrade: a new one would have no children', async () => {

@@ -45,7 +45,7 @@ test('2,000 steps cost four calls a resync, and who leads next writes nothing', 
     orm: api.orm,
     databaseUrl: database.url,
     cronJobs: cronJobsOf(cluster, anchorName, new AbortController().signal),
-    mould: { anchor: anchorName, template: podTemplate },
+    anchor: anchorName,
     readTemplate: async () => podTemplate,
     observe: (event: ReconcilerEvent) => events.push(event),
   }

@@ -16,7 +16,8 @@ type Started = Pick<ReconcilerOptions, 'databaseUrl' | 'observe'> & { orm: Mikro
  * @throws ControlPlaneError `pod_template_invalid` or `cluster_config_invalid`.
  */
 export const openKubernetes = async ({ podTemplate, anchor, kubeconfig, namespace }: KubernetesConfig) => {
-  const mould = { anchor, template: await readPodTemplate(podTemplate) }
+  // One that is none is told of now, before anything begins.
+  await readPodTemplate(podTemplate)
   const cluster = await openCluster({ kubeconfig, namespace })
   return {
     start: ({ graceMs, ...options }: Started): Loop => {
@@ -24,7 +25,7 @@ export const openKubernetes = async ({ podTemplate, anchor, kubeconfig, namespac
       const loop = startReconciler({
         ...options,
         cronJobs: cronJobsOf(cluster, anchor, late.signal),
-        mould,
+        anchor,
         readTemplate: () => readPodTemplate(podTemplate),
       })
       return {

@@ -1,4 +1,8 @@
-import { expect, test } from 'vitest'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { podJson, podTemplate } from '../../test/pod-template.ts'
 import { parsePodTemplate, podFor, readPodTemplate } from './pod-template.ts'
 
@@ -33,10 +37,24 @@ test.each([
 test('what is no template of a pod is refused', async () => {
   expect(() => parsePodTemplate('spec:', 'pod.json')).toThrow('pod.json is not JSON')
   expect(refusalOf({}, { kind: 'Pod' })).toMatchObject({ code: 'pod_template_invalid' })
-  await expect(readPodTemplate('/nowhere/pod.json')).rejects.toMatchObject({
+  await expect(readPodTemplate({ file: '/nowhere/pod.json', sha256: '' })).rejects.toMatchObject({
     code: 'pod_template_invalid',
     message: expect.stringMatching(/^ESTEIRA_CRON_POD_TEMPLATE: \/nowhere\/pod.json cannot be read/),
   })
+})
+
+test('a file with the template of another rollout is left, whatever is in it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'pod-template-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'pod.json')
+  const own = JSON.stringify(podJson)
+  const sha256 = createHash('sha256').update(own).digest('hex')
+  for (const another of [own.replace('esteira:1', 'esteira:2'), 'spec:', '']) {
+    writeFileSync(file, another)
+    expect(await readPodTemplate({ file, sha256 })).toBeNull()
+  }
+  writeFileSync(file, own)
+  expect(await readPodTemplate({ file, sha256 })).toEqual(podTemplate)
 })
 
 const ofStep = {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { reasonOf } from '@esteira/service'
 import { describeIssues } from '@esteira/workflow'
@@ -52,17 +53,22 @@ export type PodOfStep = {
   labels: Record<string, string>
 }
 
+/** Where the template of cron pods lies, and the SHA-256 of the one that this control plane was rolled out with. */
+export type PodTemplateFile = { file: string; sha256: string }
+
 /**
- * Reads the template of cron pods, which the chart makes of the same pieces as the pods of workers.
+ * Reads the template of cron pods, which the chart makes of the same pieces as the pods of workers. Null while the file has
+ * that of another rollout: the ConfigMap reaches pods that run as well, and a new pod a while after it has started.
  *
- * @throws ControlPlaneError `pod_template_invalid` when the file is missing or is no such template.
+ * @throws ControlPlaneError `pod_template_invalid` when the file is missing, or has the digest and is no such template.
  */
-export const readPodTemplate = async (file: string): Promise<PodTemplate> => {
+export const readPodTemplate = async ({ file, sha256 }: PodTemplateFile): Promise<PodTemplate | null> => {
   const about = `ESTEIRA_CRON_POD_TEMPLATE: ${file}`
-  const found = await readFile(file, 'utf8').catch((cause: unknown) => {
+  const found = await readFile(file).catch((cause: unknown) => {
     throw new ControlPlaneError('pod_template_invalid', `${about} cannot be read: ${reasonOf(cause)}`, { cause })
   })
-  return parsePodTemplate(found, about)
+  if (createHash('sha256').update(found).digest('hex') !== sha256) return null
+  return parsePodTemplate(found.toString('utf8'), about)
 }
 
 /** @throws ControlPlaneError `pod_template_invalid` that says where the fault is. */

@@ -11,7 +11,7 @@ let database: Awaited<ReturnType<typeof cloneDatabase>>
 let api: Api
 let cluster: MemoryCluster
 let running: Loop[]
-let readTemplate: () => Promise<PodTemplate>
+let readTemplate: () => Promise<PodTemplate | null>
 
 beforeEach(async () => {
   database = await cloneDatabase()
@@ -35,7 +35,7 @@ const start = (times: { pollMs?: number; resyncMs?: number } = {}) => {
     orm: api.orm,
     databaseUrl: database.url,
     cronJobs: cluster.cronJobs,
-    mould: { anchor: anchor.name, template: podTemplate },
+    anchor: anchor.name,
     readTemplate: () => readTemplate(),
     observe: (event) => events.push(event),
     pollMs: neverMs,
@@ -172,22 +172,51 @@ test('a server that asks for time is left alone until then, whatever is saved me
   expect(cluster.counted()).toEqual({})
 })
 
-test('a template that changes is followed, and one that cannot be read leaves the last one in force', async () => {
+const laterTemplate = parsePodTemplate(JSON.stringify(podJson).replace('esteira:1', 'esteira:2'), 'the test')
+
+test('the template that it has is taken for good, whatever the file says later', async () => {
   await save()
-  const { saw, settled } = start({ pollMs: 20, resyncMs: 1_000 })
+  const { saw, settled } = start({ pollMs: 20, resyncMs: 20 })
   await settled()
   await objects(1)
-  const of = (image: string) =>
-    parsePodTemplate(JSON.stringify(podJson).replace('localhost/esteira:1', image), 'the test')
-  readTemplate = async () => of('localhost/esteira:2')
-  await waitFor(() => cluster.only().spec.includes('localhost/esteira:2'), { describe: () => saw('loop.failed') })
+  readTemplate = async () => laterTemplate
+  await save()
+  await objects(2)
+  const turns = saw('cron-jobs.seen').length
+  await waitFor(() => saw('cron-jobs.seen').length > turns + 20)
+  for (const { spec } of cluster.objects()) expect(spec).toContain('localhost/esteira:1')
+  expect(saw('loop.failed')).toEqual([])
+})
+
+test('without a template of its own it waits for it, and leaves the lead to who has one', async () => {
+  readTemplate = async () => null
+  const waiting = start({ pollMs: 20 })
+  await waitFor(() => waiting.saw('pod-template.awaited').length > 0)
+  readTemplate = async () => podTemplate
+  const old = start({ pollMs: 20 })
+  await old.settled()
+  await save()
+  await objects(1)
+  await waitFor(() => waiting.saw('pod-template.found').length > 0)
+  expect(waiting.saw('pod-template.awaited')).toHaveLength(1)
+  expect(waiting.saw('lead.taken')).toEqual([])
+  await old.loop.stop()
+  await waiting.settled()
+})
+
+test('a template that cannot be read is told once, and taken when it can be', async () => {
+  await save()
+  let reads = 0
   readTemplate = async () => {
+    reads += 1
     throw new Error('pod.json is not JSON')
   }
-  await waitFor(() => saw('pod-template.unreadable').length > 0)
-  readTemplate = async () => of('localhost/esteira:3')
-  await waitFor(() => cluster.only().spec.includes('localhost/esteira:3'))
-  expect(saw('pod-template.changed')).toHaveLength(2)
+  const { saw } = start({ pollMs: 20 })
+  await waitFor(() => reads > 3)
+  expect(cluster.objects()).toEqual([])
+  readTemplate = async () => podTemplate
+  await objects(1)
+  expect(saw('pod-template.unreadable')).toEqual([{ kind: 'pod-template.unreadable', reason: 'pod.json is not JSON' }])
   expect(saw('loop.failed')).toEqual([])
 })
 

@@ -42,7 +42,7 @@ const start = ({ resyncMs = 30_000 } = {}) => {
     orm: api.orm,
     databaseUrl: database.url,
     cronJobs: cronJobsOf(cluster, anchorName, new AbortController().signal),
-    mould: { anchor: anchorName, template: podTemplate },
+    anchor: anchorName,
     readTemplate: async () => podTemplate,
     observe: (event) => events.push(event),
     pollMs: 100,

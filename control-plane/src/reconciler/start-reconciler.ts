@@ -1,9 +1,7 @@
-import { isDeepStrictEqual } from 'node:util'
 import { reasonOf } from '@esteira/service'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import { type Loop, type LoopEvent, startLoop } from '../loop.ts'
 import { createClusterView, type ViewEvent } from './cluster-view.ts'
-import type { Mould } from './cron-job-manifest.ts'
 import type { CronJobs } from './cron-jobs.ts'
 import { createDesire } from './desired-cron-jobs.ts'
 import { type LeadEvent, openLead } from './lead.ts'
@@ -20,7 +18,7 @@ export type ReconcilerEvent =
   | ViewEvent
   | ReconcileEvent
   | { kind: 'schedule.unreadable'; stepId: string; step: string; workflow: string }
-  | { kind: 'pod-template.changed' }
+  | { kind: 'pod-template.awaited' | 'pod-template.found' }
   | { kind: 'cron-jobs.of-another-database'; count: number; objects: string[] }
   | { kind: 'pod-template.unreadable'; reason: string }
 
@@ -29,9 +27,10 @@ export type ReconcilerOptions = {
   /** For the session that holds the lead: Postgres itself, no pooler. */
   databaseUrl: string
   cronJobs: CronJobs
-  mould: Omit<Mould, 'database'>
-  /** Reads the template of the mould anew. */
-  readTemplate: () => Promise<PodTemplate>
+  /** The name of the ConfigMap that all CronJobs hang on. */
+  anchor: string
+  /** Reads the template that this control plane was rolled out with; null while there is but another. */
+  readTemplate: () => Promise<PodTemplate | null>
   observe: (event: ReconcilerEvent) => void
   resyncMs?: number
   pollMs?: number
@@ -51,7 +50,16 @@ const doubtfulMs = 500
  * follows a save, news of the watch, and a poll of the database.
  */
 export const startReconciler = (options: ReconcilerOptions): Loop => {
-  const { orm, cronJobs, readTemplate, observe, pollMs = defaultPollMs, resyncMs = defaultResyncMs, backoff } = options
+  const {
+    orm,
+    anchor,
+    cronJobs,
+    readTemplate,
+    observe,
+    pollMs = defaultPollMs,
+    resyncMs = defaultResyncMs,
+    backoff,
+  } = options
   const lead = openLead(options.databaseUrl, observe)
   const view = createClusterView({
     cronJobs,
@@ -60,45 +68,47 @@ export const startReconciler = (options: ReconcilerOptions): Loop => {
     resyncMs,
     ...(backoff === undefined ? {} : { backoff }),
   })
-  let { mould } = options
+  let template: PodTemplate | null = null
+  let isAwaited = false
   let database: string | undefined
   let desire: ReturnType<typeof createDesire> | undefined
   let others = 0
-  let templateReadMs = performance.now()
   let templateFault: string | null = null
   const repairs = createRepairs()
   let stopping = false
   let unreadable = new Set<string>()
 
   /**
-   * The kubelet hands out ConfigMaps from what it has heard of them: a control plane that starts right behind an upgrade may
-   * have the template of before, whose file changes a minute later. One that cannot be read leaves the last one in force.
+   * A ConfigMap reaches the pods that run as soon as it is changed, and one that starts right behind an upgrade may see the
+   * one of before for a minute. So what is found is taken only if it is our own, and then for good: whatever an upgrade
+   * brings that cannot roll out, a wrong image for example, ticks go on as before it.
    */
-  const renewTemplate = async (): Promise<void> => {
-    if (performance.now() - templateReadMs < resyncMs) return
-    templateReadMs = performance.now()
+  const findTemplate = async (): Promise<PodTemplate | null> => {
     try {
-      const template = await readTemplate()
+      const found = await readTemplate()
       templateFault = null
-      if (isDeepStrictEqual(template, mould.template)) return
-      mould = { ...mould, template }
-      desire = undefined
-      observe({ kind: 'pod-template.changed' })
+      if (found === null && !isAwaited) observe({ kind: 'pod-template.awaited' })
+      if (found !== null && isAwaited) observe({ kind: 'pod-template.found' })
+      isAwaited = found === null
+      return found
     } catch (error) {
       const reason = reasonOf(error)
       if (reason !== templateFault) observe({ kind: 'pod-template.unreadable', reason })
       templateFault = reason
+      return null
     }
   }
 
   const turn = async (): Promise<number> => {
+    // Without it the lead is for who has it: the pods of before, while an upgrade goes on.
+    template ??= await findTemplate()
+    if (template === null) return pollMs
     if (!(await lead.take())) {
       await view.close()
       return pollMs
     }
-    await renewTemplate()
     database ??= await readDatabaseId(orm.em.fork())
-    desire ??= createDesire({ ...mould, database })
+    desire ??= createDesire({ anchor, template, database })
     const report = await reconcileOnce({
       em: orm.em.fork(),
       view: await view.look(),

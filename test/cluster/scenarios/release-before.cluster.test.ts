@@ -42,7 +42,7 @@ describe.runIf(ownsNode())('a release of the chart and the images before', () =>
     const workflow = await release.api.createWorkflow(strictLeads('while it is taken back', 20))
     const load = startLoad(release, workflow)
     await load.begun(2)
-    await release.rollback()
+    await release.rollback(1)
     await isOf(release, 'before', stepId)
     expect(await isMigrated()).toBe(true)
     await load.stop()

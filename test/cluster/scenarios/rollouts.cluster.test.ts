@@ -1,9 +1,10 @@
 import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ownsNode } from '../index.ts'
+import { imageValues } from '../support/images.ts'
 import { expectEveryLeadOnce, strictLeads, strictTable, written } from '../support/leads.ts'
 import { startLoad } from '../support/load.ts'
-import { killIn, ofControlPlane, ofWorker, readyPod } from '../support/pods.ts'
+import { killIn, ofControlPlane, ofWorker, readyPod, startedAgain } from '../support/pods.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
 import { isMarkedAs, isOf, markedAs } from '../support/revisions.ts'
 import { completed, cronJobOf, stepIdOf, tickByHand } from '../support/ticks.ts'
@@ -39,11 +40,28 @@ describe.runIf(ownsNode())('a release', () => {
     for (const runId of load.runs()) await expectEveryLeadOnce(release, runId, leads)
   })
 
+  test('goes on ticking as before while an upgrade cannot roll out, also by a control plane that starts anew', async () => {
+    const { api, namespace } = release
+    const workflow = await api.createWorkflow(strictLeads('while it cannot roll out', 0))
+    const { metadata } = await cronJobOf(release, stepIdOf(workflow))
+    const pod = await readyPod(release, ofControlPlane)
+    await release.beginUpgrade({ ...markedAs('third'), image: { ...imageValues, tag: 'nowhere' } })
+    killIn(pod, 'control-plane')
+    // What it finds when it starts again is the template of the upgrade.
+    await startedAgain(release, pod, 'control-plane')
+    const log = () => namespace.kubectl(['logs', pod.metadata.name, '--container', 'control-plane'])
+    await waitFor(async () => (await log()).includes('pod-template.awaited'), { deadlineMs: 60_000, describe: log })
+    await readyPod(release, ofControlPlane)
+    await tickByHand(release, metadata.name, 'meanwhile')
+    expect(isMarkedAs('second')(await completed(release, 'meanwhile'))).toBe(true)
+    expect(await api.runs(workflow)).toMatchObject([{ idempotencyKey: `${namespace.name}/meanwhile` }])
+  })
+
   test('is taken back under load, its API answers all the while, and every lead is in the table once', async () => {
     const workflow = await release.api.createWorkflow(strictLeads('while it is taken back', 20))
     const load = startLoad(release, workflow)
     await load.begun(2)
-    await release.rollback()
+    await release.rollback(1)
     await isOf(release, 'first', stepId)
     await load.stop()
     expect(load.faults()).toEqual([])

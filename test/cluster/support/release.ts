@@ -17,8 +17,10 @@ export type TestRelease = {
   seconds: number
   /** `helm upgrade` to this tree with values that go before those that it has anyway, until all is ready. */
   upgrade: (values: object) => Promise<void>
-  /** `helm rollback` to the revision before, until all is ready. */
-  rollback: () => Promise<void>
+  /** The same, without waiting for anything to be ready. */
+  beginUpgrade: (values: object) => Promise<void>
+  /** `helm rollback` to a revision, until all is ready. */
+  rollback: (revision: number) => Promise<void>
   /** `helm uninstall`, until what Helm made is gone. */
   uninstall: () => Promise<void>
   /** `helm install` once more, on what the one before has left; its API has another address. */
@@ -63,33 +65,35 @@ export const installRelease = async ({ values = {}, first, ...options }: Release
     const installer = await namespace.serviceAccount('installer', [
       { apiGroups: ['*'], resources: ['*'], verbs: ['*'] },
     ])
-    const patience = ['--kubeconfig', installer, '--wait', '--timeout', '4m']
+    const access = ['--kubeconfig', installer]
+    const patience = [...access, '--wait', '--timeout', '4m']
     const succeed = async (said: Said): Promise<void> => {
       if (!said.ok) throw new Error(`${said.words}\n${await describePods(namespace)}`)
     }
-    const withValues = async (command: string, more: object, chart?: string): Promise<void> =>
+    const withValues = async (command: string[], more: object, chart?: string): Promise<void> =>
       succeed(
-        await withRelease([command, ...patience], {
+        await withRelease(command, {
           ...(chart !== undefined && { chart }),
           name: releaseName,
           namespace: namespace.name,
           values: { ...valuesFor(services.ways), ...values, ...more },
         }),
       )
-    const without = async (command: string): Promise<void> =>
-      succeed(await helm([command, releaseName, '--namespace', namespace.name, ...patience]))
+    const without = async (command: string, ...words: string[]): Promise<void> =>
+      succeed(await helm([command, releaseName, ...words, '--namespace', namespace.name, ...patience]))
     const install = async (): Promise<TestRelease> => {
       const startedMs = performance.now()
-      if (first === undefined) await withValues('install', {})
-      else await withValues('install', { image: { ...imageValues, tag: first.tag } }, first.chart)
+      if (first === undefined) await withValues(['install', ...patience], {})
+      else await withValues(['install', ...patience], { image: { ...imageValues, tag: first.tag } }, first.chart)
       const seconds = (performance.now() - startedMs) / 1000
       return {
         namespace,
         api: createHouseApi(await addressOf(namespace), adminToken),
         services,
         seconds,
-        upgrade: (more) => withValues('upgrade', more),
-        rollback: () => without('rollback'),
+        upgrade: (more) => withValues(['upgrade', ...patience], more),
+        beginUpgrade: (more) => withValues(['upgrade', ...access], more),
+        rollback: (revision) => without('rollback', String(revision)),
         uninstall: () => without('uninstall'),
         reinstall: install,
         remove,

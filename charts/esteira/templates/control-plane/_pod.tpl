@@ -10,11 +10,9 @@ relays of workers are told to keep to their own.
 {{- $serviceAccount := include "esteira.serviceAccountName" (dict "context" $context "suffix" .suffix "serviceAccount" .settings.serviceAccount) -}}
 {{- $volumes := list -}}
 {{- $mounts := list -}}
-{{- $annotations := dict -}}
 {{- if $context.Values.cron.enabled }}
 {{- $volumes = include "esteira.controlPlane.volumes" $context | fromYamlArray }}
 {{- $mounts = include "esteira.controlPlane.mounts" $context | fromYamlArray }}
-{{- $annotations = dict "checksum/cron-pod" (include "esteira.cron.pod" $context | sha256sum) }}
 {{- end -}}
 {{- $container := include "esteira.container" (merge (dict
   "name" "control-plane"
@@ -29,7 +27,6 @@ relays of workers are told to keep to their own.
   "serviceAccount" $serviceAccount
   "container" $container
   "ownSeconds" (add .settings.preStopSeconds .settings.gracePeriodSeconds)
-  "annotations" $annotations
   "volumes" $volumes
   "relay" (dict "relay" (dict "adopt" "yes"))
 ) .) -}}
@@ -58,6 +55,9 @@ relays of workers are told to keep to their own.
   value: kubernetes
 - name: ESTEIRA_CRON_POD_TEMPLATE
   value: /etc/esteira/cron/pod.json
+# It takes no other, so that an upgrade that cannot roll out changes no tick. A new one rolls it out anew.
+- name: ESTEIRA_CRON_POD_TEMPLATE_SHA256
+  value: {{ include "esteira.cron.podJson" $context | sha256sum | quote }}
 - name: ESTEIRA_CRON_ANCHOR
   value: {{ $fullname }}-anchor
 - name: ESTEIRA_CRON_NAMESPACE

@@ -19,6 +19,11 @@ that stays, to give them up a second later. And nobody asks whether it is ready.
 ) $of) -}}
 {{- end }}
 
+{{/* The text of the file that it is read from, whose digest says that it is the one of this rollout. */}}
+{{- define "esteira.cron.podJson" -}}
+{{- include "esteira.cron.pod" . | fromYaml | toPrettyJson -}}
+{{- end }}
+
 {{/* The key of a tick is the name of its Job: a second pod of the Job changes nothing. */}}
 {{- define "esteira.cron.env" -}}
 - name: POD_NAMESPACE

@@ -31,6 +31,7 @@ export const variables = {
   ESTEIRA_CRON_PROGRAM: 'path of the cron-job program that the local scheduler starts',
   ESTEIRA_CRON_LANE: 'outbox lane of the cron-job program that the local scheduler starts',
   ESTEIRA_CRON_POD_TEMPLATE: 'file with the pod of a tick, for the CronJobs of Kubernetes',
+  ESTEIRA_CRON_POD_TEMPLATE_SHA256: 'digest of that file as this control plane was rolled out with it',
   ESTEIRA_CRON_ANCHOR: 'ConfigMap that the CronJobs of Kubernetes hang on',
   ESTEIRA_CRON_NAMESPACE: 'namespace of the CronJobs of Kubernetes',
   ESTEIRA_KUBECONFIG: 'kubeconfig of the cluster, outside of a pod',

@@ -39,6 +39,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
     case 'anchor.missing':
     case 'pod-template.awaited':
     case 'cron-jobs.drifted':
+    case 'cron-jobs.added-to':
     case 'cron-jobs.contested':
     case 'cron-jobs.of-another-database':
     case 'cron-jobs.refused':

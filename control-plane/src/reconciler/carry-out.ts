@@ -39,7 +39,7 @@ export const carryOut = async (change: Change, means: Means): Promise<Outcome> =
   }
   const { manifest } = change.desired
   if (change.kind === 'apply') {
-    const outcome = applied(await cronJobs.apply({ manifest, anchor, uid: change.uid }))
+    const outcome = applied(await cronJobs.apply({ manifest, anchor, uid: change.seen.uid }))
     // An object of that name with another uid makes ours a change of the uid, which is invalid.
     return outcome.kind === 'refused' && outcome.code === 'Invalid' ? { ...outcome, kind: 'conflict' } : outcome
   }

@@ -19,6 +19,12 @@ export type CronJobManifest = Pick<V1CronJob, 'apiVersion' | 'kind' | 'spec'> & 
 /** How many ended Jobs stay to be looked at, and how long. What came of a tick is in its run. */
 const kept = { successfulJobsHistoryLimit: 3, failedJobsHistoryLimit: 1, ttlSecondsAfterFinished: 3_600 }
 
+/**
+ * One pod, which runs. All of it is so by itself; written, it is taken back from whoever says otherwise: a field that is
+ * not ours stays as others have it, and a Job that is suspended, or has no pod to complete, is a tick that is lost.
+ */
+const oneRun = { suspend: false, parallelism: 1, completions: 1, completionMode: 'NonIndexed' }
+
 /** As often as the local scheduler tries a tick again. */
 const backoffLimit = 6
 
@@ -79,6 +85,7 @@ export const cronJobManifest = (
       jobTemplate: {
         metadata: { labels: own },
         spec: {
+          ...oneRun,
           backoffLimit,
           activeDeadlineSeconds,
           ttlSecondsAfterFinished: kept.ttlSecondsAfterFinished,

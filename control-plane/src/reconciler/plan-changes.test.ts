@@ -84,7 +84,7 @@ test('a step without a CronJob gets one; that it had one before is told apart', 
 test('another spec is applied to the object that is there, by its uid', () => {
   const changed = desiredOf('a', { name: objectA.name, schedule: '5 * * * *' })
   expect(plan([changed], [objectA], knownA)).toEqual([
-    { kind: 'apply', desired: changed, uid: objectA.uid, why: 'changed' },
+    { kind: 'apply', desired: changed, seen: objectA, why: 'changed' },
   ])
 })
 
@@ -196,7 +196,7 @@ const carriedOut = (changes: readonly Change[], actual: readonly Actual[], known
       objects.delete(change.uid)
       continue
     }
-    const before = change.kind === 'apply' ? objects.get(change.uid) : undefined
+    const before = change.kind === 'apply' ? objects.get(change.seen.uid) : undefined
     const object = objectOf(change.desired, {
       name: before?.name ?? change.desired.manifest.metadata.name,
       uid: before?.uid ?? `made-${change.desired.step.stepId}`,
@@ -229,7 +229,9 @@ test('it names no object twice, and none but what is there', () => {
   fc.assert(
     fc.property(worlds, (world) => {
       const { desired, actual, known } = build(world)
-      const named = plan(desired, actual, known).flatMap((change) => (change.kind === 'create' ? [] : [change.uid]))
+      const named = plan(desired, actual, known).flatMap((change) =>
+        change.kind === 'create' ? [] : [change.kind === 'apply' ? change.seen.uid : change.uid],
+      )
       expect(new Set(named).size).toBe(named.length)
       const ours = new Set(actual.filter(({ stepId }) => stepId !== null).map(({ uid }) => uid))
       expect(named.filter((uid) => !ours.has(uid))).toEqual([])

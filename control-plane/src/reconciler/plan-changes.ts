@@ -27,7 +27,7 @@ export type Actual = {
  */
 export type Change =
   | { kind: 'create'; desired: Desired; why: 'new' | 'lost' }
-  | { kind: 'apply'; desired: Desired; uid: string; why: 'changed' | 'drifted' | 'unverified' }
+  | { kind: 'apply'; desired: Desired; seen: Actual; why: 'changed' | 'drifted' | 'unverified' }
   | { kind: 'delete'; stepId: string; name: string; uid: string; why: 'gone' | 'twin' }
 
 /** By step: what our last apply of its CronJob was answered. */
@@ -96,7 +96,7 @@ export const planChanges = ({ desired, untouched, actual, known, anchorUid }: Wa
       const applied = known.get(stepId) ?? null
       if (kept === undefined) return [{ kind: 'create', desired: one, why: applied === null ? 'new' : 'lost' }]
       const why = kept.deleting ? null : whyApply(one, kept, applied, anchorUid)
-      const change: Change[] = why === null ? [] : [{ kind: 'apply', desired: one, uid: kept.uid, why }]
+      const change: Change[] = why === null ? [] : [{ kind: 'apply', desired: one, seen: kept, why }]
       return [...change, ...twins.flatMap((twin) => deletion(stepId, twin, 'twin'))]
     }),
     ...[...actual].flatMap(([stepId, objects]) =>

@@ -162,6 +162,37 @@ test('what is changed by hand is repaired and told once, and so is what is delet
   expect(saw('cron-jobs.drifted')).toEqual([told, told])
 })
 
+test('a Job that would not run, or run more than once, is repaired too', async () => {
+  const { saw } = start()
+  await save()
+  const { metadata } = await ours()
+  const stopped = { suspend: true, parallelism: 0, completions: 2, completionMode: 'Indexed' }
+  await admin.patch('cronjob', metadata.name, { spec: { jobTemplate: { spec: stopped } } })
+  await waitFor(() => saw('cron-jobs.drifted').length > 0, { deadlineMs: 30_000 })
+  const repaired = await ours()
+  const expected = { suspend: false, parallelism: 1, completions: 1, completionMode: 'NonIndexed' }
+  expect(repaired.spec).toMatchObject({ jobTemplate: { spec: expected } })
+})
+
+test('what others add stays, and is told as that and not as repaired', async () => {
+  const { saw } = start()
+  await save()
+  const { metadata } = await ours()
+  const nodeSelector = { disk: 'fast' }
+  await admin.patch('cronjob', metadata.name, {
+    spec: { jobTemplate: { spec: { template: { spec: { nodeSelector } } } } },
+  })
+  await waitFor(() => saw('cron-jobs.added-to').length > 0, {
+    deadlineMs: 30_000,
+    describe: () => saw('cron-jobs.drifted'),
+  })
+  const turns = saw('cron-jobs.seen').length
+  await waitFor(() => saw('cron-jobs.seen').length > turns + 5)
+  expect(saw('cron-jobs.added-to')).toEqual([{ kind: 'cron-jobs.added-to', count: 1, objects: [metadata.name] }])
+  expect(saw('cron-jobs.drifted')).toEqual([])
+  expect((await ours()).spec).toMatchObject({ jobTemplate: { spec: { template: { spec: { nodeSelector } } } } })
+})
+
 test('labels and the owner are repaired too', async () => {
   const { saw } = start()
   await save()

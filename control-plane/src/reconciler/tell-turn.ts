@@ -1,5 +1,5 @@
 import { isTrouble, type Tried } from './carry-out.ts'
-import { aboutOf, isRepair, objectOf, stepOf } from './change-facts.ts'
+import { aboutOf, objectOf, repairOf, stepOf } from './change-facts.ts'
 import type { CronJobState } from './cron-job-state.ts'
 import type { Desired } from './desired-cron-jobs.ts'
 import type { Change } from './plan-changes.ts'
@@ -8,7 +8,7 @@ import type { Repairs } from './repairs.ts'
 /** What a turn was about. `objects` names ten at most. */
 export type ReconcileEvent =
   | { kind: 'cron-jobs.changed'; created: number; changed: number; verified: number; deleted: number; ms: number }
-  | { kind: 'cron-jobs.drifted'; count: number; objects: string[] }
+  | { kind: 'cron-jobs.drifted' | 'cron-jobs.added-to'; count: number; objects: string[] }
   | { kind: 'cron-jobs.contested'; count: number; objects: string[] }
   | { kind: 'cron-jobs.refused'; count: number; code: string | null; reason: string; objects: string[] }
   | { kind: 'cron-jobs.seen'; applied: number; refused: number; foreign: number; unreachable: number }
@@ -37,16 +37,18 @@ export const tellTried = (
   }
   if (Object.values(counts).some((some) => some > 0))
     observe({ kind: 'cron-jobs.changed', ...counts, ms: Math.round(ms) })
-  const drifted = done.filter(({ why }) => why === 'drifted' || why === 'lost' || why === 'twin').map(objectOf)
-  if (drifted.length > 0) {
-    observe({ kind: 'cron-jobs.drifted', count: drifted.length, objects: drifted.slice(0, namedObjects) })
+  const repaired = outcomes.filter((tried) => repairOf(tried) === 'repaired').map(({ change }) => change)
+  const drifted = [...repaired, ...done.filter(({ why }) => why === 'twin')].map(objectOf)
+  const addedTo = outcomes.filter((tried) => repairOf(tried) === 'added').map(({ change }) => objectOf(change))
+  for (const [kind, objects] of [['cron-jobs.drifted', drifted] as const, ['cron-jobs.added-to', addedTo] as const]) {
+    if (objects.length > 0) observe({ kind, count: objects.length, objects: objects.slice(0, namedObjects) })
   }
   for (const refused of refusals(outcomes, states)) observe(refused)
 }
 
 /** Who takes back what we write is told of once, when that has happened often enough; it goes on, ever more rarely. */
 export const tellContested = (observe: Observe, outcomes: readonly Tried[], repairs: Repairs): void => {
-  const made = outcomes.filter(({ change, outcome }) => isRepair(change) && outcome.kind === 'applied')
+  const made = outcomes.filter((tried) => repairOf(tried) === 'repaired')
   const contested = made.flatMap(({ change }) =>
     repairs.repaired(stepOf(change)) === contestedAt ? [objectOf(change)] : [],
   )

@@ -54,6 +54,21 @@ test('a label of the values takes the place of the chart’s own, in objects and
   })
 })
 
+test('a service account and a name to find nodes by are text, whatever they look like', async () => {
+  const serviceAccount = { name: '1_000' }
+  const manifests = await render({
+    files: [least],
+    values: { controlPlane: { serviceAccount }, cron: { serviceAccount }, pods: { topologySpreadKeys: ['7'] } },
+  })
+  const pods = podsOf(manifests)
+  expect(new Set(pods.map(({ template }) => template.spec.serviceAccountName))).toEqual(new Set(['1_000']))
+  expect(pods.flatMap(({ template }) => template.spec.topologySpreadConstraints.map((one) => one.topologyKey))).toEqual(
+    ['7'],
+  )
+  const binding = z.object({ subjects: z.array(z.object({ name: z.string(), namespace: z.string() })) })
+  expect(objectsOf(manifests, 'RoleBinding', binding)[0]?.subjects).toEqual([{ name: '1_000', namespace: 'shop' }])
+})
+
 test('two releases whose long names begin alike share no object', async () => {
   const nameOf = async (name: string) =>
     (await render({ name, files: [least] })).map(({ kind, metadata }) => `${kind} ${metadata.name}`)

@@ -124,6 +124,12 @@ test('a control plane starts anew with the template that it takes, and only then
   expect(await digest()).not.toBe(await digest('logLevel=debug'))
 })
 
+test('a name that is no plain text to YAML is in the template of ticks as it was given', async () => {
+  const values = { cron: { serviceAccount: { name: 'a: b' }, pods: { priorityClassName: '@x' } } }
+  const { template } = podOf(await render({ files: [least], values }), 'ConfigMap my-esteira-cron-pod')
+  expect(template.spec).toMatchObject({ serviceAccountName: 'a: b', priorityClassName: '@x' })
+})
+
 test('the anchor is the same after any upgrade: a new one would have no children', async () => {
   const anchorOf = (manifests: readonly Manifest[]) =>
     manifests.find(({ metadata }) => metadata.name === 'my-esteira-anchor')

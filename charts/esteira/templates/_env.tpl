@@ -26,11 +26,11 @@ none may be set twice, and none with a secret in it be written out.
 {{- if include "esteira.isSecret" $name }}
 {{- fail (printf "%s: what it holds is secret; name the Secret in `secretEnv`" $name) }}
 {{- end }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ include "outbox-relay.text" $value | quote }}
 {{- end }}
 {{- range $name, $ref := $secret }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   {{- include "outbox-relay.secretKeyRef" (dict "ref" $ref "path" (printf "secretEnv.%s" $name)) | nindent 2 }}
 {{- end }}
 {{- end }}
@@ -44,11 +44,11 @@ none may be set twice, and none with a secret in it be written out.
   value: {{ int64 .Values.maxPayloadBytes | quote }}
 {{- end }}
 {{- range $name, $value := include "esteira.traceEnv" . | fromYaml }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ include "outbox-relay.text" $value | quote }}
 {{- end }}
 {{- range $name, $ref := include "esteira.traceSecretEnv" . | fromYaml }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   {{- include "outbox-relay.secretKeyRef" (dict "ref" $ref "path" "telemetry.headers.secret") | nindent 2 }}
 {{- end }}
 {{- end }}

@@ -21,13 +21,16 @@ release, and a digit before them; the name of a Service has neither.
 {{- .Values.nameOverride | default .Chart.Name -}}
 {{- end }}
 
-{{/* By what a component's pods are found, for as long as the release lives. The argument: `context`, `component`, `worker`. */}}
+{{/*
+By what a component's pods are found, for as long as the release lives. The argument: `context`, `component`, `worker`.
+Here and in all templates names are quoted: `on`, `123` and `null` are names to Helm, and something else to YAML.
+*/}}
 {{- define "esteira.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "esteira.name" .context }}
-app.kubernetes.io/instance: {{ .context.Release.Name }}
+app.kubernetes.io/name: {{ include "esteira.name" .context | quote }}
+app.kubernetes.io/instance: {{ .context.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- with .worker }}
-esteira.dev/worker: {{ . }}
+esteira.dev/worker: {{ . | quote }}
 {{- end }}
 {{- end }}
 
@@ -49,7 +52,7 @@ app.kubernetes.io/part-of: esteira
 {{/* The `metadata` of an object, whose name is `fullname` and `suffix`. */}}
 {{- define "esteira.metadata" -}}
 name: {{ include "esteira.fullname" .context }}-{{ .suffix }}
-namespace: {{ .context.Release.Namespace }}
+namespace: {{ .context.Release.Namespace | quote }}
 labels:
   {{- include "esteira.labels" . | nindent 2 }}
 {{- with .annotations }}

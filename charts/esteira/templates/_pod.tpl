@@ -31,7 +31,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ .serviceAccount }}
+  serviceAccountName: {{ .serviceAccount | quote }}
   automountServiceAccountToken: false
   # Variables of Services beside it would be taken for ours: ESTEIRA_CONTROL_PLANE_PORT, for example.
   enableServiceLinks: false
@@ -46,10 +46,10 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $pods.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with $pods.runtimeClassName }}
-  runtimeClassName: {{ . }}
+  runtimeClassName: {{ . | quote }}
   {{- end }}
   {{- with $pods.hostAliases }}
   hostAliases:
@@ -88,7 +88,7 @@ spec:
   {{- if and $pods.topologySpreadKeys (not .job) }}
   topologySpreadConstraints:
     {{- range $pods.topologySpreadKeys }}
-    - topologyKey: {{ . }}
+    - topologyKey: {{ . | quote }}
       maxSkew: 1
       whenUnsatisfiable: ScheduleAnyway
       labelSelector:

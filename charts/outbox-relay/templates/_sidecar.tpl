@@ -118,11 +118,11 @@ one or refuses the pod, and no secret be written out.
 {{- if include "outbox-relay.isSecret" $name }}
 {{- fail (printf "outbox-relay.env.%s: what it holds is secret; name the Secret in `secretEnv`" $name) }}
 {{- end }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   value: {{ include "outbox-relay.text" $value | quote }}
 {{- end }}
 {{- range $name, $ref := $values.secretEnv }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
   {{- include "outbox-relay.secretKeyRef" (dict "ref" $ref "path" (printf "outbox-relay.secretEnv.%s" $name)) | nindent 2 }}
 {{- end }}
 {{- end }}

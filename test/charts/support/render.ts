@@ -50,5 +50,6 @@ export const matrix: readonly (Release & { title: string; files: readonly string
     files: [least, valuesFile('own-functions')],
     set: ['nameOverride=another-name-for-the-chart'],
   },
+  { title: 'names that are no texts to YAML', name: 'on', namespace: '123', files: [least, valuesFile('names')] },
   { title: 'a name given in full', files: [least, valuesFile('scaled')], set: ['fullnameOverride=belt'] },
 ]

@@ -93,6 +93,6 @@ livenessProbe:
     sources:
       {{- range .secrets }}
       - secret:
-          name: {{ . }}
+          name: {{ . | quote }}
       {{- end }}
 {{- end }}

@@ -4,14 +4,14 @@
 {{- end }}
 
 {{- define "shop.labels" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ .Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{/* The shop's container. `relay` is what the relay beside it is called with. */}}
 {{- define "shop.container" -}}
 - name: shop
-  image: {{ .context.Values.image }}
+  image: {{ .context.Values.image | quote }}
   imagePullPolicy: {{ .context.Values.imagePullPolicy }}
   args:
     - /app/shop/main.ts
@@ -19,7 +19,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
     - name: DATABASE_URL
       valueFrom:
         secretKeyRef:
-          name: {{ .context.Values.database.secret }}
+          name: {{ .context.Values.database.secret | quote }}
           key: uri
     {{- include "outbox-relay.laneEnv" .relay | nindent 4 }}
     {{- with .env }}

@@ -68,6 +68,47 @@ test.each([
     'telemetry.env.OTEL_EXPORTER_OTLP_HEADERS: what it holds is secret',
   ],
   [
+    'a setting of traces without an endpoint',
+    { telemetry: { sampler: 'always_off' } },
+    'telemetry.sampler: without telemetry.endpoint it would not be used',
+  ],
+  [
+    'a variable of traces without an endpoint',
+    { telemetry: { env: { OTEL_BSP_SCHEDULE_DELAY: 100 } } },
+    'telemetry.env: without telemetry.endpoint',
+  ],
+  [
+    'headers of traces without an endpoint',
+    { telemetry: { headers: { secret: { name: 'collector' } } } },
+    'telemetry.headers: without telemetry.endpoint',
+  ],
+  [
+    'a variable of traces that has a value of its own',
+    {
+      telemetry: {
+        endpoint: 'http://collector',
+        sampler: 'always_on',
+        env: { OTEL_TRACES_SAMPLER: 'always_off' },
+      },
+    },
+    'telemetry.env.OTEL_TRACES_SAMPLER: the chart sets it by itself, by a value of its own',
+  ],
+  [
+    'a connection that no step can name',
+    worker({ connections: { 'crm-eu': { name: 'crm', key: 'uri' } } }),
+    "invalid propertyName 'crm-eu'",
+  ],
+  [
+    'a tag of the image of a worker that has none of its own',
+    worker({ image: { tag: '1.2.0' } }),
+    'workers.database-query.image.tag: without a repository the image is that of all',
+  ],
+  [
+    'a policy of such an image',
+    worker({ image: { pullPolicy: 'Never' } }),
+    'workers.database-query.image.pullPolicy: without a repository',
+  ],
+  [
     'a variable that the chart sets',
     worker({ env: { ESTEIRA_GRACE_MS: 5 } }),
     'ESTEIRA_GRACE_MS: the chart sets it by itself, by a value of its own',

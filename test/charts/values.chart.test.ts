@@ -118,3 +118,9 @@ test('digits stay what they are in a tag, which is text, and in an attribute of 
   expect([...tags]).toEqual(['20240101'])
   expect(text).toContain('"build=20240101"')
 })
+
+test('no job at all is a part of them too', async () => {
+  const telemetry = { endpoint: 'http://collector', sampler: 'traceidratio', samplerArg: 0 }
+  const text = await textOf({ name: 'my', files: [valuesFile('minimal')], values: { telemetry } })
+  expect(text).toMatch(/OTEL_TRACES_SAMPLER_ARG"?\n +value: "0"/)
+})

@@ -53,14 +53,21 @@ none may be set twice, and none with a secret in it be written out.
 {{- end }}
 {{- end }}
 
-{{/* The variables of OpenTelemetry, as a map; none without an endpoint. */}}
+{{/* The variables of OpenTelemetry, as a map; none without an endpoint, and then nothing may be said of them. */}}
 {{- define "esteira.traceEnv" -}}
 {{- with .Values.telemetry -}}
+{{- if not .endpoint }}
+{{- range $name, $value := merge (dict "headers" .headers.secret.name) (omit . "endpoint" "headers") }}
+{{- if $value }}
+{{- fail (printf "telemetry.%s: without telemetry.endpoint it would not be used" $name) }}
+{{- end }}
+{{- end }}
+{{- end -}}
 {{- if .endpoint -}}
 {{- $env := dict "OTEL_EXPORTER_OTLP_ENDPOINT" .endpoint -}}
 {{- with .protocol }}{{ $_ := set $env "OTEL_EXPORTER_OTLP_PROTOCOL" . }}{{ end -}}
 {{- with .sampler }}{{ $_ := set $env "OTEL_TRACES_SAMPLER" . }}{{ end -}}
-{{- with .samplerArg }}{{ $_ := set $env "OTEL_TRACES_SAMPLER_ARG" (include "outbox-relay.text" .) }}{{ end -}}
+{{- if ne (toString .samplerArg) "" }}{{ $_ := set $env "OTEL_TRACES_SAMPLER_ARG" (include "outbox-relay.text" .samplerArg) }}{{ end -}}
 {{- $attributes := list -}}
 {{- range $name, $value := .resourceAttributes }}
 {{- $attributes = append $attributes (printf "%s=%s" $name (include "outbox-relay.text" $value | urlquery | replace "+" "%20")) }}
@@ -69,6 +76,9 @@ none may be set twice, and none with a secret in it be written out.
 {{- range $name, $value := .env }}
 {{- if hasSuffix "_HEADERS" $name }}
 {{- fail (printf "telemetry.env.%s: what it holds is secret; name the Secret in `telemetry.headers.secret`" $name) }}
+{{- end }}
+{{- if hasKey $env $name }}
+{{- fail (printf "telemetry.env.%s: the chart sets it by itself, by a value of its own" $name) }}
 {{- end }}
 {{- end -}}
 {{- mustMerge $env .env | toYaml -}}

@@ -63,7 +63,7 @@
   value: /run/secrets/esteira
 {{- end }}
 {{- range $name, $ref := $settings.connections }}
-- name: ESTEIRA_CONNECTION_{{ $name | upper | replace "-" "_" }}
+- name: ESTEIRA_CONNECTION_{{ $name | upper }}
   {{- include "outbox-relay.secretKeyRef" (dict "ref" $ref "path" (printf "connections.%s" $name)) | nindent 2 }}
 {{- end }}
 {{- end }}

@@ -6,6 +6,11 @@
 {{- fail (printf "workers.%s: it has an image of its own, so `program` would not be used" .worker) }}
 {{- end }}
 {{- else }}
+{{- range $key, $value := dig "image" (dict) (.own | default dict) }}
+{{- if $value }}
+{{- fail (printf "workers.%s.image.%s: without a repository the image is that of all, so it would not be used" $.worker $key) }}
+{{- end }}
+{{- end }}
 {{- $program := $settings.program | default .worker -}}
 {{- $known := include "esteira.programs" . | fromYaml -}}
 {{- if not (hasKey $known $program) }}

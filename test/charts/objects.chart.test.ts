@@ -184,6 +184,16 @@ test('without ticks nobody has rights, and there is nothing for pods of ticks', 
   expect(manifests.filter(({ metadata }) => metadata.name.includes('cron'))).toEqual([])
 })
 
+test('a rollout of the control plane is not given up while its migrations may run', async () => {
+  const spec = z.object({ spec: z.object({ progressDeadlineSeconds: z.int().optional() }) })
+  for (const startupSeconds of [60, 600, 3_600]) {
+    const manifests = await render({ files: [least], values: { controlPlane: { startupSeconds } } })
+    const [deployment] = objectsOf(manifests, 'Deployment', spec).filter(({ name }) => name.endsWith('-control-plane'))
+    // 600 where nothing is said.
+    expect(deployment?.spec.progressDeadlineSeconds ?? 600).toBeGreaterThan(startupSeconds)
+  }
+})
+
 test('a budget never keeps a node from being drained', async () => {
   const spec = z.object({
     spec: z.object({ maxUnavailable: z.literal(1), unhealthyPodEvictionPolicy: z.literal('AlwaysAllow') }),

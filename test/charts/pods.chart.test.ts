@@ -138,6 +138,22 @@ test.each(releases)('ports and variables have names of their own, and mounts hav
   }
 })
 
+test('a value of a worker that is null is taken away, as Helm does it elsewhere, and none is null', async () => {
+  const values = {
+    workers: {
+      'database-query': {
+        resources: { limits: { memory: null }, requests: { cpu: null } },
+        pods: { podSecurityContext: { runAsUser: null } },
+      },
+    },
+  }
+  const pod = podsOf(await render({ files: [least], values })).find(({ owner }) => owner.endsWith('-query'))
+  const { main, template } = pod ?? expect.fail()
+  expect(main).toMatchObject({ resources: { requests: { memory: '256Mi' } } })
+  expect(template.spec.securityContext).toMatchObject({ runAsNonRoot: true })
+  expect(JSON.stringify(template)).not.toContain('null')
+})
+
 test('the user may be left to the cluster, which then gives one of a range of its own', async () => {
   const none = { runAsUser: null, runAsGroup: null }
   const values = { pods: { podSecurityContext: none }, 'outbox-relay': { securityContext: none } }

@@ -3,6 +3,11 @@ import { least, refusalOf } from './support/render.ts'
 
 const worker = (settings: object) => ({ workers: { 'database-query': settings } })
 
+const management = {
+  secret: { name: 'esteira-rabbitmq' },
+  management: { secret: { name: 'esteira-rabbitmq-management' } },
+}
+
 test.each([
   ['a value that does not exist', { imge: { tag: '1' } }, "additional properties 'imge' not allowed"],
   ['one of a worker', worker({ replica: 2 }), "additional properties 'replica' not allowed"],
@@ -93,6 +98,12 @@ test.each([
     },
     'telemetry.env.OTEL_TRACES_SAMPLER: the chart sets it by itself, by a value of its own',
   ],
+  [
+    'more pods at the least than at the most',
+    { ...worker({ autoscaling: { enabled: true, minReplicas: 5, maxReplicas: 2 } }), rabbitmq: management },
+    'workers.database-query.autoscaling: minReplicas is greater than maxReplicas',
+  ],
+  ['an image without a name', { image: { repository: '' } }, '/image/repository'],
   [
     'a connection that no step can name',
     worker({ connections: { 'crm-eu': { name: 'crm', key: 'uri' } } }),

@@ -133,7 +133,23 @@ pod of a tick nobody would, before it is one.
 
 {{/* What holds for the pods of a component: `pods`, with its own before it. */}}
 {{- define "esteira.pods" -}}
-{{- mustMergeOverwrite (deepCopy .context.Values.pods) (deepCopy .settings.pods) | toYaml -}}
+{{- include "esteira.given" (mustMergeOverwrite (deepCopy .context.Values.pods) (deepCopy .settings.pods)) -}}
+{{- end }}
+
+{{/*
+A map without its members that are null, as YAML. By null a value is taken away; Helm does so with one of the chart's own,
+and not with what is merged here: a limit of null would be one of 0 to Kubernetes.
+*/}}
+{{- define "esteira.given" -}}
+{{- $given := dict -}}
+{{- range $name, $value := . -}}
+{{- if kindIs "map" $value -}}
+{{- $_ := set $given $name (include "esteira.given" $value | fromYaml) -}}
+{{- else if not (kindIs "invalid" $value) -}}
+{{- $_ := set $given $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $given -}}
 {{- end }}
 
 {{/*

@@ -30,7 +30,12 @@
 {{- if and $settings.autoscaling.enabled (not $settings.functions) }}
 {{- fail (printf "workers.%s: to scale it, `functions` has to name its functions, whose queues are looked at" .worker) }}
 {{- end }}
-{{- toYaml $settings -}}
+{{- with $settings.autoscaling }}
+{{- if and .enabled (gt (int64 .minReplicas) (int64 .maxReplicas)) }}
+{{- fail (printf "workers.%s.autoscaling: minReplicas is greater than maxReplicas" $.worker) }}
+{{- end }}
+{{- end }}
+{{- include "esteira.given" $settings -}}
 {{- end }}
 
 {{/* The programs of the image: their functions, and the variables that each needs beside what all have. */}}

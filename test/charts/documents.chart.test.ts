@@ -78,6 +78,17 @@ test('a chart is packed with that of the relay, without a step before it', async
   expect(readManifests(said.stdout)).toEqual(await render({ files: [least] }))
 })
 
+test('the command of the page on Kubernetes prints the Role also with values that leave it out', async () => {
+  const [, command = expect.fail()] = /`helm (template [^`]*rbac\.yaml)`/.exec(read('docs/kubernetes.md')) ?? []
+  const words = command.split(/\s+/).flatMap((word) => {
+    if (word === 'charts/esteira') return chartFolder('esteira')
+    return word === 'values.yaml' ? [least, '--values', '-'] : word
+  })
+  const said = await helm(words, JSON.stringify({ controlPlane: { rbac: { create: false } } }))
+  if (!said.ok) throw new Error(said.words)
+  expect(readManifests(said.stdout).map(({ kind }) => kind)).toEqual(['Role', 'RoleBinding'])
+})
+
 const notesOf = async (release: object): Promise<string> => {
   const said = await withRelease(['install', '--dry-run=client'], { name: 'my', namespace: 'shop', ...release })
   if (!said.ok) throw new Error(said.words)
@@ -102,6 +113,7 @@ test('what Helm says at the end names what is there, and how to ask the API', as
 test('it says what is missing as well', async () => {
   expect(await notesOf({ files: [least] })).toMatch(/no worker yet[\s\S]*localhost\/esteira/)
   expect(await notesOf({ files: [least], set: ['cron.enabled=false'] })).toContain('Nobody fires the ticks')
+  expect(await notesOf({ files: [least], set: ['controlPlane.rbac.create=false'] })).toContain('applies the Role')
   expect(await notesOf({ files: [least], set: ['podMonitors.enabled=true'] })).toContain('networkPolicies.metricsFrom')
 })
 

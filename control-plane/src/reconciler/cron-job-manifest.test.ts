@@ -69,6 +69,14 @@ test('exits that are final end the Job, an eviction does not count, and the rest
   })
 })
 
+test.each([
+  [120, 3_600],
+  [86_400, 86_400],
+])('a tick that may be %s s late may wait %s s for a node or the database', (startingDeadlineSeconds, seconds) => {
+  const { jobTemplate } = made(cronStep({ config: { startingDeadlineSeconds } })).manifest.spec
+  expect(jobTemplate.spec?.activeDeadlineSeconds).toBe(seconds)
+})
+
 const others: [string, TickingStep][] = [
   ['schedule', cronStep({ config: { schedule: '1 * * * *' } })],
   ['zone', cronStep({ config: { timeZone: 'Europe/Lisbon' } })],

@@ -30,9 +30,9 @@ const backoffLimit = 6
 
 /**
  * The program waits for a database that is away. Pods of a step that ticks every minute would pile up for as long, so one
- * that has waited an hour ends.
+ * that has waited an hour ends, or as long as its step lets a tick be late.
  */
-const activeDeadlineSeconds = 3_600
+const leastActiveDeadlineSeconds = 3_600
 
 /**
  * What is tried again: whatever may pass by itself. An eviction is not counted, since it is no fault of the tick's, and
@@ -87,7 +87,7 @@ export const cronJobManifest = (
         spec: {
           ...oneRun,
           backoffLimit,
-          activeDeadlineSeconds,
+          activeDeadlineSeconds: Math.max(leastActiveDeadlineSeconds, config.startingDeadlineSeconds),
           ttlSecondsAfterFinished: kept.ttlSecondsAfterFinished,
           podFailurePolicy,
           template: podFor(mould.template, { stepId, lane: name, since, schedule, timeZone, labels: own }),

@@ -53,6 +53,34 @@ test('a relay that is stopped as soon as it has started carries what its lane ho
   expect(await lane.count(lane.name)).toBe(300)
 })
 
+/** When the relay's last statement began, if it was a read and Postgres is done with it. */
+const lastRead = async () => {
+  const { rows } = await lane.db.query<{ at: string }>(
+    `select query_start::text as at from pg_stat_activity
+     where application_name = $1 and state = 'idle' and query like '%from outbox_message%id > $2%'`,
+    [`outbox relay ${lane.name}`],
+  )
+  return rows[0]?.at ?? null
+}
+
+test('a row that commits between the read of a pass and the stop is carried by the next pass', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ databaseUrl: proxy.url, pollMs: 600_000 })
+  await relay.start()
+  await waitFor(() => lane.isAsleep())
+  proxy.pauseBehind('read_from_floor')
+  await lane.db.query(`select pg_notify('outbox_lane_' || $1, '')`, [lane.id])
+  await waitFor(async () => (await lastRead()) !== null, { describe: 'the read of an empty lane, and no answer of it' })
+  await lane.commit(...messagesFor(lane.name))
+  const stopped = relay.stop({ graceMs: endless })
+  proxy.resume()
+  await stopped
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.rows()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(300)
+})
+
 test('a grace without an end is one, and one that is no number is refused', async () => {
   await lane.commit(...messagesFor(lane.name))
   const relay = lane.relay()

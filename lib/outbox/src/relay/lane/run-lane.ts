@@ -53,8 +53,11 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
   /** Whether there is nothing to wait for the broker with. */
   const isEmpty = async () => !(await holdsRows(owned.session, owned.lane))
   let fruitless = 0
+  /** Those of them that began when the lane was to be left: what committed before that was there for them to find. */
+  let fruitlessAtLast = 0
   let isAsleep = false
   while (!leaving.aborted) {
+    const isLast = draining.aborted
     const pass = await tryUntilDone(() => passOnce(owned, passMeans), settings, leaving)
     if (pass === null) return 'left'
     if (pass === 'no way out') {
@@ -62,13 +65,16 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
       await bell.wait(spreadMs(settings.pollMs), draining.aborted ? leaving : waking)
       continue
     }
-    fruitless = pass.read > 0 || pass.moved > 0 ? 0 : fruitless + 1
-    if (fruitless === 0) {
+    if (pass.read > 0 || pass.moved > 0) {
+      fruitless = 0
+      fruitlessAtLast = 0
       isAsleep = false
       continue
     }
+    fruitless += 1
+    if (isLast) fruitlessAtLast += 1
     // In a key lane not every pass moves what is due; the next one does.
-    if (draining.aborted && (owned.kind !== 'key' || fruitless > 1)) return 'empty'
+    if (fruitlessAtLast > (owned.kind === 'key' ? 1 : 0)) return 'empty'
     const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
     if (rest?.kind === 'sleep') {
       if (!stays && rest.nextMs === null) return 'empty'

@@ -7,6 +7,8 @@ export type Proxy = {
   url: string
   /** Breaks every connection, and each new one at once, until `resume`. */
   cut: () => void
+  /** Breaks every connection for its client alone: the server hears nothing of it. New ones pass. */
+  breakForClients: () => void
   /** Holds back what the server sends, until `resume`; what is held back when a connection breaks is lost. */
   pause: () => void
   resume: () => void
@@ -31,6 +33,7 @@ type ProxyOptions = {
 export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: ProxyOptions = {}): Promise<Proxy> => {
   const target = new URL(targetUrl)
   const links = new Set<{ client: Socket; server: Socket }>()
+  const withoutClient = new Set<Socket>()
   let state: 'open' | 'paused' | 'cut' = 'open'
   let onConfirm: (() => void) | undefined
   let pauseWords: string | undefined
@@ -58,7 +61,7 @@ export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: Prox
     const end = () => {
       links.delete(link)
       client.destroy()
-      server.destroy()
+      if (!withoutClient.has(server)) server.destroy()
     }
     for (const socket of [client, server]) {
       socket.setNoDelay(true)
@@ -104,6 +107,12 @@ export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: Prox
       state = 'cut'
       breakAll()
     },
+    breakForClients: () => {
+      for (const { client, server } of links) {
+        withoutClient.add(server)
+        client.destroy()
+      }
+    },
     pause,
     resume: () => {
       state = 'open'
@@ -120,6 +129,7 @@ export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: Prox
     connections: () => links.size,
     stop: async () => {
       breakAll()
+      for (const server of withoutClient) server.destroy()
       await new Promise((resolve) => listener.close(resolve))
     },
   }

@@ -12,8 +12,8 @@ useLane()
 const endless = 60_000
 
 /** A lane that the relay adopts, with rows, and how many of them are left. */
-const addLaneToAdopt = async (rows: number) => {
-  const id = await registerLane(lane.db, `${lane.name} always`, 'always')
+const addLaneToAdopt = async (rows: number, kind: 'always' | 'pod' = 'always') => {
+  const id = await registerLane(lane.db, `${lane.name} ${kind}`, kind)
   await lane.db.query(
     `insert into outbox_message (lane, message_id, routing_key, payload)
      select $1, gen_random_uuid(), $2, '1' from generate_series(1, $3)`,
@@ -145,6 +145,44 @@ const addOwnRows = (rows: number) =>
   )
 
 const patient = { deadlineMs: 60_000 }
+
+/** Ends the relay's session at Postgres. */
+const endSession = () =>
+  lane.db.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
+    `outbox relay ${lane.name}`,
+  ])
+
+test('one that is alone and loses its session at Postgres in its stop takes the lanes again that it carried', async () => {
+  await lane.declareQueue(`${lane.name} own`)
+  // There are lanes of other tests.
+  await lane.db.query('delete from outbox_message')
+  await addOwnRows(500)
+  const rowsLeft = await addLaneToAdopt(1_000, 'pod')
+  const relay = lane.relay({ adopt: true, window: 4 })
+  await relay.start()
+  await waitFor(async () => (await rowsLeft()) < 1_000)
+  const stopped = relay.stop({ graceMs: endless })
+  await lane.commit(...keyedFor(lane.name))
+  await endSession()
+  await stopped
+  expect(relay.saw('relay.lost')).toHaveLength(1)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect((await lane.db.query('select from outbox_message')).rowCount).toBe(0)
+}, 180_000)
+
+test('a session that was lost, and lives on at Postgres, is no neighbour and keeps no lane from a stop', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ databaseUrl: proxy.url, adopt: true })
+  await relay.start()
+  await waitFor(ownsKeyLanes(relay), patient)
+  proxy.breakForClients()
+  await waitFor(() => relay.saw('relay.lost').length === 1)
+  await lane.commit(...keyedFor(lane.name), { routingKey: lane.name, payload: 'own' })
+  await relay.stop({ graceMs: endless })
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.count(lane.name)).toBe(101)
+}, 120_000)
 
 /** When the relay asked last for lanes of keys that it might carry to their end. */
 const asksForKeys = async (relay: string) => {

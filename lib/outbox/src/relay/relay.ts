@@ -30,9 +30,10 @@ export type Relay = {
    */
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
-   * Publishes what the lanes hold until they are empty or `graceMs` are over, then frees them and closes everything. Of
-   * other lanes than its own, only if no other relay adopts them, and then those of ordering keys as well that it does
-   * not own yet. What is left waits in the table for the next owner. A second call changes nothing.
+   * Publishes what the lanes hold until they are empty or `graceMs` are over, then frees them and closes everything. It
+   * waits for RabbitMQ so long, and for a Postgres that it had and lost. Of other lanes than its own, only if no other
+   * relay adopts them, and then those of ordering keys as well that it does not own yet. What is left waits in the table
+   * for the next owner. A second call changes nothing.
    *
    * @throws OutboxError `option_invalid` for a grace that is no number of milliseconds.
    */
@@ -60,6 +61,9 @@ export type Relay = {
   runOnce: () => Promise<Turn>
 }
 
+/** Lost sessions that a relay keeps in mind, which may live on at Postgres: for seconds, where it does not hear of it. */
+const formerSessions = 3
+
 /** @throws OutboxError `option_invalid`. */
 export const createRelay = (options: RelayOptions): Relay => {
   const checked = checkOptions(options)
@@ -84,20 +88,31 @@ export const createRelay = (options: RelayOptions): Relay => {
   /** Says whether the lanes were emptied. */
   const work = async (): Promise<boolean> => {
     const linked = keepLinked(link, settings, over.signal)
+    const signals = { draining: draining.signal, over: over.signal }
     let emptied = false
-    while (!draining.signal.aborted) {
-      const owner = await tryUntilDone(openOrRefuse, settings, draining.signal)
+    let former: readonly Owner[] = []
+    for (;;) {
+      const owner = await openNext(former)
       if (owner === null) break
       current = owner
       listener ??= startListener(settings)
       void listener.listening.then(ready.resolve)
-      emptied = await serve({ settings, owner, link, listener, memory, draining: draining.signal, over: over.signal })
+      const served = await serve({ settings, owner, former, link, listener, memory, ...signals })
+      emptied = served.emptied
+      if (!served.isLost || (draining.signal.aborted && emptied)) break
+      former = [...former.slice(1 - formerSessions), owner]
       // The server's other clients lost their sessions at the same moment.
-      await pause(backoffMs(1, reconnectBackoff), draining.signal)
+      await pause(backoffMs(1, reconnectBackoff), draining.signal.aborted ? over.signal : draining.signal)
     }
     over.abort()
     await Promise.all([link.close(), listener?.close(), linked])
     return emptied
+  }
+
+  /** A relay that had lanes and lost them may have left rows in them: it comes back for these also after its stop. */
+  const openNext = async (former: readonly Owner[]): Promise<Owner | null> => {
+    const owner = await tryUntilDone(openOrRefuse, settings, draining.signal)
+    return owner ?? (former.length === 0 ? null : tryUntilDone(openOrRefuse, settings, over.signal))
   }
 
   /** A pooler in between is a mistake that waiting does not mend. */

@@ -1,7 +1,9 @@
 import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { onAbort } from './on-abort.ts'
+import type { Owner } from './own/owner.ts'
 import { firstTendMs, tendMs, tendRegister } from './own/tend-register.ts'
+import { pause } from './pause.ts'
 import { holdsRows } from './read/holds-rows.ts'
 import { tryUntilDone } from './try-until-done.ts'
 import { createBell } from './wake/bell.ts'
@@ -23,21 +25,42 @@ const lastStatementsMs = 1_000
 /** After as many there may be more of them, and then it asks again this soon, milliseconds. */
 const nextSweepMs = 200
 
+/** How often to look whether Postgres has ended a session that was lost, milliseconds. */
+const formerMs = 200
+
 /** The most lanes with rows that one relay carries at a time: each may have a window of messages in memory. */
 const mostLanes = 32
 
+/** `former`: what the relay's last sessions owned, which were lost. */
+export type ServeMeans = Omit<CrewMeans, 'lookout' | 'formerGone'> & { former: readonly Owner[] }
+
+/** `emptied`: nothing was left in the lanes. `isLost`: the session ended by itself, and there is time for another one. */
+export type Served = { emptied: boolean; isLost: boolean }
+
 /**
- * The life of one control session, to its end or to that of the relay: takes lanes and sets them to work. Says whether
- * the lanes were emptied.
+ * The life of one control session, to its end or to that of the relay: takes lanes and sets them to work.
  *
  * Lanes are asked for only while the broker is there. A relay that gave them up because it was gone would otherwise take
  * them again before a neighbour who can reach it.
  */
-export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean> => {
-  const { settings, owner, link, draining, over } = means
+export const serve = async (means: ServeMeans): Promise<Served> => {
+  const { settings, owner, link, former, draining, over } = means
   const { session } = owner
+  const tooLate = AbortSignal.any([session.lost, over])
+  const loss = Promise.withResolvers<void>()
+  onAbort(session.lost, loss.resolve)
+
+  /** What is left of them would be taken for a neighbour that carries the lanes. */
+  const awaitFormer = async (): Promise<void> => {
+    if (former.length === 0) return
+    while ((await tryUntilDone(() => owner.areGone(former), settings, tooLate)) === false)
+      await pause(formerMs, tooLate)
+  }
+  let gone: Promise<void> | null = null
+  const formerGone = () => (gone ??= awaitFormer())
+
   const lookout = createLookout(settings, session)
-  const crew = createCrew({ ...means, lookout })
+  const crew = createCrew({ ...means, formerGone, lookout })
   const attention = createBell()
   const unwatch = link.watch(attention.ring)
   const ending = AbortSignal.any([session.lost, draining])
@@ -64,7 +87,7 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
 
   /** A pod may end before its relay owns its lane. Says whether there was time to ask for it, where it holds anything. */
   const takeHomeAtLast = async (): Promise<boolean> => {
-    const tooLate = AbortSignal.any([session.lost, over])
+    await formerGone()
     while (!link.up() && !tooLate.aborted) {
       const holds = await tryUntilDone(() => holdsRows(session, owner.home.lane), settings, tooLate)
       if (holds === false) return true
@@ -76,15 +99,16 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   }
 
   /**
-   * Nor need it own the lanes of ordering keys yet, which nobody carries after it where no neighbour adopts lanes: one that
-   * stopped just before may be about to leave them. Says whether there was time for it.
+   * Nor need it own the lanes of ordering keys yet, or again those that it had before a loss, which nobody carries after it
+   * where no neighbour adopts lanes: one that stopped just before may be about to leave them. Says whether there was time
+   * for it.
    */
   const takeKeysAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
-    const tooLate = AbortSignal.any([session.lost, over])
+    const had = former.flatMap((one) => one.lanes().map(({ lane }) => lane))
     if ((await crew.isAlone()) === false) return true
     while (!tooLate.aborted) {
-      const orphans = (await tryUntilDone(owner.keyOrphans, settings, tooLate)) ?? []
+      const orphans = (await tryUntilDone(() => owner.keyOrphans(had), settings, tooLate)) ?? []
       if (orphans.length === 0) break
       if (link.up()) {
         const free = orphans.filter(({ isHeld }) => !isHeld).map(({ lane }) => lane)
@@ -116,14 +140,17 @@ export const serve = async (means: Omit<CrewMeans, 'lookout'>): Promise<boolean>
   const tookHome = ownsHome || (await takeHomeAtLast())
   const wasInTime = (await takeKeysAtLast()) && tookHome
   unwatch()
-  if (session.lost.aborted && !over.aborted) {
+  const ended = crew.ended()
+  await Promise.race([ended, loss.promise])
+  const isLost = session.lost.aborted && !over.aborted
+  if (isLost) {
     // What is in flight is awaited for a moment, but the heir may be waiting for what this connection holds.
-    await within(lastConfirmsMs, crew.ended())
+    await within(lastConfirmsMs, ended)
     await link.drop()
   }
-  const emptied = await crew.ended()
+  const emptied = await ended
   await watching
   unwatchEnd()
   await owner.close()
-  return emptied && wasInTime
+  return { emptied: emptied && wasInTime, isLost }
 }

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { startProxy, startSilentServer, waitFor } from '@esteira/test/support'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
+import { lockClasses } from './own/lane-lock.ts'
 
 useLane()
 
@@ -40,8 +42,8 @@ test('a start that waits for Postgres ends when the relay is stopped, which has 
 /** Longer than any test may take: a relay that waits for the end of its grace fails it. */
 const endless = 60_000
 
-const messagesFor = (queue: string) =>
-  Array.from({ length: 300 }, (_, index) => ({ routingKey: queue, payload: index }))
+const messagesFor = (queue: string, length = 300) =>
+  Array.from({ length }, (_, index) => ({ routingKey: queue, payload: index }))
 
 test('a relay that is stopped as soon as it has started carries what its lane holds', async () => {
   await lane.commit(...messagesFor(lane.name))
@@ -168,6 +170,52 @@ test('one whose broker is away waits for it with a scheduled row that is due', a
   proxy.resume()
   await stopped
   expect(await lane.count(lane.name)).toBe(1)
+})
+
+test('one that had no Postgres when it was stopped carries what its lane holds, if Postgres comes in time', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ databaseUrl: proxy.url })
+  await relay.start()
+  await waitFor(() => relay.saw('relay.owned').length > 0)
+  proxy.cut()
+  await waitFor(() => relay.saw('database.unavailable').length > 0)
+  await lane.commit(...messagesFor(lane.name))
+  const stopped = relay.stop({ graceMs: endless })
+  proxy.resume()
+  await stopped
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.rows()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(300)
+})
+
+test('one whose Postgres does not come in time does not say that its lane was emptied', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ databaseUrl: proxy.url })
+  await relay.start()
+  proxy.cut()
+  await waitFor(() => relay.saw('database.unavailable').length > 0)
+  expect(await stopping(relay)).toBeLessThan(withinMs)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+})
+
+test('one that loses its session in its stop, and its lane to somebody else, has nothing more to do', async () => {
+  await lane.commit(...messagesFor(lane.name, 3_000))
+  const relay = lane.relay({ window: 1 })
+  await relay.start()
+  await waitFor(async () => (await lane.rows()) < 3_000)
+  const heir = new pg.Client(database.url)
+  await heir.connect()
+  onTestFinished(() => heir.end())
+  const inherited = heir.query('select pg_advisory_lock($1, $2)', [lockClasses.owner, lane.id])
+  const stopped = relay.stop({ graceMs: endless })
+  await lane.db.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
+    `outbox relay ${lane.name}`,
+  ])
+  await Promise.all([inherited, stopped])
+  expect(relay.saw('relay.waiting')).toHaveLength(1)
+  expect(await lane.rows()).toBeGreaterThan(0)
 })
 
 test('a relay that waits for an open transaction before it may sleep stops at once', async () => {

@@ -36,7 +36,9 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
     }),
     owner: {
       session,
+      backend: { pid: 1, startedAt: '' },
       neighbours: { join: async () => {}, leave: async () => false, keepLanes: async () => {} },
+      areGone: async () => true,
       home: own(1),
       ownHome: async () => null,
       adopt: async () => [],
@@ -52,6 +54,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
     listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, close: async () => {} },
     lookout: { add: () => {}, remove: () => {}, keep: async () => {} },
     memory: createPayloadMemory(),
+    formerGone: async () => {},
     draining: given.draining ?? never,
     over: never,
   })

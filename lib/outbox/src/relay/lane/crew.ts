@@ -30,6 +30,8 @@ export type CrewMeans = {
   listener: Listener
   lookout: Lookout
   memory: PayloadMemory
+  /** Resolves when nothing is left at Postgres of the sessions that this relay had before. */
+  formerGone: () => Promise<void>
   /** Aborted when lanes are to be emptied and left. */
   draining: AbortSignal
   /** Aborted when there is no more time for it. */
@@ -37,7 +39,7 @@ export type CrewMeans = {
 }
 
 export const createCrew = (means: CrewMeans): Crew => {
-  const { settings, owner, link, listener, lookout, memory, draining, over } = means
+  const { settings, owner, link, listener, lookout, memory, formerGone, draining, over } = means
   const { session, home, neighbours } = owner
   const working = new Map<OwnedLane, Promise<void>>()
   let release = new AbortController()
@@ -47,6 +49,7 @@ export const createCrew = (means: CrewMeans): Crew => {
 
   const leaveAndLook = async (): Promise<boolean | null> => {
     const tooLate = AbortSignal.any([session.lost, over])
+    await formerGone()
     const areThere = await tryUntilDone(neighbours.leave, settings, tooLate)
     if (areThere === false) await tryUntilDone(neighbours.keepLanes, settings, tooLate)
     return areThere === null ? null : !areThere

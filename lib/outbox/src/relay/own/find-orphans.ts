@@ -19,9 +19,12 @@ export const findOrphans = async (session: ControlSession, limit: number): Promi
 /** A lane of ordering keys that holds rows. `isHeld`: its owner leaves it, and has not come to that yet. */
 export type KeyOrphan = { lane: RegisteredLane; isHeld: boolean }
 
-/** The lanes of ordering keys that hold rows, or scheduled rows that are due, and that nobody carries. */
-export const findKeyOrphans = async (session: ControlSession): Promise<KeyOrphan[]> => {
-  const { rows } = await session.query(findKeyOrphansSql, [lockClasses.owner, lockClasses.adopter])
+/**
+ * The lanes of ordering keys, and those of the numbers, that hold rows, or scheduled rows that are due, and that nobody
+ * carries.
+ */
+export const findKeyOrphans = async (session: ControlSession, others: readonly number[]): Promise<KeyOrphan[]> => {
+  const { rows } = await session.query(findKeyOrphansSql, [lockClasses.owner, lockClasses.adopter, others])
   return rows.map((row) => ({
     lane: parseLane(row),
     isHeld: readColumns(row, 'a lane that nobody carries', { held: 'boolean' }).held,
@@ -54,7 +57,7 @@ const findKeyOrphansSql = {
     ), unowned as materialized (
       select id, name, kind, fence, pid is not null as held from outbox_lane
       left join (${locksSql('$1')}) as locks on number = id
-      where kind = 'key' and (pid is null or pid in (select pid from leaving))
+      where (kind = 'key' or id = any($3::int[])) and (pid is null or pid in (select pid from leaving))
     )
     select id as lane, name, kind, fence, held from unowned
     where ${holdsRows}`,

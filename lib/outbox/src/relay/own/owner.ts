@@ -7,6 +7,7 @@ import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
 import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
+import { type Backend, haveEnded, identifyBackend } from './backend.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
 import { findKeyOrphans, findOrphans, type KeyOrphan } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
@@ -18,15 +19,21 @@ export type Owner = {
   session: ControlSession
   /** Tells the database apart from all others. */
   database: string
+  backend: Backend
   neighbours: Neighbours
+  /** Whether the sessions of these are gone at Postgres: until then they have their locks, and look like a neighbour's. */
+  areGone: (former: readonly Owner[]) => Promise<boolean>
   /** The relay's own lane. */
   home: RegisteredLane
   /** The home lane, or null while a neighbour has it. */
   ownHome: () => Promise<OwnedLane | null>
   /** Takes lanes that hold rows and have no owner, at most `limit`. */
   adopt: (limit: number) => Promise<OwnedLane[]>
-  /** The lanes of ordering keys that hold rows and have no owner, or one that is about to leave them. */
-  keyOrphans: () => Promise<KeyOrphan[]>
+  /**
+   * The lanes of ordering keys, and those of these numbers, that hold rows and have no owner, or one that is about to leave
+   * them.
+   */
+  keyOrphans: (others: readonly number[]) => Promise<KeyOrphan[]>
   /** Takes those of them that still have no owner. */
   takeAll: (orphans: readonly RegisteredLane[]) => Promise<OwnedLane[]>
   /** The lanes that are ours now. */
@@ -69,7 +76,7 @@ export const openOwner = async (
     return taken
   }
 
-  const { home, database, ids } = await lookAround(session, name, signal)
+  const { home, database, backend, ids } = await lookAround(session, name, signal)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
     if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
@@ -77,7 +84,13 @@ export const openOwner = async (
   return {
     session,
     database,
+    backend,
     neighbours: createNeighbours(session),
+    areGone: (former) =>
+      haveEnded(
+        session,
+        former.map((one) => one.backend),
+      ),
     home,
     lanes: () => [...lanes.values()],
     ownHome: async () => {
@@ -87,7 +100,7 @@ export const openOwner = async (
       return owned
     },
     adopt: async (limit) => takeAll(await findOrphans(session, limit)),
-    keyOrphans: () => findKeyOrphans(session),
+    keyOrphans: (others) => findKeyOrphans(session, others),
     takeAll,
     close: async () => {
       closed = true
@@ -108,7 +121,8 @@ const lookAround = async (session: ControlSession, name: string, signal: AbortSi
   const unwatch = onAbort(signal, () => void session.close())
   try {
     const home = await findOrAddLane(queryableOf(session), name, 'pod')
-    return { home, database: await identifyDatabase(session), ids: await watchIds(session) }
+    const [database, backend] = [await identifyDatabase(session), await identifyBackend(session)]
+    return { home, database, backend, ids: await watchIds(session) }
   } catch (cause) {
     await session.close()
     if (!isNotMigrated(cause)) throw cause

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { freePort, startProxy, startSilentServer } from '@esteira/test/support'
+import { freePort, runOn, startProxy, startSilentServer } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, database, db, environment, rowsOf, useServices, vhost } from '../test/use-services.ts'
@@ -67,6 +67,32 @@ test('another SIGTERM changes nothing: the drain goes on', async () => {
   expect(await relay.exited).toBe(0)
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
 })
+
+test('a relay that cannot hear its bell carries its lane all the same, and on SIGTERM to the end', async () => {
+  await channel.assertQueue('deaf')
+  const role = `${new URL(database.url).pathname.slice(1)}_deaf`
+  await db.query(`create role "${role}" login password 'any' connection limit 1`)
+  onTestFinished(async () => void (await runOn(database.url, `drop owned by "${role}"`, `drop role "${role}"`)))
+  await db.query(`grant select, insert, update, delete on all tables in schema public to "${role}"`)
+  const address = Object.assign(new URL(database.url), { username: role, password: 'any' }).href
+  await commit(
+    'deaf',
+    Array.from({ length: 1_000 }, (_, index) => index),
+  )
+  const relay = startSidecar({
+    ...environment('deaf'),
+    DATABASE_URL: address,
+    ESTEIRA_RELAY_WINDOW: '4',
+    ESTEIRA_GRACE_MS: '60000',
+  })
+  await expect.poll(() => rowsOf('deaf'), soon).toBeLessThan(1_000)
+  relay.child.kill('SIGTERM')
+  expect(await relay.exited).toBe(0)
+  expect(relay.saw('ready')).toEqual([])
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await count('deaf')).toBe(1_000)
+  expect(relay.faults).toEqual([])
+}, 60_000)
 
 test.each([
   ['RabbitMQ', (port: number) => ({ RABBITMQ_URL: `amqp://127.0.0.1:${port}` }), 'ready'],

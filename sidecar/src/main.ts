@@ -31,6 +31,7 @@ process.exitCode = await runMain(() => {
       logObservation(log, observation)
     },
   })
+  const stop = () => relay.stop({ graceMs })
   const backlog = inTime(relay.backlog, backlogMs, [])
   const health = {
     // Not whether RabbitMQ is there: a pod must be able to write while it is away.
@@ -42,11 +43,19 @@ process.exitCode = await runMain(() => {
     traces: { service: 'esteira-relay', env: process.env },
     start: async (signal) => {
       if (healthPort !== null) await serveHealth(health, healthHost, healthPort)
-      await relay.start({ signal })
+      // Not by the start's own signal, which leaves no grace: it may carry lanes long before it hears their bells.
+      signal.addEventListener('abort', () => void stop(), { once: true })
+      try {
+        await relay.start()
+      } catch (error) {
+        // It was asked to stop meanwhile.
+        signal.throwIfAborted()
+        throw error
+      }
       log.info({ event: 'ready', lane: config.lane })
       // An idle relay allocates so little that it would keep all of that for hours.
       setTimeout(() => globalThis.gc?.({ type: 'major', flavor: 'last-resort', execution: 'sync' }), collectMs).unref()
-      return { stop: () => relay.stop({ graceMs }) }
+      return { stop }
     },
   }
 })

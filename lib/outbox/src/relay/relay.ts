@@ -23,7 +23,7 @@ export type RelayState = { database: 'up' | 'down'; broker: 'up' | 'down' | 'blo
 export type Relay = {
   /**
    * Starts the work and resolves when the relay has its sessions at Postgres. RabbitMQ need not be there. Waits for
-   * Postgres as long as it takes; `signal` stops the relay and rejects with its reason.
+   * Postgres as long as it takes; `signal` stops the relay without a grace and rejects with its reason.
    *
    * @throws OutboxError `pooler_in_between`, `relay_misused` (also after `runOnce`), `option_invalid`, and `relay_stopped` if
    * `stop` is called meanwhile.

@@ -66,7 +66,8 @@ test('one that is alone, and is stopped as soon as it has started, carries what 
   expect(await lane.count(lane.name)).toBe(100)
 })
 
-test('of two without a broker the one that stops first leaves the lanes of keys, and the last one waits with them', async () => {
+test('of two without a broker the one that stops first leaves the lanes of no pod, and the last one waits with them', async () => {
+  const rowsLeft = await addLaneToAdopt(100)
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)
   proxy.cut()
@@ -80,7 +81,8 @@ test('of two without a broker the one that stops first leaves the lanes of keys,
   proxy.resume()
   await stopped
   expect(last.saw('relay.stopped')).toMatchObject([{ emptied: true }])
-  expect(await lane.count(lane.name)).toBe(100)
+  expect(await rowsLeft()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(200)
 })
 
 test('one whose grace ends before that does not say that its lanes were emptied', async () => {

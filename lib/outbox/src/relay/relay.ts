@@ -32,8 +32,8 @@ export type Relay = {
   /**
    * Publishes what the lanes hold until they are empty or `graceMs` are over, then frees them and closes everything. It
    * waits for RabbitMQ so long, and for a Postgres that it had and lost. Of other lanes than its own, only if no other
-   * relay adopts them, and then those of ordering keys as well that it does not own yet. What is left waits in the table
-   * for the next owner. A second call changes nothing.
+   * relay adopts them, and then those that are no pod's own as well, though it does not own them yet. What is left waits
+   * in the table for the next owner. A second call changes nothing.
    *
    * @throws OutboxError `option_invalid` for a grace that is no number of milliseconds.
    */

@@ -99,16 +99,16 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
   }
 
   /**
-   * Nor need it own the lanes of ordering keys yet, or again those that it had before a loss, which nobody carries after it
-   * where no neighbour adopts lanes: one that stopped just before may be about to leave them. Says whether there was time
-   * for it.
+   * Nor need it own the lanes that are no pod's own yet, or again those that it had before a loss, which nobody carries
+   * after it where no neighbour adopts lanes: one that stopped just before may be about to leave them. Says whether there
+   * was time for it.
    */
-  const takeKeysAtLast = async (): Promise<boolean> => {
+  const takeOrphansAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
     const had = former.flatMap((one) => one.lanes().map(({ lane }) => lane))
     if ((await crew.isAlone()) === false) return true
     while (!tooLate.aborted) {
-      const orphans = (await tryUntilDone(() => owner.keyOrphans(had), settings, tooLate)) ?? []
+      const orphans = (await tryUntilDone(() => owner.lastOrphans(had), settings, tooLate)) ?? []
       if (orphans.length === 0) break
       if (link.up()) {
         const free = orphans.filter(({ isHeld }) => !isHeld).map(({ lane }) => lane)
@@ -138,7 +138,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
   }
   const ownsHome = owner.lanes().some(({ lane }) => lane === owner.home.lane)
   const tookHome = ownsHome || (await takeHomeAtLast())
-  const wasInTime = (await takeKeysAtLast()) && tookHome
+  const wasInTime = (await takeOrphansAtLast()) && tookHome
   unwatch()
   const ended = crew.ended()
   await Promise.race([ended, loss.promise])

@@ -42,7 +42,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
       home: own(1),
       ownHome: async () => null,
       adopt: async () => [],
-      keyOrphans: async () => [],
+      lastOrphans: async () => [],
       takeAll: async () => [],
       database: 'test',
       lanes: () => [],

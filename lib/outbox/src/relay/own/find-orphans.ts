@@ -16,15 +16,15 @@ export const findOrphans = async (session: ControlSession, limit: number): Promi
   return rows.map(parseLane)
 }
 
-/** A lane of ordering keys that holds rows. `isHeld`: its owner leaves it, and has not come to that yet. */
-export type KeyOrphan = { lane: RegisteredLane; isHeld: boolean }
+/** A lane that holds rows and that nobody will carry. `isHeld`: its owner leaves it, and has not come to that yet. */
+export type LastOrphan = { lane: RegisteredLane; isHeld: boolean }
 
 /**
- * The lanes of ordering keys, and those of the numbers, that hold rows, or scheduled rows that are due, and that nobody
- * carries.
+ * The lanes that are no pod's own, and those of the numbers, that hold rows, or scheduled rows that are due, and that
+ * nobody carries.
  */
-export const findKeyOrphans = async (session: ControlSession, others: readonly number[]): Promise<KeyOrphan[]> => {
-  const { rows } = await session.query(findKeyOrphansSql, [lockClasses.owner, lockClasses.adopter, others])
+export const findLastOrphans = async (session: ControlSession, others: readonly number[]): Promise<LastOrphan[]> => {
+  const { rows } = await session.query(findLastOrphansSql, [lockClasses.owner, lockClasses.adopter, others])
   return rows.map((row) => ({
     lane: parseLane(row),
     isHeld: readColumns(row, 'a lane that nobody carries', { held: 'boolean' }).held,
@@ -50,14 +50,14 @@ const findOrphansSql = {
 }
 
 // A relay asks at its stop.
-const findKeyOrphansSql = {
+const findLastOrphansSql = {
   text: `
     with leaving as materialized (
       select pid from (${locksSql('$2')}) as locks where number = ${neighbourLocks.leaving}
     ), unowned as materialized (
       select id, name, kind, fence, pid is not null as held from outbox_lane
       left join (${locksSql('$1')}) as locks on number = id
-      where (kind = 'key' or id = any($3::int[])) and (pid is null or pid in (select pid from leaving))
+      where (kind <> 'pod' or id = any($3::int[])) and (pid is null or pid in (select pid from leaving))
     )
     select id as lane, name, kind, fence, held from unowned
     where ${holdsRows}`,

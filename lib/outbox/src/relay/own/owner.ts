@@ -9,7 +9,7 @@ import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type Backend, haveEnded, identifyBackend } from './backend.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
-import { findKeyOrphans, findOrphans, type KeyOrphan } from './find-orphans.ts'
+import { findLastOrphans, findOrphans, type LastOrphan } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
@@ -30,10 +30,10 @@ export type Owner = {
   /** Takes lanes that hold rows and have no owner, at most `limit`. */
   adopt: (limit: number) => Promise<OwnedLane[]>
   /**
-   * The lanes of ordering keys, and those of these numbers, that hold rows and have no owner, or one that is about to leave
-   * them.
+   * The lanes that are no pod's own, and those of these numbers, that hold rows and have no owner, or one that is about to
+   * leave them.
    */
-  keyOrphans: (others: readonly number[]) => Promise<KeyOrphan[]>
+  lastOrphans: (others: readonly number[]) => Promise<LastOrphan[]>
   /** Takes those of them that still have no owner. */
   takeAll: (orphans: readonly RegisteredLane[]) => Promise<OwnedLane[]>
   /** The lanes that are ours now. */
@@ -100,7 +100,7 @@ export const openOwner = async (
       return owned
     },
     adopt: async (limit) => takeAll(await findOrphans(session, limit)),
-    keyOrphans: (others) => findKeyOrphans(session, others),
+    lastOrphans: (others) => findLastOrphans(session, others),
     takeAll,
     close: async () => {
       closed = true

@@ -1,6 +1,7 @@
 import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { Backoff } from '../backoff.ts'
 import type { ControlSession } from '../own/control-session.ts'
+import { type BelowWatch, createBelowWatch } from '../read/below-watch.ts'
 import type { IdWatch } from '../read/id-watch.ts'
 import { createKeyRounds, type KeyRounds } from '../read/key-rounds.ts'
 import { createPointers, type Pointers } from '../read/pointers.ts'
@@ -20,6 +21,8 @@ export type OwnedLane = RegisteredLane & {
   /** Whether this session holds the lane's doorbell, so that whoever commits rings. It takes it when nothing is left to read. */
   holdsDoorbell: boolean
   pointers: Pointers
+  /** When to look below the floor. */
+  below: BelowWatch
   /** Whether ids still go up: all that is remembered here rests on it. */
   ids: IdWatch
   /** In an own lane, what was refused and is too much to be held. */
@@ -57,6 +60,7 @@ export const createOwnedLane = (
     bell: createBell(),
     holdsDoorbell: false,
     pointers,
+    below: createBelowWatch(),
     ids,
     rounds: createRounds(backoff, pointers),
     keyRounds: createKeyRounds(backoff),

@@ -36,8 +36,8 @@ const connectTimeoutMs = 10_000
 const queryTimeoutMs = 30_000
 
 /**
- * The same for a read that begins at zero. It passes every deleted row of the lane that somebody's snapshot keeps, a million
- * in a second or so, and were it given up, so would the next one be.
+ * The same for a lane's first read. It passes every deleted row of the lane that somebody's snapshot keeps, a million in a
+ * second or so, and were it given up, so would the next one be.
  */
 const longQueryTimeoutMs = 120_000
 

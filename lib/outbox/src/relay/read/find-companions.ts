@@ -28,9 +28,8 @@ export const findCompanions = async ({ session, lane, pointers, held, known }: O
 export const findKeyCompanion = async ({ session, lane, pointers, held, known }: OwnedLane): Promise<bigint[]> => {
   const doubtful = held.doubtful().filter(({ probe }) => !known.has(probe))
   if (doubtful.length === 0) return []
-  const floor = pointers.floor()
-  const values = [lane, ...columnsOf(doubtful), String(floor), held.waitingKeys()]
-  const { rows } = await session.query({ ...findKeyCompanionSql, mayTakeLong: floor === 0n }, values)
+  const values = [lane, ...columnsOf(doubtful), String(pointers.floor()), held.waitingKeys()]
+  const { rows } = await session.query({ ...findKeyCompanionSql, mayTakeLong: pointers.isFarBack() }, values)
   return idsOf(rows).filter((id) => !known.has(id))
 }
 

@@ -34,7 +34,7 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
   })
   const keyed = lanes.filter(({ kind }) => kind === 'key')
   const others = views.filter(({ owned }) => owned.kind !== 'key')
-  const mayTakeLong = views.some(({ floor }) => floor === 0n)
+  const mayTakeLong = lanes.some(({ pointers }) => pointers.isFarBack())
   const values = [
     lanes.map(({ lane }) => lane),
     lanes.map(({ kind }) => kind === 'key'),
@@ -71,9 +71,8 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
     const isEmpty = looks.some(({ lane, waiting }) => lane === owned.lane && !waiting)
     if (!isEmpty) continue
     if (searched) owned.strays.foundNone()
-    if (floor > read.floor) continue
-    // It found no row, so it passed all of them over. In a key lane some are still to be read, and lie above the old floor.
-    read.answered(null, owned.kind === 'key' ? read.believed + 1n : lowestRow(owned))
+    // It found no row, so it passed all of them over. In a key lane some are still to be read.
+    if (owned.kind !== 'key' && floor === read.floor) read.answered(null, lowestRow(owned))
   }
   return looks
 }

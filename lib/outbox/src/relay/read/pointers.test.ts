@@ -81,8 +81,8 @@ test('without a read after the mark was passed the floor does not rise', () => {
 })
 
 /** Pointers of which the floor may rise to 5. */
-const decidedTo5 = (now?: () => number) => {
-  const pointers = createPointers(now)
+const decidedTo5 = () => {
+  const pointers = createPointers()
   pointers.sawRow(5n)
   statement(pointers, { xid: 100n, xmin: 100n, cursor: 5n })
   statement(pointers, { xid: 101n, xmin: 101n, cursor: 5n })
@@ -119,19 +119,13 @@ test('a read that was sent before the floor was taken back does not lift it', ()
   expect(pointers.floor()).toBe(5n)
 })
 
-test('every minute one read begins at zero, and to ask for the floor is none', () => {
-  const clock = { nowMs: 0 }
-  const pointers = decidedTo5(() => clock.nowMs)
+test('reads are far back until the floor rose, and where it is lower than it was', () => {
+  const pointers = decidedTo5()
+  expect(pointers.isFarBack()).toBe(true)
   readAll(pointers)
-  clock.nowMs = 60_000
-  expect(pointers.startRead(null)).toMatchObject({ floor: 5n })
-  const onItsWay = pointers.startRead(null)
-  clock.nowMs = 60_001
-  expect(pointers.floor()).toBe(5n)
-  const whole = pointers.startRead(null)
-  expect(whole).toMatchObject({ floor: 0n, believed: 5n })
-  onItsWay.answered(null, null)
-  expect(pointers.floor()).toBe(0n)
-  whole.answered(null, null)
-  expect(pointers.startRead(null)).toMatchObject({ floor: 5n })
+  expect(pointers.isFarBack()).toBe(false)
+  pointers.goBack(2n)
+  expect(pointers.isFarBack()).toBe(true)
+  readAll(pointers)
+  expect(pointers.isFarBack()).toBe(false)
 })

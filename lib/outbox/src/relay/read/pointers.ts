@@ -10,13 +10,12 @@ export type Pointers = {
    * over for a closed destination.
    */
   floor: () => bigint
-  /**
-   * A read of all above the floor is about to be sent; `lowest` is the first row on its way, which it leaves out. Every
-   * minute one begins at zero, so that nothing rests for long on the floor's being right.
-   */
+  /** A read of all above the floor is about to be sent; `lowest` is the first row on its way, which it leaves out. */
   startRead: (lowest: bigint | null) => FloorRead
   /** The floor is no higher than this: rows above it that were passed over are to be read. */
   goBack: (to: bigint) => void
+  /** Whether reads from the floor may have any number of deleted rows to pass: the first one, and where it went back. */
+  isFarBack: () => boolean
   /** A read brought rows up to this id, or passed them over. */
   sawRow: (id: bigint) => void
   /** A statement told the oldest xid that was in progress when it began (`pg_snapshot_xmin`). */
@@ -29,8 +28,6 @@ export type Pointers = {
 export type FloorRead = {
   /** Where it begins. */
   floor: bigint
-  /** What the floor was before; it is higher where a read begins at zero because a minute is over. */
-  believed: bigint
   /** Whether the floor was taken back meanwhile. Rows that this read passed over are to be read then. */
   isOutdated: () => boolean
   /**
@@ -40,14 +37,12 @@ export type FloorRead = {
   answered: (last: bigint | null, lowest: bigint | null) => void
 }
 
-/** How long the floor is believed, milliseconds. */
-const beliefMs = 60_000
-
 /** Begins at zero, before the first id of a lane. */
-export const createPointers = (now: () => number = () => performance.now()): Pointers => {
-  let distrustedAtMs = now()
+export const createPointers = (): Pointers => {
   let cursor = 0n
   let floor = 0n
+  /** The highest that it was. */
+  let highest = 0n
   /** How often the floor was taken back. */
   let returns = 0
   /** Ids up to `id` are decided once every transaction older than `mark` has ended. */
@@ -55,27 +50,15 @@ export const createPointers = (now: () => number = () => performance.now()): Poi
   /** Every transaction that drew an id up to this one has ended. */
   let decided = 0n
 
-  const goBack = (to: bigint) => {
-    if (to < floor) floor = to
-    returns += 1
-  }
-
   return {
     cursor: () => cursor,
     floor: () => floor,
     startRead: (lowest) => {
-      const believed = floor
-      const nowMs = now()
-      if (nowMs - distrustedAtMs > beliefMs) {
-        distrustedAtMs = nowMs
-        goBack(0n)
-      }
       // A row that a transaction brings which ends from here on may be missing in the answer.
       const sent = { decided, returns }
       const isOutdated = () => returns > sent.returns
       return {
         floor,
-        believed,
         isOutdated,
         answered: (last, lowestNow) => {
           if (isOutdated()) return
@@ -83,10 +66,15 @@ export const createPointers = (now: () => number = () => performance.now()): Poi
           // One that was on its way when this was sent may have come back since, and is not in the answer.
           for (const row of [lowest, lowestNow]) if (row !== null && row <= reached) reached = row - 1n
           if (reached > floor) floor = reached
+          if (floor > highest) highest = floor
         },
       }
     },
-    goBack,
+    goBack: (to) => {
+      if (to < floor) floor = to
+      returns += 1
+    },
+    isFarBack: () => floor === 0n || floor < highest,
     sawRow: (id) => {
       if (id > cursor) cursor = id
     },

@@ -40,8 +40,8 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
     keyRounds.takers(),
   ]
   const { rows: keyed, full } = isAllOpen(owned)
-    ? await readBounded(owned, readFirstsSql, limit, valuesFor, floor === 0n)
-    : await readBounded(owned, readFreeFirstsSql, limit, freeValuesFor, floor === 0n)
+    ? await readBounded(owned, readFirstsSql, limit, valuesFor, pointers.isFarBack())
+    : await readBounded(owned, readFreeFirstsSql, limit, freeValuesFor, pointers.isFarBack())
   const searches = afterKey === '' && looksForStrays(owned)
   const strays = searches ? await readStray(owned) : []
   const rows = [...keyed, ...strays]
@@ -67,8 +67,8 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
 
 /** A row in a key lane without a key, which nothing here writes: one at a time, since nobody knows their order. */
 const readStray = async ({ session, lane, pointers, strays }: OwnedLane): Promise<LaneRow[]> => {
-  const floor = pointers.floor()
-  const { rows } = await session.query({ ...readStraySql, mayTakeLong: floor === 0n }, [lane, String(floor)])
+  const values = [lane, String(pointers.floor())]
+  const { rows } = await session.query({ ...readStraySql, mayTakeLong: pointers.isFarBack() }, values)
   if (rows.length === 0) strays.foundNone()
   return rows.map(parseLaneRow)
 }
@@ -76,7 +76,8 @@ const readStray = async ({ session, lane, pointers, strays }: OwnedLane): Promis
 /** Lifts the floor up to the lane's first row, a parked one too, as far as no row can appear below it any more. */
 const raiseFloor = async ({ session, lane, pointers }: OwnedLane): Promise<void> => {
   const read = pointers.startRead(null)
-  const { rows } = await session.query({ ...lowestSql, mayTakeLong: read.floor === 0n }, [lane, String(read.floor)])
+  const values = [lane, String(read.floor)]
+  const { rows } = await session.query({ ...lowestSql, mayTakeLong: pointers.isFarBack() }, values)
   read.answered(null, parseId(rows[0]))
 }
 

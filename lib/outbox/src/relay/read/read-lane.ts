@@ -25,11 +25,11 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
 /**
  * Reads every row of the lane that can be there and is neither known, held back nor to a closed destination: from the floor
  * on, below which no row can appear any more, and by their ids those that were tried and are to be read again. Reading from
- * the lane's first row would be as right, and slow, as the first read and each minute's are: as long as some session's
- * snapshot keeps them, the deleted rows at the head of the lane are passed one by one.
+ * the lane's first row would be as right, and slow, as the first read is: as long as some session's snapshot keeps them,
+ * the deleted rows at the head of the lane are passed one by one.
  *
  * Rows that are held back or to a closed destination are passed over as if they had been read, so that the floor rises
- * above them and only each minute's read meets them again. When a destination opens, the floor goes back to where it was
+ * above them. When a destination opens, the floor goes back to where it was
  * when that closed. What a round has passed is passed over as well, and the floor stays below it.
  *
  * Locks nothing: only the lane's owner reads it.
@@ -46,7 +46,7 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
   const lowest = lowestRow(owned)
   const read = pointers.startRead(lowest)
   const round = rounds.startRead(read, lowest)
-  const mayTakeLong = round.from === 0n
+  const mayTakeLong = pointers.isFarBack()
   const taken = [...takenRows(owned, round.from), ...later.map(String)]
   const valuesFor = (most: number) => [lane, String(round.from), taken, most]
   const passed = closed.length === 0 ? null : await lastRow(owned)

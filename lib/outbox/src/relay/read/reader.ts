@@ -1,4 +1,5 @@
 import type { OwnedLane } from '../lane/owned-lane.ts'
+import { lookBelow } from './look-below.ts'
 import { readKeyLane } from './read-key-lane.ts'
 import type { Batch } from './bounded-read.ts'
 import { readFromFloor, readOn } from './read-lane.ts'
@@ -18,6 +19,7 @@ const ownReader = (owned: OwnedLane, limit: number): Reader => {
     const nowMs = performance.now()
     if (nowMs - floorReadAtMs < floorReadMs) return readOn(owned, limit)
     floorReadAtMs = nowMs
+    await lookBelow(owned.session, [owned])
     return readFromFloor(owned, limit)
   }
 }
@@ -26,6 +28,7 @@ const ownReader = (owned: OwnedLane, limit: number): Reader => {
 const keyReader = (owned: OwnedLane, limit: number): Reader => {
   let afterKey = ''
   return async () => {
+    if (afterKey === '') await lookBelow(owned.session, [owned])
     const batch = await readKeyLane(owned, limit, afterKey)
     afterKey = batch.lastKey
     return batch

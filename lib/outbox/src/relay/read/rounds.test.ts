@@ -5,7 +5,7 @@ import { createRounds } from './rounds.ts'
 /** A lane that was read up to `last`, of which nothing is on its way. */
 const laneTo = (last: bigint) => {
   const clock = { nowMs: 0 }
-  const pointers = createPointers(() => clock.nowMs)
+  const pointers = createPointers()
   pointers.sawRow(last)
   const rounds = createRounds(
     { firstMs: 1_000, capMs: 4_000 },

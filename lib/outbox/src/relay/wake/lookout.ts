@@ -4,6 +4,7 @@ import type { RelaySettings } from '../options.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { pause } from '../pause.ts'
 import { lookAtLanes } from '../read/look-at-lanes.ts'
+import { lookBelow } from '../read/look-below.ts'
 import { tryUntilDone } from '../try-until-done.ts'
 
 /** Looks now and then at the lanes that sleep: a lost ring leaves a row that nobody tells of. */
@@ -18,6 +19,8 @@ export type Lookout = {
 export const createLookout = (settings: RelaySettings, session: ControlSession): Lookout => {
   const sleeping = new Map<number, OwnedLane>()
   const look = async (): Promise<void> => {
+    if (sleeping.size === 0) return
+    for (const { bell } of await lookBelow(session, [...sleeping.values()])) bell.ring()
     if (sleeping.size === 0) return
     for (const { lane, waiting, nextDueMs } of await lookAtLanes(session, [...sleeping.values()])) {
       if (waiting || nextDueMs === 0) sleeping.get(lane)?.bell.ring()

@@ -1,0 +1,35 @@
+import { restPart } from './stretches.ts'
+
+/**
+ * When to look again below the floor of a lane, and from where on. Nothing should be there; nothing rests for long on the
+ * floor's being right all the same.
+ *
+ * A look comes down a part of the way only, and the next one goes on from there after a rest: as long as somebody's
+ * snapshot keeps them, it has to pass every row that was ever published since.
+ */
+export type BelowWatch = {
+  /** All from here down is to be looked at now; null while a look is not due, or there is nothing below the floor. */
+  from: (floor: bigint) => bigint | null
+  /** A look came down to this id, and took so many milliseconds. */
+  came: (to: bigint, ms: number) => void
+}
+
+/** How long the floor is believed from the end of one look at all below it to the beginning of the next, milliseconds. */
+const beliefMs = 60_000
+
+export const createBelowWatch = (now: () => number = () => performance.now()): BelowWatch => {
+  /** Where a look that is on goes on; null between two. */
+  let place: bigint | null = null
+  let dueAtMs = now() + beliefMs
+  return {
+    from: (floor) => {
+      if (now() < dueAtMs) return null
+      const begin = place === null || floor < place ? floor : place
+      return begin === 0n ? null : begin
+    },
+    came: (to, ms) => {
+      place = to === 0n ? null : to
+      dueAtMs = now() + (place === null ? beliefMs : restPart * ms)
+    },
+  }
+}

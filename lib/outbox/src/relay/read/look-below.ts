@@ -1,0 +1,83 @@
+import { readColumns } from '../../read-columns.ts'
+import { awaitedRows, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
+import type { ControlSession } from '../own/control-session.ts'
+import { hashed, hashedRows } from './left-out.ts'
+import { lookMs, stretches } from './stretches.ts'
+
+/**
+ * Looks below the floors for a row that reads from there on would never bring, in those of the lanes where that is due,
+ * and says in which of them there is one. Their floors go back below it.
+ *
+ * It comes down from the floor for as long as a statement may take, and at least one stretch.
+ *
+ * Locks nothing: only the lane's owner reads it.
+ */
+export const lookBelow = async (
+  session: ControlSession,
+  lanes: readonly OwnedLane[],
+  forMs = lookMs,
+): Promise<OwnedLane[]> => {
+  const due = lanes.flatMap((owned) => {
+    const from = owned.below.from(owned.pointers.floor())
+    return from === null ? [] : [{ owned, from }]
+  })
+  if (due.length === 0) return []
+  const owneds = due.map(({ owned }) => owned)
+  const closed = owneds.flatMap(({ lane, held }) =>
+    held.closed().map(({ exchange, routingKey }) => ({ lane, exchange, routingKey })),
+  )
+  const wholes = closed.filter(({ routingKey }) => routingKey === null)
+  const destinations = closed.filter(({ routingKey }) => routingKey !== null)
+  const sentMs = performance.now()
+  const { rows } = await session.query(lookBelowSql, [
+    owneds.map(({ lane }) => lane),
+    due.map(({ from }) => String(from)),
+    forMs,
+    owneds.flatMap((owned) => [...takenRows(owned, 0n), ...awaitedRows(owned).map(String)]),
+    destinations.map(({ lane }) => lane),
+    destinations.map(({ exchange }) => exchange),
+    destinations.map(({ routingKey }) => routingKey),
+    wholes.map(({ lane }) => lane),
+    wholes.map(({ exchange }) => exchange),
+  ])
+  const ms = performance.now() - sentMs
+  const looks = new Map(rows.map(parseLook).map((look) => [look.lane, look]))
+  return owneds.filter(({ lane, below, pointers }) => {
+    const look = looks.get(lane)
+    if (look === undefined) return false
+    const { reached, found } = look
+    // There may be others in the stretch, below that one.
+    const place = found === null ? reached : found - 1n
+    below.came(place, ms)
+    if (found !== null) pointers.goBack(place)
+    return found !== null
+  })
+}
+
+const parseLook = (row: unknown): { lane: number; reached: bigint; found: bigint | null } => {
+  const { lane, reached, found } = readColumns(row, 'the look below a floor', {
+    lane: 'number',
+    reached: 'string',
+    found: 'string?',
+  })
+  return { lane, reached: BigInt(reached), found: found === null ? null : BigInt(found) }
+}
+
+// What was read and is held back, or is to a closed destination, may well be below the floor.
+const isUnknown = `id not in ${hashed('$4::bigint[]')}
+            and (own.lane, exchange, routing_key) not in ${hashedRows('$5::int[]', '$6::text[]', '$7::text[]')}
+            and (own.lane, exchange) not in ${hashedRows('$8::int[]', '$9::text[]')}`
+
+const lookBelowSql = {
+  name: 'look_below',
+  text: `
+    select own.lane, look.reached::text as reached, look.found::text as found
+    from unnest($1::int[], $2::bigint[]) with ordinality as own (lane, place, number), lateral (${stretches({
+      lane: 'own.lane',
+      place: 'own.place',
+      forMs: '$3',
+      isFirst: 'own.number = 1',
+      condition: isUnknown,
+    })}
+    ) as look`,
+}

@@ -20,6 +20,11 @@ test('fixed delays stay the same', () => {
   expect([1, 2, 3].map((attempt) => retryDelayMs(policy, attempt, withoutJitter))).toEqual([100, 100, null])
 })
 
+test('jobs that failed together do not come back together: up to a fifth is taken off', () => {
+  const policy = { maxAttempts: 3, backoff: 'fixed', delayMs: 1_000, maxDelayMs: 1_000 } as const
+  expect([0, 0.5, 1].map((random) => retryDelayMs(policy, 1, () => random))).toEqual([1_000, 900, 800])
+})
+
 test('a delay is never longer than the cap and never shorter than four fifths of its own', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 99 }), fc.double({ min: 0, max: 1, noNaN: true }), (attempt, random) => {

@@ -10,6 +10,7 @@ const notOurs = { isOurs: false, isClaimed: false, isCancelled: false }
 const setUp = async () => {
   const claims: Omit<Claim, 'job'>[] = []
   let beating: Beating | undefined
+  const stopped = new AbortController()
   const hold = holdJob(
     { ...aJob, payload: null, cursor: null, accepted: null, step: aStep },
     {
@@ -23,7 +24,7 @@ const setUp = async () => {
           return async () => {}
         },
       },
-      stopped: new AbortController().signal,
+      stopped: stopped.signal,
     },
   )
   await hold.take()
@@ -37,7 +38,7 @@ const setUp = async () => {
     ended.resolve()
     return attempt
   }
-  return { hold, beating, claims, end }
+  return { hold, beating, claims, end, stop: () => stopped.abort() }
 }
 
 test('a job is held as it stood when it was taken, not as it was found', async () => {
@@ -51,6 +52,12 @@ test('a beat that finds another claim ends the attempt', async () => {
   beating.beat()
   beating.answered(notOurs)
   expect([await end(), await hold.isOurs()]).toEqual([true, false])
+})
+
+test('an attempt that still runs when its worker has stopped is given up', async () => {
+  const { stop, end } = await setUp()
+  stop()
+  expect(await end()).toBe(true)
 })
 
 test('a claim that is renewed is another one, and a beat that was under way with the old one says nothing', async () => {

@@ -75,3 +75,13 @@ test('who has waited too long gets none, and no longer keeps out those behind it
   ask('all', 100)
   expect(await inside()).toEqual(['all'])
 })
+
+test('one that waits behind a large one gets its room as soon as that has waited too long', async () => {
+  const { ask, inside, late } = setup(100, 300)
+  ask('a', 60)
+  ask('large', 90)
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  ask('small', 40)
+  await expect.poll(late).toEqual(['large'])
+  expect(await inside()).toEqual(['a', 'small'])
+})

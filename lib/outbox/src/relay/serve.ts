@@ -74,9 +74,10 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     if (home !== null) crew.start(home)
     const withRows = owner.lanes().filter(({ holdsDoorbell }) => !holdsDoorbell)
     const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - withRows.length) : 0
-    const adopted = room > 0 ? await owner.adopt(room) : []
+    if (room <= 0) return false
+    const { adopted, isWhole } = await owner.adopt(room)
     for (const lane of adopted) crew.start(lane)
-    return adopted.length === adoptAtATime
+    return adopted.length === adoptAtATime || !isWhole
   }
 
   /** A Postgres that says nothing must not hold up the end. */

@@ -41,7 +41,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
       areGone: async () => true,
       home: own(1),
       ownHome: async () => null,
-      adopt: async () => [],
+      adopt: async () => ({ adopted: [], isWhole: true }),
       lastOrphans: async () => [],
       takeAll: async () => [],
       database: 'test',

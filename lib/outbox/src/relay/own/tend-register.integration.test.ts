@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { registerLane } from '../../lane/register-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
@@ -87,4 +88,26 @@ test('rows that a worker wrote to a lane which was removed meanwhile are carried
   await lane.relay({ adopt: true }).start()
   await expect.poll(() => lane.count(lane.name), soon).toBeGreaterThanOrEqual(2)
   for (const name of [`lane ${removed}`, `lane ${removedToo}`]) expect(await isRegistered(name), name).toBe(true)
+})
+
+test('what a snapshot keeps of a lane in the register is not passed to tend that', async () => {
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload)
+     select $1, gen_random_uuid(), 'any', '1' from generate_series(1, 20000)`,
+    [lane.id],
+  )
+  const pin = new pg.Client(database.url)
+  await pin.connect()
+  await pin.query('begin isolation level repeatable read')
+  await pin.query('select from outbox_message limit 1')
+  await lane.db.query('delete from outbox_message')
+  await unseen(lane.name, 5)
+  // The delete says what it read when its session rests.
+  await lane.db.query('select pg_stat_force_next_flush()')
+  await expect.poll(() => lane.rowsRead('outbox_message'), soon).toBeGreaterThanOrEqual(20_000)
+  await lane.forgetReads()
+  await tend()
+  const read = await lane.rowsRead('outbox_message')
+  await pin.end()
+  expect(read).toBeLessThan(100)
 })

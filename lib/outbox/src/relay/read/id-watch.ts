@@ -11,17 +11,21 @@ export type IdWatch = {
   wentBack: (row: unknown, cursor: bigint) => boolean
   /** The sequence by its number, and the file that it had: what `areSameIds` takes. */
   first: readonly [sequence: string | null, file: string | null]
+  /** The last id that was drawn then, for those who may read that; else 0. */
+  drawn: bigint
 }
 
 /** To be called before the session reads any row. */
 export const watchIds = async (session: ControlSession): Promise<IdWatch> => {
   const { rows } = await session.query({ text: firstSql }, [])
-  const { sequence, file } = readColumns(rows[0], 'the sequence of ids', { sequence: 'string?', file: 'string?' })
-  return createIdWatch(sequence, file)
+  const { sequence } = readColumns(rows[0], 'the sequence of ids', { sequence: 'string?' })
+  const { file, last } = parseIds(rows[0])
+  return createIdWatch(sequence, file, last === null ? 0n : BigInt(last))
 }
 
-export const createIdWatch = (sequence: string | null, firstFile: string | null): IdWatch => ({
+export const createIdWatch = (sequence: string | null, firstFile: string | null, drawn = 0n): IdWatch => ({
   first: [sequence, firstFile],
+  drawn,
   wentBack: (row, cursor) => {
     const { file, last } = parseIds(row)
     // What was read had been drawn before, so only of a sequence that was set back the last value is lower.
@@ -44,9 +48,11 @@ export const expectSameIds = (session: ControlSession, row: unknown): void => {
 
 const sequenceOfIds = `pg_get_serial_sequence('outbox_message', 'id')::regclass`
 
-const firstSql = `
-  select sequence::oid::text as sequence, pg_relation_filenode(sequence)::text as file
-  from (select ${sequenceOfIds} as sequence) as sequence`
+const ids = `pg_relation_filenode(sequence)::text as file,
+        case when has_sequence_privilege(sequence, 'select') then pg_sequence_last_value(sequence)::text end as last
+      from (select ${sequenceOfIds} as sequence) as sequence`
+
+const firstSql = `select sequence::oid::text as sequence, ${ids}`
 
 /**
  * For a statement that takes rows by their ids: whether those are the same rows as before, by the two of `IdWatch.first`.
@@ -62,6 +68,4 @@ export const areSameIds = (sequence: string, file: string): string =>
  * Locks: the sequence, as whoever draws an id does.
  */
 export const idsTable = `
-      select pg_relation_filenode(sequence)::text as file,
-        case when has_sequence_privilege(sequence, 'select') then pg_sequence_last_value(sequence)::text end as last
-      from (select ${sequenceOfIds} as sequence) as sequence`
+      select ${ids}`

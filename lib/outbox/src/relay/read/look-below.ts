@@ -74,6 +74,7 @@ const lookBelowSql = {
     select own.lane, look.reached::text as reached, look.found::text as found
     from unnest($1::int[], $2::bigint[]) with ordinality as own (lane, place, number), lateral (${stretches({
       lane: 'own.lane',
+      floor: '0',
       place: 'own.place',
       forMs: '$3',
       isFirst: 'own.number = 1',

@@ -26,10 +26,13 @@ export const findOrAddLane = async (db: Queryable, name: string, kind: LaneKind)
   // Looking first spares the sequence: an insert that does nothing draws an id all the same, and every start is one.
   const known = await findLane(db, name)
   if (known !== null) return known
-  await db.query(addLaneSql, [name, kind])
-  const added = await findLane(db, name)
-  if (added === null) throw new OutboxError('lane_invalid', `the lane ${name} was removed while it was registered`)
-  return added
+  for (;;) {
+    const { rows } = await db.query(addLaneSql, [name, kind])
+    const added = await findLane(db, name)
+    if (added !== null) return added
+    if (rows.length > 0) throw new OutboxError('lane_invalid', `the lane ${name} was removed while it was registered`)
+    // The number that was drawn is that of a lane which was put back into the register. The next one may be free.
+  }
 }
 
 /** @throws OutboxError `row_invalid`. */
@@ -56,4 +59,4 @@ const findLaneSql = `
   update outbox_lane set seen_at = now() where name = $1
   returning id as lane, name, kind, fence`
 
-const addLaneSql = `insert into outbox_lane (name, kind) values ($1, $2) on conflict (name) do nothing`
+const addLaneSql = `insert into outbox_lane (name, kind) values ($1, $2) on conflict do nothing returning id`

@@ -90,6 +90,25 @@ test('rows that a worker wrote to a lane which was removed meanwhile are carried
   for (const name of [`lane ${removed}`, `lane ${removedToo}`]) expect(await isRegistered(name), name).toBe(true)
 })
 
+test('a number that was put back into the register is not drawn for a new lane', async () => {
+  const { rows } = await lane.db.query(`select nextval(pg_get_serial_sequence('outbox_lane', 'id'))::int as drawn`)
+  const unregistered = [rows[0].drawn + 1, rows[0].drawn + 2]
+  for (const id of unregistered) await insert('outbox_message', id)
+  await tend()
+  expect(await registerLane(lane.db, 'a new one')).toBe(rows[0].drawn + 3)
+  expect(await registerLane(lane.db, `lane ${unregistered[0]}`)).toBe(unregistered[0])
+})
+
+test('rows of a lane that was removed are carried though another lane has the name that theirs would get', async () => {
+  const removed = await registerLane(lane.db, 'removed, and its name taken')
+  await lane.db.query('delete from outbox_lane where id = $1', [removed])
+  expect(await registerLane(lane.db, `lane ${removed}`)).not.toBe(removed)
+  await insert('outbox_message', removed)
+  await tend()
+  const { rows } = await lane.db.query('select name from outbox_lane where id = $1', [removed])
+  expect(rows).toEqual([{ name: expect.stringMatching(`^lane ${removed} [-0-9a-f]{36}$`) }])
+})
+
 test('what a snapshot keeps of a lane in the register is not passed to tend that', async () => {
   await lane.db.query(
     `insert into outbox_message (lane, message_id, routing_key, payload)

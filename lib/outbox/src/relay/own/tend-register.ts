@@ -50,7 +50,7 @@ const removeLanesSql = {
 
 /**
  * Steps from lane to lane through the numbers between those of the register, so a lane with any number of rows costs one
- * step, and one of the register none.
+ * step, and one of the register none. A number whose name somebody has given to another lane gets a longer one.
  */
 const restoreLanesSql = (table: 'outbox_message' | 'outbox_scheduled') => ({
   mayTakeLong: true,
@@ -67,7 +67,8 @@ const restoreLanesSql = (table: 'outbox_message' | 'outbox_scheduled') => ({
       where found.lane is not null
     )
     insert into outbox_lane (id, name) overriding system value
-    select lane, 'lane ' || lane
+    select lane, 'lane ' || lane || case
+      when exists (select from outbox_lane where name = 'lane ' || lane) then ' ' || gen_random_uuid() else '' end
     from found
     where lane is not null
     on conflict do nothing`,

@@ -5,6 +5,7 @@ import type { TestNamespace } from '../api/namespace.ts'
 import { createNamespace } from '../api/use-api-server.ts'
 import { imageValues, importImages } from './images.ts'
 import { describePods } from './objects.ts'
+import { ofControlPlane } from './pods.ts'
 import { startReachable, type Reachable, type ReachableOptions } from './reachable.ts'
 
 /** The chart `esteira`, installed as its documents say, in a namespace of its own. */
@@ -34,22 +35,28 @@ export type TestRelease = {
 }
 
 type ReleaseOptions = ReachableOptions & {
+  /** `esteira` unless given. */
+  name?: string
   /** These go before those that it has anyway, member by member of the top. */
   values?: object
   /** What `helm install` installs in place of this tree, which `upgrade` brings then; its images are on the node. */
   first?: { chart: string; tag: string }
 }
 
-const releaseName = 'esteira'
 const adminToken = 'a-token-of-the-tests-that-is-long-enough'
 
 /**
- * Installs the release `esteira` of this tree over empty databases, by somebody who has rights in one namespace alone,
+ * Installs a release of this tree over empty databases, by somebody who has rights in one namespace alone,
  * and waits until all of it is ready.
  *
  * @throws with what the pods say, when that takes more than four minutes.
  */
-export const installRelease = async ({ values = {}, first, ...options }: ReleaseOptions): Promise<TestRelease> => {
+export const installRelease = async ({
+  name = 'esteira',
+  values = {},
+  first,
+  ...options
+}: ReleaseOptions): Promise<TestRelease> => {
   await importImages()
   const services = await startReachable(options)
   const namespace = await createNamespace()
@@ -74,13 +81,13 @@ export const installRelease = async ({ values = {}, first, ...options }: Release
       succeed(
         await withRelease(command, {
           ...(chart !== undefined && { chart }),
-          name: releaseName,
+          name,
           namespace: namespace.name,
           values: { ...valuesFor(services.ways), ...values, ...more },
         }),
       )
     const without = async (command: string, ...words: string[]): Promise<void> =>
-      succeed(await helm([command, releaseName, ...words, '--namespace', namespace.name, ...patience]))
+      succeed(await helm([command, name, ...words, '--namespace', namespace.name, ...patience]))
     const install = async (): Promise<TestRelease> => {
       const startedMs = performance.now()
       if (first === undefined) await withValues(['install', ...patience], {})
@@ -153,12 +160,7 @@ const valuesFor = ({ rdStation }: Reachable['ways']) => ({
 })
 
 const addressOf = async ({ kubectl }: TestNamespace): Promise<string> => {
-  const words = [
-    'get',
-    'service',
-    'esteira-control-plane',
-    '--output',
-    'jsonpath={.spec.clusterIP}:{.spec.ports[0].port}',
-  ]
+  const address = 'jsonpath={.items[0].spec.clusterIP}:{.items[0].spec.ports[0].port}'
+  const words = ['get', 'services', '--selector', ofControlPlane, '--output', address]
   return `http://${await kubectl(words)}`
 }

@@ -3,13 +3,23 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { killKubelet, ownsNode } from '../index.ts'
 import { expectEveryLeadOnce, strictLeads, strictTable, written } from '../support/leads.ts'
-import { describePods, type Pod } from '../support/objects.ts'
+import { containersOf, describePods, type Pod } from '../support/objects.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
-import { killIn, ofWorker, readyPod, startedAgain } from '../support/pods.ts'
+import { killIn, ofControlPlane, ofWorker, readyPod, startedAgain } from '../support/pods.ts'
+import { completedAtLast, cronJobOf, podsOfTick, stepIdOf, tickByHand } from '../support/ticks.ts'
 
 const leads = 1_000
 /** Of each row that is written: a run takes some seconds, so that what is killed has work in hand. */
 const rowMs = 20
+
+const runs = (pod: Pod, container: string): boolean =>
+  containersOf(pod).some(({ name, state }) => name === container && state.running !== undefined)
+
+/** How the program of a tick's pod ended. */
+const exitsOf = (pod: Pod): string => {
+  const program = containersOf(pod).find(({ name }) => name === 'cron-job')
+  return `cron-job ${program?.state.terminated?.exitCode}`
+}
 
 describe.runIf(ownsNode())('every lead is in the table once', () => {
   let release: TestRelease
@@ -94,6 +104,47 @@ describe.runIf(ownsNode())('every lead is in the table once', () => {
     services.ways.rabbitmq.resume()
     await expectEveryLeadOnce(release, runId, leads)
     await readyPod(release, ofWorker('rd-station-get-leads'), (one) => one.metadata.name !== name)
+  })
+
+  test('while the program of a tick is killed, the relay of another, and the pod of a third is deleted', async () => {
+    const { api, namespace, services } = release
+    const { name, steps } = strictLeads('ticks are struck', 0)
+    const [tick, , saveLead] = steps
+    // One lead a tick, so that nothing but the strikes takes time.
+    const config = { ...tick.config, payload: [{ uuid: 'of-a-tick' }] }
+    const workflow = await api.createWorkflow({ name, steps: [{ ...tick, nextStep: saveLead.name, config }, saveLead] })
+    const { metadata } = await cronJobOf(release, stepIdOf(workflow))
+    const jobs = ['program-killed', 'relay-killed', 'pod-deleted'] as const
+    // So each of them is in the middle of its work.
+    services.ways.database.pause()
+    const begun = async (job: string): Promise<Pod> => {
+      await tickByHand(release, metadata.name, job)
+      return waitFor(
+        async () => (await podsOfTick(release, job)).find((pod) => runs(pod, 'cron-job') && runs(pod, 'outbox-relay')),
+        { deadlineMs: 60_000, describe: () => describePods(namespace) },
+      )
+    }
+    const [ofProgram, ofRelay, deleted] = await Promise.all([begun(jobs[0]), begun(jobs[1]), begun(jobs[2])])
+    killIn(ofProgram, 'cron-job')
+    killIn(ofRelay, 'outbox-relay')
+    await namespace.kubectl(['delete', 'pod', deleted.metadata.name, '--grace-period', '1', '--wait=false'])
+    services.ways.database.resume()
+    await Promise.all(jobs.map((job) => completedAtLast(release, job)))
+
+    const exits = async (job: string) => (await podsOfTick(release, job)).map(exitsOf).toSorted()
+    expect(await exits('program-killed')).toEqual(['cron-job 0', 'cron-job 137'])
+    expect(await exits('relay-killed')).toEqual(['cron-job 0'])
+    expect((await podsOfTick(release, 'pod-deleted')).map((pod) => pod.metadata.name)).not.toEqual([
+      deleted.metadata.name,
+    ])
+    await readyPod(release, ofControlPlane)
+    const begunRuns = await api.runs(workflow)
+    const keys = begunRuns.map(({ idempotencyKey }) => idempotencyKey)
+    expect(keys.toSorted()).toEqual(jobs.map((job) => `${namespace.name}/${job}`).toSorted())
+    for (const { id } of begunRuns) {
+      expect(await api.runOver(id)).toMatchObject({ status: 'succeeded', steps: [{ succeeded: 1 }, { succeeded: 1 }] })
+      expect(await written(release, id)).toBe(1)
+    }
   })
 
   test('while the kubelet is killed, and a worker before the next kubelet is up', async () => {

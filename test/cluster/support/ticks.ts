@@ -63,13 +63,22 @@ export const tickByHand = async ({ namespace }: InNamespace, cronJob: string, jo
   await namespace.kubectl(['create', 'job', job, '--from', `cronjob/${cronJob}`])
 }
 
-/** Waits until a Job is complete; its pod. */
-export const completed = async ({ namespace }: InNamespace, job: string, deadlineMs = 90_000): Promise<Pod> => {
+/** The pods of a Job, in no order. */
+export const podsOfTick = ({ namespace }: InNamespace, job: string): Promise<Pod[]> =>
+  listObjects(namespace, podShape, 'pods', `batch.kubernetes.io/job-name=${job}`)
+
+/** Waits until a Job is complete, whatever became of its pods before. */
+export const completedAtLast = async ({ namespace }: InNamespace, job: string, deadlineMs = 90_000): Promise<void> => {
   await waitFor(async () => holds('Complete', await readObject(namespace, jobShape, 'jobs', job)), {
     deadlineMs,
     describe: () => describePods(namespace),
   })
-  const pods = await listObjects(namespace, podShape, 'pods', `batch.kubernetes.io/job-name=${job}`)
+}
+
+/** Waits until a Job is complete by its first pod; that pod. */
+export const completed = async (release: InNamespace, job: string): Promise<Pod> => {
+  await completedAtLast(release, job)
+  const pods = await podsOfTick(release, job)
   const [pod, another] = pods
   if (pod === undefined || another !== undefined) throw new Error(`the job ${job} has ${pods.length} pods`)
   return pod

@@ -124,7 +124,7 @@ test.each(['Deployment my-shop', 'StatefulSet my-till'])(
 )
 
 test.each([
-  ['Job my-first-order', 'job-my-first-order-0'],
+  ['Job my-first-order-1', 'job-my-first-order-1-0'],
   ['CronJob my-report', 'my-report'],
 ])(
   'the relay beside the %s ends after it, with its lane empty',
@@ -142,7 +142,7 @@ test.each([
 
 test('a relay that RabbitMQ is away from leaves the orders, and that of the next pod carries them', async () => {
   await broker.close()
-  const job = podOf('Job my-first-order')
+  const job = podOf('Job my-first-order-1')
   const nowhere = { ...job, relay: withVariable(job.relay, 'RABBITMQ_URL', 'amqp://127.0.0.1:9') }
   const { main, relay } = await startPod({ ...nowhere, owner: 'Job without-broker' })
   expect(await main.exited, said(main)).toBe(0)

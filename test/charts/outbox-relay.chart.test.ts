@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { parse } from 'yaml'
 import * as z from 'zod'
 import { chartFolder, helm, type Said } from './support/helm.ts'
-import { podsOf, variableOf } from './support/manifests.ts'
+import { objectsOf, podsOf, variableOf } from './support/manifests.ts'
 import { render } from './support/render.ts'
 
 test('somebody else’s Deployment, StatefulSet, Job and CronJob have the relay beside them', async () => {
@@ -13,13 +13,20 @@ test('somebody else’s Deployment, StatefulSet, Job and CronJob have the relay 
   expect(pods.map(({ owner }) => owner).toSorted()).toEqual([
     'CronJob my-report',
     'Deployment my-shop',
-    'Job my-first-order',
+    'Job my-first-order-1',
     'StatefulSet my-till',
   ])
   for (const { relay } of pods) {
     expect(variableOf(relay, 'DATABASE_URL')?.valueFrom?.secretKeyRef).toEqual({ name: 'shop-database', key: 'uri' })
     expect(variableOf(relay, 'RABBITMQ_URL')?.valueFrom?.secretKeyRef).toEqual({ name: 'shop-rabbitmq', key: 'uri' })
   }
+})
+
+test('its StatefulSet names no Service that nobody makes', async () => {
+  const manifests = await render({ chart: 'examples/shop' })
+  const services = manifests.filter(({ kind }) => kind === 'Service').map(({ metadata }) => metadata.name)
+  const [till] = objectsOf(manifests, 'StatefulSet', z.object({ spec: z.object({ serviceName: z.string() }) }))
+  expect(['', ...services]).toContain(till?.spec.serviceName)
 })
 
 test('one line of a template brings it', () => {
@@ -36,7 +43,7 @@ test('the pods of a CronJob share a lane, so that lanes do not multiply with tic
     name: 'ESTEIRA_LANE',
     value: 'my-report',
   })
-  expect(variableOf(lane('Job my-first-order') ?? expect.fail(), 'ESTEIRA_LANE')?.valueFrom).toEqual({
+  expect(variableOf(lane('Job my-first-order-1') ?? expect.fail(), 'ESTEIRA_LANE')?.valueFrom).toEqual({
     fieldRef: { fieldPath: 'metadata.name' },
   })
 })

@@ -188,7 +188,7 @@ test('a rollout of the control plane is not given up while its migrations may ru
   const spec = z.object({ spec: z.object({ progressDeadlineSeconds: z.int().optional() }) })
   for (const startupSeconds of [60, 600, 3_600]) {
     const manifests = await render({ files: [least], values: { controlPlane: { startupSeconds } } })
-    const [deployment] = objectsOf(manifests, 'Deployment', spec).filter(({ name }) => name.endsWith('-control-plane'))
+    const deployment = objectsOf(manifests, 'Deployment', spec).find(({ name }) => name.endsWith('-control-plane'))
     // 600 where nothing is said.
     expect(deployment?.spec.progressDeadlineSeconds ?? 600).toBeGreaterThan(startupSeconds)
   }

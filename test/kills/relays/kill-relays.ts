@@ -17,9 +17,9 @@ const settleMs = 3_000
 const patienceMs = 120_000
 
 /**
- * Two relays, a writer and a collector on a Postgres and a RabbitMQ of their own, all real processes. One of them after
- * the other is killed or frozen, each once something new has come. Then the writer ends, and what was committed is
- * compared with what came, and with what was parked.
+ * Two relays, a writer and a collector on a Postgres and a RabbitMQ of their own, all real processes. One of them
+ * after the other is killed, stopped or frozen, each once something new has come. Then the writer ends, and what was
+ * committed is compared with what came, and with what was parked.
  *
  * Some messages are kept from their queues: until half of the blows were struck one queue is not there, and until all were
  * another one is full, and some keyed messages go nowhere, so that both are parked and hold back their keys. Then they are
@@ -68,10 +68,14 @@ export const killRelays = async (options: TrialOptions): Promise<Trial> => {
   }
 }
 
-/** Everything may be killed; a relay or a server may also be frozen, a relay to wake when it owns its lanes no more. */
+/**
+ * Everything may be killed; a relay or a server may also be frozen, a relay to wake when it owns its lanes no more, or a
+ * relay stopped, which leaves its lanes to the other one.
+ */
 const blowsOn = (programs: readonly string[]): Blow[] => [
   ...[...programs, 'postgres', 'rabbitmq'].map((victim) => ({ victim, how: 'killed' }) as const),
   ...[...relays, 'postgres', 'rabbitmq'].map((victim) => ({ victim, how: 'frozen' }) as const),
+  ...relays.map((victim) => ({ victim, how: 'stopped' }) as const),
 ]
 
 /** Puts back what was parked and would be taken now, and compares until nothing is missing, or no more of it comes. */

@@ -135,8 +135,10 @@ test('a lane that is left to a neighbour is not let go before what was confirmed
   expect(await lane.count(lane.name)).toBe(1)
 })
 
-const ownsKeyLanes = (relay: ReturnType<typeof lane.relay>) => () =>
-  relay.saw('relay.owned').filter((owned) => 'lane' in owned && owned.lane.startsWith('key ')).length === 8
+const keyLanesOf = (relay: ReturnType<typeof lane.relay>) =>
+  relay.saw('relay.owned').filter((owned) => 'lane' in owned && owned.lane.startsWith('key ')).length
+
+const ownsKeyLanes = (relay: ReturnType<typeof lane.relay>) => () => keyLanesOf(relay) === 8
 
 /** Rows of the relay's own lane, which take it a while. */
 const addOwnRows = (rows: number) =>
@@ -185,6 +187,60 @@ test('a session that was lost, and lives on at Postgres, is no neighbour and kee
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
   expect(await lane.count(lane.name)).toBe(101)
 }, 120_000)
+
+/** Resolves when a neighbour has looked for lanes, and found one that is new. */
+const hasLooked = async () => {
+  const rowsLeft = await addLaneToAdopt(1)
+  await waitFor(async () => (await rowsLeft()) === 0, patient)
+}
+
+/** How many rows with a key are left. */
+const keyedLeft = async () =>
+  (await lane.db.query('select from outbox_message where ordering_key is not null')).rowCount ?? 0
+
+/** A relay with the lanes of keys, by a way to RabbitMQ of its own, and a neighbour that takes what it leaves. */
+const startTwo = async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const [first, other] = [lane.relay({ rabbitmqUrl: proxy.url, adopt: true }), await openNeighbour()]
+  await first.start()
+  await waitFor(ownsKeyLanes(first), patient)
+  await other.start()
+  await waitFor(async () => (await adopters()) === 2, patient)
+  return { proxy, first, other }
+}
+
+test('a key whose message has no confirm yet is handed over after that, with its messages once and in order', async () => {
+  const { proxy, first, other } = await startTwo()
+  proxy.pause()
+  const numbers = Array.from({ length: 50 }, (_, index) => index)
+  await lane.commit(...numbers.map((payload) => ({ routingKey: lane.name, payload, orderingKey: 'one' })))
+  await waitFor(async () => (await lane.count(lane.name)) === 1, patient)
+  const stopped = first.stop({ graceMs: endless })
+  await waitFor(async () => (await adopters()) === 1, patient)
+  await hasLooked()
+  expect(keyLanesOf(other)).toBe(0)
+  proxy.resume()
+  await stopped
+  await waitFor(async () => (await keyedLeft()) === 0, patient)
+  // One is that of the other lane.
+  const taken = (await lane.take(lane.name)).map(({ payload }) => payload)
+  expect(taken.toSpliced(1, 1)).toEqual(numbers)
+}, 180_000)
+
+test('a lane of keys has no owner until RabbitMQ has closed the channel of the former one, and its queue is free then', async () => {
+  const { proxy, first, other } = await startTwo()
+  // What a client gives as its reason when it closes a channel.
+  proxy.pauseBehind('Goodbye')
+  const stopped = first.stop({ graceMs: endless })
+  await waitFor(async () => (await adopters()) === 1, patient)
+  await hasLooked()
+  expect(keyLanesOf(other)).toBe(0)
+  proxy.resume()
+  await waitFor(ownsKeyLanes(other), patient)
+  await stopped
+  expect(other.saw('relay.fenced')).toEqual([])
+}, 180_000)
 
 /** When the relay asked last for lanes of keys that it might carry to their end. */
 const asksForKeys = async (relay: string) => {

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { startProxy } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { OutboxError } from '../errors.ts'
+import { orderFaults, type Written } from '../../test/order-faults.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 
 const soon = { timeout: 60_000, interval: 50 }
@@ -23,7 +24,7 @@ const sessionsLeft = async () => {
   return rows
 }
 
-test('relays that are started and stopped at any moment, while their ways break, lose nothing and leave nothing behind', async () => {
+test('relays that are started and stopped at any moment, while their ways break, lose nothing, keep the order of keys and leave nothing behind', async () => {
   const ways = [await startProxy(vhost.url), await startProxy(database.url)] as const
   const [{ url: rabbitmqUrl }, { url: databaseUrl }] = ways
   onTestFinished(async () => void (await Promise.all(ways.map((way) => way.stop()))))
@@ -44,9 +45,12 @@ test('relays that are started and stopped at any moment, while their ways break,
     for (let number = 0; number < startsOfEach; number += 1) await live(number)
   }
   let sent = 0
+  const written = new Map<string, Written>()
   const write = async () => {
     while (!over.signal.aborted) {
-      const keyed = { routingKey: lane.name, payload: (sent += 1), orderingKey: `key ${sent % 7}` }
+      const messageId = crypto.randomUUID()
+      const keyed = { routingKey: lane.name, payload: (sent += 1), orderingKey: `key ${sent % 7}`, messageId }
+      written.set(messageId, { key: keyed.orderingKey, position: 0, sent, done: sent })
       await lane.commit(keyed, { routingKey: lane.name, payload: (sent += 1) })
       await pause(5)
     }
@@ -68,6 +72,8 @@ test('relays that are started and stopped at any moment, while their ways break,
   const last = lane.relay({ adopt: true })
   await last.start()
   await expect.poll(rowsLeft, soon).toBe(0)
-  const received = new Set((await lane.take(lane.name)).map(({ payload }) => payload))
-  expect(received.size).toBe(sent)
+  const received = await lane.take(lane.name)
+  expect(new Set(received.map(({ payload }) => payload)).size).toBe(sent)
+  const keyed = received.map(({ messageId }) => messageId).filter((messageId) => written.has(messageId))
+  expect(orderFaults(keyed, written)).toEqual([])
 }, 240_000)

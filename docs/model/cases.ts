@@ -11,6 +11,9 @@ export type ModelCase = {
 const own = (faults: number) => [`-DFAULTS=${faults}`]
 const keyed = (faults: number, rows = 2) => ['-DKEYED', `-DFAULTS=${faults}`, `-DROWS=${rows}`]
 
+/** A relay that leaves a key lane to its neighbour. */
+const stopped = [...keyed(0), '-DSTOPS']
+
 /** Losses and deaths, rows that a relay publishes twice, and retries of the job. */
 const search = (faults: number, doubles = 0, retries = 0) => [
   `-DFAULTS=${faults}`,
@@ -52,6 +55,8 @@ export const cases: readonly ModelCase[] = [
   whole('own lane, ids that go back', [...own(1), '-DSET_BACK'], true),
   whole('key lane, ids that go back', [...keyed(1), '-DSET_BACK']),
   whole('key lane, two faults', keyed(2), true),
+  whole('own lane, a relay that stops', [...own(0), '-DSTOPS']),
+  whole('key lane, a relay that stops', stopped),
   without('OWNER', 'ONCE', own(0)),
   without('GIVING_UP', 'ASLEEP', own(1)),
   without('FORGETTING', 'ASLEEP', own(1)),
@@ -78,6 +83,11 @@ export const cases: readonly ModelCase[] = [
   without('NEXT_ROUND', 'ASLEEP', keyed(1)),
   without('CONFIRMS', 'KEPT', own(1)),
   without('DELETE_FIRST', 'ONCE', keyed(1)),
+  without('DELETING_BEFORE_LEAVING', 'ONCE', stopped),
+  without('ENDING_WITH_ABANDONED', 'ORDER', stopped),
+  without('FREEING_THE_QUEUE', 'ASLEEP', stopped),
+  without('FREEING_THE_LOCK', 'ASLEEP', stopped),
+  without('LOCK_LAST', 'ONCE', [...own(0), '-DSTOPS']),
   whole('lost message, two faults', search(2), false, 'probe'),
   whole('lost message, one fault, a row published twice, a retry', search(1, 1, 1), false, 'probe'),
   whole('lost message, two faults, a row published twice, a retry', search(2, 1, 1), true, 'probe'),

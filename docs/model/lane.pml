@@ -3,7 +3,8 @@
  * stands by. README.md beside this file says what is proved and which rule holds up which property.
  *
  * Each rule can be taken away with -DWITHOUT_<RULE>, and then a property fails. -DKEYED makes it a lane of ordering keys;
- * without it, it is a pod's own lane. FAULTS is how many sessions, connections and processes may be lost in one life.
+ * without it, it is a pod's own lane. FAULTS is how many sessions, connections and processes may be lost in one life. With
+ * -DSTOPS one of the relays may be told to stop, and leaves the lane to the other one.
  *
  * Steps that are atomic here are atomic there: one statement, one commit, one frame. Between two steps of a relay
  * everything else may happen, so a relay that is frozen, and wakes much later, needs no step of its own.
@@ -87,6 +88,18 @@ inline closeConnection(relay) {
 byte faults = FAULTS;
 bool excused = false; /* something was lost, after which a row may be published again */
 bool dead[2], cutOff[2];
+byte stopping = NOBODY; /* the relay that was told to stop */
+#define STAYS(relay) (!cutOff[relay] && !dead[relay] && stopping != relay)
+
+#ifdef STOPS
+active proctype Stop() {
+  if
+  :: atomic { STAYS(1) -> stopping = 0 }
+  :: atomic { STAYS(0) -> stopping = 1 }
+  :: skip
+  fi
+}
+#endif
 
 active proctype Misfortune() {
   byte relay;
@@ -99,9 +112,9 @@ active proctype Misfortune() {
        if
        :: faults > 0 && lock == relay -> faults--; endSession()                            /* its control session */
        :: faults > 0 && connected[relay] -> faults--; closeConnection(relay)               /* its connection */
-       :: faults > 0 && !cutOff[1 - relay] && !dead[1 - relay] && !dead[relay] ->          /* its way to RabbitMQ */
+       :: faults > 0 && STAYS(1 - relay) && !dead[relay] ->                                /* its way to RabbitMQ */
           faults--; cutOff[relay] = true; closeConnection(relay)
-       :: faults > 0 && !cutOff[1 - relay] && !dead[1 - relay] && !dead[relay] ->          /* its process */
+       :: faults > 0 && STAYS(1 - relay) && !dead[relay] ->                                /* its process */
           faults--; dead[relay] = true; closeConnection(relay);
           if :: lock == relay -> endSession() :: else fi
        :: faults > 0 && running == 0 ->                       /* Postgres crashes */
@@ -346,7 +359,7 @@ inline forget() {
 proctype Relay(byte r) provided (!dead[r]) {
   byte floor, cursor, candidate, floorMark, from, below, seen, mark;
   byte rows, wave, out, held, due, left, lifted, above, known;
-  bool closed;
+  bool closed, abandoned;
 
 link:
   atomic { !connected[r] && !cutOff[r] -> connected[r] = true };
@@ -354,7 +367,8 @@ link:
 own: /* its own lane, or that of a neighbour who is gone: a lane without an owner is anybody's */
   if
 #ifndef WITHOUT_OWNER
-  :: atomic { lock == NOBODY -> lock = r }
+  :: atomic { lock == NOBODY && stopping != r -> lock = r }
+  :: stopping == r -> goto ended
 #else
   :: atomic { lock != r -> lock = r }
 #endif
@@ -368,6 +382,7 @@ fence:
 #if defined(KEYED) && !defined(WITHOUT_EXCLUSIVE_QUEUE)
   if
   :: atomic { connected[r] && exclusive == NOBODY -> exclusive = r }
+  :: stopping == r -> goto leave
   :: !connected[r] -> goto unlinked
   :: lock != r -> goto fenced
   fi;
@@ -375,7 +390,7 @@ fence:
   atomic { OWNED; asleep = false };
 
 turn:
-  if :: !connected[r] -> goto unlinked :: else fi;
+  if :: !connected[r] -> goto unlinked :: stopping == r -> goto leave :: else fi;
 #if defined(KEYED) && !defined(WITHOUT_READS_AT_THE_FLOOR)
   atomic { OWNED; read(floor) };
 #else
@@ -425,13 +440,17 @@ publish: /* nothing here asks the database: a relay that was frozen writes what 
   fi;
 #endif
   atomic {
-    (ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) || !connected[r] ->
+    (ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) || !connected[r] || stopping == r ->
+    if :: !(ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) && connected[r] -> /* it gives up to wait for a confirm */
+       abandoned = true; excused = true
+    :: else fi;
     settle(0); settle(1); settle(2);
     if :: lifted > floor -> floor = lifted :: else fi;
     lifted = 0; wave = 0
   };
 
 delete:
+  if :: stopping == r -> goto leave :: else fi;
   atomic {
     OWNED;
     if
@@ -478,6 +497,7 @@ sleep:
   if
   :: atomic { rung[r] -> rung[r] = false }; goto wake
   :: !connected[r] -> goto unlinked
+  :: stopping == r -> goto leave
   :: lock != r -> goto fenced
   fi;
 
@@ -501,10 +521,37 @@ unlinked: /* the broker is gone, the lane is still ours */
 fenced: /* the lane is gone: the connection goes too, since its exclusive queue is in the heir's way */
 #ifndef WITHOUT_LETTING_GO
   atomic { closeConnection(r) };
-  goto link
+  goto link;
 #else
-  if :: connected[r] -> goto own :: else -> goto link fi
+  if :: connected[r] -> goto own :: else -> goto link fi;
 #endif
+
+leave: /* its session and its connection may last: it has its own lane to empty */
+#ifndef WITHOUT_ENDING_WITH_ABANDONED
+  if
+  :: abandoned ->
+     atomic { closeConnection(r); if :: lock == r -> endSession() :: else fi };
+     goto ended
+  :: else
+  fi;
+#endif
+#ifdef WITHOUT_LOCK_LAST
+  atomic { OWNED; endSession() };
+#else
+  atomic { OWNED };
+#endif
+#ifndef WITHOUT_DELETING_BEFORE_LEAVING
+  atomic { remove(0); remove(1); remove(2); out = 0 };
+#endif
+#ifndef WITHOUT_FREEING_THE_QUEUE
+  atomic { if :: exclusive == r -> exclusive = NOBODY :: else fi };
+#endif
+#if !defined(WITHOUT_LOCK_LAST) && !defined(WITHOUT_FREEING_THE_LOCK)
+  atomic { if :: lock == r -> endSession() :: else fi };
+#endif
+
+ended:
+  skip
 }
 
 /* ASLEEP: when nothing can move any more, no committed row waits. */
@@ -519,6 +566,6 @@ init {
   };
   /* The two are alike, so the first one to own the lane may have the lower number. */
   atomic {
-    lock == 0 || faults < FAULTS -> run Relay(1)
+    lock == 0 || faults < FAULTS || stopping == 0 -> run Relay(1)
   }
 }

@@ -146,6 +146,19 @@ test('whatever the order of ids, commits and rollbacks, every committed row goes
   expect(new Set(published)).toEqual(new Set(committed))
 }, 60_000)
 
+/** Until all transactions that are under way in the server have ended: above what they may still write no floor rises. */
+const untilOthersEnded = async () => {
+  const { rows } = await lane.db.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
+  const haveEnded = async () => {
+    const asked = await lane.db.query<{ ended: boolean }>(
+      'select pg_snapshot_xmin(pg_current_snapshot()) > $1::xid8 as ended',
+      [rows[0]?.xid],
+    )
+    return asked.rows[0]?.ended
+  }
+  await expect.poll(haveEnded, soon).toBe(true)
+}
+
 test('the floor follows what was published, so that deleted rows are not read again and again', async () => {
   const pin = new pg.Client(database.url)
   await pin.connect()
@@ -158,6 +171,7 @@ test('the floor follows what was published, so that deleted rows are not read ag
   const perRound = 200
   for (let round = 0; round < rounds; round += 1) {
     await lane.commit(...Array.from({ length: perRound }, (_, index) => message(index)))
+    await untilOthersEnded()
     await relay.runOnce()
   }
   await relay.stop({ graceMs: 1_000 })

@@ -1,10 +1,13 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import * as z from 'zod'
 import { defineFunction } from '../function/define-function.ts'
+import { dropItems } from '../function/item-sink.ts'
 import { fail } from '../function/outcome.ts'
 import type { HeldJob } from '../job/held-job.ts'
 import { aJob, aStep } from '../../test/a-job.ts'
 import { attemptJob } from './attempt.ts'
+import type { JobStream } from './stream/job-stream.ts'
+import { allGiven } from './stream/pages.ts'
 
 const silent = () => undefined
 
@@ -205,6 +208,33 @@ test('a function that ended with its attempt is no function that runs on, and on
   await attemptJob({ ...job, step: { ...aStep, timeoutMs: 5 } }, { ...at, fn: endless().fn })
   expect(runsOn).toHaveLength(1)
 })
+
+test.each([true, false])(
+  'of a function that throws its job succeeds if all its items are there: %j',
+  async (isSealed) => {
+    const fn = defineFunction({
+      name: 'Work',
+      config: z.looseObject({}),
+      run: () => {
+        throw new Error('too late')
+      },
+    })
+    const given = allGiven({ id: 'next', functionName: 'Next' })
+    const stream: JobStream = {
+      openSink: dropItems,
+      continues: new AbortController().signal,
+      continuation: async () => given,
+      keep: async () => undefined,
+      job: () => job,
+      isSealed: () => isSealed,
+      allGiven: given,
+      leave: silent,
+    }
+    const ending = await attemptJob(job, { ...means, fn, stream, lost: new AbortController().signal })
+    if (isSealed) expect(ending).toEqual(given)
+    else expect(ending).toMatchObject({ kind: 'requeued', error: { message: 'too late' } })
+  },
+)
 
 test('no step has more time than the broker gives a delivery', async () => {
   const timers: number[] = []

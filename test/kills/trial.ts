@@ -5,6 +5,8 @@ export type TrialOptions = {
   /** Which blows come, and when, follows from it. */
   seed: number
   say: (line: string) => void
+  /** Ends the trial before its time, which throws the signal's reason when all that it started has ended. */
+  signal?: AbortSignal
 }
 
 /** What came of a trial: how much there was, and whatever was not as it must be, by kind. */

@@ -7,6 +7,10 @@ import { startPostgresAlone } from '@esteira/dev/stack'
 /** The newest of each major version that the outbox runs on and the other tests do not. */
 const versions = { 15: '15.18.0-beta.17', 16: '16.14.0-beta.17', 17: '17.10.0-beta.17' }
 
+/** Told to end, it ends its tests and its server first, which would run on. */
+const told = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => told.abort())
+
 const root = resolve(import.meta.dirname, '../..')
 
 /** Brings the programs of a version, and says where they are. */
@@ -32,7 +36,9 @@ const testOn = async (major: string, version: string, where: readonly string[]):
       env,
       stdio: 'inherit',
     })
-    const [code] = await once(vitest, 'exit')
+    const ended = once(vitest, 'exit')
+    told.signal.addEventListener('abort', () => vitest.kill())
+    const [code] = await ended
     return code === 0 ? 0 : 1
   } finally {
     await stack.stop()
@@ -46,7 +52,7 @@ const places = words.filter((word) => !(word in versions))
 const where = places.length > 0 ? places : ['lib/outbox/src', 'migrations']
 
 for (const [major, version] of Object.entries(versions)) {
-  if (majors.length > 0 && !majors.includes(major)) continue
+  if (told.signal.aborted || (majors.length > 0 && !majors.includes(major))) continue
   process.stdout.write(`Postgres ${version}\n`)
   if ((await testOn(major, version, where)) !== 0) process.exitCode = 1
 }

@@ -46,7 +46,7 @@ export const killRelays = async (options: TrialOptions): Promise<Trial> => {
         }
         const before = received.bytes()
         await waitFor(() => received.bytes() > before, { deadlineMs: patienceMs, describe: 'something new to come' })
-        await pause(blow.afterMs)
+        await pause(blow.afterMs, undefined, options)
         options.say(`${index + 1}: ${blow.victim} is ${blow.how}`)
         struck.push(strike(blow, programs, stack.dataDir))
       }
@@ -55,7 +55,7 @@ export const killRelays = async (options: TrialOptions): Promise<Trial> => {
       await troubles.heldKey()
       await troubles.mend()
       await collect(queues.full)
-      const { figures, faults } = await untilAllCame(started, troubles)
+      const { figures, faults } = await untilAllCame(started, troubles, options)
       const seconds = Math.round((performance.now() - begun) / 1_000)
       return { figures: { blows: options.blows, seconds, ...figures }, faults }
     } finally {
@@ -79,13 +79,17 @@ const blowsOn = (programs: readonly string[]): Blow[] => [
 ]
 
 /** Puts back what was parked and would be taken now, and compares until nothing is missing, or no more of it comes. */
-const untilAllCame = async ({ databaseUrl, received }: Programs, troubles: Troubles): Promise<Trial> => {
+const untilAllCame = async (
+  { databaseUrl, received }: Programs,
+  troubles: Troubles,
+  { signal }: Pick<TrialOptions, 'signal'>,
+): Promise<Trial> => {
   let deadline = performance.now() + patienceMs
   let fewest = Infinity
   let keysSetFree = 0
   for (;;) {
     // The first time for what the writer committed with its last breath.
-    await pause(1_000)
+    await pause(1_000, undefined, { signal })
     keysSetFree += await troubles.retry()
     const { written, parked, left } = await waitFor(() => ask(databaseUrl), { deadlineMs: patienceMs })
     const { lost, invented, overtaken, spoilt, ...counts } = compare(

@@ -30,7 +30,7 @@ const queues = ['Kills.pages', 'Kills.items', 'Kills.save', 'Database.query']
  * on with the work. Another one asks all along what must hold at every moment. Then each run has to end, with each of its
  * items once in each target, and nothing may be left anywhere.
  */
-export const killWorkflows = async ({ dataDir, blows, seed, say }: TrialOptions): Promise<Trial> => {
+export const killWorkflows = async ({ dataDir, blows, seed, say, signal }: TrialOptions): Promise<Trial> => {
   const begunMs = performance.now()
   const stack = await startStack({ dataDir, env: process.env })
   try {
@@ -48,7 +48,7 @@ export const killWorkflows = async ({ dataDir, blows, seed, say }: TrialOptions)
           deadlineMs: patienceMs,
           describe: 'jobs to be done',
         })
-        await pause(blow.afterMs)
+        await pause(blow.afterMs, undefined, { signal })
         say(`${index + 1}: ${blow.victim} is ${blow.how}`)
         exits.blow(blow)
         struck.push(strike(blow, programs.struck, stack.dataDir))
@@ -56,7 +56,7 @@ export const killWorkflows = async ({ dataDir, blows, seed, say }: TrialOptions)
       ending.abort()
       const begun = (await Promise.all(clients)).flat()
       await Promise.all(struck)
-      const left = await untilNothingIsLeft(programs.databaseUrl, stack)
+      const left = await untilNothingIsLeft(programs.databaseUrl, stack, signal)
       await programs.stop()
       const seen = looksIn(looks)
       const figures = {
@@ -128,12 +128,16 @@ const workDone = async (databaseUrl: string): Promise<number> => {
 }
 
 /** Waits until no message is anywhere and nothing is stuck; gives what is left all the same. */
-const untilNothingIsLeft = async (databaseUrl: string, { rabbitmq }: Stack): Promise<unknown[]> => {
+const untilNothingIsLeft = async (
+  databaseUrl: string,
+  { rabbitmq }: Stack,
+  signal?: AbortSignal,
+): Promise<unknown[]> => {
   const deadline = performance.now() + patienceMs
   for (;;) {
     const left = await leftIn(databaseUrl, rabbitmq.url).catch((error: unknown) => [String(error)])
     if (left.length === 0 || performance.now() > deadline) return left
-    await pause(1_000)
+    await pause(1_000, undefined, { signal })
   }
 }
 

@@ -113,6 +113,25 @@ test.each([
   expect(relay.faults).toEqual([])
 })
 
+test('one that is told to end before its relay has begun ends, also without a Postgres', async () => {
+  // As early as can be: when its health is first served, while the start waits for that.
+  const early = `
+    import { Server } from 'node:net'
+    const emit = Server.prototype.emit
+    Server.prototype.emit = function (event, ...args) {
+      if (event === 'listening') process.emit('SIGTERM')
+      return emit.call(this, event, ...args)
+    }`
+  const relay = startSidecar({
+    ...environment('early'),
+    DATABASE_URL: `postgres://any@${nobody}/any`,
+    ESTEIRA_HEALTH_PORT: String(await freePort()),
+    NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(early)}`,
+  })
+  expect(await relay.exited).toBe(0)
+  expect(relay.faults).toEqual([])
+})
+
 test('when the owner of a lane is killed, the relay that waits for it takes over', async () => {
   await channel.assertQueue('killed')
   const owned = expect.objectContaining({ lane: 'killed' })

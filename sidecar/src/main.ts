@@ -43,6 +43,7 @@ process.exitCode = await runMain(() => {
     traces: { service: 'esteira-relay', env: process.env },
     start: async (signal) => {
       if (healthPort !== null) await serveHealth(health, healthHost, healthPort)
+      signal.throwIfAborted()
       // Not by the start's own signal, which leaves no grace: it may carry lanes long before it hears their bells.
       signal.addEventListener('abort', () => void stop(), { once: true })
       try {

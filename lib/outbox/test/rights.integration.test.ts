@@ -87,6 +87,25 @@ test('a relay needs no more rights than the README names', async () => {
   await session.close()
 })
 
+test('nor to see its own session, which a role that logs in as another one may not', async () => {
+  const databaseUrl = await roleWith()
+  const { username: login } = new URL(databaseUrl)
+  const acting = `${login}_acting`
+  await lane.db.query(`create role "${acting}"`)
+  onTestFinished(async () => {
+    await runOn(database.url, `drop owned by "${acting}"`, `drop role "${acting}"`)
+  })
+  for (const right of relay) await lane.db.query(`grant ${right} to "${acting}"`)
+  await lane.db.query(`grant "${acting}" to "${login}"`)
+  await lane.db.query(`alter role "${login}" set role "${acting}"`)
+  const relayOfRole = lane.relay({ databaseUrl })
+  await lane.commit({ ...message, routingKey: lane.name })
+  await relayOfRole.start()
+  await expect.poll(() => lane.rows(), { timeout: 20_000, interval: 50 }).toBe(0)
+  await relayOfRole.stop({ graceMs: 10_000 })
+  expect(relayOfRole.saw('relay.failed')).toEqual([])
+})
+
 test('nor to notice that ids began anew', async () => {
   const relayOfRole = lane.relay({ databaseUrl: await roleWith(...relay) })
   await relayOfRole.start()

@@ -1,12 +1,15 @@
 import { readColumns } from '../../read-columns.ts'
 import type { ControlSession } from './control-session.ts'
 
-/** The process of Postgres behind a session. Its number may be another one's later, so it has the time with it. */
-export type Backend = { pid: number; startedAt: string }
+/**
+ * The process of Postgres behind a session. Its number may be another one's later, so it has the time with it; null for a
+ * role that may not see that even of its own session, as with `alter role ... set role`: then it counts as gone.
+ */
+export type Backend = { pid: number; startedAt: string | null }
 
 export const identifyBackend = async (session: ControlSession): Promise<Backend> => {
   const { rows } = await session.query(identifyBackendSql, [])
-  return readColumns(rows[0], 'the backend of a session', { pid: 'number', startedAt: 'string' })
+  return readColumns(rows[0], 'the backend of a session', { pid: 'number', startedAt: 'string?' })
 }
 
 /** Whether all are gone, and their locks with them: a session that is lost to its client may live on for seconds. */

@@ -18,6 +18,9 @@ const onNode = {
   hookTimeout: 300_000,
 }
 
+/** What waits most of its time, for images and a kubelet, or for one command after the other. */
+const waiting = { maxWorkers: 3, sequence: { groupOrder: 0 } }
+
 keepCompiled()
 
 /** What runs against Kubernetes: `npm run test:cluster`. */
@@ -35,7 +38,7 @@ export default defineConfig({
           globalSetup: './test/cluster/setup/charts.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 0 },
+          ...waiting,
         },
       },
       {
@@ -46,7 +49,7 @@ export default defineConfig({
           globalSetup: [stack, './test/cluster/setup/api.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          sequence: { groupOrder: 1 },
+          ...waiting,
         },
       },
       {
@@ -57,7 +60,7 @@ export default defineConfig({
           globalSetup: [stack, './test/cluster/setup/charts.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 2 },
+          ...waiting,
         },
       },
       {
@@ -66,8 +69,8 @@ export default defineConfig({
           include: [killsKubelet],
           exclude,
           ...onNode,
-          // Beside the images, which need no node: a kubelet that comes up again takes every pod for not ready at first.
-          sequence: { groupOrder: 2 },
+          // Beside those that need no node: a kubelet that comes up again takes every pod for not ready at first.
+          ...waiting,
         },
       },
       {
@@ -76,9 +79,7 @@ export default defineConfig({
           include: ['**/*.cluster.test.ts'],
           exclude: [...exclude, 'images/**', killsKubelet, ...(isShort ? long : [])],
           ...onNode,
-          // They wait for minutes to begin and for pods to be ready, most of the time.
-          maxWorkers: 3,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -7,6 +7,7 @@ export const long: readonly string[] = [
   'test/cluster/scenarios/cron-jobs.cluster.test.ts',
   'test/cluster/scenarios/install.cluster.test.ts',
   'test/cluster/scenarios/ticks.cluster.test.ts',
+  'test/cluster/scenarios/kills.cluster.test.ts',
   'images/images.cluster.test.ts',
   'test/e2e/npm-start.e2e.test.ts',
   'test/e2e/kills-of-relays.e2e.test.ts',

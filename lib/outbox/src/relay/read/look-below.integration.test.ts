@@ -9,6 +9,7 @@ import { createBelowWatch } from './below-watch.ts'
 import { lookBelow } from './look-below.ts'
 import { readFromFloor } from './read-lane.ts'
 import { readKeyLane } from './read-key-lane.ts'
+import { createReader } from './reader.ts'
 import { stretchIds } from './stretches.ts'
 
 const soon = { timeout: 20_000, interval: 20 }
@@ -88,7 +89,7 @@ test('a look passes no more of what a snapshot keeps than a stretch when its tim
   expect(owned.pointers.floor()).toBe(floor)
 })
 
-test('rows below the floor are found one after the other, whatever lies between, and go out', async () => {
+test('rows below the floor are found, whatever lies between, and go out', async () => {
   const owned = await doubtedLane()
   await insert(owned, 20)
   const floor = await drain(owned)
@@ -98,7 +99,7 @@ test('rows below the floor are found one after the other, whatever lies between,
   await insertBelow(owned, lowest + 5n)
   expect(await readFromFloor(owned, 10)).toMatchObject({ rows: [] })
   expect(await lookBelow(owned.session, [owned])).toEqual([owned])
-  expect(owned.pointers.floor()).toBe(lowest + 4n)
+  expect(owned.pointers.floor()).toBe(0n)
   const confirmed = async () => {
     await pass()
     return lane.rows()
@@ -107,11 +108,11 @@ test('rows below the floor are found one after the other, whatever lies between,
   expect(await lane.count(lane.name)).toBe(2)
 })
 
-test('one below the floor of a key lane is found', async () => {
+test('those below the floor of a key lane are found, and go out in their order', async () => {
   const owned = await doubtedLane('key 1')
   await insert(owned, 20, 'a')
   const floor = await drain(owned)
-  await insertBelow(owned, floor - 10n, 'a')
+  for (const below of [10n, 5n]) await insertBelow(owned, floor - below, 'a')
   expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [] })
   expect(await lookBelow(owned.session, [owned])).toEqual([owned])
   expect(await readKeyLane(owned, 10)).toMatchObject({ rows: [{ id: floor - 10n }] })
@@ -128,4 +129,12 @@ test('rows that are held back, on their way or to a closed destination may be be
   owned.held.hold({ id: floor + 100n, key: '' }, 'unroutable', { exchange: 'closed', routingKey: null })
   expect(await lookBelow(owned.session, [owned])).toEqual([])
   expect(owned.pointers.floor()).toBe(floor)
+})
+
+test.each(['looker', 'key 2'])('a reader looks below the floor before it reads from there (lane %s)', async (name) => {
+  const owned = await doubtedLane(name === 'looker' ? lane.name : name)
+  await insert(owned, 20, 'a')
+  const floor = await drain(owned)
+  await insertBelow(owned, floor - 10n, 'a')
+  expect(await createReader(owned, 10)()).toMatchObject({ rows: [{ id: floor - 10n }] })
 })

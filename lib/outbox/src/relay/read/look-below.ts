@@ -6,7 +6,7 @@ import { lookMs, stretches } from './stretches.ts'
 
 /**
  * Looks below the floors for a row that reads from there on would never bring, in those of the lanes where that is due,
- * and says in which of them there is one. Their floors go back below it.
+ * and says in which of them there is one. Those are read from their beginning then.
  *
  * It comes down from the floor for as long as a statement may take, and at least one stretch.
  *
@@ -46,10 +46,9 @@ export const lookBelow = async (
     const look = looks.get(lane)
     if (look === undefined) return false
     const { reached, found } = look
-    // There may be others in the stretch, below that one.
-    const place = found === null ? reached : found - 1n
-    below.came(place, ms)
-    if (found !== null) pointers.goBack(place)
+    // There may be others below it, earlier ones of its key among them: all of them go out in their order.
+    below.came(found === null ? reached : 0n, ms)
+    if (found !== null) pointers.goBack(0n)
     return found !== null
   })
 }
@@ -74,7 +73,6 @@ const lookBelowSql = {
     select own.lane, look.reached::text as reached, look.found::text as found
     from unnest($1::int[], $2::bigint[]) with ordinality as own (lane, place, number), lateral (${stretches({
       lane: 'own.lane',
-      floor: '0',
       place: 'own.place',
       forMs: '$3',
       isFirst: 'own.number = 1',

@@ -74,10 +74,9 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     if (home !== null) crew.start(home)
     const withRows = owner.lanes().filter(({ holdsDoorbell }) => !holdsDoorbell)
     const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - withRows.length) : 0
-    if (room <= 0) return false
-    const { adopted, isWhole } = await owner.adopt(room)
+    const adopted = room > 0 ? await owner.adopt(room) : []
     for (const lane of adopted) crew.start(lane)
-    return adopted.length === adoptAtATime || !isWhole
+    return adopted.length === adoptAtATime
   }
 
   /** A Postgres that says nothing must not hold up the end. */
@@ -121,8 +120,8 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     return !tooLate.aborted
   }
 
-  if (settings.adopt) await tryUntilDone(owner.neighbours.join, settings, ending)
   const unwatchEnd = onAbort(over, () => void hurry())
+  if (settings.adopt) await tryUntilDone(owner.neighbours.join, settings, ending)
   while (!ending.aborted) {
     let mayBeMore = false
     if (link.up()) {

@@ -41,7 +41,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
       areGone: async () => true,
       home: own(1),
       ownHome: async () => null,
-      adopt: async () => ({ adopted: [], isWhole: true }),
+      adopt: async () => [],
       lastOrphans: async () => [],
       takeAll: async () => [],
       database: 'test',

@@ -1,8 +1,21 @@
 import { readColumns } from '../../read-columns.ts'
 import { parseLane, type RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { ControlSession } from './control-session.ts'
-import { locksSql, lockClasses } from './lane-lock.ts'
+import { locksSql, lockClasses, ownedLanesSql } from './lane-lock.ts'
 import { neighbourLocks } from './neighbours.ts'
+
+/**
+ * Lanes that nobody owns and that hold rows, or scheduled rows that are due, or are no pod's own. In the order of chance:
+ * relays that look at the same moment should not all ask for the same one.
+ *
+ * The locks are looked at first. A lane with an owner may have any number of dead rows at its head, which a look for its
+ * first row would pass one by one as long as some session's snapshot keeps them. So it does in one that was emptied and
+ * left under such a snapshot: then this takes long.
+ */
+export const findOrphans = async (session: ControlSession, limit: number): Promise<RegisteredLane[]> => {
+  const { rows } = await session.query(findOrphansSql, [lockClasses.owner, limit])
+  return rows.map(parseLane)
+}
 
 /** A lane that holds rows and that nobody will carry. `isHeld`: its owner leaves it, and has not come to that yet. */
 export type LastOrphan = { lane: RegisteredLane; isHeld: boolean }
@@ -19,13 +32,29 @@ export const findLastOrphans = async (session: ControlSession, others: readonly 
   }))
 }
 
+// As values: for an `exists` Postgres may read the whole table, to look the lanes up in what it found.
 const holdsRows = `(
-      exists (select from outbox_message where lane = unowned.id)
-      or exists (select from outbox_scheduled where lane = unowned.id and available_at <= now())
+      (select true from outbox_message where lane = unowned.id limit 1)
+      or (select true from outbox_scheduled where lane = unowned.id and available_at <= now() limit 1)
     )`
+
+const findOrphansSql = {
+  name: 'find_orphans',
+  mayTakeLong: true,
+  text: `
+    with unowned as materialized (
+      select id, name, kind, fence from outbox_lane
+      where id <> all (${ownedLanesSql})
+    )
+    select id as lane, name, kind, fence from unowned
+    where kind <> 'pod' or ${holdsRows}
+    order by random()
+    limit $2`,
+}
 
 // A relay asks at its stop.
 const findLastOrphansSql = {
+  mayTakeLong: true,
   text: `
     with leaving as materialized (
       select pid from (${locksSql('$2')}) as locks where number = ${neighbourLocks.leaving}

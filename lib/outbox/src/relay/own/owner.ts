@@ -9,11 +9,10 @@ import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type Backend, haveEnded, identifyBackend } from './backend.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
-import { findLastOrphans, type LastOrphan } from './find-orphans.ts'
+import { findLastOrphans, findOrphans, type LastOrphan } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
-import { createOrphanSearch } from './orphan-search.ts'
 
 /** What one control session owns. */
 export type Owner = {
@@ -28,11 +27,8 @@ export type Owner = {
   home: RegisteredLane
   /** The home lane, or null while a neighbour has it. */
   ownHome: () => Promise<OwnedLane | null>
-  /**
-   * Takes lanes that hold rows and have no owner, at most `limit`. Where not `isWhole`, it has not looked at all of them,
-   * and the next call goes on.
-   */
-  adopt: (limit: number) => Promise<{ adopted: OwnedLane[]; isWhole: boolean }>
+  /** Takes lanes that hold rows and have no owner, at most `limit`. */
+  adopt: (limit: number) => Promise<OwnedLane[]>
   /**
    * The lanes that are no pod's own, and those of these numbers, that hold rows and have no owner, or one that is about to
    * leave them.
@@ -81,7 +77,6 @@ export const openOwner = async (
   }
 
   const { home, database, backend, ids } = await lookAround(session, name, signal)
-  const search = createOrphanSearch(session, ids)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
     if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
@@ -104,12 +99,7 @@ export const openOwner = async (
       waiting = owned === null
       return owned
     },
-    adopt: async (limit) => {
-      let lastRead = 0n
-      for (const { pointers } of lanes.values()) if (pointers.cursor() > lastRead) lastRead = pointers.cursor()
-      const { orphans, isWhole } = await search.next(limit, lastRead)
-      return { adopted: await takeAll(orphans), isWhole }
-    },
+    adopt: async (limit) => takeAll(await findOrphans(session, limit)),
     lastOrphans: (others) => findLastOrphans(session, others),
     takeAll,
     close: async () => {

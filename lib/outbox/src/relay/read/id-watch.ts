@@ -3,29 +3,25 @@ import type { ControlSession } from '../own/control-session.ts'
 
 /**
  * Notices that the ids of `outbox_message` went back while the session lives: the table was restored to an older state
- * under it, or emptied with `restart identity`. New rows then lie below what was read, where only each minute's full read
- * looks for them.
+ * under it, or emptied with `restart identity`. New rows then lie below what was read, where only the looks below the floor
+ * would find them.
  */
 export type IdWatch = {
   /** Whether they did, by the columns of `idsTable`; `cursor` is what the cursor was when the statement was sent. */
   wentBack: (row: unknown, cursor: bigint) => boolean
   /** The sequence by its number, and the file that it had: what `areSameIds` takes. */
   first: readonly [sequence: string | null, file: string | null]
-  /** The last id that was drawn then, for those who may read that; else 0. */
-  drawn: bigint
 }
 
 /** To be called before the session reads any row. */
 export const watchIds = async (session: ControlSession): Promise<IdWatch> => {
   const { rows } = await session.query({ text: firstSql }, [])
-  const { sequence } = readColumns(rows[0], 'the sequence of ids', { sequence: 'string?' })
-  const { file, last } = parseIds(rows[0])
-  return createIdWatch(sequence, file, last === null ? 0n : BigInt(last))
+  const { sequence, file } = readColumns(rows[0], 'the sequence of ids', { sequence: 'string?', file: 'string?' })
+  return createIdWatch(sequence, file)
 }
 
-export const createIdWatch = (sequence: string | null, firstFile: string | null, drawn = 0n): IdWatch => ({
+export const createIdWatch = (sequence: string | null, firstFile: string | null): IdWatch => ({
   first: [sequence, firstFile],
-  drawn,
   wentBack: (row, cursor) => {
     const { file, last } = parseIds(row)
     // What was read had been drawn before, so only of a sequence that was set back the last value is lower.
@@ -48,11 +44,9 @@ export const expectSameIds = (session: ControlSession, row: unknown): void => {
 
 const sequenceOfIds = `pg_get_serial_sequence('outbox_message', 'id')::regclass`
 
-const ids = `pg_relation_filenode(sequence)::text as file,
-        case when has_sequence_privilege(sequence, 'select') then pg_sequence_last_value(sequence)::text end as last
-      from (select ${sequenceOfIds} as sequence) as sequence`
-
-const firstSql = `select sequence::oid::text as sequence, ${ids}`
+const firstSql = `
+  select sequence::oid::text as sequence, pg_relation_filenode(sequence)::text as file
+  from (select ${sequenceOfIds} as sequence) as sequence`
 
 /**
  * For a statement that takes rows by their ids: whether those are the same rows as before, by the two of `IdWatch.first`.
@@ -68,4 +62,6 @@ export const areSameIds = (sequence: string, file: string): string =>
  * Locks: the sequence, as whoever draws an id does.
  */
 export const idsTable = `
-      select ${ids}`
+      select pg_relation_filenode(sequence)::text as file,
+        case when has_sequence_privilege(sequence, 'select') then pg_sequence_last_value(sequence)::text end as last
+      from (select ${sequenceOfIds} as sequence) as sequence`

@@ -1,5 +1,3 @@
-import { createDecidedIds } from './decided-ids.ts'
-
 /**
  * How far a lane was read. Ids are drawn before their transactions commit, so a row may appear below one that was read
  * already; where that can still happen is known from the xids of Postgres, which writers draw before their ids.
@@ -47,14 +45,17 @@ export const createPointers = (): Pointers => {
   let highest = 0n
   /** How often the floor was taken back. */
   let returns = 0
-  const decided = createDecidedIds()
+  /** Ids up to `id` are decided once every transaction older than `mark` has ended. */
+  let candidate: { id: bigint; mark: bigint } | null = null
+  /** Every transaction that drew an id up to this one has ended. */
+  let decided = 0n
 
   return {
     cursor: () => cursor,
     floor: () => floor,
     startRead: (lowest) => {
       // A row that a transaction brings which ends from here on may be missing in the answer.
-      const sent = { decided: decided.upTo(), returns }
+      const sent = { decided, returns }
       const isOutdated = () => returns > sent.returns
       return {
         floor,
@@ -77,7 +78,15 @@ export const createPointers = (): Pointers => {
     sawRow: (id) => {
       if (id > cursor) cursor = id
     },
-    sawXmin: decided.sawXmin,
-    drewXid: decided.drewXid,
+    sawXmin: (xmin) => {
+      if (candidate === null || xmin <= candidate.mark) return
+      decided = candidate.id
+      candidate = null
+    },
+    // The mark is an xid of our own. A snapshot's xmax would be none: it is the latest ended xid plus one, and a
+    // transaction above it may have drawn its id before the read.
+    drewXid: (xid, sent) => {
+      if (sent > decided) candidate ??= { id: sent, mark: xid }
+    },
   }
 }

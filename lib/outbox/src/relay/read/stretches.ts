@@ -8,24 +8,23 @@ export const stretchIds = 10_000
 export const restPart = 20
 
 /**
- * A part of a statement, one row: it comes down in a lane from the id `place`, stretch by stretch, to the floor or the
- * first one that has a row, and shows its last one (`found`) and how far it came (`reached`). Each stretch passes what it
- * holds of rows that are deleted and kept by somebody's snapshot: that may be all that was ever published, or nothing in
- * a billion ids. So it goes on for `forMs` from the statement's beginning; where `isFirst`, one stretch at least.
+ * A part of a statement, one row: it comes down in a lane from the id `place`, stretch by stretch, to the first one that
+ * has a row, and shows its last one (`found`) and how far it came (`reached`). Each stretch passes what it holds of rows
+ * that are deleted and kept by somebody's snapshot: that may be all that was ever published, or nothing in a billion ids.
+ * So it goes on for `forMs` from the statement's beginning; where `isFirst`, one stretch at least.
  */
 export const stretches = (of: {
   lane: string
-  floor: string
   place: string
   forMs: string
   isFirst: string
   condition?: string
 }): string => {
-  const { lane, floor, place, forMs, isFirst, condition = 'true' } = of
+  const { lane, place, forMs, isFirst, condition = 'true' } = of
   const isInTime = `clock_timestamp() < statement_timestamp() + ${forMs}::int * interval '1 ms'`
-  const next = (from: string) => `greatest(${from} - ${stretchIds}, ${floor}), (
+  const next = (from: string) => `greatest(${from} - ${stretchIds}, 0), (
           select max(id) from outbox_message
-          where lane = ${lane} and id > greatest(${from} - ${stretchIds}, ${floor}) and id <= ${from} and ${condition}
+          where lane = ${lane} and id > greatest(${from} - ${stretchIds}, 0) and id <= ${from} and ${condition}
         )`
   return `
       with recursive stretch (reached, found) as (
@@ -34,7 +33,7 @@ export const stretches = (of: {
         union all
         select ${next('stretch.reached')}
         from stretch
-        where stretch.reached > ${floor} and stretch.found is null and ${isInTime}
+        where stretch.reached > 0 and stretch.found is null and ${isInTime}
       )
       select coalesce(min(reached), ${place}) as reached, max(found) as found from stretch`
 }

@@ -1,4 +1,4 @@
-import { httpOrigins, httpUrl, integer, postgresUrl, text } from '@esteira/service'
+import { httpOrigins, httpUrl, integer, postgresUrl, reasonOf, text } from '@esteira/service'
 import { runWorker } from '@esteira/workflow'
 import { Pool } from 'pg'
 import { getLeads } from './get-leads.ts'
@@ -29,7 +29,7 @@ process.exitCode = await runWorker(
         options: '-c synchronous_commit=off',
       })
       // An idle connection that breaks is replaced by the next call, and must not end the process.
-      db.on('error', (error) => log.warn({ event: 'limit.connection-lost', err: error }))
+      db.on('error', (error) => log.warn({ event: 'limit.connection-lost', reason: reasonOf(error) }))
       const limitOf = (account: string) => accountLimit(account, rateLimit === 0 ? null : rateLimit, { db })
       const accounts = openAccounts({ baseUrl, origins, credentials, secrets, limitOf, stopping })
       return {

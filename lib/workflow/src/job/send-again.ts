@@ -13,7 +13,7 @@ import { gatherMoves, moveCounters } from './unit/move-counters.ts'
 /**
  * What became of a job that was to be sent again. Only one that failed can be, none of a run that is cancelled, and none
  * of a CronJob, which has no queue: another run is what is meant then. One that has given items goes on behind them, so
- * it takes no other payload.
+ * it takes no other payload; one that has not begins anew with it, however far it had come with the one before.
  */
 export type SentAgain =
   | 'sent'
@@ -80,6 +80,7 @@ const stageSql = `
   update workflow_job set
     status = 'staged', revision = revision + 1, attempt = 0, claim = null, error = null, output = null,
     payload = case when $2 then nullif($3::jsonb, 'null') else payload end,
+    cursor = case when $2 then null else cursor end,
     run_after = null, enqueued_at = null, started_at = null, finished_at = null, worker = null
   where id = $1 and status = any ($4)
   returning run_id as "runId", step_id as "stepId"`

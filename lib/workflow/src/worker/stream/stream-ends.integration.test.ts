@@ -113,6 +113,26 @@ test('a failed stream that is sent again goes on behind its last page, and takes
   expect(await itemsOf(run)).toEqual(numbers(0, 35))
 })
 
+test('one that has come further without any item begins anew with another payload', async () => {
+  const began: unknown[] = []
+  const { run } = await begin(
+    resumableOf('nothing yet', async function* ({ cursor, payload }) {
+      began.push({ cursor, payload })
+      yield page([], 100)
+      if (payload !== 'another') throw new Error('not that one')
+      yield pageOf(0, 3)
+    }),
+    { retry: { maxAttempts: 1 } },
+  )
+  await waitFor(async () => (await parentOf(run)).status === 'failed')
+  const { id, cursor } = await parentOf(run)
+  expect(cursor).toBe(100)
+  expect(await sendAgain(engine.em(), id, { lane: engine.laneId }, { payload: 'another' })).toBe('sent')
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await itemsOf(run)).toEqual(numbers(0, 3))
+  expect(began.at(-1)).toEqual({ cursor: null, payload: 'another' })
+})
+
 test('of a page with an item that is refused nothing goes on, and sent again the job has each item once', async () => {
   let item: unknown = 'x'.repeat(2_000_000)
   const { run } = await begin(

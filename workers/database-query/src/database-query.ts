@@ -1,5 +1,5 @@
 import { reasonOf } from '@esteira/service'
-import { defineFunction, maxPayloadRange, snooze, type StepFunction } from '@esteira/workflow'
+import { defineFunction, maxPayloadRange, maxTimeoutMs, snooze, type StepFunction } from '@esteira/workflow'
 import { context } from '@opentelemetry/api'
 import { isAway } from './away.ts'
 import { configSchema, type Plan, planOf } from './config.ts'
@@ -61,7 +61,9 @@ export const databaseQuery = (
           return passedOn(plan, await execute({ ...statement, durability: confirm, once, limit }, call))
         }
         const isStream = limit?.of === 'row'
-        const batches = readRows(connections, statement, call, { isStream, mostMs: timeoutMs })
+        // Its time stands while its rows wait to be written, in all for no longer than any attempt may take.
+        const mostMs = isStream ? maxTimeoutMs : timeoutMs
+        const batches = readRows(connections, statement, call, { isStream, mostMs })
         if (!isStream) return passedOn(plan, await collectRows(batches, limit?.mostBytes ?? null))
         for await (const { rows, columns } of batches) {
           if (columns.length === 0) return plan.instead

@@ -73,7 +73,9 @@ test('so does what a worker was at whose node is gone without a word, unless the
   expect(await call({ sql })).toEqual([usual])
   expect(await call({ sql, connection: 'watched' })).toEqual([watched])
   const rowByRow = { outputType: 'multiple', hasNext: true } as const
-  expect(await call({ sql }, rowByRow), 'who takes the rows may be slow').toEqual([{ ...usual, silent: '0' }])
+  expect(await call({ sql }, rowByRow), 'who takes the rows may be slow').toEqual([
+    { ...usual, silent: '0', most: '1530s' },
+  ])
 })
 
 test('a worker that is frozen in its transaction keeps no lock in the server, and its job is written once', async () => {

@@ -76,7 +76,7 @@ test.each(['yesterday', '2026-01-02', '2026-01-02T00:00:00', 1_767_312_000_000, 
     })
     await expect(read).rejects.toMatchObject({
       code: 'config_invalid',
-      message: expect.stringMatching(/^config\.since: must be /),
+      message: expect.stringMatching(/^config\.since: must be (a string|an ISO date and time with its zone, such as )/),
     })
   },
 )

@@ -45,7 +45,7 @@ test.each([
 
 test.each([
   [z.guid(), '1', 'must be a UUID, "1" came'],
-  [z.iso.datetime(), 'today', 'must be an ISO date and time, "today" came'],
+  [z.iso.datetime(), 'today', 'must be an ISO date and time with its zone, such as 2026-01-31T09:00:00Z, "today" came'],
   [z.url({ protocol: /^https?$/ }), 'ftp://b', 'must be an address such as https://example.com, "ftp://b" came'],
   [z.string().regex(/^a/), 'b', 'must match /^a/'],
   [z.string().regex(notBlank), '  ', 'must not be blank'],

@@ -73,7 +73,7 @@ const kinds: Record<string, string> = {
 const formats: Record<string, string> = {
   guid: 'a UUID',
   uuid: 'a UUID',
-  datetime: 'an ISO date and time',
+  datetime: 'an ISO date and time with its zone, such as 2026-01-31T09:00:00Z',
   url: 'an address such as https://example.com',
 }
 

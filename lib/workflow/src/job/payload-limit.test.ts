@@ -31,7 +31,7 @@ test('items are many without an end, and only one that is too large by itself is
 
 test('a whole result that is too large says what else could be done', () => {
   expect(() => limitPlaced(output(textOf(200)), 'fetch', 100)).toThrow(
-    /^step "fetch": its result has 200 bytes as JSON, and 100 are allowed: give smaller items under outputType "multiple", pass on .*, or raise ESTEIRA_MAX_PAYLOAD_BYTES$/,
+    /^step "fetch": its result has 200 bytes as JSON, and 100 are allowed: give smaller items under outputType "multiple" with a next step, pass on .*, or raise ESTEIRA_MAX_PAYLOAD_BYTES$/,
   )
 })
 

@@ -31,7 +31,7 @@ export const limitPlaced = (placed: Placed, step: string, most: number): void =>
     if (here <= most) continue
     const isItem = placed.kind === 'items'
     const name = isItem ? `item ${index + 1} of ${values.length}` : 'its result'
-    const advice = isItem ? passOn : `give smaller items under outputType "multiple", ${passOn}`
+    const advice = isItem ? passOn : `give smaller items under outputType "multiple" with a next step, ${passOn}`
     throw tooLarge(`step "${step}": ${name}`, here, most, advice)
   }
   measured.set(placed, bytes)

@@ -8,8 +8,8 @@ import {
   contactsCursor,
   ownAccount,
   putOffBy,
+  readAgain,
   type RdStationAccounts,
-  theBeginning,
 } from './rd-station/index.ts'
 
 /** A form or a URL gives a number as a text. */
@@ -75,7 +75,7 @@ export const getLeads = (accounts: Pick<RdStationAccounts, 'contacts'>): StepFun
         }
         if (leads.leftOut().length === 0) return undefined
         // Whoever sends the job again has put them right, and they may be on any page.
-        yield page([], { ...theBeginning, asked: ask, leftOut: [] })
+        yield page([], { ...readAgain, asked: ask, leftOut: [] })
         throw leads.error()
       } catch (error) {
         const putOff = putOffBy(error)

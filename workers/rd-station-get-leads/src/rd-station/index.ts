@@ -1,7 +1,7 @@
 export { accountName, openAccounts, ownAccount, type RdStationAccounts } from './accounts.ts'
 export { createRdStationClient } from './client.ts'
 export type { Contact } from './contacts.ts'
-export { type ContactsCursor, contactsCursor, theBeginning } from './walk.ts'
+export { type ContactsCursor, contactsCursor, readAgain } from './walk.ts'
 export { RdStationError, type RdStationErrorCode } from './errors.ts'
 export { accountLimit } from './limit.ts'
 export { putOffBy } from './throttled.ts'

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type AuthorizedCall } from './authorized-call.ts'
 import { type Contact, type ContactsQuery, readContacts } from './contacts.ts'
-import type { ContactsCursor } from './walk.ts'
+import { type ContactsCursor, readAgain } from './walk.ts'
 
 const pageSize = 4
 
@@ -49,16 +49,18 @@ const everybody = { segmentationId: 1, pageSize, signal: new AbortController().s
 type Reading = {
   /** The job goes on behind the last page in a new attempt after so many. */
   diesAfter?: number
+  /** Where it begins, and whom the job has had by then. */
+  from?: { after: ContactsCursor; had: readonly string[] }
   isWanted?: ContactsQuery['isWanted']
 }
 
 /** Reads all as a job does whose items have keys. */
 const read = async (
   call: AuthorizedCall,
-  { diesAfter = Number.POSITIVE_INFINITY, isWanted }: Reading = {},
+  { diesAfter = Number.POSITIVE_INFINITY, from, isWanted }: Reading = {},
 ): Promise<Set<string>> => {
-  const different = new Set<string>()
-  let after: ContactsCursor | null = null
+  const different = new Set(from?.had)
+  let after = from?.after ?? null
   for (let attempt = 0; attempt < 100; attempt += 1) {
     let pages = 0
     const query: ContactsQuery = { ...everybody, after, isWanted, written: async () => different.size }
@@ -141,6 +143,12 @@ test('who jumps to the front is found there, and the pages behind are not read a
   expect(await read(call)).toEqual(always)
   // Ten pages, and the first one again.
   expect(asked()).toBe(11)
+})
+
+test('who jumps to the front of a read that is sent again is found, though others that the job has had have left', async () => {
+  const { call } = segmentationOf(8, [{ kind: 'move', from: 0.9, to: 0 }])
+  const had = ['left', 'left too', ...Array.from({ length: 7 }, (_, index) => `c${index}`)]
+  expect(await read(call, { from: { after: readAgain, had } })).toContain('c7')
 })
 
 test('who comes meanwhile in front is read as well', async () => {

@@ -53,6 +53,12 @@ export const behindPage = (
  */
 export const blinded = (at: ContactsCursor): ContactsCursor => (at.isBlind ? at : { ...at, isBlind: true, before: 0 })
 
+/**
+ * Where a read begins that was over and is sent again: the contacts that its job has had may have left since, so that how many
+ * they are tells nothing of those that are there.
+ */
+export const readAgain: ContactsCursor = blinded(theBeginning)
+
 /** Whether, with so many different contacts read, no other can have been missed. Only a later pass can tell before its end. */
 export const isPaid = (at: ContactsCursor, different: number): boolean =>
   at.pass > 1 && !at.isBlind && different - at.first >= at.owed

@@ -29,7 +29,9 @@ afterEach(async () => {
 /** Never, as far as a test is concerned. */
 const neverMs = 3_600_000
 
-const start = (times: { pollMs?: number; resyncMs?: number } = {}) => {
+type Own = { pollMs?: number; resyncMs?: number; readTemplate?: () => Promise<PodTemplate | null> }
+
+const start = (own: Own = {}) => {
   const events: ReconcilerEvent[] = []
   const loop = startReconciler({
     orm: api.orm,
@@ -41,7 +43,7 @@ const start = (times: { pollMs?: number; resyncMs?: number } = {}) => {
     pollMs: neverMs,
     resyncMs: neverMs,
     backoff: { firstMs: 10, capMs: 100 },
-    ...times,
+    ...own,
   })
   running.push(loop)
   const saw = (kind: ReconcilerEvent['kind']) => events.filter((event) => event.kind === kind)
@@ -189,14 +191,14 @@ test('the template that it has is taken for good, whatever the file says later',
 })
 
 test('without a template of its own it waits for it, and leaves the lead to who has one', async () => {
-  readTemplate = async () => null
-  const waiting = start({ pollMs: 20 })
+  let template: PodTemplate | null = null
+  const waiting = start({ pollMs: 20, readTemplate: async () => template })
   await waitFor(() => waiting.saw('pod-template.awaited').length > 0)
-  readTemplate = async () => podTemplate
   const old = start({ pollMs: 20 })
   await old.settled()
   await save()
   await objects(1)
+  template = podTemplate
   await waitFor(() => waiting.saw('pod-template.found').length > 0)
   expect(waiting.saw('pod-template.awaited')).toHaveLength(1)
   expect(waiting.saw('lead.taken')).toEqual([])

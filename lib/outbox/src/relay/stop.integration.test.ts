@@ -45,14 +45,19 @@ const endless = 60_000
 const messagesFor = (queue: string, length = 300) =>
   Array.from({ length }, (_, index) => ({ routingKey: queue, payload: index }))
 
+/** Of a lane that held 300 messages and that the relay has left. */
+const expectAllCarried = async (relay: ReturnType<typeof lane.relay>) => {
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.rows()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(300)
+}
+
 test('a relay that is stopped as soon as it has started carries what its lane holds', async () => {
   await lane.commit(...messagesFor(lane.name))
   const relay = lane.relay()
   await relay.start()
   await relay.stop({ graceMs: 10_000 })
-  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
-  expect(await lane.rows()).toBe(0)
-  expect(await lane.count(lane.name)).toBe(300)
+  await expectAllCarried(relay)
 })
 
 /** When the relay's last statement began, if it was a read and Postgres is done with it. */
@@ -78,9 +83,7 @@ test('a row that commits between the read of a pass and the stop is carried by t
   const stopped = relay.stop({ graceMs: endless })
   proxy.resume()
   await stopped
-  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
-  expect(await lane.rows()).toBe(0)
-  expect(await lane.count(lane.name)).toBe(300)
+  await expectAllCarried(relay)
 })
 
 test('a grace without an end is one, and one that is no number is refused', async () => {
@@ -184,9 +187,7 @@ test('one that had no Postgres when it was stopped carries what its lane holds, 
   const stopped = relay.stop({ graceMs: endless })
   proxy.resume()
   await stopped
-  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
-  expect(await lane.rows()).toBe(0)
-  expect(await lane.count(lane.name)).toBe(300)
+  await expectAllCarried(relay)
 })
 
 test('one whose Postgres does not come in time does not say that its lane was emptied', async () => {

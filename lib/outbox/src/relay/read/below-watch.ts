@@ -1,5 +1,3 @@
-import { restPart } from './stretches.ts'
-
 /**
  * When to look again below the floor of a lane, and from where on. Nothing should be there; nothing rests for long on the
  * floor's being right all the same.
@@ -16,6 +14,9 @@ export type BelowWatch = {
 
 /** How long the floor is believed from the end of one look at all below it to the beginning of the next, milliseconds. */
 const beliefMs = 60_000
+
+/** A look rests so many times as long as it took: it has a twentieth of the session. */
+const restPart = 20
 
 export const createBelowWatch = (now: () => number = () => performance.now()): BelowWatch => {
   /** Where a look that is on goes on; null between two. */

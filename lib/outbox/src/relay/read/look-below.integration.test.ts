@@ -6,11 +6,10 @@ import { database, lane, useLane } from '../../../test/use-lane.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import { deleteConfirmed } from '../settle/delete-confirmed.ts'
 import { createBelowWatch } from './below-watch.ts'
-import { lookBelow } from './look-below.ts'
+import { lookBelow, stretchIds } from './look-below.ts'
 import { readFromFloor } from './read-lane.ts'
 import { readKeyLane } from './read-key-lane.ts'
 import { createReader } from './reader.ts'
-import { stretchIds } from './stretches.ts'
 
 const soon = { timeout: 20_000, interval: 20 }
 

@@ -2,7 +2,12 @@ import { readColumns } from '../../read-columns.ts'
 import { awaitedRows, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { hashed, hashedRows } from './left-out.ts'
-import { lookMs, stretches } from './stretches.ts'
+
+/** How long the looks of one statement go on, milliseconds. Whatever else the relay reads and deletes waits meanwhile. */
+const lookMs = 50
+
+/** Ids in a stretch. All of them may be dead rows of the lane, of which a million takes a second or so. */
+export const stretchIds = 10_000
 
 /**
  * Looks below the floors for a row that reads from there on would never bring, in those of the lanes where that is due,
@@ -67,16 +72,31 @@ const isUnknown = `id not in ${hashed('$4::bigint[]')}
             and (own.lane, exchange, routing_key) not in ${hashedRows('$5::int[]', '$6::text[]', '$7::text[]')}
             and (own.lane, exchange) not in ${hashedRows('$8::int[]', '$9::text[]')}`
 
+const isInTime = `clock_timestamp() < statement_timestamp() + $3::int * interval '1 ms'`
+
+/** How far down the stretch below this id goes, and the last row in it, if there is one. */
+const stretchBelow = (id: string): string => `greatest(${id} - ${stretchIds}, 0), (
+          select max(id) from outbox_message
+          where lane = own.lane and id > greatest(${id} - ${stretchIds}, 0) and id <= ${id}
+            and ${isUnknown}
+        )`
+
+// It comes down stretch by stretch, to the first one that has a row. Each passes what it holds of rows that are deleted and
+// kept by somebody's snapshot: that may be all that was ever published, or nothing in a billion ids. So it goes on for a
+// time from the statement's beginning, and in the first lane for one stretch at least.
 const lookBelowSql = {
   name: 'look_below',
   text: `
     select own.lane, look.reached::text as reached, look.found::text as found
-    from unnest($1::int[], $2::bigint[]) with ordinality as own (lane, place, number), lateral (${stretches({
-      lane: 'own.lane',
-      place: 'own.place',
-      forMs: '$3',
-      isFirst: 'own.number = 1',
-      condition: isUnknown,
-    })}
+    from unnest($1::int[], $2::bigint[]) with ordinality as own (lane, place, number), lateral (
+      with recursive stretch (reached, found) as (
+        select ${stretchBelow('own.place')}
+        where own.number = 1 or ${isInTime}
+        union all
+        select ${stretchBelow('stretch.reached')}
+        from stretch
+        where stretch.reached > 0 and stretch.found is null and ${isInTime}
+      )
+      select coalesce(min(reached), own.place) as reached, max(found) as found from stretch
     ) as look`,
 }

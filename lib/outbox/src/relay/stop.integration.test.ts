@@ -77,8 +77,12 @@ test('a row that commits between the read of a pass and the stop is carried by t
   await relay.start()
   await waitFor(() => lane.isAsleep())
   proxy.pauseBehind('read_from_floor')
-  await lane.db.query(`select pg_notify('outbox_lane_' || $1, '')`, [lane.id])
-  await waitFor(async () => (await lastRead()) !== null, { describe: 'the read of an empty lane, and no answer of it' })
+  // Until it is heard: one that falls asleep takes a ring for that of a row, and looks once more.
+  const isRead = async () => {
+    await lane.db.query(`select pg_notify('outbox_lane_' || $1, '')`, [lane.id])
+    return (await lastRead()) !== null
+  }
+  await waitFor(isRead, { describe: 'the read of an empty lane, and no answer of it' })
   await lane.commit(...messagesFor(lane.name))
   const stopped = relay.stop({ graceMs: endless })
   proxy.resume()

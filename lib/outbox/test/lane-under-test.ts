@@ -3,6 +3,7 @@ import pg from 'pg'
 import { enqueue, type OutboxMessage, registerLane } from '../src/index.ts'
 import { lockClasses, ownedLanesSql } from '../src/relay/own/lane-lock.ts'
 import { createRelay, type Observation, type Relay, type RelayOptions } from '../src/relay/index.ts'
+import { drainQueue } from './drain-queue.ts'
 
 /** A message as it lies in a queue. */
 export type Received = { messageId: string; payload: unknown; headers: Record<string, unknown> }
@@ -54,19 +55,12 @@ export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Addre
       await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': type } })
     },
     /** Everything that is in the queue now, taken out of it in order. */
-    take: async (queue: string): Promise<Received[]> => {
-      const taken: Received[] = []
-      for (;;) {
-        const message = await channel.get(queue, { noAck: true })
-        if (message === false) return taken
-        const payload: unknown = JSON.parse(message.content.toString())
-        taken.push({
-          messageId: String(message.properties.messageId),
-          payload,
-          headers: { ...message.properties.headers },
-        })
-      }
-    },
+    take: async (queue: string): Promise<Received[]> =>
+      (await drainQueue(channel, queue)).map(({ content, properties }) => ({
+        messageId: String(properties.messageId),
+        payload: JSON.parse(content.toString()),
+        headers: { ...properties.headers },
+      })),
     count: async (queue: string): Promise<number> => (await channel.checkQueue(queue)).messageCount,
     /** Rows that Postgres read of a table since `forgetReads`. A session says what it read when it ends, or rests. */
     rowsRead: async (table: 'outbox_message' | 'outbox_scheduled'): Promise<number> => {

@@ -7,6 +7,15 @@ import { LongestFirst } from './test/support/longest-first.ts'
 const outside = ['**/node_modules/**', '**/.esteira/**']
 const globalSetup = './test/support/global-setup.ts'
 
+/** One more at a time: two leave a third of two cores unused, since most wait, for a service or for a time to pass. */
+const integration = {
+  globalSetup,
+  maxWorkers: 3,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+  sequence: { groupOrder: 1 },
+}
+
 /** OpenTelemetry is started once in a process and for good, so that a file that does it gets a process of its own. */
 const traced = globSync('{control-plane,lib,sidecar,workers}/**/*.test.ts', { exclude: ['**/node_modules/**'] }).filter(
   (file) => readFileSync(file, 'utf8').includes('@esteira/test/traces'),
@@ -17,8 +26,8 @@ keepCompiled()
 export default defineConfig({
   test: {
     reporters: ['default', closingLine()],
-    // A file more than the two cores that a small machine has: most files wait for their services, or for a time to pass.
-    maxWorkers: 3,
+    // Two files at a time: the services that they use need cores as well.
+    maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -46,21 +55,15 @@ export default defineConfig({
           name: 'integration',
           include: ['**/*.integration.test.ts'],
           exclude: [...outside, ...traced],
-          globalSetup,
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
           isolate: false,
-          sequence: { groupOrder: 1 },
+          ...integration,
         },
       },
       {
         test: {
           name: 'integration-traced',
           include: traced.filter((file) => file.endsWith('.integration.test.ts')),
-          globalSetup,
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 1 },
+          ...integration,
         },
       },
       {
@@ -71,7 +74,7 @@ export default defineConfig({
           globalSetup,
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -183,4 +183,4 @@ test('a fresh start begins with empty data', async () => {
   stack = await start('first', { fresh: true })
   const names = await ask(stack.postgres.url, `select datname from pg_database where datname = 'kept'`)
   expect(names).toEqual([])
-})
+}, 90_000)

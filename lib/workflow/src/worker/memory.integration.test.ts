@@ -10,7 +10,7 @@ import { useEngine } from '../../test/use-engine.ts'
 const program = fileURLToPath(new URL('../../test/large-worker.ts', import.meta.url))
 
 /** Jobs with a payload, and a result, of a million bytes each. */
-const jobs = 150
+const jobs = 110
 const prefetch = 100
 const payloadBytes = 1_000_000
 

@@ -88,7 +88,10 @@ test('the worker of the page serves its workflow in a house, which sends each me
       ESTEIRA_SECRET_GATEWAY_TOKEN: 'a-token-of-the-test',
     }),
   )
-  await waitFor(() => worker.lines.some((line) => line.includes('"event":"ready"')), { describe: () => worker.lines })
+  await waitFor(() => worker.lines.some((line) => line.includes('"event":"ready"')), {
+    deadlineMs: 60_000,
+    describe: () => worker.lines,
+  })
   expect(worker.lines.join('\n')).toContain('"name":"Messages.send"')
 
   const document = JSON.stringify(documentWith('steps')).replace(':4000/', `:${held.port}/`)

@@ -99,6 +99,23 @@ describe.concurrent('a session that is silent', { timeout: 60_000 }, () => {
     },
   )
 
+  test('because its client has closed it in the middle of a statement loses its lanes at once', async (context) => {
+    const { expect } = context
+    const lane = await laneOf(context)
+    const [gone, heir] = [
+      await openControlSession(database.url, 'gone'),
+      await openControlSession(database.url, 'heir'),
+    ]
+    expect(await tryLaneLock(gone, 'owner', lane.id)).toBe(true)
+    const answered = Promise.allSettled([gone.query({ text: 'select pg_sleep(60)' }, [])])
+    const isAtWork = () =>
+      lane.db.query(`select from pg_stat_activity where application_name = 'gone' and wait_event = 'PgSleep'`)
+    await expect.poll(async () => (await isAtWork()).rowCount, soon).toBe(1)
+    await Promise.all([gone.close(), answered])
+    await expect.poll(() => tryLaneLock(heir, 'owner', lane.id), { timeout: 15_000, interval: 100 }).toBe(true)
+    await heir.close()
+  })
+
   test.for([
     ['with a transaction open', 'begin'],
     ['in the middle of an answer', `select repeat('x', 1000000) from generate_series(1, 100)`],

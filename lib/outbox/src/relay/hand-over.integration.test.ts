@@ -1,4 +1,5 @@
 import { startProxy, waitFor } from '@esteira/test/support'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { registerLane } from '../index.ts'
 import { openLane } from '../../test/lane-under-test.ts'
@@ -186,6 +187,51 @@ test('a session that was lost, and lives on at Postgres, is no neighbour and kee
   await relay.stop({ graceMs: endless })
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
   expect(await lane.count(lane.name)).toBe(101)
+}, 120_000)
+
+test('a session that was lost is not forgotten while it lives on at Postgres, however many came after it', async () => {
+  const [proxy, blocker] = [await startProxy(database.url), new pg.Client(database.url)]
+  await blocker.connect()
+  onTestFinished(async () => {
+    await Promise.all([proxy.stop(), blocker.end()])
+  })
+  const relay = lane.relay({ databaseUrl: proxy.url, adopt: true })
+  await relay.start()
+  await waitFor(ownsKeyLanes(relay), patient)
+  // The first session is in the middle of a delete, and so lives on for longer than those that come after it.
+  await blocker.query('select pg_advisory_lock(4711)')
+  await lane.db.query(
+    `create function wait() returns trigger language plpgsql as
+     $$ begin perform pg_advisory_xact_lock(4711); return old; end $$`,
+  )
+  await lane.db.query(
+    `create trigger wait before delete on outbox_message
+     for each row when (old.routing_key = '${lane.name}') execute function wait()`,
+  )
+  await lane.commit({ routingKey: lane.name, payload: 'first' })
+  const sessions = async (condition: string) => {
+    const { rowCount } = await lane.db.query(
+      `select from pg_stat_activity where application_name = $1 and ${condition}`,
+      [`outbox relay ${lane.name}`],
+    )
+    return rowCount
+  }
+  await waitFor(async () => (await sessions(`wait_event = 'advisory'`)) === 1, patient)
+  for (let lost = 1; lost < 5; lost += 1) {
+    await waitFor(() => relay.state().database === 'up', patient)
+    proxy.breakForClients()
+    await waitFor(() => relay.saw('relay.lost').length === lost, patient)
+  }
+  await lane.commit(...keyedFor(lane.name))
+  const stopped = relay.stop({ graceMs: endless })
+  // The first and the last one; or it has ended, since it took the first for a neighbour.
+  await waitFor(async () => Number(await sessions('true')) <= 2 || relay.saw('relay.stopped').length > 0, patient)
+  await blocker.query('select pg_advisory_unlock(4711)')
+  await stopped
+  await lane.db.query('drop function wait cascade')
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.rows()).toBe(0)
+  expect(await keyedLeft()).toBe(0)
 }, 120_000)
 
 /** Resolves when a neighbour has looked for lanes, and found one that is new. */

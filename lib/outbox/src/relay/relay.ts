@@ -6,6 +6,7 @@ import { createPayloadMemory } from './lane/payload-memory.ts'
 import { expectMs, expectOptions, expectType } from '../option-checks.ts'
 import type { Observe } from './observation.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
+import type { Former } from './own/backend.ts'
 import { openOwner, type Owner } from './own/owner.ts'
 import { pause } from './pause.ts'
 import { createBrokerLink } from './publish/broker-link.ts'
@@ -61,7 +62,7 @@ export type Relay = {
   runOnce: () => Promise<Turn>
 }
 
-/** Lost sessions that a relay keeps in mind, which may live on at Postgres: for seconds, where it does not hear of it. */
+/** So many lost sessions are kept in mind though they are gone at Postgres: what they owned may have nobody yet. */
 const formerSessions = 3
 
 /** @throws OutboxError `option_invalid`. */
@@ -90,17 +91,18 @@ export const createRelay = (options: RelayOptions): Relay => {
     const linked = keepLinked(link, settings, over.signal)
     const signals = { draining: draining.signal, over: over.signal }
     let emptied = false
-    let former: readonly Owner[] = []
+    let former: readonly Former[] = []
     for (;;) {
       const owner = await openNext(former)
       if (owner === null) break
       current = owner
+      former = await forgetGone(owner, former)
       listener ??= startListener(settings)
       void listener.listening.then(ready.resolve)
       const served = await serve({ settings, owner, former, link, listener, memory, ...signals })
       emptied = served.emptied
       if (!served.isLost || (draining.signal.aborted && emptied)) break
-      former = [...former.slice(1 - formerSessions), owner]
+      former = [...former, { backend: owner.backend, lanes: owner.lanes().map(({ lane }) => lane) }]
       // The server's other clients lost their sessions at the same moment.
       await pause(backoffMs(1, reconnectBackoff), draining.signal.aborted ? over.signal : draining.signal)
     }
@@ -110,9 +112,18 @@ export const createRelay = (options: RelayOptions): Relay => {
   }
 
   /** A relay that had lanes and lost them may have left rows in them: it comes back for these also after its stop. */
-  const openNext = async (former: readonly Owner[]): Promise<Owner | null> => {
+  const openNext = async (former: readonly Former[]): Promise<Owner | null> => {
     const owner = await tryUntilDone(openOrRefuse, settings, draining.signal)
     return owner ?? (former.length === 0 ? null : tryUntilDone(openOrRefuse, settings, over.signal))
+  }
+
+  /** Where the way to Postgres breaks again and again, many of them may live on there, each for seconds. */
+  const forgetGone = async (owner: Owner, former: readonly Former[]): Promise<readonly Former[]> => {
+    const [earlier, last] = [former.slice(0, -formerSessions), former.slice(-formerSessions)]
+    if (earlier.length === 0) return former
+    const tooLate = AbortSignal.any([owner.session.lost, over.signal])
+    const there = await tryUntilDone(() => owner.stillThere(earlier), settings, tooLate)
+    return [...(there ?? earlier), ...last]
   }
 
   /** A pooler in between is a mistake that waiting does not mend. */

@@ -1,7 +1,7 @@
 import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { onAbort } from './on-abort.ts'
-import type { Owner } from './own/owner.ts'
+import type { Former } from './own/backend.ts'
 import { firstTendMs, tendMs, tendRegister } from './own/tend-register.ts'
 import { pause } from './pause.ts'
 import { holdsRows } from './read/holds-rows.ts'
@@ -31,8 +31,8 @@ const formerMs = 200
 /** The most lanes with rows that one relay carries at a time: each may have a window of messages in memory. */
 const mostLanes = 32
 
-/** `former`: what the relay's last sessions owned, which were lost. */
-export type ServeMeans = Omit<CrewMeans, 'lookout' | 'formerGone'> & { former: readonly Owner[] }
+/** `former`: the relay's last sessions, which were lost. */
+export type ServeMeans = Omit<CrewMeans, 'lookout' | 'formerGone'> & { former: readonly Former[] }
 
 /** `emptied`: nothing was left in the lanes. `isLost`: the session ended by itself, and there is time for another one. */
 export type Served = { emptied: boolean; isLost: boolean }
@@ -52,9 +52,11 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
 
   /** What is left of them would be taken for a neighbour that carries the lanes. */
   const awaitFormer = async (): Promise<void> => {
-    if (former.length === 0) return
-    while ((await tryUntilDone(() => owner.areGone(former), settings, tooLate)) === false)
-      await pause(formerMs, tooLate)
+    let there = former
+    while (there.length > 0) {
+      there = (await tryUntilDone(() => owner.stillThere(there), settings, tooLate)) ?? []
+      if (there.length > 0) await pause(formerMs, tooLate)
+    }
   }
   let gone: Promise<void> | null = null
   const formerGone = () => (gone ??= awaitFormer())
@@ -105,7 +107,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
    */
   const takeOrphansAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
-    const had = former.flatMap((one) => one.lanes().map(({ lane }) => lane))
+    const had = former.flatMap(({ lanes }) => lanes)
     if ((await crew.isAlone()) === false) return true
     while (!tooLate.aborted) {
       const orphans = (await tryUntilDone(() => owner.lastOrphans(had), settings, tooLate)) ?? []

@@ -38,7 +38,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
       session,
       backend: { pid: 1, startedAt: '' },
       neighbours: { join: async () => {}, leave: async () => false, keepLanes: async () => {} },
-      areGone: async () => true,
+      stillThere: async () => [],
       home: own(1),
       ownHome: async () => null,
       adopt: async () => [],

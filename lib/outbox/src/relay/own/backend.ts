@@ -12,13 +12,17 @@ export const identifyBackend = async (session: ControlSession): Promise<Backend>
   return readColumns(rows[0], 'the backend of a session', { pid: 'number', startedAt: 'string?' })
 }
 
-/** Whether all are gone, and their locks with them: a session that is lost to its client may live on for seconds. */
-export const haveEnded = async (session: ControlSession, backends: readonly Backend[]): Promise<boolean> => {
-  const { rows } = await session.query(haveEndedSql, [
-    backends.map(({ pid }) => pid),
-    backends.map(({ startedAt }) => startedAt),
+/** What a relay keeps in mind of a session that it lost: its backend, and the lanes that it owned. */
+export type Former = { backend: Backend; lanes: readonly number[] }
+
+/** Those that are still there, with their locks: a session that is lost to its client may live on for seconds. */
+export const stillThere = async (session: ControlSession, formers: readonly Former[]): Promise<Former[]> => {
+  const { rows } = await session.query(stillThereSql, [
+    formers.map(({ backend }) => backend.pid),
+    formers.map(({ backend }) => backend.startedAt),
   ])
-  return readColumns(rows[0], 'the look for backends', { ended: 'boolean' }).ended
+  const places = new Set(rows.map((row) => readColumns(row, 'the look for backends', { place: 'number' }).place))
+  return formers.filter((_, index) => places.has(index + 1))
 }
 
 // A number, since how a time is written is up to each session.
@@ -28,9 +32,9 @@ const identifyBackendSql = {
   text: `select pid, ${startSql} as "startedAt" from pg_stat_activity where pid = pg_backend_pid()`,
 }
 
-const haveEndedSql = {
+const stillThereSql = {
   text: `
-    select not exists (
-      select from pg_stat_activity where (pid, ${startSql}) in (select * from unnest($1::int[], $2::text[]))
-    ) as ended`,
+    select place::int
+    from unnest($1::int[], $2::text[]) with ordinality as former (pid, started_at, place)
+    where (pid, started_at) in (select pid, ${startSql} from pg_stat_activity)`,
 }

@@ -7,7 +7,7 @@ import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
 import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
-import { type Backend, haveEnded, identifyBackend } from './backend.ts'
+import { type Backend, type Former, identifyBackend, stillThere } from './backend.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
 import { findLastOrphans, findOrphans, type LastOrphan } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
@@ -21,8 +21,8 @@ export type Owner = {
   database: string
   backend: Backend
   neighbours: Neighbours
-  /** Whether the sessions of these are gone at Postgres: until then they have their locks, and look like a neighbour's. */
-  areGone: (former: readonly Owner[]) => Promise<boolean>
+  /** Those sessions that are not gone at Postgres: until then they have their locks, and look like a neighbour's. */
+  stillThere: (former: readonly Former[]) => Promise<Former[]>
   /** The relay's own lane. */
   home: RegisteredLane
   /** The home lane, or null while a neighbour has it. */
@@ -86,11 +86,7 @@ export const openOwner = async (
     database,
     backend,
     neighbours: createNeighbours(session),
-    areGone: (former) =>
-      haveEnded(
-        session,
-        former.map((one) => one.backend),
-      ),
+    stillThere: (former) => stillThere(session, former),
     home,
     lanes: () => [...lanes.values()],
     ownHome: async () => {

@@ -325,6 +325,28 @@ test('the lanes of keys that are left to a neighbour are its own while the first
   await stopped
 }, 180_000)
 
+test('a neighbour that comes while a relay stops alone has the lanes of keys, and what of those is not emptied yet', async () => {
+  await lane.declareQueue(`${lane.name} own`)
+  const [first, other] = [lane.relay({ adopt: true, window: 4 }), await openNeighbour()]
+  await first.start()
+  await waitFor(ownsKeyLanes(first), patient)
+  const rowsLeft = await addLaneToAdopt(20_000)
+  await waitFor(async () => (await rowsLeft()) < 20_000, patient)
+  await addOwnRows(20_000)
+  const stopped = first.stop({ graceMs: endless })
+  await waitFor(async () => (await adopters()) === 0, patient)
+  await waitFor(async () => !(await isLeaving(lane.name)), patient)
+  await other.start()
+  await waitFor(ownsKeyLanes(other), patient)
+  const owned = () => other.saw('relay.owned').map((seen) => ('lane' in seen ? seen.lane : ''))
+  await waitFor(() => owned().includes(`${lane.name} always`), patient)
+  await lane.commit(...keyedFor(lane.name))
+  await waitFor(async () => (await keyedLeft()) === 0, patient)
+  expect(first.saw('relay.stopped')).toEqual([])
+  await lane.db.query('delete from outbox_message where lane = $1', [lane.id])
+  await stopped
+}, 180_000)
+
 test('of two that stop together the last one waits for what the first one leaves, and carries it', async () => {
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)

@@ -108,8 +108,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
   const takeOrphansAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
     const had = former.flatMap(({ lanes }) => lanes)
-    if ((await crew.isAlone()) === false) return true
-    while (!tooLate.aborted) {
+    while ((await crew.isAlone()) !== false && !tooLate.aborted) {
       const orphans = (await tryUntilDone(() => owner.lastOrphans(had), settings, tooLate)) ?? []
       if (orphans.length === 0) break
       if (link.up()) {
@@ -119,7 +118,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
       }
       await attention.wait(link.up() ? nextSweepMs : sweepMs, tooLate)
     }
-    return !tooLate.aborted
+    return (await crew.isAlone()) === false || !tooLate.aborted
   }
 
   const unwatchEnd = onAbort(over, () => void hurry())

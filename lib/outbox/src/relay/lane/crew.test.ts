@@ -37,7 +37,12 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
     owner: {
       session,
       backend: { pid: 1, startedAt: '' },
-      neighbours: { join: async () => {}, leave: async () => false, keepLanes: async () => {} },
+      neighbours: {
+        join: async () => {},
+        leave: async () => false,
+        areThere: async () => false,
+        keepLanes: async () => {},
+      },
       stillThere: async () => [],
       home: own(1),
       ownHome: async () => null,
@@ -97,7 +102,12 @@ test.each([
   const freed: number[] = []
   const crew = crewWith({
     owner: {
-      neighbours: { join: async () => {}, leave: async () => true, keepLanes: async () => {} },
+      neighbours: {
+        join: async () => {},
+        leave: async () => true,
+        areThere: async () => true,
+        keepLanes: async () => {},
+      },
       release: async ({ lane }) => {
         freed.push(lane)
       },

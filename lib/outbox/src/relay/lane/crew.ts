@@ -1,6 +1,7 @@
 import type { RelaySettings } from '../options.ts'
 import { onAbort } from '../on-abort.ts'
 import type { Owner } from '../own/owner.ts'
+import { pause } from '../pause.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createLaneChannel, type LaneChannel } from '../publish/lane-channel.ts'
 import { deleteConfirmed } from '../settle/delete-confirmed.ts'
@@ -17,7 +18,7 @@ export type Crew = {
   start: (lane: OwnedLane) => void
   /** Gives every lane up: nothing new goes out, what is in flight is awaited, then the locks are freed. */
   releaseAll: () => Promise<void>
-  /** Whether no neighbour takes what a relay leaves that is to stop; null if it could not be asked for. */
+  /** Whether no neighbour takes what a relay leaves that is to stop, as yet; null if it could not be asked for. */
   isAlone: () => Promise<boolean | null>
   /** Resolves when every lane has come to its end, and says whether all of them were emptied. */
   ended: () => Promise<boolean>
@@ -38,6 +39,9 @@ export type CrewMeans = {
   over: AbortSignal
 }
 
+/** How often a relay that stops alone looks whether it still is, milliseconds. */
+const lookAgainMs = 1_600
+
 export const createCrew = (means: CrewMeans): Crew => {
   const { settings, owner, link, listener, lookout, memory, formerGone, draining, over } = means
   const { session, home, neighbours } = owner
@@ -46,6 +50,9 @@ export const createCrew = (means: CrewMeans): Crew => {
   /** Lanes that came to their end with something left in them. One may be given up, and taken again. */
   const left = new Set<number>()
   const handingOver = new AbortController()
+  /** Lanes that a relay which is alone has emptied at its stop: it owns them to its end, unless a neighbour comes. */
+  const emptied = new Map<OwnedLane, LaneChannel>()
+  const allEnded = new AbortController()
 
   const leaveAndLook = async (): Promise<boolean | null> => {
     const tooLate = AbortSignal.any([session.lost, over])
@@ -59,12 +66,6 @@ export const createCrew = (means: CrewMeans): Crew => {
 
   const hasHeir = async (): Promise<boolean> => settings.adopt && (await isAlone()) === false
 
-  /** Neighbours take what this relay does not own any more, at once. One that is alone carries it all to the end. */
-  const handOver = async (): Promise<void> => {
-    if (await hasHeir()) handingOver.abort()
-  }
-  const unwatchEnd = onAbort(draining, () => void handOver())
-
   /** Lets the neighbour have the lane at once if nothing of it can be on its way; else the end of the session does. */
   const letGo = async (lane: OwnedLane, channel: LaneChannel): Promise<void> => {
     const tooLate = AbortSignal.any([session.lost, over])
@@ -74,6 +75,27 @@ export const createCrew = (means: CrewMeans): Crew => {
       await tryUntilDone(() => owner.release(lane, 'stopping'), settings, tooLate)
     }
   }
+
+  /**
+   * Neighbours take what this relay does not own any more, at once. One that is alone carries it all until one comes: after
+   * a restart of Postgres some may need longer to come back than this one.
+   */
+  const handOver = async (): Promise<void> => {
+    if (!settings.adopt) return
+    const tooLate = AbortSignal.any([session.lost, over, allEnded.signal])
+    while (await isAlone()) {
+      await pause(lookAgainMs, tooLate)
+      if (tooLate.aborted) return
+      if ((await tryUntilDone(neighbours.areThere, settings, tooLate)) === true) looking = leaveAndLook()
+    }
+    if (!(await hasHeir())) return
+    handingOver.abort()
+    for (const [lane, channel] of emptied) await letGo(lane, channel)
+  }
+  let handing = Promise.resolve()
+  const unwatchEnd = onAbort(draining, () => {
+    handing = handOver()
+  })
 
   const work = async (lane: OwnedLane): Promise<void> => {
     const isHome = lane.lane === home.lane
@@ -91,13 +113,16 @@ export const createCrew = (means: CrewMeans): Crew => {
     const isEmpty = end === 'empty' || (end === 'asleep' && !isCut)
     if (isEmpty) left.delete(lane.lane)
     else left.add(lane.lane)
+    const isLeft = draining.aborted && settings.adopt && !isHome && !isCut
     if (isEmpty && !stays) {
       channel.close()
       await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)
-    } else if (draining.aborted && !isHome && !isCut && (await hasHeir())) {
+    } else if (isLeft && (await hasHeir())) {
       await letGo(lane, channel)
+    } else if (isLeft) {
+      emptied.set(lane, channel)
     }
-    channel.close()
+    if (!emptied.has(lane)) channel.close()
     working.delete(lane)
   }
 
@@ -120,6 +145,9 @@ export const createCrew = (means: CrewMeans): Crew => {
     ended: async () => {
       await Promise.all(working.values())
       unwatchEnd()
+      allEnded.abort()
+      await handing
+      for (const channel of emptied.values()) channel.close()
       return left.size === 0
     },
   }

@@ -11,6 +11,8 @@ export type Neighbours = {
    * whether there are any.
    */
   leave: () => Promise<boolean>
+  /** Whether there are any. */
+  areThere: () => Promise<boolean>
   /** It is about to end, and carries its lanes until then. */
   keepLanes: () => Promise<void>
 }
@@ -29,12 +31,22 @@ export const createNeighbours = (session: ControlSession): Neighbours => ({
     const { rows } = await session.query(leaveSql, [lockClasses.adopter])
     return readColumns(rows[0], 'the neighbours', { there: 'boolean' }).there
   },
+  areThere: async () => {
+    const { rows } = await session.query(areThereSql, [lockClasses.adopter])
+    return readColumns(rows[0], 'the neighbours', { there: 'boolean' }).there
+  },
   keepLanes: async () => void (await session.query(keepLanesSql, [lockClasses.adopter])),
 })
 
 const { adopting, leaving } = neighbourLocks
 
 const joinSql = { text: `select pg_advisory_lock_shared($1, ${adopting})` }
+
+const areThere = `exists (
+      select from (${locksSql('$1')}) as locks where number = ${adopting} and pid <> pg_backend_pid()
+    ) as there`
+
+const areThereSql = { text: `select ${areThere}` }
 
 // From the one to the other at once: nobody is to find a relay that is neither, and holds lanes that it will leave. The
 // look comes after it: of two relays that end together neither is to leave its lanes to the other.
@@ -43,10 +55,7 @@ const leaveSql = {
     with gone as materialized (
       select pg_advisory_lock_shared($1, ${leaving}), pg_advisory_unlock_shared($1, ${adopting})
     )
-    select exists (
-      select from (${locksSql('$1')}) as locks where number = ${adopting} and pid <> pg_backend_pid()
-    ) as there
-    from gone`,
+    select ${areThere} from gone`,
 }
 
 const keepLanesSql = { text: `select pg_advisory_unlock_shared($1, ${leaving})` }

@@ -298,6 +298,43 @@ const asksForKeys = async (relay: string) => {
   return rows.map(({ time }) => time)
 }
 
+test('a lane that is about to be left is looked into once by who waits for it, whatever a snapshot keeps there', async () => {
+  const [pin, leaving] = [new pg.Client(database.url), new pg.Client(database.url)]
+  await Promise.all([pin.connect(), leaving.connect()])
+  onTestFinished(async () => {
+    await Promise.all([pin.end(), leaving.end()])
+  })
+  const insert = (rows: number) =>
+    lane.db.query(
+      `insert into outbox_message (lane, message_id, routing_key, ordering_key, payload)
+       select id, gen_random_uuid(), $1, 'a', '1' from outbox_lane, generate_series(1, $2) where name = 'key 1'`,
+      [lane.name, rows],
+    )
+  await insert(5_000)
+  await pin.query('begin isolation level repeatable read; select from outbox_message limit 1')
+  await lane.db.query('delete from outbox_message')
+  await insert(1)
+  await leaving.query(
+    `select pg_advisory_lock($1, id), pg_advisory_lock_shared($2, $3) from outbox_lane where name = 'key 1'`,
+    [lockClasses.owner, lockClasses.adopter, neighbourLocks.leaving],
+  )
+  const relay = lane.relay({ adopt: true })
+  await relay.start()
+  await waitFor(() => keyLanesOf(relay) === 7, patient)
+  await lane.forgetReads()
+  const stopped = relay.stop({ graceMs: endless })
+  const asked = new Set<string>()
+  await waitFor(async () => {
+    for (const time of await asksForKeys(lane.name)) asked.add(time)
+    return asked.size > 15
+  }, patient)
+  // Once by the look and, in case of chance, by a sweep that was under way.
+  expect(await lane.rowsRead('outbox_message')).toBeLessThan(3 * 5_000)
+  await leaving.end()
+  await stopped
+  expect(await keyedLeft()).toBe(0)
+}, 180_000)
+
 /** Whether the relay is at the statement by which it leaves those who adopt. */
 const isLeaving = async (relay: string) => {
   const { rowCount } = await lane.db.query(

@@ -1,3 +1,4 @@
+import type { RegisteredLane } from '../lane/find-or-add-lane.ts'
 import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { onAbort } from './on-abort.ts'
@@ -104,18 +105,28 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
    * Nor need it own the lanes that are no pod's own yet, or again those that it had before a loss, which nobody carries
    * after it where no neighbour adopts lanes: one that stopped just before may be about to leave them. Says whether there
    * was time for it.
+   *
+   * A look whether a lane holds anything passes all that is deleted there and kept by somebody's snapshot, so each has one.
    */
   const takeOrphansAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
     const had = former.flatMap(({ lanes }) => lanes)
+    const looks = new Map<number, boolean>()
+    const holds = async ({ lane }: RegisteredLane): Promise<boolean> => {
+      const look = looks.get(lane) ?? (await tryUntilDone(() => holdsRows(session, lane), settings, tooLate)) ?? false
+      looks.set(lane, look)
+      return look
+    }
     while ((await crew.isAlone()) !== false && !tooLate.aborted) {
-      const orphans = (await tryUntilDone(() => owner.lastOrphans(had), settings, tooLate)) ?? []
-      if (orphans.length === 0) break
-      if (link.up()) {
-        const free = orphans.filter(({ isHeld }) => !isHeld).map(({ lane }) => lane)
-        for (const lane of (await tryUntilDone(() => owner.takeAll(free), settings, tooLate)) ?? []) crew.start(lane)
-        if (free.length === orphans.length) break
+      let isLeft = false
+      for (const { lane, isHeld } of (await tryUntilDone(() => owner.lastOrphans(had), settings, tooLate)) ?? []) {
+        if (!(await holds(lane))) continue
+        const isFree = link.up() && !isHeld
+        const taken = isFree ? await tryUntilDone(() => owner.takeAll([lane]), settings, tooLate) : null
+        for (const owned of taken ?? []) crew.start(owned)
+        isLeft ||= !isFree
       }
+      if (!isLeft) break
       await attention.wait(link.up() ? nextSweepMs : sweepMs, tooLate)
     }
     return (await crew.isAlone()) === false || !tooLate.aborted

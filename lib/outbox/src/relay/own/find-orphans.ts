@@ -17,13 +17,10 @@ export const findOrphans = async (session: ControlSession, limit: number): Promi
   return rows.map(parseLane)
 }
 
-/** A lane that holds rows and that nobody will carry. `isHeld`: its owner leaves it, and has not come to that yet. */
+/** A lane that nobody will carry. `isHeld`: its owner leaves it, and has not come to that yet. */
 export type LastOrphan = { lane: RegisteredLane; isHeld: boolean }
 
-/**
- * The lanes that are no pod's own, and those of the numbers, that hold rows, or scheduled rows that are due, and that
- * nobody carries.
- */
+/** The lanes that are no pod's own, and those of the numbers, that nobody carries, whether they hold anything or not. */
 export const findLastOrphans = async (session: ControlSession, others: readonly number[]): Promise<LastOrphan[]> => {
   const { rows } = await session.query(findLastOrphansSql, [lockClasses.owner, lockClasses.adopter, others])
   return rows.map((row) => ({
@@ -52,17 +49,13 @@ const findOrphansSql = {
     limit $2`,
 }
 
-// A relay asks at its stop.
+// A relay asks at its stop, again and again while one of them is held, and reads and deletes by the same session.
 const findLastOrphansSql = {
-  mayTakeLong: true,
   text: `
     with leaving as materialized (
       select pid from (${locksSql('$2')}) as locks where number = ${neighbourLocks.leaving}
-    ), unowned as materialized (
-      select id, name, kind, fence, pid is not null as held from outbox_lane
-      left join (${locksSql('$1')}) as locks on number = id
-      where (kind <> 'pod' or id = any($3::int[])) and (pid is null or pid in (select pid from leaving))
     )
-    select id as lane, name, kind, fence, held from unowned
-    where ${holdsRows}`,
+    select id as lane, name, kind, fence, pid is not null as held from outbox_lane
+    left join (${locksSql('$1')}) as locks on number = id
+    where (kind <> 'pod' or id = any($3::int[])) and (pid is null or pid in (select pid from leaving))`,
 }

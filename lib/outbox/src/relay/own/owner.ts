@@ -29,10 +29,7 @@ export type Owner = {
   ownHome: () => Promise<OwnedLane | null>
   /** Takes lanes that hold rows and have no owner, at most `limit`. */
   adopt: (limit: number) => Promise<OwnedLane[]>
-  /**
-   * The lanes that are no pod's own, and those of these numbers, that hold rows and have no owner, or one that is about to
-   * leave them.
-   */
+  /** The lanes that are no pod's own, and those of these numbers, that have no owner, or one that is about to leave them. */
   lastOrphans: (others: readonly number[]) => Promise<LastOrphan[]>
   /** Takes those of them that still have no owner. */
   takeAll: (orphans: readonly RegisteredLane[]) => Promise<OwnedLane[]>

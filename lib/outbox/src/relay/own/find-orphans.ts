@@ -3,6 +3,10 @@ import { parseLane, type RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { ControlSession } from './control-session.ts'
 import { locksSql, lockClasses, ownedLanesSql } from './lane-lock.ts'
 import { neighbourLocks } from './neighbours.ts'
+import type { OrphanWatch } from './orphan-watch.ts'
+
+/** How long one look goes on from lane to lane, milliseconds. Those that it has not come to have their turn by chance. */
+const sweepMs = 50
 
 /**
  * Lanes that nobody owns and that hold rows, or scheduled rows that are due, or are no pod's own. In the order of chance:
@@ -10,11 +14,24 @@ import { neighbourLocks } from './neighbours.ts'
  *
  * The locks are looked at first. A lane with an owner may have any number of dead rows at its head, which a look for its
  * first row would pass one by one as long as some session's snapshot keeps them. So it does in one that was emptied and
- * left under such a snapshot: then this takes long.
+ * left under such a snapshot: the watch has it rest between two looks.
  */
-export const findOrphans = async (session: ControlSession, limit: number): Promise<RegisteredLane[]> => {
-  const { rows } = await session.query(findOrphansSql, [lockClasses.owner, limit])
-  return rows.map(parseLane)
+export const findOrphans = async (
+  session: ControlSession,
+  watch: OrphanWatch,
+  limit: number,
+  forMs = sweepMs,
+): Promise<RegisteredLane[]> => {
+  const { rows } = await session.query(findOrphansSql, [lockClasses.owner, limit, watch.resting(), forMs])
+  return rows.flatMap((row) => {
+    const { lane, holds, ms } = readColumns(row, 'a lane without an owner', {
+      lane: 'number',
+      holds: 'boolean',
+      ms: 'number',
+    })
+    if (!holds) watch.foundNone(lane, ms)
+    return holds ? [parseLane(row)] : []
+  })
 }
 
 /** A lane that nobody will carry. `isHeld`: its owner leaves it, and has not come to that yet. */
@@ -35,18 +52,30 @@ const holdsRows = `(
       or (select true from outbox_scheduled where lane = unowned.id and available_at <= now() limit 1)
     )`
 
+/** A look that takes longer than this has passed many deleted rows, milliseconds. */
+const longMs = 1
+
+// The time is that of Postgres, from the first look on. So there is at least that one, however late the statement is.
 const findOrphansSql = {
   name: 'find_orphans',
   mayTakeLong: true,
   text: `
     with unowned as materialized (
       select id, name, kind, fence from outbox_lane
-      where id <> all (${ownedLanesSql})
+      where id <> all (${ownedLanesSql}) and id <> all ($3::int[])
+      order by random()
+    ), look as materialized (
+      select *, clock_timestamp() as began, case
+          when kind <> 'pod' then true
+          when clock_timestamp() < (select clock_timestamp()) + $4::int * interval '1 ms' then coalesce(${holdsRows}, false)
+        end as holds, clock_timestamp() as ended
+      from unowned
+    ), told as (
+      (select * from look where holds limit $2)
+      union all
+      select * from look where not holds and ended - began > interval '${longMs} ms'
     )
-    select id as lane, name, kind, fence from unowned
-    where kind <> 'pod' or ${holdsRows}
-    order by random()
-    limit $2`,
+    select id as lane, name, kind, fence, holds, (extract(epoch from ended - began) * 1000)::float8 as ms from told`,
 }
 
 // A relay asks at its stop, again and again while one of them is held, and reads and deletes by the same session.

@@ -13,6 +13,7 @@ import { findLastOrphans, findOrphans, type LastOrphan } from './find-orphans.ts
 import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
+import { createOrphanWatch } from './orphan-watch.ts'
 
 /** What one control session owns. */
 export type Owner = {
@@ -52,6 +53,7 @@ export const openOwner = async (
 ): Promise<Owner> => {
   const session = await openControlSession(databaseUrl, `outbox relay ${name}`, signal)
   const lanes = new Map<number, OwnedLane>()
+  const orphans = createOrphanWatch()
   let waiting = false
   let closed = false
 
@@ -63,11 +65,11 @@ export const openOwner = async (
     return owned
   }
 
-  const takeAll = async (orphans: readonly RegisteredLane[]): Promise<OwnedLane[]> => {
+  const takeAll = async (unowned: readonly RegisteredLane[]): Promise<OwnedLane[]> => {
     const taken: OwnedLane[] = []
     // One after the other: each is asked for without waiting, and a neighbour may be faster.
-    for (const orphan of orphans) {
-      const owned = await take(orphan)
+    for (const one of unowned) {
+      const owned = await take(one)
       if (owned !== null) taken.push(owned)
     }
     return taken
@@ -92,7 +94,7 @@ export const openOwner = async (
       waiting = owned === null
       return owned
     },
-    adopt: async (limit) => takeAll(await findOrphans(session, limit)),
+    adopt: async (limit) => takeAll(await findOrphans(session, orphans, limit)),
     lastOrphans: (others) => findLastOrphans(session, others),
     takeAll,
     close: async () => {

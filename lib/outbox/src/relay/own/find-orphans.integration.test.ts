@@ -1,0 +1,67 @@
+import pg from 'pg'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { registerLane } from '../../lane/register-lane.ts'
+import { ownLane } from '../../../test/own-lane.ts'
+import { database, lane, useLane } from '../../../test/use-lane.ts'
+import { findOrphans } from './find-orphans.ts'
+import { createOrphanWatch } from './orphan-watch.ts'
+
+useLane()
+
+// Those of other tests have rows, or had some.
+beforeEach(async () => {
+  await lane.db.query('delete from outbox_message')
+  await lane.db.query('delete from outbox_lane where id <> $1', [lane.id])
+})
+
+const insert = (into: number, rows: number) =>
+  lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload)
+     select $1, gen_random_uuid(), 'any', '1' from generate_series(1, $2)`,
+    [into, rows],
+  )
+
+/** Rows that are deleted, and kept by a snapshot to the end of the test. */
+const insertDead = async (into: number, rows: number) => {
+  await insert(into, rows)
+  const pin = new pg.Client(database.url)
+  await pin.connect()
+  onTestFinished(() => pin.end())
+  await pin.query('begin isolation level repeatable read; select from outbox_message limit 1')
+  await lane.db.query('delete from outbox_message where lane = $1', [into])
+}
+
+test('a look passes what a snapshot keeps of a lane without an owner, and then rests, while others are found at once', async () => {
+  const { session } = await ownLane('sweeper')
+  await insertDead(lane.id, 20_000)
+  let nowMs = 0
+  const watch = createOrphanWatch(() => nowMs)
+  const find = async () => {
+    await lane.forgetReads()
+    const found = await findOrphans(session, watch, 10)
+    await session.query({ text: 'select pg_stat_force_next_flush()' }, [])
+    return { found: found.map((one) => one.lane), read: await lane.rowsRead('outbox_message') }
+  }
+  expect(await find()).toMatchObject({ found: [] })
+  expect(watch.resting()).toEqual([lane.id])
+  const other = await registerLane(lane.db, `${lane.name} other`)
+  await insert(other, 1)
+  await insert(lane.id, 1)
+  const { found, read } = await find()
+  expect(found).toEqual([other])
+  expect(read).toBeLessThan(100)
+  nowMs = 3_600_000
+  expect(new Set((await find()).found)).toEqual(new Set([lane.id, other]))
+})
+
+test('where the time is over after one lane that takes long, each of the others has its turn', async () => {
+  const { session } = await ownLane('sweeper')
+  const lanes = [lane.id]
+  for (const name of ['one', 'other']) lanes.push(await registerLane(lane.db, `${lane.name} ${name}`))
+  for (const one of lanes) await insertDead(one, 10_000)
+  const watch = createOrphanWatch(() => 0)
+  for (let sweep = 1; sweep <= lanes.length; sweep += 1) {
+    expect(await findOrphans(session, watch, 10, 0)).toEqual([])
+    expect(watch.resting()).toHaveLength(sweep)
+  }
+})

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { lane, useLane } from '../../../test/use-lane.ts'
+import type { Observation } from '../observation.ts'
 import type { PublishOutcome } from '../publish/outcome.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import { settle } from './settle.ts'
@@ -71,4 +72,41 @@ test('a row without a key is held in a key lane, however many are, as it holds b
   const stray = { ...row(20_000n), exchange: '', routingKey: 'missing' }
   expect(await settle(owned, new Map([[stray, unroutable]]), means)).toMatchObject({ left: 0 })
   expect(owned.held.waitsForKey('')).toBe(true)
+})
+
+test('a row whose id is that of a parked one is parked under another, and one with a key stays until that is decided', async () => {
+  const owned = await ownLane('relay', lane.name, longBackoff)
+  await lane.db.query(
+    `with ids (id) as (values (1), (2), (3)), parked as (
+       insert into outbox_parked (lane, id, message_id, exchange, routing_key, headers, payload, created_at, reason, attempts)
+       select $1, id, gen_random_uuid(), '', 'old', '{}', '1', now(), 'old', 1 from ids where id < 3
+     )
+     insert into outbox_message (lane, id, message_id, routing_key, ordering_key, payload) overriding system value
+     select $1, id, gen_random_uuid(), 'new', case when id = 2 then 'a' end, '1' from ids`,
+    [lane.id],
+  )
+  const rows = [row(1n), { ...row(2n), orderingKey: 'a' }, row(3n)]
+  const refused = new Map(rows.map((one): [LaneRow, PublishOutcome] => [one, { ...unroutable, of: 'row' }]))
+  const saw: Observation[] = []
+  const settleAgain = () => settle(owned, refused, { parkAfter: 1, observe: (seen) => saw.push(seen) })
+  const parked = async () => {
+    const found = await lane.db.query(
+      'select id::int, routing_key as of from outbox_parked where lane = $1 order by id',
+      [lane.id],
+    )
+    return found.rows
+  }
+  await settleAgain()
+  expect(await parked()).toEqual([
+    { id: 1, of: 'old' },
+    { id: 2, of: 'old' },
+    { id: 3, of: 'new' },
+    { id: 4, of: 'new' },
+  ])
+  expect(owned.held.waiting()).toEqual([2n])
+  expect(saw.filter(({ kind }) => kind === 'relay.parked')).toMatchObject([{ count: 2 }])
+  await lane.db.query('delete from outbox_parked where id = 2')
+  await settleAgain()
+  expect(await parked()).toContainEqual({ id: 2, of: 'new' })
+  expect(await lane.rows()).toBe(0)
 })

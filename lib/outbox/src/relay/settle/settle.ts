@@ -52,10 +52,11 @@ export const settle = async (
   }
   if (example !== null) observe({ ...example, count: settled.refused })
   await deleteConfirmed(owned)
-  const [first] = hopeless
+  if (hopeless.length === 0) return settled
+  const parked = await park(owned, hopeless)
+  const [first] = parked
   if (first === undefined) return settled
-  await park(owned, hopeless)
-  observe({ kind: 'relay.parked', count: hopeless.length, reason: first.reason, messageId: first.row.messageId })
+  observe({ kind: 'relay.parked', count: parked.length, reason: first.reason, messageId: first.row.messageId })
   return settled
 }
 

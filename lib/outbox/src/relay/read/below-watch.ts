@@ -8,6 +8,8 @@
 export type BelowWatch = {
   /** All from here down is to be looked at now; null while a look is not due, or there is nothing below the floor. */
   from: (floor: bigint) => bigint | null
+  /** Since when, or from when on, a look is due, by the monotonic clock. */
+  dueAtMs: () => number
   /** A look came down to this id, and took so many milliseconds. */
   came: (to: bigint, ms: number) => void
 }
@@ -28,6 +30,7 @@ export const createBelowWatch = (now: () => number = () => performance.now()): B
       const begin = place === null || floor < place ? floor : place
       return begin === 0n ? null : begin
     },
+    dueAtMs: () => dueAtMs,
     came: (to, ms) => {
       place = to === 0n ? null : to
       dueAtMs = now() + (place === null ? beliefMs : restPart * ms)

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { afterEach, expect, onTestFinished, test } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { passesOf } from '../../../test/passes-of.ts'
+import { raiseFloor } from '../../../test/raise-floor.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import { deleteConfirmed } from '../settle/delete-confirmed.ts'
@@ -136,4 +137,33 @@ test.each(['looker', 'key 2'])('a reader looks below the floor before it reads f
   const floor = await drain(owned)
   await insertBelow(owned, floor - 10n, 'a')
   expect(await createReader(owned, 10)()).toMatchObject({ rows: [{ id: floor - 10n }] })
+})
+
+test('where there is time for one stretch, lanes have them in turn, and all come to the end', async () => {
+  let nowMs = 0
+  const floor = 3n * BigInt(stretchIds)
+  const lanes: OwnedLane[] = []
+  for (const name of [lane.name, `${lane.name} other`]) {
+    const owned = await ownLane('looker', name)
+    raiseFloor(owned.pointers, floor)
+    lanes.push({ ...owned, below: createBelowWatch(() => nowMs) })
+  }
+  const [first] = lanes
+  if (first === undefined) throw new Error('there is no lane')
+  const stretchesLeft: number[][] = []
+  for (let look = 1; look <= 6; look += 1) {
+    nowMs += 3_600_000
+    expect(await lookBelow(first.session, lanes, 0)).toEqual([])
+    nowMs += 3_600_000
+    // One that has come to the end begins at the floor again.
+    stretchesLeft.push(lanes.map(({ below }) => Number(below.from(floor)) / stretchIds))
+  }
+  expect(stretchesLeft).toEqual([
+    [2, 3],
+    [2, 2],
+    [1, 2],
+    [1, 1],
+    [3, 1],
+    [3, 3],
+  ])
 })

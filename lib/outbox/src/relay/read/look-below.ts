@@ -13,7 +13,8 @@ export const stretchIds = 10_000
  * Looks below the floors for a row that reads from there on would never bring, in those of the lanes where that is due,
  * and says in which of them there is one. Those are read from their beginning then.
  *
- * It comes down from the floor for as long as a statement may take, and at least one stretch.
+ * It comes down from the floors, that of the lane first which has waited for it most, for as long as a statement may take,
+ * and at least one stretch.
  *
  * Locks nothing: only the lane's owner reads it.
  */
@@ -22,10 +23,12 @@ export const lookBelow = async (
   lanes: readonly OwnedLane[],
   forMs = lookMs,
 ): Promise<OwnedLane[]> => {
-  const due = lanes.flatMap((owned) => {
-    const from = owned.below.from(owned.pointers.floor())
-    return from === null ? [] : [{ owned, from }]
-  })
+  const due = lanes
+    .flatMap((owned) => {
+      const from = owned.below.from(owned.pointers.floor())
+      return from === null ? [] : [{ owned, from }]
+    })
+    .toSorted((one, other) => one.owned.below.dueAtMs() - other.owned.below.dueAtMs())
   if (due.length === 0) return []
   const owneds = due.map(({ owned }) => owned)
   const closed = owneds.flatMap(({ lane, held }) =>
@@ -38,7 +41,7 @@ export const lookBelow = async (
     owneds.map(({ lane }) => lane),
     due.map(({ from }) => String(from)),
     forMs,
-    owneds.flatMap((owned) => [...takenRows(owned, 0n), ...awaitedRows(owned).map(String)]),
+    owneds.flatMap((owned) => takenRows(owned, 0n).concat(awaitedRows(owned).map(String))),
     destinations.map(({ lane }) => lane),
     destinations.map(({ exchange }) => exchange),
     destinations.map(({ routingKey }) => routingKey),
@@ -47,15 +50,17 @@ export const lookBelow = async (
   ])
   const ms = performance.now() - sentMs
   const looks = new Map(rows.map(parseLook).map((look) => [look.lane, look]))
-  return owneds.filter(({ lane, below, pointers }) => {
+  const withRows = due.filter(({ owned: { lane, below, pointers }, from }) => {
     const look = looks.get(lane)
-    if (look === undefined) return false
+    // There may have been no time for it: it is due as before, and the first one the next time.
+    if (look === undefined || look.reached === from) return false
     const { reached, found } = look
     // There may be others below it, earlier ones of its key among them: all of them go out in their order.
     below.came(found === null ? reached : 0n, ms)
     if (found !== null) pointers.goBack(0n)
     return found !== null
   })
+  return withRows.map(({ owned }) => owned)
 }
 
 const parseLook = (row: unknown): { lane: number; reached: bigint; found: bigint | null } => {

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest'
 import { enqueue } from '../../enqueue/enqueue.ts'
 import { sleepers } from '../../../test/lane-under-test.ts'
-import { lane, useLane } from '../../../test/use-lane.ts'
+import { ownLane } from '../../../test/own-lane.ts'
+import { raiseFloor } from '../../../test/raise-floor.ts'
+import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
+import { checkOptions } from '../options.ts'
+import { createBelowWatch } from '../read/below-watch.ts'
+import { createLookout } from './lookout.ts'
 
 const soon = { timeout: 10_000, interval: 10 }
 
@@ -35,4 +40,24 @@ test('rows that nobody rang for are found in every lane that sleeps, and when th
   await expect.poll(() => lane.count(lane.name), soon).toBe(6)
   const payloads = (await lane.take(lane.name)).map(({ payload }) => payload)
   expect(new Set(payloads)).toEqual(new Set(['a', 'b', 'c', 'd', 'later', 'own']))
+})
+
+test('a row below the floor of a lane that sleeps is found as well', async () => {
+  let nowMs = 0
+  const owned = { ...(await ownLane('looker')), below: createBelowWatch(() => (nowMs += 3_600_000)) }
+  await lane.db.query(`select setval(pg_get_serial_sequence('outbox_message', 'id'), 1000)`)
+  await lane.db.query(
+    `insert into outbox_message (lane, id, message_id, routing_key, payload) overriding system value
+     values ($1, 5, gen_random_uuid(), $2, '1')`,
+    [lane.id, lane.name],
+  )
+  raiseFloor(owned.pointers, 10n)
+  const settings = checkOptions({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name, pollMs: 100 })
+  const lookout = createLookout(settings, owned.session)
+  lookout.add(owned)
+  const over = new AbortController()
+  const keeping = lookout.keep(over.signal)
+  expect(await owned.bell.wait(soon.timeout, over.signal)).toBe(true)
+  over.abort()
+  await keeping
 })

@@ -4,6 +4,7 @@ import type { ControlSession } from '../own/control-session.ts'
 import { type BelowWatch, createBelowWatch } from '../read/below-watch.ts'
 import type { IdWatch } from '../read/id-watch.ts'
 import { createKeyRounds, type KeyRounds } from '../read/key-rounds.ts'
+import { createMovePlace, type MovePlace } from '../read/move-place.ts'
 import { createPointers, type Pointers } from '../read/pointers.ts'
 import { createRounds, type Rounds } from '../read/rounds.ts'
 import { createStrayWatch, type StrayWatch } from '../read/stray-watch.ts'
@@ -41,6 +42,8 @@ export type OwnedLane = RegisteredLane & {
   weighedRows: number | null
   /** In a key lane, when to look for rows without a key. */
   strays: StrayWatch
+  /** Where the next move of scheduled rows begins; in a key lane each begins at the first one. */
+  movePlace: MovePlace
   /** In a key lane, when to move what is due. */
   moving: Pace
   /** In a key lane, when to raise the floor. */
@@ -70,6 +73,7 @@ export const createOwnedLane = (
     suspects: new Set(),
     weighedRows: null,
     strays: createStrayWatch(),
+    movePlace: createMovePlace(),
     moving: createPace(),
     raising: createPace(),
   }

@@ -1,9 +1,10 @@
 import pg from 'pg'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { enqueue } from '../../enqueue/enqueue.ts'
 import { moveDue } from './move-due.ts'
+import { createMovePlace } from './move-place.ts'
 
 const soon = { timeout: 20_000, interval: 20 }
 
@@ -108,4 +109,50 @@ test('to move a batch no more rows are read than are moved, however many are due
   // By their time, and by their ids; and those that were moved before, whose index entries are still there.
   await expect.poll(read, soon).toBeGreaterThanOrEqual(2 * 2_000)
   expect(await read()).toBeLessThan(10_000)
+})
+
+test('nor when a snapshot keeps those that were moved before', async () => {
+  await lane.commit(...due(10_000))
+  const owned = { ...(await ownLane('mover')), movePlace: createMovePlace(() => 0) }
+  const pin = new pg.Client(database.url)
+  await pin.connect()
+  onTestFinished(() => pin.end())
+  await pin.query('begin isolation level repeatable read; select from outbox_scheduled limit 1')
+  await lane.forgetReads()
+  for (let batch = 0; batch < 20; batch += 1) expect(await moveDue(owned, 500)).toBe(500)
+  await owned.session.close()
+  const read = () => lane.rowsRead('outbox_scheduled')
+  await expect.poll(read, soon).toBeGreaterThanOrEqual(2 * 10_000)
+  expect(await read()).toBeLessThan(3 * 10_000)
+})
+
+test('what commits late among many that are due is moved in time, and before it is said that none is left', async () => {
+  await lane.commit(...due(60))
+  let nowMs = 0
+  const owned = { ...(await ownLane('mover')), movePlace: createMovePlace(() => nowMs) }
+  const late = (payload: string) =>
+    lane.db.query(
+      `insert into outbox_scheduled (lane, message_id, routing_key, payload, available_at)
+       select $1, gen_random_uuid(), $2, to_json($3::text), '1969-01-01'`,
+      [lane.id, lane.name, payload],
+    )
+  const isMoved = async (payload: string) => {
+    const { rowCount } = await lane.db.query(`select from outbox_message where lane = $1 and payload #>> '{}' = $2`, [
+      lane.id,
+      payload,
+    ])
+    return rowCount === 1
+  }
+  expect(await moveDue(owned, 10)).toBe(10)
+  await late('first')
+  expect(await moveDue(owned, 10)).toBe(10)
+  expect(await isMoved('first')).toBe(false)
+  nowMs = 3_600_000
+  expect(await moveDue(owned, 10)).toBe(10)
+  expect(await isMoved('first')).toBe(true)
+  await late('second')
+  const moves: number[] = []
+  while (moves.at(-1) !== 0) moves.push(await moveDue(owned, 10))
+  expect(moves).toEqual([10, 10, 10, 1, 1, 0])
+  expect(await isMoved('second')).toBe(true)
 })

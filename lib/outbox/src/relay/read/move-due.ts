@@ -2,10 +2,12 @@ import { orderingLockClass } from '../../lane/ordering-lock.ts'
 import { messageColumns } from '../../message-columns.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
+import type { Place } from './move-place.ts'
 
 /**
- * Moves scheduled rows that are due into the lane, at most `limit`, the longest overdue first, and says how many.
- * A row is moved once, whoever else tries: it is deleted and inserted by one statement.
+ * Moves scheduled rows that are due into the lane, at most `limit`, the longest overdue first, and says how many. When it
+ * says none, it has begun at the lane's first row. A row is moved once, whoever else tries: it is deleted and inserted by one
+ * statement.
  *
  * Locks: the ordering keys of the rows, as writers do, at most `limit` of them, since all keys that are locked at a time
  * share one table of the server's. A row whose key a writer has waits, and with it its key, since that writer may hold it
@@ -15,18 +17,41 @@ import type { OwnedLane } from '../lane/owned-lane.ts'
  * The rows are looked up one by one, and deleted by their place: joined, they would be compared each with each where the
  * table's statistics are of when it was empty, as those of a table that is drained all the time are.
  */
-export const moveDue = async ({ session, lane }: OwnedLane, limit: number): Promise<number> => {
+export const moveDue = async (owned: OwnedLane, limit: number): Promise<number> => {
+  const { kind, movePlace } = owned
+  // Of two rows of a key the later one may be behind the place, and the earlier one, which committed late, before it.
+  for (let from = kind === 'key' ? null : movePlace.from(); ; from = null) {
+    const sentMs = performance.now()
+    const { moved, last } = await moveFrom(owned, from, limit)
+    if (moved === limit && last !== null) movePlace.came(from, last, performance.now() - sentMs)
+    else movePlace.forget()
+    if (moved > 0 || from === null) return moved
+  }
+}
+
+/** `last` is the last row that it tried. */
+type Move = { moved: number; last: Place | null }
+
+const moveFrom = async ({ session, lane }: OwnedLane, from: Place | null, limit: number): Promise<Move> => {
   const passed: string[] = []
+  const { at, id } = from ?? { at: '-infinity', id: '0' }
   for (;;) {
-    const { rows } = await session.query(moveDueSql, [lane, limit, orderingLockClass, passed])
-    const { moved, busy } = parseMove(rows[0])
-    if (moved > 0 || busy.length === 0) return moved
+    const { rows } = await session.query(moveDueSql, [lane, limit, orderingLockClass, passed, at, id])
+    const { busy, ...move } = parseMove(rows[0])
+    if (move.moved > 0 || busy.length === 0) return move
     passed.push(...busy)
   }
 }
 
-const parseMove = (row: unknown): { moved: number; busy: string[] } =>
-  readColumns(row, 'the move of what is due', { moved: 'number', busy: 'strings' })
+const parseMove = (row: unknown): Move & { busy: string[] } => {
+  const { moved, busy, at, id } = readColumns(row, 'the move of what is due', {
+    moved: 'number',
+    busy: 'strings',
+    at: 'string?',
+    id: 'string?',
+  })
+  return { moved, busy, last: at === null || id === null ? null : { at, id } }
+}
 
 // Each key is tried once for all of its rows: of two tries the writer may commit in between, and the second row go first.
 const moveDueSql = {
@@ -34,7 +59,8 @@ const moveDueSql = {
   text: `
     with candidate as materialized (
       select id, available_at, ordering_key from outbox_scheduled
-      where lane = $1 and available_at <= now() and (ordering_key is null or ordering_key <> all($4::text[]))
+      where lane = $1 and available_at <= now() and (available_at, id) > ($5::timestamptz, $6::bigint)
+        and (ordering_key is null or ordering_key <> all($4::text[]))
       order by available_at, id
       limit $2
     ), key as materialized (
@@ -57,5 +83,8 @@ const moveDueSql = {
       order by available_at, id
       returning id
     )
-    select (select count(*)::int from moved) as moved, to_json(array(select name from tried where not free)) as busy`,
+    select (select count(*)::int from moved) as moved, to_json(array(select name from tried where not free)) as busy,
+      to_json(last.available_at) #>> '{}' as at, last.id::text as id
+    from (select) as one
+    left join (select available_at, id from candidate order by available_at desc, id desc limit 1) as last on true`,
 }

@@ -26,7 +26,12 @@ const allowed: Record<string, readonly string[]> = {
 const folders = Object.keys(allowed)
 
 const packages = z.record(z.string(), z.string()).default({})
-const packageSchema = z.object({ name: z.string(), dependencies: packages, peerDependencies: packages })
+const packageSchema = z.object({
+  name: z.string(),
+  dependencies: packages,
+  devDependencies: packages,
+  peerDependencies: packages,
+})
 
 const packageFolders = new Map(folders.map((folder) => [readPackage(folder).name, folder]))
 
@@ -37,12 +42,27 @@ test.each(folders)('%s imports only what it may, and says so in its package.json
     exclude: ['**/node_modules/**', '**/*.test.ts', '*/**/test/**', '*/**/build/**'],
   })
   expect(files.length, 'files read').toBeGreaterThan(0)
-  const dependencies = readPackage(folder).dependencies
+  const { dependencies } = readPackage(folder)
   const faults = files.flatMap((file) =>
     importsOf(file).flatMap((specifier) => faultOf(folder, file, specifier, dependencies)),
   )
   expect(faults).toEqual([])
 })
+
+// They are what is copied for the next function.
+test.each(workers)(
+  'the tests of %s stay in their folder as well, and its package.json names what they import',
+  (folder) => {
+    const files = globSync(`${folder}/**/*.ts`, { cwd: root, exclude: ['**/node_modules/**'] })
+    const { dependencies, forTests } = readPackage(folder)
+    const named = [...dependencies, ...forTests]
+    const faults = files.flatMap((file) =>
+      importsOf(file).flatMap((specifier) => faultOfPlace(folder, file, specifier, named)),
+    )
+    expect(files.some((file) => file.endsWith('.test.ts'))).toBe(true)
+    expect(faults).toEqual([])
+  },
+)
 
 test('of the workflow library, the testbed alone makes tables', () => {
   const files = globSync('lib/workflow/src/**/*.ts', { cwd: root })
@@ -51,19 +71,27 @@ test('of the workflow library, the testbed alone makes tables', () => {
 })
 
 const faultOf = (folder: string, file: string, specifier: string, dependencies: readonly string[]): string[] => {
+  const target = packageFolders.get(packageOf(specifier))
+  if (target !== undefined && allowed[folder]?.includes(target) !== true) return [`${file} imports ${specifier}`]
+  return faultOfPlace(folder, file, specifier, dependencies)
+}
+
+/** A relative import that leaves the folder, or one of a package that its package.json does not name. */
+const faultOfPlace = (folder: string, file: string, specifier: string, named: readonly string[]): string[] => {
   if (specifier.startsWith('node:')) return []
   if (specifier.startsWith('.')) {
     const target = relative(root, join(root, dirname(file), specifier))
     return target.startsWith(folder + sep) ? [] : [`${file} reaches out of its folder to ${specifier}`]
   }
-  const name = specifier
+  const name = packageOf(specifier)
+  return named.includes(name) ? [] : [`${file} imports ${name}, which ${folder}/package.json does not name`]
+}
+
+const packageOf = (specifier: string): string =>
+  specifier
     .split('/')
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/')
-  const target = packageFolders.get(name)
-  if (target !== undefined && allowed[folder]?.includes(target) !== true) return [`${file} imports ${specifier}`]
-  return dependencies.includes(name) ? [] : [`${file} imports ${name}, which ${folder}/package.json does not name`]
-}
 
 const importsOf = (file: string): string[] => {
   const source = readFileSync(join(root, file), 'utf8')
@@ -74,8 +102,12 @@ const importsOf = (file: string): string[] => {
     .filter((specifier) => specifier !== undefined)
 }
 
-function readPackage(folder: string): { name: string; dependencies: string[] } {
+function readPackage(folder: string): { name: string; dependencies: string[]; forTests: string[] } {
   const text = readFileSync(join(root, folder, 'package.json'), 'utf8')
-  const { name, dependencies, peerDependencies } = packageSchema.parse(JSON.parse(text))
-  return { name, dependencies: Object.keys({ ...dependencies, ...peerDependencies }) }
+  const { name, dependencies, peerDependencies, devDependencies } = packageSchema.parse(JSON.parse(text))
+  return {
+    name,
+    dependencies: Object.keys({ ...dependencies, ...peerDependencies }),
+    forTests: Object.keys(devDependencies),
+  }
 }

@@ -9,6 +9,9 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace'
 
+/** What a service does of its own where it is traced: a span for each HTTP call. */
+export { watchHttp } from '../../lib/service/src/trace/http-spans.ts'
+
 /** The spans of this process, marked as a service marks its own. */
 export type KeptSpans = {
   spans: () => ReadableSpan[]

@@ -1,11 +1,10 @@
 import { type RdStationOptions, startRdStation } from '@esteira/dev/rd-station'
+import { type Engine, functionOf, useEngine } from '@esteira/test/engine'
 import { waitFor } from '@esteira/test/support'
 import { sendAgain } from '@esteira/workflow'
 import { Pool } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
-import { type Engine, functionOf } from '../../../lib/workflow/test/engine.ts'
-import { useEngine } from '../../../lib/workflow/test/use-engine.ts'
 import { getLeads } from './get-leads.ts'
 import { accountLimit, createRdStationClient } from './rd-station/index.ts'
 

@@ -2,10 +2,9 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { startRdStation } from '@esteira/dev/rd-station'
+import { type Engine, laneName, useEngine } from '@esteira/test/engine'
 import { waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Engine, laneName } from '../../../lib/workflow/test/engine.ts'
-import { useEngine } from '../../../lib/workflow/test/use-engine.ts'
 
 let engine: Engine
 

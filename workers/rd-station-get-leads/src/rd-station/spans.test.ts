@@ -1,9 +1,8 @@
 import { inspect } from 'node:util'
 import { startRdStation } from '@esteira/dev/rd-station'
-import { keepSpans } from '@esteira/test/traces'
+import { keepSpans, watchHttp } from '@esteira/test/traces'
 import { trace } from '@opentelemetry/api'
 import { expect, onTestFinished, test } from 'vitest'
-import { watchHttp } from '../../../../lib/service/src/trace/http-spans.ts'
 import { createRdStationClient } from './client.ts'
 
 test('the spans of a read tell its calls, and no secret, token or contact', async () => {

@@ -44,6 +44,11 @@ test.each([
       'to "execute" if a function in it writes',
   ],
   [
+    { ...reading, params: 7 },
+    '/params',
+    'must be a list of the values of $1, $2 ..., or an object with those of each :name',
+  ],
+  [
     { ...reading, connection: 'archiv' },
     '/connection',
     'must be one of "crm", "archive", "archiv" came, did you mean "archive"?',

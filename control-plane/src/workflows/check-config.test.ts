@@ -1,4 +1,4 @@
-import { defineFunction, literalText, refuseBeside } from '@esteira/workflow'
+import { defineFunction, expecting, literalText, refuseBeside } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { configCheckOf } from './check-config.ts'
@@ -57,6 +57,30 @@ test.each([
 ])('what the schema %j refuses is told in the words of the API', (member, value, message) => {
   const check = configCheckOf({ name: 'Other', configSchema: { type: 'object', properties: { member } } })
   expect(check({ member: value })).toEqual([{ pointer: '/member', message }])
+})
+
+test('a field that says what it takes is told by that, and what is within it by its own place', () => {
+  const either = z.union([z.int(), z.strictObject({ from: z.int() })])
+  const config = z.strictObject({
+    said: either.meta(expecting('must be a number, or where it is from')).optional(),
+    unsaid: either.optional(),
+    of: z
+      .strictObject({ name: z.string().regex(/^[a-z]+$/) })
+      .meta(expecting('must be an object with a name'))
+      .optional(),
+  })
+  const check = configCheckOf(defineFunction({ name: 'Numbers.take', config, run: () => null }))
+  expect(check({ said: { from: 1 }, unsaid: 1, of: { name: '{{ payload.name }}' } })).toEqual([])
+  expect(check({ said: 'x' })).toEqual([{ pointer: '/said', message: 'must be a number, or where it is from' }])
+  expect(check({ unsaid: 'x' })).toEqual([
+    { pointer: '/unsaid', message: 'must be a whole number, "x" came' },
+    { pointer: '/unsaid', message: 'must be an object, "x" came' },
+  ])
+  expect(check({ of: { nam: 'x' } })).toEqual([
+    { pointer: '/of/name', message: 'is missing' },
+    { pointer: '/of/nam', message: 'is not known here, did you mean "name"?' },
+  ])
+  expect(check({ of: { name: 'X' } })).toEqual([{ pointer: '/of/name', message: 'must match ^[a-z]+$' }])
 })
 
 test('a literal with names takes one of them', () => {

@@ -4,6 +4,7 @@ import {
   atMost,
   cronJobConfig,
   cronJobFunctionName,
+  expectationMark,
   type Fault,
   faultsOfExpressions,
   faultsOfIssues,
@@ -85,8 +86,7 @@ const schemaCheck = ({ name, configSchema }: Pick<PublishedFunction, 'name' | 'c
   }
   return (config) => {
     if (compiled(config)) return []
-    // `if` only says that a branch failed; the errors of the branch are there as well.
-    return (compiled.errors ?? []).filter(({ keyword }) => keyword !== 'if').map(faultOfAjv)
+    return faultsOfAjv(compiled.errors ?? [])
   }
 }
 
@@ -98,9 +98,30 @@ const compile = (ajv: Ajv2020, schema: Record<string, unknown>): ValidateFunctio
   }
 }
 
+/** Of a union that says by itself what it takes, what its branches say is left out. */
+const faultsOfAjv = (errors: readonly ErrorObject[]): Fault[] => {
+  const unions = errors.filter((error) => error.keyword === 'anyOf' && expectationOf(error) !== null)
+  const isWithin = ({ schemaPath }: ErrorObject) =>
+    unions.some((union) => schemaPath.startsWith(`${union.schemaPath}/`))
+  return errors
+    .filter((error) => unions.includes(error) || !(branchFailed.has(error.keyword) || isWithin(error)))
+    .map(faultOfAjv)
+}
+
+/** Keywords that only say that a branch failed; the errors of the branch are there as well. */
+const branchFailed = new Set(['if', 'anyOf'])
+
+/** What a field says that it takes, if it says so and the error is of its value, not of a member of that. */
+const expectationOf = ({ keyword, parentSchema }: ErrorObject): string | null => {
+  const said: unknown = parentSchema?.[expectationMark]
+  return typeof said === 'string' && keyword !== 'required' && keyword !== 'additionalProperties' ? said : null
+}
+
 const faultOfAjv = (error: ErrorObject): Fault => {
   const { instancePath, keyword, params, parentSchema } = error
   const here = (message: string): Fault => ({ pointer: instancePath, message })
+  const expected = expectationOf(error)
+  if (expected !== null) return here(expected)
   const property = (name: unknown): string => instancePath + pointerOf([String(name)])
   switch (keyword) {
     case 'additionalProperties': {

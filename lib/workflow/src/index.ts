@@ -16,7 +16,16 @@ export {
   type ResumableContext,
   type StepFunction,
 } from './function/define-function.ts'
-export { literalText, refusalMark, refuseBeside, sqlMark, type SqlRules, sqlText } from './function/json-schema.ts'
+export {
+  expectationMark,
+  expecting,
+  literalText,
+  refusalMark,
+  refuseBeside,
+  sqlMark,
+  type SqlRules,
+  sqlText,
+} from './function/json-schema.ts'
 export { fail, type Outcome, retry, snooze } from './function/outcome.ts'
 export { type Page, page } from './function/page.ts'
 export { publishFunctions, type PublishedFunction } from './function/publish-functions.ts'

@@ -19,6 +19,7 @@ import {
 import { expectMigrated, isTransientHere, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
 import { refusalCode, tickExitCodes } from './exit-codes.ts'
 import { isBeforeSchedule, isRepeated, tickKey } from './tick-key.ts'
+import { tickSchedule, tickTimeZone } from './tick-schedule.ts'
 import { fireTick, type Tick } from './tick.ts'
 
 const settings = {
@@ -27,8 +28,8 @@ const settings = {
   stepId: uuid('ESTEIRA_STEP_ID'),
   key: tickKey,
   since: instant('ESTEIRA_TICK_SINCE', { fallback: null }),
-  schedule: text('ESTEIRA_TICK_SCHEDULE', { fallback: '' }),
-  timeZone: text('ESTEIRA_TICK_TIME_ZONE', { fallback: 'UTC' }),
+  schedule: tickSchedule,
+  timeZone: tickTimeZone,
   maxPayloadBytes: integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange),
   logLevel: oneOf('ESTEIRA_LOG_LEVEL', logLevels, { fallback: 'info' }),
 }

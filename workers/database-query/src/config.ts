@@ -1,4 +1,4 @@
-import { literalText, refuseBeside, sqlText } from '@esteira/workflow'
+import { expecting, literalText, refuseBeside, sqlText } from '@esteira/workflow'
 import * as z from 'zod'
 import { DatabaseQueryError } from './errors.ts'
 
@@ -13,6 +13,8 @@ export const configSchema = (connections: readonly string[], readOnly: readonly 
       refuseBeside('mode', ['query'], { confirm: 'none' }, 'it is for what may write, and config.mode is "query"'),
     ],
   })
+
+const paramsWords = 'must be a list of the values of $1, $2 ..., or an object with those of each :name'
 
 const fields = (connections: readonly string[]) =>
   z.strictObject({
@@ -34,7 +36,10 @@ const fields = (connections: readonly string[]) =>
      * The values of `$1`, `$2` ..., or an object with those of each `:name`. Of a value an object is JSON, an array what its
      * parameter is: a Postgres array or JSON.
      */
-    params: z.union([z.array(z.unknown()), z.record(z.string(), z.unknown())]).default([]),
+    params: z
+      .union([z.array(z.unknown()), z.record(z.string(), z.unknown())], paramsWords)
+      .meta(expecting(paramsWords))
+      .default([]),
     /** `query` reads and is refused if it writes; `execute` may write, once a job. By the statement's words if left out. */
     mode: z.enum(['query', 'execute']).optional(),
     /**

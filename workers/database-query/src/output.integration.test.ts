@@ -97,6 +97,14 @@ test('a statement that writes gives no more than fits into memory, or it is not 
   expect(await emails()).toEqual([])
 })
 
+test('what only reads, and is run as if it wrote, is told how it may give as much as it likes', async () => {
+  const sql = `select repeat('x', 1000000) as text from generate_series(1, 80)`
+  const failure: unknown = await call({ sql, mode: 'execute' }, next).catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'result_too_large', final: true })
+  expect(String(failure)).toContain('may give any number of rows with config.mode "query"')
+  expect(String(failure)).not.toContain('returning')
+})
+
 test.each([
   ['a statement that reads', 'select one.id, other.email, other.id from lead one, lead other'],
   ['one that writes', 'insert into lead values (1) returning id, email, id'],

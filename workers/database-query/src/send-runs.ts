@@ -87,5 +87,6 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
 const tooMuch = (): DatabaseQueryError =>
   new DatabaseQueryError(
     'result_too_large',
-    'config.sql gives more than 64 MiB, and may write: nothing is written. Leave "returning" out, or write fewer rows at a time',
+    'config.sql gives more than 64 MiB, and may write: nothing is written. Let it give fewer rows, less of each, or none ' +
+      'at all; what only reads may give any number of rows with config.mode "query"',
   )

@@ -82,6 +82,24 @@ test.each(['yesterday', '2026-01-02', '2026-01-02T00:00:00', 1_767_312_000_000, 
 )
 
 test('a segmentation may be given by its digits, as a text', async () => {
+test.each([
+  'https://api.example/v2?key=1',
+  'https://user:hidden@api.example',
+  'https://api.example/#v2',
+  'ftp://a',
+  'x',
+])('a baseUrl of which something would be dropped, %j, is refused, and not told', async (baseUrl) => {
+  const read = leadsOf(async function* () {}, {
+    payload: { segmentationId: 7, baseUrl },
+    config: { baseUrl: '{{ payload.baseUrl }}' },
+  })
+  await expect(read).rejects.toMatchObject({
+    code: 'config_invalid',
+    message:
+      'config.baseUrl: must be an address such as https://api.example.com, without a user, a query or a fragment',
+  })
+})
+
   const trial = await leadsOf(
     async function* ({ segmentationId }) {
       yield { contacts: [contact(JSON.stringify(segmentationId))], cursor }

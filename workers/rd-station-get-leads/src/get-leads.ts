@@ -1,4 +1,4 @@
-import { defineFunction, page, snooze, type StepFunction } from '@esteira/workflow'
+import { defineFunction, expecting, page, snooze, type StepFunction } from '@esteira/workflow'
 import * as z from 'zod'
 import { convertedSince } from './converted-since.ts'
 import { leadOf } from './lead-of.ts'
@@ -18,25 +18,40 @@ const digits = z
   .regex(/^[1-9]\d{0,14}$/)
   .transform(Number)
 
-/** What can be told of a time when a step is saved, in words that are read; the worker sees to the rest. */
+/** What can be told of a time and of an address when a step is saved; the worker sees to the rest. */
 const timePattern = '^\\d{4}-\\d\\d-\\d\\dT.*(Z|[+-]\\d\\d:\\d\\d)$'
+/** A call has its own path and its own credentials: what else an address may have would be dropped. */
+const addressPattern = '^https?://[^/?#@]+(/[^?#]*)?$'
+
+const idWords = 'must be a whole number above 0, or its digits as a text'
+const accountWords = 'must be the name of an account: small letters and digits, 60 at most, with "-" only between them'
+const addressWords = 'must be an address such as https://api.example.com, without a user, a query or a fragment'
+const timeWords = 'must be an ISO date and time with its zone, such as 2026-01-31T09:00:00Z'
 
 const configSchema = z.strictObject({
   /** Which segmentation's contacts; an expression may take it from the payload. */
-  segmentationId: z.union([z.int().positive(), digits], 'must be a whole number above 0, or its digits as a text'),
+  segmentationId: z.union([z.int().positive(), digits], idWords).meta(expecting(idWords)),
   /** Contacts a call; the API gives at most 125. */
   pageSize: z.int().min(1).max(125).default(125),
   /** Which account: one of which the worker has the credentials as secrets, its own unless it is named. */
-  connection: z.string().regex(accountName).default(ownAccount),
+  connection: z
+    .string()
+    .refine((name) => accountName.test(name), accountWords)
+    .meta({ pattern: accountName.source, ...expecting(accountWords) })
+    .default(ownAccount),
   /** Where the account's API is, if not where the worker has it; only an origin that the worker trusts. */
   baseUrl: z
-    .url({ protocol: /^https?$/ })
-    .meta({ pattern: '^https?://' })
+    .string()
+    .refine((address) => URL.canParse(address) && new RegExp(addressPattern).test(address), addressWords)
+    .meta({ pattern: addressPattern, ...expecting(addressWords) })
     .optional(),
   /** The members of a contact that go on beside its uuid; all of them if left out. */
   fields: z.array(z.string().min(1)).optional(),
   /** Only contacts that have converted at this time or later; all of them if left out. */
-  since: z.iso.datetime({ offset: true }).meta({ pattern: timePattern }).optional(),
+  since: z.iso
+    .datetime({ offset: true })
+    .meta({ pattern: timePattern, ...expecting(timeWords) })
+    .optional(),
 })
 
 /** What the first attempt asked for. An expression with `$now()` gives something else in each; pages of both are no read. */

@@ -67,6 +67,15 @@ export const refuseBeside = (
   }
 }
 
+/** Has a config schema say by itself what a value has to be. */
+export const expectationMark = 'x-esteira-expected'
+
+/**
+ * For the `meta` of a field of a config: what is said of any value that its schema does not take when a step is saved. By
+ * itself a union says what each of its members takes, and a pattern is shown as it is.
+ */
+export const expecting = (words: string): JsonSchema => ({ [expectationMark]: words })
+
 /** The JSON Schema (2020-12) that a payload or an output is described by. */
 export const plainJsonSchema = (schema: z.ZodType): JsonSchema => ({
   ...z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }),

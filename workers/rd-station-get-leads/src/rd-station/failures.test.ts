@@ -208,6 +208,16 @@ test('a refresh token that was revoked is final, and says so with the account, a
   expect(rdStation.control.state().requests).toEqual({ '/auth/token': { 401: 1 } })
 })
 
+test('an account that is let in nowhere is named, whatever it was refused for', async () => {
+  const { rdStation, read } = await setup({}, { account: 'acme' })
+  rdStation.control.set({ failNext: [{ on: 'token', status: 403, body: {} }] })
+  expect(await failure(read())).toMatchObject({
+    code: 'forbidden',
+    final: true,
+    message: 'POST /auth/token: answered 403: no token is given for the credentials of the account "acme"',
+  })
+})
+
 test('so is one that OAuth would call an invalid grant, when a token is renewed in the middle of a read', async () => {
   const { rdStation, read } = await setup({}, { account: 'acme' })
   await read()

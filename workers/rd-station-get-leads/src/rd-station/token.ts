@@ -135,10 +135,14 @@ const requestToken = async (
 /** What RD Station says of a refresh token that was revoked or never was one, and what OAuth says of it. */
 const revokedTypes: ReadonlySet<string> = new Set(['INVALID_REFRESH_TOKEN', 'invalid_grant'])
 
+/** What is answered to credentials that are no good, or are not let in. */
+const refusingStatuses: ReadonlySet<number> = new Set([400, 401, 403])
+
 /** An error that says for which account no token is given, and what to do about it. */
 const refusalOf = (error: unknown, account: string): unknown => {
-  if (!(error instanceof RdStationError) || (error.status !== 400 && error.status !== 401)) return error
+  if (!(error instanceof RdStationError)) return error
   const { call, status, types } = error
+  if (status === undefined || !refusingStatuses.has(status)) return error
   const answered = ['answered', status, ...types].join(' ')
   if (types.some((type) => revokedTypes.has(type))) {
     const what = `${answered}: the refresh token of the account "${account}" was revoked or replaced`

@@ -2,7 +2,10 @@
 export type Statement = {
   /** As the server takes it: parameters are `$1`, `$2` ... */
   text: string
-  /** Whether it writes or locks rows by its own words: a read-only transaction refuses it. */
+  /**
+   * Whether it writes or locks rows by its own words, which a read-only transaction refuses, or calls a function that
+   * reaches others at once, which that allows.
+   */
   writes: boolean
   /** Whether runs of it may follow one another in one transaction: it writes rows and reaches for nothing else. */
   mayShare: boolean
@@ -28,6 +31,7 @@ export const describe = (node: unknown): Traits & { numbers: ReadonlySet<number>
     if (writingNodes.has(key) || key === 'intoClause' || key === 'LockingClause') writes = true
     if (takingNodes.has(key) || value.action === 'ONCONFLICT_UPDATE') takesRows = true
     if (key === 'FuncCall' && pastTheRows.test(nameOf(value))) reachesPast = true
+    if (key === 'FuncCall' && heardByOthers.test(nameOf(value))) writes = true
     // Zero is what the tree leaves out.
     if (key === 'ParamRef') numbers.add(Number(value.number ?? 0))
   }
@@ -55,6 +59,9 @@ const faultOf = (name: string, top: Record<string, unknown>): string | null => {
 
 /** Functions that reach past rows: to the session, or to other sessions. */
 const pastTheRows = /^(set_config|setseed|pg_notify|pg_(try_)?advisory_\w+)$/
+
+/** Functions of which a second call is heard by others, though no row is written here. */
+const heardByOthers = /^(pg_notify|pg_logical_emit_message|pg_(cancel|terminate)_backend|dblink_(exec|send_query))$/
 
 const nameOf = ({ funcname }: Record<string, unknown>): string => {
   const last: unknown = Array.isArray(funcname) ? funcname.at(-1) : undefined

@@ -63,6 +63,23 @@ test('a job that somebody sends again runs its statement once more, also with an
   expect(await emails()).toEqual(['1@example.com', '2@example.com'])
 })
 
+test('a select that others hear of is run once for its job, as what writes is', async () => {
+  const heard: (string | undefined)[] = []
+  const hear = ({ payload }: { payload?: string | undefined }) => heard.push(payload)
+  admin.on('notification', hear)
+  onTestFinished(async () => {
+    admin.off('notification', hear)
+    await admin.query('unlisten *')
+  })
+  await admin.query('listen leads')
+  const [jobId, by] = [randomUUID(), fresh()]
+  const told = { sql: "select 1 as told from pg_notify('leads', $1)", params: ['ana'] }
+  for (const _ of [1, 2]) expect(await ask(told, { jobId }, by)).toEqual([{ told: 1 }])
+  await ask({ ...told, params: ['last'] }, {}, by)
+  await waitFor(() => heard.includes('last'))
+  expect(heard).toEqual(['ana', 'last'])
+})
+
 test.each([
   ['dropped', 'drop table esteira_applied'],
   ['moved', 'create schema archive; alter table esteira_applied set schema archive'],

@@ -7,5 +7,6 @@ import type { Contact } from './rd-station/index.ts'
 export const convertedSince = (since: string | null): ((contact: Contact) => boolean) | undefined => {
   if (since === null) return undefined
   const least = Date.parse(since)
-  return ({ last_conversion_date: last }) => last !== undefined && last !== null && !(Date.parse(last) < least)
+  return ({ last_conversion_date: last }) =>
+    last !== undefined && last !== null && !(typeof last === 'string' && Date.parse(last) < least)
 }

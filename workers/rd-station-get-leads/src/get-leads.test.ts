@@ -45,9 +45,9 @@ test('the contacts of all pages of a segmentation are items, in their order', as
 })
 
 test.each([
-  ['2026-01-02T00:00:00-03:00', ['same', 'later', 'unreadable']],
-  ['2026-01-02T03:00:00.001Z', ['later', 'unreadable']],
-  ['{{ payload.since }}', ['earlier', 'same', 'later', 'never', 'not told', 'unreadable']],
+  ['2026-01-02T00:00:00-03:00', ['same', 'later', 'unreadable', 'a number']],
+  ['2026-01-02T03:00:00.001Z', ['later', 'unreadable', 'a number']],
+  ['{{ payload.since }}', ['earlier', 'same', 'later', 'never', 'not told', 'unreadable', 'a number']],
 ])('since %s only who has converted then or later is a lead: %j', async (since, uuids) => {
   const times = {
     earlier: '2026-01-01T23:59:59.999-03:00',
@@ -56,6 +56,7 @@ test.each([
     never: null,
     'not told': undefined,
     unreadable: 'yesterday',
+    'a number': 7,
   }
   const trial = await leadsOf(
     async function* ({ isWanted = () => true }) {
@@ -81,7 +82,6 @@ test.each(['yesterday', '2026-01-02', '2026-01-02T00:00:00', 1_767_312_000_000, 
   },
 )
 
-test('a segmentation may be given by its digits, as a text', async () => {
 test.each([
   'https://api.example/v2?key=1',
   'https://user:hidden@api.example',
@@ -100,6 +100,7 @@ test.each([
   })
 })
 
+test('a segmentation may be given by its digits, as a text', async () => {
   const trial = await leadsOf(
     async function* ({ segmentationId }) {
       yield { contacts: [contact(JSON.stringify(segmentationId))], cursor }

@@ -109,6 +109,13 @@ const firstOf = async (pages: AsyncIterable<ContactsPage>): Promise<ContactsPage
   return []
 }
 
+test('of a contact only the uuid is looked at: one that is odd ends no read, and goes on as it came', async () => {
+  const { contacts, rdStation } = await setup()
+  const odd = { uuid: 'b', name: 7, email: ['x'], last_conversion_date: 0, created_at: {}, links: [{ href: null }] }
+  rdStation.control.set({ failNext: [{ status: 200, body: { contacts: [contact('a'), odd] } }, answer(['c'])] })
+  expect(await all(contacts({ pageSize: 2 }))).toEqual([contact('a'), odd, contact('c')])
+})
+
 test('without a total the first page that is not full is the last', async () => {
   const { contacts, rdStation } = await setup()
   rdStation.control.set({ failNext: [answer(['a', 'b']), answer(['c'])] })

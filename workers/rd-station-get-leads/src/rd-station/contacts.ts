@@ -12,16 +12,11 @@ const contact = z.looseObject({
     .string()
     .min(1)
     .transform((uuid) => (isUuid.test(uuid) ? uuid.toLowerCase() : uuid)),
-  name: z.string().nullish(),
-  email: z.string().nullish(),
-  last_conversion_date: z.string().nullish(),
-  created_at: z.string().nullish(),
-  links: z.array(z.looseObject({ rel: z.string(), href: z.string() })).optional(),
 })
 
 /**
  * A contact as RD Station lists it in a segmentation. Only the uuid is needed here; what else is there is for the steps
- * that follow, and fields that are not promised are passed through.
+ * that follow, and passed through whatever it is: one contact that is odd must not end each read at its page.
  */
 export type Contact = z.output<typeof contact>
 

@@ -68,6 +68,13 @@ const types: [type: string, written: string, value: unknown][] = [
   ['int4range', '[1,5)', '[1,5)'],
   ['point', '(1,Infinity)', '(1,Infinity)'],
   ['inet', '10.0.0.1/8', '10.0.0.1/8'],
+  ['inet[]', '{10.0.0.1/8,null}', ['10.0.0.1/8', null]],
+  ['cidr[]', '{10.0.0.0/8}', ['10.0.0.0/8']],
+  ['macaddr[]', '{08:00:2b:01:02:03}', ['08:00:2b:01:02:03']],
+  ['timetz[]', '{10:00:00+02}', ['10:00:00+02']],
+  ['numrange[]', '{"[1.5,2)"}', ['[1.5,2)']],
+  ['oid', '4294967295', 4_294_967_295],
+  ['oid[]', '{1,4294967295}', [1, 4_294_967_295]],
 ]
 
 test.each(types)('the %s %s goes on as JSON without a loss, and comes back the same', async (type, written, value) => {

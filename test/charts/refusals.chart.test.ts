@@ -29,10 +29,11 @@ test.each([
   ],
   ['a worker whose name is too long', { workers: { ['a'.repeat(31)]: {} } }, 'a'.repeat(31)],
   [
-    'a worker that is no program of the image',
+    'a worker that is no program of Esteira',
     { workers: { 'database-querry': {} } },
-    'workers.database-querry: the image has no program "database-querry", there are database-query, rd-station-get-leads',
+    'workers.database-querry: database-querry is no program that comes with Esteira, as are database-query, rd-station-get-leads',
   ],
+  ['the program of a tick as a worker', { workers: { mine: { program: 'cron-job' } } }, '/workers/mine/program'],
   [
     'an image without a version',
     { workers: { mine: { image: { repository: 'registry.example.com/mine' } } } },

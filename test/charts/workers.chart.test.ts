@@ -35,6 +35,24 @@ test('a worker of the image is its program, under any name and as often as one l
   }
 })
 
+test('a folder of one’s own in the image is named as the program, and scaled by the functions that it is said to have', async () => {
+  const manifests = await render({
+    files: [least],
+    values: {
+      rabbitmq: { management: { secret: { name: 'management' } } },
+      workers: {
+        messages: { program: 'messages-send', functions: ['Messages.send'], autoscaling: { enabled: true } },
+      },
+    },
+  })
+  const { main } = podsOf(manifests).find(({ owner }) => owner === 'Deployment my-esteira-messages') ?? {}
+  expect(main).toMatchObject({ image: 'localhost/esteira:0.1.0', args: ['/app/workers/messages-send/src/main.ts'] })
+  const looked = objectsOf(manifests, 'ScaledObject', z.looseObject({ spec: z.looseObject({ triggers: z.unknown() }) }))
+  expect(looked.map(({ spec }) => spec.triggers)).toEqual([
+    [expect.objectContaining({ metadata: expect.objectContaining({ queueName: 'Messages.send' }) })],
+  ])
+})
+
 test('what a worker says goes before what all workers are, also if it is nothing', async () => {
   const manifests = await render({
     files: [least],

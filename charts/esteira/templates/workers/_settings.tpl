@@ -13,19 +13,20 @@
 {{- end }}
 {{- $program := $settings.program | default .worker -}}
 {{- $known := include "esteira.programs" . | fromYaml -}}
-{{- if not (hasKey $known $program) }}
-{{- fail (printf "workers.%s: the image has no program %q, there are %s; a worker of your own needs image.repository" .worker $program (keys $known | sortAlpha | join ", ")) }}
-{{- end }}
+{{- if hasKey $known $program }}
 {{- if $settings.functions }}
 {{- fail (printf "workers.%s: the functions of %s are known, so `functions` would not be used" .worker $program) }}
 {{- end }}
-{{- $_ := set $settings "program" $program }}
 {{- $_ := set $settings "functions" (get $known $program).functions }}
 {{- range (get $known $program).needs }}
 {{- if not (or (hasKey $settings.env .) (hasKey $settings.secretEnv .)) }}
 {{- fail (printf "workers.%s: %s needs %s, in `env` or `secretEnv`" $.worker $program .) }}
 {{- end }}
 {{- end }}
+{{- else if not $settings.program }}
+{{- fail (printf "workers.%s: %s is no program that comes with Esteira, as are %s; `program` has to name the folder of one of your own in the image, or image.repository an image of your own" .worker .worker (keys $known | sortAlpha | join ", ")) }}
+{{- end }}
+{{- $_ := set $settings "program" $program }}
 {{- end }}
 {{- if and $settings.autoscaling.enabled (not $settings.functions) }}
 {{- fail (printf "workers.%s: to scale it, `functions` has to name its functions, whose queues are looked at" .worker) }}
@@ -38,7 +39,10 @@
 {{- include "esteira.given" $settings -}}
 {{- end }}
 
-{{/* The programs of the image: their functions, and the variables that each needs beside what all have. */}}
+{{/*
+The programs that come with Esteira: their functions, and the variables that each needs beside what all have. Others are
+in an image of a tree with more folders in `workers`, and only that knows whether they are.
+*/}}
 {{- define "esteira.programs" -}}
 database-query:
   functions:

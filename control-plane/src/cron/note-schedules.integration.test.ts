@@ -70,10 +70,19 @@ test.each([{ config: { ...hourly, suspend: true } }, { enabled: false }])(
 
 test('what a version saved that knew no notes ticks from its last save on', async () => {
   await holdsSince({})
-  await api.query(`update workflow_schedule set schedule = '5 * * * *'`)
   await api.query(`update workflow set updated_at = now() + interval '1 hour'`)
-  const stale = await cronStep()
-  expect(stale.since).toEqual(stale.savedAt)
+  const current = await cronStep()
+  expect(current.since).not.toEqual(current.savedAt)
+  for (const [column, stale, noted] of [
+    ['schedule', '5 * * * *', '0 * * * *'],
+    ['time_zone', 'Europe/Lisbon', 'UTC'],
+    ['suspended', 'true', 'false'],
+  ]) {
+    await api.query(`update workflow_schedule set ${column} = '${stale}'`)
+    const { since, savedAt } = await cronStep()
+    expect(since, column).toEqual(savedAt)
+    await api.query(`update workflow_schedule set ${column} = '${noted}'`)
+  }
   await api.query('delete from workflow_schedule')
   const unknown = await cronStep()
   expect(unknown.since).toEqual(unknown.savedAt)

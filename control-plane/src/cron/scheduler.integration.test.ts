@@ -190,12 +190,13 @@ test('the list of cron steps tells the last tick of each and the next', async ()
   ])
   await saveEarlier(id, 100)
   await save({ name: 'disabled', enabled: false })
+  await save({ name: 'suspended' }, [{ ...cronStep({ suspend: true, startingDeadlineSeconds: 10 }), ...alone }])
   start()
   await waitFor(() => fired().length > 0, { deadlineMs: 20_000, describe: () => events })
   const { body } = await api.send('GET', '/v1/cron-jobs')
   const { items } = cronJobs.parse(body)
   const of = (stepId: string | undefined) => items.find((item) => item.stepId === stepId)
-  expect(items).toHaveLength(3)
+  expect(items).toHaveLength(4)
   expect(of(steps[0]?.id)).toMatchObject({
     name: 'every hour',
     workflowId: id,
@@ -216,6 +217,12 @@ test('the list of cron steps tells the last tick of each and the next', async ()
   })
   expect(items.find(({ workflowName }) => workflowName === 'disabled')).toMatchObject({
     enabled: false,
+    nextTick: null,
+  })
+  expect(items.find(({ workflowName }) => workflowName === 'suspended')).toMatchObject({
+    enabled: true,
+    suspended: true,
+    startingDeadlineSeconds: 10,
     nextTick: null,
   })
   const page = await api.send('GET', '/v1/cron-jobs?limit=2')

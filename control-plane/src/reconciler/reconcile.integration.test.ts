@@ -70,6 +70,25 @@ test('a save is pending until it was looked at, whatever it is about', async () 
   expect(await actual()).toMatchObject({ state: 'applied' })
 })
 
+test('what a version before has applied, which noted no save, is as saved if its schedule, zone and suspension are', async () => {
+  await save()
+  await turn()
+  await api.query('update workflow_cron_job set fits_save = null')
+  expect(await actual()).toMatchObject({ state: 'applied' })
+  for (const [column, other] of [
+    ['schedule', '5 * * * *'],
+    ['time_zone', 'Europe/Lisbon'],
+    ['suspended', 'true'],
+  ]) {
+    const [before] = await api.query(`select ${column}::text as value from workflow_cron_job`)
+    const { value } = z.object({ value: z.string() }).parse(before)
+    await api.query(`update workflow_cron_job set ${column} = '${other}'`)
+    expect(await actual(), column).toMatchObject({ state: 'pending' })
+    await api.query(`update workflow_cron_job set ${column} = '${value}'`)
+  }
+  expect(await actual()).toMatchObject({ state: 'applied' })
+})
+
 test('disabling suspends, and deleting removes it with all that is known of it', async () => {
   const { id, steps } = await save()
   await turn()

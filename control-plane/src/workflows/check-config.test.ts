@@ -1,4 +1,4 @@
-import { defineFunction, expecting, literalText, refuseBeside } from '@esteira/workflow'
+import { cronJobConfig, defineFunction, expecting, literalText, refuseBeside } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import * as z from 'zod'
 import { configCheckOf } from './check-config.ts'
@@ -159,6 +159,23 @@ test('a CronJob is checked by its own schema, schedule and zone included', () =>
   expect(cronJob({ schedule: '@daily', overlap: 'skp' })).toEqual([
     { pointer: '/overlap', message: 'must be one of "allow", "skip", "cancel", "skp" came, did you mean "skip"?' },
   ])
+})
+
+test('how late a tick of a CronJob may begin has its bounds', () => {
+  const late = (startingDeadlineSeconds: number) => cronJob({ schedule: '@daily', startingDeadlineSeconds })
+  expect([late(10), late(86_400)]).toEqual([[], []])
+  expect(late(9)).toEqual([{ pointer: '/startingDeadlineSeconds', message: 'must be at least 10' }])
+  expect(late(86_401)).toEqual([{ pointer: '/startingDeadlineSeconds', message: 'must be at most 86400' }])
+})
+
+test('what a CronJob leaves out is as its page says', () => {
+  expect(cronJobConfig.parse({ schedule: '@daily' })).toEqual({
+    schedule: '@daily',
+    timeZone: 'UTC',
+    startingDeadlineSeconds: 120,
+    suspend: false,
+    overlap: 'allow',
+  })
 })
 
 test('a misspelt member of a CronJob hides no fault of its schedule and zone', () => {

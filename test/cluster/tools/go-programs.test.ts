@@ -1,8 +1,18 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Means } from './cache.ts'
+import { startGoProxy } from './fixtures/go-proxy.ts'
 import { goPrograms, type GoPrograms } from './go-programs.ts'
 
 let folder: string
@@ -63,10 +73,16 @@ test('a build that fails is told with the last words of Go, and nothing of it is
   expect(readdirSync(join(folder, 'cache')).toSorted()).toEqual(['logs', 'turns'])
 })
 
-test('without a Go, or with one that is too old, it says which is needed', async () => {
-  await expect(goPrograms({ ...means(), env: { PATH: '' } }, programs())).rejects.toThrow(
-    'there is no go on the PATH; Go 1.24.0 or later is needed',
-  )
-  putGo('go1.19.8', 'true')
-  await expect(goPrograms(means(), programs())).rejects.toThrow(/bin\/go is go1\.19\.8; Go 1\.24\.0 or later is needed/)
+test.each([
+  ['without a Go on the PATH', undefined],
+  ['with one that is too old', 'go1.19.8'],
+])('%s a release is fetched once, which builds', async (_title, old) => {
+  if (old !== undefined) putGo(old, 'exit 1')
+  const proxy = await startGoProxy('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho fetched > "$2/program"\n')
+  const env = { PATH: join(folder, 'bin'), GOPROXY: `${proxy.url}/has-it-not,${proxy.url},off` }
+  const build = () => goPrograms({ ...means(), env }, programs(), proxy.release)
+  expect(readFileSync(join(await build(), 'program'), 'utf8')).toBe('fetched\n')
+  writeFileSync(join(folder, 'module/main.go'), 'package main')
+  await build()
+  expect(proxy.asked).toEqual([`/has-it-not${proxy.path}`, proxy.path])
 })

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import { findProgram, foldersOf, runToEnd } from '@esteira/dev/processes'
 import { cached, toolLog, type Means } from './cache.ts'
+import { fetchGo, type GoRelease } from './fetch-go.ts'
 import { isAtLeast, minorOf } from './minor-version.ts'
 import { versions } from './versions.ts'
 
@@ -21,11 +22,16 @@ export type GoPrograms = {
 }
 
 /**
- * The folder of a module's programs, built at the first time.
+ * The folder of a module's programs, built at the first time, by the Go of the PATH if it is new enough, else by a release
+ * that is fetched.
  *
- * @throws without a Go that is new enough, and with the compiler's last words when it does not build.
+ * @throws when that cannot be had, and with the compiler's last words when it does not build.
  */
-export const goPrograms = async (means: Means, programs: GoPrograms): Promise<string> => {
+export const goPrograms = async (
+  means: Means,
+  programs: GoPrograms,
+  release: GoRelease = versions.go,
+): Promise<string> => {
   const { name, version, module, packages, linkerFlags, files } = programs
   const read = (file: string) => readFileSync(join(module, file), 'utf8')
   const sources = globSync('*', { cwd: module }).toSorted()
@@ -35,7 +41,7 @@ export const goPrograms = async (means: Means, programs: GoPrograms): Promise<st
     version,
     key,
     make: async (folder) => {
-      const go = await goAtLeast(means, goLineOf(read('go.mod')))
+      const go = (await goOfPath(means, goLineOf(read('go.mod')))) ?? (await fetchGo(means, release))
       const logFile = toolLog(means, name)
       means.tell(`building ${name} ${version}, once: ${logFile}`)
       const env = { ...means.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly', GOWORK: 'off' }
@@ -53,13 +59,12 @@ export const goPrograms = async (means: Means, programs: GoPrograms): Promise<st
 
 const goLineOf = (goMod: string): string => /^go (\S+)$/m.exec(goMod)?.[1] ?? ''
 
-/** Debian 12 has 1.19, so this one does not come from there. */
-const goAtLeast = async ({ env }: Means, least: string): Promise<string> => {
+/** Debian 12 has 1.19, which none of the modules takes. */
+const goOfPath = async ({ env }: Means, least: string): Promise<string | undefined> => {
   const go = findProgram('go', foldersOf(env['PATH'] ?? ''))
-  if (go === undefined) throw new Error(`there is no go on the PATH; Go ${least} or later is needed`)
+  if (go === undefined) return undefined
   const { stdout } = await promisify(execFile)(go, ['env', 'GOVERSION'], { env: { ...env, GOTOOLCHAIN: 'local' } })
-  if (isAtLeast(minorOf(stdout), minorOf(least))) return go
-  throw new Error(`${go} is ${stdout.trim()}; Go ${least} or later is needed`)
+  return isAtLeast(minorOf(stdout), minorOf(least)) ? go : undefined
 }
 
 const version = 'k8s.io/component-base/version'

@@ -184,13 +184,16 @@ test('without ticks nobody has rights, and there is nothing for pods of ticks', 
   expect(manifests.filter(({ metadata }) => metadata.name.includes('cron'))).toEqual([])
 })
 
-test('a rollout of the control plane is not given up while its migrations may run', async () => {
+test('a rollout is not given up while migrations may run, or a worker may still load', async () => {
   const spec = z.object({ spec: z.object({ progressDeadlineSeconds: z.int().optional() }) })
   for (const startupSeconds of [60, 600, 3_600]) {
-    const manifests = await render({ files: [least], values: { controlPlane: { startupSeconds } } })
-    const deployment = objectsOf(manifests, 'Deployment', spec).find(({ name }) => name.endsWith('-control-plane'))
+    const values = { controlPlane: { startupSeconds }, workerDefaults: { startupSeconds } }
+    const files = [least, valuesFile('own-functions')]
+    const deployments = objectsOf(await render({ files, values }), 'Deployment', spec)
+    expect(deployments.length).toBeGreaterThan(1)
     // 600 where nothing is said.
-    expect(deployment?.spec.progressDeadlineSeconds ?? 600).toBeGreaterThan(startupSeconds)
+    for (const { spec: said, name } of deployments)
+      expect(said.progressDeadlineSeconds ?? 600, name).toBeGreaterThan(startupSeconds)
   }
 })
 

@@ -42,6 +42,7 @@ const instead: Record<string, unknown> = {
   'workerDefaults.prefetch': 7,
   'workerDefaults.secretEnv': { ANOTHER: secret },
   'workerDefaults.stallMs': 5_000,
+  'workerDefaults.startupSeconds': 60,
   workers: { another: { program: 'database-query' } },
   'outbox-relay.image.digest': digest,
   'outbox-relay.image.pullPolicy': 'Never',

@@ -166,3 +166,18 @@ test('a liveness probe leaves a function that keeps the event loop to the worker
     expect(periodSeconds * (failureThreshold - 1)).toBeGreaterThan(stallMs / 1_000)
   }
 })
+
+test('a worker has the time that its values give it to load, and is not probed for anything else before', async () => {
+  const workers = { 'database-query': {}, 'messages-send': { startupSeconds: 600 } }
+  const probe = z.object({ periodSeconds: z.int(), failureThreshold: z.int(), initialDelaySeconds: z.int().optional() })
+  const pods = podsOf(await render({ files: [least, valuesFile('own-functions')], values: { workers } }))
+  const seconds = ['query', 'send'].map((name) => {
+    const { main } = pods.find(({ owner }) => owner.endsWith(`-${name}`)) ?? expect.fail()
+    expect(main.startupProbe?.httpGet).toEqual(main.livenessProbe?.httpGet)
+    // Kubernetes begins with the others when this one has succeeded.
+    expect(probe.parse(main.livenessProbe).initialDelaySeconds).toBeUndefined()
+    const { periodSeconds, failureThreshold } = probe.parse(main.startupProbe)
+    return periodSeconds * failureThreshold
+  })
+  expect(seconds).toEqual([120, 600])
+})

@@ -70,6 +70,14 @@
 
 {{/* Ready is a worker that takes jobs, so one that reaches RabbitMQ. Nothing is sent to it; a rollout waits for it. */}}
 {{- define "esteira.worker.probes" -}}
+# It answers once its modules are loaded, whether Postgres and RabbitMQ are there or not.
+startupProbe:
+  httpGet:
+    path: /healthz
+    port: health
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: {{ max 1 (div .startupSeconds 2) }}
 readinessProbe:
   httpGet:
     path: /readyz
@@ -81,7 +89,6 @@ livenessProbe:
   httpGet:
     path: /healthz
     port: health
-  initialDelaySeconds: 10
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: {{ add 3 (div (.stallMs | default 30000 | int64) 10000) }}

@@ -44,7 +44,8 @@ export const admin = {
 export const useRelease = (): void => {
   beforeEach(async () => {
     namespace = await createNamespace()
-    await admin.make({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: anchorName } })
+    const anchor = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: anchorName } }
+    await namespace.ask('POST', `/api/v1/namespaces/${namespace.name}/configmaps`, anchor)
     way = await tamperWith(await namespace.serviceAccount('control-plane', rules))
     cluster = await openCluster({ kubeconfig: way.kubeconfig, namespace: null })
   })

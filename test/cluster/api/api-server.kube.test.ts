@@ -13,8 +13,8 @@ import {
   type OwnApiServer,
   type TestNamespace,
 } from '../index.ts'
+import { createAsk } from './ask.ts'
 import { listShape, openRawClient } from './raw-client.ts'
-import { createReader } from './reader.ts'
 
 const reading = { apiGroups: ['batch'], resources: ['cronjobs'], verbs: ['get', 'list'] }
 
@@ -64,7 +64,7 @@ describe('a namespace of a test', () => {
     await expect(reader(['get', 'secrets'])).rejects.toThrow(/Forbidden/)
   })
 
-  test('is read at any path, by a token or by what kubectl alone knows of a user, and no more than that user may', async () => {
+  test('is asked at any path, by a token or by what kubectl alone knows of a user, and does no more than that user may', async () => {
     await namespace.kubectl(['create', '--filename', '-'], cronJob('at-a-path'))
     const account = await namespace.serviceAccount('by-path', [reading])
     // Of a token in a file kubectl reads the file, again and again.
@@ -75,11 +75,14 @@ describe('a namespace of a test', () => {
     writeFileSync(`${account}.by-file`, JSON.stringify(byFile), { mode: 0o600 })
     const inHere = (kind: string) => `/apis/batch/v1/namespaces/${namespace.name}/${kind}`
     for (const kubeconfig of [account, `${account}.by-file`]) {
-      const read = createReader(kubeconfig, as(kubeconfig))
-      const { metadata } = named.parse(await read(`${inHere('cronjobs')}/at-a-path`))
+      const ask = createAsk(kubeconfig, as(kubeconfig))
+      const at = `${inHere('cronjobs')}/at-a-path`
+      const { metadata } = named.parse(await ask('GET', at))
       expect(metadata.name).toBe('at-a-path')
-      await expect(read(`${inHere('cronjobs')}/none`)).rejects.toThrow(/NotFound/)
-      await expect(read(inHere('jobs'))).rejects.toThrow(/forbidden/i)
+      await expect(ask('GET', `${inHere('cronjobs')}/none`)).rejects.toThrow(/NotFound/)
+      await expect(ask('GET', inHere('jobs'))).rejects.toThrow(/forbidden/i)
+      await expect(ask('POST', inHere('cronjobs'), cronJob('none'))).rejects.toThrow(/forbidden/i)
+      await expect(ask('DELETE', at)).rejects.toThrow(/forbidden/i)
     }
   })
 
@@ -145,12 +148,11 @@ describe.runIf(startsApiServers())('an API server of a test', () => {
   })
 
   test('leaves nothing behind', async () => {
-    const other = await startOwnApiServer()
-    const folder = dirname(other.kubeconfig)
+    const folder = dirname(server.kubeconfig)
     const record = recordShape.parse(JSON.parse(readFileSync(join(folder, 'processes.json'), 'utf8')))
     const running = () => record.processes.filter(({ pid }) => sight(pid)?.command.includes(folder) === true).length
     expect([running(), existsSync(folder)]).toEqual([2, true])
-    await other.drop()
+    await server.drop()
     expect([running(), existsSync(folder)]).toEqual([0, false])
   })
 })

@@ -9,7 +9,7 @@ export const createKubectl =
   (words, input) =>
     new Promise((resolve, reject) => {
       const own = ['--kubeconfig', kubeconfig, '--cache-dir', `${folder}/kubectl-cache`]
-      const options = { env: {}, maxBuffer: 64 * 1024 * 1024 }
+      const options = { env: { GOGC: 'off' }, maxBuffer: 64 * 1024 * 1024 }
       const child = execFile(kubectl, [...own, ...words], options, (error, stdout, stderr) => {
         if (error === null) resolve(stdout)
         else reject(new Error(`kubectl ${words.join(' ')}: ${stderr.trim() || error.message}`, { cause: error }))

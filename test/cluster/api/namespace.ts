@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { z } from 'zod'
+import { type Ask, createAsk } from './ask.ts'
 import { createKubectl, type Kubectl } from './kubectl.ts'
 import { serverOf, withNamespace, writeKubeconfig } from './kubeconfig.ts'
-import { createReader, type Reader } from './reader.ts'
 
 /** What a role allows, as RBAC has it. */
 export type PolicyRule = {
@@ -19,8 +20,9 @@ export type TestNamespace = {
   kubeconfig: string
   /** As the administrator, in this namespace. */
   kubectl: Kubectl
-  /** As the administrator, at any path of the API server. */
-  read: Reader
+  /** As the administrator, at any path of the API server; `read` is to get what is there. */
+  ask: Ask
+  read: (path: string) => Promise<unknown>
   /** Makes a service account that may do this here and nothing else; the file of its kubeconfig. */
   serviceAccount: (account: string, rules: readonly PolicyRule[]) => Promise<string>
   drop: () => Promise<void>
@@ -35,33 +37,41 @@ export const makeNamespace = async (means: {
   const name = `test-${randomBytes(5).toString('hex')}`
   const kubeconfig = withNamespace(join(means.folder, `${name}.kubeconfig`), means.kubeconfig, name)
   const kubectl = createKubectl({ ...means, kubeconfig })
-  await kubectl(['create', 'namespace', name])
+  const ask = createAsk(kubeconfig, kubectl)
+  const here = `/api/v1/namespaces/${name}`
+  await ask('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
   return {
     name,
     kubeconfig,
     kubectl,
-    read: createReader(kubeconfig, kubectl),
+    ask,
+    read: (path) => ask('GET', path),
     serviceAccount: async (account, rules) => {
       const metadata = { name: account, namespace: name }
-      const api = 'rbac.authorization.k8s.io'
-      const role = { apiVersion: `${api}/v1`, kind: 'Role', metadata, rules }
-      const binding = {
-        apiVersion: `${api}/v1`,
+      const rbac = 'rbac.authorization.k8s.io'
+      const ofRbac = { apiVersion: `${rbac}/v1`, metadata }
+      const roles = `/apis/${rbac}/v1/namespaces/${name}`
+      const accounts = `${here}/serviceaccounts`
+      await ask('POST', accounts, { apiVersion: 'v1', kind: 'ServiceAccount', metadata })
+      await ask('POST', `${roles}/roles`, { ...ofRbac, kind: 'Role', rules })
+      await ask('POST', `${roles}/rolebindings`, {
+        ...ofRbac,
         kind: 'RoleBinding',
-        metadata,
-        roleRef: { apiGroup: api, kind: 'Role', name: account },
+        roleRef: { apiGroup: rbac, kind: 'Role', name: account },
         subjects: [{ kind: 'ServiceAccount', name: account, namespace: name }],
-      }
-      const items = [{ apiVersion: 'v1', kind: 'ServiceAccount', metadata }, role, binding]
-      await kubectl(['create', '--filename', '-'], { apiVersion: 'v1', kind: 'List', items })
-      const token = (await kubectl(['create', 'token', account, '--duration', '24h'])).trim()
+      })
+      const { status } = tokenShape.parse(await ask('POST', `${accounts}/${account}/token`, aDayLong))
       const { server, authority } = serverOf(kubeconfig)
       const file = join(means.folder, `${name}-${account}.kubeconfig`)
-      return writeKubeconfig(file, { server, authority, token, namespace: name })
+      return writeKubeconfig(file, { server, authority, token: status.token, namespace: name })
     },
     // Where no controller runs it stays, and takes nothing new.
     drop: async () => {
-      await kubectl(['delete', 'namespace', name, '--wait=false'])
+      await ask('DELETE', here)
     },
   }
 }
+
+const aDayLong = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 86_400 } }
+
+const tokenShape = z.object({ status: z.object({ token: z.string() }) })

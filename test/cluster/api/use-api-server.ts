@@ -19,6 +19,7 @@ export const tamperWith = (kubeconfig: string): Promise<TamperingProxy> => {
 /** An API server that a test may kill, with namespaces of its own. */
 export type OwnApiServer = Omit<ApiServer, 'stop'> & {
   createNamespace: () => Promise<TestNamespace>
+  /** Ends it and removes what it had; once more it changes nothing. */
   drop: () => Promise<void>
 }
 
@@ -32,14 +33,12 @@ export const startOwnApiServer = async (): Promise<OwnApiServer> => {
   const run = await openRunFolder()
   try {
     const { stop, ...server } = await startApiServer(programs, run)
+    let dropped: Promise<void> | undefined
     const { kubectl } = inject('helmTools')
     return {
       ...server,
       createNamespace: () => makeNamespace({ kubectl, kubeconfig: server.kubeconfig, folder: run.path }),
-      drop: async () => {
-        await stop()
-        await run.release()
-      },
+      drop: () => (dropped ??= stop().then(run.release)),
     }
   } catch (error) {
     await run.release()

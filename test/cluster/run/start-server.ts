@@ -55,7 +55,8 @@ export const startServer = async (plan: ServerPlan): Promise<RunServer> => {
     spawn: (log) =>
       spawn(program, words, {
         cwd: run.path,
-        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', ...env },
+        // All of them are Go's: they collect at four times of what they need, which takes memory and spares CPU.
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', GOGC: '400', ...env },
         detached: true,
         stdio: ['ignore', log, log],
       }),

@@ -1,11 +1,12 @@
 import { type ApiRun, type ApiWorkflow, createApi, runShape, workflowShape } from '@esteira/dev/house'
 import { z } from 'zod'
-import { waitFor } from './wait-for.ts'
+import { waitFor, type WaitOptions } from './wait-for.ts'
 
 /** The API as a client of it sees it, with what tests do beside what a house does. */
 export type HouseApi = ReturnType<typeof createHouseApi>
 
-export const createHouseApi = (url: string, token: string) => {
+/** `pauseMs` is between two looks of whoever waits for a run. */
+export const createHouseApi = (url: string, token: string, { pauseMs }: Pick<WaitOptions, 'pauseMs'> = {}) => {
   const api = createApi(url, token)
   const ifMatch = ({ version }: ApiWorkflow) => ({ 'if-match': `"${version}"` })
   return {
@@ -29,7 +30,7 @@ export const createHouseApi = (url: string, token: string) => {
           const seen = await api.run(id)
           return seen.status === 'running' ? undefined : seen
         },
-        { deadlineMs, describe: `run ${id} to be over` },
+        { deadlineMs, describe: `run ${id} to be over`, ...(pauseMs !== undefined && { pauseMs }) },
       ),
   }
 }

@@ -4,9 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 export const long: readonly string[] = [
   'test/cluster/scenarios/keda.cluster.test.ts',
   'test/cluster/scenarios/rollouts.cluster.test.ts',
-  'test/cluster/scenarios/cron-jobs.cluster.test.ts',
-  'test/cluster/scenarios/install.cluster.test.ts',
-  'test/cluster/scenarios/ticks.cluster.test.ts',
+  'test/cluster/scenarios/one-release.cluster.test.ts',
   'test/cluster/scenarios/kills.cluster.test.ts',
   'images/images.cluster.test.ts',
   'test/e2e/npm-start.e2e.test.ts',

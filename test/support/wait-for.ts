@@ -5,6 +5,8 @@ type Falsy = false | null | undefined | 0 | ''
 
 export type WaitOptions = {
   deadlineMs?: number
+  /** Between what a look gave and the next one; 20 unless given. */
+  pauseMs?: number
   /** What is waited for, or a look at the state when the deadline has passed. */
   describe?: string | (() => unknown)
 }
@@ -17,7 +19,7 @@ export type WaitOptions = {
  */
 export const waitFor = async <T>(
   condition: () => T | Falsy | Promise<T | Falsy>,
-  { deadlineMs = 10_000, describe = 'a condition' }: WaitOptions = {},
+  { deadlineMs = 10_000, pauseMs = 20, describe = 'a condition' }: WaitOptions = {},
 ): Promise<T> => {
   const deadline = performance.now() + deadlineMs
   for (;;) {
@@ -33,6 +35,6 @@ export const waitFor = async <T>(
       const what = typeof describe === 'string' ? describe : inspect(await describe(), { depth: 5 })
       throw new Error(`waited ${deadlineMs} ms in vain for ${what}; last seen: ${inspect(last)}`, { cause: last })
     }
-    await delay(20)
+    await delay(pauseMs)
   }
 }

@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util'
-import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { ownsNode } from '../index.ts'
@@ -9,6 +8,7 @@ import { expectEveryLeadOnce, strictLeads, strictTable, written } from '../suppo
 import { describePods, endings, listObjects, type Pod, podShape } from '../support/objects.ts'
 import { ofWorker } from '../support/pods.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
+import { waitInCluster } from '../support/wait-in-cluster.ts'
 
 const leads = 600
 const most = 3
@@ -64,13 +64,16 @@ describe.runIf(ownsNode())('workers that are scaled by their queues', () => {
     await describePods(release.namespace),
   ]
   const hasPods = (worker: string, count: number): Promise<unknown> =>
-    waitFor(async () => (await podsOf(worker)).length === count, { deadlineMs: 180_000, describe: describeScaling })
+    waitInCluster(async () => (await podsOf(worker)).length === count, {
+      deadlineMs: 180_000,
+      describe: describeScaling,
+    })
   const isAtRest = () => Promise.all(workers.map((worker) => hasPods(worker, 0)))
 
   /** Looks at the pods of a worker until a run has written all; how many they were each time that it had not. */
   const countsWhileWriting = async (runId: string): Promise<number[]> => {
     const counts: number[] = []
-    await waitFor(
+    await waitInCluster(
       async () => {
         const { length } = await podsOf('database-query')
         // Asked last: what is not written now was not written then.
@@ -100,7 +103,7 @@ describe.runIf(ownsNode())('workers that are scaled by their queues', () => {
     const codes = async () =>
       (await pods.read()).flatMap((pod) => endings(pod).map(({ name, exitCode }) => `${name} ${exitCode}`)).toSorted()
     const well = ['outbox-relay 0', 'worker 0'].flatMap((one) => Array.from({ length: most }, () => one))
-    await waitFor(async () => isDeepStrictEqual(await codes(), well), { deadlineMs: 60_000, describe: codes })
+    await waitInCluster(async () => isDeepStrictEqual(await codes(), well), { deadlineMs: 60_000, describe: codes })
     expect(await Promise.all(['RdStation.getLeads', 'Database.query'].map(services.broker.count))).toEqual([0, 0])
   })
 
@@ -116,17 +119,19 @@ describe.runIf(ownsNode())('workers that are scaled by their queues', () => {
     const { id } = await api.startRun(workflow, { payload: Array.from({ length: inHand }, (_, uuid) => ({ uuid })) })
     // One transaction may be for several of them, so that who waits is no measure of how many there are.
     const waiting = `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
-    await waitFor(async () => (await services.crm(waiting)).length > 0, {
+    await waitInCluster(async () => (await services.crm(waiting)).length > 0, {
       deadlineMs: 120_000,
       describe: describeScaling,
     })
     await services.allPublished()
-    await waitFor(async () => (await services.broker.count('Database.query')) === 0, { describe: describeScaling })
+    await waitInCluster(async () => (await services.broker.count('Database.query')) === 0, {
+      describe: describeScaling,
+    })
     const pods = await podsOf('database-query')
     expect(pods).toHaveLength(1)
     // From its last look that found work KEDA counts the period after which it takes the last pod.
     const sinceMs = Date.now()
-    await waitFor(
+    await waitInCluster(
       async () => {
         const looked = (await scaledObjects()).find(({ metadata }) => metadata.name.endsWith('database-query'))
         const isGone = !isDeepStrictEqual(await podsOf('database-query'), pods)

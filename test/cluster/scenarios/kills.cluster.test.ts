@@ -1,4 +1,3 @@
-import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { killKubelet, ownsNode } from '../index.ts'
@@ -7,6 +6,7 @@ import { containersOf, describePods, type Pod } from '../support/objects.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
 import { killIn, ofControlPlane, ofWorker, readyPod, startedAgain } from '../support/pods.ts'
 import { completedAtLast, cronJobOf, podsOfTick, stepIdOf, tickByHand } from '../support/ticks.ts'
+import { waitInCluster } from '../support/wait-in-cluster.ts'
 
 const leads = 1_000
 /** Of each row that is written: a run takes some seconds, so that what is killed has work in hand. */
@@ -34,7 +34,7 @@ describe.runIf(ownsNode())('every lead is in the table once', () => {
   }
 
   const someAreWritten = async (runId: string): Promise<void> => {
-    await waitFor(() => written(release, runId), {
+    await waitInCluster(() => written(release, runId), {
       deadlineMs: 60_000,
       describe: () => describePods(release.namespace),
     })
@@ -64,14 +64,14 @@ describe.runIf(ownsNode())('every lead is in the table once', () => {
     rdStation.pause()
     const runId = await begin(name)
     // Then a worker has the job, and waits for an answer.
-    await waitFor(() => answered() !== before, { deadlineMs: 30_000, describe: 'a call of RD Station' })
+    await waitInCluster(() => answered() !== before, { deadlineMs: 30_000, describe: 'a call of RD Station' })
     rabbitmq.pause()
     rdStation.resume()
-    await waitFor(async () => (await rowsOf(pod)) >= leads, {
+    await waitInCluster(async () => (await rowsOf(pod)) >= leads, {
       deadlineMs: 30_000,
       describe: () => services.sql('select lane, count(*)::int from outbox_message group by lane'),
     })
-    await waitFor(() => services.broker.count('Database.query'), { deadlineMs: 30_000, describe: 'a message' })
+    await waitInCluster(() => services.broker.count('Database.query'), { deadlineMs: 30_000, describe: 'a message' })
     return runId
   }
 
@@ -119,7 +119,7 @@ describe.runIf(ownsNode())('every lead is in the table once', () => {
     services.ways.database.pause()
     const begun = async (job: string): Promise<Pod> => {
       await tickByHand(release, metadata.name, job)
-      return waitFor(
+      return waitInCluster(
         async () => (await podsOfTick(release, job)).find((pod) => runs(pod, 'cron-job') && runs(pod, 'outbox-relay')),
         { deadlineMs: 60_000, describe: () => describePods(namespace) },
       )

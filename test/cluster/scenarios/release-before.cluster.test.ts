@@ -9,6 +9,8 @@ import { stepIdOf } from '../support/ticks.ts'
 import { type ReleaseBefore, releaseBefore } from '../tools/release-before.ts'
 
 const leads = 200
+/** Of each row: ten sessions write 50 a second, so that there is work all the while, and CPU for the pods that start. */
+const rowMs = 200
 
 describe.runIf(ownsNode())('a release of the chart and the images before', () => {
   let before: ReleaseBefore
@@ -26,7 +28,7 @@ describe.runIf(ownsNode())('a release of the chart and the images before', () =>
     (await release.services.sql(`select from schema_migration where name = '${before.lacks}'`)).length === 1
 
   test('is upgraded under load to this tree, which migrates it, and every lead is in the table once', async () => {
-    const workflow = await release.api.createWorkflow(strictLeads('under load', 20))
+    const workflow = await release.api.createWorkflow(strictLeads('under load', rowMs))
     stepId = stepIdOf(workflow)
     expect(await isMigrated()).toBe(false)
     const load = startLoad(release, workflow)
@@ -39,7 +41,7 @@ describe.runIf(ownsNode())('a release of the chart and the images before', () =>
   })
 
   test('is taken back under load, what is migrated stays, and every lead is in the table once', async () => {
-    const workflow = await release.api.createWorkflow(strictLeads('while it is taken back', 20))
+    const workflow = await release.api.createWorkflow(strictLeads('while it is taken back', rowMs))
     const load = startLoad(release, workflow)
     await load.begun(2)
     await release.rollback(1)

@@ -1,4 +1,3 @@
-import { waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { ownsNode } from '../index.ts'
 import { imageValues } from '../support/images.ts'
@@ -8,8 +7,11 @@ import { killIn, ofControlPlane, ofWorker, readyPod, startedAgain } from '../sup
 import { installRelease, type TestRelease } from '../support/release.ts'
 import { isMarkedAs, isOf, markedAs } from '../support/revisions.ts'
 import { completed, cronJobOf, stepIdOf, tickByHand } from '../support/ticks.ts'
+import { pauseOfKubectlMs, waitInCluster } from '../support/wait-in-cluster.ts'
 
 const leads = 200
+/** Of each row: ten sessions write 50 a second, so that there is work all the while, and CPU for the pods that start. */
+const rowMs = 200
 /** As long as helm takes it: 53 characters, of which the names of objects keep the first. */
 const name = 'a-release-whose-name-is-as-long-as-helm-will-have-it0'
 
@@ -22,7 +24,7 @@ describe.runIf(ownsNode())('a release', () => {
   afterAll(() => release.remove())
 
   test('is upgraded under load, with kills by SIGKILL before and behind it, and every lead is in the table once', async () => {
-    const workflow = await release.api.createWorkflow(strictLeads('under load', 20))
+    const workflow = await release.api.createWorkflow(strictLeads('under load', rowMs))
     stepId = stepIdOf(workflow)
     const load = startLoad(release, workflow)
     await load.begun(2)
@@ -52,7 +54,11 @@ describe.runIf(ownsNode())('a release', () => {
     // What it finds when it starts again is the template of the upgrade.
     await startedAgain(release, pod, 'control-plane')
     const log = () => namespace.kubectl(['logs', pod.metadata.name, '--container', 'control-plane'])
-    await waitFor(async () => (await log()).includes('pod-template.awaited'), { deadlineMs: 60_000, describe: log })
+    await waitInCluster(async () => (await log()).includes('pod-template.awaited'), {
+      deadlineMs: 60_000,
+      pauseMs: pauseOfKubectlMs,
+      describe: log,
+    })
     await readyPod(release, ofControlPlane)
     await tickByHand(release, metadata.name, 'meanwhile')
     expect(isMarkedAs('second')(await completed(release, 'meanwhile'))).toBe(true)
@@ -60,7 +66,7 @@ describe.runIf(ownsNode())('a release', () => {
   })
 
   test('is taken back under load, its API answers all the while, and every lead is in the table once', async () => {
-    const workflow = await release.api.createWorkflow(strictLeads('while it is taken back', 20))
+    const workflow = await release.api.createWorkflow(strictLeads('while it is taken back', rowMs))
     const load = startLoad(release, workflow)
     await load.begun(2)
     await release.rollback(1)
@@ -76,12 +82,13 @@ describe.runIf(ownsNode())('a release', () => {
     const step = stepIdOf(workflow)
     const before = await cronJobOf(release, step)
     const { id } = await release.api.startRun(workflow)
-    await waitFor(() => written(release, id), { deadlineMs: 60_000, describe: 'a lead' })
+    await waitInCluster(() => written(release, id), { deadlineMs: 60_000, describe: 'a lead' })
     await release.uninstall()
     // Those that Helm has not made go with what owns them.
     const kinds = 'deployments,replicasets,pods,jobs,cronjobs,services,networkpolicies,poddisruptionbudgets'
-    await waitFor(async () => (await namespace.kubectl(['get', kinds, '--output', 'name'])) === '', {
+    await waitInCluster(async () => (await namespace.kubectl(['get', kinds, '--output', 'name'])) === '', {
       deadlineMs: 120_000,
+      pauseMs: pauseOfKubectlMs,
       describe: () => namespace.kubectl(['get', kinds]),
     })
     const named = ['get', 'configmaps,roles,rolebindings,serviceaccounts', '--output', 'name']

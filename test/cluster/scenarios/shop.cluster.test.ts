@@ -1,4 +1,4 @@
-import { createVhost, emptyDatabase, openBroker, runOn, startProxy, waitFor } from '@esteira/test/support'
+import { createVhost, emptyDatabase, openBroker, runOn, startProxy } from '@esteira/test/support'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { withRelease } from '../../charts/support/helm.ts'
@@ -6,6 +6,7 @@ import { createNamespace, machineAddress, ownsNode } from '../index.ts'
 import { imageValues, importImages } from '../support/images.ts'
 import { describePods, endings } from '../support/objects.ts'
 import { completed, tickByHand } from '../support/ticks.ts'
+import { waitInCluster } from '../support/wait-in-cluster.ts'
 
 /** Helm takes a dot and a digit in the name of a release, and names of pods and of lanes have them then. */
 const name = '2nd.shop'
@@ -70,7 +71,7 @@ describe.runIf(ownsNode())('somebody else’s chart with the relay beside each o
       ])
 
     const carriedAre = (count: number) =>
-      waitFor(async () => (await broker.count('orders')) === count, {
+      waitInCluster(async () => (await broker.count('orders')) === count, {
         deadlineMs: 120_000,
         describe: () => describePods(namespace),
       })

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ApiWorkflow } from '@esteira/dev/house'
-import { waitFor } from '@esteira/test/support'
 import { onTestFinished } from 'vitest'
 import type { TestRelease } from './release.ts'
+import { waitInCluster } from './wait-in-cluster.ts'
 
 /** Runs of a workflow, two of them open at a time, each begun under a key of its own. */
 export type Load = {
@@ -29,7 +29,7 @@ export const startLoad = ({ api }: TestRelease, workflow: ApiWorkflow): Load => 
   const ended = new AbortController()
   onTestFinished(() => ended.abort())
   const asked = <T>(ask: () => Promise<T | false>, what: string): Promise<T> =>
-    waitFor(
+    waitInCluster(
       async () => {
         const answer = await ask().catch((error: unknown) => {
           faults.push(String(error))
@@ -54,7 +54,7 @@ export const startLoad = ({ api }: TestRelease, workflow: ApiWorkflow): Load => 
   beginning.catch(() => undefined)
   return {
     begun: async (count) => {
-      await waitFor(() => runs.length >= count, { deadlineMs: 60_000, describe: () => faults })
+      await waitInCluster(() => runs.length >= count, { deadlineMs: 60_000, describe: () => faults })
     },
     runs: () => runs,
     faults: () => faults,

@@ -1,7 +1,7 @@
-import { waitFor } from '@esteira/test/support'
 import { killContainer } from '../node/use-node.ts'
 import { containersOf, describePods, holds, listObjects, type Pod, podShape, readObject } from './objects.ts'
 import type { TestRelease } from './release.ts'
+import { waitInCluster } from './wait-in-cluster.ts'
 
 /** The label of a worker's pods. */
 export const ofWorker = (name: string): string => `esteira.dev/worker=${name}`
@@ -15,7 +15,7 @@ export const readyPod = (
   label: string,
   isWanted: (pod: Pod) => boolean = () => true,
 ): Promise<Pod> =>
-  waitFor(
+  waitInCluster(
     async () => {
       const pods = await listObjects(namespace, podShape, 'pods', label)
       return pods.find((pod) => holds('Ready', pod) && isWanted(pod))
@@ -32,7 +32,7 @@ export const killIn = (pod: Pod, container: string): void => killContainer(idOf(
 
 /** Waits until the kubelet has started a container again that was killed. */
 export const startedAgain = async ({ namespace }: TestRelease, killed: Pod, container: string): Promise<void> => {
-  await waitFor(
+  await waitInCluster(
     async () => {
       const pod = await readObject(namespace, podShape, 'pods', killed.metadata.name)
       const isRunning = containersOf(pod).some(({ name, state }) => name === container && state.running !== undefined)

@@ -7,13 +7,13 @@ import {
   runOn,
   startProxy,
   unconservedIn,
-  waitFor,
   type Broker,
   type Proxy,
 } from '@esteira/test/support'
 import { Client } from 'pg'
 import { inject } from 'vitest'
 import { machineAddress } from '../node/use-node.ts'
+import { waitInCluster } from './wait-in-cluster.ts'
 
 /** What a release needs beside itself. It stands on this machine, and pods reach it by ways that a test can break. */
 export type Reachable = {
@@ -89,7 +89,7 @@ export const startReachable = async ({ leads, crmSql }: ReachableOptions): Promi
       return () => (ended ??= client.end())
     },
     allPublished: async () => {
-      await waitFor(async () => inspect(await sql(inOutbox)) === inspect([{ messages: 0, scheduled: 0 }]), {
+      await waitInCluster(async () => inspect(await sql(inOutbox)) === inspect([{ messages: 0, scheduled: 0 }]), {
         deadlineMs: 60_000,
         describe: () => sql(inOutbox),
       })

@@ -7,6 +7,7 @@ import { imageValues, importImages } from './images.ts'
 import { describePods } from './objects.ts'
 import { ofControlPlane } from './pods.ts'
 import { startReachable, type Reachable, type ReachableOptions } from './reachable.ts'
+import { pauseMs } from './wait-in-cluster.ts'
 
 /** The chart `esteira`, installed as its documents say, in a namespace of its own. */
 export type TestRelease = {
@@ -95,7 +96,7 @@ export const installRelease = async ({
       const seconds = (performance.now() - startedMs) / 1000
       return {
         namespace,
-        api: createHouseApi(await addressOf(namespace), adminToken),
+        api: createHouseApi(await addressOf(namespace), adminToken, { pauseMs }),
         services,
         seconds,
         upgrade: (more) => withValues(['upgrade', ...patience], more),

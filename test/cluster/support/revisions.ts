@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import { waitFor } from '@esteira/test/support'
 import { expect } from 'vitest'
 import { endings, listObjects, type Pod, podShape } from './objects.ts'
 import type { TestRelease } from './release.ts'
 import { completed, cronJobOf, tickByHand } from './ticks.ts'
+import { waitInCluster } from './wait-in-cluster.ts'
 
 /** By what pods of one revision are known. */
 const mark = 'example.com/revision'
@@ -26,7 +26,7 @@ const revisions = async (release: TestRelease): Promise<(string | undefined)[]> 
 export const isOf = async (release: TestRelease, revision: string, stepId: string): Promise<void> => {
   // Helm does not wait for those that are to end.
   const wanted = ['control-plane', 'rd-station-get-leads', 'database-query'].map(() => revision)
-  await waitFor(async () => isDeepStrictEqual(await revisions(release), wanted), {
+  await waitInCluster(async () => isDeepStrictEqual(await revisions(release), wanted), {
     deadlineMs: 120_000,
     describe: () => revisions(release),
   })

@@ -1,5 +1,4 @@
 import type { ApiWorkflow } from '@esteira/dev/house'
-import { waitFor } from '@esteira/test/support'
 import { z } from 'zod'
 import {
   type CronJob,
@@ -13,6 +12,7 @@ import {
   readObject,
 } from './objects.ts'
 import type { TestRelease } from './release.ts'
+import { waitInCluster } from './wait-in-cluster.ts'
 
 type InNamespace = Pick<TestRelease, 'namespace'>
 
@@ -37,7 +37,7 @@ export const cronJobOf = (
   stepId: string,
   isWanted: (cronJob: CronJob) => boolean = () => true,
 ): Promise<CronJob> =>
-  waitFor(
+  waitInCluster(
     async () => {
       const [found] = await listObjects(release.namespace, cronJobShape, 'cronjobs', `esteira.dev/step=${stepId}`)
       return found !== undefined && isWanted(found) && found
@@ -47,7 +47,7 @@ export const cronJobOf = (
 
 /** Waits for a Job that Kubernetes makes of a CronJob at its time; the name of the first one. */
 export const tickOf = (release: TestRelease, cronJob: string, deadlineMs = 90_000): Promise<string> =>
-  waitFor(
+  waitInCluster(
     async () => {
       const jobs = await listObjects(release.namespace, jobShape, 'jobs')
       return jobs
@@ -69,7 +69,7 @@ export const podsOfTick = ({ namespace }: InNamespace, job: string): Promise<Pod
 
 /** Waits until a Job is complete, whatever became of its pods before. */
 export const completedAtLast = async ({ namespace }: InNamespace, job: string, deadlineMs = 90_000): Promise<void> => {
-  await waitFor(async () => holds('Complete', await readObject(namespace, jobShape, 'jobs', job)), {
+  await waitInCluster(async () => holds('Complete', await readObject(namespace, jobShape, 'jobs', job)), {
     deadlineMs,
     describe: () => describePods(namespace),
   })

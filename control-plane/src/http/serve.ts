@@ -1,9 +1,14 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { getRequestListener } from '@hono/node-server'
 import { ControlPlaneError } from '../errors.ts'
 
-/** What serves: `url` is where, `stop` waits for the requests that are under way. */
+/**
+ * What serves: `url` is where. `stop` goes on answering for up to two seconds, and has clients leave their connections,
+ * then waits for the requests that are under way.
+ */
 export type Serving = { url: string; stop: () => Promise<void> }
 
 type ServeOptions = {
@@ -22,7 +27,11 @@ type ServeOptions = {
  */
 export const serve = async ({ fetch, host, port, graceMs }: ServeOptions): Promise<Serving> => {
   const listener = getRequestListener(fetch)
-  const server = createServer((request, response) => void listener(request, response))
+  let isStopping = false
+  const server = createServer((request, response) => {
+    if (isStopping) response.shouldKeepAlive = false
+    void listener(request, response)
+  })
   try {
     server.listen(port, host)
     await once(server, 'listening')
@@ -35,14 +44,25 @@ export const serve = async ({ fetch, host, port, graceMs }: ServeOptions): Promi
   const bound = typeof address === 'object' && address !== null ? address.port : port
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
-    stop: () =>
-      new Promise((resolve, reject) => {
-        const late = setTimeout(() => server.closeAllConnections(), graceMs)
-        server.close((error) => {
-          clearTimeout(late)
-          if (error) reject(error)
-          else resolve()
-        })
-      }),
+    stop: async () => {
+      isStopping = true
+      const late = setTimeout(() => server.closeAllConnections(), graceMs)
+      await untilLeft(server, Math.min(leavingMs, graceMs / 2))
+      await promisify(server.close.bind(server))()
+      clearTimeout(late)
+    },
   }
+}
+
+/** Nearly every client that keeps its connection asks again within this. */
+const leavingMs = 2_000
+
+/**
+ * Waits until no client is connected. To close a connection that is kept alive breaks a request that is on its way, so
+ * each client is asked to, by `Connection: close` in its next answer.
+ */
+const untilLeft = async (server: Server, mostMs: number): Promise<void> => {
+  const connections = promisify(server.getConnections.bind(server))
+  const deadline = performance.now() + mostMs
+  while (performance.now() < deadline && (await connections()) > 0) await delay(20)
 }

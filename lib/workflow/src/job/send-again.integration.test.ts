@@ -97,6 +97,20 @@ test('a cancel that comes while a job is sent again is not undone by it', async 
   expect(await engine.jobs(run)).toMatchObject([{ status: 'cancelled' }])
 })
 
+test('one that gave items while its run was waited for takes no other payload', async () => {
+  const { run, again } = await failedRun('given')
+  const holder = engine.em()
+  await holder.begin()
+  await queryable(holder).query(`select from workflow_run where id = $1 for update`, [run])
+  const sending = again({ payload: 'good' })
+  await waitFor(() => isWaiting('for no key update of run'))
+  await engine.query(`update workflow_job set emitted = 3 where run_id = $1`, [run])
+  await holder.rollback()
+  expect(await sending).toBe('job has given items')
+  await engine.query(`update workflow_job set emitted = 0 where run_id = $1`, [run])
+  expect(await engine.jobs(run)).toMatchObject([{ status: 'failed', payload: 'bad' }])
+})
+
 /** Whether a session waits for a row of another's with a statement that has this text. */
 const isWaiting = async (text: string): Promise<boolean> =>
   (

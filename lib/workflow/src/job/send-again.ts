@@ -53,10 +53,9 @@ const stage = async (
   if (run === undefined) return 'job unknown'
   if (run.functionName === cronJobFunctionName) return 'job of a tick'
   if (isCancelled(run.status)) return 'run cancelled'
-  if (run.hasGiven && 'payload' in change) return 'job has given items'
   const values = [jobId, 'payload' in change, JSON.stringify(change.payload ?? null), statusesBefore('sendAgain')]
   const job = jobRows.parse((await tx.query(stageSql, values)).rows)[0]
-  if (job === undefined) return 'job not failed'
+  if (job === undefined) return (await hasGiven(tx, jobId)) ? 'job has given items' : 'job not failed'
   await insertWaiting(tx, [{ id: jobId, ...job }])
   const moves = gatherMoves()
   moves.add(job.runId, job.stepId, { failed: -1, staged: 1 })
@@ -65,10 +64,21 @@ const stage = async (
   return job
 }
 
+/** Whether a failed job has items of its payload. Asked for behind the attempt: while the run was waited for it may have given some. */
+const hasGiven = async (tx: Queryable, jobId: string): Promise<boolean> =>
+  (
+    await tx.query(`select from workflow_job where id = $1 and status = any ($2) and ${given}`, [
+      jobId,
+      statusesBefore('sendAgain'),
+    ])
+  ).rows.length > 0
+
+const given = '(emitted > 0 or accepted is not null)'
+
 const isCancelled = (status: RunStatus): boolean => status === 'cancelling' || status === 'cancelled'
 
 const lockRunSql = `
-  select run.status, step.function_name as "functionName", job.emitted > 0 or job.accepted is not null as "hasGiven"
+  select run.status, step.function_name as "functionName"
   from workflow_job job
   join workflow_run run on run.id = job.run_id
   join workflow_step step on step.id = job.step_id and step.version = run.version
@@ -82,8 +92,8 @@ const stageSql = `
     payload = case when $2 then nullif($3::jsonb, 'null') else payload end,
     cursor = case when $2 then null else cursor end,
     run_after = null, enqueued_at = null, started_at = null, finished_at = null, worker = null
-  where id = $1 and status = any ($4)
+  where id = $1 and status = any ($4) and not ($2 and ${given})
   returning run_id as "runId", step_id as "stepId"`
 
-const runRows = z.array(z.object({ status: z.enum(runStatuses), functionName: z.string(), hasGiven: z.boolean() }))
+const runRows = z.array(z.object({ status: z.enum(runStatuses), functionName: z.string() }))
 const jobRows = z.array(z.object({ runId: z.string(), stepId: z.string() }))

@@ -16,6 +16,7 @@ const setup = ({
   ageMs = 60_000,
   continueMs = 60_000,
   gated = false,
+  memoryBytes = 1_000_000,
 } = {}) => {
   const gates: (() => void)[] = []
   const written: BufferedPage[] = []
@@ -39,7 +40,7 @@ const setup = ({
     isResumable,
     itemKey,
     limits: { mostItems: 3, mostBytes: 1_000, mostItemBytes: 500 },
-    memory: createPageMemory(1_000_000),
+    memory: createPageMemory(memoryBytes),
     ageMs,
     continueMs,
   })
@@ -86,6 +87,24 @@ test('while a page is written one more is gathered, and then whoever gives waits
   expect([isThrough, gates.length]).toEqual([false, 1])
   gates[0]?.()
   await through
+})
+
+test('the end waits for what memory has written in the meantime, which a job would end without', async () => {
+  const { sink, gates, written } = setup({ gated: true, memoryBytes: 1 })
+  void sink.take([1, 2, 3], 3)
+  void sink.take([4], 4)
+  let isOver = false
+  const rest = sink.end().finally(() => {
+    isOver = true
+  })
+  await waitFor(() => gates.length === 1)
+  gates[0]?.()
+  await waitFor(() => gates.length === 2)
+  for (let turn = 0; turn < 10; turn += 1) await new Promise(setImmediate)
+  expect([isOver, written.length]).toEqual([false, 1])
+  gates[1]?.()
+  expect(await rest).toEqual([])
+  expect(written.map(({ items }) => items)).toEqual([[1, 2, 3], [4]])
 })
 
 test('a page that is not full is written when it is old, if it has a cursor', async () => {
@@ -173,6 +192,13 @@ test('a job with keys that goes on in a new delivery has its last items in a pag
   await sink.take(named(4), 2)
   expect(await stream.continuation()).toMatchObject({ kind: 'continued', placed: { items: [] } })
   expect(written.at(-1)).toEqual({ items: named(4), cursor: 2 })
+})
+
+test('one that goes on with its first page has that written, as what comes after is compared with pages', async () => {
+  const { sink, stream, written } = setup({ itemKey: 'id', continueMs: 0 })
+  await sink.take(named(1, 2, 2), 1)
+  expect(await stream.continuation()).toMatchObject({ kind: 'continued', placed: { items: [] } })
+  expect(written).toEqual([{ items: named(1, 2, 2), cursor: 1 }])
 })
 
 test('how many items are written is told when all that were given are', async () => {

@@ -175,7 +175,12 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
         },
         end: async () => {
           clearTimeout(timer)
-          await written()
+          // Until it is closed, the memory that one of them frees may have the next one written.
+          let last: Promise<void> | undefined
+          do {
+            last = writing
+            await written(last)
+          } while (last !== writing)
           if (isClosed) throw new WorkflowError('attempt_failed', 'the attempt is over')
           close()
           if (isResumable || !hasFlushed) {
@@ -193,7 +198,9 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
     continues: continues.signal,
     continuation: async () => {
       await written()
-      const { items, cursor } = await takeLast()
+      // What comes after them is compared with pages alone.
+      if (itemKey !== null) await flushAll()
+      const { items, cursor } = takePage()
       if (items.length > 0) check(items)
       return { kind: 'continued', placed: { kind: 'items', items, next: pages.next }, cursor }
     },

@@ -64,7 +64,7 @@ const stage = async (
   return job
 }
 
-/** Whether a failed job has items of its payload. Asked for behind the attempt: while the run was waited for it may have given some. */
+/** Whether a failed job has items of its payload: it may have given some while its run was waited for. */
 const hasGiven = async (tx: Queryable, jobId: string): Promise<boolean> =>
   (
     await tx.query(`select from workflow_job where id = $1 and status = any ($2) and ${given}`, [

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { waitFor } from '@esteira/test/support'
 import { z } from 'zod'
 import { type Ask, createAsk } from './ask.ts'
 import { createKubectl, type Kubectl } from './kubectl.ts'
@@ -23,7 +24,7 @@ export type TestNamespace = {
   /** As the administrator, at any path of the API server; `read` is to get what is there. */
   ask: Ask
   read: (path: string) => Promise<unknown>
-  /** Makes a service account that may do this here and nothing else; the file of its kubeconfig. */
+  /** Makes a service account that may do this here, from now on, and nothing else; the file of its kubeconfig. */
   serviceAccount: (account: string, rules: readonly PolicyRule[]) => Promise<string>
   drop: () => Promise<void>
 }
@@ -60,6 +61,8 @@ export const makeNamespace = async (means: {
         roleRef: { apiGroup: rbac, kind: 'Role', name: account },
         subjects: [{ kind: 'ServiceAccount', name: account, namespace: name }],
       })
+      const [rule] = rules
+      if (rule !== undefined) await hasRights(ask, name, account, rule)
       const { status } = tokenShape.parse(await ask('POST', `${accounts}/${account}/token`, aDayLong))
       const { server, authority } = serverOf(kubeconfig)
       const file = join(means.folder, `${name}-${account}.kubeconfig`)
@@ -71,6 +74,30 @@ export const makeNamespace = async (means: {
     },
   }
 }
+
+/**
+ * Waits until the API server knows what it was told: it hears of roles and bindings by watches of its own, some milliseconds
+ * after it has answered for them, and until then refuses with 403. One binding brings all rules, so that one is enough.
+ */
+const hasRights = async (ask: Ask, namespace: string, account: string, rule: PolicyRule): Promise<void> => {
+  const [group] = rule.apiGroups
+  const [verb] = rule.verbs
+  const [resource, subresource] = rule.resources[0]?.split('/') ?? []
+  const resourceAttributes = { namespace, group, verb, resource, subresource, name: rule.resourceNames?.[0] }
+  const api = 'authorization.k8s.io/v1'
+  const review = {
+    apiVersion: api,
+    kind: 'LocalSubjectAccessReview',
+    metadata: { namespace },
+    spec: { user: `system:serviceaccount:${namespace}:${account}`, resourceAttributes },
+  }
+  const path = `/apis/${api}/namespaces/${namespace}/localsubjectaccessreviews`
+  await waitFor(async () => reviewShape.parse(await ask('POST', path, review)).status.allowed, {
+    describe: () => resourceAttributes,
+  })
+}
+
+const reviewShape = z.object({ status: z.object({ allowed: z.boolean() }) })
 
 const aDayLong = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 86_400 } }
 

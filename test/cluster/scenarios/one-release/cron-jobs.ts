@@ -1,5 +1,5 @@
 import type { ApiWorkflow } from '@esteira/dev/house'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { expectEveryLeadOnce, strictLeads } from '../../support/leads.ts'
 import { type CronJob, endings } from '../../support/objects.ts'
@@ -64,13 +64,15 @@ export const cronJobs = (of: () => TestRelease): void => {
     test('is taken back when somebody changes it, which is told once', async () => {
       const { stepId, cronJob } = await saved('changed by hand')
       const { name, uid } = cronJob.metadata
+      const words = ['--selector', ofControlPlane, '--container', 'control-plane']
+      const allDrifts = () => told(words, 'cron-jobs.drifted')
+      const before = (await allDrifts()).length
+      const drifts = async () => (await allDrifts()).slice(before)
       const patch = JSON.stringify({ spec: { schedule: '*/5 * * * *', suspend: true } })
       await release.namespace.kubectl(['patch', 'cronjob', name, '--type', 'merge', '--patch', patch])
       const again = await cronJobOf(release, stepId, ({ spec }) => spec.schedule !== '*/5 * * * *')
       expect(again.spec).toEqual(cronJob.spec)
       expect(again.metadata.uid).toBe(uid)
-      const words = ['--selector', ofControlPlane, '--container', 'control-plane']
-      const drifts = () => told(words, 'cron-jobs.drifted')
       await waitInCluster(async () => (await drifts()).length, { describe: 'a line of log' })
       // Nor in the turns after it.
       await saved('next turn')
@@ -127,6 +129,7 @@ export const cronJobs = (of: () => TestRelease): void => {
         const runs = await api.runs(workflow)
         return runs.find(({ idempotencyKey }) => idempotencyKey === `${namespace.name}/${job}`) ?? expect.fail()
       }
+      onTestFinished(() => services.ways.rdStation.resume())
       services.ways.rdStation.pause()
       const first = await tickAs('opens')
       expect(first.status).toBe('running')

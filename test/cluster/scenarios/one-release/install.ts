@@ -34,36 +34,38 @@ export const install = (of: () => TestRelease): void => {
       const document = documentedLeads()
       const workflow = await api.createWorkflow(document)
       const stepId = stepIdOf(workflow)
-      const { metadata, spec } = await cronJobOf(release, stepId)
-      expect(spec).toMatchObject({ schedule: '* * * * *', suspend: false })
+      try {
+        const { metadata, spec } = await cronJobOf(release, stepId)
+        expect(spec).toMatchObject({ schedule: '* * * * *', suspend: false })
 
-      const job = await tickOf(release, metadata.name)
-      expect(endings(await completed(release, job))).toEqual([
-        { name: 'outbox-relay', exitCode: 0, restarts: 0 },
-        { name: 'cron-job', exitCode: 0, restarts: 0 },
-      ])
-      const runs = await api.runs(workflow)
-      const run = runs.find(({ idempotencyKey }) => idempotencyKey === `${namespace.name}/${job}`) ?? expect.fail()
-      expect(await api.runOver(run.id)).toMatchObject({
-        status: 'succeeded',
-        trigger: 'cron',
-        steps: [
-          { name: 'every morning', succeeded: 1 },
-          { name: 'get leads', succeeded: 2 },
-          { name: 'save lead', succeeded: 2 * leads },
-        ],
-      })
-      const told = await toldOf(release, stepId)
-      // There may have been another tick meanwhile.
-      const begun = (await api.runs(workflow)).map(({ id }) => id)
-      expect(told).toMatchObject({
-        runsIn: 'kubernetes',
-        actual: { state: 'applied', object: metadata.name },
-        lastTick: { runId: expect.toBeOneOf(begun) },
-      })
-
-      // No tick from here on, so that those that came can be counted.
-      await api.changeWorkflow(workflow, { ...document, enabled: false })
+        const job = await tickOf(release, metadata.name)
+        expect(endings(await completed(release, job))).toEqual([
+          { name: 'outbox-relay', exitCode: 0, restarts: 0 },
+          { name: 'cron-job', exitCode: 0, restarts: 0 },
+        ])
+        const runs = await api.runs(workflow)
+        const run = runs.find(({ idempotencyKey }) => idempotencyKey === `${namespace.name}/${job}`) ?? expect.fail()
+        expect(await api.runOver(run.id)).toMatchObject({
+          status: 'succeeded',
+          trigger: 'cron',
+          steps: [
+            { name: 'every morning', succeeded: 1 },
+            { name: 'get leads', succeeded: 2 },
+            { name: 'save lead', succeeded: 2 * leads },
+          ],
+        })
+        const told = await toldOf(release, stepId)
+        // There may have been another tick meanwhile.
+        const begun = (await api.runs(workflow)).map(({ id }) => id)
+        expect(told).toMatchObject({
+          runsIn: 'kubernetes',
+          actual: { state: 'applied', object: metadata.name },
+          lastTick: { runId: expect.toBeOneOf(begun) },
+        })
+      } finally {
+        // No tick from here on, so that those that came can be counted, and none comes into the tests after this one.
+        await api.changeWorkflow(workflow, { ...document, enabled: false })
+      }
       await cronJobOf(release, stepId, (cronJob) => cronJob.spec.suspend)
       const ticks = await api.runs(workflow)
       for (const { id } of ticks) expect(await api.runOver(id)).toMatchObject({ status: 'succeeded' })

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { copyFileSync, globSync, readFileSync } from 'node:fs'
 import { arch } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { findProgram, foldersOf, runToEnd } from '@esteira/dev/processes'
 import { cached, toolLog, type Means } from './cache.ts'
@@ -41,15 +41,15 @@ export const goPrograms = async (
     version,
     key,
     make: async (folder) => {
-      const go = (await goOfPath(means, goLineOf(read('go.mod')))) ?? (await fetchGo(means, release))
+      const withGo = await envWithGo(means, module, release)
       const logFile = toolLog(means, name)
       means.tell(`building ${name} ${version}, once: ${logFile}`)
-      const env = { ...means.env, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly', GOWORK: 'off' }
+      const env = { ...withGo, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '-mod=readonly', GOWORK: 'off' }
       const words = ['build', '-trimpath', '-ldflags', linkerFlags, '-o', `${folder}/`, ...packages]
-      await runToEnd(go, words, { env, cwd: module, logFile })
+      await runToEnd('go', words, { env, cwd: module, logFile })
       if (files === undefined) return
       const asked = ['list', '-m', '-f', '{{.Dir}}', files.of]
-      const from = (await promisify(execFile)(go, asked, { env, cwd: module })).stdout.trim()
+      const from = (await promisify(execFile)('go', asked, { env, cwd: module })).stdout.trim()
       const found = globSync(files.pattern, { cwd: from })
       if (found.length === 0) throw new Error(`${files.of} has no ${files.pattern}`)
       for (const file of found) copyFileSync(join(from, file), join(folder, basename(file)))
@@ -57,14 +57,28 @@ export const goPrograms = async (
   })
 }
 
-const goLineOf = (goMod: string): string => /^go (\S+)$/m.exec(goMod)?.[1] ?? ''
+/**
+ * The environment with a Go on its PATH that a module takes: the one that is there, else a release, which is fetched once.
+ *
+ * @throws when it cannot be had.
+ */
+export const envWithGo = async (
+  means: Means,
+  module: string,
+  release: GoRelease = versions.go,
+): Promise<NodeJS.ProcessEnv> => {
+  const [, least = ''] = /^go (\S+)$/m.exec(readFileSync(join(module, 'go.mod'), 'utf8')) ?? []
+  if (await hasGo(means, least)) return means.env
+  const go = await fetchGo(means, release)
+  return { ...means.env, PATH: `${dirname(go)}:${means.env['PATH'] ?? ''}` }
+}
 
 /** Debian 12 has 1.19, which none of the modules takes. */
-const goOfPath = async ({ env }: Means, least: string): Promise<string | undefined> => {
+const hasGo = async ({ env }: Means, least: string): Promise<boolean> => {
   const go = findProgram('go', foldersOf(env['PATH'] ?? ''))
-  if (go === undefined) return undefined
+  if (go === undefined) return false
   const { stdout } = await promisify(execFile)(go, ['env', 'GOVERSION'], { env: { ...env, GOTOOLCHAIN: 'local' } })
-  return isAtLeast(minorOf(stdout), minorOf(least)) ? go : undefined
+  return isAtLeast(minorOf(stdout), minorOf(least))
 }
 
 const version = 'k8s.io/component-base/version'

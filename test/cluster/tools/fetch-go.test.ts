@@ -32,5 +32,24 @@ test('where a proxy refuses it the next one is asked after a bar, and none after
 
 test('where nothing may be fetched it says so', async () => {
   const { release } = await startGoProxy('works')
-  await expect(fetchGo(meansBy('off'), release)).rejects.toThrow('GOPROXY=off has no proxy to ask')
+  await expect(fetchGo(meansBy('off'), release)).rejects.toThrow('GOPROXY has no proxy to ask')
+})
+
+test('what is no proxy over HTTP is passed over', async () => {
+  const { url, release } = await startGoProxy('works')
+  expect(await fetchGo(meansBy(`file:///mirror,direct, ${url}`), release)).toMatch(/go\/bin\/go$/)
+})
+
+test('where an answer breaks off it is told of which proxy, and the next one is asked after a bar', async () => {
+  const { url, path, release } = await startGoProxy('works')
+  await expect(fetchGo(meansBy(`${url}/breaks-off`), release)).rejects.toThrow(`${url}/breaks-off${path}: TypeError`)
+  expect(await fetchGo(meansBy(`${url}/breaks-off|${url}`), release)).toMatch(/go\/bin\/go$/)
+})
+
+test('a user and a password are for the proxy alone, and are in no message', async () => {
+  const { url, path, release } = await startGoProxy('works')
+  const as = (credentials: string) => `${url.replace('//', `//${credentials}@`)}/asks-who`
+  const refused = fetchGo(meansBy(as('ci:another')), release)
+  await expect(refused).rejects.toThrow(new Error(`${url}/asks-who${path}: 401`))
+  expect(await fetchGo(meansBy(as('ci:p%40ss')), release)).toMatch(/go\/bin\/go$/)
 })

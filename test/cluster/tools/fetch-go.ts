@@ -41,19 +41,39 @@ export const fetchGo = async (means: Means, { version, sums }: GoRelease): Promi
   return join(folder, 'go/bin/go')
 }
 
-/** Asks the proxies in their order: https://go.dev/ref/mod#goproxy-protocol says after what answer the next one. */
-const download = async (proxies = 'https://proxy.golang.org', path: string): Promise<Uint8Array> => {
+/**
+ * Asks the proxies in their order: https://go.dev/ref/mod#goproxy-protocol says after what answer the next one. What is no
+ * proxy over HTTP is passed over, and `off` ends the list.
+ */
+const download = async (proxies: string | undefined, path: string): Promise<Uint8Array> => {
   const faults: string[] = []
-  for (const [, proxy = '', next] of proxies.matchAll(/([^,|]+)([,|]?)/g)) {
-    if (!/^https?:/.test(proxy)) break
-    const url = `${proxy.replace(/\/$/, '')}/${path}`
-    const answer = await fetch(url).catch((error: unknown) => String(error))
-    if (typeof answer !== 'string' && answer.ok) return new Uint8Array(await answer.arrayBuffer())
-    faults.push(`${url}: ${typeof answer === 'string' ? answer : answer.status}`)
-    const isMissing = typeof answer !== 'string' && [404, 410].includes(answer.status)
-    if (next !== '|' && !isMissing) break
+  for (const [, entry = '', next] of (proxies || 'https://proxy.golang.org').matchAll(/([^,|]+)([,|]?)/g)) {
+    if (entry.trim() === 'off') break
+    const proxy = URL.parse(entry.trim())
+    if (proxy === null || !/^https?:$/.test(proxy.protocol)) continue
+    const url = `${proxy.origin}${proxy.pathname.replace(/\/$/, '')}/${path}`
+    const { status, bytes } = await ask(url, credentialsOf(proxy)).catch((error: unknown) => ({
+      status: String(error),
+      bytes: undefined,
+    }))
+    if (bytes !== undefined) return bytes
+    faults.push(`${url}: ${status}`)
+    if (next !== '|' && status !== 404 && status !== 410) break
   }
-  throw new Error(faults.join('\n') || `GOPROXY=${proxies} has no proxy to ask`)
+  throw new Error(faults.join('\n') || 'GOPROXY has no proxy to ask')
+}
+
+const ask = async (url: string, headers: Record<string, string>) => {
+  const answer = await fetch(url, { headers })
+  const bytes = new Uint8Array(await answer.arrayBuffer())
+  return { status: answer.status, bytes: answer.ok ? bytes : undefined }
+}
+
+/** `fetch` refuses a URL that has them, and says it with the password. */
+const credentialsOf = ({ username, password }: URL): Record<string, string> => {
+  if (username === '') return {}
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return { authorization: `Basic ${Buffer.from(credentials).toString('base64')}` }
 }
 
 /** What go.sum has of a module: https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash#Hash1. */

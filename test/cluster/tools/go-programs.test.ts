@@ -78,8 +78,10 @@ test.each([
   ['with one that is too old', 'go1.19.8'],
 ])('%s a release is fetched once, which builds', async (_title, old) => {
   if (old !== undefined) putGo(old, 'exit 1')
-  const proxy = await startGoProxy('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho fetched > "$2/program"\n')
-  const env = { PATH: join(folder, 'bin'), GOPROXY: `${proxy.url}/has-it-not,${proxy.url},off` }
+  const proxy = await startGoProxy(
+    '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho fetched $GOROOT > "$2/program"\n',
+  )
+  const env = { PATH: join(folder, 'bin'), GOROOT: '/of/another', GOPROXY: `${proxy.url}/has-it-not,${proxy.url},off` }
   const build = () => goPrograms({ ...means(), env }, programs(), proxy.release)
   expect(readFileSync(join(await build(), 'program'), 'utf8')).toBe('fetched\n')
   writeFileSync(join(folder, 'module/main.go'), 'package main')

@@ -70,7 +70,8 @@ export const envWithGo = async (
   const [, least = ''] = /^go (\S+)$/m.exec(readFileSync(join(module, 'go.mod'), 'utf8')) ?? []
   if (await hasGo(means, least)) return means.env
   const go = await fetchGo(means, release)
-  return { ...means.env, PATH: `${dirname(go)}:${means.env['PATH'] ?? ''}` }
+  // A GOROOT is that of another Go.
+  return { ...means.env, GOROOT: undefined, PATH: `${dirname(go)}:${means.env['PATH'] ?? ''}` }
 }
 
 /** Debian 12 has 1.19, which none of the modules takes. */

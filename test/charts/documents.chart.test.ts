@@ -115,6 +115,15 @@ test('it says what is missing as well', async () => {
   expect(await notesOf({ files: [least], set: ['cron.enabled=false'] })).toContain('Nobody fires the ticks')
   expect(await notesOf({ files: [least], set: ['controlPlane.rbac.create=false'] })).toContain('applies the Role')
   expect(await notesOf({ files: [least], set: ['podMonitors.enabled=true'] })).toContain('networkPolicies.metricsFrom')
+  const open = 'controlPlane.service.type=LoadBalancer'
+  expect(await notesOf({ files: [least], set: [open] })).toContain('networkPolicies.apiFrom')
+  const closed = await notesOf({ files: [least] })
+  const named = await notesOf({ files: [least], set: [open, 'networkPolicies.apiFrom[0].ipBlock.cidr=10.0.0.0/8'] })
+  expect([closed, named].join()).not.toContain('networkPolicies.apiFrom')
+  const ofItsFolder = { workers: { crm: { program: 'messages-send' } } }
+  expect(await notesOf({ files: [least], values: ofItsFolder })).toContain(
+    'my-esteira-crm: what workers/messages-send of the image has',
+  )
 })
 
 test.each(matrix)('it has no gaps and no long lines: $title', async ({ title: _title, ...release }) => {

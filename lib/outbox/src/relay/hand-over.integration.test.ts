@@ -234,6 +234,33 @@ test('a session that was lost is not forgotten while it lives on at Postgres, ho
   expect(await keyedLeft()).toBe(0)
 }, 120_000)
 
+test('a stop ends with its grace also where Postgres says nothing of the sessions that were lost', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ databaseUrl: proxy.url, adopt: true })
+  await relay.start()
+  for (let lost = 1; lost < 5; lost += 1) {
+    await waitFor(() => relay.state().database === 'up', patient)
+    // Of more than three it is asked whether the first ones are still there.
+    if (lost === 4) proxy.pauseBehind('with ordinality as former')
+    proxy.breakForClients()
+    await waitFor(() => relay.saw('relay.lost').length === lost, patient)
+  }
+  const isAsked = async () => {
+    const { rowCount } = await lane.db.query(
+      `select from pg_stat_activity where application_name = $1 and query like '%with ordinality as former%'`,
+      [`outbox relay ${lane.name}`],
+    )
+    return rowCount !== 0
+  }
+  await waitFor(isAsked, patient)
+  await relay.stop({ graceMs: 500 })
+  const [stopped] = relay.saw('relay.stopped')
+  expect(stopped).toMatchObject({ emptied: false })
+  // Without an end of its own the statement is given up after 30 s.
+  expect(stopped !== undefined && 'ms' in stopped ? stopped.ms : endless).toBeLessThan(15_000)
+}, 120_000)
+
 /** Resolves when a neighbour has looked for lanes, and found one that is new. */
 const hasLooked = async () => {
   const rowsLeft = await addLaneToAdopt(1)

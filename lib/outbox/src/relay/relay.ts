@@ -5,6 +5,7 @@ import { callOut } from './call-out.ts'
 import { createPayloadMemory } from './lane/payload-memory.ts'
 import { expectMs, expectOptions, expectType } from '../option-checks.ts'
 import type { Observe } from './observation.ts'
+import { onAbort } from './on-abort.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
 import type { Former } from './own/backend.ts'
 import { openOwner, type Owner } from './own/owner.ts'
@@ -122,7 +123,10 @@ export const createRelay = (options: RelayOptions): Relay => {
     const [earlier, last] = [former.slice(0, -formerSessions), former.slice(-formerSessions)]
     if (earlier.length === 0) return former
     const tooLate = AbortSignal.any([owner.session.lost, over.signal])
+    // A Postgres that says nothing must not hold up the end.
+    const unwatch = onAbort(over.signal, () => void owner.close())
     const there = await tryUntilDone(() => owner.stillThere(earlier), settings, tooLate)
+    unwatch()
     return [...(there ?? earlier), ...last]
   }
 

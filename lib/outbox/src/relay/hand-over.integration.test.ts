@@ -440,3 +440,34 @@ test('of two that stop together the last one waits for what the first one leaves
   const taken = (await lane.take(lane.name)).map(({ messageId }) => messageId)
   expect(new Set(taken).size).toBe(100)
 }, 180_000)
+
+test('one without a broker that stops beside another waits no longer for a lane which the other one has emptied', async () => {
+  const [proxy, cut] = [await startProxy(vhost.url), await startProxy(vhost.url)]
+  onTestFinished(async () => {
+    await Promise.all([proxy.stop(), cut.stop()])
+  })
+  const [first, last] = [lane.relay({ rabbitmqUrl: proxy.url, adopt: true }), await openNeighbour(cut.url)]
+  await first.start()
+  await waitFor(ownsKeyLanes(first), patient)
+  await last.start()
+  await waitFor(async () => (await adopters()) === 2, patient)
+  // A message without its confirm keeps its lane with the first one.
+  proxy.pause()
+  await lane.commit({ routingKey: lane.name, payload: 1, orderingKey: 'one' })
+  await waitFor(async () => (await lane.count(lane.name)) === 1, patient)
+  cut.cut()
+  const stoppedFirst = first.stop({ graceMs: endless })
+  await waitFor(async () => (await adopters()) === 1, patient)
+  await waitFor(async () => !(await isLeaving(lane.name)), patient)
+  const stoppedLast = last.stop({ graceMs: endless })
+  const asked = new Set<string>()
+  await waitFor(async () => {
+    for (const time of await asksForKeys(`${lane.name} neighbour`)) asked.add(time)
+    return asked.size > 1 || last.saw('relay.stopped').length > 0
+  }, patient)
+  expect(last.saw('relay.stopped')).toEqual([])
+  proxy.resume()
+  await Promise.all([stoppedFirst, stoppedLast])
+  expect(last.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await keyedLeft()).toBe(0)
+}, 180_000)

@@ -1,8 +1,8 @@
-import type { RegisteredLane } from '../lane/find-or-add-lane.ts'
 import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { onAbort } from './on-abort.ts'
 import type { Former } from './own/backend.ts'
+import type { LastOrphan } from './own/find-orphans.ts'
 import { firstTendMs, tendMs, tendRegister } from './own/tend-register.ts'
 import { pause } from './pause.ts'
 import { holdsRows } from './read/holds-rows.ts'
@@ -106,23 +106,26 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
    * after it where no neighbour adopts lanes: one that stopped just before may be about to leave them. Says whether there
    * was time for it.
    *
-   * A look whether a lane holds anything passes all that is deleted there and kept by somebody's snapshot, so each has one.
+   * A look whether a lane holds anything passes all that is deleted there and kept by somebody's snapshot. So one that holds
+   * nothing is looked into once, and one that holds rows not again while its owner has it, which may empty it.
    */
   const takeOrphansAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
     const had = former.flatMap(({ lanes }) => lanes)
     const looks = new Map<number, boolean>()
-    const holds = async ({ lane }: RegisteredLane): Promise<boolean> => {
-      const look = looks.get(lane) ?? (await tryUntilDone(() => holdsRows(session, lane), settings, tooLate)) ?? false
+    const holds = async ({ lane: { lane }, isHeld }: LastOrphan): Promise<boolean> => {
+      const known = looks.get(lane)
+      if (known === false || (known === true && isHeld)) return known
+      const look = (await tryUntilDone(() => holdsRows(session, lane), settings, tooLate)) ?? false
       looks.set(lane, look)
       return look
     }
     while ((await crew.isAlone()) !== false && !tooLate.aborted) {
       let isLeft = false
-      for (const { lane, isHeld } of (await tryUntilDone(() => owner.lastOrphans(had), settings, tooLate)) ?? []) {
-        if (!(await holds(lane))) continue
-        const isFree = link.up() && !isHeld
-        const taken = isFree ? await tryUntilDone(() => owner.takeAll([lane]), settings, tooLate) : null
+      for (const orphan of (await tryUntilDone(() => owner.lastOrphans(had), settings, tooLate)) ?? []) {
+        if (!(await holds(orphan))) continue
+        const isFree = link.up() && !orphan.isHeld
+        const taken = isFree ? await tryUntilDone(() => owner.takeAll([orphan.lane]), settings, tooLate) : null
         for (const owned of taken ?? []) crew.start(owned)
         isLeft ||= !isFree
       }

@@ -3,7 +3,9 @@ import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { registerLane } from '../../lane/register-lane.ts'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
+import { openControlSession } from './control-session.ts'
 import { findOrphans } from './find-orphans.ts'
+import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createOrphanWatch } from './orphan-watch.ts'
 
 useLane()
@@ -58,10 +60,24 @@ test('where the time is over after one lane that takes long, each of the others 
   const { session } = await ownLane('sweeper')
   const lanes = [lane.id]
   for (const name of ['one', 'other']) lanes.push(await registerLane(lane.db, `${lane.name} ${name}`))
-  for (const one of lanes) await insertDead(one, 10_000)
+  for (const one of lanes) await insertDead(one, 20_000)
   const watch = createOrphanWatch(() => 0)
   for (let sweep = 1; sweep <= lanes.length; sweep += 1) {
     expect(await findOrphans(session, watch, 10, 0)).toEqual([])
     expect(watch.resting()).toHaveLength(sweep)
   }
+})
+
+test('a lane that has an owner meanwhile is looked into as soon as that is gone', async () => {
+  const [{ session }, owner] = [await ownLane('sweeper'), await openControlSession(database.url, 'owner')]
+  onTestFinished(owner.close)
+  await insertDead(lane.id, 20_000)
+  const watch = createOrphanWatch(() => 0)
+  expect(await findOrphans(session, watch, 10)).toEqual([])
+  expect(watch.resting()).toEqual([lane.id])
+  expect(await tryLaneLock(owner, 'owner', lane.id)).toBe(true)
+  expect(await findOrphans(session, watch, 10)).toEqual([])
+  await insert(lane.id, 1)
+  await freeLaneLock(owner, 'owner', lane.id)
+  expect(await findOrphans(session, watch, 10)).toMatchObject([{ lane: lane.id }])
 })

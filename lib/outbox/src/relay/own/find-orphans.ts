@@ -24,12 +24,14 @@ export const findOrphans = async (
 ): Promise<RegisteredLane[]> => {
   const { rows } = await session.query(findOrphansSql, [lockClasses.owner, limit, watch.resting(), forMs])
   return rows.flatMap((row) => {
-    const { lane, holds, ms } = readColumns(row, 'a lane without an owner', {
+    const { lane, owned, holds, ms } = readColumns(row, 'a lane that was looked at', {
       lane: 'number',
+      owned: 'boolean',
       holds: 'boolean',
       ms: 'number',
     })
-    if (!holds) watch.foundNone(lane, ms)
+    if (owned) watch.foundOwned(lane)
+    else if (!holds) watch.foundNone(lane, ms)
     return holds ? [parseLane(row)] : []
   })
 }
@@ -52,7 +54,7 @@ const holdsRows = `(
       or (select true from outbox_scheduled where lane = unowned.id and available_at <= now() limit 1)
     )`
 
-/** A look that takes longer than this has passed many deleted rows, milliseconds. */
+/** A look that takes longer than this has passed many deleted rows, or had to wait, milliseconds. */
 const longMs = 1
 
 // The time is that of Postgres, from the first look on. So there is at least that one, however late the statement is.
@@ -60,14 +62,14 @@ const findOrphansSql = {
   name: 'find_orphans',
   mayTakeLong: true,
   text: `
-    with unowned as materialized (
+    with owned as materialized (${ownedLanesSql}), unowned as materialized (
       select id, name, kind, fence from outbox_lane
-      where id <> all (${ownedLanesSql}) and id <> all ($3::int[])
+      where id <> all (select number from owned) and id <> all ($3::int[])
       order by random()
     ), look as materialized (
       select *, clock_timestamp() as began, case
           when kind <> 'pod' then true
-          when clock_timestamp() < (select clock_timestamp()) + $4::int * interval '1 ms' then coalesce(${holdsRows}, false)
+          when clock_timestamp() <= (select clock_timestamp()) + $4::int * interval '1 ms' then coalesce(${holdsRows}, false)
         end as holds, clock_timestamp() as ended
       from unowned
     ), told as (
@@ -75,7 +77,10 @@ const findOrphansSql = {
       union all
       select * from look where not holds and ended - began > interval '${longMs} ms'
     )
-    select id as lane, name, kind, fence, holds, (extract(epoch from ended - began) * 1000)::float8 as ms from told`,
+    select id as lane, name, kind, fence, false as owned, holds, (extract(epoch from ended - began) * 1000)::float8 as ms
+    from told
+    union all
+    select number, '', 'pod', null, true, false, 0 from owned where number = any($3::int[])`,
 }
 
 // A relay asks at its stop, again and again while one of them is held, and reads and deletes by the same session.

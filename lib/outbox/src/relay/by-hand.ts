@@ -54,7 +54,7 @@ export const openByHand = async ({ settings, link, memory, over }: ByHandMeans):
       await link.connect()
       if ((await owner.ownHome()) === null) return { kind: 'waiting' }
       if (link.blocked()) return { kind: 'blocked' }
-      if (settings.adopt) await owner.adopt(mostLanes)
+      if (settings.adopt) await owner.adoptOfAll(mostLanes)
       const turn: Pass = { moved: 0, read: 0, confirmed: 0, refused: 0, unknown: 0 }
       for (const owned of owner.lanes()) {
         const { moved, read, confirmed, refused, unknown } = await pass(owned)

@@ -47,6 +47,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
       home: own(1),
       ownHome: async () => null,
       adopt: async () => [],
+      adoptOfAll: async () => [],
       lastOrphans: async () => [],
       takeAll: async () => [],
       database: 'test',

@@ -81,3 +81,15 @@ test('a lane that has an owner meanwhile is looked into as soon as that is gone'
   await freeLaneLock(owner, 'owner', lane.id)
   expect(await findOrphans(session, watch, 10)).toMatchObject([{ lane: lane.id }])
 })
+
+test('a turn by hand looks into every lane, also into one that took long just before', async () => {
+  const relay = lane.relay({ adopt: true })
+  const other = await registerLane(lane.db, `${lane.name} other`)
+  await insertDead(other, 20_000)
+  expect(await relay.runOnce()).toMatchObject({ read: 0 })
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload) values ($1, gen_random_uuid(), $2, '1')`,
+    [other, lane.name],
+  )
+  expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+})

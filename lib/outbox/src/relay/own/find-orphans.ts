@@ -8,6 +8,9 @@ import type { OrphanWatch } from './orphan-watch.ts'
 /** How long one look goes on from lane to lane, milliseconds. Those that it has not come to have their turn by chance. */
 const sweepMs = 50
 
+/** Longer than any statement may take: for a look that is to come to all of them. */
+export const longestSweepMs = 3_600_000
+
 /**
  * Lanes that nobody owns and that hold rows, or scheduled rows that are due, or are no pod's own. In the order of chance:
  * relays that look at the same moment should not all ask for the same one.

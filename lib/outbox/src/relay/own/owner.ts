@@ -9,7 +9,7 @@ import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type Backend, type Former, identifyBackend, stillThere } from './backend.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
-import { findLastOrphans, findOrphans, type LastOrphan } from './find-orphans.ts'
+import { findLastOrphans, findOrphans, type LastOrphan, longestSweepMs } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
@@ -30,6 +30,8 @@ export type Owner = {
   ownHome: () => Promise<OwnedLane | null>
   /** Takes lanes that hold rows and have no owner, at most `limit`. */
   adopt: (limit: number) => Promise<OwnedLane[]>
+  /** The same, and looks into every lane, however long that takes. */
+  adoptOfAll: (limit: number) => Promise<OwnedLane[]>
   /** The lanes that are no pod's own, and those of these numbers, that have no owner, or one that is about to leave them. */
   lastOrphans: (others: readonly number[]) => Promise<LastOrphan[]>
   /** Takes those of them that still have no owner. */
@@ -95,6 +97,7 @@ export const openOwner = async (
       return owned
     },
     adopt: async (limit) => takeAll(await findOrphans(session, orphans, limit)),
+    adoptOfAll: async (limit) => takeAll(await findOrphans(session, createOrphanWatch(), limit, longestSweepMs)),
     lastOrphans: (others) => findLastOrphans(session, others),
     takeAll,
     close: async () => {

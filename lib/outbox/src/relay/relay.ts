@@ -33,9 +33,9 @@ export type Relay = {
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
    * Publishes what the lanes hold until they are empty or `graceMs` are over, then frees them and closes everything. It
-   * waits for RabbitMQ so long, and for a Postgres that it had and lost. Of other lanes than its own, only if no other
-   * relay adopts them, and then those that are no pod's own as well, though it does not own them yet. What is left waits
-   * in the table for the next owner. A second call changes nothing.
+   * waits for RabbitMQ so long, and for a Postgres that it had and lost. Of other lanes than its own, only until there is
+   * another relay that adopts them, and so long those that are no pod's own as well, though it does not own them yet. What
+   * is left waits in the table for the next owner. A second call changes nothing.
    *
    * @throws OutboxError `option_invalid` for a grace that is no number of milliseconds.
    */

@@ -99,7 +99,7 @@ describe.concurrent('a session that is silent', { timeout: 60_000 }, () => {
     },
   )
 
-  test('because its client has closed it in the middle of a statement loses its lanes at once', async (context) => {
+  test('because its client has closed it in the middle of a statement loses its lanes before that has ended', async (context) => {
     const { expect } = context
     const lane = await laneOf(context)
     const [gone, heir] = [

@@ -411,6 +411,22 @@ test('a neighbour that comes while a relay stops alone has the lanes of keys, an
   await stopped
 }, 180_000)
 
+/** Stops one that cannot leave its lanes yet, then its neighbour, until that has asked for them twice and waits. */
+const stopTogether = async (first: ReturnType<typeof lane.relay>, neighbour: ReturnType<typeof lane.relay>) => {
+  const stoppedFirst = first.stop({ graceMs: endless })
+  await waitFor(async () => (await adopters()) === 1, patient)
+  // It has seen its neighbour by the end of that statement. Where neither saw the other, each would keep its lanes.
+  await waitFor(async () => !(await isLeaving(lane.name)), patient)
+  const stoppedNeighbour = neighbour.stop({ graceMs: endless })
+  const asked = new Set<string>()
+  await waitFor(async () => {
+    for (const time of await asksForKeys(`${lane.name} neighbour`)) asked.add(time)
+    return asked.size > 1 || neighbour.saw('relay.stopped').length > 0
+  }, patient)
+  expect(neighbour.saw('relay.stopped')).toEqual([])
+  return [stoppedFirst, stoppedNeighbour]
+}
+
 test('of two that stop together the last one waits for what the first one leaves, and carries it', async () => {
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)
@@ -422,20 +438,10 @@ test('of two that stop together the last one waits for what the first one leaves
   proxy.pause()
   await lane.commit(...keyedFor(lane.name))
   // Each key's first message is on its way, so that the first relay cannot leave the lanes yet.
-  const stoppedFirst = first.stop({ graceMs: endless })
-  await waitFor(async () => (await adopters()) === 1, patient)
-  // It has seen its neighbour by the end of that statement. Where neither saw the other, each would keep its lanes.
-  await waitFor(async () => !(await isLeaving(lane.name)), patient)
-  const stoppedLast = last.stop({ graceMs: endless })
-  const asked = new Set<string>()
-  await waitFor(async () => {
-    for (const time of await asksForKeys(`${lane.name} neighbour`)) asked.add(time)
-    return asked.size > 1 || last.saw('relay.stopped').length > 0
-  }, patient)
-  expect(last.saw('relay.stopped')).toEqual([])
+  const stopped = await stopTogether(first, last)
   proxy.cut()
   proxy.resume()
-  await Promise.all([stoppedFirst, stoppedLast])
+  await Promise.all(stopped)
   expect(last.saw('relay.stopped')).toMatchObject([{ emptied: true }])
   const taken = (await lane.take(lane.name)).map(({ messageId }) => messageId)
   expect(new Set(taken).size).toBe(100)
@@ -456,18 +462,9 @@ test('one without a broker that stops beside another waits no longer for a lane 
   await lane.commit({ routingKey: lane.name, payload: 1, orderingKey: 'one' })
   await waitFor(async () => (await lane.count(lane.name)) === 1, patient)
   cut.cut()
-  const stoppedFirst = first.stop({ graceMs: endless })
-  await waitFor(async () => (await adopters()) === 1, patient)
-  await waitFor(async () => !(await isLeaving(lane.name)), patient)
-  const stoppedLast = last.stop({ graceMs: endless })
-  const asked = new Set<string>()
-  await waitFor(async () => {
-    for (const time of await asksForKeys(`${lane.name} neighbour`)) asked.add(time)
-    return asked.size > 1 || last.saw('relay.stopped').length > 0
-  }, patient)
-  expect(last.saw('relay.stopped')).toEqual([])
+  const stopped = await stopTogether(first, last)
   proxy.resume()
-  await Promise.all([stoppedFirst, stoppedLast])
+  await Promise.all(stopped)
   expect(last.saw('relay.stopped')).toMatchObject([{ emptied: true }])
   expect(await keyedLeft()).toBe(0)
 }, 180_000)

@@ -20,18 +20,16 @@ import {
   type Settings,
   text,
 } from '@esteira/service'
-import type { SpanContext } from '@opentelemetry/api'
 import { WorkflowError } from '../errors.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { maxPayloadRange } from '../job/payload-limit.ts'
 import { readSecrets, type Secrets } from '../secrets/read-secrets.ts'
-import { idsOf } from '../trace/log-of-job.ts'
 import { type Counters, createCounters } from './counters.ts'
+import { logEvent } from './log-event.ts'
 import { watchStall } from './stall/watch-stall.ts'
 import { startWorker } from './start-worker.ts'
 import { serveWard } from './suspect/serve-ward.ts'
 import { wardVariable, type WardProgram } from './suspect/ward.ts'
-import type { WorkerEvent } from './worker-options.ts'
 
 /** The settings of a worker process. */
 const settings = {
@@ -129,7 +127,7 @@ const runUntilStopped = <Own extends Settings>(
         signal,
         observe: (event) => {
           counters.observe(event)
-          report(log, event)
+          logEvent(log, event)
         },
       })
       isStarted = true
@@ -174,42 +172,3 @@ const ownProgram = (env: NodeJS.ProcessEnv): WardProgram => {
 
 /** A job alone may take half of what all the jobs of a worker may take, so that both fit where the worker does. */
 const halfHeapMiB = (): number => Math.max(32, Math.floor(getHeapStatistics().heap_size_limit / 2 / 1_048_576))
-
-const report = (log: Log, { kind, ...told }: WorkerEvent): void => {
-  const fields = 'place' in told ? placed(told) : told
-  const line = { event: kind, ...fields }
-  switch (kind) {
-    case 'job.written':
-      if ('error' in fields) log.warn(line)
-      else log.debug(line)
-      break
-    case 'belt.back':
-    case 'delivery.dropped':
-      log.info(line)
-      break
-    case 'settle.failed':
-    case 'beat.failed':
-    case 'publish.failed':
-    case 'belt.lost':
-    case 'belt.fault':
-    case 'belt.unreadable':
-    case 'database.unavailable':
-      log.warn(line)
-      break
-    case 'ward.died':
-    case 'function.abandoned':
-    case 'function.stuck':
-    case 'worker.stuck':
-    case 'probe.unanswered':
-    case 'commit.refused':
-    case 'commit.cut-short':
-    case 'delivery.handed-back':
-      log.error(line)
-      break
-  }
-}
-
-const placed = <Told extends { place?: SpanContext }>({ place, ...told }: Told) => ({
-  ...(place && idsOf(place)),
-  ...told,
-})

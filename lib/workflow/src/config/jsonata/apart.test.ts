@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { parseTemplate } from '../expression.ts'
 
 const scope = {
@@ -120,6 +120,30 @@ test.runIf(process.platform === 'linux')(
     const killing = setInterval(() => children().forEach((pid) => process.kill(Number(pid), 'SIGKILL')), 100)
     await expect(hung).rejects.not.toHaveProperty('final')
     clearInterval(killing)
+    expect(await evaluate(innocent)).toEqual([32, 33, 34])
+  },
+  30_000,
+)
+
+test.runIf(process.platform === 'linux')(
+  'where the process apart cannot be started its jobs may try again, and the next one starts it',
+  async () => {
+    await evaluate(innocent)
+    const hung = evaluate('($f := function($n) { $f($n + 1) }; $f(1))')
+    for (const pid of children()) process.kill(Number(pid), 'SIGKILL')
+    await expect(hung).rejects.toThrow('SIGKILL')
+    const node = process.execPath
+    onTestFinished(() => void (process.execPath = node))
+    process.execPath = '/nowhere/node'
+    const ends = await Promise.allSettled([evaluate(innocent), evaluate(innocent)])
+    for (const end of ends) {
+      expect(end).toMatchObject({
+        status: 'rejected',
+        reason: { message: expect.stringContaining('cannot be started') },
+      })
+      expect(end).not.toHaveProperty('reason.final')
+    }
+    process.execPath = node
     expect(await evaluate(innocent)).toEqual([32, 33, 34])
   },
   30_000,

@@ -74,10 +74,15 @@ const start = (): ChildProcess => {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     serialization: 'advanced',
   })
-  child.on('error', () => child.kill('SIGKILL'))
-  child.on('exit', () => {
+  const leave = (): void => {
     if (running === child) running = undefined
+  }
+  child.on('error', () => {
+    // One that was never started does not exit either.
+    leave()
+    child.kill('SIGKILL')
   })
+  child.on('exit', leave)
   // It ends by itself when this process does; while an answer is awaited, the clock keeps this one.
   child.unref()
   child.channel?.unref()

@@ -181,7 +181,7 @@ test('on a read-only root, by a user without a name or a home, leads go from a t
     name: 'leads',
     steps: [tick, getLeads, { ...saveLead, config: { connection: 'crm', sql, params } }],
   })
-  const { env: tickEnv } = tickProgram(settings, workflow.steps[0]?.id ?? '', 'shop/leads-by-hand')
+  const { env: tickEnv } = tickProgram(settings, workflow.steps[0]?.id ?? '', 'job/leads-by-hand')
   const bundle = ['--max-semi-space-size=4', '/app/workers/cron-job/dist/main.js']
   const ticks = [start(images.esteira, { ...tickEnv, ...receiver.env }, bundle)]
   // From its sources it is the same program: the key has its run.

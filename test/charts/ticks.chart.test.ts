@@ -39,10 +39,9 @@ test('a pod of a tick knows its key by the name of its Job, and runs once to its
   expect(main.name).toBe('cron-job')
   expect(main.args).toEqual([...smallTick, '/app/workers/cron-job/dist/main.js'])
   // A variable can name those before it alone.
-  expect(main.env.slice(0, 3)).toEqual([
-    { name: 'POD_NAMESPACE', valueFrom: { fieldRef: { fieldPath: 'metadata.namespace' } } },
+  expect(main.env.slice(0, 2)).toEqual([
     { name: 'JOB_NAME', valueFrom: { fieldRef: { fieldPath: "metadata.labels['batch.kubernetes.io/job-name']" } } },
-    { name: 'ESTEIRA_TICK_KEY', value: '$(POD_NAMESPACE)/$(JOB_NAME)' },
+    { name: 'ESTEIRA_TICK_KEY', value: 'job/$(JOB_NAME)' },
   ])
   expect(template.spec['restartPolicy']).toBe('Never')
 })

@@ -140,7 +140,7 @@ describe.runIf(ownsNode())('every lead is in the table once', () => {
     await readyPod(release, ofControlPlane)
     const begunRuns = await api.runs(workflow)
     const keys = begunRuns.map(({ idempotencyKey }) => idempotencyKey)
-    expect(keys.toSorted()).toEqual(jobs.map((job) => `${namespace.name}/${job}`).toSorted())
+    expect(keys.toSorted()).toEqual(jobs.map((job) => `job/${job}`).toSorted())
     for (const { id } of begunRuns) {
       expect(await api.runOver(id)).toMatchObject({ status: 'succeeded', steps: [{ succeeded: 1 }, { succeeded: 1 }] })
       expect(await written(release, id)).toBe(1)

@@ -62,7 +62,7 @@ describe.runIf(ownsNode())('a release', () => {
     await readyPod(release, ofControlPlane)
     await tickByHand(release, metadata.name, 'meanwhile')
     expect(isMarkedAs('second')(await completed(release, 'meanwhile'))).toBe(true)
-    expect(await api.runs(workflow)).toMatchObject([{ idempotencyKey: `${namespace.name}/meanwhile` }])
+    expect(await api.runs(workflow)).toMatchObject([{ idempotencyKey: 'job/meanwhile' }])
   })
 
   test('is taken back under load, its API answers all the while, and every lead is in the table once', async () => {
@@ -110,7 +110,7 @@ describe.runIf(ownsNode())('a release', () => {
     await tickByHand(release, after.metadata.name, 'after-all')
     await completed(release, 'after-all')
     const runs = await release.api.runs(workflow)
-    expect(runs.map(({ idempotencyKey }) => idempotencyKey)).toContain(`${namespace.name}/after-all`)
+    expect(runs.map(({ idempotencyKey }) => idempotencyKey)).toContain('job/after-all')
     expect(runs).toHaveLength(2)
   })
 })

@@ -88,13 +88,13 @@ test('a tick of a minute before its schedule held begins no run and is told, the
   const { workflowId, stepId } = await saveWorkflow()
   const minute = Math.floor(Date.now() / 60_000)
   const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_SINCE: new Date(minute * 60_000 + 1).toISOString() }
-  expect(await tick({ ...env, ESTEIRA_TICK_KEY: `shop/leads-${minute}` })).toMatchObject({
+  expect(await tick({ ...env, ESTEIRA_TICK_KEY: `job/leads-${minute}` })).toMatchObject({
     code: 0,
     said: expect.stringContaining('"event":"tick.before-schedule"'),
   })
   expect(await jobsOf(workflowId)).toEqual([])
   for (const job of [`leads-${minute + 1}`, 'leads-by-hand']) {
-    expect(await tick({ ...env, ESTEIRA_TICK_KEY: `shop/${job}` })).toMatchObject({
+    expect(await tick({ ...env, ESTEIRA_TICK_KEY: `job/${job}` })).toMatchObject({
       code: 0,
       said: expect.stringContaining('"event":"tick.fired"'),
     })
@@ -106,7 +106,7 @@ test('a nightly tick whose time the clock shows twice begins its run the first t
   const { workflowId, stepId } = await saveWorkflow()
   const schedule = { ESTEIRA_TICK_SCHEDULE: '30 1 * * *', ESTEIRA_TICK_TIME_ZONE: 'America/New_York' }
   const said = async (time: string) => {
-    const key = { ESTEIRA_TICK_KEY: `shop/leads-${Date.parse(time) / 60_000}` }
+    const key = { ESTEIRA_TICK_KEY: `job/leads-${Date.parse(time) / 60_000}` }
     return tick({ ESTEIRA_STEP_ID: stepId, ...schedule, ...key })
   }
   const fired = { code: 0, said: expect.stringContaining('"event":"tick.fired"') }
@@ -120,9 +120,9 @@ test('a nightly tick whose time the clock shows twice begins its run the first t
 
 test('a key that every tick would have is refused, so that none is lost', async () => {
   const { stepId } = await saveWorkflow()
-  expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'shop/$(JOB_NAME)' })).toMatchObject({
+  expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'job/$(JOB_NAME)' })).toMatchObject({
     code: 2,
-    said: expect.stringMatching(/^ESTEIRA_TICK_KEY .*: expected a key that no other tick has, such as namespace.job, /),
+    said: expect.stringMatching(/^ESTEIRA_TICK_KEY .*: expected a key that no other tick has, such as job.leads-29917080, /),
   })
 })
 

@@ -2,14 +2,14 @@ import { type Setting, text } from '@esteira/service'
 import { cronOf, longestDeadlineSeconds } from '@esteira/workflow/tick'
 
 /**
- * The key of a tick, `namespace/job` in a cluster. A name that Kubernetes did not know there is empty, or stands as it was
- * written, `$(JOB_NAME)`: the key would then be that of every tick, and only the first would begin a run.
+ * The key of a tick, `job/` and the Job's name in a cluster. A name that Kubernetes did not know there is empty, or stands as
+ * it was written, `$(JOB_NAME)`: the key would then be that of every tick, and only the first would begin a run.
  */
 export const tickKey: Setting<string> = {
   ...text('ESTEIRA_TICK_KEY'),
   parse: (value) =>
     value.includes('$(') || value.split('/').includes('')
-      ? { ok: false, expected: 'a key that no other tick has, such as namespace/job', hint: '' }
+      ? { ok: false, expected: 'a key that no other tick has, such as job/leads-29917080', hint: '' }
       : { ok: true, value },
 }
 

@@ -24,17 +24,16 @@ that stays, to give them up a second later. And nobody asks whether it is ready.
 {{- include "esteira.cron.pod" . | fromYaml | toPrettyJson -}}
 {{- end }}
 
-{{/* The key of a tick is the name of its Job: a second pod of the Job changes nothing. */}}
+{{/*
+The key of a tick is the name of its Job: a second pod of the Job changes nothing, nor does a second release on the same
+database, in whatever namespace, whose CronJob of that step has the same name.
+*/}}
 {{- define "esteira.cron.env" -}}
-- name: POD_NAMESPACE
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.namespace
 - name: JOB_NAME
   valueFrom:
     fieldRef:
       fieldPath: metadata.labels['batch.kubernetes.io/job-name']
 - name: ESTEIRA_TICK_KEY
-  value: $(POD_NAMESPACE)/$(JOB_NAME)
+  value: job/$(JOB_NAME)
 {{ include "esteira.databaseEnv" . }}
 {{- end }}

@@ -57,7 +57,7 @@ export const cronJobs = (of: () => TestRelease): void => {
     const hasRunOnceBy = async ({ workflow }: Saved, job: string): Promise<void> => {
       const [run = expect.fail(), ...others] = await release.api.runs(workflow)
       expect(others).toEqual([])
-      expect(run.idempotencyKey).toBe(`${release.namespace.name}/${job}`)
+      expect(run.idempotencyKey).toBe(`job/${job}`)
       await expectEveryLeadOnce(release, run.id, leads)
     }
 
@@ -121,13 +121,13 @@ export const cronJobs = (of: () => TestRelease): void => {
     })
 
     test('passes over a tick with `overlap: skip` while a run is open, and no other one', async () => {
-      const { api, namespace, services } = release
+      const { api, services } = release
       const { workflow, cronJob } = await saved('long', { overlap: 'skip' })
       const tickAs = async (job: string) => {
         await tickByHand(release, cronJob.metadata.name, job)
         expect(endings(await completed(release, job)).map(({ exitCode }) => exitCode)).toEqual([0, 0])
         const runs = await api.runs(workflow)
-        return runs.find(({ idempotencyKey }) => idempotencyKey === `${namespace.name}/${job}`) ?? expect.fail()
+        return runs.find(({ idempotencyKey }) => idempotencyKey === `job/${job}`) ?? expect.fail()
       }
       onTestFinished(() => services.ways.rdStation.resume())
       services.ways.rdStation.pause()

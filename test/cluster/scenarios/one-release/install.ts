@@ -30,7 +30,7 @@ export const install = (of: () => TestRelease): void => {
     })
 
     test('a workflow saved by the API becomes a CronJob, and the leads of its next tick are in the table', async () => {
-      const { api, namespace, services } = release
+      const { api, services } = release
       const document = documentedLeads()
       const workflow = await api.createWorkflow(document)
       const stepId = stepIdOf(workflow)
@@ -44,7 +44,7 @@ export const install = (of: () => TestRelease): void => {
           { name: 'cron-job', exitCode: 0, restarts: 0 },
         ])
         const runs = await api.runs(workflow)
-        const run = runs.find(({ idempotencyKey }) => idempotencyKey === `${namespace.name}/${job}`) ?? expect.fail()
+        const run = runs.find(({ idempotencyKey }) => idempotencyKey === `job/${job}`) ?? expect.fail()
         expect(await api.runOver(run.id)).toMatchObject({
           status: 'succeeded',
           trigger: 'cron',

@@ -1,11 +1,12 @@
 import { type Log, reasonOf } from '@esteira/service'
 import { isTransientHere, type ProbeEvent } from '@esteira/workflow'
 import type { CronEvent } from './cron/scheduler.ts'
+import type { TickWatchEvent } from './cron/watch-ticks.ts'
 import type { ApiEvent } from './http/app.ts'
 import type { ReconcilerEvent } from './reconciler/start-reconciler.ts'
 
 /** All that the control plane tells of its work. */
-export type ControlPlaneEvent = ApiEvent | CronEvent | ReconcilerEvent | ProbeEvent
+export type ControlPlaneEvent = ApiEvent | CronEvent | TickWatchEvent | ReconcilerEvent | ProbeEvent
 
 /** Writes events as lines of the log, at the level that they are worth. */
 export const writeEvent =
@@ -20,6 +21,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
     case 'probe.begun':
     case 'probe.sent':
     case 'cron-jobs.seen':
+    case 'ticks.watched':
     case 'watch.broken':
       return 'debug'
     case 'tick.fired':
@@ -32,6 +34,7 @@ const levelOf = (kind: ControlPlaneEvent['kind']): keyof Log => {
       return 'info'
     case 'tick.retried':
     case 'tick.missed':
+    case 'tick.overdue':
     case 'loop.failed':
     case 'jobs.lost':
     case 'lead.lost':

@@ -1,6 +1,12 @@
 import { expect, test } from 'vitest'
 import { createMetrics } from './metrics.ts'
 
+test('of the steps whose ticks are overdue there are as many as at the last look', () => {
+  const metrics = createMetrics()
+  for (const overdue of [2, 1]) metrics.count({ kind: 'ticks.watched', overdue })
+  expect(metrics.text()).toMatch(/^esteira_cron_steps_overdue 1$/m)
+})
+
 test('jobs that were lost are summed up by their function, and nothing else is counted', () => {
   const metrics = createMetrics()
   expect(metrics.text().trim()).toBe('')

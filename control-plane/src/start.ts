@@ -7,6 +7,7 @@ import type { MikroORM } from '@mikro-orm/postgresql'
 import type { Config } from './config.ts'
 import { startScheduler } from './cron/scheduler.ts'
 import type { TickProgram } from './cron/tick-runner.ts'
+import { startWatchingTicks } from './cron/watch-ticks.ts'
 import { startCancellingRuns } from './duties/cancel-runs.ts'
 import { startDroppingHiddenPages } from './duties/drop-hidden-pages.ts'
 import { startDroppingItemKeys } from './duties/drop-item-keys.ts'
@@ -65,7 +66,7 @@ export const startControlPlane = async ({ config, log, signal, path, traces }: M
       startPublishingFunctions(orm, observe),
     )
     const ticking = startTicking(orm, observe)
-    if (ticking !== null) parts.push(ticking)
+    if (ticking !== null) parts.push(ticking, startWatchingTicks(orm, observe))
     const onSaved = (): void => ticking?.wake()
     const context = { orm, lane, worker: config.lane, maxPayloadBytes, onSaved, cron: cron.by, metrics: metrics.text }
     const app = createApp({ ...context, adminToken, observe })

@@ -7,6 +7,7 @@ import { isUuid, pageOf, pageQuery, pageRequest, pageSchema } from '../http/page
 import { pageProblems, problemResponses } from '../http/problems.ts'
 import { type CronJobState, troubleKinds } from '../reconciler/cron-job-state.ts'
 import { readStates } from '../reconciler/read-states.ts'
+import { overdueTick } from './overdue-tick.ts'
 import { type CronStep, faultOfCronStep, readCronSteps } from './read-cron-steps.ts'
 import { type LastTick, readLastTicks } from './read-last-ticks.ts'
 
@@ -24,6 +25,9 @@ const cronJobDocument = strictObject({
   fault: z.string().nullable().openapi({ description: 'Why it cannot tick' }),
   lastTick: strictObject({ runId: z.uuid(), status: z.string(), at: z.iso.datetime() }).nullable(),
   nextTick: z.iso.datetime().nullable(),
+  overdueTick: z.iso.datetime().nullable().openapi({
+    description: 'The newest tick, if it was due two minutes ago and no run has begun since',
+  }),
   runsIn: z.enum(cronModes).openapi({ description: 'Who fires its ticks; of this control plane' }),
   actual: strictObject({
     state: z.enum(['pending', 'applied', ...troubleKinds]).openapi({
@@ -112,6 +116,7 @@ const documentOf = (
     fault,
     lastTick: last === undefined ? null : { runId: last.runId, status: last.status, at: last.at.toISOString() },
     nextTick: next?.toISOString() ?? null,
+    overdueTick: overdueTick(step, last, now)?.toISOString() ?? null,
   }
 }
 

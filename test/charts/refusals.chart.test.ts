@@ -225,6 +225,21 @@ test.each([
   expect(await refusalOf({ files: [least], values })).toContain(words)
 })
 
+test.each([
+  'controlPlane.replicas',
+  'controlPlane.gracePeriodSeconds',
+  'controlPlane.preStopSeconds',
+  'controlPlane.startupSeconds',
+  'cron.gracePeriodSeconds',
+  'workerDefaults.replicas',
+  'workerDefaults.gracePeriodSeconds',
+  'workerDefaults.startupSeconds',
+  'workerDefaults.autoscaling.maxReplicas',
+])('%s cannot be taken away by null, which a template would take for 0', async (path) => {
+  const refusal = await refusalOf({ files: [least], set: [`${path}=null`] })
+  expect(refusal).toContain(`missing property '${path.split('.').at(-1)}'`)
+})
+
 test('a release whose name begins with a digit is refused: no Service can be named so', async () => {
   const words = '2026-esteira: what names begin with has to begin with a letter itself; give fullnameOverride'
   expect(await refusalOf({ name: '2026', files: [least] })).toContain(words)

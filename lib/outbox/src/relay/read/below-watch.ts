@@ -10,7 +10,7 @@ export type BelowWatch = {
   from: (floor: bigint) => bigint | null
   /** Since when, or from when on, a look is due, by the monotonic clock. */
   dueAtMs: () => number
-  /** A look came down to this id, and took so many milliseconds. */
+  /** A look came down to this id, and took Postgres so many milliseconds. */
   came: (to: bigint, ms: number) => void
 }
 

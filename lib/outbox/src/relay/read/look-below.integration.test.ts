@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { afterEach, expect, onTestFinished, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { passesOf } from '../../../test/passes-of.ts'
 import { raiseFloor } from '../../../test/raise-floor.ts'
@@ -166,4 +166,20 @@ test('where there is time for one stretch, lanes have them in turn, and all come
     [3, 1],
     [3, 3],
   ])
+})
+
+test('how long a look stood in line for the session does not keep the next one from its turn', async () => {
+  const owned = await ownLane('looker')
+  const floor = 3n * BigInt(stretchIds)
+  raiseFloor(owned.pointers, floor)
+  let nowMs = performance.now() + 3_600_000
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const looking = lookBelow(owned.session, [owned], 0)
+  // An hour goes by while other statements have the session.
+  nowMs += 3_600_000
+  expect(await looking).toEqual([])
+  // Twenty times as long as a look takes that is very slow.
+  nowMs += 20 * 60_000
+  expect(owned.below.from(floor)).toBe(floor - BigInt(stretchIds))
 })

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { enqueue } from '../../enqueue/enqueue.ts'
@@ -155,4 +155,20 @@ test('what commits late among many that are due is moved in time, and before it 
   while (moves.at(-1) !== 0) moves.push(await moveDue(owned, 10))
   expect(moves).toEqual([10, 10, 10, 1, 1, 0])
   expect(await isMoved('second')).toBe(true)
+})
+
+test('how long a move stood in line for the session does not keep what commits late from its turn', async () => {
+  await lane.commit(...due(20))
+  let nowMs = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => nowMs)
+  onTestFinished(() => void vi.restoreAllMocks())
+  const owned = await ownLane('mover')
+  const moving = moveDue(owned, 10)
+  // An hour goes by while other statements have the session.
+  nowMs += 3_600_000
+  expect(await moving).toBe(10)
+  expect(owned.movePlace.from()).not.toBeNull()
+  // Twenty times as long as a move takes that is very slow.
+  nowMs += 20 * 60_000
+  expect(owned.movePlace.from()).toBeNull()
 })

@@ -20,40 +20,48 @@ import type { Place } from './move-place.ts'
 export const moveDue = async (owned: OwnedLane, limit: number): Promise<number> => {
   const { kind, movePlace } = owned
   // Of two rows of a key the later one may be behind the place, and the earlier one, which committed late, before it.
-  for (let from = kind === 'key' ? null : movePlace.from(); ; from = null) {
-    const sentMs = performance.now()
-    const { moved, last } = await moveFrom(owned, from, limit)
-    if (moved === limit && last !== null) movePlace.came(from, last, performance.now() - sentMs)
-    else movePlace.forget()
-    if (moved > 0 || from === null) return moved
-  }
+  const from = kind === 'key' ? null : movePlace.from()
+  const moved = from === null ? 0 : await moveFrom(owned, from, limit)
+  return moved > 0 ? moved : moveFrom(owned, null, limit)
 }
 
-/** `last` is the last row that it tried. */
-type Move = { moved: number; last: Place | null }
+const moveFrom = async (owned: OwnedLane, from: Place | null, limit: number): Promise<number> => {
+  const { movePlace } = owned
+  const { moved, last, ms } = await moveFreeKeys(owned, from, limit)
+  if (moved === limit && last !== null) movePlace.came(from, last, ms)
+  else movePlace.forget()
+  return moved
+}
 
-const moveFrom = async ({ session, lane }: OwnedLane, from: Place | null, limit: number): Promise<Move> => {
+/** `last` is the last row that it tried; `ms` is how long Postgres was at it. */
+type Move = { moved: number; last: Place | null; ms: number }
+
+const moveFreeKeys = async ({ session, lane }: OwnedLane, from: Place | null, limit: number): Promise<Move> => {
   const passed: string[] = []
+  let spentMs = 0
   const { at, id } = from ?? { at: '-infinity', id: '0' }
   for (;;) {
     const { rows } = await session.query(moveDueSql, [lane, limit, orderingLockClass, passed, at, id])
-    const { busy, ...move } = parseMove(rows[0])
-    if (move.moved > 0 || busy.length === 0) return move
+    const { busy, ms, ...move } = parseMove(rows[0])
+    spentMs += ms
+    if (move.moved > 0 || busy.length === 0) return { ...move, ms: spentMs }
     passed.push(...busy)
   }
 }
 
 const parseMove = (row: unknown): Move & { busy: string[] } => {
-  const { moved, busy, at, id } = readColumns(row, 'the move of what is due', {
+  const { moved, busy, at, id, ms } = readColumns(row, 'the move of what is due', {
     moved: 'number',
     busy: 'strings',
     at: 'string?',
     id: 'string?',
+    ms: 'number',
   })
-  return { moved, busy, last: at === null || id === null ? null : { at, id } }
+  return { moved, busy, ms, last: at === null || id === null ? null : { at, id } }
 }
 
 // Each key is tried once for all of its rows: of two tries the writer may commit in between, and the second row go first.
+// The time is that of Postgres, when all is moved: by our clock it would have the wait for the session in it.
 const moveDueSql = {
   name: 'move_due',
   text: `
@@ -84,7 +92,8 @@ const moveDueSql = {
       returning id
     )
     select (select count(*)::int from moved) as moved, to_json(array(select name from tried where not free)) as busy,
-      to_json(last.available_at) #>> '{}' as at, last.id::text as id
+      to_json(last.available_at) #>> '{}' as at, last.id::text as id,
+      (extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)::float8 as ms
     from (select) as one
     left join (select available_at, id from candidate order by available_at desc, id desc limit 1) as last on true`,
 }

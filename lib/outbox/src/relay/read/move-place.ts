@@ -9,7 +9,7 @@ export type Place = { at: string; id: string }
 export type MovePlace = {
   /** Null is the lane's first row. */
   from: () => Place | null
-  /** A move from there brought as many as it might, up to this row, and took so many milliseconds. */
+  /** A move from there brought as many as it might, up to this row, and took Postgres so many milliseconds. */
   came: (from: Place | null, to: Place, ms: number) => void
   /** The next one begins at the first row: fewer were left than it might bring. */
   forget: () => void

@@ -62,6 +62,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
     if (pass === null) return 'left'
     if (pass === 'no way out') {
       if (draining.aborted && (await tryUntilDone(isEmpty, settings, leaving)) === true) return 'empty'
+      isAsleep = false
       await bell.wait(spreadMs(settings.pollMs), draining.aborted ? leaving : waking)
       continue
     }

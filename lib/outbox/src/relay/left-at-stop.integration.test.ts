@@ -128,7 +128,6 @@ test('the lanes of keys that are left to a neighbour are its own while the first
   expect(first.saw('relay.stopped')).toEqual([])
   await endOwn()
   await stopped
-  expect(first.saw('relay.stopped')).toMatchObject([{ emptied: true }])
 }, 180_000)
 
 /** How many messages of a lane the relay has carried. */

@@ -1,5 +1,6 @@
 import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
+import { createHandOver } from './lane/hand-over.ts'
 import { onAbort } from './on-abort.ts'
 import type { Former } from './own/backend.ts'
 import type { LastOrphan } from './own/find-orphans.ts'
@@ -33,7 +34,7 @@ const formerMs = 200
 const mostLanes = 32
 
 /** `former`: the relay's last sessions, which were lost. */
-export type ServeMeans = Omit<CrewMeans, 'lookout' | 'formerGone'> & { former: readonly Former[] }
+export type ServeMeans = Omit<CrewMeans, 'lookout' | 'handOver'> & { former: readonly Former[] }
 
 /** `emptied`: nothing was left in the lanes. `isLost`: the session ended by itself, and there is time for another one. */
 export type Served = { emptied: boolean; isLost: boolean }
@@ -53,17 +54,17 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
 
   /** What is left of them would be taken for a neighbour that carries the lanes. */
   const awaitFormer = async (): Promise<void> => {
-    let there = former
-    while (there.length > 0) {
-      there = (await tryUntilDone(() => owner.stillThere(there), settings, tooLate)) ?? []
-      if (there.length > 0) await pause(formerMs, tooLate)
+    const areThere = async () => (await owner.stillThere(former)).length > 0
+    while (former.length > 0 && (await tryUntilDone(areThere, settings, tooLate)) === true) {
+      await pause(formerMs, tooLate)
     }
   }
   let gone: Promise<void> | null = null
   const formerGone = () => (gone ??= awaitFormer())
 
+  const handOver = createHandOver({ settings, owner, formerGone, draining, over })
   const lookout = createLookout(settings, session)
-  const crew = createCrew({ ...means, formerGone, lookout })
+  const crew = createCrew({ ...means, handOver, lookout })
   const attention = createBell()
   const unwatch = link.watch(attention.ring)
   const ending = AbortSignal.any([session.lost, draining])
@@ -116,23 +117,24 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     const holds = async ({ lane: { lane }, isHeld }: LastOrphan): Promise<boolean> => {
       const known = looks.get(lane)
       if (known === false || (known === true && isHeld)) return known
-      const look = (await tryUntilDone(() => holdsRows(session, lane), settings, tooLate)) ?? false
+      const look = await holdsRows(session, lane)
       looks.set(lane, look)
       return look
     }
-    while ((await crew.isAlone()) !== false && !tooLate.aborted) {
+    /** Says whether some that hold rows cannot be taken yet. */
+    const takeWithRows = async (): Promise<boolean> => {
       let isLeft = false
-      for (const orphan of (await tryUntilDone(() => owner.lastOrphans(had), settings, tooLate)) ?? []) {
+      for (const orphan of await owner.lastOrphans(had)) {
         if (!(await holds(orphan))) continue
-        const isFree = link.up() && !orphan.isHeld
-        const taken = isFree ? await tryUntilDone(() => owner.takeAll([orphan.lane]), settings, tooLate) : null
-        for (const owned of taken ?? []) crew.start(owned)
-        isLeft ||= !isFree
+        if (orphan.isHeld || !link.up()) isLeft = true
+        else for (const owned of await owner.takeAll([orphan.lane])) crew.start(owned)
       }
-      if (!isLeft) break
+      return isLeft
+    }
+    while ((await handOver.isAlone()) !== false && (await tryUntilDone(takeWithRows, settings, tooLate)) === true) {
       await attention.wait(link.up() ? nextSweepMs : sweepMs, tooLate)
     }
-    return (await crew.isAlone()) === false || !tooLate.aborted
+    return (await handOver.isAlone()) === false || !tooLate.aborted
   }
 
   const unwatchEnd = onAbort(over, () => void hurry())

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { LaneKind } from '../../lane/find-or-add-lane.ts'
 import { noLink } from '../../../test/no-link.ts'
 import { OutboxError } from '../../errors.ts'
 import { refusedBackoff } from '../backoff.ts'
@@ -7,6 +8,7 @@ import type { ControlSession } from '../own/control-session.ts'
 import type { Owner } from '../own/owner.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createCrew } from './crew.ts'
+import type { HandOver } from './hand-over.ts'
 import { createIdWatch } from '../read/id-watch.ts'
 import { createOwnedLane } from './owned-lane.ts'
 import { createPayloadMemory } from './payload-memory.ts'
@@ -22,17 +24,21 @@ const session: ControlSession = {
   close: async () => {},
 }
 
-const own = (lane: number, kind: 'pod' | 'key' = 'pod') =>
+const own = (lane: number, kind: LaneKind = 'pod') =>
   createOwnedLane({ lane, name: `lane ${lane}`, kind, fence: '' }, session, createIdWatch(null, null), refusedBackoff)
 
+/** As long as no neighbour comes. */
+const alone: HandOver = { isAlone: async () => true, begun: never, end: async () => {} }
+
+const besideNeighbour: HandOver = { isAlone: async () => false, begun: AbortSignal.abort(), end: async () => {} }
+
 /** A crew with lane 1 as its own, and what it is told to do otherwise. */
-const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: AbortSignal; adopt?: boolean }) =>
+const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: AbortSignal; handOver?: HandOver }) =>
   createCrew({
     settings: checkOptions({
       databaseUrl: 'postgres://localhost',
       rabbitmqUrl: 'amqp://localhost',
       lane: 'lane 1',
-      adopt: given.adopt ?? false,
     }),
     owner: {
       session,
@@ -60,7 +66,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
     listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, close: async () => {} },
     lookout: { add: () => {}, remove: () => {}, keep: async () => {} },
     memory: createPayloadMemory(),
-    formerGone: async () => {},
+    handOver: given.handOver ?? alone,
     draining: given.draining ?? never,
     over: never,
   })
@@ -102,22 +108,65 @@ test.each([
 ])('at a stop beside a neighbour a lane $of is released: $released', async ({ link, released }) => {
   const freed: number[] = []
   const crew = crewWith({
-    owner: {
-      neighbours: {
-        join: async () => {},
-        leave: async () => true,
-        areThere: async () => true,
-        keepLanes: async () => {},
-      },
-      release: async ({ lane }) => {
-        freed.push(lane)
-      },
-    },
+    owner: { release: async ({ lane }) => void freed.push(lane) },
     link,
     draining: AbortSignal.abort(),
-    adopt: true,
+    handOver: besideNeighbour,
   })
   crew.start(own(2, 'key'))
   await crew.ended()
   expect(freed).toEqual(released)
+})
+
+/** A session in which lanes hold nothing. */
+const emptySession: ControlSession = { ...session, query: async () => ({ rows: [{ holds: false }], rowCount: 1 }) }
+
+test('lanes that were emptied by a relay without a neighbour are let go when one comes, and those that end later at once', async () => {
+  const begun = new AbortController()
+  const freed: number[] = []
+  let asked = 0
+  const crew = crewWith({
+    owner: { session: emptySession, release: async ({ lane }) => void freed.push(lane) },
+    draining: AbortSignal.abort(),
+    handOver: {
+      ...alone,
+      isAlone: async () => {
+        asked += 1
+        // It has come, and this lane has just heard that there is none.
+        if (asked === 3) begun.abort()
+        return true
+      },
+      begun: begun.signal,
+    },
+  })
+  for (const lane of [2, 3]) crew.start({ ...own(lane, 'key'), session: emptySession })
+  await expect.poll(() => asked).toBe(2)
+  expect(freed).toEqual([])
+  crew.start({ ...own(4, 'key'), session: emptySession })
+  expect(await crew.ended()).toBe(true)
+  expect(new Set(freed)).toEqual(new Set([2, 3, 4]))
+})
+
+test('one lane that cannot be let go keeps no other from it, and is told at the end', async () => {
+  const begun = new AbortController()
+  const freed: number[] = []
+  let asked = 0
+  const crew = crewWith({
+    owner: { session: emptySession, release: async ({ lane }) => void freed.push(lane) },
+    draining: AbortSignal.abort(),
+    handOver: {
+      ...alone,
+      isAlone: async () => {
+        asked += 1
+        return true
+      },
+      begun: begun.signal,
+    },
+    link: { ...noLink, up: () => begun.signal.aborted },
+  })
+  for (const lane of [2, 3]) crew.start({ ...own(lane, lane === 2 ? 'key' : 'always'), session: emptySession })
+  await expect.poll(() => asked).toBe(2)
+  begun.abort()
+  await expect.poll(() => freed).toEqual([3])
+  await expect(crew.ended()).rejects.toThrow('there is no broker')
 })

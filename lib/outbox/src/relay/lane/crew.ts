@@ -1,13 +1,13 @@
 import type { RelaySettings } from '../options.ts'
 import { onAbort } from '../on-abort.ts'
 import type { Owner } from '../own/owner.ts'
-import { pause } from '../pause.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createLaneChannel, type LaneChannel } from '../publish/lane-channel.ts'
 import { deleteConfirmed } from '../settle/delete-confirmed.ts'
 import { tryUntilDone } from '../try-until-done.ts'
 import type { Listener } from '../wake/listener.ts'
 import type { Lookout } from '../wake/lookout.ts'
+import type { HandOver } from './hand-over.ts'
 import type { OwnedLane } from './owned-lane.ts'
 import type { PayloadMemory } from './payload-memory.ts'
 import { runLane } from './run-lane.ts'
@@ -18,8 +18,6 @@ export type Crew = {
   start: (lane: OwnedLane) => void
   /** Gives every lane up: nothing new goes out, what is in flight is awaited, then the locks are freed. */
   releaseAll: () => Promise<void>
-  /** Whether no neighbour takes what a relay leaves that is to stop, as yet; null if it could not be asked for. */
-  isAlone: () => Promise<boolean | null>
   /** Resolves when every lane has come to its end, and says whether all of them were emptied. */
   ended: () => Promise<boolean>
 }
@@ -31,40 +29,22 @@ export type CrewMeans = {
   listener: Listener
   lookout: Lookout
   memory: PayloadMemory
-  /** Resolves when nothing is left at Postgres of the sessions that this relay had before. */
-  formerGone: () => Promise<void>
+  handOver: HandOver
   /** Aborted when lanes are to be emptied and left. */
   draining: AbortSignal
   /** Aborted when there is no more time for it. */
   over: AbortSignal
 }
 
-/** How often a relay that stops alone looks whether it still is, milliseconds. */
-const lookAgainMs = 1_600
-
 export const createCrew = (means: CrewMeans): Crew => {
-  const { settings, owner, link, listener, lookout, memory, formerGone, draining, over } = means
-  const { session, home, neighbours } = owner
+  const { settings, owner, link, listener, lookout, memory, handOver, draining, over } = means
+  const { session, home } = owner
   const working = new Map<OwnedLane, Promise<void>>()
   let release = new AbortController()
   /** Lanes that came to their end with something left in them. One may be given up, and taken again. */
   const left = new Set<number>()
-  const handingOver = new AbortController()
-  /** Lanes that a relay which is alone has emptied at its stop: it owns them to its end, unless a neighbour comes. */
-  const emptied = new Map<OwnedLane, LaneChannel>()
-  const allEnded = new AbortController()
-
-  const leaveAndLook = async (): Promise<boolean | null> => {
-    const tooLate = AbortSignal.any([session.lost, over])
-    await formerGone()
-    const areThere = await tryUntilDone(neighbours.leave, settings, tooLate)
-    if (areThere === false) await tryUntilDone(neighbours.keepLanes, settings, tooLate)
-    return areThere === null ? null : !areThere
-  }
-  let looking: Promise<boolean | null> | null = null
-  const isAlone = () => (looking ??= leaveAndLook())
-
-  const hasHeir = async (): Promise<boolean> => settings.adopt && (await isAlone()) === false
+  /** Lanes that came to their end in the stop of a relay without a neighbour: it owns them to its own, or until one comes. */
+  const kept = new Map<OwnedLane, LaneChannel>()
 
   /** Lets the neighbour have the lane at once if nothing of it can be on its way; else the end of the session does. */
   const letGo = async (lane: OwnedLane, channel: LaneChannel): Promise<void> => {
@@ -74,34 +54,26 @@ export const createCrew = (means: CrewMeans): Crew => {
     if (!tooLate.aborted && (await channel.letGo())) {
       await tryUntilDone(() => owner.release(lane, 'stopping'), settings, tooLate)
     }
+    channel.close()
   }
 
-  /**
-   * Neighbours take what this relay does not own any more, at once. One that is alone carries it all until one comes: after
-   * a restart of Postgres some may need longer to come back than this one.
-   */
-  const handOver = async (): Promise<void> => {
-    if (!settings.adopt) return
-    const tooLate = AbortSignal.any([session.lost, over, allEnded.signal])
-    while (await isAlone()) {
-      await pause(lookAgainMs, tooLate)
-      if (tooLate.aborted) return
-      if ((await tryUntilDone(neighbours.areThere, settings, tooLate)) === true) looking = leaveAndLook()
-    }
-    if (!(await hasHeir())) return
-    handingOver.abort()
-    for (const [lane, channel] of emptied) await letGo(lane, channel)
-  }
-  let handing = Promise.resolve()
-  const unwatchEnd = onAbort(draining, () => {
-    handing = handOver()
+  let lettingGo: Promise<PromiseSettledResult<void>[]> = Promise.resolve([])
+  onAbort(handOver.begun, () => {
+    lettingGo = Promise.allSettled([...kept].map(([lane, channel]) => letGo(lane, channel)))
   })
+
+  const leave = async (lane: OwnedLane, channel: LaneChannel): Promise<void> => {
+    await handOver.isAlone()
+    // Nothing comes between the two: a lane is let go here, or it is kept when the hand-over begins.
+    if (handOver.begun.aborted) await letGo(lane, channel)
+    else kept.set(lane, channel)
+  }
 
   const work = async (lane: OwnedLane): Promise<void> => {
     const isHome = lane.lane === home.lane
     const stays = isHome || lane.kind !== 'pod'
     const signals = [session.lost, over, release.signal]
-    const leaving = AbortSignal.any(isHome ? signals : [...signals, handingOver.signal])
+    const leaving = AbortSignal.any(isHome ? signals : [...signals, handOver.begun])
     const unwatch = link.watch(lane.bell.ring)
     listener.add(lane.lane, lane.bell.ring)
     const channel = createLaneChannel(lane, { database: owner.database, link, observe: settings.observe })
@@ -113,16 +85,14 @@ export const createCrew = (means: CrewMeans): Crew => {
     const isEmpty = end === 'empty' || (end === 'asleep' && !isCut)
     if (isEmpty) left.delete(lane.lane)
     else left.add(lane.lane)
-    const isLeft = draining.aborted && settings.adopt && !isHome && !isCut
     if (isEmpty && !stays) {
       channel.close()
       await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)
-    } else if (isLeft && (await hasHeir())) {
-      await letGo(lane, channel)
-    } else if (isLeft) {
-      emptied.set(lane, channel)
+    } else if (draining.aborted && !isHome && !isCut) {
+      await leave(lane, channel)
+    } else {
+      channel.close()
     }
-    if (!emptied.has(lane)) channel.close()
     working.delete(lane)
   }
 
@@ -141,13 +111,11 @@ export const createCrew = (means: CrewMeans): Crew => {
       // Those of others are theirs now.
       for (const lane of left) if (lane !== home.lane) left.delete(lane)
     },
-    isAlone,
     ended: async () => {
       await Promise.all(working.values())
-      unwatchEnd()
-      allEnded.abort()
-      await handing
-      for (const channel of emptied.values()) channel.close()
+      await handOver.end()
+      for (const end of await lettingGo) if (end.status === 'rejected') throw end.reason
+      for (const channel of kept.values()) channel.close()
       return left.size === 0
     },
   }

@@ -49,11 +49,14 @@ const areThere = `exists (
 const areThereSql = { text: `select ${areThere}` }
 
 // From the one to the other at once: nobody is to find a relay that is neither, and holds lanes that it will leave. The
-// look comes after it: of two relays that end together neither is to leave its lanes to the other.
+// look comes after it: of two relays that end together neither is to leave its lanes to the other. One that leaves again
+// gives nothing back, nor does a session that began in the stop: of a lock that it has not Postgres writes a warning.
 const leaveSql = {
   text: `
     with gone as materialized (
-      select pg_advisory_lock_shared($1, ${leaving}), pg_advisory_unlock_shared($1, ${adopting})
+      select pg_advisory_lock_shared($1, ${leaving}), case when exists (
+          select from (${locksSql('$1')}) as locks where number = ${adopting} and pid = pg_backend_pid()
+        ) then pg_advisory_unlock_shared($1, ${adopting}) end
     )
     select ${areThere} from gone`,
 }

@@ -1,0 +1,75 @@
+import type { RelaySettings } from '../options.ts'
+import { onAbort } from '../on-abort.ts'
+import type { Owner } from '../own/owner.ts'
+import { pause } from '../pause.ts'
+import { tryUntilDone } from '../try-until-done.ts'
+
+/** How a relay that is to stop finds out who takes the lanes that it leaves. */
+export type HandOver = {
+  /** Whether no neighbour takes them, as yet; null if there was no time to ask. */
+  isAlone: () => Promise<boolean | null>
+  /** Aborted before anybody hears that the relay is not alone: every lane but its own is to be let go, and at once. */
+  begun: AbortSignal
+  /** Neighbours that come from now on get the lanes by the end of the session. */
+  end: () => Promise<void>
+}
+
+export type HandOverMeans = {
+  settings: RelaySettings
+  owner: Pick<Owner, 'session' | 'neighbours'>
+  /** Resolves when nothing is left at Postgres of the sessions that this relay had before. */
+  formerGone: () => Promise<void>
+  /** Aborted when lanes are to be emptied and left. */
+  draining: AbortSignal
+  /** Aborted when there is no more time for it. */
+  over: AbortSignal
+}
+
+/** How often a relay that stops alone looks whether it still is, milliseconds. */
+const lookAgainMs = 1_600
+
+/**
+ * Neighbours take what this relay does not own any more, at once. One that is alone carries it all until one comes: after a
+ * restart of Postgres some may need longer to come back than this one.
+ */
+export const createHandOver = (
+  { settings, owner: { session, neighbours }, formerGone, draining, over }: HandOverMeans,
+  wait = pause,
+): HandOver => {
+  const tooLate = AbortSignal.any([session.lost, over])
+  const begun = new AbortController()
+  const ended = new AbortController()
+
+  const leaveAndLook = async (): Promise<boolean | null> => {
+    await formerGone()
+    const areThere = await tryUntilDone(neighbours.leave, settings, tooLate)
+    if (areThere === false) await tryUntilDone(neighbours.keepLanes, settings, tooLate)
+    if (areThere === true) begun.abort()
+    return areThere === null ? null : !areThere
+  }
+  let looking: Promise<boolean | null> | null = null
+  const isAlone = () => (looking ??= leaveAndLook())
+
+  const lookAgain = async (): Promise<void> => {
+    const isEnough = AbortSignal.any([tooLate, ended.signal])
+    while (await isAlone()) {
+      await wait(lookAgainMs, isEnough)
+      if (isEnough.aborted) return
+      // That alone would not do: the one that has come may be about to leave its lanes as well.
+      if ((await tryUntilDone(neighbours.areThere, settings, isEnough)) === true) looking = leaveAndLook()
+    }
+  }
+  let watching = Promise.resolve()
+  const unwatch = onAbort(draining, () => {
+    if (settings.adopt) watching = lookAgain()
+  })
+  return {
+    isAlone,
+    begun: begun.signal,
+    end: async () => {
+      unwatch()
+      ended.abort()
+      await watching
+    },
+  }
+}

@@ -15,6 +15,8 @@ export type OutboxErrorCode =
   | 'option_invalid'
   /** A row of the outbox is not as the migrations made the table. */
   | 'row_invalid'
+  /** A parked message cannot come back: its lane has another one with the id that it would get. */
+  | 'id_taken'
   /** Postgres did not take the connection, or has not been migrated yet. */
   | 'database_unavailable'
   /** The address leads to a connection pooler, behind which a relay cannot work. */

@@ -34,8 +34,8 @@ export const addLane = async (kind: 'always' | 'pod' = 'always') => {
 }
 
 /**
- * Puts a row into a lane, and another one for each that is deleted: no relay comes to its end. Returns what ends that, as
- * the end of the test does.
+ * Puts a row into a lane, and another one for each that is deleted: no relay comes to its end. Returns what ends that,
+ * as the end of the test does.
  */
 export const keepFilled = async (id: number, queue = lane.name): Promise<() => Promise<void>> => {
   const again = `again_${id}`
@@ -99,7 +99,7 @@ export const areAllAsleep = async () => {
   return rows.every(({ id }) => asleep.includes(id))
 }
 
-/** A relay with all lanes that are no pod's, by a way to RabbitMQ of its own, and a neighbour that takes what it leaves. */
+/** A relay with all lanes that are no pod's, by a way to RabbitMQ of its own, and a neighbour for what it leaves. */
 export const startTwo = async (neighbour?: WatchedRelay) => {
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)

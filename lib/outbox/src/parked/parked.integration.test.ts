@@ -46,6 +46,28 @@ test('parked messages are listed by lane and id, a page after the other, with th
   expect(places(await listParked(client))).toHaveLength(3)
 })
 
+test('a parked message whose id a new one has cannot be retried until that is gone, and is told so', async () => {
+  const id = 9_000n
+  await client.query(
+    `insert into outbox_parked
+       (lane, id, message_id, exchange, routing_key, ordering_key, headers, payload, created_at, reason, attempts)
+     values (8, $1, gen_random_uuid(), 'x', 'orders', 'key', '{}', '1', now(), 'test', 1)`,
+    [String(id)],
+  )
+  await client.query(
+    `insert into outbox_message (lane, id, message_id, routing_key, payload)
+     overriding system value values (8, $1, gen_random_uuid(), 'orders', '1')`,
+    [String(id)],
+  )
+  await expect(retryParked(client, { lane: 8, id })).rejects.toThrow(
+    expect.objectContaining({ code: 'id_taken', message: expect.stringContaining('lane 8 has a message already') }),
+  )
+  expect((await listParked(client)).filter(({ lane }) => lane === 8)).toMatchObject([{ id }])
+  await client.query('delete from outbox_message where lane = 8')
+  expect(await retryParked(client, { lane: 8, id })).toBe(true)
+  await client.query('delete from outbox_message where lane = 8')
+})
+
 test('who decides about parked messages needs no more rights than the README names', async () => {
   await client.query('begin')
   await client.query(

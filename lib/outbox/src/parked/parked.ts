@@ -1,5 +1,7 @@
 import { expectQueryable } from '../adapters/expect-queryable.ts'
+import { isRefusal } from '../adapters/is-refusal.ts'
 import type { Queryable } from '../adapters/queryable.ts'
+import { OutboxError } from '../errors.ts'
 import { messageColumns } from '../message-columns.ts'
 import { expectOptions, expectType, expectWhole, largestInteger, optionFault } from '../option-checks.ts'
 import { readColumns } from '../read-columns.ts'
@@ -48,14 +50,29 @@ export const listParked = async (
  *
  * Locks: the parked row, so of two calls one moves it.
  *
- * @throws OutboxError `option_invalid`.
+ * @throws OutboxError `option_invalid`, and `id_taken` where the ids of the outbox were set back, and a new message has
+ * the one that it would get.
  */
 export const retryParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
   expectQueryable(db)
   expectId('parked', parked)
-  const { rows } = await db.query(retrySql, [parked.lane, String(parked.id)])
-  return rows.length === 1
+  try {
+    const { rows } = await db.query(retrySql, [parked.lane, String(parked.id)])
+    return rows.length === 1
+  } catch (cause) {
+    throw isRefusal(cause, uniqueViolation) ? idTaken(parked, cause) : cause
+  }
 }
+
+const uniqueViolation = '23505'
+
+const idTaken = ({ lane, id }: ParkedId, cause: unknown): OutboxError =>
+  new OutboxError(
+    'id_taken',
+    `lane ${lane} has a message already with the id that the parked message ${id} would get: ids were set back; it can ` +
+      'be retried when that message is gone, or dropped',
+    { cause },
+  )
 
 /**
  * Gives a message up, and sets free the key that it held. False if it is not parked.

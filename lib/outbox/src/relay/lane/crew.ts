@@ -43,7 +43,7 @@ export const createCrew = (means: CrewMeans): Crew => {
   let release = new AbortController()
   /** Lanes that came to their end with something left in them. One may be given up, and taken again. */
   const left = new Set<number>()
-  /** Lanes that came to their end in the stop of a relay without a neighbour: it owns them to its own, or until one comes. */
+  /** Lanes that came to their end in the stop of a relay without a neighbour: it has them until it ends, or one comes. */
   const kept = new Map<OwnedLane, LaneChannel>()
 
   /** Lets the neighbour have the lane at once if nothing of it can be on its way; else the end of the session does. */

@@ -14,7 +14,7 @@ const session: ControlSession = {
   close: async () => {},
 }
 
-/** A relay that is to stop, what it heard of its neighbours in that order, and what it did; it waits until it is told. */
+/** A relay that is to stop, what it hears of its neighbours one by one, and what it did; it waits until it is told. */
 const stopping = (...heard: boolean[]) => {
   const did: string[] = []
   let goOn = () => {}

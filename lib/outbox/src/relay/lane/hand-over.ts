@@ -29,8 +29,8 @@ export type HandOverMeans = {
 const lookAgainMs = 1_600
 
 /**
- * Neighbours take what this relay does not own any more, at once. One that is alone carries it all until one comes: after a
- * restart of Postgres some may need longer to come back than this one.
+ * Neighbours take what this relay does not own any more, at once. One that is alone carries it all until one comes:
+ * after a restart of Postgres some may need longer to come back than this one.
  */
 export const createHandOver = (
   { settings, owner: { session, neighbours }, formerGone, draining, over }: HandOverMeans,

@@ -49,8 +49,8 @@ const areThere = `exists (
 const areThereSql = { text: `select ${areThere}` }
 
 // From the one to the other at once: nobody is to find a relay that is neither, and holds lanes that it will leave. The
-// look comes after it: of two relays that end together neither is to leave its lanes to the other. One that leaves again
-// gives nothing back, nor does a session that began in the stop: of a lock that it has not Postgres writes a warning.
+// look comes after it: of two relays that end together neither is to leave its lanes to the other. One that leaves
+// again gives nothing back, nor does a session that began in the stop: Postgres would warn that it has no such lock.
 const leaveSql = {
   text: `
     with gone as materialized (

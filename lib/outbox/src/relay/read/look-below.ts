@@ -92,7 +92,7 @@ const stretchBelow = (id: string): string => `greatest(${id} - ${stretchIds}, 0)
 
 // It comes down stretch by stretch, to the first one that has a row. Each passes what it holds of rows that are deleted and
 // kept by somebody's snapshot: that may be all that was ever published, or nothing in a billion ids. So it goes on for a
-// time from the statement's beginning, and in the first lane for one stretch at least. How long it took is said by Postgres:
+// time from the statement's beginning, and in the first lane for one stretch at least. Postgres says how long that took:
 // by our clock it would have the wait for the session in it.
 const lookBelowSql = {
   name: 'look_below',

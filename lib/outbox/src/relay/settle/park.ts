@@ -15,7 +15,7 @@ export type Hopeless = { row: LaneRow; reason: string; attempts: number }
  *
  * Where the ids were begun anew and what was parked before is still there, that may have the id of a row. The row goes to
  * an id that is above all then; but with an ordering key it would come back behind its successors by that, so it stays in
- * the lane until the one that is parked is dropped. That cannot be retried meanwhile, if it has a key: its id is taken.
+ * the lane until the one that is parked is dropped. That cannot be retried meanwhile, if it has a key (`id_taken`).
  *
  * Locks: the rows it moves, which nobody but the lane's owner touches.
  *

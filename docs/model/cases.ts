@@ -47,13 +47,15 @@ const without = (
   deep: false,
 })
 
-/** Every rule of the protocols is here once, with the least that shows what it is for. */
+/**
+ * Every rule of the protocols is here once, with the least that shows what it is for. Two are searched at a time, in this
+ * order, so what takes longest comes first.
+ */
 export const cases: readonly ModelCase[] = [
-  whole('own lane, one fault', own(1)),
-  whole('key lane, one fault', keyed(1)),
+  whole('lost message, one fault, a row published twice, a retry', search(1, 1, 1), false, 'probe'),
+  whole('own lane, one fault, which may be that ids go back', [...own(1), '-DSET_BACK']),
+  whole('key lane, one fault, which may be that ids go back', [...keyed(1), '-DSET_BACK']),
   whole('key lane, two keys, no fault', keyed(0, 3)),
-  whole('own lane, ids that go back', [...own(1), '-DSET_BACK'], true),
-  whole('key lane, ids that go back', [...keyed(1), '-DSET_BACK']),
   whole('key lane, two faults', keyed(2), true),
   whole('own lane, a relay that stops', [...own(0), '-DSTOPS']),
   whole('key lane, a relay that stops', stopped),
@@ -89,7 +91,6 @@ export const cases: readonly ModelCase[] = [
   without('FREEING_THE_LOCK', 'ASLEEP', stopped),
   without('LOCK_LAST', 'ONCE', [...own(0), '-DSTOPS']),
   whole('lost message, two faults', search(2), false, 'probe'),
-  whole('lost message, one fault, a row published twice, a retry', search(1, 1, 1), false, 'probe'),
   whole('lost message, two faults, a row published twice, a retry', search(2, 1, 1), true, 'probe'),
   without('LOOK_AT_OUTBOX', 'TWICE', search(0), 'probe'),
   without('HOLD', 'TWICE', search(0), 'probe'),

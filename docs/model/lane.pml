@@ -53,7 +53,9 @@ inline endSession() {
 #define OLDER(row) (xid[row] > 0 -> BIT(row) : 0)
 #define ENDED_BEFORE(row) (xid[row] > 0 && xid[row] < latestEnded -> BIT(row) : 0)
 #define OWN_MARK (running & (OLDER(0) | OLDER(1) | OLDER(2)))
+#if defined(WITHOUT_OWN_MARK_FOR_FLOOR) || defined(WITHOUT_OWN_MARK_FOR_BELL)
 #define SNAPSHOT_MARK (running & (ENDED_BEFORE(0) | ENDED_BEFORE(1) | ENDED_BEFORE(2)))
+#endif
 #ifdef WITHOUT_OWN_MARK_FOR_FLOOR
 #define FLOOR_MARK SNAPSHOT_MARK
 #else
@@ -75,7 +77,8 @@ chan wire[2] = [3] of { byte };
 mtype = { none, confirmed, refused };
 typedef Answers { mtype to[3] = none };
 Answers answers[2];
-byte published[3], newest[2]; /* how often, to two; the newest rank by key */
+bool published[3];
+byte newest[2]; /* the newest rank by key */
 
 inline closeConnection(relay) {
   connected[relay] = false;
@@ -101,39 +104,51 @@ active proctype Stop() {
 }
 #endif
 
+inline lose() {
+  faults--; excused = true
+}
+
+inline restore() {
+  ids = 0;
+  committed[0] = false; committed[1] = false; committed[2] = false;
+  newest[0] = 0; newest[1] = 0
+}
+
+/* In one step, behind which nothing tells what it was: all that it kept to itself would multiply the states. */
 active proctype Misfortune() {
   byte relay;
   do
-  :: break
-  :: faults > 0 ->
-     atomic {
+  :: atomic {
+       faults > 0 ->
        if :: relay = 0 :: relay = 1 fi;
-       excused = true;
        if
-       :: faults > 0 && lock == relay -> faults--; endSession()                            /* its control session */
-       :: faults > 0 && connected[relay] -> faults--; closeConnection(relay)               /* its connection */
-       :: faults > 0 && STAYS(1 - relay) && !dead[relay] ->                                /* its way to RabbitMQ */
-          faults--; cutOff[relay] = true; closeConnection(relay)
-       :: faults > 0 && STAYS(1 - relay) && !dead[relay] ->                                /* its process */
-          faults--; dead[relay] = true; closeConnection(relay);
+       :: faults = 0                                         /* nothing goes wrong any more */
+       :: lock == relay -> lose(); endSession()              /* its control session */
+       :: connected[relay] -> lose(); closeConnection(relay) /* its connection */
+       :: STAYS(1 - relay) && !dead[relay] ->                /* its way to RabbitMQ */
+          lose(); cutOff[relay] = true; closeConnection(relay)
+       :: STAYS(1 - relay) && !dead[relay] ->                /* its process */
+          lose(); dead[relay] = true; closeConnection(relay);
           if :: lock == relay -> endSession() :: else fi
-       :: faults > 0 && running == 0 ->                       /* Postgres crashes */
-          faults--; endSession()
-       :: faults > 0 && running == 0 ->                       /* and comes back older */
-          faults--; endSession(); latestEnded = 0; ids = 0;
-          committed[0] = false; committed[1] = false; committed[2] = false;
-          newest[0] = 0; newest[1] = 0
+       :: running == 0 -> lose(); endSession()               /* Postgres crashes */
+       :: running == 0 ->                                    /* and comes back older */
+          lose(); endSession(); latestEnded = 0; restore()
 #ifdef SET_BACK
-       :: faults > 0 && running == 0 ->                       /* the tables are made older under living sessions */
-          faults--; file++; ids = 0;
-          committed[0] = false; committed[1] = false; committed[2] = false;
-          newest[0] = 0; newest[1] = 0
+       :: running == 0 -> lose(); file++; restore()          /* the tables are made older under living sessions */
 #endif
-       :: else
        fi;
        relay = 0
      }
   od
+}
+
+/* Which of two came first is asked by a snapshot's mark alone. */
+inline drawXid(w) {
+#ifdef SNAPSHOT_MARK
+  xids++; xid[w] = xids
+#else
+  xid[w] = 1
+#endif
 }
 
 /* ---- A writer: one transaction with one row ---- */
@@ -144,22 +159,27 @@ proctype Writer(byte w) {
   atomic { keyLock[KEY(w)] == NOBODY -> keyLock[KEY(w)] = w };
 #endif
 #ifndef WITHOUT_XID_FIRST
-  atomic { xids++; xid[w] = xids; ADD(running, w) };
+  atomic { drawXid(w); ADD(running, w) };
   atomic { ids++; id[w] = ids };
 #else
   atomic { ids++; id[w] = ids; ADD(running, w) };
-  atomic { xids++; xid[w] = xids };
+  atomic { drawXid(w) };
 #endif
   ring = asleep; /* a lock, so it is as it is now, whatever the transaction's snapshot */
   atomic {
     DROP(running, w);
+#ifdef SNAPSHOT_MARK
     if :: xid[w] > latestEnded -> latestEnded = xid[w] :: else fi;
+#endif
     xid[w] = 0;
     if :: keyLock[KEY(w)] == w -> keyLock[KEY(w)] = NOBODY :: else fi;
     if
-    :: commits++; rank[w] = commits; committed[w] = true;
+    :: committed[w] = true;
+#ifdef KEYED
+       commits++; rank[w] = commits;
+#endif
        if :: ring -> rung[0] = true; rung[1] = true :: else fi
-    :: skip /* rolled back: its id stays a gap */
+    :: id[w] = 0 /* rolled back: its id stays a gap */
     fi
   }
 }
@@ -168,15 +188,15 @@ proctype Writer(byte w) {
 
 inline take(relay) {
   if
-  :: if :: published[row] < 2 -> published[row]++ :: else fi;
+  :: assert(!published[row] || excused); /* ONCE */
+     published[row] = true;
 #ifdef KEYED
      assert(rank[row] >= newest[KEY(row)]); /* ORDER */
      newest[KEY(row)] = rank[row];
 #endif
-     assert(published[row] == 1 || excused); /* ONCE */
      if
      :: answers[relay].to[row] = confirmed
-     :: faults > 0 -> faults--; excused = true; closeConnection(relay) /* it is out, and its confirm is lost */
+     :: faults > 0 -> lose(); closeConnection(relay) /* it is out, and its confirm is lost */
      fi
   :: faults > 0 -> faults--; answers[relay].to[row] = refused
   fi;
@@ -340,7 +360,7 @@ inline settle(row) {
 inline remove(row) {
   if
   :: HAS(out, row) ->
-     assert(published[row] > 0); /* KEPT */
+     assert(published[row]); /* KEPT */
      deleted[row] = true
   :: else
   fi
@@ -566,6 +586,6 @@ init {
   };
   /* The two are alike, so the first one to own the lane may have the lower number. */
   atomic {
-    lock == 0 || faults < FAULTS || stopping == 0 -> run Relay(1)
+    lock == 0 || excused || stopping == 0 -> run Relay(1)
   }
 }

@@ -40,9 +40,9 @@ const isWrite = ({ method }: SeenRequest): boolean => method === 'PATCH'
 test('what is applied is a CronJob of this cluster, which owns it by the anchor', async () => {
   const { apply } = await open()
   const object = await made(apply(manifestOf(), null))
-  const anchor = await admin.get('configmap', anchorName)
+  const anchor = await admin.get('ConfigMap', anchorName)
   expect(object).toMatchObject({ name, generation: 1, deleting: false, owners: [anchor.metadata.uid] })
-  const stored = await admin.get('cronjob', name)
+  const stored = await admin.get('CronJob', name)
   expect(stored.spec).toMatchObject({
     schedule: '0 * * * *',
     timeZone: 'UTC',
@@ -63,23 +63,23 @@ test('a status leaves the generation, and whatever is done to the spec raises it
   const { apply } = await open()
   const object = await made(apply(manifestOf(), null))
   const lastScheduleTime = '2026-03-10T09:00:00Z'
-  await admin.patch('cronjob', name, { status: { lastScheduleTime } }, '--subresource', 'status')
-  expect((await admin.get('cronjob', name)).metadata.generation).toBe(1)
-  await admin.patch('cronjob', name, { spec: { schedule: '1 1 1 1 *' } })
-  await admin.patch('cronjob', name, { spec: { schedule: '0 * * * *' } })
-  expect((await admin.get('cronjob', name)).metadata.generation).toBe(3)
+  await admin.patch('CronJob', name, { status: { lastScheduleTime } }, '--subresource', 'status')
+  expect((await admin.get('CronJob', name)).metadata.generation).toBe(1)
+  await admin.patch('CronJob', name, { spec: { schedule: '1 1 1 1 *' } })
+  await admin.patch('CronJob', name, { spec: { schedule: '0 * * * *' } })
+  expect((await admin.get('CronJob', name)).metadata.generation).toBe(3)
   expect(await made(apply(manifestOf(), object.uid))).toMatchObject({ generation: 3 })
 })
 
 test('what others wrote over is taken back, and what they added stays', async () => {
   const { apply } = await open()
   const { uid } = await made(apply(manifestOf(), null))
-  await admin.patch('cronjob', name, {
+  await admin.patch('CronJob', name, {
     metadata: { labels: { team: 'crm', 'app.kubernetes.io/managed-by': 'them' } },
     spec: { schedule: '1 1 1 1 *', suspend: true },
   })
   await made(apply(manifestOf(), uid))
-  const stored = await admin.get('cronjob', name)
+  const stored = await admin.get('CronJob', name)
   expect(stored.spec).toMatchObject({ schedule: '0 * * * *', suspend: false })
   expect(stored.metadata.labels).toMatchObject({ team: 'crm', 'app.kubernetes.io/managed-by': 'esteira' })
 })
@@ -88,18 +88,18 @@ test('nothing is written over a CronJob that has the name already', async () => 
   const { apply } = await open()
   const foreign = await admin.make(foreignCronJob(name))
   expect(await apply(manifestOf(), null)).toMatchObject({ kind: 'refused', code: 'Conflict' })
-  expect(await admin.get('cronjob', name)).toEqual(foreign)
+  expect(await admin.get('CronJob', name)).toEqual(foreign)
 })
 
 test('nor over one that has taken the name of an object that is gone, and none is made in its place', async () => {
   const { apply } = await open()
   const { uid } = await made(apply(manifestOf(), null))
-  await admin.remove('cronjob', name)
+  await admin.remove('CronJob', name)
   expect(await apply(manifestOf(), uid)).toMatchObject({ kind: 'refused', code: 'Conflict' })
   const foreign = await admin.make(foreignCronJob(name))
   const words = expect.stringContaining('metadata.uid')
   expect(await apply(manifestOf(), uid)).toMatchObject({ kind: 'refused', code: 'Invalid', words })
-  expect(await admin.get('cronjob', name)).toEqual(foreign)
+  expect(await admin.get('CronJob', name)).toEqual(foreign)
 })
 
 test('a delete is of one object and of no other of its name', async () => {
@@ -155,7 +155,7 @@ const quota = async (most: number) => {
   const hard = { 'count/cronjobs.batch': String(most) }
   await admin.make({ apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name: 'few' }, spec: { hard } })
   const status = { hard, used: { 'count/cronjobs.batch': '0' } }
-  await admin.patch('resourcequota', 'few', { status }, '--subresource', 'status')
+  await admin.patch('ResourceQuota', 'few', { status }, '--subresource', 'status')
 }
 
 test('a quota refuses in its own words', async () => {
@@ -195,7 +195,7 @@ test('an API server that is away, and one that hangs, end a call without an answ
 
 test('the anchor is missing when it is gone', async () => {
   const { cronJobs } = await open()
-  await admin.remove('configmap', anchorName)
+  await admin.remove('ConfigMap', anchorName)
   expect(await cronJobs.anchor()).toMatchObject({ kind: 'missing', words: `configmaps "${anchorName}" not found` })
 })
 
@@ -215,8 +215,8 @@ test('a watch tells of ours what happens, and ends in its time', async () => {
   const { seen, ended } = await watching(cronJobs, 4)
   const object = await made(apply(manifestOf(), null))
   await admin.make(foreignCronJob('theirs'))
-  await admin.patch('cronjob', name, { spec: { suspend: true } })
-  await admin.remove('cronjob', name)
+  await admin.patch('CronJob', name, { spec: { suspend: true } })
+  await admin.remove('CronJob', name)
   await waitFor(() => seen.length === 3, { describe: () => seen })
   expect(seen.map(({ deleted, object: { uid, generation } }) => [deleted, uid, generation])).toEqual([
     [false, object.uid, 1],

@@ -36,6 +36,9 @@ afterEach(async () => {
   await database.drop()
 })
 
+/** Between two looks of the reconciler, and of who waits for what it does. */
+const pollMs = 100
+
 const start = ({ resyncMs = 30_000 } = {}) => {
   const events: ReconcilerEvent[] = []
   const loop = startReconciler({
@@ -45,7 +48,7 @@ const start = ({ resyncMs = 30_000 } = {}) => {
     anchor: anchorName,
     readTemplate: async () => podTemplate,
     observe: (event) => events.push(event),
-    pollMs: 100,
+    pollMs,
     resyncMs,
     backoff: { firstMs: 50, capMs: 500 },
   })
@@ -89,11 +92,11 @@ const state = (wanted: string) =>
 const ours = (isIt: (spec: Record<string, unknown>) => boolean = () => true) =>
   waitFor(
     async () => {
-      const found = (await admin.all()).filter(({ metadata }) => 'esteira.dev/step' in metadata.labels)
+      const found = (await admin.cronJobs()).filter(({ metadata }) => 'esteira.dev/step' in metadata.labels)
       const [object, ...others] = found
       return object !== undefined && others.length === 0 && isIt(object.spec ?? {}) ? object : null
     },
-    { deadlineMs: 30_000, describe: () => admin.all() },
+    { deadlineMs: 30_000, pauseMs: pollMs, describe: () => admin.cronJobs() },
   )
 
 test('a save makes a CronJob, a change keeps its uid, disabling suspends it, and deleting removes it', async () => {
@@ -108,7 +111,11 @@ test('a save makes a CronJob, a change keeps its uid, disabling suspends it, and
   const suspended = await ours(({ suspend }) => suspend === true)
   expect(suspended.metadata).toMatchObject({ uid: metadata.uid, name: metadata.name })
   await api.send('DELETE', `/v1/workflows/${workflow.id}`)
-  await waitFor(async () => (await admin.all()).length === 0, { deadlineMs: 30_000, describe: () => admin.all() })
+  await waitFor(async () => (await admin.cronJobs()).length === 0, {
+    deadlineMs: 30_000,
+    pauseMs: pollMs,
+    describe: () => admin.cronJobs(),
+  })
 })
 
 test('CronJobs of others are left as they are, whatever happens to ours', async () => {
@@ -121,9 +128,9 @@ test('CronJobs of others are left as they are, whatever happens to ours', async 
     admin.make(foreignCronJob('of-another-release', { labels })),
     admin.make(foreignCronJob('nobodys', { labels: { 'esteira.dev/step': metadata.labels['esteira.dev/step'] } })),
   ])
-  await admin.remove('cronjob', metadata.name)
+  await admin.remove('CronJob', metadata.name)
   await waitFor(() => saw('cron-jobs.drifted').length > 0, { deadlineMs: 30_000 })
-  for (const foreign of theirs) expect(await admin.get('cronjob', foreign.metadata.name)).toEqual(foreign)
+  for (const foreign of theirs) expect(await admin.get('CronJob', foreign.metadata.name)).toEqual(foreign)
 })
 
 test('one of others that has the name of ours is told at the API, and is not written either', async () => {
@@ -132,13 +139,13 @@ test('one of others that has the name of ours is told at the API, and is not wri
   const { metadata } = await ours()
   await loop.stop()
   await api.query('delete from workflow_cron_job')
-  await admin.remove('cronjob', metadata.name)
+  await admin.remove('CronJob', metadata.name)
   const foreign = await admin.make(foreignCronJob(metadata.name))
   start()
   expect((await state('foreign'))?.reason).toBe(`there is a CronJob "${metadata.name}" already, and it is not ours`)
-  expect(await admin.get('cronjob', metadata.name)).toEqual(foreign)
+  expect(await admin.get('CronJob', metadata.name)).toEqual(foreign)
   expect(saw('cron-jobs.refused')).toEqual([])
-  await admin.remove('cronjob', metadata.name)
+  await admin.remove('CronJob', metadata.name)
   await state('applied')
   await ours()
 })
@@ -147,10 +154,10 @@ test('what is changed by hand is repaired and told once, and so is what is delet
   const { saw } = start()
   await save()
   const { metadata } = await ours()
-  await admin.patch('cronjob', metadata.name, { spec: { schedule: '1 1 1 1 *' } })
+  await admin.patch('CronJob', metadata.name, { spec: { schedule: '1 1 1 1 *' } })
   await waitFor(() => saw('cron-jobs.drifted').length > 0, { deadlineMs: 30_000 })
   await ours(({ schedule }) => schedule === '0 * * * *')
-  await admin.remove('cronjob', metadata.name)
+  await admin.remove('CronJob', metadata.name)
   await waitFor(() => saw('cron-jobs.drifted').length > 1, { deadlineMs: 30_000 })
   const back = await ours()
   expect(back.metadata.name).toBe(metadata.name)
@@ -167,7 +174,7 @@ test('a Job that would not run, or run more than once, is repaired too', async (
   await save()
   const { metadata } = await ours()
   const stopped = { suspend: true, parallelism: 0, completions: 2, completionMode: 'Indexed' }
-  await admin.patch('cronjob', metadata.name, { spec: { jobTemplate: { spec: stopped } } })
+  await admin.patch('CronJob', metadata.name, { spec: { jobTemplate: { spec: stopped } } })
   await waitFor(() => saw('cron-jobs.drifted').length > 0, { deadlineMs: 30_000 })
   const repaired = await ours()
   const expected = { suspend: false, parallelism: 1, completions: 1, completionMode: 'NonIndexed' }
@@ -179,7 +186,7 @@ test('what others add stays, and is told as that and not as repaired', async () 
   await save()
   const { metadata } = await ours()
   const nodeSelector = { disk: 'fast' }
-  await admin.patch('cronjob', metadata.name, {
+  await admin.patch('CronJob', metadata.name, {
     spec: { jobTemplate: { spec: { template: { spec: { nodeSelector } } } } },
   })
   await waitFor(() => saw('cron-jobs.added-to').length > 0, {
@@ -197,18 +204,20 @@ test('labels and the owner are repaired too', async () => {
   const { saw } = start()
   await save()
   const { metadata } = await ours()
-  await admin.patch('cronjob', metadata.name, { metadata: { labels: null, ownerReferences: null } })
+  await admin.patch('CronJob', metadata.name, { metadata: { labels: null, ownerReferences: null } })
   await waitFor(() => saw('cron-jobs.drifted').length > 0, { deadlineMs: 30_000 })
   const repaired = await ours()
   expect(repaired.metadata).toMatchObject({ uid: metadata.uid, labels: metadata.labels, ownerReferences: [{}] })
 })
 
 test('an admission policy refuses in its own words, at the step, until it does not', async () => {
-  const name = namespace.name
-  const api1 = 'admissionregistration.k8s.io/v1'
+  const { name } = namespace
+  const apiVersion = 'admissionregistration.k8s.io/v1'
+  const policies = `/apis/${apiVersion}/validatingadmissionpolicies`
+  const bindings = `/apis/${apiVersion}/validatingadmissionpolicybindings`
   const message = 'no CronJob on a Friday'
-  await admin.make({
-    apiVersion: api1,
+  await namespace.ask('POST', policies, {
+    apiVersion,
     kind: 'ValidatingAdmissionPolicy',
     metadata: { name },
     spec: {
@@ -218,8 +227,8 @@ test('an admission policy refuses in its own words, at the step, until it does n
       validations: [{ expression: 'false', message }],
     },
   })
-  await admin.make({
-    apiVersion: api1,
+  await namespace.ask('POST', bindings, {
+    apiVersion,
     kind: 'ValidatingAdmissionPolicyBinding',
     metadata: { name },
     spec: {
@@ -231,19 +240,19 @@ test('an admission policy refuses in its own words, at the step, until it does n
   const isRefused = async (): Promise<boolean> =>
     admin.make(foreignCronJob('probe')).then(
       async () => {
-        await admin.remove('cronjob', 'probe')
+        await admin.remove('CronJob', 'probe')
         return false
       },
       () => true,
     )
   // The API server hears of a policy some moments after it is there.
-  await waitFor(isRefused, { deadlineMs: 30_000 })
+  await waitFor(isRefused, { deadlineMs: 30_000, pauseMs: pollMs })
   const { saw } = start()
   await save()
   expect((await state('refused'))?.reason).toContain(message)
   expect(saw('cron-jobs.refused')).toMatchObject([{ count: 1, reason: expect.stringContaining(message) }])
-  await admin.remove('validatingadmissionpolicybinding', name)
-  await admin.remove('validatingadmissionpolicy', name)
+  await namespace.ask('DELETE', `${bindings}/${name}`)
+  await namespace.ask('DELETE', `${policies}/${name}`)
   await state('applied')
 })
 
@@ -290,7 +299,7 @@ test('without a word from its watch it finds what was changed by the next list',
   await save()
   const { metadata } = await ours()
   way.make({ kind: 'hang' }, watchOf('cronjobs'))
-  await admin.patch('cronjob', metadata.name, { spec: { suspend: true } })
+  await admin.patch('CronJob', metadata.name, { spec: { suspend: true } })
   await ours(({ suspend }) => suspend === false)
   await waitFor(() => saw('cron-jobs.drifted').length === 1)
 })
@@ -299,16 +308,16 @@ test('while the anchor is gone nothing is written', async () => {
   const { saw } = start({ resyncMs: 1_000 })
   await save()
   const { metadata } = await ours()
-  await admin.remove('configmap', anchorName)
+  await admin.remove('ConfigMap', anchorName)
   await waitFor(() => saw('anchor.missing').length > 0, { deadlineMs: 30_000 })
   // What hangs on it a controller would remove, and there is none here.
-  await admin.remove('cronjob', metadata.name)
+  await admin.remove('CronJob', metadata.name)
   await save('contacts')
   await waitFor(async () => (await states()).every((one) => one === 'unreachable'), {
     deadlineMs: 30_000,
     describe: states,
   })
-  expect(await admin.all()).toEqual([])
+  expect(await admin.cronJobs()).toEqual([])
 })
 
 const states = async () =>
@@ -321,7 +330,7 @@ test.runIf(startsApiServers())('each verb that it may use it uses, and no other'
   await saveAgain(workflow, {}, { schedule: '5 * * * *' })
   await ours(({ schedule }) => schedule === '5 * * * *')
   await api.send('DELETE', `/v1/workflows/${workflow.id}`)
-  await waitFor(async () => (await admin.all()).length === 0, { deadlineMs: 30_000 })
+  await waitFor(async () => (await admin.cronJobs()).length === 0, { deadlineMs: 30_000, pauseMs: pollMs })
   await loop.stop()
   const user = `system:serviceaccount:${namespace.name}:control-plane`
   const asked = () => readAuditLog(inject('apiServer').auditLog ?? '', user)

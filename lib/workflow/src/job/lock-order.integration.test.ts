@@ -121,7 +121,7 @@ test('counters that two units move in other orders are moved by both', async () 
       [runs],
     ),
   )
-  const nothing = { staged: 0, belt: 0, succeeded: 0, failed: 0, cancelled: 0 }
+  const nothing = { staged: 0, belt: 0, succeeded: 0, failed: 0, cancelled: 0, waitsFrom: null }
   const moves = steps.map((key) => ({ ...key, ...nothing }))
   const move = (some: typeof moves) => (em: EntityManager) =>
     em.transactional(async (tx) => (await moveCounters(queryable(tx), some)).length)

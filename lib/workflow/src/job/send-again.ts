@@ -58,7 +58,7 @@ const stage = async (
   if (job === undefined) return (await hasGiven(tx, jobId)) ? 'job has given items' : 'job not failed'
   await insertWaiting(tx, [{ id: jobId, ...job }])
   const moves = gatherMoves()
-  moves.add(job.runId, job.stepId, { failed: -1, staged: 1 })
+  moves.add(job.runId, job.stepId, { failed: -1, staged: 1, waitsFrom: jobId })
   await moveCounters(tx, moves.all())
   await tx.query(`update workflow_run set status = 'running', finished_at = null where id = $1`, [job.runId])
   return job

@@ -12,7 +12,7 @@ export const WorkflowRunStep = defineEntity({
     succeeded: p.bigint('bigint').defaultRaw('0'),
     failed: p.bigint('bigint').defaultRaw('0'),
     cancelled: p.bigint('bigint').defaultRaw('0'),
-    /** The last job that was released from behind the window. */
+    /** The last job that was released from behind the window, or one before it that has begun to wait since. */
     releasedTo: p.uuid().nullable(),
   },
 })

@@ -58,7 +58,7 @@ const stageGroup = (
       jobs.map((job) => ({ ...job, runId })),
     )
     const moves = gatherMoves()
-    for (const { stepId } of jobs) moves.add(runId, stepId, { failed: -1, staged: 1 })
+    for (const { id: waitsFrom, stepId } of jobs) moves.add(runId, stepId, { failed: -1, staged: 1, waitsFrom })
     await moveCounters(tx, moves.all())
     await tx.query(`update workflow_run set status = 'running', finished_at = null where id = $1`, [runId])
     const last = jobs.map(({ id }) => id).toSorted()

@@ -43,7 +43,7 @@ export const acceptPage = async (
     rows.map((row) => ({ ...row, runId })),
   )
   const moves = gatherMoves()
-  for (const { stepId } of rows) moves.add(runId, stepId, { staged: 1 })
+  for (const { id: waitsFrom, stepId } of rows) moves.add(runId, stepId, { staged: 1, waitsFrom })
   const moved = await moveCounters(tx, moves.all())
   return { kind: 'accepted', children, toSettle: runsToSettle(moved, window) }
 }

@@ -11,6 +11,8 @@ export type CounterMove = {
   succeeded: number
   failed: number
   cancelled: number
+  /** The first of the jobs that wait from now on: no release begins behind it before it is released. */
+  waitsFrom: string | null
 }
 
 /** Moves of one transaction, gathered so that each run-step row is written once. */
@@ -19,17 +21,23 @@ export const gatherMoves = () => {
   return {
     add: (runId: string, stepId: string, by: Partial<Omit<CounterMove, 'runId' | 'stepId'>>): void => {
       const key = `${runId} ${stepId}`
-      const move = moves.get(key) ?? { runId, stepId, staged: 0, belt: 0, succeeded: 0, failed: 0, cancelled: 0 }
+      const move: CounterMove = moves.get(key) ?? { runId, stepId, ...noMove }
       move.staged += by.staged ?? 0
       move.belt += by.belt ?? 0
       move.succeeded += by.succeeded ?? 0
       move.failed += by.failed ?? 0
       move.cancelled += by.cancelled ?? 0
+      move.waitsFrom = firstOf(move.waitsFrom, by.waitsFrom ?? null)
       moves.set(key, move)
     },
     all: (): CounterMove[] => [...moves.values()],
   }
 }
+
+const noMove = { staged: 0, belt: 0, succeeded: 0, failed: 0, cancelled: 0, waitsFrom: null }
+
+const firstOf = (one: string | null, other: string | null): string | null =>
+  one === null || (other !== null && other < one) ? other : one
 
 /** How many jobs of a step wait and are on the belt after a move. */
 export type Moved = { runId: string; stepId: string; staged: number; belt: number }
@@ -55,7 +63,8 @@ const moveCountersSql = `
   with move as (
     select * from jsonb_to_recordset($1::jsonb)
       as move(
-        "runId" uuid, "stepId" uuid, staged bigint, belt bigint, succeeded bigint, failed bigint, cancelled bigint)
+        "runId" uuid, "stepId" uuid, staged bigint, belt bigint, succeeded bigint, failed bigint, cancelled bigint,
+        "waitsFrom" uuid)
   ), held as (
     select counted.run_id, counted.step_id from workflow_run_step counted
     join move on counted.run_id = move."runId" and counted.step_id = move."stepId"
@@ -67,7 +76,8 @@ const moveCountersSql = `
     belt = counted.belt + move.belt,
     succeeded = counted.succeeded + move.succeeded,
     failed = counted.failed + move.failed,
-    cancelled = counted.cancelled + move.cancelled
+    cancelled = counted.cancelled + move.cancelled,
+    released_to = least(counted.released_to, move."waitsFrom")
   from held join move on held.run_id = move."runId" and held.step_id = move."stepId"
   where counted.run_id = held.run_id and counted.step_id = held.step_id
   returning counted.run_id as "runId", counted.step_id as "stepId", counted.staged::float8 as staged,

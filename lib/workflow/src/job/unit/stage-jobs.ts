@@ -38,8 +38,13 @@ export const stageOverflow = async (
 const stageSql = `
   with staged as (
     update workflow_job set status = $3, enqueued_at = null where id = any ($1::uuid[]) and status = any ($2)
-    returning run_id, step_id
+    returning run_id, step_id, id
   )
-  update workflow_run_step counted set belt = counted.belt - beyond.jobs, staged = counted.staged + beyond.jobs
-  from (select run_id, step_id, count(*) as jobs from staged group by run_id, step_id) beyond
+  update workflow_run_step counted set
+    belt = counted.belt - beyond.jobs,
+    staged = counted.staged + beyond.jobs,
+    released_to = least(counted.released_to, beyond.first)
+  from (
+    select run_id, step_id, count(*) as jobs, min(id::text)::uuid as first from staged group by run_id, step_id
+  ) beyond
   where counted.run_id = beyond.run_id and counted.step_id = beyond.step_id`

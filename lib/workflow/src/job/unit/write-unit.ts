@@ -69,7 +69,8 @@ export const writeBrought = async (
       children.filter(({ status }) => status === 'staged'),
     )
     for (const child of children) {
-      moves.add(child.runId, child.stepId, { [counterOf[child.status]]: 1 })
+      const waitsFrom = child.status === 'staged' ? child.id : null
+      moves.add(child.runId, child.stepId, { [counterOf[child.status]]: 1, waitsFrom })
       if (child.status === 'queued') queued.push(child)
       // Of a million children that nobody records, a million spans that end for nothing would be kept.
       if (child.created.isRecording()) created.push(child.created)

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { queryable } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
 import type { EntityManager } from '@mikro-orm/postgresql'
@@ -6,11 +7,17 @@ import * as z from 'zod'
 import { type Engine, functionOf } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
 import { watchCounters } from '../../../test/watch-counters.ts'
+import { claimJobs } from '../../job/claim-jobs.ts'
 import { findJobs } from '../../job/find-jobs.ts'
 import type { Ending } from '../../job/held-job.ts'
+import { acceptPage } from '../../job/pages/accept-page.ts'
+import { hidePage, sealPages } from '../../job/pages/hide-page.ts'
+import { sendAgain } from '../../job/send-again.ts'
 import { writeUnit } from '../../job/unit/write-unit.ts'
 import { beginCancel, cancelRun, carryOnCancels } from '../cancel-run.ts'
 import { fromTheStart } from './cancel-jobs.ts'
+import { loadSteps } from '../load-steps.ts'
+import { retryRun } from '../retry-run.ts'
 import { releaseWaitingJobs, takeSql } from './release.ts'
 import { settle } from './settle.ts'
 
@@ -49,12 +56,31 @@ const beginRun = async (parents: number) => {
       const id = (await jobsOf(1))[parent]?.id ?? ''
       return end(em, [id], 'split', { kind: 'succeeded', placed: { kind: 'items', items: numbers(items), next } })
     },
+    /** Hides so many items of a job of step 1; what is returned accepts them and ends it. */
+    hide: async (parent: number, items: number) => {
+      const id = (await jobsOf(1))[parent]?.id ?? ''
+      const [step] = (await loadSteps(engine.em(), workflow.id, 1)).slice(1)
+      const found = (await findJobs(engine.em(), [id])).get(id)
+      if (found === undefined || step === undefined) throw new Error('there is no job')
+      const claim = randomUUID()
+      await claimJobs(engine.em(), [{ job: found, next: claim }], 'test')
+      const job = { ...found, functionName: 'split', step, claim, accepted: claim }
+      await engine.em().transactional((em) => hidePage(em, { job, items: numbers(items), next }, 0))
+      return async () => {
+        await engine.em().transactional((em) => sealPages(em, job))
+        await engine.em().transactional((em) => acceptPage(em, job, { window }))
+        await end(engine.em(), [id], 'split', { kind: 'succeeded', placed: { kind: 'items', items: [], next } })
+      }
+    },
     /** Ends so many jobs of step 2 that are on the belt, the first ones first. */
     work: async (jobs: number) => {
       const queued = (await jobsOf(2)).filter(({ status }) => status === 'queued').slice(0, jobs)
       const ids = queued.map(({ id }) => id)
       return end(engine.em(), ids, 'work', { kind: 'succeeded', placed: { kind: 'output', output: null } })
     },
+    /** Ends one of them that fails. */
+    fail: (id: string) =>
+      end(engine.em(), [id], 'work', { kind: 'failed', error: { code: 'function_failed', message: 'never' } }),
     /** Puts so many of them off for an hour. */
     putOff: async (jobs: number) => {
       const queued = (await jobsOf(2)).filter(({ status }) => status === 'queued').slice(0, jobs)
@@ -158,6 +184,40 @@ test('jobs below the floor, as a unit of work leaves them that drew its ids earl
   await run.work(5)
   await settle(engine.em(), [run.run], { lane, window })
   expect(await run.counted()).toMatchObject({ staged: 10, belt: 10 })
+  await run.close()
+})
+
+for (const how of ['alone', 'with its run'] as const) {
+  test(`a failed job that is sent again ${how} comes before the many that wait behind the last one released`, async () => {
+    const run = await beginRun(1)
+    await run.split(0, 60)
+    const [first] = await run.jobsOf(2)
+    await run.fail(first?.id ?? '')
+    await run.work(9)
+    await settle(engine.em(), [run.run], { lane, window })
+    // With the window full it has to wait.
+    if (how === 'alone') expect(await sendAgain(engine.em(), first?.id ?? '', { lane, window })).toBe('sent')
+    else expect(await retryRun(engine.em(), run.run, { lane, window })).toEqual({ jobs: 1 })
+    expect((await run.jobsOf(2))[0]).toMatchObject({ status: 'staged' })
+    await run.work(5)
+    await settle(engine.em(), [run.run], { lane, window })
+    expect((await run.jobsOf(2))[0]).toMatchObject({ status: 'queued', seq: 2 })
+    // And what comes next is what waits longest.
+    expect((await run.messages()).slice(20)).toEqual([0, 20, 21, 22, 23].map((place) => [place, 2]))
+    await run.close()
+  })
+}
+
+test('children that were hidden while others were released come before those that began to wait after them', async () => {
+  const run = await beginRun(2)
+  const accept = await run.hide(0, 3)
+  await run.split(1, 60)
+  await run.work(5)
+  await settle(engine.em(), [run.run], { lane, window })
+  await accept()
+  await run.work(5)
+  await settle(engine.em(), [run.run], { lane, window })
+  expect((await run.messages()).slice(15)).toEqual([0, 1, 2, 15, 16].map((place) => [place, 2]))
   await run.close()
 })
 

@@ -64,9 +64,10 @@ const waitingStepsSql = `
  * Puts the next jobs of a step that wait onto the belt, as far as its window has room, each with a message of its own
  * generation; returns how many. Nothing is released in a run that is being cancelled.
  *
- * It reads above a floor, the last job that was released: at the head of the index lie as many dead rows as were ever
- * released while somebody keeps a snapshot. A unit that drew its ids early and committed late may have left jobs below
- * the floor; they are read when there are too few above.
+ * It reads from a floor, the last job that was released: at the head of the index lie as many dead rows as were ever
+ * released while somebody keeps a snapshot. Whoever has jobs wait that come before it, such as one that is sent again
+ * or those of a unit that drew its ids early and committed late, brings it down to them, with the counters. What was
+ * passed over is below it; it is read when there are too few above.
  *
  * Locks: the counters, and then jobs and their rows among those that wait, passing over what is locked: a unit of work
  * holds jobs and waits for the counters, so to wait for a job here would be a deadlock.
@@ -103,10 +104,10 @@ const lockSql = `
 const takeWaiting = async (
   tx: Queryable,
   { runId, stepId }: StepOfRunKey,
-  after: string,
+  from: string,
   most: number,
 ): Promise<z.infer<typeof releasedRows>> => {
-  const { rows } = await tx.query(takeSql, [runId, stepId, after, most, statusesBefore('release')])
+  const { rows } = await tx.query(takeSql, [runId, stepId, from, most, statusesBefore('release')])
   return releasedRows.parse(rows)
 }
 
@@ -116,7 +117,7 @@ const takeWaiting = async (
 export const takeSql = `
   with next as (
     select waiting.job_id from workflow_waiting waiting join workflow_job job on job.id = waiting.job_id
-    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id > $3 and job.status = any ($5)
+    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id >= $3 and job.status = any ($5)
       and exists (select from workflow_run where id = $1 and status = 'running')
     order by waiting.job_id
     limit $4

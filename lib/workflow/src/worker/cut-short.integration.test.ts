@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import { queryable } from '@esteira/outbox'
 import { createRoles, waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { ownFunction } from '../../test/own-units.ts'
 import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
@@ -301,3 +302,74 @@ test('a job with a unit of work of its own that Postgres gives up has had an att
   expect(begun).toBe(2)
   expect(await engine.jobs(run)).toMatchObject([{ attempt: 2, error: { code: 'write_cut_short' } }])
 })
+
+/** A statement that has this text may look at ten jobs, or write ten; all others do as they like. */
+const fewAtOnceSql = (text: string) => `
+  create function is_among_few() returns boolean language plpgsql as $$
+    declare rows int := 1;
+    begin
+      if position('${text}' in current_query()) = 0 then return true; end if;
+      if current_setting('few.at', true) = statement_timestamp()::text then
+        rows := current_setting('few.rows')::int + 1;
+      end if;
+      perform set_config('few.at', statement_timestamp()::text, false), set_config('few.rows', rows::text, false);
+      if rows > 10 then raise 'too slow' using errcode = '57014'; end if;
+      return true;
+    end $$`
+
+const readsSql = `
+  alter table workflow_job enable row level security;
+  create policy everybody on workflow_job using (true);
+  create policy few on workflow_job as restrictive using (is_among_few())`
+
+const writesSql = `
+  create function count_few() returns trigger language plpgsql as $$
+    begin perform is_among_few(); return new; end $$;
+  create trigger few before update on workflow_job for each row execute function count_few()`
+
+const asManySql = `
+  alter table workflow_job disable row level security;
+  drop policy if exists everybody on workflow_job;
+  drop policy if exists few on workflow_job;
+  drop trigger if exists few on workflow_job;
+  drop function if exists count_few;
+  drop function is_among_few`
+
+for (const [what, text, guardSql] of [
+  ['found', '"leftBytes"', readsSql],
+  ['claimed', 'with asked as', writesSql],
+  ['read', 'select id, payload from workflow_job', readsSql],
+] as const) {
+  test(`where Postgres gives up jobs that are ${what} together, they are ${what} in smaller groups`, async () => {
+    await engine.query(fewAtOnceSql(text))
+    await engine.query(guardSql)
+    // Else it may look at all of so few.
+    await limited('enable_seqscan = off')
+    onTestFinished(async () => {
+      await limited('enable_seqscan = on')
+      await engine.query(asManySql)
+    })
+    const name = `few ${what}`
+    const run = await engine.begin(
+      await engine.saveWorkflow(
+        { functionName: 'CronJob', outputType: 'multiple' },
+        { functionName: name, outputType: 'multiple' },
+        { functionName: `${name}.next`, outputType: null },
+      ),
+      numbers(0, 40).map((item) => `${item} ${randomBytes(2_000).toString('base64')}`),
+    )
+    const worker = await engine.startWorker(
+      [
+        resumableOf(name, async function* () {
+          yield pageOf(0, 1)
+          yield pageOf(1, 1)
+        }),
+        functionOf(`${name}.next`, () => undefined),
+      ],
+      { databaseUrl: roles.urlFor('worker'), pageItems: 1 },
+    )
+    expect(await engine.over(run)).toBe('succeeded')
+    expect((await engine.jobs(run)).filter(({ step }) => step === 2)).toHaveLength(80)
+    expect(worker.saw('load.cut-short').length).toBeGreaterThan(0)
+  })
+}

@@ -4,7 +4,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import { isTransientHere } from '../database/is-transient.ts'
 import { endSession } from '../database/end-session.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
-import { type Claim, claimJobs } from '../job/claim-jobs.ts'
+import { type Claim, claimJobs, type TakenJob } from '../job/claim-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import { type FinishedJob, type JobOnBelt, placedOf } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
@@ -23,6 +23,7 @@ import { configCache, stepCache } from './caches.ts'
 import { commitGroup, type Fate } from './commit-group.ts'
 import type { DeliverMeans } from './deliver.ts'
 import { gather, gatherApart, type GatherOptions, type Tell } from './gather.ts'
+import { inHalves } from './in-halves.ts'
 import { createOwnUnits } from './own-units.ts'
 import { groupsAtOnce, ownUnitsAtOnce, type Pools } from './pools.ts'
 import { createSettling } from './settle-hints.ts'
@@ -101,6 +102,11 @@ export const deliverMeans = (
       }
     }
   }
+  const askFor = inHalves({
+    untilDone,
+    onCutShort: (jobs, error) => observe({ kind: 'load.cut-short', jobs, reason: reasonOf(error) }),
+    pause: pauseForDatabase,
+  })
   const settling = createSettling({
     most: groupSize,
     settle: (runIds) => untilDone(() => settle(orm.em.fork(), runIds, { lane, window })),
@@ -142,7 +148,7 @@ export const deliverMeans = (
     abandoned: watchAbandoned({ most: prefetch, observe }),
     beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe, stopped }),
     find: gather({ most: groupSize }, async (ids: string[]) => {
-      const found = await untilDone(() => findJobs(orm.em.fork(), ids))
+      const found = await askFor(ids, (some) => findJobs(orm.em.fork(), some))
       return ids.map((id) => found.get(id))
     }),
     bring: bringPayloads({
@@ -150,7 +156,7 @@ export const deliverMeans = (
       patienceMs: roomWaitMs,
       most: groupSize,
       mostBytes: groupBytes,
-      read: (ids) => untilDone(() => readPayloads(orm.em.fork(), ids)),
+      read: (ids) => askFor(ids, (some) => readPayloads(orm.em.fork(), some)),
     }),
     ownUnits: createOwnUnits({
       orm: ownOrm,
@@ -173,7 +179,7 @@ export const deliverMeans = (
     }),
     suspects: ward === undefined ? null : wardSuspects(ward, { worker, lane, window }, settling.hint, observe),
     claim: gatherApart(functionOf, claimGroups, async (claims) => {
-      const taken = await untilDone(() => claimJobs(orm.em.fork(), claims, worker))
+      const taken = await askFor<Claim, TakenJob>(claims, (some) => claimJobs(orm.em.fork(), some, worker))
       return claims.map((claim) => taken.get(claim) ?? null)
     }),
     commit: gatherApart(functionOf, commitGroups, (group, tell: Tell<Fate>) =>

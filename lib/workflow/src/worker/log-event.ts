@@ -24,6 +24,7 @@ export const logEvent = (log: Log, event: WorkerEvent): void => {
     case 'belt.fault':
     case 'belt.unreadable':
     case 'database.unavailable':
+    case 'load.cut-short':
       log.warn(line)
       break
     case 'ward.died':

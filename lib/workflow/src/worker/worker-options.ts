@@ -7,6 +7,7 @@ import type { AbandonedEvent } from './abandoned.ts'
 import type { BeatEvent } from './beats.ts'
 import type { BeltEvent } from './belt/belt.ts'
 import type { CommitEvent } from './commit-group.ts'
+import type { LoadEvent } from './in-halves.ts'
 import type { ProbeAnswerEvent } from './answer-probe.ts'
 import type { PublishEvent } from './keep-published.ts'
 import type { DropReason } from './load.ts'
@@ -56,6 +57,7 @@ export type WorkerEvent =
   | BeatEvent
   | AbandonedEvent
   | CommitEvent
+  | LoadEvent
   | SettleEvent
   | ProbeAnswerEvent
   | PublishEvent

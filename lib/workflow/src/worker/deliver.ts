@@ -98,8 +98,12 @@ const carryOut = async (
   switch (taken.kind) {
     case 'drop':
       return { kind: 'dropped', reason: taken.reason }
-    case 'end':
-      return finish({ job: taken.job, ending: taken.ending, elapsedMs: 0 }, delivery, means)
+    case 'end': {
+      const ended = await finish({ job: taken.job, ending: taken.ending, elapsedMs: 0 }, delivery, means)
+      // As in `takeOver`: whoever has marked the job since it was found may be dead, and this the message that it had.
+      const isAnothers = ended.kind === 'dropped' && ended.reason === 'held by another'
+      return isAnothers && delivery.redelivered ? carryOut(fn, delivery, means, onRunsOn) : ended
+    }
     case 'run':
       return inProcessSpan(taken.job, receivedMs, async (place) => {
         const brought = await means.bring(taken.job)

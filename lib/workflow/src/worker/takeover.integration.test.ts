@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { queryable } from '@esteira/outbox'
 import { waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
+import { beginCancel } from '../run/cancel-run.ts'
 import { type Engine, functionOf, laneName } from '../../test/engine.ts'
 import { holdCommits } from '../../test/hold-commits.ts'
 import { startProcess } from '../../test/start-process.ts'
@@ -142,6 +143,22 @@ test('a message that came again takes its job also from who has marked that sinc
   await waitFor(async () => (await engine.query(waitingHeirSql)).length === 1)
   await marking.commit()
   await expectOneEffect(run)
+})
+
+test('one of a run that is being cancelled ends its job also when that was marked since, by who is dead', async () => {
+  const killed = await startWorkerProcess('unmarked')
+  const run = await beginSplit('unmarked', 'hang')
+  await waitFor(async () => (await engine.jobs(run))[0]?.status === 'running')
+  const marking = engine.em()
+  await marking.begin()
+  await queryable(marking).query('update workflow_job set claim = $2 where run_id = $1', [run, randomUUID()])
+  expect(await beginCancel(engine.em(), run)).toBe('cancelling')
+  const heir = await engine.startWorker([functionOf('unmarked', () => ['a', 'b'])], { worker: 'heir' })
+  await killed.kill()
+  await waitFor(async () => (await engine.query(waitingHeirSql)).length === 1)
+  await marking.commit()
+  expect(await engine.over(run)).toBe('cancelled')
+  expect(heir.saw('delivery.dropped')).toEqual([])
 })
 
 const waitingHeirSql = `

@@ -66,7 +66,7 @@ export type DeliverMeans = {
   pageAgeMs?: number
   /** The memory that items have until they are written. */
   pageMemory: PageMemory
-  /** A job whose pages have a cursor goes on in a new delivery after this, milliseconds. */
+  /** A job goes on in a new delivery after this, milliseconds: behind a cursor, or with hidden pages to be accepted. */
   continueMs: number
   /** Aborted when the worker has stopped: what still runs then has gone back to the queue. */
   stopped: AbortSignal
@@ -156,7 +156,7 @@ const run = async (
   const begun = performance.now()
   const log = logOfJob(means.log, place)
   const { secrets, random, maxPayloadBytes } = means
-  const pages = pagesOf(fn, hold, means.pages, place)
+  const pages = pagesOf(fn, hold, means, place)
   const stream = pages && streamOf(fn, pages, means)
   try {
     const ending = await hold.during(async (lost) => {

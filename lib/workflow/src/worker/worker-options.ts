@@ -31,7 +31,7 @@ export type WorkerOptions = {
   maxPayloadBytes?: number
   /** How many items are written at once of a job that gives very many, 2,000 unless given. */
   pageItems?: number
-  /** A job whose pages have a cursor goes on in a new delivery after this, milliseconds; 5 minutes unless given. */
+  /** A job goes on in a new delivery behind a page after this, milliseconds; 5 minutes unless given. */
   continueMs?: number
   /** How long a job waits for room in memory for its payload before it gets a new message, milliseconds; 3 minutes unless given. */
   roomWaitMs?: number

@@ -15,8 +15,11 @@ useEngine((opened) => {
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index)
 
 /** Runs a function whose job goes on in a new delivery after `continueMs`; gives the run when it is over. */
-const carry = async (fn: StepFunction, continueMs: number) => {
-  const worker = await engine.startWorker([fn, functionOf(`${fn.name}.next`, () => undefined)], { continueMs })
+const carry = async (fn: StepFunction, continueMs: number, options: { pageItems?: number; window?: number } = {}) => {
+  const worker = await engine.startWorker([fn, functionOf(`${fn.name}.next`, () => undefined)], {
+    ...options,
+    continueMs,
+  })
   const workflow = await engine.saveWorkflow(
     { functionName: fn.name, outputType: 'multiple' },
     { functionName: `${fn.name}.next`, outputType: null },
@@ -141,6 +144,22 @@ test('the time of a step is the time of a delivery: a stream goes on in a new on
   expect(status).toBe('succeeded')
   expect(items).toEqual(numbers(15))
   expect(parent?.seq).toBeGreaterThan(1)
+})
+
+test('the items of a stream without a cursor are accepted over as many deliveries as that takes, and its function is called once', async () => {
+  let calls = 0
+  const fn = functionOf('hides', async function* () {
+    calls += 1
+    yield* numbers(45)
+  })
+  const { status, parent, items, worker } = await carry(fn, 0, { pageItems: 10, window: 15 })
+  expect(status).toBe('succeeded')
+  expect(items).toEqual(numbers(45))
+  expect(calls).toBe(1)
+  // With each of its five pages it goes on, and behind the last there is none.
+  expect(parent).toMatchObject({ seq: 6, attempt: 1, error: null })
+  expect(worker.saw('delivery.dropped')).toEqual([])
+  expect(await engine.attempts(parent?.id ?? '')).toEqual([])
 })
 
 test('a stream without a cursor ends with its time: nothing of it can be kept', async () => {

@@ -17,7 +17,15 @@ const setup = ({
   isResumable = true,
   itemKey = null,
   refuses = {},
-}: { isResumable?: boolean; itemKey?: string | null; refuses?: Record<string, unknown> } = {}) => {
+  hiddenPages = [],
+  continueMs = 60_000,
+}: {
+  isResumable?: boolean
+  itemKey?: string | null
+  refuses?: Record<string, unknown>
+  hiddenPages?: number[]
+  continueMs?: number
+} = {}) => {
   let job: HeldJob = {
     ...aJob,
     payload: null,
@@ -30,6 +38,7 @@ const setup = ({
   let isLost = false
   const writes: Write[] = []
   const keys: unknown[] = []
+  const left = [...hiddenPages]
 
   const claim = async (): Promise<boolean> => {
     if (isTaken) return false
@@ -69,9 +78,12 @@ const setup = ({
     },
     hide: (page, firstItem) => keep(page, { firstItem }),
     seal: async () => 'written',
-    accept: async () => ({ kind: 'none left' }),
+    accept: async () => {
+      const children = left.shift()
+      return children === undefined ? { kind: 'none left' } : { kind: 'accepted', children, toSettle: [] }
+    },
   }
-  const pages = pagesOf({ isResumable, itemKey }, hold, pageWrites, INVALID_SPAN_CONTEXT)
+  const pages = pagesOf({ isResumable, itemKey }, hold, { pages: pageWrites, continueMs }, INVALID_SPAN_CONTEXT)
   if (pages === undefined) throw new Error('the step has a job for each item')
   const takeOver = () => {
     isTaken = true
@@ -126,6 +138,15 @@ test('there is no other attempt at a job whose items are all there', async () =>
   await pages.write({ items: [1], cursor: undefined })
   await pages.seal()
   expect(await pages.again()).toBeNull()
+})
+
+test('pages are accepted one after the other, and in a new delivery when this one has lasted', async () => {
+  const { pages, job } = setup({ isResumable: false, hiddenPages: [2, 1] })
+  expect(await pages.accept(new AbortController().signal)).toMatchObject({ kind: 'succeeded' })
+  expect(job().emitted).toBe(3)
+  const short = setup({ isResumable: false, hiddenPages: [2, 1], continueMs: 0 })
+  expect(await short.pages.accept(new AbortController().signal)).toMatchObject({ kind: 'continued', cursor: undefined })
+  expect(short.job().emitted).toBe(2)
 })
 
 test('a job that somebody has taken over is given up, with the next page or attempt', async () => {

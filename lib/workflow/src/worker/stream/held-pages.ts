@@ -6,10 +6,10 @@ import type { Ending, HeldJob, NextStep } from '../../job/held-job.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
 import { blameFor } from '../blame.ts'
 import { reasonOfCut, reasonToReject } from '../commit-group.ts'
+import type { DeliverMeans } from '../deliver.ts'
 import { type Hold, isCancel, takenOver } from '../hold.ts'
 import type { BufferedPage } from './page-buffer.ts'
-import type { PageWrites } from './page-writes.ts'
-import { allGiven, type Pages } from './pages.ts'
+import { acceptsOn, allGiven, type Pages } from './pages.ts'
 
 /** The pages of a job that is held here. */
 export type HeldPages = Pages & {
@@ -20,7 +20,7 @@ export type HeldPages = Pages & {
    * nothing without, as what was given then stays hidden under a claim that is no more. Null when all pages are there.
    */
   again: () => Promise<HeldJob | null>
-  /** Accepts pages that were hidden; gives how the job ends. */
+  /** Accepts pages that were hidden, as many as this delivery has time for; gives how the job ends or goes on. */
   accept: (lost: AbortSignal) => Promise<Ending>
   /** @throws what kept a page from being written, when no function is to blame for it. */
   throwFault: () => void
@@ -33,15 +33,19 @@ type HeldPagesOptions = {
   isResumable: boolean
   /** The member that tells its items apart; null when all of them go on. */
   itemKey: string | null
-  writes: PageWrites
+  means: PagesMeans
   place: SpanContext
 }
+
+type PagesMeans = Pick<DeliverMeans, 'pages' | 'continueMs'>
 
 /**
  * Each page is a unit of work of its own, under a claim that the job gets before the first: with a cursor its children
  * are there at once, and the next attempt begins behind them; without, they are hidden until the function is done.
  */
-const holdPages = ({ hold, next, isResumable, itemKey, writes, place }: HeldPagesOptions): HeldPages => {
+const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPagesOptions): HeldPages => {
+  const { pages: writes, continueMs } = means
+  const openedMs = performance.now()
   let isSealed = hold.job().accepted !== null
   let isClaimed = false
   let hidden = 0
@@ -130,6 +134,8 @@ const holdPages = ({ hold, next, isResumable, itemKey, writes, place }: HeldPage
         if (accepted.kind === 'lost') hold.lose()
         if (accepted.kind !== 'accepted') return allGiven(next)
         hold.changed({ emitted: job.emitted + accepted.children })
+        // Some millions take longer than RabbitMQ leaves a delivery here, and their function had its time of that.
+        if (performance.now() - openedMs >= continueMs) return acceptsOn(next)
       }
     },
     throwFault,
@@ -140,12 +146,12 @@ const holdPages = ({ hold, next, isResumable, itemKey, writes, place }: HeldPage
 export const pagesOf = (
   { isResumable, itemKey }: Pick<StepFunction, 'isResumable' | 'itemKey'>,
   hold: Hold,
-  writes: PageWrites,
+  means: PagesMeans,
   place: SpanContext,
 ): HeldPages | undefined => {
   const { outputType, next } = hold.job().step
   if (outputType !== 'multiple' || next === null) return undefined
-  return holdPages({ hold, next, isResumable, itemKey, writes, place })
+  return holdPages({ hold, next, isResumable, itemKey, means, place })
 }
 
 const fateOf = async (taken: Promise<boolean>): Promise<PageFate> => ((await taken) ? 'written' : 'lost')

@@ -15,6 +15,13 @@ export type Pages = {
   isSealed: () => boolean
 }
 
+/** How a job goes on in a new delivery whose function is done, and of whose items not all are accepted. */
+export const acceptsOn = (next: NextStep): Ending => ({
+  kind: 'continued',
+  placed: { kind: 'items', items: [], next },
+  cursor: undefined,
+})
+
 /** How a job ends of which all items are written. */
 export const allGiven = (next: NextStep): Ending => ({
   kind: 'succeeded',

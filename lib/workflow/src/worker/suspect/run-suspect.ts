@@ -48,7 +48,7 @@ export const runSuspect = async (
   const timeoutMs = timeoutOf(fn, job.step)
   const hold = holdJob(job, means, { looksOnly: isOwn })
   if (isTakeover && !isOwn && !(await takeOver(hold, delivery, means))) return lostTo(delivery, means)
-  const pages = isOwn ? undefined : pagesOf(fn, hold, means.pages, place)
+  const pages = isOwn ? undefined : pagesOf(fn, hold, means, place)
   const { pageItems, continueMs } = means
   const stream = pages === undefined ? null : { pageItems, continueMs }
   const answer = await hold.during(async (lost): Promise<Outcome> => {

@@ -206,6 +206,57 @@ test('connections are kept: many calls, one after the other and at once, use no 
   expect(sockets.size).toBe(3)
 })
 
+test('a call has its turn when a connection is free, and its whole deadline from then on', async () => {
+  let requests = 0
+  // The first is never answered.
+  const url = await serve((request, response) => {
+    requests += 1
+    if (requests > 1) response.end(request.headers.turn)
+  })
+  const { http } = setup(url, { connections: 1, deadlineMs: 1_000 })
+  const seen: number[] = []
+  const call = () =>
+    http.send({ method: 'GET', path: '/', headers: {} }, new AbortController().signal, async () => ({
+      turn: String(seen.push(requests)),
+    }))
+  expect(await Promise.all([call(), call(), call()])).toMatchObject([
+    { kind: 'timeout', deadlineMs: 1_000 },
+    { kind: 'answered', body: '2' },
+    { kind: 'answered', body: '3' },
+  ])
+  expect(seen).toEqual([0, 1, 2])
+})
+
+test('a call that is given up while it waits for a connection throws its reason, and holds up no other', async () => {
+  const first = Promise.withResolvers<() => void>()
+  let requests = 0
+  const url = await serve((_, response) => {
+    requests += 1
+    if (requests > 1) response.end()
+    else first.resolve(() => response.end())
+  })
+  const { send } = setup(url, { connections: 1 })
+  const cancel = new AbortController()
+  const calls = [send(), send(cancel.signal), send()] as const
+  const reason = new Error('the step was cancelled')
+  cancel.abort(reason)
+  await expect(calls[1]).rejects.toBe(reason)
+  const answerFirst = await first.promise
+  answerFirst()
+  expect(await Promise.all([calls[0], calls[2], send()])).toMatchObject([{}, {}, { kind: 'answered' }])
+  expect(requests).toBe(3)
+})
+
+test('a connection is free again when what comes before the request fails', async () => {
+  const { http, send } = setup(await serve((_, response) => response.end()), { connections: 1 })
+  const noTurn = new Error('no turn')
+  const failing = http.send({ method: 'GET', path: '/', headers: {} }, new AbortController().signal, () =>
+    Promise.reject(noTurn),
+  )
+  await expect(failing).rejects.toBe(noTurn)
+  expect(await send()).toMatchObject({ kind: 'answered' })
+})
+
 test('a call within a span is a span, which tells neither its query nor its headers', async () => {
   const kept = keepSpans()
   const unwatch = watchHttp()

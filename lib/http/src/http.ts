@@ -1,4 +1,5 @@
 import { errors, Pool } from 'undici'
+import { createPlaces } from './places.ts'
 import { charsetOf, encodingOf, textOf } from './text-of.ts'
 
 /** One HTTP call, before any API gave it a meaning. */
@@ -31,14 +32,19 @@ export type HttpHeaders = (name: string) => string | undefined
 
 export type Http = {
   /**
-   * Sends a request and reads the whole answer. Redirects are not followed, so no token goes to another host.
+   * Sends a request and reads the whole answer. Redirects are not followed, so no token goes to another host. Once a
+   * connection is free for the call, `beforeSent` may wait for its turn of a rate limit, and gives headers that are not
+   * to grow old until then.
    *
-   * @throws the signal's reason once it is aborted, and nothing else.
+   * @throws the signal's reason once it is aborted, and what `beforeSent` throws.
    */
-  send: (request: HttpRequest, signal: AbortSignal) => Promise<HttpOutcome>
+  send: (request: HttpRequest, signal: AbortSignal, beforeSent?: BeforeSent) => Promise<HttpOutcome>
   /** Breaks what is still under way and frees the connections. */
   close: () => Promise<void>
 }
+
+/** It makes no call of the same `Http`, which could wait for the connection that it holds itself. */
+export type BeforeSent = () => Promise<HttpRequest['headers']>
 
 export type HttpOptions = {
   /** http or https; a path in it comes before the path of every request. */
@@ -46,7 +52,7 @@ export type HttpOptions = {
   /** From the first byte sent to the last byte read, connecting included. */
   deadlineMs: number
   maxResponseBytes: number
-  /** Connections at most; further calls wait for one, within their deadline. 8 unless given. */
+  /** Connections at most; further calls wait for one, in order, before their deadline begins. 8 unless given. */
   connections?: number
 }
 
@@ -66,33 +72,47 @@ export const createHttp = ({ baseUrl, deadlineMs, maxResponseBytes, connections 
     bodyTimeout: 0,
   })
   const prefix = base.pathname.replace(/\/$/, '')
-  return {
-    send: async ({ method, path, headers, body }, signal) => {
+  const places = createPlaces(connections)
+
+  const exchange = async ({ method, path, headers, body }: HttpRequest, signal: AbortSignal): Promise<HttpOutcome> => {
+    signal.throwIfAborted()
+    const deadline = AbortSignal.timeout(deadlineMs)
+    try {
+      // undici follows no redirects by itself.
+      const response = await pool.request({
+        method,
+        path: prefix + path,
+        // undici leaves compressed bodies as they are, so none is asked for.
+        headers: { ...headers, 'accept-encoding': 'identity' },
+        body: body ?? null,
+        signal: AbortSignal.any([signal, deadline]),
+      })
+      const header = (name: string) => [response.headers[name]].flat().at(0)
+      return read(response.statusCode, header, await response.body.bytes())
+    } catch (cause) {
       signal.throwIfAborted()
-      const deadline = AbortSignal.timeout(deadlineMs)
+      if (deadline.aborted) return { kind: 'timeout', deadlineMs }
+      if (cause instanceof errors.ResponseExceededMaxSizeError) {
+        return { kind: 'too_large', maxBytes: maxResponseBytes }
+      }
+      // It names the header, and does not quote it.
+      if (cause instanceof errors.InvalidArgumentError) return { kind: 'unsendable', reason: cause.message }
+      // The parser's own error quotes the bytes it could not read, and they may hold a token.
+      if (cause instanceof errors.HTTPParserError) return { kind: 'unreachable', cause: new Error('no HTTP answer') }
+      return { kind: 'unreachable', cause }
+    }
+  }
+
+  return {
+    // The connection first, then the turn, then the deadline: else, with a slow server, calls run out of time that it
+    // never saw, and turns are taken long before they are used.
+    send: async (request, signal, beforeSent = async () => ({})) => {
+      const leave = await places.take(signal)
       try {
-        // undici follows no redirects by itself.
-        const response = await pool.request({
-          method,
-          path: prefix + path,
-          // undici leaves compressed bodies as they are, so none is asked for.
-          headers: { ...headers, 'accept-encoding': 'identity' },
-          body: body ?? null,
-          signal: AbortSignal.any([signal, deadline]),
-        })
-        const header = (name: string) => [response.headers[name]].flat().at(0)
-        return read(response.statusCode, header, await response.body.bytes())
-      } catch (cause) {
-        signal.throwIfAborted()
-        if (deadline.aborted) return { kind: 'timeout', deadlineMs }
-        if (cause instanceof errors.ResponseExceededMaxSizeError) {
-          return { kind: 'too_large', maxBytes: maxResponseBytes }
-        }
-        // It names the header, and does not quote it.
-        if (cause instanceof errors.InvalidArgumentError) return { kind: 'unsendable', reason: cause.message }
-        // The parser's own error quotes the bytes it could not read, and they may hold a token.
-        if (cause instanceof errors.HTTPParserError) return { kind: 'unreachable', cause: new Error('no HTTP answer') }
-        return { kind: 'unreachable', cause }
+        const headers = { ...request.headers, ...(await beforeSent()) }
+        return await exchange({ ...request, headers }, signal)
+      } finally {
+        leave()
       }
     },
     close: () => pool.destroy(),

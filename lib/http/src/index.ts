@@ -1,6 +1,7 @@
 export { classOf, type HttpClass } from './class-of.ts'
 export {
   createHttp,
+  type BeforeSent,
   type Http,
   type HttpAnswer,
   type HttpHeaders,

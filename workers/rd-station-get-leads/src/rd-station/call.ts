@@ -5,8 +5,8 @@ import { callName, readReply, type Reply } from './reply.ts'
 import { throttledMs } from './throttled.ts'
 
 /**
- * Makes one call when the account has a turn for it. `atTurn` gives the headers that are not to grow old until then. A
- * 429, or a 503 that says how long, slows down all who use the account.
+ * Makes one call when a connection is free and the account has a turn for it. `atTurn` gives the headers that are not to
+ * grow old until then. A 429, or a 503 that says how long, slows down all who use the account.
  *
  * @throws RdStationError for every failure, `throttled` when the turn is too far off as well, and the signal's reason once
  * it is aborted.
@@ -20,9 +20,10 @@ export type CallOptions = { http: Http; limit: RateLimit; now: () => number }
 export const createCall =
   ({ http, limit, now }: CallOptions): Call =>
   async (request, signal, atTurn = () => ({})) => {
-    await takeTurn(limit, request, signal)
-    const headers = { ...request.headers, ...(await atTurn()) }
-    const outcome = await http.send({ ...request, headers }, signal)
+    const outcome = await http.send(request, signal, async () => {
+      await takeTurn(limit, request, signal)
+      return atTurn()
+    })
     const pauseMs = outcome.kind === 'answered' ? pauseOf(outcome, now()) : null
     // Where that cannot be told to the others they hear it for themselves; who asked has its answer all the same.
     if (pauseMs !== null) await limit.slowDown(pauseMs).catch(() => undefined)

@@ -12,7 +12,7 @@ export type RdStationClientOptions = Credentials & {
   account?: string
   /** The API's address, https://api.rd.services for the public one. */
   baseUrl: string
-  /** For one call, from connecting to the last byte; 30 s. Waiting for the rate limit is not part of it. */
+  /** For one call, from connecting to the last byte, without its waits for a connection and the rate limit; 30 s. */
   deadlineMs?: number
   /** A page of 125 contacts has about 50 kB; 4 MiB. */
   maxResponseBytes?: number
@@ -45,11 +45,14 @@ export const createRdStationClient = (options: RdStationClientOptions): RdStatio
   const { account = 'default', limit = noLimit, stopping = new AbortController().signal } = options
   const closing = new AbortController()
   const http = createHttp({ baseUrl, deadlineMs, maxResponseBytes })
+  // A call that holds a connection may have to wait for a token, which must not wait for one of those itself.
+  const tokenHttp = createHttp({ baseUrl, deadlineMs, maxResponseBytes, connections: 1 })
   const call = createCall({ http, limit, now })
+  const tokenCall = createCall({ http: tokenHttp, limit, now })
   const credentials = { clientId, clientSecret, refreshToken }
   const authorizedCall = createAuthorizedCall(
     call,
-    createAccessToken({ account, call, credentials, now, signal: closing.signal }),
+    createAccessToken({ account, call: tokenCall, credentials, now, signal: closing.signal }),
   )
   return {
     contacts: ({ signal, waitsOut = false, timeoutMs = Infinity, ...query }) => {
@@ -62,7 +65,7 @@ export const createRdStationClient = (options: RdStationClientOptions): RdStatio
     },
     close: async () => {
       closing.abort(closedError())
-      await http.close()
+      await Promise.all([http.close(), tokenHttp.close()])
     },
   }
 }

@@ -44,6 +44,20 @@ test('each call takes a turn of the account, also one for a token, and a 429 slo
   expect(asked()).toBe(4)
 })
 
+test('while the API is slow no more calls take their turn than it has under way', async () => {
+  const { limit, asked } = limitOf(0)
+  const { client, contacts, rdStation } = await setup({ leads: 8 }, { limit })
+  await all(contacts())
+  const before = asked()
+  rdStation.control.set({ latencyMs: 60_000 })
+  const reads = Promise.allSettled(Array.from({ length: 30 }, () => all(contacts())))
+  await expect.poll(() => rdStation.control.state().inFlight).toBe(8)
+  expect(asked() - before).toBe(8)
+  await client.close()
+  const ended = await reads
+  expect(ended).toEqual(ended.map(() => ({ status: 'rejected', reason: expect.objectContaining({ code: 'closed' }) })))
+})
+
 test('a turn that is far off ends a read that can go on, and is waited for by one that would begin anew', async () => {
   const { contacts, requests, waits } = await setup({ leads: 8 }, { limit: limitOf(2).limit })
   await expect(all(contacts())).rejects.toMatchObject({

@@ -68,6 +68,29 @@ test('a token that would run out while its call waits for a turn is renewed befo
   expect(requests(contactsPath)).toEqual({ 200: 3 })
 })
 
+test('a token that runs out while every connection is held by a call that waits for its turn is renewed', async () => {
+  const waiting: (() => void)[] = []
+  let isFull = false
+  const limit: RateLimit = {
+    take: async () => {
+      if (isFull) await new Promise<void>((resolve) => waiting.push(resolve))
+      return { kind: 'now' }
+    },
+    slowDown: async () => {},
+  }
+  const { clock, contacts, requests } = await setup({ leads: 8 }, { limit })
+  await all(contacts())
+  isFull = true
+  const reads = Array.from({ length: 10 }, () => all(contacts()))
+  await expect.poll(() => waiting.length).toBe(8)
+  isFull = false
+  clock.now += 86_100_000
+  for (const go of waiting) go()
+  expect((await Promise.all(reads)).map(({ length }) => length)).toEqual(reads.map(() => 8))
+  expect(requests('/auth/token')).toEqual({ 200: 2 })
+  expect(requests(contactsPath)).toEqual({ 200: 11 })
+})
+
 test('an aborted read ends at once, without ending the renewal that others wait for', async () => {
   const { client, rdStation, requests } = await setup({ leads: 10, latencyMs: 500 })
   const cancel = new AbortController()

@@ -8,8 +8,8 @@ import { DatabaseQueryError } from './errors.ts'
  */
 const refusedForNow = /^(40|55)|^(25P04|53400|57014|58P01|58P02)$/
 
-/** Ended by an administrator, by a crash of the server, or by one of its time limits. */
-const sessionEnded = /^(57P0[125]|25P03)$/
+/** Ended by an administrator, by a crash of the server, by one of its time limits, or by a pooler (`08P01`). */
+const sessionEnded = /^(57P0[125]|25P03|08P01)$/
 
 /** Whether an error of the driver says that the session it came from is no more. */
 export const isSessionLost = (error: unknown): boolean =>

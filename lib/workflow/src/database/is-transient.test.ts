@@ -36,6 +36,13 @@ test.each([
   expect(isTransient(withCode(code))).toBe(false)
 })
 
+test('what a pooler ends a session with may pass by itself, though it has the code of a parameter that is missing', () => {
+  const ended = Object.assign(withCode('08P01', 'query_wait_timeout'), { severity: 'FATAL' })
+  expect(isTransient(ended)).toBe(true)
+  expect(isSessionLost(ended)).toBe(true)
+  expect(isTransient(Object.assign(withCode('08P01'), { severity: 'ERROR' }))).toBe(false)
+})
+
 test('what MikroORM has wrapped is looked into', () => {
   expect(isTransient(new Error('wrapped', { cause: withCode('57P01') }))).toBe(true)
   expect(isTransient(new Error('wrapped', { cause: withCode('23505') }))).toBe(false)

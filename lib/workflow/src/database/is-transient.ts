@@ -11,7 +11,10 @@ const transientClasses = new Set([
 /** Of other classes: the server has ended a session that was silent in its transaction, or had one for too long. */
 const transientCodes = new Set(['25P03', '25P04'])
 
-/** Of the class of connections, but what it says is that too few or too many parameters came. */
+/**
+ * Of the class of connections, but what Postgres says by it is that too few or too many parameters came. As the end of the
+ * session it is what PgBouncer says of all that keeps it from a server: a wait that is over, a server that is away.
+ */
 const protocolViolation = '08P01'
 
 /**
@@ -22,8 +25,9 @@ export const isTransient = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false
   const refusal = databaseErrorOf(error)
   if (refusal === null) return isLinkFault(error)
-  const { code } = refusal
-  return transientCodes.has(code) || (transientClasses.has(code.slice(0, 2)) && code !== protocolViolation)
+  const { code, endsSession } = refusal
+  if (code === protocolViolation) return endsSession
+  return transientCodes.has(code) || transientClasses.has(code.slice(0, 2))
 }
 
 /** SQLSTATE classes of those that are answered in a session that goes on: two writers were in each other's way. */
@@ -60,11 +64,20 @@ export const readOnly = '25006'
 export const isTransientHere = (error: unknown): boolean =>
   isTransient(error) || databaseErrorOf(error)?.code === readOnly
 
-/** What Postgres said of an error: its SQLSTATE and, of a constraint, the table. Null for one that is not its own. */
-export const databaseErrorOf = (error: unknown): { code: string; table: string | null } | null => {
+/**
+ * What Postgres said of an error: its SQLSTATE, of a constraint the table, and whether that is the end of the session. Null
+ * for one that is not its own.
+ */
+export const databaseErrorOf = (
+  error: unknown,
+): { code: string; table: string | null; endsSession: boolean } | null => {
   if (!(error instanceof Error)) return null
   if ('code' in error && typeof error.code === 'string' && isSqlState(error.code)) {
-    return { code: error.code, table: 'table' in error && typeof error.table === 'string' ? error.table : null }
+    return {
+      code: error.code,
+      table: 'table' in error && typeof error.table === 'string' ? error.table : null,
+      endsSession: 'severity' in error && error.severity === 'FATAL',
+    }
   }
   // MikroORM wraps what the driver threw.
   return databaseErrorOf(error.cause)

@@ -75,7 +75,7 @@ export const foreignCronJob = (name: string, metadata: object = {}) => ({
   kind: 'CronJob' as const,
   metadata: { name, ...metadata },
   spec: {
-    schedule: '*/5 * * * *',
+    schedule: '0 0 29 2 *',
     jobTemplate: {
       spec: { template: { spec: { restartPolicy: 'Never', containers: [{ name: 'one', image: 'none' }] } } },
     },

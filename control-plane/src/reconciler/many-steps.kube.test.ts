@@ -21,7 +21,7 @@ const saveSteps = `
     select gen_random_uuid(), 'workflow ' || n, 'step', 1 from generate_series(1, $1::int / 50) as n returning id
   )
   insert into workflow_step (id, version, workflow_id, position, name, function_name, config)
-  select gen_random_uuid(), 1, flow.id, n, 'step ' || n, 'CronJob', '{"schedule":"0 * * * *"}'
+  select gen_random_uuid(), 1, flow.id, n, 'step ' || n, 'CronJob', '{"schedule":"0 0 29 2 *"}'
   from flow, generate_series(0, 49) as n`
 
 /** What a list of metadata comes to, in bytes. */

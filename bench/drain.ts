@@ -1,10 +1,11 @@
 import { type Program, runChild, type Work } from './children/start-child.ts'
 import { fillLane, type Others } from './services/fill-lane.ts'
 import type { Place } from './services/open-place.ts'
+import { readServers, timesBetween } from './services/server-times.ts'
 import { expectEmptyLane, expectMessages } from './services/watch-queue.ts'
 
-/** One drain: rows or messages per second, and microseconds of the process's own CPU per row. */
-export type Drain = { perSecond: number; cpuUsPerRow: number }
+/** One drain: rows or messages per second, and microseconds of CPU per row, the process's own and those of the servers. */
+export type Drain = { perSecond: number; cpuUsPerRow: number; postgresUsPerRow: number; rabbitmqUsPerRow: number }
 
 /**
  * Lets a program carry so many rows into the empty queue, and checks that just these arrived and none is left. The raw
@@ -18,8 +19,17 @@ export const drain = async (
   const { rows } = work
   await place.channel.purgeQueue(place.queue)
   await fillLane(place, program === 'raw' ? 0 : rows, others)
+  const before = await readServers(place)
   const { ms, cpuUs } = await runChild(program, place, work)
+  const servers = timesBetween(before, await readServers(place))
   await expectMessages(place, rows)
   await expectEmptyLane(place)
-  return { perSecond: (rows / ms) * 1_000, cpuUsPerRow: cpuUs / rows }
+  const usOf = (server: string) =>
+    [...servers].reduce((sum, [name, us]) => (name.startsWith(server) ? sum + us : sum), 0)
+  return {
+    perSecond: (rows / ms) * 1_000,
+    cpuUsPerRow: cpuUs / rows,
+    postgresUsPerRow: usOf('Postgres') / rows,
+    rabbitmqUsPerRow: usOf('RabbitMQ') / rows,
+  }
 }

@@ -26,6 +26,12 @@ export const benchRelay = async (place: Place, options: BenchOptions): Promise<R
   }
   const ratesOf = (program: keyof typeof drains) => drains[program].map(({ perSecond }) => perSecond)
   const cpuOf = (program: keyof typeof drains) => median(drains[program].map(({ cpuUsPerRow }) => cpuUsPerRow))
+  /** The CPU that a row took: of the program, of Postgres and of RabbitMQ, microseconds. */
+  const costs = (program: keyof typeof drains) => [
+    round(cpuOf(program), 1),
+    round(median(drains[program].map(({ postgresUsPerRow }) => postgresUsPerRow)), 1),
+    round(median(drains[program].map(({ rabbitmqUsPerRow }) => rabbitmqUsPerRow)), 1),
+  ]
   const [ours, raw, bare] = [median(ratesOf('relay')), median(ratesOf('raw')), median(ratesOf('bare'))]
   const toRaw = ratioByRound(ratesOf('relay'), ratesOf('raw'))
   const toBare = ratioByRound(ratesOf('relay'), ratesOf('bare'))
@@ -33,11 +39,11 @@ export const benchRelay = async (place: Place, options: BenchOptions): Promise<R
   return {
     table:
       table(
-        ['what', 'rows/s', 'CPU us/row', 'ours to it', 'to hold'],
+        ['what', 'rows/s', 'CPU us/row', 'Postgres us/row', 'RabbitMQ us/row', 'ours to it', 'to hold'],
         [
-          ['one relay', round(ours), round(cpuOf('relay'), 1), null, null],
-          ['raw confirm channel', round(raw), round(cpuOf('raw'), 1), round(toRaw, 2), holdToRaw],
-          ['bare loop', round(bare), round(cpuOf('bare'), 1), round(toBare, 2), holdToBare],
+          ['one relay', round(ours), ...costs('relay'), null, null],
+          ['raw confirm channel', round(raw), ...costs('raw'), round(toRaw, 2), holdToRaw],
+          ['bare loop', round(bare), ...costs('bare'), round(toBare, 2), holdToBare],
         ],
       ) + (profile === null ? '' : `\n${profile}`),
     verdict: {

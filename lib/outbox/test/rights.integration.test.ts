@@ -117,3 +117,16 @@ test('nor to notice that ids began anew', async () => {
   }
   await relayOfRole.stop({ graceMs: 0 })
 })
+
+test('one that may read the sequence of ids as well notices that they were set back', async () => {
+  const relayOfRole = lane.relay({ databaseUrl: await roleWith(...relay, 'select on outbox_message_id_seq') })
+  await relayOfRole.start()
+  await lane.commit(...Array.from({ length: 10 }, () => ({ ...message, routingKey: lane.name })))
+  await expect.poll(() => lane.count(lane.name), { timeout: 20_000, interval: 50 }).toBe(10)
+  await expect.poll(() => lane.isAsleep(), { timeout: 20_000, interval: 50 }).toBe(true)
+  await runOn(database.url, `select setval('outbox_message_id_seq', 1)`)
+  await lane.commit({ ...message, routingKey: lane.name })
+  await expect.poll(() => lane.rows(), { timeout: 20_000, interval: 50 }).toBe(0)
+  expect(relayOfRole.saw('relay.lost')).toMatchObject([{ reason: expect.stringMatching('went back') }])
+  await relayOfRole.stop({ graceMs: 0 })
+})

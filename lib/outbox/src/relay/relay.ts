@@ -7,7 +7,7 @@ import { expectMs, expectOptions, expectType } from '../option-checks.ts'
 import type { Observe } from './observation.ts'
 import { onAbort } from './on-abort.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
-import type { Former } from './own/backend.ts'
+import type { Backend } from './own/backend.ts'
 import { openOwner, type Owner } from './own/owner.ts'
 import { pause } from './pause.ts'
 import { createBrokerLink } from './publish/broker-link.ts'
@@ -63,7 +63,7 @@ export type Relay = {
   runOnce: () => Promise<Turn>
 }
 
-/** So many lost sessions are kept in mind though they are gone at Postgres: what they owned may have nobody yet. */
+/** After so many lost sessions the next one begins with the question which of them are gone at Postgres. */
 const formerSessions = 3
 
 /** @throws OutboxError `option_invalid`. */
@@ -92,7 +92,9 @@ export const createRelay = (options: RelayOptions): Relay => {
     const linked = keepLinked(link, settings, over.signal)
     const signals = { draining: draining.signal, over: over.signal }
     let emptied = false
-    let former: readonly Former[] = []
+    let former: readonly Backend[] = []
+    /** Lanes that a session owned which was lost: they may have nobody yet. */
+    const had = new Set<number>()
     for (;;) {
       const owner = await openNext(former)
       if (owner === null) break
@@ -100,10 +102,11 @@ export const createRelay = (options: RelayOptions): Relay => {
       former = await forgetGone(owner, former)
       listener ??= startListener(settings)
       void listener.listening.then(ready.resolve)
-      const served = await serve({ settings, owner, former, link, listener, memory, ...signals })
+      const served = await serve({ settings, owner, former, had, link, listener, memory, ...signals })
       emptied = served.emptied
       if (!served.isLost || (draining.signal.aborted && emptied)) break
-      former = [...former, { backend: owner.backend, lanes: owner.lanes().map(({ lane }) => lane) }]
+      former = [...former, owner.backend]
+      for (const { lane } of owner.lanes()) had.add(lane)
       // The server's other clients lost their sessions at the same moment.
       await pause(backoffMs(1, reconnectBackoff), draining.signal.aborted ? over.signal : draining.signal)
     }
@@ -113,21 +116,20 @@ export const createRelay = (options: RelayOptions): Relay => {
   }
 
   /** A relay that had lanes and lost them may have left rows in them: it comes back for these also after its stop. */
-  const openNext = async (former: readonly Former[]): Promise<Owner | null> => {
+  const openNext = async (former: readonly Backend[]): Promise<Owner | null> => {
     const owner = await tryUntilDone(openOrRefuse, settings, draining.signal)
     return owner ?? (former.length === 0 ? null : tryUntilDone(openOrRefuse, settings, over.signal))
   }
 
   /** Where the way to Postgres breaks again and again, many of them may live on there, each for seconds. */
-  const forgetGone = async (owner: Owner, former: readonly Former[]): Promise<readonly Former[]> => {
-    const [earlier, last] = [former.slice(0, -formerSessions), former.slice(-formerSessions)]
-    if (earlier.length === 0) return former
+  const forgetGone = async (owner: Owner, former: readonly Backend[]): Promise<readonly Backend[]> => {
+    if (former.length <= formerSessions) return former
     const tooLate = AbortSignal.any([owner.session.lost, over.signal])
     // A Postgres that says nothing must not hold up the end.
     const unwatch = onAbort(over.signal, () => void owner.close())
-    const there = await tryUntilDone(() => owner.stillThere(earlier), settings, tooLate)
+    const there = await tryUntilDone(() => owner.stillThere(former), settings, tooLate)
     unwatch()
-    return [...(there ?? earlier), ...last]
+    return there ?? former
   }
 
   /** A pooler in between is a mistake that waiting does not mend. */

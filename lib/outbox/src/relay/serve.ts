@@ -2,7 +2,7 @@ import { spreadMs } from './backoff.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { createHandOver } from './lane/hand-over.ts'
 import { onAbort } from './on-abort.ts'
-import type { Former } from './own/backend.ts'
+import type { Backend } from './own/backend.ts'
 import type { LastOrphan } from './own/find-orphans.ts'
 import { firstTendMs, tendMs, tendRegister } from './own/tend-register.ts'
 import { pause } from './pause.ts'
@@ -33,8 +33,11 @@ const formerMs = 200
 /** The most lanes with rows that one relay carries at a time: each may have a window of messages in memory. */
 const mostLanes = 32
 
-/** `former`: the relay's last sessions, which were lost. */
-export type ServeMeans = Omit<CrewMeans, 'lookout' | 'handOver'> & { former: readonly Former[] }
+/** `former`: the relay's sessions before, which were lost and may live on at Postgres. `had`: the lanes that they owned. */
+export type ServeMeans = Omit<CrewMeans, 'lookout' | 'handOver'> & {
+  former: readonly Backend[]
+  had: ReadonlySet<number>
+}
 
 /** `emptied`: nothing was left in the lanes. `isLost`: the session ended by itself, and there is time for another one. */
 export type Served = { emptied: boolean; isLost: boolean }
@@ -46,7 +49,7 @@ export type Served = { emptied: boolean; isLost: boolean }
  * them again before a neighbour who can reach it.
  */
 export const serve = async (means: ServeMeans): Promise<Served> => {
-  const { settings, owner, link, former, draining, over } = means
+  const { settings, owner, link, former, had, draining, over } = means
   const { session } = owner
   const tooLate = AbortSignal.any([session.lost, over])
   const loss = Promise.withResolvers<void>()
@@ -112,7 +115,6 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
    */
   const takeOrphansAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
-    const had = former.flatMap(({ lanes }) => lanes)
     const looks = new Map<number, boolean>()
     const holds = async ({ lane: { lane }, isHeld }: LastOrphan): Promise<boolean> => {
       const known = looks.get(lane)
@@ -124,7 +126,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     /** Says whether some that hold rows cannot be taken yet. */
     const takeWithRows = async (): Promise<boolean> => {
       let isLeft = false
-      for (const orphan of await owner.lastOrphans(had)) {
+      for (const orphan of await owner.lastOrphans([...had])) {
         if (!(await holds(orphan))) continue
         if (orphan.isHeld || !link.up()) isLeft = true
         else for (const owned of await owner.takeAll([orphan.lane])) crew.start(owned)

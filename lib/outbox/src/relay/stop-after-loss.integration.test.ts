@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import {
   addLane,
   endless,
+  hasLeft,
   keepFilled,
   keyedFor,
   keyedLeft,
@@ -12,10 +13,18 @@ import {
   tookLanes,
 } from '../../test/stops.ts'
 import { database, lane, useLane } from '../../test/use-lane.ts'
+import { lockClasses } from './own/lane-lock.ts'
+import { neighbourLocks } from './own/neighbours.ts'
 
 // The stop of a relay whose session at Postgres was lost, before or in it.
 
 useLane()
+
+/** Ends the relay's session at Postgres. */
+const endSession = () =>
+  lane.db.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
+    `outbox relay ${lane.name}`,
+  ])
 
 test('one that is alone and loses its session at Postgres in its stop takes the lanes again that it carried', async () => {
   await lane.declareQueue(`${lane.name} own`)
@@ -26,9 +35,7 @@ test('one that is alone and loses its session at Postgres in its stop takes the 
   await waitFor(() => tookLanes(relay).includes(pod.name), patient)
   const stopped = relay.stop({ graceMs: endless })
   await lane.commit(...keyedFor(lane.name))
-  await lane.db.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
-    `outbox relay ${lane.name}`,
-  ])
+  await endSession()
   await waitFor(() => relay.saw('relay.lost').length === 1, patient)
   for (const end of ends) await end()
   await stopped
@@ -122,4 +129,31 @@ test('a stop ends with its grace also where Postgres says nothing of the session
   expect(stopped).toMatchObject({ emptied: false })
   // Without an end of its own the statement is given up after 30 s.
   expect(stopped !== undefined && 'ms' in stopped ? stopped.ms : endless).toBeLessThan(15_000)
+}, 120_000)
+
+test('a lane that the relay had is carried at its stop, however many sessions it has lost since', async () => {
+  const pod = await addLane('pod')
+  const [end, other] = [await keepFilled(pod.id), new pg.Client(database.url)]
+  await other.connect()
+  onTestFinished(() => other.end())
+  const relay = lane.relay({ adopt: true })
+  await relay.start()
+  await waitFor(() => tookLanes(relay).includes(pod.name), patient)
+  // It gets the lane when the first session ends, and is about to leave it.
+  await other.query('select pg_advisory_lock_shared($1, $2)', [lockClasses.adopter, neighbourLocks.leaving])
+  const taken = other.query('select pg_advisory_lock($1, $2)', [lockClasses.owner, pod.id])
+  for (let lost = 1; lost < 5; lost += 1) {
+    await waitFor(() => relay.state().database === 'up', patient)
+    await endSession()
+    await waitFor(() => relay.saw('relay.lost').length === lost, patient)
+    await taken
+  }
+  await end()
+  await waitFor(() => relay.state().database === 'up', patient)
+  const stopped = relay.stop({ graceMs: endless })
+  await hasLeft(relay, 0)
+  await other.end()
+  await stopped
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await pod.rowsLeft()).toBe(0)
 }, 120_000)

@@ -12,17 +12,14 @@ export const identifyBackend = async (session: ControlSession): Promise<Backend>
   return readColumns(rows[0], 'the backend of a session', { pid: 'number', startedAt: 'string?' })
 }
 
-/** What a relay keeps in mind of a session that it lost: its backend, and the lanes that it owned. */
-export type Former = { backend: Backend; lanes: readonly number[] }
-
 /** Those that are still there, with their locks: a session that is lost to its client may live on for seconds. */
-export const stillThere = async (session: ControlSession, formers: readonly Former[]): Promise<Former[]> => {
+export const stillThere = async (session: ControlSession, former: readonly Backend[]): Promise<Backend[]> => {
   const { rows } = await session.query(stillThereSql, [
-    formers.map(({ backend }) => backend.pid),
-    formers.map(({ backend }) => backend.startedAt),
+    former.map(({ pid }) => pid),
+    former.map(({ startedAt }) => startedAt),
   ])
   const places = new Set(rows.map((row) => readColumns(row, 'the look for backends', { place: 'number' }).place))
-  return formers.filter((_, index) => places.has(index + 1))
+  return former.filter((_, index) => places.has(index + 1))
 }
 
 // A number, since how a time is written is up to each session.

@@ -7,7 +7,7 @@ import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
 import { watchIds } from '../read/id-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
-import { type Backend, type Former, identifyBackend, stillThere } from './backend.ts'
+import { type Backend, identifyBackend, stillThere } from './backend.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
 import { findLastOrphans, findOrphans, type LastOrphan, longestSweepMs } from './find-orphans.ts'
 import { identifyDatabase } from './identify-database.ts'
@@ -23,7 +23,7 @@ export type Owner = {
   backend: Backend
   neighbours: Neighbours
   /** Those sessions that are not gone at Postgres: until then they have their locks, and look like a neighbour's. */
-  stillThere: (former: readonly Former[]) => Promise<Former[]>
+  stillThere: (former: readonly Backend[]) => Promise<Backend[]>
   /** The relay's own lane. */
   home: RegisteredLane
   /** The home lane, or null while a neighbour has it. */

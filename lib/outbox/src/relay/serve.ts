@@ -33,7 +33,7 @@ const formerMs = 200
 /** The most lanes with rows that one relay carries at a time: each may have a window of messages in memory. */
 const mostLanes = 32
 
-/** `former`: the relay's sessions before, which were lost and may live on at Postgres. `had`: the lanes that they owned. */
+/** `former`: sessions that the relay lost, and that may live on at Postgres. `had`: the lanes that any of them owned. */
 export type ServeMeans = Omit<CrewMeans, 'lookout' | 'handOver'> & {
   former: readonly Backend[]
   had: ReadonlySet<number>

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createVhost, runNpmStart } from '@esteira/test/support'
+import { runNpmStart, serversOfRun } from '@esteira/test/support'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 
 const folder = mkdtempSync(join(tmpdir(), 'esteira-refused-'))
@@ -96,13 +96,15 @@ test('a database that nobody answers for is said in one line, without its passwo
 })
 
 test('a virtual host that another house uses is refused before anything is taken from it', async () => {
-  const vhost = await createVhost()
-  onTestFinished(vhost.drop)
-  const start = (name: string) =>
-    runNpmStart(['--once', '--leads', '5', '--data', join(folder, name)], { RABBITMQ_URL: vhost.url })
-  expect(await start('first')).toMatchObject({ code: 0, stderr: '' })
-  const { code, stderr } = await start('second')
+  const [mine, theirs] = await Promise.all([serversOfRun(), serversOfRun()])
+  const start = (name: string, servers: typeof mine) =>
+    runNpmStart(['--once', '--leads', '5', '--data', join(folder, name)], servers)
+  expect(await start('first', mine)).toMatchObject({ code: 0, stderr: '' })
+  const { code, stderr } = await start('second', { ...theirs, RABBITMQ_URL: mine.RABBITMQ_URL })
   expect(code).toBe(1)
   expect(stderr).toMatch(/^rabbitmq at amqp:\S+ is used by a house with another database, .*\n$/)
-  expect(await start('first'), 'it is still the first one of them that may').toMatchObject({ code: 0, stderr: '' })
+  expect(await start('first', mine), 'it is still the first one of them that may').toMatchObject({
+    code: 0,
+    stderr: '',
+  })
 })

@@ -10,6 +10,7 @@ import {
   runningIn,
   runNpmStart,
   runOn,
+  serversOfRun,
   summaryOf,
   waitFor,
 } from '@esteira/test/support'
@@ -19,6 +20,7 @@ import { z } from 'zod'
 const folder = mkdtempSync(join(tmpdir(), 'esteira-start-'))
 const data = join(folder, 'data')
 const beside = join(folder, 'beside')
+const elsewhere = join(folder, 'elsewhere')
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const tokenIn = (dataDir: string): string => readFileSync(join(dataDir, 'admin-token'), 'utf8').trim()
@@ -90,7 +92,8 @@ describe('a second start, left up with --keep', () => {
 
   test('lets a start whose run fails say the error, how to see every failed job, and end with 1', async () => {
     const rdStation = await start.said(/^RD Station (http:\S+)/)
-    const { code, stdout } = await runNpmStart(['--once', '--data', beside], {
+    const { code, stdout } = await runNpmStart(['--once', '--data', elsewhere], {
+      ...(await serversOfRun()),
       RDSTATION_BASE_URL: rdStation,
       RDSTATION_CLIENT_ID: 'of somebody else',
       RDSTATION_CLIENT_SECRET: 'of somebody else',
@@ -109,7 +112,8 @@ describe('a second start, left up with --keep', () => {
   })
 
   test('lets a start whose API is not there say so while it waits', async () => {
-    const waiting = npmStart(['--once', '--data', beside], {
+    const waiting = npmStart(['--once', '--data', elsewhere], {
+      ...(await serversOfRun()),
       RDSTATION_BASE_URL: 'http://127.0.0.1:9',
       RDSTATION_CLIENT_ID: 'mine',
       RDSTATION_CLIENT_SECRET: 'mine',

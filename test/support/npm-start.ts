@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path'
 import { inheritable } from '@esteira/dev/processes'
 import { onTestFinished } from 'vitest'
 import { z } from 'zod'
+import { emptyDatabase } from './databases.ts'
+import { createVhost } from './vhosts.ts'
 import { waitFor } from './wait-for.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -68,6 +70,18 @@ export const runNpmStart = (words: readonly string[], env: Record<string, string
   const start = npmStart(words, env)
   onTestFinished(start.killTree)
   return start.ended
+}
+
+/**
+ * A database and a virtual host of the run's servers, until the test is over: for a start of which nothing is claimed that
+ * takes servers of its own, which are ten seconds of CPU.
+ */
+export const serversOfRun = async (): Promise<{ DATABASE_URL: string; RABBITMQ_URL: string }> => {
+  const [database, vhost] = await Promise.all([emptyDatabase(), createVhost()])
+  onTestFinished(async () => {
+    await Promise.all([database.drop(), vhost.drop()])
+  })
+  return { DATABASE_URL: database.url, RABBITMQ_URL: vhost.url }
 }
 
 const pidOf = ({ pid }: ChildProcess): number => {

@@ -8,11 +8,12 @@ const soon = { timeout: 15_000, interval: 20 }
 
 useServices()
 
+const program = bundleAlone(bundleRelay)
+
 test('the bundled relay needs nothing beside its files: it owns a lane, hears the bell, publishes and ends', async () => {
-  const program = await bundleAlone(bundleRelay)
   await channel.assertQueue('bundled')
   // A poll far beyond the test: what goes out was rung for.
-  const relay = startSidecar({ ...environment('bundled'), ESTEIRA_RELAY_POLL_MS: '600000' }, program)
+  const relay = startSidecar({ ...environment('bundled'), ESTEIRA_RELAY_POLL_MS: '600000' }, program())
   await expect.poll(() => relay.saw('ready').length, soon).toBe(1)
   for (let round = 1; round <= 3; round += 1) {
     await commit('bundled', [round])
@@ -26,9 +27,8 @@ test('the bundled relay needs nothing beside its files: it owns a lane, hears th
 test('the bundled relay traces where it is asked to', async () => {
   const receiver = await startOtlpReceiver()
   onTestFinished(receiver.stop)
-  const program = await bundleAlone(bundleRelay)
   await channel.assertQueue('bundled traces')
-  const relay = startSidecar({ ...environment('bundled traces'), ...receiver.env }, program)
+  const relay = startSidecar({ ...environment('bundled traces'), ...receiver.env }, program())
   await expect.poll(() => relay.saw('ready').length, soon).toBe(1)
   await commit('bundled traces', [1], { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' })
   await expect.poll(() => receiver.spans().length, soon).toBe(1)

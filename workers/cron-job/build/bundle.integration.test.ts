@@ -6,28 +6,29 @@ import { bundleTick, smallTick } from './bundle.ts'
 
 useWorkflows()
 
+const program = bundleAlone(bundleTick)
+
 const fired = { code: 0, said: expect.stringContaining('"event":"tick.fired"') }
 
 test('the bundled tick needs nothing beside its files: it begins a run, sees one that is there, and says what is wrong', async () => {
-  const program = await bundleAlone(bundleTick)
   const config = { schedule: '* * * * *', payload: ['a', 'b'] }
   const { workflowId, stepId } = await saveWorkflow({ outputType: 'multiple', config })
   const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a' }
-  expect(await tick(env, [program])).toMatchObject(fired)
-  expect(await tick(env, [program])).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.seen"') })
+  expect(await tick(env, [program()])).toMatchObject(fired)
+  expect(await tick(env, [program()])).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.seen"') })
   expect(await jobsOf(workflowId)).toMatchObject([
     { name: 'tick', status: 'succeeded' },
     { name: 'next', status: 'queued', payload: 'a' },
     { name: 'next', status: 'queued', payload: 'b' },
   ])
   const unfit = await saveWorkflow({ config: { payload: 1 } })
-  expect(await tick({ ...env, ESTEIRA_STEP_ID: unfit.stepId }, [program])).toMatchObject({
+  expect(await tick({ ...env, ESTEIRA_STEP_ID: unfit.stepId }, [program()])).toMatchObject({
     code: 15,
     said: expect.stringContaining('config.schedule: is missing, must be a string'),
   })
   const nowhere = new URL(database.url)
   nowhere.pathname = '/nowhere'
-  expect(await tick({ ...env, DATABASE_URL: nowhere.href }, [program])).toMatchObject({
+  expect(await tick({ ...env, DATABASE_URL: nowhere.href }, [program()])).toMatchObject({
     code: 1,
     said: expect.stringMatching(/"reason":"database \\"nowhere\\" does not exist".*"type":"DatabaseError"/),
   })
@@ -38,7 +39,7 @@ test('the bundled tick traces where it is asked to', async () => {
   onTestFinished(receiver.stop)
   const { stepId } = await saveWorkflow()
   const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a', ...receiver.env }
-  expect(await tick(env, [await bundleAlone(bundleTick)])).toMatchObject(fired)
+  expect(await tick(env, [program()])).toMatchObject(fired)
   const created = receiver.spans().map(({ name, service }) => ({ name, service }))
   expect(created).toContainEqual({ name: 'create Test.next', service: 'esteira-cron-job' })
 }, 60_000)
@@ -54,7 +55,7 @@ const tellingPeak = {
 test.runIf(process.platform === 'linux')(
   'the bundled tick has no more than 120 MiB, and with a hundred thousand items no more than 220',
   async () => {
-    const command = [...smallTick, await bundleAlone(bundleTick)]
+    const command = [...smallTick, program()]
     const peakMiB = async (stepId: string): Promise<number> => {
       const { code, said } = await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a', ...tellingPeak }, command)
       expect(code).toBe(0)

@@ -35,6 +35,8 @@ const places = {
   },
 } as const satisfies Record<string, Place>
 
+const bundled = bundleAlone(bundleTick)
+
 const runsOf = (workflowId: string) =>
   runOn(postgres.url, `select status from workflow_run where workflow_id = '${workflowId}'`)
 
@@ -49,7 +51,7 @@ const sessions = (waiting = false) =>
 /** Has the bundled program reach a place, and stay there until it is let go, or whatever it waits for falls. */
 const reach = async (name: keyof typeof places) => {
   const { hold, isBehindCommit = false }: Place = places[name]
-  const command = [await bundleAlone(bundleTick)]
+  const command = [bundled()]
   const { workflowId, stepId } = await saveWorkflow()
   const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a', DATABASE_URL: postgres.url }
   const [link, holder] = [await startProxy(postgres.url), new Client(postgres.url)]

@@ -38,6 +38,8 @@ export default defineConfig({
           globalSetup: './test/cluster/setup/charts.ts',
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // What helm makes of the same values is rendered once a process, and not once a file.
+          isolate: false,
           ...waiting,
         },
       },

@@ -32,7 +32,8 @@ export const openRunRows = (query: Query, runId: string) => ({
 export const clearRuns = async (query: Query): Promise<void> => void (await query(clearSql))
 
 const jobsSql = `
-  select job.id, job.status, job.seq, job.claim, step.function_name as "functionName"
+  select job.id, job.status, job.seq, job.claim, step.function_name as "functionName", job.parent_id is null as "isFirst",
+         job.emitted > 0 or job.accepted is not null as "hasGiven"
   from workflow_job job
   join workflow_run run on run.id = job.run_id
   join workflow_step step on step.id = job.step_id and step.version = run.version
@@ -61,6 +62,9 @@ const jobRows = z.array(
     seq: z.int(),
     claim: z.string().nullable(),
     functionName: z.string(),
+    isFirst: z.boolean(),
+    /** Whether there are items of its payload. */
+    hasGiven: z.boolean(),
   }),
 )
 

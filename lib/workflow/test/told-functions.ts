@@ -18,15 +18,15 @@ export type Told = {
 
 /**
  * What the first step of a run may be: all items at the end, page by page with a cursor, or without one; by pages that
- * begin with items of the page before, which their keys tell; by pages of which each is given in a delivery of its own;
- * and in a unit of work of its own, as the second step then has one too.
+ * begin with items of the page before, which their keys tell; by either of these of which each is given in a delivery of
+ * its own; and in a unit of work of its own, as the second step then has one too.
  */
-export const firstFunctions = ['split', 'pages', 'items', 'keyed', 'continued', 'own'] as const
+export const firstFunctions = ['split', 'pages', 'items', 'keyed', 'continued', 'keyed continued', 'own'] as const
 
 export type FirstFunction = (typeof firstFunctions)[number]
 
 /** Whether its job goes on in a new delivery with whatever it gives. */
-export const isContinued = (name: string): boolean => name === 'continued'
+export const isContinued = (name: string): boolean => name.endsWith('continued')
 
 /** Functions that tell `onBegun` of themselves when they begin, and then wait for what they are told. */
 export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => {
@@ -61,11 +61,10 @@ export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => 
         }
       },
     })
-  const overlapping = (next: number, items: number) => {
-    const first = Math.max(0, next - known)
-    return numbers(first, next + items - first).map((id) => ({ id }))
-  }
-  const pages = [paged('pages', numbers), paged('continued', numbers), paged('keyed', overlapping, 'id')]
+  const pages = [
+    ...['pages', 'continued'].map((name) => paged(name, numbers)),
+    ...['keyed', 'keyed continued'].map((name) => paged(name, overlapping, 'id')),
+  ]
   const items = functionOf('items', async function* () {
     const orders = takeOrders(onBegun)
     let next = 0
@@ -141,3 +140,9 @@ const outcomeOf = ({ how }: Ending) => {
 }
 
 const numbers = (first: number, count: number): number[] => Array.from({ length: count }, (_, index) => first + index)
+
+/** Items of a page with keys, of which the first are those of the page before. */
+const overlapping = (next: number, items: number): unknown[] => {
+  const first = Math.max(0, next - known)
+  return numbers(first, next + items - first).map((id) => ({ id }))
+}

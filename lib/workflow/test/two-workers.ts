@@ -4,6 +4,7 @@ import { cloneDatabase } from '@esteira/test/support'
 import { v7 as uuidv7 } from 'uuid'
 import {
   carryOnCancels,
+  cancelJob,
   cancelRun,
   dropHiddenPages,
   dropItemKeys,
@@ -340,7 +341,8 @@ export const openTwoWorkers = async () => {
       },
 
       cancel: () => cancelRun(em(), runId),
-      retry: (jobId: string) => sendAgain(em(), jobId, { lane, window }),
+      cancelOne: (jobId: string) => cancelJob(em(), jobId),
+      retry: (jobId: string, change?: { payload: unknown }) => sendAgain(em(), jobId, { lane, window }, change),
       retryAll: () => retryRun(em(), runId, { lane, window }),
       /** The duties of the control plane. */
       sweep: async (): Promise<void> => {

@@ -14,7 +14,7 @@ afterAll(() => house.close())
 /** What happens next: `which` worker, and the one to `pick` among what there is when it comes to it. */
 type Command =
   | { kind: 'publish' | 'cancel' | 'sweep' | 'probe' | 'retryAll' }
-  | { kind: 'duplicate' | 'lose' | 'retry'; pick: number }
+  | { kind: 'duplicate' | 'lose' | 'retry' | 'retryOther' | 'cancelOne'; pick: number }
   | { kind: 'beat' | 'loseBroker' | 'kill' | 'seeProbe' | 'search'; which: number }
   | { kind: 'receive' | 'find'; which: number; pick: number }
   | { kind: 'goOn' | 'loseSession'; pick: number }
@@ -41,6 +41,8 @@ const commands: fc.Arbitrary<Command[]> = fc.array(
     { weight: 4, arbitrary: fc.record({ kind: kind('finishTogether'), pick, ending }) },
     { weight: 6, arbitrary: fc.record({ kind: kind('beat', 'loseBroker', 'kill'), which }) },
     { weight: 6, arbitrary: fc.record({ kind: kind('duplicate', 'lose', 'retry'), pick }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('retryOther'), pick }) },
+    { weight: 2, arbitrary: fc.record({ kind: kind('cancelOne'), pick }) },
     { weight: 6, arbitrary: fc.record({ kind: kind('probe') }) },
     { weight: 8, arbitrary: fc.record({ kind: kind('seeProbe', 'search'), which }) },
     { weight: 5, arbitrary: fc.record({ kind: kind('sweep', 'retryAll') }) },
@@ -63,6 +65,8 @@ const within = (status: JobStatus): Set<JobStatus> => {
   for (const from of reached) for (const to of Object.values(transitions[from])) reached.add(to)
   return reached
 }
+
+const isAt = ({ message }: Attempt, { id }: JobRow): boolean => message.jobId === id
 
 const oneOf = <Item>(items: readonly Item[], at: number): Item | undefined => items[at % items.length]
 
@@ -242,6 +246,24 @@ const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): 
       const isCancelled = (await run.runStatus()).startsWith('cancel')
       const answer = isCancelled ? 'run cancelled' : job.status === 'failed' ? 'sent' : 'job not failed'
       expect(await run.retry(job.id)).toBe(answer)
+      return
+    }
+    case 'retryOther': {
+      // Those of the second step have their place as payload, and keep it.
+      const job = [...before.values()].find(({ isFirst }) => isFirst)
+      if (job === undefined) return
+      const isCancelled = (await run.runStatus()).startsWith('cancel')
+      const isFailed = job.hasGiven ? 'job has given items' : 'sent'
+      const answer = isCancelled ? 'run cancelled' : job.status === 'failed' ? isFailed : 'job not failed'
+      expect(await run.retry(job.id, { payload: command.pick })).toBe(answer)
+      return
+    }
+    case 'cancelOne': {
+      const job = oneOf([...before.values()], command.pick)
+      // Who has the row of a job keeps it until it ends: that is waited for, and in vain.
+      if (job === undefined || [...run.attempts, ...run.zombies].some((one) => run.holds(one) && isAt(one, job))) return
+      const isEnded = job.status === 'succeeded' || job.status === 'failed'
+      expect(await run.cancelOne(job.id)).toEqual(isEnded ? { over: job.status } : 'cancelled')
       return
     }
     case 'retryAll': {

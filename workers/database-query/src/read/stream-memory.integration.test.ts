@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { type Engine, laneName, openEngine } from '@esteira/test/engine'
+import { type Engine, expectConserved, laneName, openEngine } from '@esteira/test/engine'
 import { waitFor } from '@esteira/test/support'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { target, useTarget } from '../../test/use-target.ts'
 
@@ -20,6 +20,7 @@ useTarget('create table lead (id int)', {})
 beforeAll(async () => {
   engine = await openEngine()
 })
+afterEach(() => expectConserved(engine))
 afterAll(() => engine.close())
 
 /** Starts the worker as a process. `end` asks it to end, and resolves to the most memory that it has had, MiB. */

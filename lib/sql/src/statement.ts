@@ -30,8 +30,8 @@ export const describe = (node: unknown): Traits & { numbers: ReadonlySet<number>
   for (const [key, value] of nodesIn(top)) {
     if (writingNodes.has(key) || key === 'intoClause' || key === 'LockingClause') writes = true
     if (takingNodes.has(key) || value.action === 'ONCONFLICT_UPDATE') takesRows = true
-    if (key === 'FuncCall' && pastTheRows.test(nameOf(value))) reachesPast = true
-    if (key === 'FuncCall' && heardByOthers.test(nameOf(value))) writes = true
+    if (key === 'FuncCall' && leavesSomething.test(nameOf(value))) reachesPast = true
+    if (key === 'FuncCall' && heardByOthers.test(nameOf(value))) [writes, reachesPast] = [true, true]
     // Zero is what the tree leaves out.
     if (key === 'ParamRef') numbers.add(Number(value.number ?? 0))
   }
@@ -57,10 +57,13 @@ const faultOf = (name: string, top: Record<string, unknown>): string | null => {
   return null
 }
 
-/** Functions that reach past rows: to the session, or to other sessions. */
-const pastTheRows = /^(set_config|setseed|pg_notify|pg_(try_)?advisory_\w+)$/
+/** Functions that leave something in the session, or the transaction, for what runs there next. */
+const leavesSomething = /^(set_config|setseed|pg_(try_)?advisory_\w+)$/
 
-/** Functions of which a second call is heard by others, though no row is written here. */
+/**
+ * Functions of which a second call is heard by others, though no row is written here. Some are heard even where all is
+ * rolled back: then what shares a transaction with them must not be the reason for it.
+ */
 const heardByOthers = /^(pg_notify|pg_logical_emit_message|pg_(cancel|terminate)_backend|dblink_(exec|send_query))$/
 
 const nameOf = ({ funcname }: Record<string, unknown>): string => {

@@ -8,6 +8,7 @@ test.each([
   '0 0 1,15 JAN,jul ?',
   '  30   4 * * 0 ',
   '0 0 * * */7',
+  '0 8 */1 * 1',
   '@daily',
   '@hourly',
 ])('"%s" is a schedule', (schedule) => {
@@ -18,6 +19,7 @@ test.each([
   ['61 * * * *', 'the minute "61" is not valid: expected 0-59, with * , - / as in cron'],
   ['* 24 * * *', 'the hour "24" is not valid: expected 0-23'],
   ['* * 0 * *', 'the day of the month "0" is not valid: expected 1-31'],
+  ['* * *,32 * 1', 'the day of the month "*,32" is not valid: expected 1-31'],
   ['* * L * *', 'the day of the month "L" is not valid'],
   ['* * 15W * *', 'the day of the month "15W" is not valid'],
   ['* * * 13 *', 'the month "13" is not valid: expected 1-12 or JAN-DEC'],

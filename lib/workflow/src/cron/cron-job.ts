@@ -41,4 +41,21 @@ export const cronJobFunction = {
  * @throws Error (croner's) that says which part of the schedule or the zone is wrong.
  */
 export const cronOf = (config: Pick<CronJobConfig, 'schedule' | 'timeZone'>): Cron =>
-  new Cron(config.schedule, { paused: true, timezone: config.timeZone, mode: '5-part' })
+  new Cron(asInKubernetes(config.schedule), { paused: true, timezone: config.timeZone, mode: '5-part' })
+
+/**
+ * Where both fields of days say something, a day has to fit one of them; where one is a star it has to fit the other. Croner
+ * takes for one a star by itself, Kubernetes also one with the step 1 or in a list (`getRange` and `dayMatches` in
+ * https://github.com/robfig/cron/tree/v3.0.1).
+ */
+const asInKubernetes = (schedule: string): string => {
+  const fields = schedule.trim().split(/\s+/)
+  const [minute, hour, day, month, weekday] = fields
+  // A field beside a star is left as it is: what is wrong in it is for croner to say.
+  if (fields.length !== 5 || isStar(day) || isStar(weekday)) return schedule
+  return [minute, hour, hasStar(day) ? '*' : day, month, hasStar(weekday) ? '*' : weekday].join(' ')
+}
+
+const isStar = (field = ''): boolean => field === '*' || field === '?'
+
+const hasStar = (field = ''): boolean => /(^|,)[*?](\/0*1)?(,|$)/.test(field)

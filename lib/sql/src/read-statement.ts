@@ -2,8 +2,13 @@ import { parse } from './grammar.ts'
 import { type Named, nameParameters, withoutNames } from './name-parameters.ts'
 import { describe, type Statement } from './statement.ts'
 
-/** What a text is: one statement, or why it is none, with its place. */
-export type ReadStatement = { kind: 'read'; statement: Statement } | { kind: 'fault'; message: string }
+/**
+ * What a text is: one statement, or why it is none, with its place. `isForbidden`: it is one that
+ * nobody may run as a step, though a server would.
+ */
+export type ReadStatement =
+  | { kind: 'read'; statement: Statement }
+  | { kind: 'fault'; message: string; isForbidden: boolean }
 
 /** More is data, which belongs into parameters; the grammar takes a second for as much. */
 const maxCharacters = 100_000
@@ -29,14 +34,14 @@ export const readStatement = (sql: string): ReadStatement => {
     return fault(`has ${parsed.value.length} statements, and one is allowed: the second begins ${place}`)
   }
   const { numbers, fault: forbidden, ...traits } = describe(first.node)
-  if (forbidden !== null) return fault(forbidden)
+  if (forbidden !== null) return { kind: 'fault', message: forbidden, isForbidden: true }
   const wrong = named.names.length > 0 ? faultOfMix(named) : faultOfNumbers(numbers)
   if (wrong !== null) return fault(wrong)
   const parameters = named.names.length > 0 ? named.names.length : numbers.size
   return { kind: 'read', statement: { text: named.sent, ...traits, parameters, names: named.names } }
 }
 
-const fault = (message: string): ReadStatement => ({ kind: 'fault', message })
+const fault = (message: string): ReadStatement => ({ kind: 'fault', message, isForbidden: false })
 
 /** The scanner says only that it stopped; the grammar says where, and quotes what it was given in place of the names. */
 const unscannable = (sql: string): ReadStatement => {

@@ -40,6 +40,22 @@ test.each([
   expect(await emails()).toEqual([])
 })
 
+test.each([
+  'commit',
+  'rollback',
+  "prepare transaction 'lead'",
+  'savepoint lead',
+  'copy lead to stdout',
+  'copy lead from stdin',
+])('what no step may run is not sent, should it ever come past the save: %s', async (forbidden) => {
+  for (const mode of ['query', 'execute']) {
+    await expect(call({ sql: forbidden, mode })).rejects.toMatchObject({
+      code: 'config_invalid',
+      message: expect.stringMatching(/^config\.sql must not (begin or end a transaction|copy from or to its client)/),
+    })
+  }
+})
+
 test('a value that the server refuses is told by its name', async () => {
   await expect(call({ sql, params: { id: 'secret', email: 'ana', host: 'x' } })).rejects.toThrow(
     /^config\.params\.id: invalid input syntax for type integer \(SQLSTATE 22P02\)$/,

@@ -14,8 +14,10 @@ export type Sent = {
   mayShare: boolean
   /** Whether its runs may wait for each other's rows. */
   mayMeet: boolean
-  /** What the grammar has against it. */
+  /** What is wrong with it, by the grammar or by what a step may run. */
   fault: string | null
+  /** Whether no step may run it. The save refuses it too, by the rules of its day. */
+  isForbidden: boolean
 }
 
 /** Statements that are remembered. */
@@ -34,15 +36,19 @@ const readOnce = (sql: string): Sent => {
   const read = readStatement(sql)
   const sent =
     read.kind === 'fault'
-      ? { text: sql, names: [], writes: null, mayShare: false, mayMeet: true, fault: read.message }
-      : { ...sentBy(read.statement), fault: null }
+      ? { ...unread(sql), fault: read.message, isForbidden: read.isForbidden }
+      : { ...sentBy(read.statement), fault: null, isForbidden: false }
   known.set(sql, sent)
   const [oldest] = known.keys()
   if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
   return sent
 }
 
-const sentBy = ({ text, names, writes, mayShare, mayMeet }: Statement): Omit<Sent, 'fault'> => ({
+type OfStatement = Omit<Sent, 'fault' | 'isForbidden'>
+
+const unread = (text: string): OfStatement => ({ text, names: [], writes: null, mayShare: false, mayMeet: true })
+
+const sentBy = ({ text, names, writes, mayShare, mayMeet }: Statement): OfStatement => ({
   text,
   names,
   writes,
@@ -58,8 +64,8 @@ type Params = readonly unknown[] | Readonly<Record<string, unknown>>
  *
  * @throws DatabaseQueryError `config_invalid`, never with a value.
  */
-export const valuesOf = ({ names, fault }: Sent, params: Params): unknown[] => {
-  if (isList(params) && names.length === 0) return [...params]
+export const valuesOf = ({ names, fault, isForbidden }: Sent, params: Params): unknown[] => {
+  if (isList(params) && names.length === 0 && !isForbidden) return [...params]
   if (fault !== null) throw invalid(`config.sql ${fault}`)
   const [first] = faultsOfParams({ parameters: 0, names }, params)
   if (first !== undefined) {

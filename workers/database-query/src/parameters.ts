@@ -16,12 +16,20 @@ export const toParameters = async (
   return groups.map((values) =>
     values.map((value, index) => {
       if (typeof value !== 'object' || value === null) return value
-      return Array.isArray(value) && !isJson(types[index]) ? value : JSON.stringify(value)
+      return Array.isArray(value) ? arrayOf(value, types[index]) : JSON.stringify(value)
     }),
   )
 }
 
-const isJson = (type: string | undefined): boolean => type === 'json' || type === 'jsonb'
+const arrayOf = (items: readonly unknown[], type = ''): unknown => {
+  if (jsonTypes.has(type)) return JSON.stringify(items)
+  // Of its items the driver would write a text as it is, and an array as one more dimension.
+  if (jsonArrayTypes.has(type)) return items.map((item) => (item === null ? null : JSON.stringify(item)))
+  return items
+}
+
+const jsonTypes = new Set(['json', 'jsonb'])
+const jsonArrayTypes = new Set(['json[]', 'jsonb[]'])
 
 /**
  * What Postgres takes `$1`, `$2` ... for, of a domain the type below it; nothing where it cannot tell, and then the

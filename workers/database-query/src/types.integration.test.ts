@@ -65,6 +65,17 @@ const types: [type: string, written: string, value: unknown][] = [
   ['jsonb', '[1, "2", {}]', [1, '2', {}]],
   ['jsonb', 'true', true],
   ['jsonb[]', '{"{\\"a\\": 1}",null}', [{ a: 1 }, null]],
+  ['jsonb[]', '{"\\"a\\"","[1, [2]]","\\"1\\"",1,true,"{}",null}', ['a', [1, [2]], '1', 1, true, {}, null]],
+  [
+    'jsonb[]',
+    '{"[1, 2]","[3, 4]"}',
+    [
+      [1, 2],
+      [3, 4],
+    ],
+  ],
+  ['json[]', '{"\\"a, b\\"","[]"}', ['a, b', []]],
+  ['jsonb[]', '{}', []],
   ['int4range', '[1,5)', '[1,5)'],
   ['point', '(1,Infinity)', '(1,Infinity)'],
   ['inet', '10.0.0.1/8', '10.0.0.1/8'],

@@ -20,6 +20,7 @@ export {
 export { connectionPrefix, secretPrefix, variables, type VariableName } from './config/variables.ts'
 export { createLog, logLevels, type Log } from './log.ts'
 export { didYouMean } from './nearest.ts'
+export { parseJson } from './parse-json.ts'
 export { type Health, serveHealth } from './serve-health.ts'
 export { type Metric, prometheusText } from './prometheus-text.ts'
 export { exitCodes, runMain, type Running } from './run-main.ts'

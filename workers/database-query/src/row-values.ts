@@ -1,5 +1,5 @@
+import { parseJson } from '@esteira/service'
 import { types } from 'pg'
-import { parseJson } from './json-values.ts'
 
 /**
  * How the values of a row go on as JSON. Whatever JSON has no value of its own for stays the text that Postgres writes,

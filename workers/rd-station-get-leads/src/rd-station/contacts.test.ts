@@ -17,6 +17,15 @@ test('a contact has the fields of the API, and others pass through', async () =>
   expect(await all(contacts())).toEqual([extra])
 })
 
+test('a number of a contact that would be another one here goes on as its text, with all its digits', async () => {
+  const { contacts, rdStation } = await setup()
+  const body = '{"contacts":[{"uuid":"a","cf_id":9007199254740993,"cf_rate":[0.12345678901234567890,1.5]}]}'
+  rdStation.control.set({ failNext: [{ status: 200, body }] })
+  expect(await all(contacts())).toEqual([
+    { uuid: 'a', cf_id: '9007199254740993', cf_rate: ['0.12345678901234567890', 1.5] },
+  ])
+})
+
 test('a uuid in large letters is the same as in small ones, in which it goes on; what is none stays as it is', async () => {
   const { contacts, rdStation } = await setup()
   const uuids = ['0D5A6F10-ABCD-4CDE-8F01-23456789ABCD', '0D5A6F10-ABCD']

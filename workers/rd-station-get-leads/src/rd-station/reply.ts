@@ -1,4 +1,4 @@
-import { reasonOf } from '@esteira/service'
+import { parseJson, reasonOf } from '@esteira/service'
 import { describeIssues } from '@esteira/workflow'
 import type { z } from 'zod'
 import { RdStationError, type RdStationErrorCode } from './errors.ts'
@@ -90,7 +90,7 @@ const codes = {
 
 const parse = (call: string, { status, headers, body }: HttpAnswer): unknown => {
   try {
-    return JSON.parse(body)
+    return parseJson(body)
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     // The syntax error is left out: it quotes the body, and the body may be a token's.

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { parseJson } from './json-values.ts'
+import { parseJson } from './parse-json.ts'
 
 test.each([
   ['0', 0],

@@ -45,9 +45,12 @@ test('the contacts of all pages of a segmentation are items, in their order', as
 })
 
 test.each([
-  ['2026-01-02T00:00:00-03:00', ['same', 'later', 'unreadable', 'a number']],
-  ['2026-01-02T03:00:00.001Z', ['later', 'unreadable', 'a number']],
-  ['{{ payload.since }}', ['earlier', 'same', 'later', 'never', 'not told', 'unreadable', 'a number']],
+  ['2026-01-02T00:00:00-03:00', ['same', 'later', 'unreadable', 'of no zone', 'a day', 'a number']],
+  ['2026-01-02T03:00:00.001Z', ['later', 'unreadable', 'of no zone', 'a day', 'a number']],
+  [
+    '{{ payload.since }}',
+    ['earlier', 'same', 'later', 'never', 'not told', 'unreadable', 'of no zone', 'a day', 'a number'],
+  ],
 ])('since %s only who has converted then or later is a lead: %j', async (since, uuids) => {
   const times = {
     earlier: '2026-01-01T23:59:59.999-03:00',
@@ -56,6 +59,8 @@ test.each([
     never: null,
     'not told': undefined,
     unreadable: 'yesterday',
+    'of no zone': '2026-01-01T00:00:00',
+    'a day': '2025-12-31',
     'a number': 7,
   }
   const trial = await leadsOf(

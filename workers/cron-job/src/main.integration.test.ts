@@ -122,7 +122,9 @@ test('a key that every tick would have is refused, so that none is lost', async 
   const { stepId } = await saveWorkflow()
   expect(await tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'job/$(JOB_NAME)' })).toMatchObject({
     code: 2,
-    said: expect.stringMatching(/^ESTEIRA_TICK_KEY .*: expected a key that no other tick has, such as job.leads-29917080, /),
+    said: expect.stringMatching(
+      /^ESTEIRA_TICK_KEY .*: expected a key that no other tick has, such as job.leads-29917080, /,
+    ),
   })
 })
 

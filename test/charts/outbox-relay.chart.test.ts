@@ -13,13 +13,22 @@ test('somebody else’s Deployment, StatefulSet, Job and CronJob have the relay 
   expect(pods.map(({ owner }) => owner).toSorted()).toEqual([
     'CronJob my-report',
     'Deployment my-shop',
-    'Job my-first-order-1',
+    expect.stringMatching(/^Job my-first-order-[0-9a-f]{8}$/),
     'StatefulSet my-till',
   ])
   for (const { relay } of pods) {
     expect(variableOf(relay, 'DATABASE_URL')?.valueFrom?.secretKeyRef).toEqual({ name: 'shop-database', key: 'uri' })
     expect(variableOf(relay, 'RABBITMQ_URL')?.valueFrom?.secretKeyRef).toEqual({ name: 'shop-rabbitmq', key: 'uri' })
   }
+})
+
+test('its Job has another name with another pod, which a Job cannot be given, and the same with the same', async () => {
+  const nameOf = async (values: object) =>
+    (await render({ chart: 'examples/shop', values })).find(({ kind }) => kind === 'Job')?.metadata.name
+  const first = await nameOf({})
+  expect(first).toBeDefined()
+  expect(await nameOf({ pauseMs: 1 })).toBe(await nameOf({ pauseMs: 1 }))
+  expect(await nameOf({ 'outbox-relay': { logLevel: 'debug' } })).not.toBe(first)
 })
 
 test('its StatefulSet names no Service that nobody makes', async () => {
@@ -38,12 +47,12 @@ test('one line of a template brings it', () => {
 
 test('the pods of a CronJob share a lane, so that lanes do not multiply with ticks', async () => {
   const pods = podsOf(await render({ chart: 'examples/shop' }))
-  const lane = (of: string) => pods.find(({ owner }) => owner === of)?.relay
+  const lane = (of: string) => pods.find(({ owner }) => owner.startsWith(of))?.relay
   expect(variableOf(lane('CronJob my-report') ?? expect.fail(), 'ESTEIRA_LANE')).toEqual({
     name: 'ESTEIRA_LANE',
     value: 'my-report',
   })
-  expect(variableOf(lane('Job my-first-order-1') ?? expect.fail(), 'ESTEIRA_LANE')?.valueFrom).toEqual({
+  expect(variableOf(lane('Job my-first-order') ?? expect.fail(), 'ESTEIRA_LANE')?.valueFrom).toEqual({
     fieldRef: { fieldPath: 'metadata.name' },
   })
 })

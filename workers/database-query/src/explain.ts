@@ -23,7 +23,7 @@ const wordsOf = (error: DatabaseError, text: string): string => {
   const { code = '', message } = error
   if (code.startsWith('23')) return constraintOf(error)
   // Of a login, with names of the address alone; or of a `raise exception`, whose author chose them.
-  if ((loginRefused.test(code) && error.severity === 'FATAL') || !ofServer.test(code)) return message
+  if ((isRefusedLogin(error) && error.severity === 'FATAL') || !ofServer.test(code)) return message
   // The parser points into the statement; nobody has given it a value yet.
   if (ofMoment.test(code) || (code.startsWith('42') && error.position !== undefined)) return message
   return withoutQuotes(code.startsWith('22') ? withoutValues(message) : inOurWords(message), text)
@@ -46,16 +46,17 @@ const refused = (reason: string, cause: DatabaseError, names: readonly string[])
 const ofFile = /^58P0[12]$/
 
 /** Which part of the config the server has something against. */
-const placeOf = ({ code = '', where = '' }: DatabaseError, names: readonly string[]): string => {
-  if (loginRefused.test(code)) return 'config.connection'
-  const [, number] = /portal parameter \$(\d+)/.exec(where) ?? []
+const placeOf = (error: DatabaseError, names: readonly string[]): string => {
+  if (isRefusedLogin(error)) return 'config.connection'
+  const [, number] = /portal parameter \$(\d+)/.exec(error.where ?? '') ?? []
   if (number === undefined) return 'config.sql'
   const name = names[Number(number) - 1]
   return name === undefined ? `config.params[${Number(number) - 1}]` : `config.params.${name}`
 }
 
-/** The user or the database of the address is not known: no statement was looked at. */
-const loginRefused = /^(28|3D)/
+/** The user or the database of the address is not known, to the server or to a pooler: no statement was looked at. */
+const isRefusedLogin = ({ code = '', severity }: DatabaseError): boolean =>
+  /^(28|3D)/.test(code) || (code === '08P01' && severity === 'FATAL')
 
 /** A server that speaks English counts values in terms of its protocol; what it says in another language stays. */
 const inOurWords = (message: string): string =>

@@ -186,7 +186,7 @@ const poolerEnds = (message: string): Buffer => {
 }
 
 /** A pooler in front of the target. It ends a client that sends the words it is told; they do reach the server. */
-const startPooler = async () => {
+const startPooler = async (message = 'server conn crashed?') => {
   let words: string | null = null
   const { port, hostname } = new URL(target.url)
   const pooler = createServer((client) => {
@@ -195,7 +195,7 @@ const startPooler = async () => {
       server.write(bytes)
       if (words === null || !bytes.includes(words)) return
       server.unpipe(client)
-      client.end(poolerEnds('server conn crashed?'))
+      client.end(poolerEnds(message))
     })
     server.pipe(client)
     client.on('error', () => server.destroy()).on('close', () => server.end())
@@ -231,6 +231,18 @@ test.each([
   await waitFor(async () => (await ids()).length === written.length)
   expect(await call(insert, { jobId })).toEqual([{ id: 1 }])
   expect(await ids()).toEqual([1])
+})
+
+test('a login that a pooler refuses fails the job, as one that the server refuses', async () => {
+  const pooler = await startPooler('password authentication failed')
+  pooler.endAt('user\0')
+  const connections = openConnections(new Map([['crm', pooler.url]]), log)
+  onTestFinished(connections.close)
+  const insert = { sql: 'insert into lead values (1)' }
+  await expect(callQuery(databaseQuery(connections), log, insert)).rejects.toMatchObject({
+    final: true,
+    message: 'config.connection: password authentication failed (SQLSTATE 08P01)',
+  })
 })
 
 test('with confirm none such an outcome is logged with its job', async () => {

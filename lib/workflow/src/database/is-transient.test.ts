@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isSessionLost, isTransient, isTransientHere } from './is-transient.ts'
+import { isCutShort, isSessionLost, isTransient, isTransientHere } from './is-transient.ts'
 
 const withCode = (code: string, message = 'refused') => Object.assign(new Error(message), { code })
 
@@ -41,6 +41,23 @@ test('what a pooler ends a session with may pass by itself, though it has the co
   expect(isTransient(ended)).toBe(true)
   expect(isSessionLost(ended)).toBe(true)
   expect(isTransient(Object.assign(withCode('08P01'), { severity: 'ERROR' }))).toBe(false)
+})
+
+test.each([
+  ['password authentication failed', false, false],
+  ['SASL authentication failed', false, false],
+  ['no such user', false, false],
+  ['no such database: crm', false, false],
+  ['unsupported startup parameter: options', false, false],
+  ['SSL required', false, false],
+  ['query_timeout', true, true],
+  ['transaction_timeout', true, true],
+  ['idle_transaction_timeout', true, false],
+  ['no more connections allowed (max_client_conn)', true, false],
+  ['server conn crashed?', true, false],
+])('a pooler that ends a session with "%s": it may pass %s, it cut its work short %s', (words, passes, isCut) => {
+  const ended = Object.assign(withCode('08P01', words), { severity: 'FATAL' })
+  expect([isTransient(ended), isCutShort(ended)]).toEqual([passes, isCut])
 })
 
 test('what MikroORM has wrapped is looked into', () => {

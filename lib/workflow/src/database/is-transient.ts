@@ -13,9 +13,17 @@ const transientCodes = new Set(['25P03', '25P04'])
 
 /**
  * Of the class of connections, but what Postgres says by it is that too few or too many parameters came. As the end of the
- * session it is what PgBouncer says of all that keeps it from a server: a wait that is over, a server that is away.
+ * session it is what PgBouncer says of whatever has no code of its own: a wait that is over, a server that is away, and a
+ * login that is refused.
  */
 const protocolViolation = '08P01'
+
+/** Of those, by their words, what no wait helps (https://github.com/pgbouncer/pgbouncer/blob/master/src/client.c). */
+const refusedLogin =
+  /authentication failed|no such (user|database)|startup parameter|SSL required|login rejected|config error/i
+
+/** And what comes of how long the work took, which is cut short by it. */
+const poolersTimeOut = /(^|\W)(query|transaction)_timeout/
 
 /**
  * Whether trying the same again can help, on any database of Postgres. An error without a SQLSTATE is the link's own
@@ -26,7 +34,7 @@ export const isTransient = (error: unknown): boolean => {
   const refusal = databaseErrorOf(error)
   if (refusal === null) return isLinkFault(error)
   const { code, endsSession } = refusal
-  if (code === protocolViolation) return endsSession
+  if (code === protocolViolation) return endsSession && !refusedLogin.test(error.message)
   return transientCodes.has(code) || transientClasses.has(code.slice(0, 2))
 }
 
@@ -49,7 +57,12 @@ const cutShortCodes = new Set([
  * Whether the server gave up what it was asked for. That may pass by itself, as when somebody cancels all that is under way;
  * or it comes of what the statement holds, and then with each try.
  */
-export const isCutShort = (error: unknown): boolean => cutShortCodes.has(databaseErrorOf(error)?.code ?? '')
+export const isCutShort = (error: unknown): boolean => {
+  const refusal = databaseErrorOf(error)
+  if (refusal === null || !(error instanceof Error)) return false
+  if (refusal.code === protocolViolation) return refusal.endsSession && poolersTimeOut.test(error.message)
+  return cutShortCodes.has(refusal.code)
+}
 
 /** Whether the server gave up the wait for a lock that somebody else has, for its `lock_timeout`. */
 export const isLockedOut = (error: unknown): boolean => databaseErrorOf(error)?.code === '55P03'

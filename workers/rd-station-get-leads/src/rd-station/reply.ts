@@ -92,7 +92,8 @@ const parse = (call: string, { status, headers, body }: HttpAnswer): unknown => 
   try {
     return parseJson(body)
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error
+    // Too deep is no JSON of theirs either.
+    if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error
     // The syntax error is left out: it quotes the body, and the body may be a token's.
     const [type = 'no media type'] = mediaType.exec(headers('content-type') ?? '') ?? []
     throw new RdStationError('not_json', `answered ${status} with ${body.length} characters of ${type}, not JSON`, {

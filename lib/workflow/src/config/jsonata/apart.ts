@@ -78,9 +78,9 @@ const start = (): ChildProcess => {
     if (running === child) running = undefined
   }
   child.on('error', () => {
-    // One that was never started does not exit either.
+    // One that was never started does not exit either. It has no pid, which kill(2) may take for our whole group.
     leave()
-    child.kill('SIGKILL')
+    if (child.pid !== undefined) child.kill('SIGKILL')
   })
   child.on('exit', leave)
   // It ends by itself when this process does; while an answer is awaited, the clock keeps this one.
@@ -108,8 +108,9 @@ const ask = (asked: readonly Asked[]): Promise<Reply> => {
   const onError = (cause: unknown) =>
     reject(new Error('the process that evaluates expressions cannot be started', { cause }))
   child.once('message', onMessage).once('exit', onExit).once('error', onError)
-  // What cannot be sent goes to a process that is about to exit.
-  child.send({ sources: asked.map(({ source }) => source), scopes: asked.map(({ scope }) => scope) }, () => {})
+  const message = { sources: asked.map(({ source }) => source), scopes: asked.map(({ scope }) => scope) }
+  // What cannot be sent goes to a process that is about to exit. Where this one may open no file more there is no channel.
+  if (child.channel) child.send(message, () => {})
   return promise.finally(() => {
     clearTimeout(patience)
     child.off('message', onMessage).off('exit', onExit).off('error', onError)

@@ -7,11 +7,12 @@ const missing = Object.assign(new Error('relation "workflow_job" does not exist'
 /** Asks for the double of numbers; `refusal` says what a statement with these is refused with, if it is. */
 const setup = (refusal: (items: readonly number[], nth: number) => Error | null) => {
   const asked: (readonly number[])[] = []
+  let pauses = 0
   const cuts: number[] = []
   const ask = inHalves({
     untilDone: (work) => work(),
     onCutShort: (jobs) => cuts.push(jobs),
-    pause: async () => {},
+    pause: async () => void (pauses += 1),
   })
   const doubled = async (items: readonly number[]) => {
     asked.push(items)
@@ -19,7 +20,7 @@ const setup = (refusal: (items: readonly number[], nth: number) => Error | null)
     if (refused !== null) throw refused
     return new Map(items.map((item) => [item, 2 * item]))
   }
-  return { asked, cuts, all: (items: readonly number[]) => ask(items, doubled) }
+  return { asked, cuts, pauses: () => pauses, all: (items: readonly number[]) => ask(items, doubled) }
 }
 
 const doubles = [1, 2, 3, 4, 5].map((item): [number, number] => [item, 2 * item])
@@ -38,9 +39,11 @@ test('what it gives up is asked for in halves, until they are small enough', asy
 })
 
 test('one that it gives up alone is asked for again behind all others, until it is answered', async () => {
-  const { asked, all } = setup((items, nth) => (items.includes(1) && nth < 6 ? cutShort : null))
+  const { asked, pauses, all } = setup((items, nth) => (Math.min(...items) < 3 && nth < 6 ? cutShort : null))
   expect(new Map(await all([1, 2, 3]))).toEqual(new Map(doubles.slice(0, 3)))
-  expect(asked).toEqual([[1, 2, 3], [1, 2], [1], [2], [3], [1]])
+  expect(asked).toEqual([[1, 2, 3], [1, 2], [1], [2], [3], [1], [2]])
+  // One wait is for all of them.
+  expect(pauses()).toBe(1)
 })
 
 test('any other refusal is no reason to ask for less', async () => {

@@ -23,25 +23,26 @@ export const inHalves =
     ask: (items: readonly Item[]) => Promise<ReadonlyMap<Item, Answer>>,
   ): Promise<Map<Item, Answer>> => {
     const answers = new Map<Item, Answer>()
-    const parts = [items]
-    for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
-      const asked = part
-      try {
-        const some = await untilDone(() => ask(asked), mayPass)
-        for (const [item, answer] of some) answers.set(item, answer)
-      } catch (error) {
-        if (!isCutShort(error)) throw error
-        onCutShort(asked.length, error)
-        if (asked.length > 1) {
+    let parts = [items]
+    let givenUpAlone: (readonly Item[])[] = []
+    for (;;) {
+      for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+        const asked = part
+        try {
+          const some = await untilDone(() => ask(asked), mayPass)
+          for (const [item, answer] of some) answers.set(item, answer)
+        } catch (error) {
+          if (!isCutShort(error)) throw error
+          onCutShort(asked.length, error)
           const middle = Math.ceil(asked.length / 2)
-          parts.unshift(asked.slice(0, middle), asked.slice(middle))
-        } else {
-          await pause()
-          parts.push(asked)
+          if (asked.length === 1) givenUpAlone.push(asked)
+          else parts.unshift(asked.slice(0, middle), asked.slice(middle))
         }
       }
+      if (givenUpAlone.length === 0) return answers
+      await pause()
+      ;[parts, givenUpAlone] = [givenUpAlone, []]
     }
-    return answers
   }
 
 const mayPass = (error: unknown): boolean => isTransientHere(error) && !isCutShort(error)

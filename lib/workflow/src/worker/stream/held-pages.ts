@@ -37,6 +37,9 @@ type HeldPagesOptions = {
   place: SpanContext
 }
 
+/** So long a delivery accepts pages though its function took long, milliseconds: a new one waits behind all others. */
+const leastAcceptingMs = 60_000
+
 type PagesMeans = Pick<DeliverMeans, 'pages' | 'continueMs'>
 
 /**
@@ -127,6 +130,7 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
       return hold.job()
     },
     accept: async (lost) => {
+      const untilMs = Math.max(openedMs + continueMs, performance.now() + Math.min(continueMs, leastAcceptingMs))
       for (;;) {
         if (isCancel(lost)) return { kind: 'cancelled' }
         const job = hold.job()
@@ -135,7 +139,7 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
         if (accepted.kind !== 'accepted') return allGiven(next)
         hold.changed({ emitted: job.emitted + accepted.children })
         // Some millions take longer than RabbitMQ leaves a delivery here, and their function had its time of that.
-        if (performance.now() - openedMs >= continueMs) return acceptsOn(next)
+        if (performance.now() >= untilMs) return acceptsOn(next)
       }
     },
     throwFault,

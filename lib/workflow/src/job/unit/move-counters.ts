@@ -77,7 +77,8 @@ const moveCountersSql = `
     succeeded = counted.succeeded + move.succeeded,
     failed = counted.failed + move.failed,
     cancelled = counted.cancelled + move.cancelled,
-    released_to = least(counted.released_to, move."waitsFrom")
+    -- A floor that is null is the start.
+    released_to = case when counted.released_to > move."waitsFrom" then move."waitsFrom" else counted.released_to end
   from held join move on held.run_id = move."runId" and held.step_id = move."stepId"
   where counted.run_id = held.run_id and counted.step_id = held.step_id
   returning counted.run_id as "runId", counted.step_id as "stepId", counted.staged::float8 as staged,

@@ -43,7 +43,7 @@ const stageSql = `
   update workflow_run_step counted set
     belt = counted.belt - beyond.jobs,
     staged = counted.staged + beyond.jobs,
-    released_to = least(counted.released_to, beyond.first)
+    released_to = case when counted.released_to > beyond.first then beyond.first else counted.released_to end
   from (
     select run_id, step_id, count(*) as jobs, min(id::text)::uuid as first from staged group by run_id, step_id
   ) beyond

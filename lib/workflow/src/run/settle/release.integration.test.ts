@@ -208,6 +208,21 @@ for (const how of ['alone', 'with its run'] as const) {
   })
 }
 
+test('where nothing was released yet, who begins to wait comes behind those that wait already', async () => {
+  const { split, work, jobsOf, run } = await beginRun(2)
+  await split(0, 25)
+  // As a version leaves it that moves it by releases alone.
+  await engine.query('update workflow_run_step set released_to = null where run_id = $1', [run])
+  await split(1, 25)
+  await work(10)
+  await settle(engine.em(), [run], { lane, window })
+  const children = (await jobsOf(2)).toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  expect(children.slice(0, 20).map(({ status }) => status)).toEqual([
+    ...Array(10).fill('succeeded'),
+    ...Array(10).fill('queued'),
+  ])
+})
+
 test('children that were hidden while others were released come before those that began to wait after them', async () => {
   const run = await beginRun(2)
   const accept = await run.hide(0, 3)

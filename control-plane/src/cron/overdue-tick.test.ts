@@ -24,6 +24,9 @@ test('a tick without a run is overdue after two minutes, until a run has begun',
   expect(overdue({ now: '10:02:01' })).toBe('10:00')
   expect(overdue({ last: '09:00:03', now: '09:30:00' })).toBeUndefined()
   expect(overdue({ last: '09:00:03', now: '10:30:00' })).toBe('10:00')
+  // By a clock that is behind.
+  expect(overdue({ last: '08:59:40', now: '09:30:00' })).toBeUndefined()
+  expect(overdue({ last: '08:59:20', now: '09:30:00' })).toBe('09:00')
   // However late it was.
   expect(overdue({ last: '10:20:00', now: '10:30:00' })).toBeUndefined()
 })

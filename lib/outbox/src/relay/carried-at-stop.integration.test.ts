@@ -84,7 +84,7 @@ test('one whose grace ends before that does not say that its lanes were emptied'
   expect(await always.rowsLeft()).toBe(1)
 }, 120_000)
 
-/** When the relay asked last for lanes of keys that it might carry to their end. */
+/** When a relay, `outbox relay` and its name, asked last for lanes of keys that it might carry to their end. */
 const asksForKeys = async (relay: string) => {
   const { rows } = await lane.db.query<{ time: string }>(
     `select query_start::text as time from pg_stat_activity
@@ -132,14 +132,14 @@ test('a lane that is about to be left is looked into once by who waits for it, w
 }, 180_000)
 
 /** Stops one that cannot leave its lanes yet, then its neighbour, until that has asked for them twice and waits. */
-const stopTogether = async (first: WatchedRelay, neighbour: WatchedRelay) => {
+const stopTogether = async (first: WatchedRelay, neighbour: WatchedRelay, name = `${lane.name} neighbour`) => {
   const stoppedFirst = first.stop({ graceMs: endless })
   // Where neither saw the other, each would keep its lanes.
   await hasLeft(first, 1)
   const stoppedNeighbour = neighbour.stop({ graceMs: endless })
   const asked = new Set<string>()
   await waitFor(async () => {
-    for (const time of await asksForKeys(`${lane.name} neighbour`)) asked.add(time)
+    for (const time of await asksForKeys(name)) asked.add(time)
     return asked.size > 1 || neighbour.saw('relay.stopped').length > 0
   }, patient)
   expect(neighbour.saw('relay.stopped')).toEqual([])
@@ -158,6 +158,27 @@ test('of two that stop together the last one waits for what the first one leaves
   expect(other.saw('relay.stopped')).toMatchObject([{ emptied: true }])
   const taken = (await lane.take(lane.name)).map(({ messageId }) => messageId)
   expect(new Set(taken).size).toBe(100)
+}, 180_000)
+
+test('one whose own lane a neighbour has, which stops just before it, waits for that lane and carries it', async () => {
+  const proxy = await startProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const [neighbour, relay] = [await openNeighbour(proxy.url), lane.relay({ adopt: true })]
+  await neighbour.start()
+  const endFilling = await keepFilled(lane.id)
+  await waitFor(() => tookLanes(neighbour).includes(lane.name), patient)
+  // A message without its confirm keeps the lane there.
+  proxy.pause()
+  await fill(lane.id, 1)
+  await endFilling()
+  await relay.start()
+  await waitFor(() => relay.saw('relay.waiting').length > 0, patient)
+  const stopped = await stopTogether(neighbour, relay, lane.name)
+  proxy.cut()
+  proxy.resume()
+  await Promise.all(stopped)
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.rows()).toBe(0)
 }, 180_000)
 
 test('one without a broker that stops beside another waits no longer for a lane which the other one has emptied', async () => {

@@ -106,9 +106,9 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
   }
 
   /**
-   * Nor need it own the lanes that are no pod's own yet, or again those that it had before a loss, which nobody carries
-   * after it where no neighbour adopts lanes: one that stopped just before may be about to leave them. Says whether there
-   * was time for it.
+   * Nor need it own the lanes that are no pod's own yet, its own that a neighbour had taken, or again those that it had
+   * before a loss, which nobody carries after it where no neighbour adopts lanes: one that stopped just before may be about
+   * to leave them. Says whether there was time for it.
    *
    * A look whether a lane holds anything passes all that is deleted there and kept by somebody's snapshot. So one that holds
    * nothing is looked into once, and one that holds rows not again while its owner has it, which may empty it.
@@ -126,7 +126,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     /** Says whether some that hold rows cannot be taken yet. */
     const takeWithRows = async (): Promise<boolean> => {
       let isLeft = false
-      for (const orphan of await owner.lastOrphans([...had])) {
+      for (const orphan of await owner.lastOrphans([owner.home.lane, ...had])) {
         if (!(await holds(orphan))) continue
         if (orphan.isHeld || !link.up()) isLeft = true
         else for (const owned of await owner.takeAll([orphan.lane])) crew.start(owned)

@@ -26,6 +26,16 @@ test('it goes on from where it came, after a rest of twenty times as long, whate
   expect(watch.from(200n)).toBe(200n)
 })
 
+test('a look rests for a minute at most: the clock of Postgres may have been set forward meanwhile', () => {
+  const { clock, watch } = watching()
+  clock.nowMs = 60_000
+  watch.came(300n, 3_600_000)
+  clock.nowMs = 119_999
+  expect(watch.from(900n)).toBeNull()
+  clock.nowMs = 120_000
+  expect(watch.from(900n)).toBe(300n)
+})
+
 test('the next look begins a minute after one that came to the end', () => {
   const { clock, watch } = watching()
   clock.nowMs = 60_000

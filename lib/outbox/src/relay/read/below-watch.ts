@@ -33,7 +33,8 @@ export const createBelowWatch = (now: () => number = () => performance.now()): B
     dueAtMs: () => dueAtMs,
     came: (to, ms) => {
       place = to === 0n ? null : to
-      dueAtMs = now() + (place === null ? beliefMs : restPart * ms)
+      // Postgres' clock may be set forward while it looks.
+      dueAtMs = now() + (place === null ? beliefMs : Math.min(restPart * ms, beliefMs))
     },
   }
 }

@@ -18,13 +18,16 @@ export type MovePlace = {
 /** It goes on for so many times as long as the move took that began at the first row. */
 const onPart = 20
 
+/** And so long at most, milliseconds: Postgres' clock may be set forward while it moves. */
+const longestMs = 60_000
+
 export const createMovePlace = (now: () => number = () => performance.now()): MovePlace => {
   let place: Place | null = null
   let untilMs = Number.NEGATIVE_INFINITY
   return {
     from: () => (now() < untilMs ? place : null),
     came: (from, to, ms) => {
-      if (from === null) untilMs = now() + onPart * ms
+      if (from === null) untilMs = now() + Math.min(onPart * ms, longestMs)
       place = to
     },
     forget: () => {

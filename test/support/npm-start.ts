@@ -2,9 +2,11 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { inheritable } from '@esteira/dev/processes'
+import { escapeIdentifier } from 'pg'
 import { onTestFinished } from 'vitest'
 import { z } from 'zod'
 import { emptyDatabase } from './databases.ts'
+import { runOn } from './run-on.ts'
 import { createVhost } from './vhosts.ts'
 import { waitFor } from './wait-for.ts'
 
@@ -78,7 +80,10 @@ export const runNpmStart = (words: readonly string[], env: Record<string, string
  */
 export const serversOfRun = async (): Promise<{ DATABASE_URL: string; RABBITMQ_URL: string }> => {
   const [database, vhost] = await Promise.all([emptyDatabase(), createVhost()])
+  // The house makes one beside it for the leads.
+  const crm = escapeIdentifier(`${new URL(database.url).pathname.slice(1)}_crm`)
   onTestFinished(async () => {
+    await runOn(database.url, `drop database if exists ${crm} with (force)`)
     await Promise.all([database.drop(), vhost.drop()])
   })
   return { DATABASE_URL: database.url, RABBITMQ_URL: vhost.url }

@@ -1,5 +1,12 @@
-import { createVhost, emptyDatabase, type TestDatabase, type TestVhost } from '@esteira/test/support'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  createVhost,
+  emptyDatabase,
+  runOn,
+  startOwnPostgres,
+  type TestDatabase,
+  type TestVhost,
+} from '@esteira/test/support'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { claimVhost } from './claim-vhost.ts'
 
 let vhost: TestVhost
@@ -29,6 +36,17 @@ test.each([
   })
   await expect(refusal).rejects.not.toMatchObject({ message: expect.stringContaining(password) })
 })
+
+test('a server of another house is told apart, though its database has the same name', async () => {
+  const own = await startOwnPostgres()
+  onTestFinished(own.drop)
+  const namesake = new URL(own.url)
+  namesake.pathname = new URL(database.url).pathname
+  await runOn(own.url, `create database ${namesake.pathname.slice(1)}`)
+  await expect(claimVhost({ url: vhost.url, source: 'given' }, namesake.href)).rejects.toMatchObject({
+    code: 'vhost_taken',
+  })
+}, 60_000)
 
 test('a virtual host that is not there is told', async () => {
   const url = `${vhost.url}-not`

@@ -13,6 +13,8 @@ export const render = ({ title: _title, ...given }: Release & { title?: string }
   const key = JSON.stringify(release)
   const found = rendered.get(key) ?? renderNow(release)
   rendered.set(key, found)
+  // Those of all files, of which the next may have more luck.
+  found.catch(() => rendered.delete(key))
   return found
 }
 

@@ -1,3 +1,4 @@
+import { ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseTemplate } from '../expression.ts'
@@ -125,16 +126,33 @@ test.runIf(process.platform === 'linux')(
   30_000,
 )
 
-test.runIf(process.platform === 'linux')(
-  'where the process apart cannot be started its jobs may try again, and the next one starts it',
-  async () => {
+/** Has no process be started until what is returned is called: as Node has it that finds no program, or no file to open. */
+const prevented = {
+  'its program is not there': () => {
+    const node = process.execPath
+    process.execPath = '/nowhere/node'
+    return () => void (process.execPath = node)
+  },
+  'no further file may be opened': () => {
+    const spawn = Object.getOwnPropertyDescriptor(ChildProcess.prototype, 'spawn') ?? expect.fail()
+    // It gives up before there is a pid, or a channel.
+    const value = function (this: ChildProcess) {
+      process.nextTick(() => this.emit('error', new Error('spawn EMFILE')))
+    }
+    Object.defineProperty(ChildProcess.prototype, 'spawn', { ...spawn, value })
+    return () => void Object.defineProperty(ChildProcess.prototype, 'spawn', spawn)
+  },
+}
+
+test.runIf(process.platform === 'linux').each(Object.entries(prevented))(
+  'where %s for the process apart its jobs may try again, and the next one starts it',
+  async (_, prevent) => {
     await evaluate(innocent)
     const hung = evaluate('($f := function($n) { $f($n + 1) }; $f(1))')
     for (const pid of children()) process.kill(Number(pid), 'SIGKILL')
     await expect(hung).rejects.toThrow('SIGKILL')
-    const node = process.execPath
-    onTestFinished(() => void (process.execPath = node))
-    process.execPath = '/nowhere/node'
+    const allow = prevent()
+    onTestFinished(allow)
     const ends = await Promise.allSettled([evaluate(innocent), evaluate(innocent)])
     for (const end of ends) {
       expect(end).toMatchObject({
@@ -143,7 +161,7 @@ test.runIf(process.platform === 'linux')(
       })
       expect(end).not.toHaveProperty('reason.final')
     }
-    process.execPath = node
+    allow()
     expect(await evaluate(innocent)).toEqual([32, 33, 34])
   },
   30_000,

@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { enqueue } from '../../enqueue/enqueue.ts'
-import { moveDue } from './move-due.ts'
+import { moveBytes, moveDue } from './move-due.ts'
 import { createMovePlace } from './move-place.ts'
 
 const soon = { timeout: 20_000, interval: 20 }
@@ -12,6 +13,17 @@ useLane()
 
 const due = (count: number) =>
   Array.from({ length: count }, (_, index) => ({ routingKey: lane.name, payload: index, availableAt: new Date(0) }))
+
+/** Due rows of so many bytes each that cannot be compressed, larger ones than a library allows among them. */
+const insertBytes = async (...sizes: number[]): Promise<void> => {
+  for (const size of sizes) {
+    await lane.db.query(
+      `insert into outbox_scheduled (lane, message_id, routing_key, bytes, available_at)
+       values ($1, gen_random_uuid(), $2, $3, 'epoch')`,
+      [lane.id, lane.name, randomBytes(size)],
+    )
+  }
+}
 
 test('of two that move the same rows at the same moment each row is moved by one', async () => {
   await lane.commit(...due(100))
@@ -97,6 +109,23 @@ test('ten thousand rows that are due at once go over in batches, each by one sta
   await expect
     .poll(() => relay.saw('relay.moved'), soon)
     .toEqual(Array.from({ length: 20 }, () => ({ kind: 'relay.moved', count: 500 })))
+})
+
+test('a move ends at some MiB, however large the rows are that it might bring', async () => {
+  const owned = await ownLane('mover')
+  const mib = 1024 * 1024
+  await insertBytes(...Array.from({ length: 10 }, () => mib), 2 * moveBytes)
+  await lane.commit(...due(3))
+  const moves: number[] = []
+  while (moves.at(-1) !== 0) moves.push(await moveDue(owned, 500))
+  expect(moves).toEqual([4, 4, 3, 3, 0])
+})
+
+test('a move that ended at some MiB is gone on behind, as a full one is', async () => {
+  const owned = await ownLane('mover')
+  await insertBytes(moveBytes, 1, 1)
+  expect(await moveDue(owned, 500)).toBe(1)
+  expect(owned.movePlace.from()).toMatchObject({ at: expect.stringMatching(/^1970-01-01/) })
 })
 
 test('to move a batch no more rows are read than are moved, however many are due', async () => {

@@ -17,26 +17,39 @@ const rowsAtATime = 500
 /** The writer rests while the relay is so many rows behind: it is to drain, not to drown. */
 const mostWaiting = 10_000
 
+/** What another session has open meanwhile: nothing, a snapshot, or one and a row that it wrote into another table. */
+const states = ['free', 'pinned', 'written'] as const
+type State = (typeof states)[number]
+
 /**
  * Does a drain suffer from a snapshot that another session holds? Deleted rows stay where they are then, and whoever
  * reads from the head of the table passes all of them each time. A relay drains for 40 s what a writer inserts, with a
- * repeatable-read transaction open and without.
+ * repeatable-read transaction open, with one that has written something, and without.
  */
 export const benchPinned = async (place: Place, options: BenchOptions): Promise<Report> => {
-  const rates: Record<'pinned' | 'free', number[][]> = { pinned: [], free: [] }
+  const rates: Record<State, number[][]> = { free: [], pinned: [], written: [] }
+  await place.db.query('create table if not exists pinned_bench (name text)')
   for (let turn = 0; turn < options.rounds; turn++) {
-    for (const state of turn % 2 === 0 ? (['free', 'pinned'] as const) : (['pinned', 'free'] as const)) {
+    for (const state of turn % 2 === 0 ? states : states.toReversed()) {
       await place.db.query('truncate outbox_message')
-      const pin = state === 'pinned' ? await pinSnapshot(place) : null
+      const pin = state === 'free' ? null : await pinSnapshot(place)
+      if (state === 'written') await pin?.query(`insert into pinned_bench values ('written')`)
       rates[state].push(await drainWhileWriting(place, options))
       await pin?.end()
     }
   }
-  const byWindow = (state: keyof typeof rates) =>
+  await place.db.query('drop table pinned_bench')
+  const byWindow = (state: State) =>
     Array.from({ length: windows }, (_, index) => round(median(rates[state].map((rate) => rate[index] ?? 0))))
-  const [free, pinned] = [byWindow('free'), byWindow('pinned')]
-  const ratio = median(pinned) / median(free)
-  const flatness = trendOf(pinned) / trendOf(free)
+  const [free, pinned, written] = [byWindow('free'), byWindow('pinned'), byWindow('written')]
+  const figuresOf = (beside: number[]) => ({
+    ours: median(beside),
+    ratio: round(median(beside) / median(free), 3),
+    flatness: round(trendOf(beside) / trendOf(free), 3),
+    byWindow: beside,
+  })
+  const figures = { pinned: figuresOf(pinned), written: figuresOf(written) }
+  const lower = figures.pinned.ratio < figures.written.ratio ? figures.pinned : figures.written
   return {
     table: table(
       [
@@ -46,16 +59,16 @@ export const benchPinned = async (place: Place, options: BenchOptions): Promise<
       [
         ['not pinned, rows/s', ...free],
         ['pinned, rows/s', ...pinned],
+        ['by one that has written, rows/s', ...written],
       ],
     ),
     verdict: {
-      ours: median(pinned),
+      ours: lower.ours,
       control: median(free),
-      ratio: round(ratio, 3),
+      ratio: lower.ratio,
       hold,
-      held: ratio >= hold && flatness >= hold,
-      flatness: round(flatness, 3),
-      pinnedByWindow: pinned,
+      held: Object.values(figures).every(({ ratio, flatness }) => ratio >= hold && flatness >= hold),
+      ...figures,
       freeByWindow: free,
       window: options.window,
       rounds: options.rounds,

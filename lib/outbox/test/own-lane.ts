@@ -3,6 +3,7 @@ import { findOrAddLane } from '../src/lane/find-or-add-lane.ts'
 import { refusedBackoff } from '../src/relay/backoff.ts'
 import { createOwnedLane } from '../src/relay/lane/owned-lane.ts'
 import { watchIds } from '../src/relay/read/id-watch.ts'
+import { createWriterWatch } from '../src/relay/read/writer-watch.ts'
 import { openControlSession, queryableOf } from '../src/relay/own/control-session.ts'
 import { database, lane } from './use-lane.ts'
 
@@ -11,5 +12,5 @@ export const ownLane = async (applicationName: string, name = lane.name, backoff
   const session = await openControlSession(database.url, applicationName)
   onTestFinished(session.close)
   const home = await findOrAddLane(queryableOf(session), name, 'pod')
-  return createOwnedLane(home, session, await watchIds(session), backoff)
+  return createOwnedLane(home, session, { ids: await watchIds(session), writers: createWriterWatch(session) }, backoff)
 }

@@ -10,6 +10,7 @@ import type { BrokerLink } from '../publish/broker-link.ts'
 import { createCrew } from './crew.ts'
 import type { HandOver } from './hand-over.ts'
 import { createIdWatch } from '../read/id-watch.ts'
+import { createWriterWatch } from '../read/writer-watch.ts'
 import { createOwnedLane } from './owned-lane.ts'
 import { createPayloadMemory } from './payload-memory.ts'
 
@@ -25,7 +26,12 @@ const session: ControlSession = {
 }
 
 const own = (lane: number, kind: LaneKind = 'pod') =>
-  createOwnedLane({ lane, name: `lane ${lane}`, kind, fence: '' }, session, createIdWatch(null, null), refusedBackoff)
+  createOwnedLane(
+    { lane, name: `lane ${lane}`, kind, fence: '' },
+    session,
+    { ids: createIdWatch(null, null), writers: createWriterWatch(session) },
+    refusedBackoff,
+  )
 
 /** As long as no neighbour comes. */
 const alone: HandOver = { isAlone: async () => true, begun: never, end: async () => {} }

@@ -8,6 +8,7 @@ import { createMovePlace, type MovePlace } from '../read/move-place.ts'
 import { createPointers, type Pointers } from '../read/pointers.ts'
 import { createRounds, type Rounds } from '../read/rounds.ts'
 import { createStrayWatch, type StrayWatch } from '../read/stray-watch.ts'
+import type { WriterWatch } from '../read/writer-watch.ts'
 import { createHeldRows, type HeldRows } from '../settle/held-rows.ts'
 import { type Bell, createBell } from '../wake/bell.ts'
 import { createPace, type Pace } from './pace.ts'
@@ -26,6 +27,8 @@ export type OwnedLane = RegisteredLane & {
   below: BelowWatch
   /** Whether ids still go up: all that is remembered here rests on it. */
   ids: IdWatch
+  /** Who may still bring a row, where an xid in progress holds the lane up. */
+  writers: WriterWatch
   /** In an own lane, what was refused and is too much to be held. */
   rounds: Rounds
   /** The same in a key lane. */
@@ -53,7 +56,7 @@ export type OwnedLane = RegisteredLane & {
 export const createOwnedLane = (
   name: RegisteredLane,
   session: ControlSession,
-  ids: IdWatch,
+  { ids, writers }: Pick<OwnedLane, 'ids' | 'writers'>,
   backoff: Backoff,
 ): OwnedLane => {
   const pointers = createPointers()
@@ -65,6 +68,7 @@ export const createOwnedLane = (
     pointers,
     below: createBelowWatch(),
     ids,
+    writers,
     rounds: createRounds(backoff, pointers),
     keyRounds: createKeyRounds(backoff),
     known: new Set(),

@@ -6,6 +6,7 @@ import type { ReleaseReason } from '../observation.ts'
 import { onAbort } from '../on-abort.ts'
 import type { RelaySettings } from '../options.ts'
 import { watchIds } from '../read/id-watch.ts'
+import { createWriterWatch } from '../read/writer-watch.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import { type Backend, identifyBackend, stillThere } from './backend.ts'
 import { type ControlSession, openControlSession, queryableOf } from './control-session.ts'
@@ -56,12 +57,13 @@ export const openOwner = async (
   const session = await openControlSession(databaseUrl, `outbox relay ${name}`, signal)
   const lanes = new Map<number, OwnedLane>()
   const orphans = createOrphanWatch()
+  const writers = createWriterWatch(session)
   let waiting = false
   let closed = false
 
   const take = async (laneName: RegisteredLane): Promise<OwnedLane | null> => {
     if (!(await tryLaneLock(session, 'owner', laneName.lane))) return null
-    const owned = createOwnedLane(laneName, session, ids, refusedBackoff)
+    const owned = createOwnedLane(laneName, session, { ids, writers }, refusedBackoff)
     lanes.set(owned.lane, owned)
     observe({ kind: 'relay.owned', lane: owned.name })
     return owned

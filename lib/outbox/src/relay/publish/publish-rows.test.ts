@@ -6,6 +6,7 @@ import { createIdWatch } from '../read/id-watch.ts'
 import { createOwnedLane } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import type { LaneRow } from '../read/lane-row.ts'
+import { createWriterWatch } from '../read/writer-watch.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
 import type { PublishOutcome } from './outcome.ts'
 import { publishTogether } from './publish-rows.ts'
@@ -44,7 +45,7 @@ const publish = (session: ControlSession) => {
   const owned = createOwnedLane(
     { lane: 1, name: 'lane 1', kind: 'pod', fence: '' },
     session,
-    createIdWatch(null, null),
+    { ids: createIdWatch(null, null), writers: createWriterWatch(session) },
     refusedBackoff,
   )
   const outcomes = publishTogether(owned, rows, {

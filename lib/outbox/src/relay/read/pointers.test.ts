@@ -53,6 +53,22 @@ test('a statement is no mark for what was read after it was sent', () => {
   expect(pointers.floor()).toBe(5n)
 })
 
+test('what stands in the way of the floor is held up by it when it has been there for a while', () => {
+  let nowMs = 0
+  const pointers = createPointers(() => nowMs)
+  pointers.sawRow(5n)
+  nowMs = 10_000
+  expect(pointers.isHeldUp()).toBe(false)
+  statement(pointers, { xid: 100n, xmin: 90n, cursor: 5n })
+  nowMs += 249
+  expect(pointers.isHeldUp()).toBe(false)
+  statement(pointers, { xid: 101n, xmin: 90n, cursor: 5n })
+  nowMs += 1
+  expect(pointers.isHeldUp()).toBe(true)
+  pointers.sawXmin(101n)
+  expect(pointers.isHeldUp()).toBe(false)
+})
+
 test('the floor stays below the first row that is still there', () => {
   const pointers = read(3n, 5n)
   statement(pointers, { xid: 100n, xmin: 100n, cursor: 5n })

@@ -16,9 +16,14 @@ export type Pointers = {
   goBack: (to: bigint) => void
   /** Whether reads from the floor may have any number of deleted rows to pass: the first one, and where it went back. */
   isFarBack: () => boolean
+  /** Whether one xid that is in progress has kept the floor from rising for a while. */
+  isHeldUp: () => boolean
   /** A read brought rows up to this id, or passed them over. */
   sawRow: (id: bigint) => void
-  /** A statement told the oldest xid that was in progress when it began (`pg_snapshot_xmin`). */
+  /**
+   * A statement told the oldest xid that was in progress when it began (`pg_snapshot_xmin`), or a `WriterWatch`
+   * its horizon.
+   */
   sawXmin: (xmin: bigint) => void
   /** A statement drew an xid of its own. `cursor` is what the cursor was when that statement was sent. */
   drewXid: (xid: bigint, cursor: bigint) => void
@@ -37,8 +42,11 @@ export type FloorRead = {
   answered: (last: bigint | null, lowest: bigint | null) => void
 }
 
+/** Longer than a transaction that writes is in progress by rights, milliseconds. */
+const longInProgressMs = 250
+
 /** Begins at zero, before the first id of a lane. */
-export const createPointers = (): Pointers => {
+export const createPointers = (now: () => number = () => performance.now()): Pointers => {
   let cursor = 0n
   let floor = 0n
   /** The highest that it was. */
@@ -46,7 +54,7 @@ export const createPointers = (): Pointers => {
   /** How often the floor was taken back. */
   let returns = 0
   /** Ids up to `id` are decided once every transaction older than `mark` has ended. */
-  let candidate: { id: bigint; mark: bigint } | null = null
+  let candidate: { id: bigint; mark: bigint; sinceMs: number } | null = null
   /** Every transaction that drew an id up to this one has ended. */
   let decided = 0n
 
@@ -75,6 +83,7 @@ export const createPointers = (): Pointers => {
       returns += 1
     },
     isFarBack: () => floor === 0n || floor < highest,
+    isHeldUp: () => candidate !== null && now() - candidate.sinceMs >= longInProgressMs,
     sawRow: (id) => {
       if (id > cursor) cursor = id
     },
@@ -86,7 +95,7 @@ export const createPointers = (): Pointers => {
     // The mark is an xid of our own. A snapshot's xmax would be none: it is the latest ended xid plus one, and a
     // transaction above it may have drawn its id before the read.
     drewXid: (xid, sent) => {
-      if (sent > decided) candidate ??= { id: sent, mark: xid }
+      if (sent > decided) candidate ??= { id: sent, mark: xid, sinceMs: now() }
     },
   }
 }

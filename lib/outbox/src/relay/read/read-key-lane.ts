@@ -5,6 +5,7 @@ import { isFirst, isNotParked, keySteps, strayCondition } from './key-steps.ts'
 import { laneColumns, type LaneRow, parseLaneRow } from './lane-row.ts'
 import { columnsOf, doesNotRest, hashed, isToOpen } from './left-out.ts'
 import { forgetMissing, parseId, remember } from './remember-rows.ts'
+import { seeWriters } from './writer-watch.ts'
 
 /** The first rows of keys, in the order of the keys, and whether there may be further keys. */
 export type KeyBatch = Batch & { lastKey: string }
@@ -74,7 +75,9 @@ const readStray = async ({ session, lane, pointers, strays }: OwnedLane): Promis
 }
 
 /** Lifts the floor up to the lane's first row, a parked one too, as far as no row can appear below it any more. */
-const raiseFloor = async ({ session, lane, pointers }: OwnedLane): Promise<void> => {
+const raiseFloor = async (owned: OwnedLane): Promise<void> => {
+  const { session, lane, pointers } = owned
+  await seeWriters(owned)
   const read = pointers.startRead(null)
   const values = [lane, String(read.floor)]
   const { rows } = await session.query({ ...lowestSql, mayTakeLong: pointers.isFarBack() }, values)

@@ -3,11 +3,12 @@ import { lookBelow } from './look-below.ts'
 import { readKeyLane } from './read-key-lane.ts'
 import type { Batch } from './bounded-read.ts'
 import { readFromFloor, readOn } from './read-lane.ts'
+import { seeWriters } from './writer-watch.ts'
 
 /** Reads the next rows of a lane. The first read begins at the floor, and nothing of the lane may be in flight then. */
 export type Reader = () => Promise<Batch>
 
-/** How long to read on before looking for rows that committed late below what was read, milliseconds. */
+/** How long to read on from one look for rows that committed late below what was read to the next, milliseconds. */
 const floorReadMs = 250
 
 export const createReader = (owned: OwnedLane, limit: number): Reader =>
@@ -16,11 +17,13 @@ export const createReader = (owned: OwnedLane, limit: number): Reader =>
 const ownReader = (owned: OwnedLane, limit: number): Reader => {
   let floorReadAtMs = Number.NEGATIVE_INFINITY
   return async () => {
-    const nowMs = performance.now()
-    if (nowMs - floorReadAtMs < floorReadMs) return readOn(owned, limit)
-    floorReadAtMs = nowMs
+    if (performance.now() - floorReadAtMs < floorReadMs) return readOn(owned, limit)
     await lookBelow(owned.session, [owned])
-    return readFromFloor(owned, limit)
+    await seeWriters(owned)
+    const batch = await readFromFloor(owned, limit)
+    // From its end on: it may itself take longer, and all reads would be of this kind.
+    floorReadAtMs = performance.now()
+    return batch
   }
 }
 

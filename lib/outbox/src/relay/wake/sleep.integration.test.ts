@@ -145,6 +145,20 @@ test('the younger of two writers that asked for the doorbell before it was taken
   expect(await lane.count(lane.name)).toBe(1)
 })
 
+test('a relay sleeps beside a transaction that has written something else, and is rung for by it later', async () => {
+  await lane.db.query('create table other (name text)')
+  const relay = lane.relay({ pollMs })
+  await writer.query('begin')
+  await writer.query(`insert into other values ('written')`)
+  await relay.start()
+  // One that waits for that transaction looks several times a second, for many seconds.
+  await expect.poll(() => isQuiet(lane.name, '1 second'), soon).toBe(true)
+  await enqueue(writer, message('after all'), { lane: lane.id })
+  await writer.query('commit')
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  await lane.db.query('drop table other')
+})
+
 test('a row with a delay that is written while the relay sleeps goes out when it is due', async () => {
   const relay = lane.relay({ pollMs })
   await relay.start()

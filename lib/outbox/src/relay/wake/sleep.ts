@@ -24,8 +24,10 @@ export type Rest = { kind: 'work' } | { kind: 'sleep'; nextMs: number | null }
  * is still to come: it draws an xid, and only a look that finds every older transaction ended, and no row, lets it sleep.
  */
 export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise<Rest> => {
-  const { session, held, rounds, keyRounds, pointers, bell } = owned
+  const { session, held, rounds, keyRounds, pointers, bell, writers } = owned
   let mark: bigint | null = null
+  /** That of the writers, as it was known before the look was sent. */
+  let horizon = 0n
   const startedMs = performance.now()
   for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = nextPauseMs(pauseMs, performance.now() - startedMs)) {
     // In a statement after that one: a writer that is younger than this mark finds the doorbell taken.
@@ -37,8 +39,10 @@ export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise
     const waits = [nextDueMs, held.nextMs(), rounds.nextMs(), keyRounds.nextMs()].filter((ms) => ms !== null)
     const nextMs = waits.length === 0 ? null : Math.min(...waits)
     if (waiting || nextMs === 0) return { kind: 'work' }
-    if (mark !== null && xmin > mark) return { kind: 'sleep', nextMs }
+    if (mark !== null && (xmin > mark || horizon > mark)) return { kind: 'sleep', nextMs }
     await bell.wait(nextMs === null ? pauseMs : Math.min(pauseMs, nextMs), signal)
+    // Not before the first look: it seldom takes another one.
+    if (mark !== null) horizon = await writers.horizon()
   }
   return { kind: 'work' }
 }

@@ -4,8 +4,16 @@ import type { Place } from './services/open-place.ts'
 import { readServers, timesBetween } from './services/server-times.ts'
 import { expectEmptyLane, expectMessages } from './services/watch-queue.ts'
 
-/** One drain: rows or messages per second, and microseconds of CPU per row, the process's own and those of the servers. */
-export type Drain = { perSecond: number; cpuUsPerRow: number; postgresUsPerRow: number; rabbitmqUsPerRow: number }
+/**
+ * One drain: rows or messages per second, and microseconds of CPU per row, the process's own and those of the servers, which
+ * are null where none of a server's processes is on this machine.
+ */
+export type Drain = {
+  perSecond: number
+  cpuUsPerRow: number
+  postgresUsPerRow: number | null
+  rabbitmqUsPerRow: number | null
+}
 
 /**
  * Lets a program carry so many rows into the empty queue, and checks that just these arrived and none is left. The raw
@@ -24,12 +32,14 @@ export const drain = async (
   const servers = timesBetween(before, await readServers(place))
   await expectMessages(place, rows)
   await expectEmptyLane(place)
-  const usOf = (server: string) =>
-    [...servers].reduce((sum, [name, us]) => (name.startsWith(server) ? sum + us : sum), 0)
+  const usPerRowOf = (server: string): number | null => {
+    const times = [...servers].flatMap(([name, us]) => (name.startsWith(server) ? [us] : []))
+    return times.length === 0 ? null : times.reduce((sum, us) => sum + us) / rows
+  }
   return {
     perSecond: (rows / ms) * 1_000,
     cpuUsPerRow: cpuUs / rows,
-    postgresUsPerRow: usOf('Postgres') / rows,
-    rabbitmqUsPerRow: usOf('RabbitMQ') / rows,
+    postgresUsPerRow: usPerRowOf('Postgres'),
+    rabbitmqUsPerRow: usPerRowOf('RabbitMQ'),
   }
 }

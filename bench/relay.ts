@@ -29,8 +29,8 @@ export const benchRelay = async (place: Place, options: BenchOptions): Promise<R
   /** The CPU that a row took: of the program, of Postgres and of RabbitMQ, microseconds. */
   const costs = (program: keyof typeof drains) => [
     round(cpuOf(program), 1),
-    round(median(drains[program].map(({ postgresUsPerRow }) => postgresUsPerRow)), 1),
-    round(median(drains[program].map(({ rabbitmqUsPerRow }) => rabbitmqUsPerRow)), 1),
+    medianOfKnown(drains[program].map(({ postgresUsPerRow }) => postgresUsPerRow)),
+    medianOfKnown(drains[program].map(({ rabbitmqUsPerRow }) => rabbitmqUsPerRow)),
   ]
   const [ours, raw, bare] = [median(ratesOf('relay')), median(ratesOf('raw')), median(ratesOf('bare'))]
   const toRaw = ratioByRound(ratesOf('relay'), ratesOf('raw'))
@@ -62,4 +62,10 @@ export const benchRelay = async (place: Place, options: BenchOptions): Promise<R
       byRound: Object.fromEntries(programs.map((program) => [program, ratesOf(program).map((rate) => round(rate))])),
     },
   }
+}
+
+/** Null where a round has none. */
+const medianOfKnown = (values: readonly (number | null)[]): number | null => {
+  const known = values.filter((value) => value !== null)
+  return known.length < values.length ? null : round(median(known), 1)
 }

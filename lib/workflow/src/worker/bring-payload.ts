@@ -1,6 +1,6 @@
 import { leftBytesOf } from '../job/find-jobs.ts'
 import type { HeldJob } from '../job/held-job.ts'
-import { gather } from './gather.ts'
+import { gather, type Tell } from './gather.ts'
 import { createRoom } from './room.ts'
 
 /** A job with its payload, and what is called when nothing of it is needed any more. */
@@ -14,7 +14,8 @@ type BringOptions = {
   /** How many bytes, and how many payloads, are read at a time. */
   mostBytes: number
   most: number
-  read: (ids: readonly string[]) => Promise<ReadonlyMap<string, unknown>>
+  /** Tells each payload as soon as it is there. */
+  read: (ids: readonly string[], tell: Tell<unknown>) => Promise<unknown[]>
 }
 
 /**
@@ -26,10 +27,11 @@ export const bringPayloads = ({ roomBytes, patienceMs, mostBytes, most, read }: 
   const rooms = new Map<string, ReturnType<typeof createRoom>>()
   const readOne = gather(
     { most, mostBytes, bytesOf: ({ bytes }: { id: string; bytes: number }) => bytes },
-    async (left) => {
-      const payloads = await read(left.map(({ id }) => id))
-      return left.map(({ id }) => payloads.get(id) ?? null)
-    },
+    (left, tell: Tell<unknown>) =>
+      read(
+        left.map(({ id }) => id),
+        tell,
+      ),
   )
 
   return async (job: HeldJob): Promise<Brought | null> => {
@@ -40,7 +42,7 @@ export const bringPayloads = ({ roomBytes, patienceMs, mostBytes, most, read }: 
     const leave = await room.enter(bytes)
     if (leave === null) return null
     try {
-      return { job: { ...job, payload: await readOne({ id: job.id, bytes }) }, leave }
+      return { job: { ...job, payload: (await readOne({ id: job.id, bytes })) ?? null }, leave }
     } catch (error) {
       leave()
       throw error

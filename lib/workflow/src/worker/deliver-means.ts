@@ -5,7 +5,7 @@ import { isTransientHere } from '../database/is-transient.ts'
 import { endSession } from '../database/end-session.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
 import { type Claim, claimJobs, type TakenJob } from '../job/claim-jobs.ts'
-import { findJobs } from '../job/find-jobs.ts'
+import { findJobs, type FoundJob } from '../job/find-jobs.ts'
 import { type FinishedJob, type JobOnBelt, placedOf } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
 import { readPayloads } from '../job/read-payloads.ts'
@@ -147,16 +147,15 @@ export const deliverMeans = (
     configOf: configCache(),
     abandoned: watchAbandoned({ most: prefetch, observe }),
     beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe, stopped }),
-    find: gather({ most: groupSize }, async (ids: string[]) => {
-      const found = await askFor(ids, (some) => findJobs(orm.em.fork(), some))
-      return ids.map((id) => found.get(id))
-    }),
+    find: gather({ most: groupSize }, (ids: string[], tell: Tell<FoundJob | undefined>) =>
+      askFor(ids, (some) => findJobs(orm.em.fork(), some), tell),
+    ),
     bring: bringPayloads({
       roomBytes,
       patienceMs: roomWaitMs,
       most: groupSize,
       mostBytes: groupBytes,
-      read: (ids) => askFor(ids, (some) => readPayloads(orm.em.fork(), some)),
+      read: (ids, tell) => askFor(ids, (some) => readPayloads(orm.em.fork(), some), tell),
     }),
     ownUnits: createOwnUnits({
       orm: ownOrm,
@@ -178,10 +177,9 @@ export const deliverMeans = (
       onWritten,
     }),
     suspects: ward === undefined ? null : wardSuspects(ward, { worker, lane, window }, settling.hint, observe),
-    claim: gatherApart(functionOf, claimGroups, async (claims) => {
-      const taken = await askFor<Claim, TakenJob>(claims, (some) => claimJobs(orm.em.fork(), some, worker))
-      return claims.map((claim) => taken.get(claim) ?? null)
-    }),
+    claim: gatherApart(functionOf, claimGroups, (claims, tell: Tell<TakenJob | undefined>) =>
+      askFor<Claim, TakenJob>(claims, (some) => claimJobs(orm.em.fork(), some, worker), tell),
+    ),
     commit: gatherApart(functionOf, commitGroups, (group, tell: Tell<Fate>) =>
       inCommitSpans(group, () =>
         commitGroup(group, { write, writeLocked, observe, pause: pauseForDatabase, tell, stopped }),

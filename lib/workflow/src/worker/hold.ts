@@ -51,7 +51,7 @@ export const holdJob = (
 
   const claim = async (from: string | null = job.claim): Promise<boolean> => {
     const taken = await means.claim({ job: { ...job, claim: from }, next: token })
-    if (taken === null) {
+    if (taken === undefined) {
       standing = 'lost'
       return false
     }

@@ -78,7 +78,7 @@ const run = async ({
     {
       claim: async ({ next }) => {
         did.push(next === job.claim ? 'kept' : 'taken')
-        return isFree ? { attempt: 0, emitted: 10, cursor: 10, accepted } : null
+        return isFree ? { attempt: 0, emitted: 10, cursor: 10, accepted } : undefined
       },
       beats: {
         add: (one) => {

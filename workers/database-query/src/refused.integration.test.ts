@@ -183,3 +183,25 @@ test('rows of a statement that is not waited for cannot be passed on', async () 
     expect.objectContaining({ code: 'config_invalid', message: expect.stringContaining('config.confirm "none"') }),
   )
 })
+
+test.each([
+  ['reading', 'select 1; commit; insert into lead values (1)'],
+  ['writing', 'insert into lead values (1); commit; insert into lead values (2)'],
+])('two statements in one are refused when %s, so none can leave the transaction', async (_, sql) => {
+  await expect(call({ sql })).rejects.toThrow(
+    expect.objectContaining({ code: 'statement_refused', message: expect.stringContaining('multiple commands') }),
+  )
+  expect(await emails()).toEqual([])
+})
+
+test.each([
+  ['int', '4242424242', 'a value is out of range for type integer (SQLSTATE 22003)'],
+  ['float8', '4242e4242', 'a value is out of range for type double precision (SQLSTATE 22003)'],
+  ['date', '4242-42-42', 'date/time field value out of range (SQLSTATE 22008)'],
+  ['uuid', '4242', 'invalid input syntax for type uuid (SQLSTATE 22P02)'],
+])('a value that is no %s is refused without being told', async (type, value, message) => {
+  const refused = call({ sql: `select $1::${type}`, params: [value] })
+  await expect(refused).rejects.toThrow(
+    expect.objectContaining({ code: 'statement_refused', message: `config.params[0]: ${message}` }),
+  )
+})

@@ -54,9 +54,24 @@ const findLane = async (db: Queryable, name: string): Promise<RegisteredLane | n
   return rows.length === 0 ? null : parseLane(rows[0])
 }
 
-/** Whoever asks for a lane is about to use it, so it must not be removed now, however long it lay idle. */
+/**
+ * Whoever asks for a lane is about to use it, so it must not be removed now, however long it lay idle.
+ *
+ * Locks: the lane's row until the caller's transaction ends, in two ways. `for key share` keeps it from being removed, and
+ * waits for a removal alone, which is one short statement that waits for nobody itself. Who else has the row's stronger
+ * lock has seen the lane, and may keep it for as long as a transaction is open: then what was seen is left to them. So it
+ * cannot deadlock. If they roll back, a lane without an owner that lay idle for a week may be removed for all that, and
+ * what is written to it waits until the register is tended.
+ */
 const findLaneSql = `
-  update outbox_lane set seen_at = now() where name = $1
-  returning id as lane, name, kind, fence`
+  with known as materialized (
+    select id, name, kind, fence from outbox_lane where name = $1 for key share
+  ), free as materialized (
+    select id from outbox_lane where id in (select id from known) for no key update skip locked
+  ), seen as (
+    update outbox_lane set seen_at = now() where id in (select id from free)
+  )
+  select id as lane, name, kind, fence from known`
 
+/** Locks: the name, which waits for whoever has added it and has not ended yet: its number is not to be known before. */
 const addLaneSql = `insert into outbox_lane (name, kind) values ($1, $2) on conflict do nothing returning id`

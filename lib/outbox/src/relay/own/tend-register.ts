@@ -1,3 +1,4 @@
+import { readColumns } from '../../read-columns.ts'
 import type { ControlSession } from './control-session.ts'
 import { lockClasses, ownedLanesSql } from './lane-lock.ts'
 
@@ -21,31 +22,46 @@ const unlookedDays = keptDays - 1
  * A look into a lane passes every deleted row of it that somebody's snapshot keeps. So one that has no owner is looked into
  * in its last day only, and those of the register never for the sake of others.
  *
- * Locks: rows of `outbox_lane`, for a statement each.
+ * Locks: rows of `outbox_lane`, for a statement each, and only such as nobody has locked: who registers a lane has its row
+ * for as long as a transaction is open, and all lanes of the relay would wait with this session. So it cannot deadlock.
  */
 export const tendRegister = async (session: ControlSession): Promise<void> => {
-  await session.query(seeLanesSql, [lockClasses.owner, unlookedDays])
-  await session.query(removeLanesSql, [keptDays])
+  const { rows } = await session.query(seeLanesSql, [lockClasses.owner, unlookedDays, keptDays])
+  const unused = rows.map((row) => readColumns(row, 'a lane that nobody uses', { lane: 'number' }).lane)
+  await session.query(removeLanesSql, [unused, keptDays])
   await session.query(restoreLanesSql('outbox_message'), [])
   await session.query(restoreLanesSql('outbox_scheduled'), [])
 }
 
 // Each is asked as a value: for an `exists` Postgres may read the whole table, to look the lanes up in what it found.
+// Locked are those that are used alone: whoever registers another one meanwhile must be able to say that it is seen.
 const seeLanesSql = {
   mayTakeLong: true,
   text: `
-    update outbox_lane set seen_at = now()
-    where kind = 'pod' and seen_at < now() - interval '1 hour' and case
-      when id in (${ownedLanesSql}) then true
-      when seen_at < now() - $2::int * interval '1 day' then
-        (select true from outbox_message where lane = outbox_lane.id limit 1)
-        or (select true from outbox_scheduled where lane = outbox_lane.id limit 1)
-        or (select true from outbox_parked where lane = outbox_lane.id limit 1)
-      else false end`,
+    with old as materialized (
+      select id, seen_at, case
+          when id in (${ownedLanesSql}) then true
+          when seen_at < now() - $2::int * interval '1 day' then
+            (select true from outbox_message where lane = outbox_lane.id limit 1)
+            or (select true from outbox_scheduled where lane = outbox_lane.id limit 1)
+            or (select true from outbox_parked where lane = outbox_lane.id limit 1)
+        end is true as used
+      from outbox_lane where kind = 'pod' and seen_at < now() - interval '1 hour'
+    ), free as materialized (
+      select id from outbox_lane where id in (select id from old where used) for no key update skip locked
+    ), seen as (
+      update outbox_lane set seen_at = now() where id in (select id from free)
+    )
+    select id as lane from old where not used and seen_at < now() - $3::int * interval '1 day'`,
 }
 
+// Of those that were found unused, and not what was locked before and is free now: nobody has looked whether it is used.
 const removeLanesSql = {
-  text: `delete from outbox_lane where kind = 'pod' and seen_at < now() - $1::int * interval '1 day'`,
+  text: `
+    delete from outbox_lane where id in (
+      select id from outbox_lane
+      where id = any($1::int[]) and seen_at < now() - $2::int * interval '1 day' for update skip locked
+    )`,
 }
 
 /**

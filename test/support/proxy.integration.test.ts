@@ -64,6 +64,28 @@ test('what the server says is held back while the proxy is paused', async () => 
   await held.close()
 })
 
+test('neither side of a connection that was silenced hears the other one, nor of its end', async () => {
+  const way = await startProxy(database.url)
+  const client = new Client({ connectionString: way.url, application_name: 'silenced' })
+  await client.connect()
+  const isThere = async () =>
+    (await runOn(way.url, `select from pg_stat_activity where application_name = 'silenced'`)).length === 1
+  way.silence()
+  const answer = client.query('select 42 as answer')
+  expect(await isThere()).toBe(true)
+  await runOn(
+    database.url,
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'silenced' and state = 'idle'`,
+  )
+  await waitFor(async () => !(await isThere()))
+  const ended = new Promise((resolve) => client.once('error', resolve))
+  expect(await Promise.race([ended, isThere()])).toBe(false)
+  way.resume()
+  await expect(answer).rejects.toThrow(/terminat/)
+  await ended
+  await way.stop()
+})
+
 test('a way that is cut stays cut until it is opened again', async () => {
   const way = await startProxy(database.url)
   const client = new Client({ connectionString: way.url })

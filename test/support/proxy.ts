@@ -11,6 +11,8 @@ export type Proxy = {
   breakForClients: () => void
   /** Holds back what the server sends, until `resume`; what is held back when a connection breaks is lost. */
   pause: () => void
+  /** Takes nothing more from either side of the connections that there are, until `resume`. New ones pass. */
+  silence: () => void
   resume: () => void
   /** Goes silent, as by `pause`, as soon as a client sends these words next; they do reach the server. */
   pauseBehind: (words: string) => void
@@ -114,10 +116,19 @@ export const startProxy = async (targetUrl: string, { host = '127.0.0.1' }: Prox
       }
     },
     pause,
+    silence: () => {
+      for (const { client, server } of links) {
+        client.pause()
+        server.pause()
+      }
+    },
     resume: () => {
       state = 'open'
       pauseWords = undefined
-      for (const { server } of links) server.resume()
+      for (const { client, server } of links) {
+        client.resume()
+        server.resume()
+      }
     },
     pauseBehind: (words) => {
       pauseWords = words

@@ -20,6 +20,7 @@ const session: ControlSession = {
   query: () => Promise.reject(new Error('a crew without a broker asks nothing')),
   lost: never,
   fresh: () => true,
+  unansweredMs: () => 0,
   giveUp: () => {},
   beat: async () => {},
   close: async () => {},

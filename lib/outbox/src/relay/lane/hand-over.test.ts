@@ -9,6 +9,7 @@ const session: ControlSession = {
   query: () => Promise.reject(new Error('nothing is asked of it')),
   lost: never,
   fresh: () => true,
+  unansweredMs: () => 0,
   giveUp: () => {},
   beat: async () => {},
   close: async () => {},

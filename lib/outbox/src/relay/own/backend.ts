@@ -22,8 +22,8 @@ export const stillThere = async (session: ControlSession, former: readonly Backe
   return former.filter((_, index) => places.has(index + 1))
 }
 
-// A number, since how a time is written is up to each session.
-const startSql = `extract(epoch from backend_start)::text`
+/** A number, since how a time is written is up to each session. */
+export const startSql = `extract(epoch from backend_start)::text`
 
 const identifyBackendSql = {
   text: `select pid, ${startSql} as "startedAt" from pg_stat_activity where pid = pg_backend_pid()`,

@@ -20,6 +20,8 @@ export type ControlSession = {
    * publishes, that Postgres may have ended its session meanwhile.
    */
   fresh: () => boolean
+  /** How long the statement that runs has waited for its answer, milliseconds; 0 while none does. */
+  unansweredMs: () => number
   /** Asks Postgres for nothing, to hear whether the session is alive. */
   beat: () => Promise<void>
   /** Gives the session up as lost, for this reason: what was known by it does not hold any more. */
@@ -30,6 +32,7 @@ export type ControlSession = {
 
 export type Statement = { name?: string; text: string; mayTakeLong?: boolean }
 
+/** For the connection, and for each of the two statements with which a session begins: they wait for nobody. */
 const connectTimeoutMs = 10_000
 
 /** One that does not come back in this time tells of a server that hangs. */
@@ -75,7 +78,7 @@ export const openControlSession = async (
     types: columnTypes,
     application_name: applicationName,
     connectionTimeoutMillis: connectTimeoutMs,
-    query_timeout: queryTimeoutMs,
+    query_timeout: connectTimeoutMs,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   })
@@ -92,6 +95,8 @@ export const openControlSession = async (
     if (!(await within(closeTimeoutMs, client.end()))) socket.destroy()
   }
   let answeredMs = performance.now()
+  /** When the statement that runs was sent. */
+  let waitingSinceMs: number | null = null
   // One statement at a time, in the order in which they were given.
   let last: Promise<unknown> = Promise.resolve()
   const unwatch = onAbort(signal, () => socket.destroy())
@@ -111,6 +116,7 @@ export const openControlSession = async (
     const config = { name, text, values, query_timeout: mayTakeLong ? longQueryTimeoutMs : queryTimeoutMs }
     if (lost.signal.aborted) throw lost.signal.reason
     const sentMs = performance.now()
+    waitingSinceMs = sentMs
     try {
       const result = await client.query<Record<string, unknown>>(config)
       answeredMs = sentMs
@@ -124,6 +130,8 @@ export const openControlSession = async (
       lose(isStandby ? new Error(`${onStandby}: ${reasonOf(cause)}`, { cause }) : cause)
       void close()
       throw lost.signal.reason
+    } finally {
+      waitingSinceMs = null
     }
   }
   const query: ControlSession['query'] = (statement, values) => {
@@ -146,6 +154,7 @@ export const openControlSession = async (
     beat: async () => {
       await query(beatSql, [])
     },
+    unansweredMs: () => (waitingSinceMs === null ? 0 : performance.now() - waitingSinceMs),
     fresh: () => !lost.signal.aborted && performance.now() - answeredMs < freshMs,
     query,
   }

@@ -15,6 +15,7 @@ import { identifyDatabase } from './identify-database.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createNeighbours, type Neighbours } from './neighbours.ts'
 import { createOrphanWatch } from './orphan-watch.ts'
+import { watchSilence } from './watch-silence.ts'
 
 /** What one control session owns. */
 export type Owner = {
@@ -50,10 +51,8 @@ export type Owner = {
  *
  * @throws OutboxError `database_unavailable`, also when the tables are not there yet, and `pooler_in_between`.
  */
-export const openOwner = async (
-  { databaseUrl, lane: name, refusedBackoff, observe }: RelaySettings,
-  signal: AbortSignal,
-): Promise<Owner> => {
+export const openOwner = async (settings: RelaySettings, signal: AbortSignal): Promise<Owner> => {
+  const { databaseUrl, lane: name, refusedBackoff, observe } = settings
   const session = await openControlSession(databaseUrl, `outbox relay ${name}`, signal)
   const lanes = new Map<number, OwnedLane>()
   const orphans = createOrphanWatch()
@@ -79,7 +78,7 @@ export const openOwner = async (
     return taken
   }
 
-  const { home, database, backend, ids } = await lookAround(session, name, signal)
+  const { home, database, backend, ids } = await lookAround(session, settings, signal)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
     if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
@@ -117,11 +116,13 @@ export const openOwner = async (
 }
 
 /** Closes the session if anything is not found. */
-const lookAround = async (session: ControlSession, name: string, signal: AbortSignal) => {
+const lookAround = async (session: ControlSession, settings: RelaySettings, signal: AbortSignal) => {
   const unwatch = onAbort(signal, () => void session.close())
   try {
-    const home = await findOrAddLane(queryableOf(session), name, 'pod')
-    const [database, backend] = [await identifyDatabase(session), await identifyBackend(session)]
+    const backend = await identifyBackend(session)
+    void watchSilence(session, backend, settings)
+    const home = await findOrAddLane(queryableOf(session), settings.lane, 'pod')
+    const database = await identifyDatabase(session)
     return { home, database, backend, ids: await watchIds(session) }
   } catch (cause) {
     await session.close()

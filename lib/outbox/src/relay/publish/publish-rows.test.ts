@@ -27,6 +27,7 @@ const freshFor = (looks: number): ControlSession => ({
   query: () => Promise.reject(new Error('a publish asks Postgres for nothing')),
   lost: new AbortController().signal,
   fresh: () => looks-- > 0,
+  unansweredMs: () => 0,
   giveUp: () => {},
   beat: () => Promise.reject(new OutboxError('session_lost', 'Postgres ended it meanwhile')),
   close: async () => {},

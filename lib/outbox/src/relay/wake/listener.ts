@@ -21,7 +21,10 @@ const connectTimeoutMs = 10_000
 const closeTimeoutMs = 1_000
 
 /** How often pg-listen asks whether its session still lives. It also finds a session that died while it came back. */
-const checkMs = 30_000
+const checkMs = 15_000
+
+/** How long an answer may take. Without it pg-listen would wait for ever for one of a server that is silent. */
+const queryTimeoutMs = 8_000
 
 /**
  * Listens on `outbox_lane_<lane>` for each lane. pg-listen comes back by itself after a loss, but not where the server
@@ -37,6 +40,7 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
       ...withOwnLimits(databaseUrl),
       application_name: `outbox bell ${name}`,
       connectionTimeoutMillis: connectTimeoutMs,
+      query_timeout: queryTimeoutMs,
       // After a loss pg-listen asks for all channels at once, which pg announces to give up for sessions without it.
       pipeline: true,
       stream: () => (socket = new Socket()),

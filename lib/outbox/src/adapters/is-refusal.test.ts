@@ -44,3 +44,23 @@ test('of a column that Prisma 7 leaves out the message of Postgres tells', () =>
   expect(isRefusal(error, '23502', 'lane')).toBe(true)
   expect(isRefusal(error, '23502', 'payload')).toBe(false)
 })
+
+test.each([
+  ['pg', (message: string, constraint: string) => errorWith({ code: '23505', message, constraint })],
+  ['postgres.js', (message: string, name: string) => errorWith({ code: '23505', message, constraint_name: name })],
+  [
+    'Prisma 7',
+    (message: string) => byAdapter({ ...originalOf({ code: '23505', message }), constraint: { fields: [] } }),
+  ],
+  ['Prisma 6', (message: string) => errorWith({ code: 'P2010', meta: { code: '23505', message } })],
+  [
+    'MikroORM, with the statement',
+    (message: string, constraint: string) =>
+      errorWith({ code: '23505', message: `insert into any (outbox_message_pkey) - ${message}`, constraint }),
+  ],
+])('a constraint is told from others in an error of %s', (_, errorFor) => {
+  const violated = (name: string) => errorFor(`duplicate key value violates unique constraint "${name}"`, name)
+  expect(isRefusal(violated('outbox_message_pkey'), '23505', 'outbox_message_pkey')).toBe(true)
+  expect(isRefusal(violated('outbox_message_pkey_2'), '23505', 'outbox_message_pkey')).toBe(false)
+  expect(isRefusal(violated('outbox_message_pkey'), '23503', 'outbox_message_pkey')).toBe(false)
+})

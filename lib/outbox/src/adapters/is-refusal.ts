@@ -4,24 +4,31 @@ const places = ['cause', 'meta', 'driverAdapterError']
 /** What the code is called by all, and by the adapters of Prisma 7, which for some errors have no other member for it. */
 const codes = ['code', 'originalCode']
 
-/** What the column is called by pg, and by postgres.js. */
-const names = ['column', 'column_name']
+/** What the column or the constraint is called by pg, and by postgres.js. */
+const names = ['column', 'column_name', 'constraint', 'constraint_name']
+
+/** Where the message of Postgres is, in the errors of Prisma 7 and of Prisma 6. */
+const messages = ['originalMessage', 'message']
 
 /**
- * Whether Postgres refused a statement with this code, and for this column if one is given. Some libraries put an error of
- * their own around the one that came from it.
+ * Whether Postgres refused a statement with this code, and for the column or the constraint of this name if one is given.
+ * Some libraries put an error of their own around the one that came from it.
  */
-export const isRefusal = (error: unknown, code: string, column?: string): boolean =>
+export const isRefusal = (error: unknown, code: string, name?: string): boolean =>
   typeof error === 'object' &&
   error !== null &&
-  ((codes.some((name) => isMember(error, name, code)) && (column === undefined || isFor(error, column))) ||
-    places.some((place) => isRefusal(Reflect.get(error, place), code, column)))
+  ((codes.some((member) => Reflect.get(error, member) === code) && (name === undefined || isFor(error, name))) ||
+    places.some((place) => isRefusal(Reflect.get(error, place), code, name)))
 
-/** Prisma's adapters leave the column out. Postgres' message has it as it is, in whatever language. */
-const isFor = (error: object, column: string): boolean => {
-  if (names.some((name) => isMember(error, name, column))) return true
-  const message: unknown = Reflect.get(error, 'originalMessage')
-  return typeof message === 'string' && message.split(/\W+/).includes(column)
+/**
+ * Prisma leaves the name out. Postgres' message has it as it is, in whatever language; that of a library which has both
+ * may also have the statement.
+ */
+const isFor = (error: object, name: string): boolean => {
+  const given = textsOf(error, names)
+  if (given.length > 0) return given.includes(name)
+  return textsOf(error, messages).some((message) => message.split(/\W+/).includes(name))
 }
 
-const isMember = (error: object, name: string, value: string): boolean => Reflect.get(error, name) === value
+const textsOf = (error: object, members: readonly string[]): string[] =>
+  members.map((member): unknown => Reflect.get(error, member)).filter((member) => typeof member === 'string')

@@ -68,6 +68,44 @@ test('a parked message whose id a new one has cannot be retried until that is go
   await client.query('delete from outbox_message where lane = 8')
 })
 
+test('one without a key, which gets a new id, can be retried for the next one', async () => {
+  await client.query('begin')
+  await client.query(
+    `insert into outbox_parked
+       (lane, id, message_id, exchange, routing_key, headers, payload, created_at, reason, attempts)
+     values (6, 1, gen_random_uuid(), 'x', 'orders', '{}', '1', now(), 'test', 1)`,
+  )
+  await client.query(
+    `with back as (select setval(pg_get_serial_sequence('outbox_message', 'id'), 9000) as last)
+     insert into outbox_message (lane, id, message_id, routing_key, payload)
+     overriding system value select 6, last + 1, gen_random_uuid(), 'orders', '1' from back`,
+  )
+  await client.query('savepoint before')
+  await expect(retryParked(client, { lane: 6, id: 1n })).rejects.toThrow(
+    expect.objectContaining({ code: 'id_taken', message: expect.stringContaining('else at once') }),
+  )
+  await client.query('rollback to before')
+  expect(await retryParked(client, { lane: 6, id: 1n })).toBe(true)
+  await client.query('rollback')
+})
+
+test('what another unique index refuses is told as Postgres says it', async () => {
+  await client.query('begin')
+  await client.query('create unique index own_rule on outbox_message (routing_key)')
+  await client.query(
+    `insert into outbox_parked
+       (lane, id, message_id, exchange, routing_key, headers, payload, created_at, reason, attempts)
+     values (6, 1, gen_random_uuid(), 'x', 'once', '{}', '1', now(), 'test', 1)`,
+  )
+  await client.query(
+    `insert into outbox_message (lane, message_id, routing_key, payload) values (5, gen_random_uuid(), 'once', '1')`,
+  )
+  await expect(retryParked(client, { lane: 6, id: 1n })).rejects.toThrow(
+    expect.objectContaining({ code: '23505', constraint: 'own_rule' }),
+  )
+  await client.query('rollback')
+})
+
 test('who decides about parked messages needs no more rights than the README names', async () => {
   await client.query('begin')
   await client.query(

@@ -60,17 +60,20 @@ export const retryParked = async (db: Queryable, parked: ParkedId): Promise<bool
     const { rows } = await db.query(retrySql, [parked.lane, String(parked.id)])
     return rows.length === 1
   } catch (cause) {
-    throw isRefusal(cause, uniqueViolation) ? idTaken(parked, cause) : cause
+    throw isRefusal(cause, uniqueViolation, idOfLane) ? idTaken(parked, cause) : cause
   }
 }
 
 const uniqueViolation = '23505'
 
+/** Other constraints that somebody gave the table, and what its triggers violate, tell of themselves. */
+const idOfLane = 'outbox_message_pkey'
+
 const idTaken = ({ lane, id }: ParkedId, cause: unknown): OutboxError =>
   new OutboxError(
     'id_taken',
-    `lane ${lane} has a message already with the id that the parked message ${id} would get: ids were set back; it can ` +
-      'be retried when that message is gone, or dropped',
+    `lane ${lane} has a message already with the id that the parked message ${id} would get: ids were set back; if it ` +
+      'has an ordering key it can be retried when that message is gone, else at once, for the next id; or be dropped',
     { cause },
   )
 

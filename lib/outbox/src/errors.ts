@@ -13,6 +13,8 @@ export type OutboxErrorCode =
   | 'lane_invalid'
   /** What a function takes is not known to it, missing or not what was expected; the error's text names it. */
   | 'option_invalid'
+  /** Postgres refuses the role what is asked of it; the error's text has the grant that was expected. */
+  | 'right_missing'
   /** A row of the outbox is not as the migrations made the table. */
   | 'row_invalid'
   /** A parked message cannot come back: its lane has another one with the id that it would get. */

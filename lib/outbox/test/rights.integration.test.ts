@@ -1,6 +1,6 @@
 import { runOn } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
-import { enqueue, pruneInbox, receive, registerLane } from '../src/index.ts'
+import { dropParked, enqueue, listParked, pruneInbox, receive, registerLane, retryParked } from '../src/index.ts'
 import { openControlSession } from '../src/relay/own/control-session.ts'
 import { tendRegister } from '../src/relay/own/tend-register.ts'
 import { database, lane, useLane } from './use-lane.ts'
@@ -85,6 +85,88 @@ test('a relay needs no more rights than the README names', async () => {
   const session = await openControlSession(databaseUrl, 'tending')
   await tendRegister(session)
   await session.close()
+})
+
+const parked = () => ({ lane: lane.id, id: 1n })
+
+/** Without the right to call it, as a role is where somebody took it from all. */
+const takeSleepsFromAll = async (): Promise<void> => {
+  await lane.db.query('revoke execute on function outbox_sleeps(int) from public')
+  onTestFinished(async () => void (await runOn(database.url, 'grant execute on function outbox_sleeps(int) to public')))
+}
+
+type Work = (session: typeof lane.db) => Promise<unknown>
+
+const enqueueOne: Work = (db) => enqueue(db, message, { lane: lane.id })
+
+test.each<[string, string[], string, Work]>([
+  ['enqueue', [], 'insert on outbox_message', enqueueOne],
+  ['enqueue', writer.slice(0, 2), 'select on outbox_lane', enqueueOne],
+  ['enqueue', writer, 'execute on function outbox_sleeps(int)', enqueueOne],
+  ['registerLane', [], 'select, insert, update on outbox_lane', (db) => registerLane(db, 'new')],
+  [
+    'receive',
+    ['insert on inbox'],
+    'insert, select on inbox',
+    (db) => receive(db, { consumer: 'any', messageId: crypto.randomUUID() }),
+  ],
+  ['pruneInbox', [], 'select, update, delete on inbox', (db) => pruneInbox(db, { olderThanMs: 0 })],
+  ['listParked', [], 'select on outbox_parked', (db) => listParked(db)],
+  ['retryParked', ['select, delete on outbox_parked'], 'insert on outbox_message', (db) => retryParked(db, parked())],
+  ['dropParked', ['select on outbox_parked'], 'select, delete on outbox_parked', (db) => dropParked(db, parked())],
+])('%s with %j alone says that it needs %s, and what Postgres said', async (asker, rights, needed, work) => {
+  const refused = needed
+    .split(' on ')[1]
+    ?.replace('(int)', '')
+    .replace(/^(?!function)/, 'table ')
+  await takeSleepsFromAll()
+  await expect(as(rights, work)).rejects.toMatchObject({
+    code: 'right_missing',
+    message: `${asker}: permission denied for ${refused}; expected "grant ${needed} to" the role that does this`,
+    cause: { code: '42501' },
+  })
+  await lane.db.query('rollback')
+})
+
+test('what a trigger of somebody else refuses is told in its words', async () => {
+  await lane.db.query(
+    `create function refuse() returns trigger language plpgsql as
+     'begin raise exception ''not on Sundays'' using errcode = ''42501''; end'`,
+  )
+  onTestFinished(async () => void (await runOn(database.url, 'drop function refuse cascade')))
+  await lane.db.query('create trigger refuse before insert on outbox_message execute function refuse()')
+  await expect(as(writer, enqueueOne)).rejects.toMatchObject({
+    code: 'right_missing',
+    message: expect.stringMatching(/^enqueue: not on Sundays; /),
+    cause: { message: 'not on Sundays' },
+  })
+  await lane.db.query('rollback')
+})
+
+test.each([
+  ['to its lanes', relay.slice(1), 'select, insert, update, delete on outbox_lane'],
+  [
+    'to messages',
+    relay.filter((right) => !right.endsWith('outbox_message')),
+    'select, insert, delete on outbox_message',
+  ],
+])('a relay without a right %s names it, and goes on once it is granted', async (_, rights, needed) => {
+  const databaseUrl = await roleWith(...rights)
+  const relayOfRole = lane.relay({ databaseUrl })
+  await lane.commit({ ...message, routingKey: lane.name })
+  const started = relayOfRole.start()
+  await expect
+    .poll(() => relayOfRole.saw('relay.failed'), { timeout: 20_000, interval: 50 })
+    .toContainEqual(
+      expect.objectContaining({
+        error: expect.objectContaining({ code: 'right_missing' }),
+        reason: expect.stringContaining(`expected "grant ${needed} to`),
+      }),
+    )
+  await lane.db.query(`grant ${needed} to "${new URL(databaseUrl).username}"`)
+  await started
+  await expect.poll(() => lane.rows(), { timeout: 20_000, interval: 50 }).toBe(0)
+  await relayOfRole.stop({ graceMs: 0 })
 })
 
 test('nor to see its own session, which a role that logs in as another one may not', async () => {

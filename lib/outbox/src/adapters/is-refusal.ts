@@ -7,7 +7,7 @@ const codes = ['code', 'originalCode']
 /** What the column or the constraint is called by pg, and by postgres.js. */
 const names = ['column', 'column_name', 'constraint', 'constraint_name']
 
-/** Where the message of Postgres is, in the errors of Prisma 7 and of Prisma 6. */
+/** Where the message of Postgres is, in the errors of Prisma 7 and of Prisma 6, in the order in which it is looked for. */
 const messages = ['originalMessage', 'message']
 
 /**
@@ -15,10 +15,23 @@ const messages = ['originalMessage', 'message']
  * Some libraries put an error of their own around the one that came from it.
  */
 export const isRefusal = (error: unknown, code: string, name?: string): boolean =>
-  typeof error === 'object' &&
-  error !== null &&
-  ((codes.some((member) => Reflect.get(error, member) === code) && (name === undefined || isFor(error, name))) ||
-    places.some((place) => isRefusal(Reflect.get(error, place), code, name)))
+  refusalIn(error, code, (refusal) => name === undefined || isFor(refusal, name)) !== null
+
+/** What Postgres said when it refused a statement with this code, in its language; null for any other error. */
+export const wordsOfRefusal = (error: unknown, code: string): string | null => {
+  const refusal = refusalIn(error, code, () => true)
+  return refusal === null ? null : (textsOf(refusal, messages)[0] ?? '')
+}
+
+const refusalIn = (error: unknown, code: string, isMeant: (refusal: object) => boolean): object | null => {
+  if (typeof error !== 'object' || error === null) return null
+  if (codes.some((member) => Reflect.get(error, member) === code) && isMeant(error)) return error
+  for (const place of places) {
+    const refusal = refusalIn(Reflect.get(error, place), code, isMeant)
+    if (refusal !== null) return refusal
+  }
+  return null
+}
 
 /**
  * Prisma leaves the name out. Postgres' message has it as it is, in whatever language; that of a library which has both

@@ -27,7 +27,7 @@ const largestPayloadBytes = 128 * 1024 * 1024
  * messages: nothing happens.
  *
  * @throws OutboxError `not_in_transaction` outside a transaction; `message_invalid` for a message that could not be
- * published; `lane_invalid`; `option_invalid`.
+ * published; `lane_invalid`; `option_invalid`; `right_missing`.
  */
 export const enqueue = async (
   tx: EntityManagerLike | Queryable,

@@ -1,5 +1,6 @@
 import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import { expectQueryable, expectTransaction } from '../adapters/expect-queryable.ts'
+import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
@@ -15,7 +16,7 @@ import { readColumns } from '../read-columns.ts'
  * `tx` is what `enqueue` takes, `consumer` up to 255 characters, `messageId` the AMQP property of the delivery.
  *
  * @throws OutboxError `not_in_transaction` outside a transaction; `message_invalid` for a `messageId` that is no UUID, as
- * other publishers' may be; `option_invalid`.
+ * other publishers' may be; `option_invalid`, `right_missing`.
  */
 export const receive = async (
   tx: EntityManagerLike | Queryable,
@@ -41,7 +42,7 @@ export const receive = async (
  *
  * Locks: the notes it deletes, passing those that another call has.
  *
- * @throws OutboxError `option_invalid`.
+ * @throws OutboxError `option_invalid`, `right_missing`.
  */
 export const pruneInbox = async (db: Queryable, options: { olderThanMs: number; limit?: number }): Promise<number> => {
   expectQueryable(db)
@@ -49,7 +50,7 @@ export const pruneInbox = async (db: Queryable, options: { olderThanMs: number; 
   const { olderThanMs, limit = 10_000 } = options
   expectMs('olderThanMs', olderThanMs, longestMs)
   expectWhole('limit', limit, 1, largestInteger)
-  const { rows } = await db.query(pruneSql, [olderThanMs, limit])
+  const { rows } = await namingRights(db, 'pruneInbox').query(pruneSql, [olderThanMs, limit])
   return readColumns(rows[0], 'inbox', { pruned: 'number' }).pruned
 }
 

@@ -1,4 +1,5 @@
 import { expectQueryable } from '../adapters/expect-queryable.ts'
+import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
 import { faultOfName } from '../option-checks.ts'
@@ -13,7 +14,7 @@ export const longestLaneName = 253
  * are made by the migrations: one more would part a key that has messages.
  *
  * @throws OutboxError `lane_invalid` for a name that is empty or has more than 253 characters, another kind, and the name of a
- * key lane.
+ * key lane; `right_missing`.
  */
 export const registerLane = async (
   db: Queryable,
@@ -24,7 +25,7 @@ export const registerLane = async (
   if (!isOpenKind(kind)) throw new OutboxError('lane_invalid', `kind: expected "pod" or "always", got ${kind}`)
   const wrong = faultOfName(name, longestLaneName)
   if (wrong !== null) throw new OutboxError('lane_invalid', `name: ${wrong}`)
-  const found = await findOrAddLane(db, name, kind)
+  const found = await findOrAddLane(namingRights(db, 'registerLane'), name, kind)
   if (found.kind === 'key') {
     throw new OutboxError('lane_invalid', `${name}: a lane of ordering keys, which enqueue chooses by itself`)
   }

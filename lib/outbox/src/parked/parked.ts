@@ -1,5 +1,6 @@
 import { expectQueryable } from '../adapters/expect-queryable.ts'
 import { isRefusal } from '../adapters/is-refusal.ts'
+import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
 import { messageColumns } from '../message-columns.ts'
@@ -29,7 +30,7 @@ export type ParkedId = Pick<ParkedMessage, 'lane' | 'id'>
 /**
  * Parked messages by lane and id, 100 unless `limit` is given. `after` is the last one of the page before.
  *
- * @throws OutboxError `option_invalid`, `row_invalid`.
+ * @throws OutboxError `option_invalid`, `row_invalid`, `right_missing`.
  */
 export const listParked = async (
   db: Queryable,
@@ -40,7 +41,7 @@ export const listParked = async (
   const { limit = 100, after = { lane: 0, id: 0n } } = options
   expectWhole('limit', limit, 1, largestInteger)
   expectId('after', after)
-  const { rows } = await db.query(listSql, [limit, after.lane, String(after.id)])
+  const { rows } = await namingRights(db, 'listParked').query(listSql, [limit, after.lane, String(after.id)])
   return rows.map(parse)
 }
 
@@ -50,14 +51,14 @@ export const listParked = async (
  *
  * Locks: the parked row, so of two calls one moves it.
  *
- * @throws OutboxError `option_invalid`, and `id_taken` where the ids of the outbox were set back, and a new message has
+ * @throws OutboxError `option_invalid`, `right_missing`, and `id_taken` where the ids of the outbox were set back, and a new message has
  * the one that it would get.
  */
 export const retryParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
   expectQueryable(db)
   expectId('parked', parked)
   try {
-    const { rows } = await db.query(retrySql, [parked.lane, String(parked.id)])
+    const { rows } = await namingRights(db, 'retryParked').query(retrySql, [parked.lane, String(parked.id)])
     return rows.length === 1
   } catch (cause) {
     throw isRefusal(cause, uniqueViolation, idOfLane) ? idTaken(parked, cause) : cause
@@ -80,12 +81,12 @@ const idTaken = ({ lane, id }: ParkedId, cause: unknown): OutboxError =>
 /**
  * Gives a message up, and sets free the key that it held. False if it is not parked.
  *
- * @throws OutboxError `option_invalid`.
+ * @throws OutboxError `option_invalid`, `right_missing`.
  */
 export const dropParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
   expectQueryable(db)
   expectId('parked', parked)
-  const { rows } = await db.query(dropSql, [parked.lane, String(parked.id)])
+  const { rows } = await namingRights(db, 'dropParked').query(dropSql, [parked.lane, String(parked.id)])
   return rows.length === 1
 }
 

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
+import { missingRight } from '../../adapters/missing-right.ts'
 import type { Queryable } from '../../adapters/queryable.ts'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import { onAbort } from '../on-abort.ts'
@@ -126,7 +127,9 @@ export const openControlSession = async (
       // No answer in time or a broken link end it as well, and one that takes no writes is worth nothing: the address
       // may lead elsewhere by now.
       const isStandby = takesNoWrites(cause)
-      if (cause instanceof pg.DatabaseError && cause.code?.startsWith('57P') !== true && !isStandby) throw cause
+      if (cause instanceof pg.DatabaseError && cause.code?.startsWith('57P') !== true && !isStandby) {
+        throw missingRight('a relay', cause) ?? cause
+      }
       lose(isStandby ? new Error(`${onStandby}: ${reasonOf(cause)}`, { cause }) : cause)
       void close()
       throw lost.signal.reason

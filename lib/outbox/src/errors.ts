@@ -23,6 +23,8 @@ export type OutboxErrorCode =
   | 'database_unavailable'
   /** The address leads to a connection pooler, behind which a relay cannot work. */
   | 'pooler_in_between'
+  /** The sequence of ids has a cache, goes down or begins anew at its end: keys would lose their order. */
+  | 'sequence_unordered'
   /** The control session ended, and with it the ownership of its lane. */
   | 'session_lost'
   /** Another relay's connection still holds a key lane's exclusive queue. */

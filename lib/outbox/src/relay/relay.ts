@@ -1,4 +1,4 @@
-import { OutboxError } from '../errors.ts'
+import { OutboxError, type OutboxErrorCode } from '../errors.ts'
 import { backoffMs, reconnectBackoff } from './backoff.ts'
 import { type ByHand, openByHand, type Turn } from './by-hand.ts'
 import { callOut } from './call-out.ts'
@@ -27,8 +27,8 @@ export type Relay = {
    * Starts the work and resolves when the relay has its sessions at Postgres. RabbitMQ need not be there. Waits for
    * Postgres as long as it takes; `signal` stops the relay without a grace and rejects with its reason.
    *
-   * @throws OutboxError `pooler_in_between`, `relay_misused` (also after `runOnce`), `option_invalid`, and `relay_stopped` if
-   * `stop` is called meanwhile.
+   * @throws OutboxError `pooler_in_between`, `sequence_unordered`, `relay_misused` (also after `runOnce`), `option_invalid`,
+   * and `relay_stopped` if `stop` is called meanwhile.
    */
   start: (options?: { signal?: AbortSignal }) => Promise<void>
   /**
@@ -62,6 +62,9 @@ export type Relay = {
    */
   runOnce: () => Promise<Turn>
 }
+
+/** For which a start is refused. */
+const refusals: ReadonlySet<OutboxErrorCode> = new Set<OutboxErrorCode>(['pooler_in_between', 'sequence_unordered'])
 
 /** After so many lost sessions the next one begins with the question which of them are gone at Postgres. */
 const formerSessions = 3
@@ -132,12 +135,12 @@ export const createRelay = (options: RelayOptions): Relay => {
     return there ?? former
   }
 
-  /** A pooler in between is a mistake that waiting does not mend. */
+  /** Those are mistakes that waiting does not mend. A relay that was started waits all the same for who mends them. */
   const openOrRefuse = async (): Promise<Owner> => {
     try {
       return await openOwner(settings, over.signal)
     } catch (error) {
-      if (error instanceof OutboxError && error.code === 'pooler_in_between') ready.reject(error)
+      if (error instanceof OutboxError && refusals.has(error.code)) ready.reject(error)
       throw error
     }
   }

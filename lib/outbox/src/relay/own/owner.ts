@@ -49,8 +49,8 @@ export type Owner = {
 /**
  * Opens a session and finds the home lane, unless the signal is aborted before that is done.
  *
- * @throws OutboxError `database_unavailable`, also when the tables are not there yet, `pooler_in_between` and
- * `right_missing`.
+ * @throws OutboxError `database_unavailable`, also when the tables are not there yet, `pooler_in_between`,
+ * `sequence_unordered` and `right_missing`.
  */
 export const openOwner = async (settings: RelaySettings, signal: AbortSignal): Promise<Owner> => {
   const { databaseUrl, lane: name, refusedBackoff, observe } = settings

@@ -1,3 +1,4 @@
+import { OutboxError } from '../../errors.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { ControlSession } from '../own/control-session.ts'
 
@@ -13,10 +14,26 @@ export type IdWatch = {
   first: readonly [sequence: string | null, file: string | null]
 }
 
-/** To be called before the session reads any row. */
+/**
+ * To be called before the session reads any row.
+ *
+ * @throws OutboxError `sequence_unordered`.
+ */
 export const watchIds = async (session: ControlSession): Promise<IdWatch> => {
   const { rows } = await session.query({ text: firstSql }, [])
-  const { sequence, file } = readColumns(rows[0], 'the sequence of ids', { sequence: 'string?', file: 'string?' })
+  const { sequence, name, file, fault } = readColumns(rows[0], 'the sequence of ids', {
+    sequence: 'string?',
+    name: 'string?',
+    file: 'string?',
+    fault: 'string?',
+  })
+  if (fault !== null) {
+    throw new OutboxError(
+      'sequence_unordered',
+      `the sequence ${name} ${fault}, so ids would not go up and keys would lose their order: expected ` +
+        `"alter sequence ${name} increment 1 cache 1 no cycle"`,
+    )
+  }
   return createIdWatch(sequence, file)
 }
 
@@ -44,9 +61,15 @@ export const expectSameIds = (session: ControlSession, row: unknown): void => {
 
 const sequenceOfIds = `pg_get_serial_sequence('outbox_message', 'id')::regclass`
 
+// The catalog is for everybody to read. A session draws as many ids at once as the cache holds, and uses them up while
+// others commit with higher ones. Altered again, the sequence has another file, for which Postgres forgets what was drawn.
 const firstSql = `
-  select sequence::oid::text as sequence, pg_relation_filenode(sequence)::text as file
-  from (select ${sequenceOfIds} as sequence) as sequence`
+  select sequence::oid::text as sequence, sequence::text as name, pg_relation_filenode(sequence)::text as file,
+    case
+      when seqcache > 1 then 'has a cache of ' || seqcache
+      when seqincrement < 1 then 'has an increment of ' || seqincrement
+      when seqcycle then 'begins anew at its end' end as fault
+  from (select ${sequenceOfIds} as sequence) as sequence left join pg_sequence on seqrelid = sequence`
 
 /**
  * For a statement that takes rows by their ids: whether those are the same rows as before, by the two of `IdWatch.first`.

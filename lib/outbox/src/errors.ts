@@ -1,3 +1,5 @@
+import { nameOfKind } from './name-of-kind.ts'
+
 /** What went wrong, for programs to tell apart. Codes are never reused. */
 export type OutboxErrorCode =
   /** `enqueue`, `receive` or `migrate` was called outside a transaction: what it writes would stay if the rest fails. */
@@ -54,7 +56,13 @@ export class OutboxError extends Error {
 /** Why something failed, in one line. Node gathers the refusals of several addresses in an error without a message. */
 export const reasonOf = (error: unknown): string => {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ')
-  return error instanceof Error ? error.message : String(error)
+  if (error instanceof Error) return error.message
+  try {
+    return String(error)
+  } catch {
+    // Anything can be thrown, also what has no text.
+    return nameOfKind(error)
+  }
 }
 
 /**

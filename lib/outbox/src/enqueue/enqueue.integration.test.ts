@@ -365,12 +365,16 @@ test('the name of a key lane is refused: rows without a key would be strays ther
   )
 })
 
-test.each(['key', 'none'])(
+test.each([
+  ['key', 'key'],
+  ['none', 'none'],
+  [Symbol('pod'), 'symbol'],
+])(
   'no lane of the kind %o is registered: one more for keys would part those that have messages',
-  async (kind) => {
+  async (kind, shown) => {
     // As from JavaScript: the type has only those that may be registered.
     await expect(Reflect.apply(registerLane, null, [client, 'one more', kind])).rejects.toThrow(
-      expect.objectContaining({ code: 'lane_invalid', message: `kind: expected "pod" or "always", got ${kind}` }),
+      expect.objectContaining({ code: 'lane_invalid', message: `kind: expected "pod" or "always", got ${shown}` }),
     )
     expect((await client.query(`select from outbox_lane where name = 'one more'`)).rowCount).toBe(0)
   },

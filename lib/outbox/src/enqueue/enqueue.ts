@@ -3,6 +3,7 @@ import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
+import { nameOfKind } from '../name-of-kind.ts'
 import { expectOptions, expectWhole, largestInteger, numberOrKind } from '../option-checks.ts'
 import { insertMessages } from './insert-messages.ts'
 import { checkMessage, type OutboxMessage } from './message.ts'
@@ -60,4 +61,4 @@ const checkOptions = (options: EnqueueOptions): Required<EnqueueOptions> => {
 }
 
 const isList = (messages: OutboxMessage | readonly OutboxMessage[]): messages is readonly OutboxMessage[] =>
-  Array.isArray(messages)
+  nameOfKind(messages) === 'array'

@@ -1,32 +1,68 @@
+import { reasonOf } from '../errors.ts'
 import { pointerInto } from './json-pointer.ts'
 
 /** What JSON cannot hold, and where it is, as a JSON pointer (`''` is the value itself). */
-export type Loss = { place: string; kind: string }
+export type Loss = { place: string; kind: string; cause?: unknown }
 
 /**
- * The first thing in the value that JSON refuses (a bigint) or writes as something else without a word: bytes as an object of
- * numbers, and what has no members to show as `{}`, such as a map, an error or the headers of a request. What says itself
- * how it is written (`toJSON`) is left to it, and so are what everybody knows to be left out or written as null:
- * `undefined`, functions, NaN.
+ * The first thing in the value that JSON refuses (a bigint, what lies in itself, a getter that throws) or writes as something
+ * else without a word: bytes as an object of numbers, and what has no members to show as `{}`, such as a map, an error or the
+ * headers of a request. What says itself how it is written (`toJSON`) is left to it, and so are what everybody knows to be
+ * left out or written as null: `undefined`, functions, NaN.
+ *
+ * `asWritten` goes through what each `toJSON` returns instead.
+ *
+ * @throws RangeError for what is nested too deeply, of which `isTooDeep` tells.
  */
-export const lostInJson = (value: unknown, seen = new Set<object>()): Loss | null => {
-  if (typeof value === 'bigint') return 'toJSON' in BigInt.prototype ? null : { place: '', kind: 'bigint' }
-  if (typeof value !== 'object' || value === null || seen.has(value)) return null
-  seen.add(value)
-  if ('toJSON' in value && typeof value.toJSON === 'function') return null
-  const kind = lostKind(value)
-  if (kind !== null) return { place: '', kind }
-  for (const key of Object.keys(value)) {
-    const loss = lostInJson(Reflect.get(value, key), seen)
-    if (loss !== null) return { ...loss, place: pointerInto(key, loss.place) }
+export const lostInJson = (value: unknown, { asWritten } = { asWritten: false }): Loss | null => {
+  /** Where it is at. */
+  const path: string[] = []
+  /** Whether each of these objects is one that this place lies in. */
+  const around = new Map<object, boolean>()
+
+  const kindIn = (given: unknown): string | null => {
+    if (!asWritten && saysItself(given)) return null
+    const member = saysItself(given) ? given.toJSON('') : given
+    if (typeof member === 'bigint') return 'toJSON' in BigInt.prototype ? null : 'bigint'
+    if (typeof member !== 'object' || member === null) return null
+    const isAround = around.get(member)
+    if (isAround !== undefined) return isAround ? 'a circular reference' : null
+    const kind = lostKind(member)
+    if (kind !== null) return kind
+    around.set(member, true)
+    for (const key of Object.keys(member)) {
+      path.push(key)
+      const within = kindIn(Reflect.get(member, key))
+      if (within !== null) return within
+      path.pop()
+    }
+    around.set(member, false)
+    return null
   }
-  return null
+
+  const lossOf = (kind: string): Loss => ({ kind, place: path.reduceRight((rest, key) => pointerInto(key, rest), '') })
+
+  try {
+    const kind = kindIn(value)
+    return kind === null ? null : lossOf(kind)
+  } catch (cause) {
+    if (isTooDeep(cause)) throw cause
+    return { ...lossOf(`what cannot be read: ${reasonOf(cause)}`), cause }
+  }
 }
+
+/** What V8 throws when there is no room for a further call, and no other RangeError, as that of an invalid date. */
+export const isTooDeep = (error: unknown): boolean =>
+  error instanceof RangeError && error.message === 'Maximum call stack size exceeded'
+
+const saysItself = (value: unknown): value is { toJSON(key: string): unknown } =>
+  typeof value === 'object' && value !== null && 'toJSON' in value && typeof value.toJSON === 'function'
 
 /** What JSON knows: the members of these are all that they are, or they stand for what they are made of. */
 const knownKinds = new Set(['Object', 'Array', 'String', 'Number', 'Boolean', 'BigInt'])
 
-const lostKind = (value: object): string | null => {
+/** What an object is of which JSON writes nothing or something else; null for all others. */
+export const lostKind = (value: object): string | null => {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === Object.prototype || prototype === Array.prototype) return null
   // By what it says of itself: another realm's Map, as of a test runner's, is no instance of ours. All that comes with the

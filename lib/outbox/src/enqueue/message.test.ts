@@ -169,8 +169,143 @@ test('what has members passes whatever it is, and so does what has none and stan
   expect(check({ routingKey: 'orders', payload: values }).payload).toBe('[{"x":1},{},{"x":1},[],{},"",0,false]')
 })
 
-test('a payload that refers to itself is refused', () => {
-  expect(() => check({ routingKey: 'orders', payload: cyclic })).toThrow(/payload: expected a JSON value, .*circular/)
+const throwing = (name: string, thrown: unknown = new Error('lost')) =>
+  Object.defineProperty({}, name, {
+    enumerable: true,
+    get: () => {
+      throw thrown
+    },
+  })
+
+const revoked = (): object => {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+
+const written = (by: () => unknown) => ({ toJSON: by })
+
+const noDate = 'availableAt: expected a Date in the years 1 to 9999'
+const isRevoked = /^Cannot perform '\w+' on a proxy that has been revoked$/
+
+// As from JavaScript, which no type keeps from it.
+test.each<[string, object, string, RegExp?]>([
+  ['what looks like a Date', { availableAt: Object.create(Date.prototype) }, noDate],
+  ['a time that is no Date', { availableAt: '2026-01-01' }, noDate],
+  [
+    'a delay that is a symbol',
+    { delayMs: Symbol('soon') },
+    'delayMs: expected milliseconds from 0 to 3162240000000, got symbol',
+  ],
+  [
+    'a delay without a text',
+    { delayMs: Object.create(null) },
+    'delayMs: expected milliseconds from 0 to 3162240000000, got object',
+  ],
+  ['a delay that is a bigint', { delayMs: 5n }, 'delayMs: expected milliseconds from 0 to 3162240000000, got bigint'],
+  ['an id that is a bigint', { messageId: 5n }, 'messageId: expected a UUID, got bigint'],
+  ['an id that lies in itself', { messageId: cyclic }, 'messageId: expected a UUID, got object'],
+  ['a member that throws', throwing('routingKey'), 'routingKey: cannot be read: lost'],
+  [
+    'a header that throws',
+    { headers: throwing('tag') },
+    'headers.tag: expected text, a finite number or a boolean, got what cannot be read: lost',
+  ],
+  [
+    'headers of a revoked proxy',
+    { headers: revoked() },
+    'headers: expected an object, got what cannot be read: ',
+    isRevoked,
+  ],
+  [
+    'a payload that lies in itself',
+    { payload: [{ order: cyclic }] },
+    'payload/0/order/self: expected a JSON value, got a circular reference',
+  ],
+  [
+    'a payload that throws',
+    { payload: [throwing('id')] },
+    'payload/0/id: expected a JSON value, got what cannot be read: lost',
+  ],
+  [
+    'a payload that throws nothing',
+    { payload: throwing('id', Object.create(null)) },
+    'payload/id: expected a JSON value, got what cannot be read: object',
+  ],
+  [
+    'a payload of a revoked proxy',
+    { payload: { order: revoked() } },
+    'payload/order: expected a JSON value, got what cannot be read: ',
+    isRevoked,
+  ],
+  [
+    'a toJSON that throws',
+    {
+      payload: {
+        price: written(() => {
+          throw new Error('lost')
+        }),
+      },
+    },
+    'payload/price: expected a JSON value, got what cannot be read: lost',
+  ],
+  [
+    'a toJSON of an invalid date',
+    { payload: { at: written(() => new Date(Number.NaN).toISOString()) } },
+    'payload/at: expected a JSON value, got what cannot be read: Invalid time value',
+  ],
+  [
+    'a toJSON of a bigint',
+    { payload: { price: written(() => ({ cents: 10n })) } },
+    'payload/price/cents: expected a JSON value, got bigint',
+  ],
+  ['a payload that is a symbol', { payload: Symbol('lost') }, 'payload: expected a JSON value, got symbol'],
+])('%s is refused by the code and with its place', (_, members, fault, rest = /^$/) => {
+  const message = Object.defineProperties(
+    { routingKey: 'orders', payload: 1 },
+    Object.getOwnPropertyDescriptors(members),
+  )
+  const prefix = `message 2 of 3: ${fault}`
+  expect(() => check(message)).toThrow(
+    expect.objectContaining({ code: 'message_invalid', message: expect.stringContaining(prefix) }),
+  )
+  expect(() => check(message)).toThrow(
+    expect.objectContaining({ message: expect.toSatisfy((text: string) => rest.test(text.slice(prefix.length))) }),
+  )
+})
+
+test('what a getter of a payload throws is the cause', () => {
+  const cause = new Error('lost')
+  expect(() => check({ routingKey: 'orders', payload: throwing('id', cause) })).toThrow(
+    expect.objectContaining({ cause }),
+  )
+})
+
+test('a revoked proxy is no message', () => {
+  expect(() => Reflect.apply(check, null, [revoked()])).toThrow(
+    expect.objectContaining({ code: 'message_invalid', message: expect.stringMatching('its members cannot be read') }),
+  )
+})
+
+test('a message is read once: what was checked is what is written', () => {
+  let reads = 0
+  const once = (value: unknown) => ({
+    enumerable: true,
+    get: () => {
+      reads += 1
+      return reads === 1 ? value : 5n
+    },
+  })
+  const row = check({ routingKey: 'orders', payload: 1, headers: Object.defineProperty({}, 'tag', once('a')) })
+  expect(JSON.stringify(row.headers)).toBe('{"tag":"a"}')
+})
+
+test('a date of a class of its own is taken for the time that it has', () => {
+  class Day extends Date {
+    override toISOString = () => 'today'
+  }
+  const at = '2026-01-01T00:00:00.000Z'
+  expect(check({ routingKey: 'orders', payload: 1, availableAt: new Day(at) }).availableAt).toBe(at)
 })
 
 test('text that only looks like an escape of NUL passes', () => {

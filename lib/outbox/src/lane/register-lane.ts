@@ -2,6 +2,7 @@ import { expectQueryable } from '../adapters/expect-queryable.ts'
 import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
+import { nameOfKind } from '../name-of-kind.ts'
 import { faultOfName } from '../option-checks.ts'
 import { findOrAddLane, type LaneKind } from './find-or-add-lane.ts'
 
@@ -22,7 +23,7 @@ export const registerLane = async (
   kind: Exclude<LaneKind, 'key'> = 'pod',
 ): Promise<number> => {
   expectQueryable(db)
-  if (!isOpenKind(kind)) throw new OutboxError('lane_invalid', `kind: expected "pod" or "always", got ${kind}`)
+  if (!isOpenKind(kind)) throw new OutboxError('lane_invalid', `kind: expected "pod" or "always", got ${shown(kind)}`)
   const wrong = faultOfName(name, longestLaneName)
   if (wrong !== null) throw new OutboxError('lane_invalid', `name: ${wrong}`)
   const found = await findOrAddLane(namingRights(db, 'registerLane'), name, kind)
@@ -31,6 +32,8 @@ export const registerLane = async (
   }
   return found.lane
 }
+
+const shown = (kind: unknown): string => (typeof kind === 'string' ? kind : nameOfKind(kind))
 
 /** For JavaScript, which the type does not keep from the others. */
 const isOpenKind = (kind: string): boolean => kind === 'pod' || kind === 'always'

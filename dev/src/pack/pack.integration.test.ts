@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, globSync, mkdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,6 +10,7 @@ import { pack, publishedFolders } from './pack.ts'
 const root = resolve(import.meta.dirname, '../../..')
 
 const manifestSchema = z.object({
+  name: z.string(),
   exports: z.record(z.string(), z.string()),
   types: z.string().optional(),
   keywords: z.array(z.string()).optional(),
@@ -65,6 +66,35 @@ test.each(publishedFolders)('nothing in %s names a folder of the machine where i
   const naming = (path: string) => files.filter((file) => readFileSync(file, 'utf8').includes(path))
   expect(naming(root)).toEqual([])
   expect(naming('esteira-pack-')).toEqual([])
+})
+
+/** Runs npm in the package's folder, without what this run of npm has told its own processes. */
+const npm = (published: string, ...words: readonly string[]) => {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('npm_')))
+  return spawnSync('npm', words, { cwd: join(root, published), env, encoding: 'utf8' })
+}
+
+test.each(
+  publishedFolders.flatMap((published) => [
+    { published, command: 'pack' },
+    { published, command: 'publish' },
+  ]),
+)('npm $command alone makes nothing of $published, and says what does', ({ published, command }) => {
+  const { status, stderr } = npm(published, command, '--dry-run')
+  const { name } = manifestOf(published)
+  expect(status).toBe(1)
+  expect(stderr).toContain(`\`npm run pack -w ${name}\` makes the package here`)
+})
+
+test('that command makes it', async () => {
+  const made = await mkdtemp(join(folder, 'made-'))
+  const { status, stdout, stderr } = npm('.', 'run', 'pack', '-w', '@esteira/outbox', '--', made)
+  expect(stderr).toBe('')
+  expect(status).toBe(0)
+  const [tarball = ''] = globSync('*.tgz', { cwd: made })
+  expect(stdout).toContain(join(made, tarball))
+  const files = execFileSync('tar', ['-tzf', join(made, tarball)], { encoding: 'utf8' })
+  expect(files).toContain('package/dist/index.js\n')
 })
 
 test('of the outbox, all entries that are not internal are in its README, and it is found by what it is for', () => {

@@ -43,11 +43,19 @@ export const createEmptyProject = async () => {
     },
     /** Where a package lies, installed or not. */
     folderOf: (name: string) => join(cwd, 'node_modules', name),
+    /** Takes the compiler's own options for a new project, which are stricter in some ways. */
+    initTypes: async () => {
+      await rm(join(cwd, 'tsconfig.json'))
+      await run(process.execPath, ['node_modules/typescript/bin/tsc', '--init'], { cwd })
+    },
     /** What the compiler says of all that was written; nothing, if it is right. */
     typeFaults: (...options: string[]): Promise<string> =>
       new Promise((resolve) => {
-        execFile(process.execPath, ['node_modules/typescript/bin/tsc', ...options], { cwd }, (error, stdout) =>
-          resolve(error === null ? '' : `${error.message}${stdout}`),
+        execFile(
+          process.execPath,
+          ['node_modules/typescript/bin/tsc', '--noEmit', ...options],
+          { cwd },
+          (error, stdout) => resolve(error === null ? '' : `${error.message}${stdout}`),
         )
       }),
     /** Runs a program to its end; what it wrote. */

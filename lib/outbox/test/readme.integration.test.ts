@@ -64,15 +64,18 @@ test('the programs of the README, with nothing installed that it does not name, 
   expect(existsSync(project.folderOf('@esteira/outbox/node_modules/pg')), 'a pg beside that of the project').toBe(false)
 
   await write(withPgAlone)
+  await project.write('undefined.ts', takersOfUndefined)
   expect(await project.typeFaults()).toBe('')
+  await project.initTypes()
+  expect(await project.typeFaults('--skipLibCheck', 'false')).toBe('')
   expect(await project.run('migrate.ts', env)).toContain('0001_outbox')
   await project.run('order.ts', env)
   await project.run('order-many.ts', env)
 
   await install(more.flat())
   await write(others)
-  // Drizzle's own types name the drivers of every database.
-  expect(await project.typeFaults('--skipLibCheck')).toBe('')
+  // The options that the compiler writes skip the types of packages. Drizzle's name the drivers of every database.
+  expect(await project.typeFaults()).toBe('')
   for (const program of others.filter((name) => name.startsWith('order-'))) await project.run(program, env)
 
   const consumer = project.start('consume.ts', env)
@@ -104,6 +107,22 @@ test.each([
   expect(names.length).toBeGreaterThan(4)
   expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(readme))).toEqual([])
 })
+
+/** By exact types of optional members, whoever has a value or none passes `undefined` only where it is allowed. */
+const takersOfUndefined = `
+import type { enqueue, EnqueueOptions, listParked, OutboxMessage, pruneInbox } from '@esteira/outbox'
+import type { Relay, RelayOptions } from '@esteira/outbox/relay'
+
+type Loose<Given> = { [Key in keyof Given]: {} extends Pick<Given, Key> ? undefined : Given[Key] }
+type Last<Listed extends readonly unknown[]> = Required<Listed> extends [...unknown[], infer One] ? One : never
+
+export const message = (given: Loose<OutboxMessage>): OutboxMessage => given
+export const write = (given: Loose<EnqueueOptions>): Last<Parameters<typeof enqueue>> => given
+export const options = (given: Loose<RelayOptions>): RelayOptions => given
+export const start = (given: { signal: undefined }): Last<Parameters<Relay['start']>> => given
+export const list = (given: { limit: undefined; after: undefined }): Last<Parameters<typeof listParked>> => given
+export const prune = (given: { olderThanMs: 1; limit: undefined }): Last<Parameters<typeof pruneInbox>> => given
+`
 
 /** Not those of this repository's own dependencies. */
 const versions: Record<string, string> = {

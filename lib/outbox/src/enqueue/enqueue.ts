@@ -11,9 +11,9 @@ import { checkMessage, type OutboxMessage } from './message.ts'
 /** Where messages go and how large they may be. */
 export type EnqueueOptions = {
   /** The lane's number, as `registerLane` gives it: 1 unless given, the lane `default` that is always relayed. */
-  lane?: number
+  lane?: number | undefined
   /** The most bytes of a payload, as JSON if it is no bytes, from 1 to 128 MiB: 1 MiB unless given. */
-  maxPayloadBytes?: number
+  maxPayloadBytes?: number | undefined
 }
 
 const defaults = { lane: 1, maxPayloadBytes: 1024 * 1024 } satisfies EnqueueOptions
@@ -50,7 +50,7 @@ export const enqueue = async (
   await insertMessages(await transactionOf(tx, 'outbox_message in row exclusive mode', 'enqueue'), lane, rows)
 }
 
-const checkOptions = (options: EnqueueOptions): Required<EnqueueOptions> => {
+const checkOptions = (options: EnqueueOptions): typeof defaults => {
   expectOptions('enqueue', Object.keys(defaults), options)
   const { lane = defaults.lane, maxPayloadBytes = defaults.maxPayloadBytes } = options
   if (!(Number.isInteger(lane) && lane >= 1 && lane <= largestInteger)) {

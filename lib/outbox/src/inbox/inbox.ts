@@ -44,7 +44,10 @@ export const receive = async (
  *
  * @throws OutboxError `option_invalid`, `right_missing`.
  */
-export const pruneInbox = async (db: Queryable, options: { olderThanMs: number; limit?: number }): Promise<number> => {
+export const pruneInbox = async (
+  db: Queryable,
+  options: { olderThanMs: number; limit?: number | undefined },
+): Promise<number> => {
   expectQueryable(db)
   expectOptions('pruneInbox', ['olderThanMs', 'limit'], options)
   const { olderThanMs, limit = 10_000 } = options

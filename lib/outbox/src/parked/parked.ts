@@ -34,7 +34,7 @@ export type ParkedId = Pick<ParkedMessage, 'lane' | 'id'>
  */
 export const listParked = async (
   db: Queryable,
-  options: { limit?: number; after?: ParkedId } = {},
+  options: { limit?: number | undefined; after?: ParkedId | undefined } = {},
 ): Promise<ParkedMessage[]> => {
   expectQueryable(db)
   expectOptions('listParked', ['limit', 'after'], options)

@@ -18,27 +18,27 @@ export type RelayOptions = {
   /** The name of the relay's home lane, at most 253 characters; it is registered if it is new. */
   lane: string
   /** Whether to carry lanes as well that hold rows and have no owner: yes, unless given. */
-  adopt?: boolean
+  adopt?: boolean | undefined
   /** How often to look without being rung, 100 to 3,600,000: 5,000 unless given. Spread at random. */
-  pollMs?: number
+  pollMs?: number | undefined
   /** Messages of a lane in flight at a time, 1 to 10,000: 2,000 unless given. Large ones are fewer, 16 MiB or so together. */
-  window?: number
+  window?: number | undefined
   /** How long the lanes are kept while the broker is gone, at least 100: 5,000 unless given. A neighbour may reach it. */
-  brokerDeadlineMs?: number
+  brokerDeadlineMs?: number | undefined
   /** How long to wait for a confirm before the channel is replaced, at least 100: 30,000 unless given. */
-  confirmDeadlineMs?: number
+  confirmDeadlineMs?: number | undefined
   /** How long a row waits that the broker refused, and longer each time: 1 s, doubled up to 60 s, unless given. */
-  refusedBackoff?: Backoff
+  refusedBackoff?: Backoff | undefined
   /** After how many refusals a row is parked, 1 to 1,000: 10 unless given. */
-  parkAfter?: number
+  parkAfter?: number | undefined
   /** Hears what happens. What it throws is an uncaught exception of the process, and no trouble of the relay. */
-  observe?: Observe
+  observe?: Observe | undefined
   /** Hears of each message that is sent, and how that ended, for traces. For what it throws the same holds. */
-  onSend?: OnSend
+  onSend?: OnSend | undefined
 }
 
 /** The options with every default filled in. */
-export type RelaySettings = Required<RelayOptions>
+export type RelaySettings = { [Option in keyof RelayOptions]-?: Exclude<RelayOptions[Option], undefined> }
 
 const defaults = {
   adopt: true,

@@ -30,7 +30,7 @@ export type Relay = {
    * @throws OutboxError `pooler_in_between`, `sequence_unordered`, `relay_misused` (also after `runOnce`), `option_invalid`,
    * and `relay_stopped` if `stop` is called meanwhile.
    */
-  start: (options?: { signal?: AbortSignal }) => Promise<void>
+  start: (options?: { signal?: AbortSignal | undefined }) => Promise<void>
   /**
    * Publishes what the lanes hold until they are empty or `graceMs` are over, then frees them and closes everything. It
    * waits for RabbitMQ so long, and for a Postgres that it had and lost. Of other lanes than its own, only until there is

@@ -51,3 +51,15 @@ test('nor does one whose session began in its stop, and that has never joined th
   expect(await neighbours.leave()).toBe(false)
   expect(warnings).toEqual([])
 })
+
+test('one that joins twice and leaves twice, as after tries that failed behind their locks, gives back all at once', async () => {
+  const { neighbours, warnings } = await hearing()
+  await neighbours.join()
+  await neighbours.join()
+  expect(await neighbours.leave()).toBe(false)
+  expect(await neighbours.leave()).toBe(false)
+  expect(await locks()).toBe(1)
+  await neighbours.keepLanes()
+  expect(await locks()).toBe(0)
+  expect(warnings).toEqual([])
+})

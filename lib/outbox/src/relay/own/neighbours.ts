@@ -21,7 +21,9 @@ export type Neighbours = {
 export const neighbourLocks = { adopting: 0, leaving: 1 }
 
 /**
- * Each of them shares one advisory lock, which its session gives back however it ends.
+ * Each of them shares one advisory lock, which its session gives back however it ends. A session may have a lock more than
+ * once, and has to give it back as often. So none is asked for twice: what has failed may have had its lock, as one that
+ * somebody cancels has, and is tried again.
  *
  * Locks: that one, and then the one of those who leave, shared by all who ask for them, so nobody waits.
  */
@@ -40,7 +42,12 @@ export const createNeighbours = (session: ControlSession): Neighbours => ({
 
 const { adopting, leaving } = neighbourLocks
 
-const joinSql = { text: `select pg_advisory_lock_shared($1, ${adopting})` }
+const isOurs = (lock: number): string =>
+  `exists (select from (${locksSql('$1')}) as locks where number = ${lock} and pid = pg_backend_pid())`
+
+const shareSql = (lock: number): string => `(select pg_advisory_lock_shared($1, ${lock}) where not ${isOurs(lock)})`
+
+const joinSql = { text: `select ${shareSql(adopting)}` }
 
 const areThere = `exists (
       select from (${locksSql('$1')}) as locks where number = ${adopting} and pid <> pg_backend_pid()
@@ -54,9 +61,7 @@ const areThereSql = { text: `select ${areThere}` }
 const leaveSql = {
   text: `
     with gone as materialized (
-      select pg_advisory_lock_shared($1, ${leaving}), case when exists (
-          select from (${locksSql('$1')}) as locks where number = ${adopting} and pid = pg_backend_pid()
-        ) then pg_advisory_unlock_shared($1, ${adopting}) end
+      select ${shareSql(leaving)}, case when ${isOurs(adopting)} then pg_advisory_unlock_shared($1, ${adopting}) end
     )
     select ${areThere} from gone`,
 }

@@ -1,14 +1,22 @@
 import { onTestFinished } from 'vitest'
 
-/** What the process hears of as uncaught, in place of the test runner. */
+const removeAll = () => {
+  process.removeAllListeners('uncaughtException')
+  process.removeAllListeners('unhandledRejection')
+}
+
+/** What the process hears of as uncaught, or as rejected with nobody to take it, in place of the test runner. */
 export const hearUncaught = (): unknown[] => {
   const heard: unknown[] = []
-  const others = process.listeners('uncaughtException')
-  process.removeAllListeners('uncaughtException')
-  process.on('uncaughtException', (error) => void heard.push(error))
+  const hear = (error: unknown) => void heard.push(error)
+  const others = { thrown: process.listeners('uncaughtException'), rejected: process.listeners('unhandledRejection') }
+  removeAll()
+  process.on('uncaughtException', hear)
+  process.on('unhandledRejection', hear)
   onTestFinished(() => {
-    process.removeAllListeners('uncaughtException')
-    for (const other of others) process.on('uncaughtException', other)
+    removeAll()
+    for (const other of others.thrown) process.on('uncaughtException', other)
+    for (const other of others.rejected) process.on('unhandledRejection', other)
   })
   return heard
 }

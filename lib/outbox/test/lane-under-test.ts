@@ -20,7 +20,7 @@ export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Addre
   const id = await registerLane(db, name)
   const amqp = await amqplib.connect(rabbitmqUrl)
   const channel = await amqp.createChannel()
-  const relays: Relay[] = []
+  const relays = new Set<Relay>()
 
   const inTransaction = async (end: 'commit' | 'rollback', messages: readonly OutboxMessage[]) => {
     await db.query('begin')
@@ -47,9 +47,11 @@ export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Addre
         observe: (observation) => observed.push(observation),
         ...options,
       })
-      relays.push(relay)
+      relays.add(relay)
       const saw = (kind: Observation['kind']) => observed.filter((observation) => observation.kind === kind)
-      return { ...relay, saw }
+      // How that ended is for the test to say.
+      const stop: Relay['stop'] = (asked) => relay.stop(asked).finally(() => relays.delete(relay))
+      return { ...relay, stop, saw }
     },
     declareQueue: async (queue: string, type: 'classic' | 'quorum' = 'classic') => {
       await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': type } })
@@ -84,7 +86,7 @@ export const openLane = async (name: string, { databaseUrl, rabbitmqUrl }: Addre
     /** Whether its relay sleeps, so that a commit rings; that of another lane by its number. */
     isAsleep: async (of = id): Promise<boolean> => (await sleepers(db)).includes(of),
     close: async () => {
-      await Promise.all(relays.map((relay) => relay.stop({ graceMs: 0 })))
+      await Promise.all([...relays].map((relay) => relay.stop({ graceMs: 0 })))
       await amqp.close()
       await db.end()
     },

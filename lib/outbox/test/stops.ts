@@ -12,6 +12,9 @@ export type WatchedRelay = ReturnType<LaneUnderTest['relay']>
 /** Longer than any test may take: a relay that waits for the end of its grace fails it. */
 export const endless = 60_000
 
+/** Of four batches, each by a read of its own: a lane that is to be left has several in flight. */
+export const window = 40
+
 export const patient = { deadlineMs: 60_000 }
 
 /** Puts rows into a lane. */
@@ -104,7 +107,7 @@ export const startTwo = async (neighbour?: WatchedRelay) => {
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)
   const [first, other] = [
-    lane.relay({ rabbitmqUrl: proxy.url, adopt: true, window: 4 }),
+    lane.relay({ rabbitmqUrl: proxy.url, adopt: true, window }),
     neighbour ?? (await openNeighbour()),
   ]
   await first.start()

@@ -17,6 +17,7 @@ import {
   startTwo,
   tookLanes,
   type WatchedRelay,
+  window,
 } from '../../test/stops.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 import { lockClasses } from './own/lane-lock.ts'
@@ -30,7 +31,7 @@ test('a relay that is alone carries what the lanes hold that it adopted, and tho
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)
   const always = await addLane()
-  const relay = lane.relay({ rabbitmqUrl: proxy.url, adopt: true, window: 4 })
+  const relay = lane.relay({ rabbitmqUrl: proxy.url, adopt: true, window })
   await relay.start()
   await waitFor(areAllAsleep, patient)
   proxy.pause()

@@ -1,5 +1,7 @@
 import { runOn, startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
+import { hearUncaught } from '../../test/hear-uncaught.ts'
+import { openLink } from '../../test/open-link.ts'
 import {
   addLane,
   adopters,
@@ -17,6 +19,7 @@ import {
   startTwo,
   tookLanes,
   type WatchedRelay,
+  window,
 } from '../../test/stops.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 
@@ -33,14 +36,14 @@ test('a lane that was adopted is left to the neighbours at once, with its rows',
   way.cut()
   proxy.pause()
   await fill(always.id, 100)
-  await waitFor(async () => (await lane.count(lane.name)) > 0, patient)
+  await waitFor(async () => (await lane.count(lane.name)) === window, patient)
   const stopped = first.stop({ graceMs: endless })
   await hasLeft(first, 1)
-  const onTheirWay = await lane.count(lane.name)
   proxy.resume()
   await stopped
   expect(first.saw('relay.stopped')).toMatchObject([{ emptied: false }])
-  expect(await always.rowsLeft()).toBe(100 - onTheirWay)
+  // What was on its way is deleted, and nothing came after it.
+  expect(await always.rowsLeft()).toBe(100 - window)
   way.resume()
   await waitFor(async () => (await always.rowsLeft()) === 0, patient)
   expect(await lane.count(lane.name)).toBe(100)
@@ -129,6 +132,51 @@ test('the lanes of keys that are left to a neighbour are its own while the first
   await endOwn()
   await stopped
 }, 180_000)
+
+/** A fault of the relay itself: it fails when it closes the channel of a lane next. */
+const failToClose = async () => {
+  const channel = (await openLink()).connection().createConfirmChannel(() => {})
+  const prototype: object = Object.getPrototypeOf(channel)
+  const mend = () => void Reflect.deleteProperty(prototype, 'close')
+  const fail = () => {
+    mend()
+    throw new Error('a fault of our own')
+  }
+  Object.defineProperty(prototype, 'close', { value: fail, configurable: true })
+  onTestFinished(mend)
+}
+
+/** Sessions that the relay has at Postgres. */
+const sessions = async () => {
+  const { rowCount } = await lane.db.query('select from pg_stat_activity where application_name = $1', [
+    `outbox relay ${lane.name}`,
+  ])
+  return rowCount
+}
+
+test.each([
+  { when: 'before its own lane is empty', graceMs: endless, emptiesOwn: true },
+  { when: 'and whose grace ends before its own lane is empty', graceMs: 1_000, emptiesOwn: false },
+])(
+  'one that fails to leave a lane, $when, says so at its end, and keeps nothing',
+  async ({ graceMs, emptiesOwn }) => {
+    const uncaught = hearUncaught()
+    const { proxy, first, other } = await startTwo()
+    const endOwn = await keepOwnFilled()
+    await waitFor(async () => (await lane.count(`${lane.name} own`)) > 0, patient)
+    await failToClose()
+    const stopped = Promise.allSettled([first.stop({ graceMs })])
+    await hasLeft(first, 1)
+    if (emptiesOwn) await endOwn()
+    expect(await stopped).toMatchObject([{ status: 'rejected', reason: { message: 'a fault of our own' } }])
+    expect(first.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+    await waitFor(async () => (await sessions()) === 0, patient)
+    await waitFor(() => proxy.connections() === 0, patient)
+    await waitFor(ownsKeyLanes(other), patient)
+    expect(uncaught).toEqual([])
+  },
+  180_000,
+)
 
 /** How many messages of a lane the relay has carried. */
 const carriedOf = (relay: WatchedRelay, name: string) =>

@@ -37,7 +37,8 @@ export type Relay = {
    * another relay that adopts them, and so long those that are no pod's own as well, though it does not own them yet. What
    * is left waits in the table for the next owner. A second call changes nothing.
    *
-   * @throws OutboxError `option_invalid` for a grace that is no number of milliseconds.
+   * @throws OutboxError `option_invalid` for a grace that is no number of milliseconds; and what a fault of the relay itself
+   * threw in the stop, when all is closed.
    */
   stop: (options: { graceMs: number }) => Promise<void>
   state: () => RelayState
@@ -98,23 +99,26 @@ export const createRelay = (options: RelayOptions): Relay => {
     let former: readonly Backend[] = []
     /** Lanes that a session owned which was lost: they may have nobody yet. */
     const had = new Set<number>()
-    for (;;) {
-      const owner = await openNext(former)
-      if (owner === null) break
-      current = owner
-      former = await forgetGone(owner, former)
-      listener ??= startListener(settings)
-      void listener.listening.then(ready.resolve)
-      const served = await serve({ settings, owner, former, had, link, listener, memory, ...signals })
-      emptied = served.emptied
-      if (!served.isLost || (draining.signal.aborted && emptied)) break
-      former = [...former, owner.backend]
-      for (const { lane } of owner.lanes()) had.add(lane)
-      // The server's other clients lost their sessions at the same moment.
-      await pause(backoffMs(1, reconnectBackoff), draining.signal.aborted ? over.signal : draining.signal)
+    try {
+      for (;;) {
+        const owner = await openNext(former)
+        if (owner === null) break
+        current = owner
+        former = await forgetGone(owner, former)
+        listener ??= startListener(settings)
+        void listener.listening.then(ready.resolve)
+        const served = await serve({ settings, owner, former, had, link, listener, memory, ...signals })
+        emptied = served.emptied
+        if (!served.isLost || (draining.signal.aborted && emptied)) break
+        former = [...former, owner.backend]
+        for (const { lane } of owner.lanes()) had.add(lane)
+        // The server's other clients lost their sessions at the same moment.
+        await pause(backoffMs(1, reconnectBackoff), draining.signal.aborted ? over.signal : draining.signal)
+      }
+    } finally {
+      over.abort()
+      await Promise.all([link.close(), listener?.close(), linked])
     }
-    over.abort()
-    await Promise.all([link.close(), listener?.close(), linked])
     return emptied
   }
 
@@ -154,14 +158,17 @@ export const createRelay = (options: RelayOptions): Relay => {
       emptied = working === null ? false : await working
     }
     const drained = drain()
-    await within(graceMs, Promise.all([drained, lastTurn]))
-    over.abort()
-    byHand?.abandon()
-    // What is in flight ends with the link.
-    await Promise.all([link.close(), byHand?.owner.close(), drained, lastTurn])
-    observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
-    // Without a start nobody hears of it.
-    if (working !== null) ready.reject(reason)
+    try {
+      await within(graceMs, Promise.all([drained, lastTurn]))
+      over.abort()
+      byHand?.abandon()
+      // What is in flight ends with the link.
+      await Promise.all([link.close(), byHand?.owner.close(), drained, lastTurn])
+    } finally {
+      observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
+      // Without a start nobody hears of it.
+      if (working !== null) ready.reject(reason)
+    }
   }
 
   const takeTurn = async (): Promise<Turn> => {

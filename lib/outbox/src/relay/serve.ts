@@ -88,7 +88,8 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
 
   /** A Postgres that says nothing must not hold up the end. */
   const hurry = async (): Promise<void> => {
-    await within(lastStatementsMs, crew.ended())
+    // Whoever waits for that end hears what went wrong.
+    await within(lastStatementsMs, Promise.allSettled([crew.ended()]))
     await owner.close()
   }
 
@@ -139,37 +140,41 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     return (await handOver.isAlone()) === false || !tooLate.aborted
   }
 
-  const unwatchEnd = onAbort(over, () => void hurry())
-  if (settings.adopt) await tryUntilDone(owner.neighbours.join, settings, ending)
-  while (!ending.aborted) {
-    let mayBeMore = false
-    if (link.up()) {
-      linkedAtMs = performance.now()
-      mayBeMore = (await tryUntilDone(takeLanes, settings, ending)) ?? false
-    } else if (performance.now() - linkedAtMs > settings.brokerDeadlineMs) {
-      await tryUntilDone(crew.releaseAll, settings, ending)
+  try {
+    const unwatchEnd = onAbort(over, () => void hurry())
+    if (settings.adopt) await tryUntilDone(owner.neighbours.join, settings, ending)
+    while (!ending.aborted) {
+      let mayBeMore = false
+      if (link.up()) {
+        linkedAtMs = performance.now()
+        mayBeMore = (await tryUntilDone(takeLanes, settings, ending)) ?? false
+      } else if (performance.now() - linkedAtMs > settings.brokerDeadlineMs) {
+        await tryUntilDone(crew.releaseAll, settings, ending)
+      }
+      if (settings.adopt && performance.now() > tendAtMs) {
+        await tryUntilDone(() => tendRegister(session), settings, ending)
+        tendAtMs = performance.now() + spreadMs(tendMs)
+      }
+      await attention.wait(spreadMs(mayBeMore ? nextSweepMs : sweepMs), ending)
     }
-    if (settings.adopt && performance.now() > tendAtMs) {
-      await tryUntilDone(() => tendRegister(session), settings, ending)
-      tendAtMs = performance.now() + spreadMs(tendMs)
+    const ownsHome = owner.lanes().some(({ lane }) => lane === owner.home.lane)
+    const tookHome = ownsHome || (await takeHomeAtLast())
+    const wasInTime = (await takeOrphansAtLast()) && tookHome
+    unwatch()
+    const ended = crew.ended()
+    await Promise.race([ended, loss.promise])
+    const isLost = session.lost.aborted && !over.aborted
+    if (isLost) {
+      // What is in flight is awaited for a moment, but the heir may be waiting for what this connection holds.
+      await within(lastConfirmsMs, ended)
+      await link.drop()
     }
-    await attention.wait(spreadMs(mayBeMore ? nextSweepMs : sweepMs), ending)
+    const emptied = await ended
+    await watching
+    unwatchEnd()
+    return { emptied: emptied && wasInTime, isLost }
+  } finally {
+    // Also of what went wrong: nobody else could have the lanes for as long as the session lasts.
+    await owner.close()
   }
-  const ownsHome = owner.lanes().some(({ lane }) => lane === owner.home.lane)
-  const tookHome = ownsHome || (await takeHomeAtLast())
-  const wasInTime = (await takeOrphansAtLast()) && tookHome
-  unwatch()
-  const ended = crew.ended()
-  await Promise.race([ended, loss.promise])
-  const isLost = session.lost.aborted && !over.aborted
-  if (isLost) {
-    // What is in flight is awaited for a moment, but the heir may be waiting for what this connection holds.
-    await within(lastConfirmsMs, ended)
-    await link.drop()
-  }
-  const emptied = await ended
-  await watching
-  unwatchEnd()
-  await owner.close()
-  return { emptied: emptied && wasInTime, isLost }
 }

@@ -1,5 +1,7 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { LaneKind } from '../../lane/find-or-add-lane.ts'
+import { hearUncaught } from '../../../test/hear-uncaught.ts'
 import { noLink } from '../../../test/no-link.ts'
 import { OutboxError } from '../../errors.ts'
 import { refusedBackoff } from '../backoff.ts'
@@ -128,52 +130,75 @@ test.each([
 /** A session in which lanes hold nothing. */
 const emptySession: ControlSession = { ...session, query: async () => ({ rows: [{ holds: false }], rowCount: 1 }) }
 
-test('lanes that were emptied by a relay without a neighbour are let go when one comes, and those that end later at once', async () => {
+/** A crew of a relay that stops without a neighbour, until one comes: as it is asked for the `comesAt`th time, or later. */
+const stoppingAlone = ({ comesAt = Number.POSITIVE_INFINITY, link }: { comesAt?: number; link?: BrokerLink } = {}) => {
   const begun = new AbortController()
   const freed: number[] = []
+  const ends: string[] = []
   let asked = 0
   const crew = crewWith({
-    owner: { session: emptySession, release: async ({ lane }) => void freed.push(lane) },
+    owner: {
+      session: emptySession,
+      release: async ({ lane }) => {
+        await nextTurn()
+        freed.push(lane)
+      },
+    },
     draining: AbortSignal.abort(),
     handOver: {
-      ...alone,
+      end: async () => void ends.push('hand-over'),
       isAlone: async () => {
         asked += 1
-        // It has come, and this lane has just heard that there is none.
-        if (asked === 3) begun.abort()
+        if (asked === comesAt) begun.abort()
         return true
       },
       begun: begun.signal,
     },
+    ...(link && { link: { ...link, up: () => begun.signal.aborted } }),
   })
-  for (const lane of [2, 3]) crew.start({ ...own(lane, 'key'), session: emptySession })
-  await expect.poll(() => asked).toBe(2)
+  const start = (lane: number, kind: LaneKind = 'key') => crew.start({ ...own(lane, kind), session: emptySession })
+  return {
+    crew,
+    start,
+    freed,
+    ends,
+    come: () => begun.abort(),
+    isAsked: (times: number) => expect.poll(() => asked).toBe(times),
+  }
+}
+
+test('lanes that were emptied by a relay without a neighbour are let go when one comes, and those that end later at once', async () => {
+  // As it comes, the third lane has just heard that there is none.
+  const { crew, start, freed, ends, isAsked } = stoppingAlone({ comesAt: 3 })
+  for (const lane of [2, 3]) start(lane)
+  await isAsked(2)
   expect(freed).toEqual([])
-  crew.start({ ...own(4, 'key'), session: emptySession })
+  start(4)
   expect(await crew.ended()).toBe(true)
   expect(new Set(freed)).toEqual(new Set([2, 3, 4]))
+  expect(ends).toEqual(['hand-over'])
 })
 
-test('one lane that cannot be let go keeps no other from it, and is told at the end', async () => {
-  const begun = new AbortController()
-  const freed: number[] = []
-  let asked = 0
-  const crew = crewWith({
-    owner: { session: emptySession, release: async ({ lane }) => void freed.push(lane) },
-    draining: AbortSignal.abort(),
-    handOver: {
-      ...alone,
-      isAlone: async () => {
-        asked += 1
-        return true
-      },
-      begun: begun.signal,
-    },
-    link: { ...noLink, up: () => begun.signal.aborted },
-  })
-  for (const lane of [2, 3]) crew.start({ ...own(lane, lane === 2 ? 'key' : 'always'), session: emptySession })
-  await expect.poll(() => asked).toBe(2)
-  begun.abort()
+test('one lane that cannot be let go keeps no other from it, is told at the end, and is not unheard until then', async () => {
+  const uncaught = hearUncaught()
+  const { crew, start, freed, isAsked, come } = stoppingAlone({ link: noLink })
+  start(2)
+  start(3, 'always')
+  await isAsked(2)
+  come()
   await expect.poll(() => freed).toEqual([3])
+  await nextTurn()
+  expect(uncaught).toEqual([])
+  await expect(crew.ended()).rejects.toThrow('there is no broker')
+})
+
+test('nor is one that ends after a neighbour has come', async () => {
+  const uncaught = hearUncaught()
+  const { crew, start, freed } = stoppingAlone({ comesAt: 1, link: noLink })
+  start(2)
+  start(3, 'always')
+  await expect.poll(() => freed).toEqual([3])
+  await nextTurn()
+  expect(uncaught).toEqual([])
   await expect(crew.ended()).rejects.toThrow('there is no broker')
 })

@@ -18,7 +18,11 @@ export type Crew = {
   start: (lane: OwnedLane) => void
   /** Gives every lane up: nothing new goes out, what is in flight is awaited, then the locks are freed. */
   releaseAll: () => Promise<void>
-  /** Resolves when every lane has come to its end, and says whether all of them were emptied. */
+  /**
+   * Resolves when every lane has come to its end, and says whether all of them were emptied.
+   *
+   * @throws What went wrong in leaving one.
+   */
   ended: () => Promise<boolean>
 }
 
@@ -49,17 +53,24 @@ export const createCrew = (means: CrewMeans): Crew => {
   /** Lets the neighbour have the lane at once if nothing of it can be on its way; else the end of the session does. */
   const letGo = async (lane: OwnedLane, channel: LaneChannel): Promise<void> => {
     const tooLate = AbortSignal.any([session.lost, over])
-    // It would publish again what was confirmed and is not deleted.
-    await tryUntilDone(() => deleteConfirmed(lane), settings, tooLate)
-    if (!tooLate.aborted && (await channel.letGo())) {
-      await tryUntilDone(() => owner.release(lane, 'stopping'), settings, tooLate)
+    try {
+      // It would publish again what was confirmed and is not deleted.
+      await tryUntilDone(() => deleteConfirmed(lane), settings, tooLate)
+      if (!tooLate.aborted && (await channel.letGo())) {
+        await tryUntilDone(() => owner.release(lane, 'stopping'), settings, tooLate)
+      }
+    } finally {
+      channel.close()
     }
-    channel.close()
   }
 
-  let lettingGo: Promise<PromiseSettledResult<void>[]> = Promise.resolve([])
+  /** What went wrong in leaving lanes. Each goes on without the others, and nobody may be asking for the end yet. */
+  const failures: unknown[] = []
+  const tellAtEnd = (failure: unknown) => void failures.push(failure)
+
+  let lettingGo: Promise<unknown> = Promise.resolve()
   onAbort(handOver.begun, () => {
-    lettingGo = Promise.allSettled([...kept].map(([lane, channel]) => letGo(lane, channel)))
+    lettingGo = Promise.all([...kept].map(([lane, channel]) => letGo(lane, channel).catch(tellAtEnd)))
   })
 
   const leave = async (lane: OwnedLane, channel: LaneChannel): Promise<void> => {
@@ -89,7 +100,7 @@ export const createCrew = (means: CrewMeans): Crew => {
       channel.close()
       await tryUntilDone(() => owner.release(lane, 'empty'), settings, session.lost)
     } else if (draining.aborted && !isHome && !isCut) {
-      await leave(lane, channel)
+      await leave(lane, channel).catch(tellAtEnd)
     } else {
       channel.close()
     }
@@ -114,8 +125,9 @@ export const createCrew = (means: CrewMeans): Crew => {
     ended: async () => {
       await Promise.all(working.values())
       await handOver.end()
-      for (const end of await lettingGo) if (end.status === 'rejected') throw end.reason
+      await lettingGo
       for (const channel of kept.values()) channel.close()
+      if (failures.length > 0) throw failures[0]
       return left.size === 0
     },
   }

@@ -10,7 +10,7 @@ export type HandOver = {
   isAlone: () => Promise<boolean | null>
   /** Aborted before anybody hears that the relay is not alone: every lane but its own is to be let go, and at once. */
   begun: AbortSignal
-  /** Neighbours that come from now on get the lanes by the end of the session. */
+  /** Neighbours that come from now on get the lanes by the end of the session. Throws what went wrong in looking for them. */
   end: () => Promise<void>
 }
 
@@ -61,7 +61,10 @@ export const createHandOver = (
   }
   let watching = Promise.resolve()
   const unwatch = onAbort(draining, () => {
-    if (settings.adopt) watching = lookAgain()
+    if (!settings.adopt) return
+    watching = lookAgain()
+    // What it fails of is told at the end, and is not unheard until then.
+    void Promise.allSettled([watching])
   })
   return {
     isAlone,

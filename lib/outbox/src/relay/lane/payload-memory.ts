@@ -1,6 +1,6 @@
 import type { LaneRow } from '../read/lane-row.ts'
 
-/** The payloads that all lanes of a relay have read and not settled. */
+/** The payloads, and headers, that all lanes of a relay have read and not settled. */
 export type PayloadMemory = {
   /** Takes them in; returns what lets them go. */
   hold: (rows: readonly LaneRow[]) => () => void
@@ -8,14 +8,14 @@ export type PayloadMemory = {
   isTight: () => boolean
 }
 
-/** Bytes of payloads, by which a lane alone can have four batches of large messages in flight. */
+/** Bytes of them, by which a lane alone can have four batches of large messages in flight. */
 const enough = 16 * 1024 * 1024
 
 export const createPayloadMemory = (): PayloadMemory => {
   let held = 0
   return {
     hold: (rows) => {
-      const bytes = rows.reduce((sum, { payload }) => sum + payload.length, 0)
+      const bytes = rows.reduce((sum, { size }) => sum + size, 0)
       held += bytes
       return () => {
         held -= bytes

@@ -16,6 +16,7 @@ const rowTo = (routingKey: string, messageId: string = randomUUID()): LaneRow =>
   orderingKey: null,
   headers: {},
   payload: '1',
+  size: 0,
   createdAt: 0,
 })
 

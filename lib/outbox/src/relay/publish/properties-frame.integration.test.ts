@@ -52,6 +52,7 @@ test.each([
     orderingKey: null,
     headers: { ...others, rest: 'x'.repeat(length) },
     payload: '1',
+    size: 0,
     createdAt: 0,
   })
   const publish = (length: number) =>

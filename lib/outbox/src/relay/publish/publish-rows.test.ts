@@ -19,6 +19,7 @@ const rows = [1n, 2n, 3n, 4n].map((id): LaneRow => ({
   orderingKey: null,
   headers: {},
   payload: 'null',
+  size: 0,
   createdAt: 0,
 }))
 

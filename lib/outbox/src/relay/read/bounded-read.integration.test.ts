@@ -39,13 +39,16 @@ const ofAllKinds = `case number % 4
 
 const bytesOf = ({ payload }: Pick<LaneRow, 'payload'>): number => Buffer.byteLength(payload)
 
-/** The most bytes of payloads that one statement of the session brought. */
+/** The most bytes of payloads and headers that one statement of the session brought. */
 const watchStatements = ({ session }: OwnedLane): { session: ControlSession; most: () => number } => {
   let most = 0
-  const size = (value: unknown) => (typeof value === 'string' || value instanceof Buffer ? Buffer.byteLength(value) : 0)
+  const size = (value: unknown): number => {
+    if (typeof value === 'string' || value instanceof Buffer) return Buffer.byteLength(value)
+    return value === null ? 0 : JSON.stringify(value).length
+  }
   const sizeOf = (row: unknown) =>
-    typeof row === 'object' && row !== null && 'payload' in row && 'bytes' in row
-      ? size(row.payload) + size(row.bytes)
+    typeof row === 'object' && row !== null && 'payload' in row && 'bytes' in row && 'headers' in row
+      ? size(row.payload) + size(row.bytes) + size(row.headers)
       : 0
   return {
     session: {
@@ -119,6 +122,37 @@ test('rows that are read again beside a closed destination are no more than a ba
   reader.held.hold({ id: 0n, key: '' }, 'unroutable', { exchange: 'closed', routingKey: 'any' })
   expect(await readAll(reader)).toEqual(ids)
   expect(watch.most()).toBeLessThan(batchBytes + largest)
+})
+
+test('headers count as payloads do, in what a statement brings and in what a relay has in memory', async () => {
+  const owned = await ownLane('reader')
+  const watch = watchStatements(owned)
+  const headerBytes = 30_000
+  await lane.db.query(
+    `insert into outbox_message (lane, message_id, routing_key, headers, payload, bytes)
+     select $1, gen_random_uuid(), $2, json_build_object('a', case number % 2
+         when 0 then repeat('x', ${headerBytes})
+         else (select left(string_agg(md5(number::text || part), ''), ${headerBytes}) from generate_series(1, 1000) as part)
+       end),
+       case when number % 3 > 0 then to_json(number) end, case when number % 3 = 0 then decode('00', 'hex') end
+     from generate_series(1, $3::int) as number`,
+    [owned.lane, lane.name, limit],
+  )
+  const read = createReader({ ...owned, session: watch.session }, limit)
+  const rows: LaneRow[] = []
+  for (;;) {
+    const batch = await read()
+    rows.push(...batch.rows)
+    if (!batch.full) break
+  }
+  expect(rows.map(({ id }) => id)).toEqual(await idsOf(owned))
+  expect(rows.filter(({ headers: { a } }) => String(a).length !== headerBytes)).toEqual([])
+  expect(watch.most()).toBeLessThan(batchBytes + 2 * headerBytes)
+  const memory = createPayloadMemory()
+  memory.hold(rows)
+  expect(memory.isTight()).toBe(false)
+  memory.hold(rows)
+  expect(memory.isTight()).toBe(true)
 })
 
 test('a row that is larger than a batch goes by itself', async () => {
@@ -224,5 +258,6 @@ const rowOf = (bytes: number): LaneRow => ({
   orderingKey: null,
   headers: {},
   payload: Buffer.alloc(bytes),
+  size: bytes,
   createdAt: 0,
 })

@@ -13,34 +13,37 @@ export type Batch = {
 }
 
 /**
- * A read of rows whose statements each bring no more than `batchBytes` of payloads and one row.
+ * A read of rows whose statements each bring no more than `batchBytes` of payloads and headers, and one row.
  *
  * A running sum doubles what a read of 500 small rows costs Postgres (1.0 to 2.1 ms), so most reads are not weighed:
- * `light` withholds payloads that are not small. A few of those are asked for by their ids; from a lane that has more of
+ * `light` withholds what is not small. A few of those are asked for by their ids; from a lane that has more of
  * them rows are read by `weighed`.
  */
 export type BoundedRead = { light: Statement; weighed: Statement }
 
-/** Bytes of payloads in a batch. It ends with the row that reaches them, so one larger than that goes by itself. */
+/** Bytes of payloads and headers in a batch. It ends with the row that reaches them, so one larger than that goes by itself. */
 export const batchBytes = 4 * 1024 * 1024
 
 /**
- * A payload of more bytes than this, or one that Postgres compressed, is not light. Postgres leaves no larger ones in the
- * row as they are, and 2,500 light ones, the most of a batch, are little more than a batch may have.
+ * A row whose payload and headers are more bytes than this, or one of which Postgres compressed either, is not light. It
+ * leaves no larger ones in the row as they are, and 2,500 light ones, the most of a batch, are little more than a batch may have.
  */
 const lightBytes = 2_000
 
 /** Rows of a first weighed read: twice as many as fit if each is as large as `enqueue` takes them. */
 const firstWeighedRows = 8
 
-/** So many payloads that were withheld from a read are asked for. It unpacks each that is compressed, to weigh it. */
+/** So many rows that were withheld from a read are asked for. It unpacks each that is compressed, to weigh it. */
 const mostFetched = 16
 
 /** A lane whose last rows were all light is read without weighing again if they were so many: fewer may be chance. */
 const sureRows = 64
 
-const isLightPayload = `pg_column_size(payload) <= ${lightBytes} and pg_column_compression(payload) is null`
-const isLightBytes = `octet_length(bytes) <= ${lightBytes}`
+const isLightRow = `(coalesce(octet_length(bytes), pg_column_size(payload)) + pg_column_size(headers) <= ${lightBytes}
+        and pg_column_compression(payload) is null and pg_column_compression(headers) is null)`
+
+const sizeOf = (json: string): string =>
+  `case when pg_column_compression(${json}) is null then pg_column_size(${json}) else octet_length(${json}::text) end`
 
 /**
  * `rows` is a query of columns of `outbox_message`, in the order of a column `order`, one of those.
@@ -48,21 +51,18 @@ const isLightBytes = `octet_length(bytes) <= ${lightBytes}`
  * What was not compressed is weighed without being fetched. The size of compressed JSON is known from its text alone.
  */
 export const boundedRead = (name: string, order: string, rows: (columns: string) => string): BoundedRead => ({
-  light: { name, text: rows(lightColumns(isLightPayload, isLightBytes)) },
+  light: { name, text: rows(lightColumns(isLightRow)) },
   weighed: weighedRead(`${name}_weighed`, order, rows('*')),
 })
 
 const weighedRead = (name: string, order: string, rows: string): Statement => ({
   name,
   text: `
-    select ${laneColumns}, total >= ${batchBytes} as ends, coalesce(${isLightBytes}, ${isLightPayload}) as light
+    select ${laneColumns}, total >= ${batchBytes} as ends, ${isLightRow} as light
     from (
       select *, sum(size) over (order by ${order} rows unbounded preceding) as total
       from (
-        select *, case
-          when bytes is not null then octet_length(bytes)
-          when pg_column_compression(payload) is null then pg_column_size(payload)
-          else octet_length(payload::text) end as size
+        select *, ${sizeOf('headers')} + coalesce(octet_length(bytes), ${sizeOf('payload')}) as size
         from (${rows}) as batch
       ) as sized
     ) as summed
@@ -102,7 +102,7 @@ export const readBounded = async (
   return { rows: rows.map(parseLaneRow), full: isCut || rows.length === most }
 }
 
-/** The rows of a light read with their payloads, up to the first that would be too much. */
+/** The rows of a light read with what was withheld, up to the first that would be too much. */
 const wholeRows = async ({ session, lane }: OwnedLane, rows: readonly unknown[]): Promise<LaneRow[]> => {
   const withheld = rows.filter(isWithheld).map(parseId)
   const isFew = withheld.length > 0 && withheld.length <= mostFetched

@@ -16,6 +16,7 @@ const row = (id: bigint): LaneRow => ({
   orderingKey: null,
   headers: {},
   payload: '1',
+  size: 0,
   createdAt: 0,
 })
 

@@ -1,9 +1,9 @@
 /** One search through the states of a model: what is left out of it, and the property that then fails. */
 export type ModelCase = {
   name: string
-  model: 'lane' | 'probe'
+  model: 'lane' | 'probe' | 'stop'
   flags: readonly string[]
-  breaks: 'none' | 'ORDER' | 'ONCE' | 'KEPT' | 'ASLEEP' | 'TWICE' | 'FOUND' | 'ENDED'
+  breaks: 'none' | 'ORDER' | 'ONCE' | 'KEPT' | 'ASLEEP' | 'TWICE' | 'FOUND' | 'ENDED' | 'LEFT' | 'OVER'
   /** Takes minutes and gigabytes: only with `--deep`. */
   deep: boolean
 }
@@ -20,6 +20,9 @@ const search = (faults: number, doubles = 0, retries = 0) => [
   `-DDOUBLES=${doubles}`,
   `-DRETRIES=${retries}`,
 ]
+
+/** Relays that stop with lanes that hold rows, and more that come meanwhile. */
+const stops = (faults: number, later = 0) => [`-DFAULTS=${faults}`, `-DLATER=${later}`]
 
 const whole = (
   name: string,
@@ -57,6 +60,9 @@ export const cases: readonly ModelCase[] = [
   whole('key lane, one fault, which may be that ids go back', [...keyed(1), '-DSET_BACK']),
   whole('key lane, two keys, no fault', keyed(0, 3)),
   whole('key lane, two faults', keyed(2), true),
+  whole('key lane, a relay that stops, one fault', [...keyed(1), '-DSTOPS'], true),
+  whole('two relays that stop, one fault', stops(1), true, 'stop'),
+  whole('two relays that stop, a row meanwhile', stops(0, 1), false, 'stop'),
   whole('own lane, a relay that stops', [...own(0), '-DSTOPS']),
   whole('key lane, a relay that stops', stopped),
   without('OWNER', 'ONCE', own(0)),
@@ -90,6 +96,17 @@ export const cases: readonly ModelCase[] = [
   without('FREEING_THE_QUEUE', 'ASLEEP', stopped),
   without('FREEING_THE_LOCK', 'ASLEEP', stopped),
   without('LOCK_LAST', 'ONCE', [...own(0), '-DSTOPS']),
+  without('COMING_BACK', 'LEFT', stops(1), 'stop'),
+  without('WAITING_FOR_ITS_FORMER', 'LEFT', stops(1), 'stop'),
+  without('TAKING_WHAT_IT_HAD', 'LEFT', stops(1), 'stop'),
+  without('EMPTYING_ALL', 'LEFT', stops(0), 'stop'),
+  without('LEAVING_BEFORE_LOOKING', 'LEFT', stops(0), 'stop'),
+  without('WAITING_FOR_WHO_LEAVES', 'LEFT', stops(0), 'stop'),
+  without('TAKING_ITS_OWN', 'LEFT', stops(0), 'stop'),
+  without('TAKING_THE_REST', 'LEFT', stops(0), 'stop'),
+  without('LEAVING_AGAIN', 'LEFT', stops(0), 'stop'),
+  without('LOOKING_ONCE_MORE', 'LEFT', stops(0, 1), 'stop'),
+  without('LEAVING_AT_LAST', 'LEFT', stops(0, 1), 'stop'),
   whole('lost message, two faults', search(2), false, 'probe'),
   whole('lost message, two faults, a row published twice, a retry', search(2, 1, 1), true, 'probe'),
   without('LOOK_AT_OUTBOX', 'TWICE', search(0), 'probe'),

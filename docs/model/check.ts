@@ -15,6 +15,8 @@ const assertions = {
   TWICE: /alive/,
   ENDED: /ends<=/,
   FOUND: /^over$/,
+  LEFT: /early==0/,
+  OVER: /ended==told/,
 }
 
 /**

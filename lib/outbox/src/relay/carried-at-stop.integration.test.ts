@@ -1,6 +1,7 @@
 import { startProxy, waitFor } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
+import { sleepers } from '../../test/lane-under-test.ts'
 import {
   addLane,
   adopters,
@@ -73,6 +74,26 @@ test('of two without a broker the one that stops first leaves the lanes of no po
   expect(await always.rowsLeft()).toBe(0)
   expect(await lane.count(lane.name)).toBe(200)
 })
+
+test('one that is alone carries at its end what came into the lanes of keys when it had emptied them', async () => {
+  await lane.declareQueue(`${lane.name} own`)
+  const relay = lane.relay({ adopt: true })
+  await relay.start()
+  await waitFor(areAllAsleep, patient)
+  const endOwn = await keepFilled(lane.id, `${lane.name} own`)
+  const stopped = relay.stop({ graceMs: endless })
+  await hasLeft(relay, 0)
+  await waitFor(async () => (await sleepers(lane.db)).length === 0, patient)
+  // Each lane has its turn at the session: by then those of keys have had their last ones.
+  const before = await lane.count(`${lane.name} own`)
+  await waitFor(async () => (await lane.count(`${lane.name} own`)) > before + 20, patient)
+  await lane.commit(...keyedFor(lane.name))
+  await endOwn()
+  await stopped
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await keyedLeft()).toBe(0)
+  expect(await lane.count(lane.name)).toBe(100)
+}, 120_000)
 
 test('one whose grace ends before that does not say that its lanes were emptied', async () => {
   const always = await addLane()

@@ -3,6 +3,7 @@ import { onAbort } from '../on-abort.ts'
 import type { Owner } from '../own/owner.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createLaneChannel, type LaneChannel } from '../publish/lane-channel.ts'
+import { holdsRows } from '../read/holds-rows.ts'
 import { deleteConfirmed } from '../settle/delete-confirmed.ts'
 import { tryUntilDone } from '../try-until-done.ts'
 import type { Listener } from '../wake/listener.ts'
@@ -107,10 +108,27 @@ export const createCrew = (means: CrewMeans): Crew => {
     working.delete(lane)
   }
 
+  const start = (lane: OwnedLane): void => {
+    if (!working.has(lane)) working.set(lane, work(lane))
+  }
+
+  /**
+   * A lane that was emptied, and kept, is read by nobody. What came into it meanwhile, a neighbour that stopped just now
+   * found in the hands of one that keeps its lanes. One that stops later waits for the end of this one.
+   */
+  const carryWhatCame = async (): Promise<void> => {
+    const tooLate = AbortSignal.any([session.lost, over])
+    for (const [lane, channel] of kept) {
+      if ((await tryUntilDone(() => holdsRows(session, lane.lane), settings, tooLate)) !== true) continue
+      kept.delete(lane)
+      channel.close()
+      start(lane)
+    }
+    await Promise.all(working.values())
+  }
+
   return {
-    start: (lane) => {
-      if (!working.has(lane)) working.set(lane, work(lane))
-    },
+    start,
     releaseAll: async () => {
       release.abort()
       await Promise.all(working.values())
@@ -125,7 +143,8 @@ export const createCrew = (means: CrewMeans): Crew => {
     ended: async () => {
       await Promise.all(working.values())
       await handOver.end()
-      await lettingGo
+      if (handOver.begun.aborted) await lettingGo
+      else await carryWhatCame()
       for (const channel of kept.values()) channel.close()
       if (failures.length > 0) throw failures[0]
       return left.size === 0

@@ -104,32 +104,33 @@ test('one that is alone keeps its lanes, looks again until its end, and leaves t
 })
 
 test('one that finds at its second look that it is alone after all keeps its lanes again, and goes on looking', async () => {
-  const { handOver, did, waits, goOn } = stopping([false, true, false])
+  const { handOver, did, waits, goOn } = stopping([false, true, false, false])
   await waits(1)
   goOn()
   await waits(2)
   expect(did).toEqual(['leave', 'keep', 'wait', 'look', 'leave', 'keep', 'wait'])
   expect([await handOver.isAlone(), handOver.begun.aborted]).toEqual([true, false])
   await handOver.end()
-  expect(did.at(-1)).toBe('wait no more')
+  expect(did.slice(-2)).toEqual(['wait no more', 'leave'])
+  expect(handOver.begun.aborted).toBe(false)
 })
 
 test('nobody hears that it is alone before all others can see that it keeps its lanes', async () => {
-  const { handOver, did } = stopping([false])
+  const { handOver, did } = stopping([false, false])
   await handOver.isAlone().then(() => did.push('hear'))
   await handOver.end()
-  expect(did.filter((what) => !what.startsWith('wait'))).toEqual(['leave', 'keep', 'hear'])
+  expect(did.filter((what) => !what.startsWith('wait'))).toEqual(['leave', 'keep', 'hear', 'leave'])
 })
 
 test('one whose former sessions live on at Postgres looks for neighbours after that, and its end waits for the look', async () => {
   const gone = Promise.withResolvers<void>()
-  const { handOver, did } = stopping([false], { formerGone: () => gone.promise })
+  const { handOver, did } = stopping([false, false], { formerGone: () => gone.promise })
   const ended = handOver.end().then(() => did.push('end'))
   await nextTurn()
   expect(did).toEqual([])
   gone.resolve()
   await ended
-  expect(did.filter((what) => !what.startsWith('wait'))).toEqual(['leave', 'keep', 'end'])
+  expect(did.filter((what) => !what.startsWith('wait'))).toEqual(['leave', 'keep', 'leave', 'end'])
 })
 
 test.each(['lost', 'over'] as const)(

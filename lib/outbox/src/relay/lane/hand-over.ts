@@ -10,7 +10,12 @@ export type HandOver = {
   isAlone: () => Promise<boolean | null>
   /** Aborted before anybody hears that the relay is not alone: every lane but its own is to be let go, and at once. */
   begun: AbortSignal
-  /** Neighbours that come from now on get the lanes by the end of the session. Throws what went wrong in looking for them. */
+  /**
+   * Neighbours that come from now on get the lanes by the end of the session, and one that stops from now on waits for
+   * that. Has the hand-over begin if there is one.
+   *
+   * @throws What went wrong in looking for them.
+   */
   end: () => Promise<void>
 }
 
@@ -40,12 +45,16 @@ export const createHandOver = (
   const begun = new AbortController()
   const ended = new AbortController()
 
-  const leaveAndLook = async (): Promise<boolean | null> => {
+  const leave = async (): Promise<boolean | null> => {
     await formerGone()
     const areThere = await tryUntilDone(neighbours.leave, settings, tooLate)
-    if (areThere === false) await tryUntilDone(neighbours.keepLanes, settings, tooLate)
     if (areThere === true) begun.abort()
     return areThere === null ? null : !areThere
+  }
+  const leaveAndLook = async (): Promise<boolean | null> => {
+    const isAlone = await leave()
+    if (isAlone === true) await tryUntilDone(neighbours.keepLanes, settings, tooLate)
+    return isAlone
   }
   let looking: Promise<boolean | null> | null = null
   const isAlone = () => (looking ??= leaveAndLook())
@@ -73,6 +82,8 @@ export const createHandOver = (
       unwatch()
       ended.abort()
       await watching
+      if (looking !== null && (await looking) === true) looking = leave()
+      await looking
     },
   }
 }

@@ -13,7 +13,7 @@ export type Neighbours = {
   leave: () => Promise<boolean>
   /** Whether there are any. */
   areThere: () => Promise<boolean>
-  /** It is about to end, and carries its lanes until then. */
+  /** It is about to end, and carries its lanes until then, or until it leaves again. */
   keepLanes: () => Promise<void>
 }
 

@@ -97,7 +97,10 @@ export const createRelay = (options: RelayOptions): Relay => {
     const signals = { draining: draining.signal, over: over.signal }
     let emptied = false
     let former: readonly Backend[] = []
-    /** Lanes that a session owned which was lost: they may have nobody yet. */
+    /**
+     * Lanes that a session owned which was lost: they may have nobody yet. There is no limit to them, since each is a number,
+     * and is asked about at the stop alone: once, and not where the register has it no more, or somebody owns it.
+     */
     const had = new Set<number>()
     try {
       for (;;) {

@@ -4,7 +4,7 @@ import { registerLane } from '../../lane/register-lane.ts'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { openControlSession } from './control-session.ts'
-import { findOrphans } from './find-orphans.ts'
+import { findLastOrphans, findOrphans } from './find-orphans.ts'
 import { freeLaneLock, tryLaneLock } from './lane-lock.ts'
 import { createOrphanWatch } from './orphan-watch.ts'
 
@@ -92,4 +92,19 @@ test('a turn by hand looks into every lane, also into one that took long just be
     [other, lane.name],
   )
   expect(await relay.runOnce()).toMatchObject({ read: 1, confirmed: 1 })
+})
+
+test('of the lanes that a relay had, those that are in no register any more are left out, and those that somebody owns', async () => {
+  const [{ session }, other] = [await ownLane('sweeper'), await openControlSession(database.url, 'other')]
+  onTestFinished(other.close)
+  const [free, owned, removed] = [
+    await registerLane(lane.db, 'free'),
+    await registerLane(lane.db, 'owned'),
+    await registerLane(lane.db, 'removed'),
+  ]
+  expect(await tryLaneLock(other, 'owner', owned)).toBe(true)
+  await lane.db.query('delete from outbox_lane where id = $1', [removed])
+  const had = [free, owned, removed, ...Array.from({ length: 10_000 }, (_, index) => removed + 1 + index)]
+  const orphans = await findLastOrphans(session, had)
+  expect(orphans.map((orphan) => [orphan.lane.name, orphan.isHeld])).toEqual([['free', false]])
 })

@@ -11,12 +11,16 @@ export type LaneLock = 'owner' | 'sleeper'
 
 /**
  * Takes a lock of the lane for this session, if no other session has it or shares it. Postgres frees it when the session
- * ends, however it ends.
+ * ends, however it ends. What fails may have had it, as a statement that somebody cancels has: a session that asks once more
+ * would have it twice, and give it back once.
  *
  * Locks: one advisory lock, without waiting, so it cannot deadlock.
  */
 export const tryLaneLock = async (session: ControlSession, lock: LaneLock, lane: number): Promise<boolean> => {
-  const { rows } = await session.query(tryLaneLockSql, [lockClasses[lock], lane])
+  const { rows } = await session.query(tryLaneLockSql, [lockClasses[lock], lane]).catch(async (error: unknown) => {
+    if (!session.lost.aborted) await freeLaneLock(session, lock, lane)
+    throw error
+  })
   return readColumns(rows[0], 'the lock of a lane', { taken: 'boolean' }).taken
 }
 

@@ -1,4 +1,8 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { readValues } from './readme/read-values.ts'
+import { chartFolder, withRelease } from './support/helm.ts'
 import { least, refusalOf } from './support/render.ts'
 
 const worker = (settings: object) => ({ workers: { 'database-query': settings } })
@@ -239,6 +243,20 @@ test.each([
   const refusal = await refusalOf({ files: [least], set: [`${path}=null`] })
   expect(refusal).toContain(`missing property '${path.split('.').at(-1)}'`)
 })
+
+const holdersOf = (chart: string, prefix: readonly string[]): string[] =>
+  readValues(readFileSync(join(chartFolder(chart), 'values.yaml'), 'utf8'))
+    .filter(({ fallback }) => fallback === null)
+    .map(({ path }) => [...prefix, ...path].join('.'))
+
+test.each([...holdersOf('esteira', []), ...holdersOf('outbox-relay', ['outbox-relay'])])(
+  'without %s, as with --reuse-values after a release that had none, no template stumbles over it',
+  async (path) => {
+    const said = await withRelease(['template'], { name: 'esteira', files: [least], set: [`${path}=null`] })
+    const words = said.ok ? 'it does without' : said.words
+    expect(words).toMatch(/it does without|missing propert(y|ies) '|has to be named/)
+  },
+)
 
 test('a release whose name begins with a digit is refused: no Service can be named so', async () => {
   const words = '2026-esteira: what names begin with has to begin with a letter itself; give fullnameOverride'

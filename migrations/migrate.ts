@@ -23,7 +23,8 @@ export const migrate = async (databaseUrl: string, onApplied: (file: string) => 
     discovery: { warnWhenNoEntities: false },
     extensions: [Migrator],
     pool: { min: 0, max: 2 },
-    driverOptions: { application_name: 'migrate' },
+    // MikroORM takes no more than the place from an address: TLS and other settings in it are read by pg.
+    driverOptions: { connectionString: databaseUrl, application_name: 'migrate' },
     migrations: {
       migrationsList: await migrationsOf(folder),
       tableName: 'schema_migration',

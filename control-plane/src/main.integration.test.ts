@@ -7,12 +7,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
+  certificateAuthority,
   cloneDatabase,
   compileCache,
   emptyDatabase,
   listingPackages,
   runOn,
   startProxy,
+  startTlsFront,
   waitFor,
 } from '@esteira/test/support'
 import { afterEach, expect, test, vi } from 'vitest'
@@ -66,6 +68,17 @@ const ended = async (child: ChildProcess, signal?: NodeJS.Signals): Promise<numb
   }
   return child.exitCode
 }
+
+test('a Postgres that is reached by TLS alone is migrated and served from like any other', async () => {
+  const front = await startTlsFront(await database(emptyDatabase))
+  cleanups.push(front.stop)
+  const { lines, lineOf } = launch({
+    DATABASE_URL: `${front.url}?sslmode=verify-full&sslrootcert=${certificateAuthority}`,
+  })
+  await lineOf('ready')
+  expect(lines().map(({ event }) => event)).toContain('migration.applied')
+  expect(front.secured()).toBeGreaterThan(0)
+})
 
 test('on an empty database it migrates, serves, and ends with 0 when it is asked to', async () => {
   const { child, lines, lineOf } = launch({ DATABASE_URL: await database(emptyDatabase) })

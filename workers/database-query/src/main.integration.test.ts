@@ -2,10 +2,12 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import {
+  certificateAuthority,
   cloneDatabase,
   createVhost,
   openBroker,
   runOn,
+  startTlsFront,
   type TestDatabase,
   type TestVhost,
   waitFor,
@@ -44,6 +46,23 @@ test('the worker says what its function takes, declares its queue, and ends when
   const broker = await openBroker(vhost.url)
   expect(await broker.count('Database.query')).toBe(0)
   await broker.close()
+  program.kill('SIGTERM')
+  expect(await ended).toBe(0)
+}, 60_000)
+
+test('the worker reaches Postgres and RabbitMQ by TLS alone', async () => {
+  const fronts = [await startTlsFront(database.url), await startTlsFront(vhost.url)]
+  onTestFinished(async () => {
+    await Promise.all(fronts.map((front) => front.stop()))
+  })
+  const [postgres, rabbitmq] = fronts.map(({ url }) => url)
+  const { program, said, ended } = startProgram({
+    DATABASE_URL: `${postgres}?sslmode=verify-full&sslrootcert=${certificateAuthority}`,
+    RABBITMQ_URL: rabbitmq ?? '',
+    NODE_EXTRA_CA_CERTS: certificateAuthority,
+  })
+  await waitFor(() => said().includes('"event":"ready"'), { describe: said, deadlineMs: 40_000 })
+  expect(fronts.map((front) => front.secured() > 0)).toEqual([true, true])
   program.kill('SIGTERM')
   expect(await ended).toBe(0)
 }, 60_000)

@@ -55,6 +55,8 @@ export const openOrm = ({
     ensureDatabase: false,
     pool: { min: 0, max: poolSize },
     driverOptions: {
+      // MikroORM takes no more than the place from an address: TLS and other settings in it are read by pg.
+      connectionString: databaseUrl,
       application_name: applicationName,
       connectionTimeoutMillis: connectTimeoutMs,
       stream: () => patientSocket(silenceMs, severed),

@@ -73,5 +73,8 @@ const findLaneSql = `
   )
   select id as lane, name, kind, fence from known`
 
-/** Locks: the name, which waits for whoever has added it and has not ended yet: its number is not to be known before. */
+/**
+ * Locks: the name, which waits for whoever has added it and has not ended yet: its number is not to be known before. Of two
+ * transactions that add the same names the other way about Postgres gives one up.
+ */
 const addLaneSql = `insert into outbox_lane (name, kind) values ($1, $2) on conflict do nothing returning id`

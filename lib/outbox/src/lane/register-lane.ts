@@ -12,7 +12,8 @@ export const longestLaneName = 253
 /**
  * The number of the lane with this name, for `enqueue`'s `lane`. It is added if there is none; one that is there keeps its
  * kind. Without a relay of its own a lane of kind `pod` is adopted while it holds rows, an `always` one at once. Key lanes
- * are made by the migrations: one more would part a key that has messages.
+ * are made by the migrations: one more would part a key that has messages. Transactions that add several register them in
+ * one order, or they may wait for each other: Postgres gives one of them up then (40P01).
  *
  * @throws OutboxError `lane_invalid` for a name that is empty or has more than 253 characters, another kind, and the name of a
  * key lane; `right_missing`.

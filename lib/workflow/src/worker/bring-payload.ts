@@ -14,6 +14,8 @@ type BringOptions = {
   /** How many bytes, and how many payloads, are read at a time. */
   mostBytes: number
   most: number
+  /** How many reads may be under way, beside one that takes long. */
+  atOnce: number
   /** Tells each payload as soon as it is there. */
   read: (ids: readonly string[], tell: Tell<unknown>) => Promise<unknown[]>
 }
@@ -23,10 +25,10 @@ type BringOptions = {
  * room for it, so that memory does not follow the number of deliveries; jobs with small payloads, and those of other
  * functions, pass by. Null when there was no room in time.
  */
-export const bringPayloads = ({ roomBytes, patienceMs, mostBytes, most, read }: BringOptions) => {
+export const bringPayloads = ({ roomBytes, patienceMs, mostBytes, most, atOnce, read }: BringOptions) => {
   const rooms = new Map<string, ReturnType<typeof createRoom>>()
   const readOne = gather(
-    { most, mostBytes, bytesOf: ({ bytes }: { id: string; bytes: number }) => bytes },
+    { most, mostBytes, atOnce, bytesOf: ({ bytes }: { id: string; bytes: number }) => bytes },
     (left, tell: Tell<unknown>) =>
       read(
         left.map(({ id }) => id),

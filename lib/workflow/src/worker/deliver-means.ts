@@ -147,7 +147,7 @@ export const deliverMeans = (
     configOf: configCache(),
     abandoned: watchAbandoned({ most: prefetch, observe }),
     beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe, stopped }),
-    find: gather({ most: groupSize }, (ids: string[], tell: Tell<FoundJob | undefined>) =>
+    find: gather({ most: groupSize, atOnce: groupsAtOnce }, (ids: string[], tell: Tell<FoundJob | undefined>) =>
       askFor(ids, (some) => findJobs(orm.em.fork(), some), tell),
     ),
     bring: bringPayloads({
@@ -155,6 +155,7 @@ export const deliverMeans = (
       patienceMs: roomWaitMs,
       most: groupSize,
       mostBytes: groupBytes,
+      atOnce: groupsAtOnce,
       read: (ids, tell) => askFor(ids, (some) => readPayloads(orm.em.fork(), some), tell),
     }),
     ownUnits: createOwnUnits({

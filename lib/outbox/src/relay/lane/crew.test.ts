@@ -202,3 +202,15 @@ test('nor is one that ends after a neighbour has come', async () => {
   expect(uncaught).toEqual([])
   await expect(crew.ended()).rejects.toThrow('there is no broker')
 })
+
+test('a lane that was emptied and kept, and could not be looked into at the end, is none that was emptied', async () => {
+  const lost = new AbortController()
+  const losing: ControlSession = { ...emptySession, lost: lost.signal }
+  const crew = crewWith({
+    owner: { session: losing },
+    draining: AbortSignal.abort(),
+    handOver: { ...alone, end: async () => lost.abort(new OutboxError('session_lost', 'just now')) },
+  })
+  crew.start({ ...own(2, 'key'), session: losing })
+  expect(await crew.ended()).toBe(false)
+})

@@ -114,12 +114,15 @@ export const createCrew = (means: CrewMeans): Crew => {
 
   /**
    * A lane that was emptied, and kept, is read by nobody. What came into it meanwhile, a neighbour that stopped just now
-   * found in the hands of one that keeps its lanes. One that stops later waits for the end of this one.
+   * found in the hands of one that keeps its lanes. One that stops later waits for the end of this one. A lane that could
+   * not be looked into counts as one that is left.
    */
   const carryWhatCame = async (): Promise<void> => {
     const tooLate = AbortSignal.any([session.lost, over])
     for (const [lane, channel] of kept) {
-      if ((await tryUntilDone(() => holdsRows(session, lane.lane), settings, tooLate)) !== true) continue
+      const holds = await tryUntilDone(() => holdsRows(session, lane.lane), settings, tooLate)
+      if (holds === null) left.add(lane.lane)
+      if (holds !== true) continue
       kept.delete(lane)
       channel.close()
       start(lane)
@@ -141,11 +144,14 @@ export const createCrew = (means: CrewMeans): Crew => {
       for (const lane of left) if (lane !== home.lane) left.delete(lane)
     },
     ended: async () => {
-      await Promise.all(working.values())
-      await handOver.end()
-      if (handOver.begun.aborted) await lettingGo
-      else await carryWhatCame()
-      for (const channel of kept.values()) channel.close()
+      try {
+        await Promise.all(working.values())
+        await handOver.end()
+        if (handOver.begun.aborted) await lettingGo
+        else await carryWhatCame()
+      } finally {
+        for (const channel of kept.values()) channel.close()
+      }
       if (failures.length > 0) throw failures[0]
       return left.size === 0
     },

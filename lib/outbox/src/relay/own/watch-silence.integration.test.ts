@@ -32,12 +32,12 @@ const startRelay = async ({ task, onTestFinished, expect }: TestContext) => {
 }
 
 /** A session with a watch, and the way on which it came to Postgres. */
-const openWatched = async ({ onTestFinished }: TestContext, databaseUrl = database.url) => {
+const openWatched = async ({ onTestFinished }: TestContext, databaseUrl = database.url, askedAt?: string) => {
   const proxy = await startProxy(databaseUrl)
   onTestFinished(proxy.stop)
   const session = await openControlSession(proxy.url, 'watched')
   onTestFinished(session.close)
-  void watchSilence(session, await identifyBackend(session), { databaseUrl: proxy.url, lane: 'watched' })
+  void watchSilence(session, await identifyBackend(session), { databaseUrl: askedAt ?? proxy.url, lane: 'watched' })
   return { proxy, session }
 }
 
@@ -79,6 +79,13 @@ describe.concurrent('a Postgres from which nothing is heard', { timeout: 90_000 
   test('since its answer takes long is waited for', async (context) => {
     const { expect } = context
     const { session } = await openWatched(context)
+    const { rowCount } = await session.query({ text: 'select pg_sleep(20)', mayTakeLong: true }, [])
+    expect(rowCount).toBe(1)
+  })
+
+  test('since its answer takes long is waited for where nobody can be asked after it', async (context) => {
+    const { expect } = context
+    const { session } = await openWatched(context, database.url, 'postgres://127.0.0.1:9/nobody')
     const { rowCount } = await session.query({ text: 'select pg_sleep(20)', mayTakeLong: true }, [])
     expect(rowCount).toBe(1)
   })

@@ -1,6 +1,5 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
-import { reasonOf } from '../../errors.ts'
 import { readColumns } from '../../read-columns.ts'
 import { onAbort } from '../on-abort.ts'
 import { pause } from '../pause.ts'
@@ -15,7 +14,10 @@ const lookMs = 1_000
 /** A statement that waits for this long may take long, or be one that nobody heard. Somebody else is asked then. */
 const askAfterMs = 4_000
 
-/** How long that answer may take, milliseconds: a SYN that was lost comes again after one and after three seconds. */
+/**
+ * How long that answer may take, from the first SYN on, milliseconds: one that was lost comes again after one and after three
+ * seconds.
+ */
 const askTimeoutMs = 6_000
 
 /** Postgres is taken for silent when it has said nothing for so long, whoever asked. */
@@ -46,13 +48,17 @@ export const watchSilence = async (
     // The statement may have been answered meanwhile.
     if (session.unansweredMs() < askAfterMs) continue
     if (answer.kind === 'not there') session.giveUp('Postgres is not at work on what it was asked')
-    else if (answer.kind === 'none' && quietMs() >= silentMs) session.giveUp(`Postgres is silent: ${answer.reason}`)
+    else if (answer.kind === 'none' && quietMs() >= silentMs) session.giveUp('Postgres is silent, to whoever asks')
     else if (answer.kind === 'there') heardAtMs = performance.now()
   }
 }
 
-/** `there` is also what it may be, where Postgres answers and does not say, as when it takes no more sessions. */
-type Answer = { kind: 'there' } | { kind: 'not there' } | { kind: 'none'; reason: string }
+/**
+ * `there` is also what it may be, where Postgres answers and does not say, as when it takes no more sessions. `none` in all
+ * of the time; `unasked` where the question failed at once, as for want of a name's address or of a file: that says nothing
+ * of Postgres.
+ */
+type Answer = { kind: 'there' } | { kind: 'not there' } | { kind: 'none' } | { kind: 'unasked' }
 
 const askElsewhere = async (
   { databaseUrl, lane }: { databaseUrl: string; lane: string },
@@ -65,22 +71,32 @@ const askElsewhere = async (
     connectionString: databaseUrl,
     types: columnTypes,
     application_name: `outbox watch ${lane}`,
-    connectionTimeoutMillis: askTimeoutMs,
-    query_timeout: askTimeoutMs,
   })
   // What fails is told by the answers.
   client.on('error', () => {})
   const unwatch = onAbort(over, () => socket.destroy())
+  let isLate = false
+  const deadline = setTimeout(() => {
+    isLate = true
+    socket.destroy()
+  }, askTimeoutMs)
   try {
     await client.connect()
     const { rows } = await client.query<Record<string, unknown>>(isThereSql, [pid, startedAt])
     return { kind: readColumns(rows[0], 'the look for a session', { there: 'boolean' }).there ? 'there' : 'not there' }
   } catch (cause) {
-    return cause instanceof pg.DatabaseError ? { kind: 'there' } : { kind: 'none', reason: reasonOf(cause) }
+    if (cause instanceof pg.DatabaseError) return { kind: 'there' }
+    return { kind: isLate ? 'none' : 'unasked' }
   } finally {
+    clearTimeout(deadline)
     unwatch()
-    if (!(await within(closeTimeoutMs, client.end()))) socket.destroy()
+    void sayGoodbye(client, socket)
   }
+}
+
+const sayGoodbye = async (client: pg.Client, socket: Socket): Promise<void> => {
+  await within(closeTimeoutMs, Promise.allSettled([client.end()]))
+  socket.destroy()
 }
 
 // A role may see of a session no more than its number, also of one of its own: then it is there.

@@ -34,9 +34,9 @@ const watchThatTakes = (ms: number) => {
   return { askAt, asked: () => asked }
 }
 
-test('what was told a quarter of a second ago is not asked again', async () => {
+test('what was told a moment ago is not asked again', async () => {
   const { askAt, asked } = watchThatTakes(1)
-  expect([await askAt(0), await askAt(249), await askAt(250)]).toEqual([101n, 101n, 102n])
+  expect([await askAt(0), await askAt(999), await askAt(1_000)]).toEqual([101n, 101n, 102n])
   expect(asked()).toBe(2)
 })
 

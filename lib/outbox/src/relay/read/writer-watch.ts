@@ -16,8 +16,11 @@ export type WriterWatch = {
   horizon: () => Promise<bigint>
 }
 
-/** How often it is asked, milliseconds. */
-const everyMs = 250
+/**
+ * How often it is asked, milliseconds. Relays all ask while such a transaction is open, and each time Postgres holds up who
+ * locks anything: a floor that comes up once a second is low enough for none.
+ */
+const everyMs = 1_000
 
 /** And so many times as long as it took it rests at least: Postgres goes through the locks of all sessions for it. */
 const restPart = 20
@@ -60,17 +63,19 @@ const lower = (one: bigint, other: bigint): bigint => (other < one ? other : one
 const writersSql = {
   name: 'writers',
   text: `
-    with lock as materialized (
-      select locktype, database, relation, transactionid, virtualtransaction, mode from pg_locks
-      where granted and locktype in ('relation', 'transactionid')
+    with writer as (
+      select array_agg(transactionid::text) filter (where mode = 'ExclusiveLock') as xids
+      from pg_locks
+      where granted and (
+        locktype = 'transactionid' and mode = 'ExclusiveLock'
+        or locktype = 'relation' and mode = 'RowExclusiveLock'
+          and database = (select oid from pg_database where datname = current_database())
+          and relation in ('outbox_message'::regclass, 'outbox_scheduled'::regclass)
+      )
+      group by virtualtransaction
+      having bool_or(locktype = 'relation')
     )
-    select pg_snapshot_xmax(pg_current_snapshot())::text as xmax, to_json(array(
-        select distinct own.transactionid::text
-        from lock as held join lock as own using (virtualtransaction)
-        where held.locktype = 'relation' and held.mode = 'RowExclusiveLock'
-          and held.database = (select oid from pg_database where datname = current_database())
-          and held.relation in ('outbox_message'::regclass, 'outbox_scheduled'::regclass)
-          and own.locktype = 'transactionid' and own.mode = 'ExclusiveLock'
-      )) as xids,
+    select pg_snapshot_xmax(pg_current_snapshot())::text as xmax,
+      to_json(array(select unnest(xids) from writer)) as xids,
       (extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)::float8 as ms`,
 }

@@ -4,6 +4,6 @@ import type { Pointers } from '../src/relay/read/pointers.ts'
 export const raiseFloor = (pointers: Pointers, to: bigint): void => {
   pointers.sawRow(to)
   pointers.drewXid(1n, to)
-  pointers.sawXmin(2n)
+  pointers.sawEnded(2n)
   pointers.startRead(null).answered(null, null)
 }

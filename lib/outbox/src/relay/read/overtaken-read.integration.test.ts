@@ -40,7 +40,7 @@ const whileRead = (owned: OwnedLane, happen: () => void | Promise<void>): OwnedL
 const decide = ({ pointers }: OwnedLane, id: bigint) => {
   pointers.sawRow(id)
   pointers.drewXid(1n, id)
-  pointers.sawXmin(2n)
+  pointers.sawEnded(2n)
 }
 
 test('rows whose confirms are lost while a read is on its way are read again', async () => {
@@ -70,7 +70,7 @@ test('a row that commits late between the two statements of a read is read again
   owned.pointers.drewXid(1n, large ?? 0n)
   const overtaken = whileRead(owned, async () => {
     await slow.query('commit')
-    owned.pointers.sawXmin(2n)
+    owned.pointers.sawEnded(2n)
   })
   expect(await readFromFloor(overtaken, 10)).toMatchObject({ rows: [{ id: large }] })
   expect(await readFromFloor(owned, 10)).toMatchObject({ rows: [{ payload: '"slow"' }] })

@@ -8,7 +8,7 @@ const read = (...ids: bigint[]) => {
 }
 
 const statement = (pointers: Pointers, { xid, xmin, cursor }: Record<'xid' | 'xmin' | 'cursor', bigint>) => {
-  pointers.sawXmin(xmin)
+  pointers.sawEnded(xmin)
   pointers.drewXid(xid, cursor)
 }
 
@@ -65,7 +65,7 @@ test('what stands in the way of the floor is held up by it when it has been ther
   statement(pointers, { xid: 101n, xmin: 90n, cursor: 5n })
   nowMs += 1
   expect(pointers.isHeldUp()).toBe(true)
-  pointers.sawXmin(101n)
+  pointers.sawEnded(101n)
   expect(pointers.isHeldUp()).toBe(false)
 })
 

@@ -21,10 +21,10 @@ export type Pointers = {
   /** A read brought rows up to this id, or passed them over. */
   sawRow: (id: bigint) => void
   /**
-   * A statement told the oldest xid that was in progress when it began (`pg_snapshot_xmin`), or a `WriterWatch`
-   * its horizon.
+   * A statement told that every transaction with a lower xid had ended when it began (`pg_snapshot_xmin`), or had ended or
+   * brought nothing yet (the horizon of a `WriterWatch`).
    */
-  sawXmin: (xmin: bigint) => void
+  sawEnded: (below: bigint) => void
   /** A statement drew an xid of its own. `cursor` is what the cursor was when that statement was sent. */
   drewXid: (xid: bigint, cursor: bigint) => void
 }
@@ -87,8 +87,8 @@ export const createPointers = (now: () => number = () => performance.now()): Poi
     sawRow: (id) => {
       if (id > cursor) cursor = id
     },
-    sawXmin: (xmin) => {
-      if (candidate === null || xmin <= candidate.mark) return
+    sawEnded: (below) => {
+      if (candidate === null || below <= candidate.mark) return
       decided = candidate.id
       candidate = null
     },

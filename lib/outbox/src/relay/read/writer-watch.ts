@@ -49,7 +49,7 @@ export const createWriterWatch = (
 
 /** Where the floor of a lane is held up: finds out whether that is by somebody who may bring a row. */
 export const seeWriters = async ({ pointers, writers }: OwnedLane): Promise<void> => {
-  if (pointers.isHeldUp()) pointers.sawXmin(await writers.horizon())
+  if (pointers.isHeldUp()) pointers.sawEnded(await writers.horizon())
 }
 
 /** An xid in progress as its lock has it, the last 32 bits: none is farther than half of them from the next xid. */

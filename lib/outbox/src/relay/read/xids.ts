@@ -8,7 +8,7 @@ export const xidColumns = 'pg_current_xact_id()::text as xid, pg_snapshot_xmin(p
 export const takeXids = (pointers: Pointers, row: unknown, cursor: bigint): { xid: bigint } => {
   const drawn = readColumns(row, 'the xids', { xid: 'string', xmin: 'string' })
   const xid = BigInt(drawn.xid)
-  pointers.sawXmin(BigInt(drawn.xmin))
+  pointers.sawEnded(BigInt(drawn.xmin))
   pointers.drewXid(xid, cursor)
   return { xid }
 }

@@ -21,7 +21,8 @@ export type Rest = { kind: 'work' } | { kind: 'sleep'; nextMs: number | null }
 
 /**
  * Takes the lane's doorbell, so that whoever writes from now on rings, and makes sure that nobody who asked for it before
- * is still to come: it draws an xid, and only a look that finds every older transaction ended, and no row, lets it sleep.
+ * is still to come: it draws an xid, and only a look that finds no row, and every older transaction ended or without any
+ * yet, lets it sleep.
  */
 export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise<Rest> => {
   const { session, held, rounds, keyRounds, pointers, bell, writers } = owned
@@ -35,7 +36,7 @@ export const fallAsleep = async (owned: OwnedLane, signal: AbortSignal): Promise
     const [look] = await lookAtLanes(session, [owned])
     if (look === undefined) throw new OutboxError('row_invalid', 'the look at a lane gave no row')
     const { xmin, waiting, nextDueMs } = look
-    pointers.sawXmin(xmin)
+    pointers.sawEnded(xmin)
     const waits = [nextDueMs, held.nextMs(), rounds.nextMs(), keyRounds.nextMs()].filter((ms) => ms !== null)
     const nextMs = waits.length === 0 ? null : Math.min(...waits)
     if (waiting || nextMs === 0) return { kind: 'work' }

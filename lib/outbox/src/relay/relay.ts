@@ -110,6 +110,7 @@ export const createRelay = (options: RelayOptions): Relay => {
         former = await forgetGone(owner, former)
         listener ??= startListener(settings)
         void listener.listening.then(ready.resolve)
+        void renewAfterSilence(owner, listener)
         const served = await serve({ settings, owner, former, had, link, listener, memory, ...signals })
         emptied = served.emptied
         if (!served.isLost || (draining.signal.aborted && emptied)) break
@@ -237,6 +238,12 @@ export const createRelay = (options: RelayOptions): Relay => {
       return turn
     },
   }
+}
+
+/** The session of the bell came the same way, and would find out later. */
+const renewAfterSilence = async (owner: Owner, { renew }: Listener): Promise<void> => {
+  const silentSinceMs = await owner.silentSinceMs
+  if (silentSinceMs !== null) renew(silentSinceMs)
 }
 
 const livingOf = (owner: Owner | null): Owner | null => (owner?.session.lost.aborted === false ? owner : null)

@@ -52,6 +52,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
     owner: {
       session,
       backend: { pid: 1, startedAt: '' },
+      silentSinceMs: Promise.resolve(null),
       neighbours: {
         join: async () => {},
         leave: async () => false,
@@ -72,7 +73,7 @@ const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: 
       ...given.owner,
     },
     link: given.link ?? noLink,
-    listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, close: async () => {} },
+    listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, renew: () => {}, close: async () => {} },
     lookout: { add: () => {}, remove: () => {}, keep: async () => {} },
     memory: createPayloadMemory(),
     handOver: given.handOver ?? alone,

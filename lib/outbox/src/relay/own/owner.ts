@@ -24,6 +24,8 @@ export type Owner = {
   database: string
   backend: Backend
   neighbours: Neighbours
+  /** When the session is over: since when nothing was heard on it (`performance.now()`), or null if it ended otherwise. */
+  silentSinceMs: Promise<number | null>
   /** Those sessions that are not gone at Postgres: until then they have their locks, and look like a neighbour's. */
   stillThere: (former: readonly Backend[]) => Promise<Backend[]>
   /** The relay's own lane. */
@@ -79,7 +81,7 @@ export const openOwner = async (settings: RelaySettings, signal: AbortSignal): P
     return taken
   }
 
-  const { home, database, backend, ids } = await lookAround(session, settings, signal)
+  const { home, database, backend, ids, silentSinceMs } = await lookAround(session, settings, signal)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
     if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
@@ -89,6 +91,7 @@ export const openOwner = async (settings: RelaySettings, signal: AbortSignal): P
     database,
     backend,
     neighbours: createNeighbours(session),
+    silentSinceMs,
     stillThere: (former) => stillThere(session, former),
     home,
     lanes: () => [...lanes.values()],
@@ -121,10 +124,10 @@ const lookAround = async (session: ControlSession, settings: RelaySettings, sign
   const unwatch = onAbort(signal, () => void session.close())
   try {
     const backend = await identifyBackend(session)
-    void watchSilence(session, backend, settings)
+    const silentSinceMs = watchSilence(session, backend, settings)
     const home = await findOrAddLane(queryableOf(session), settings.lane, 'pod')
     const database = await identifyDatabase(session)
-    return { home, database, backend, ids: await watchIds(session) }
+    return { home, database, backend, ids: await watchIds(session), silentSinceMs }
   } catch (cause) {
     await session.close()
     if (!isNotMigrated(cause)) throw cause

@@ -32,13 +32,14 @@ const closeTimeoutMs = 1_000
 /**
  * Gives the session up when a statement waits for an answer that does not come: where packets are dropped and nothing is
  * reset, a socket says so after minutes. A statement may take that long as well, so Postgres is asked for it by a session
- * that lasts for one question: whether it answers at all, and is still at work on the one. Ends with the session.
+ * that lasts for one question: whether it answers at all, and is still at work on the one. Ends with the session, and says
+ * since when nothing was heard on it (`performance.now()`), or null if that is not why it ended.
  */
 export const watchSilence = async (
   session: ControlSession,
   backend: Backend,
   where: { databaseUrl: string; lane: string },
-): Promise<void> => {
+): Promise<number | null> => {
   let heardAtMs = performance.now()
   const quietMs = () => Math.min(session.unansweredMs(), performance.now() - heardAtMs)
   while (!session.lost.aborted) {
@@ -47,10 +48,14 @@ export const watchSilence = async (
     const answer = await askElsewhere(where, backend, session.lost)
     // The statement may have been answered meanwhile.
     if (session.unansweredMs() < askAfterMs) continue
+    const silentSinceMs = performance.now() - session.unansweredMs()
+    if (answer.kind === 'there') heardAtMs = performance.now()
     if (answer.kind === 'not there') session.giveUp('Postgres is not at work on what it was asked')
     else if (answer.kind === 'none' && quietMs() >= silentMs) session.giveUp('Postgres is silent, to whoever asks')
-    else if (answer.kind === 'there') heardAtMs = performance.now()
+    else continue
+    return silentSinceMs
   }
+  return null
 }
 
 /**

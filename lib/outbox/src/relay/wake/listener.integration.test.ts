@@ -1,4 +1,4 @@
-import { runOn } from '@esteira/test/support'
+import { runOn, startProxy } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
@@ -96,4 +96,24 @@ test.each([
   )
   onTestFinished(listener.close)
   expect(await lost.promise).toContain('"unknown_here"')
+})
+
+test('of a session that is lost under several statements each reason is told once', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const reasons: string[] = []
+  const observe = (observation: Observation) =>
+    void (observation.kind === 'bell.lost' && reasons.push(observation.reason))
+  const settings = { databaseUrl: proxy.url, rabbitmqUrl: vhost.url, lane: lane.name, observe }
+  const listener = startListener(checkOptions(settings))
+  onTestFinished(listener.close)
+  await listener.listening
+  proxy.pause()
+  let rings = 0
+  for (const number of [1, 2, 3, 4]) listener.add(number, () => (rings += 1))
+  proxy.cut()
+  await expect.poll(() => reasons.length, soon).toBeGreaterThan(1)
+  proxy.resume()
+  await expect.poll(() => rings, soon).toBeGreaterThanOrEqual(4)
+  expect(reasons).toEqual([...new Set(reasons)])
 })

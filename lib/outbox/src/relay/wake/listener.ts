@@ -14,6 +14,8 @@ export type Listener = {
   /** Rings for every notification of the lane, and after each time in which none could be heard. */
   add: (lane: number, ring: () => void) => void
   remove: (lane: number) => void
+  /** Has it begin its session anew, as where another one has gone silent, unless it did so since then (`performance.now()`). */
+  renew: (sinceMs: number) => void
   close: () => Promise<void>
 }
 
@@ -57,8 +59,13 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
   )
   /** How often in a row Postgres took the session and no LISTEN. */
   let deaf = 0
+  /** All that was asked of a session fails with it, each for the same reason. */
+  let told: string | null = null
+  let heardAtMs = Number.NEGATIVE_INFINITY
   const say = (reason: string) => {
-    if (!closed) observe({ kind: 'bell.lost', reason })
+    if (closed || reason === told) return
+    told = reason
+    observe({ kind: 'bell.lost', reason })
   }
   const fail = (error: unknown) => {
     say(reasonOf(error))
@@ -69,6 +76,8 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
   }
   const heard = () => {
     deaf = 0
+    told = null
+    heardAtMs = performance.now()
     observe({ kind: 'bell.listening' })
     // Whatever was written while nobody listened rang for nobody.
     for (const ring of rings.values()) ring()
@@ -114,6 +123,9 @@ export const startListener = ({ databaseUrl, lane: name, observe }: RelaySetting
       const channel = channelOf(lane)
       rings.delete(channel)
       inTurn(() => subscriber.unlisten(channel))
+    },
+    renew: (sinceMs) => {
+      if (heardAtMs < sinceMs) socket?.destroy()
     },
     close,
   }

@@ -45,7 +45,7 @@ export type OwnedLane = RegisteredLane & {
   weighedRows: number | null
   /** In a key lane, when to look for rows without a key. */
   strays: StrayWatch
-  /** Where the next move of scheduled rows begins; in a key lane each begins at the first one. */
+  /** Where the next move of scheduled rows begins. */
   movePlace: MovePlace
   /** In a key lane, when to move what is due. */
   moving: Pace

@@ -2,7 +2,8 @@ import { orderingLockClass } from '../../lane/ordering-lock.ts'
 import { messageColumns } from '../../message-columns.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
-import type { Place } from './move-place.ts'
+import { lookAtKeyWriters } from './key-writers.ts'
+import type { LeftBehind, Place, ScheduledRow } from './move-place.ts'
 
 /** What the rows of a move take on disk, bytes. It ends with the row that reaches them, so one larger goes by itself. */
 export const moveBytes = 4 * 1024 * 1024
@@ -19,50 +20,76 @@ export const moveBytes = 4 * 1024 * 1024
  * other and do not deadlock.
  *
  * The rows are looked up one by one, and deleted by their place: joined, they would be compared each with each where the
- * table's statistics are of when it was empty, as those of a table that is drained all the time are.
+ * table's statistics are of when it was empty, as those of a table that is drained all the time are. By their time as well
+ * as their id: by the id alone Postgres then goes through the whole lane for each, in the index that begins with the time.
  */
 export const moveDue = async (owned: OwnedLane, limit: number): Promise<number> => {
-  const { kind, movePlace } = owned
-  // Of two rows of a key the later one may be behind the place, and the earlier one, which committed late, before it.
-  const from = kind === 'key' ? null : movePlace.from()
-  const moved = from === null ? 0 : await moveFrom(owned, from, limit)
-  return moved > 0 ? moved : moveFrom(owned, null, limit)
+  const from = owned.movePlace.from()
+  const moved = from === null ? 0 : await moveOn(owned, from, limit)
+  return moved > 0 ? moved : moveFromFirst(owned, limit)
 }
 
-const moveFrom = async (owned: OwnedLane, from: Place | null, limit: number): Promise<number> => {
-  const { movePlace } = owned
-  const { moved, full, last, ms } = await moveFreeKeys(owned, from, limit)
-  if (full && last !== null) movePlace.came(from, last, ms)
-  else movePlace.forget()
+/** Without keys any row may go before any other. */
+const nothingLeft = { aboveId: '9223372036854775807', keys: [], ms: 0 }
+
+/** So many keys are left behind at most: with more, each move begins at the first row. */
+const mostKeysLeft = 5_000
+
+const moveFromFirst = async (owned: OwnedLane, limit: number): Promise<number> => {
+  const { kind, movePlace } = owned
+  // Of two rows of a key the later one may be behind the place, and the earlier one, which commits late, before it. Who
+  // may do so is looked at before the move, and not while its rows are few: most moves bring one.
+  const writers = kind !== 'key' ? nothingLeft : movePlace.wasFull() ? await lookAtKeyWriters(owned) : null
+  const { moved, full, last, left, ms } = await moveFreeKeys(owned, null, limit)
+  if (!full || last === null) movePlace.forget()
+  else if (writers === null) movePlace.came(null, null, ms)
+  else {
+    const { aboveId, keys } = writers
+    movePlace.came(null, placeBehind(last, { aboveId, keys: [...keys, ...left] }), writers.ms + ms)
+  }
   return moved
 }
 
+const moveOn = async (owned: OwnedLane, from: Place, limit: number): Promise<number> => {
+  const { moved, full, last, left, ms } = await moveFreeKeys(owned, from, limit)
+  const { aboveId } = from
+  if (full && last !== null) owned.movePlace.came(from, placeBehind(last, { aboveId, keys: left }), ms)
+  else owned.movePlace.forget()
+  return moved
+}
+
+const placeBehind = (last: ScheduledRow, { aboveId, keys }: LeftBehind): Place | null => {
+  const each = [...new Set(keys)]
+  return each.length > mostKeysLeft ? null : { ...last, aboveId, keys: each }
+}
+
 /**
- * `full`: all that it tried is moved, and there may be more. `last` is the last row that it tried; `ms` is how long Postgres
- * was at it.
+ * `full`: all that it tried is moved, but for keys that writers have, and there may be more. `last` is the last row that it
+ * tried; `left` are the keys of which it left rows, those that were left before among them; `ms` is how long Postgres was
+ * at it.
  */
-type Move = { moved: number; full: boolean; last: Place | null; ms: number }
+type Move = { moved: number; full: boolean; last: ScheduledRow | null; left: string[]; ms: number }
 
 const moveFreeKeys = async ({ session, lane }: OwnedLane, from: Place | null, limit: number): Promise<Move> => {
-  const passed: string[] = []
+  const { at, id, aboveId, keys } = from ?? { at: '-infinity', id: '0', ...nothingLeft }
+  const left = [...keys]
   let spentMs = 0
-  const { at, id } = from ?? { at: '-infinity', id: '0' }
   for (;;) {
-    const { rows } = await session.query(moveDueSql, [lane, limit, orderingLockClass, passed, at, id])
-    const { busy, tried, cut, ms, moved, last } = parseMove(rows[0])
+    const { rows } = await session.query(moveDueSql, [lane, limit, orderingLockClass, left, at, id, aboveId])
+    const { busy, late, tried, more, ms, moved, last } = parseMove(rows[0])
     spentMs += ms
-    const full = moved === tried && (cut || tried === limit)
-    if (moved > 0 || busy.length === 0) return { moved, full, last, ms: spentMs }
-    passed.push(...busy)
+    left.push(...busy, ...late)
+    if (moved > 0 || busy.length === 0) return { moved, full: moved === tried && more, last, left, ms: spentMs }
   }
 }
 
 const parseMove = (row: unknown) => {
   const { at, id, ...move } = readColumns(row, 'the move of what is due', {
     tried: 'number',
-    cut: 'boolean',
+    more: 'boolean',
     moved: 'number',
     busy: 'strings',
+    late: 'strings',
     at: 'string?',
     id: 'string?',
     ms: 'number',
@@ -76,31 +103,46 @@ const bytesOnDisk =
 
 // Each key is tried once for all of its rows: of two tries the writer may commit in between, and the second row go first.
 // The time is that of Postgres, when all is moved: by our clock it would have the wait for the session in it.
+//
+// What came above the id is looked through in the order of ids, so by the primary key: by the other index each move would
+// pass all that were moved before. A key of which some of it lies before the place waits.
 const moveDueSql = {
   name: 'move_due',
   text: `
-    with ready as (
-      select id, available_at, ordering_key, ${bytesOnDisk} as size from outbox_scheduled
+    with above as materialized (
+      select id, available_at, hashtext(ordering_key) as key from outbox_scheduled
+      where lane = $1 and id > $7::bigint and ordering_key is not null
+      order by id
+    ), late as materialized (
+      select distinct key from above
+      where (available_at, id) <= ($5::timestamptz, $6::bigint)
+    ), ready as (
+      select id, available_at, hashtext(ordering_key) as key, ${bytesOnDisk} as size from outbox_scheduled
       where lane = $1 and available_at <= now() and (available_at, id) > ($5::timestamptz, $6::bigint)
-        and (ordering_key is null or ordering_key <> all($4::text[]))
+        and (ordering_key is null
+          or hashtext(ordering_key) <> all($4::int[] || array(select key from late)))
       order by available_at, id
       limit $2
     ), candidate as materialized (
-      select id, available_at, ordering_key, total >= ${moveBytes} as ends
+      select id, available_at, key, total >= ${moveBytes} as ends
       from (
         select *, sum(size) over (order by available_at, id rows unbounded preceding) as total from ready
       ) as summed
       where total - size < ${moveBytes}
-    ), key as materialized (
-      select distinct ordering_key as name from candidate where ordering_key is not null
+    ), keys as materialized (
+      select distinct key from candidate where key is not null
     ), tried as materialized (
-      select name, pg_try_advisory_xact_lock($3::int, hashtext(name)) as free from key
+      select key, pg_try_advisory_xact_lock($3::int, key) as free from keys
+    ), free as materialized (
+      select id, available_at from candidate
+      where key is null or key = any(array(select key from tried where free))
     ), due as materialized (
       select locked.ctid
-      from candidate cross join lateral (
-        select ctid from outbox_scheduled where lane = $1 and id = candidate.id for update
+      from free cross join lateral (
+        select ctid from outbox_scheduled
+        where lane = $1 and available_at = free.available_at and id = free.id
+        for update
       ) as locked
-      where candidate.ordering_key is null or candidate.ordering_key in (select name from tried where free)
     ), taken as (
       delete from outbox_scheduled where ctid = any(array(select ctid from due))
       returning *
@@ -111,8 +153,11 @@ const moveDueSql = {
       order by available_at, id
       returning id
     )
-    select (select count(*)::int from candidate) as tried, (select coalesce(bool_or(ends), false) from candidate) as cut,
-      (select count(*)::int from moved) as moved, to_json(array(select name from tried where not free)) as busy,
+    select (select count(*)::int from free) as tried,
+      (select count(*) = $2 or coalesce(bool_or(ends), false) from candidate) as more,
+      (select count(*)::int from moved) as moved,
+      to_json(array(select key::text from tried where not free)) as busy,
+      to_json(array(select key::text from late)) as late,
       to_json(last.available_at) #>> '{}' as at, last.id::text as id,
       (extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)::float8 as ms
     from (select) as one

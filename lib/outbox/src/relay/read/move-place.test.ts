@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createMovePlace } from './move-place.ts'
 
-const last = { at: '2026-11-27 10:00:00+00', id: '7' }
+const last = { at: '2026-11-27 10:00:00+00', id: '7', aboveId: '9', keys: [] }
 
 test('a place is kept for twenty times as long as the move took, and a minute at most', () => {
   let nowMs = 0

@@ -1,5 +1,16 @@
 /** A scheduled row in the order in which they are moved: by when it was due, as text, and its id. */
-export type Place = { at: string; id: string }
+export type ScheduledRow = { at: string; id: string }
+
+/** What a move that goes on behind a row has to leave where it is, to keep the rows of a key in order. */
+export type LeftBehind = {
+  /** Rows of the lane with a higher id may lie before the place, and then their keys wait. */
+  aboveId: string
+  /** The hashes of keys of which some row may lie before the place. */
+  keys: string[]
+}
+
+/** Where a move goes on: behind this row, without what is left. */
+export type Place = ScheduledRow & LeftBehind
 
 /**
  * Where a move of scheduled rows begins. Of many that are due, each move goes on behind the one before: from the lane's
@@ -9,8 +20,13 @@ export type Place = { at: string; id: string }
 export type MovePlace = {
   /** Null is the lane's first row. */
   from: () => Place | null
-  /** A move from there brought as many as it might, up to this row, and took Postgres so many milliseconds. */
-  came: (from: Place | null, to: Place, ms: number) => void
+  /** Whether the move before brought as many as it might, so that another one is to come. */
+  wasFull: () => boolean
+  /**
+   * A move from there brought as many as it might, up to this place, and took Postgres so many milliseconds. Null is one
+   * from the first row that cannot be gone on behind.
+   */
+  came: (from: Place | null, to: Place | null, ms: number) => void
   /** The next one begins at the first row: fewer were left than it might bring. */
   forget: () => void
 }
@@ -23,15 +39,19 @@ const longestMs = 60_000
 
 export const createMovePlace = (now: () => number = () => performance.now()): MovePlace => {
   let place: Place | null = null
+  let full = false
   let untilMs = Number.NEGATIVE_INFINITY
   return {
     from: () => (now() < untilMs ? place : null),
+    wasFull: () => full,
     came: (from, to, ms) => {
       if (from === null) untilMs = now() + Math.min(onPart * ms, longestMs)
       place = to
+      full = true
     },
     forget: () => {
       place = null
+      full = false
     },
   }
 }

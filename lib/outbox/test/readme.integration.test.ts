@@ -23,6 +23,11 @@ const installs = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, commands 
 /** Those that the README's first command is enough for. */
 const withPgAlone = ['migrate.ts', 'order.ts', 'order-many.ts', 'relay.ts', 'parked.ts']
 
+/** What the compiler asks of nobody who has not chosen it, and some choose. */
+const strictest = ['noPropertyAccessFromIndexSignature', 'noImplicitReturns', 'noImplicitOverride', 'noUnusedLocals']
+  .concat(['noUnusedParameters', 'noUncheckedIndexedAccess', 'exactOptionalPropertyTypes'])
+  .flatMap((option) => [`--${option}`, 'true'])
+
 const soon = { timeout: 30_000, interval: 50 }
 
 let folder: string
@@ -67,7 +72,7 @@ test('the programs of the README, with nothing installed that it does not name, 
   await project.write('undefined.ts', takersOfUndefined)
   expect(await project.typeFaults()).toBe('')
   await project.initTypes()
-  expect(await project.typeFaults('--skipLibCheck', 'false')).toBe('')
+  expect(await project.typeFaults('--skipLibCheck', 'false', ...strictest)).toBe('')
   expect(await project.run('migrate.ts', env)).toContain('0001_outbox')
   await project.run('order.ts', env)
   await project.run('order-many.ts', env)
@@ -75,7 +80,7 @@ test('the programs of the README, with nothing installed that it does not name, 
   await install(more.flat())
   await write(others)
   // The options that the compiler writes skip the types of packages. Drizzle's name the drivers of every database.
-  expect(await project.typeFaults()).toBe('')
+  expect(await project.typeFaults(...strictest)).toBe('')
   for (const program of others.filter((name) => name.startsWith('order-'))) await project.run(program, env)
 
   const consumer = project.start('consume.ts', env)

@@ -128,6 +128,17 @@ test.each<[string, string[], string, Work]>([
   await lane.db.query('rollback')
 })
 
+test('what row level security refuses is told as that, and not as a grant that is missing', async () => {
+  await lane.db.query('alter table outbox_message enable row level security')
+  onTestFinished(async () => void (await runOn(database.url, 'alter table outbox_message disable row level security')))
+  const expected = 'expected no row level security, or a policy that lets the role do this'
+  await expect(as(writer, enqueueOne)).rejects.toMatchObject({
+    code: 'right_missing',
+    message: `enqueue: new row violates row-level security policy for table "outbox_message"; ${expected}`,
+  })
+  await lane.db.query('rollback')
+})
+
 test('what a trigger of somebody else refuses is told in its words', async () => {
   await lane.db.query(
     `create function refuse() returns trigger language plpgsql as

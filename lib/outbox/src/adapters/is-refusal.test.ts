@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isRefusal, wordsOfRefusal } from './is-refusal.ts'
+import { isRefusal, refusalOf } from './is-refusal.ts'
 
 const refusal = { code: '25P01', message: 'LOCK TABLE can only be used in transaction blocks' }
 
@@ -22,8 +22,8 @@ test.each([
 ])('a refusal of Postgres is known by its code, in an error of %s', (_, error) => {
   expect(isRefusal(error, '25P01')).toBe(true)
   expect(isRefusal(error, '23502')).toBe(false)
-  expect(wordsOfRefusal(error, '25P01')).toBe(refusal.message)
-  expect(wordsOfRefusal(error, '23502')).toBe(null)
+  expect(refusalOf(error, '25P01')).toEqual({ words: refusal.message, routine: null })
+  expect(refusalOf(error, '23502')).toBe(null)
 })
 
 test('a refusal for another column, and what is no refusal, are none', () => {

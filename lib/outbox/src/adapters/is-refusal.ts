@@ -17,10 +17,14 @@ const messages = ['originalMessage', 'message']
 export const isRefusal = (error: unknown, code: string, name?: string): boolean =>
   refusalIn(error, code, (refusal) => name === undefined || isFor(refusal, name)) !== null
 
-/** What Postgres said when it refused a statement with this code, in its language; null for any other error. */
-export const wordsOfRefusal = (error: unknown, code: string): string | null => {
+/**
+ * What Postgres said when it refused a statement with this code, in its language, and which of its routines did, if the
+ * library tells; null for any other error.
+ */
+export const refusalOf = (error: unknown, code: string): { words: string; routine: string | null } | null => {
   const refusal = refusalIn(error, code, () => true)
-  return refusal === null ? null : (textsOf(refusal, messages)[0] ?? '')
+  if (refusal === null) return null
+  return { words: textsOf(refusal, messages)[0] ?? '', routine: textsOf(refusal, ['routine'])[0] ?? null }
 }
 
 const refusalIn = (error: unknown, code: string, isMeant: (refusal: object) => boolean): object | null => {

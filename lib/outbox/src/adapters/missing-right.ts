@@ -1,5 +1,5 @@
 import { OutboxError } from '../errors.ts'
-import { wordsOfRefusal } from './is-refusal.ts'
+import { refusalOf } from './is-refusal.ts'
 import type { Queryable } from './queryable.ts'
 
 const sleeps = { outbox_sleeps: 'execute' }
@@ -30,6 +30,9 @@ const functions: Record<string, string> = {
   pg_control_system: 'function pg_control_system()',
 }
 
+/** The routines of Postgres that refuse what a policy does not allow, and a look that one would narrow. */
+const rowSecurity: ReadonlySet<string> = new Set(['ExecWithCheckOptions', 'check_enable_rls'])
+
 /** Runs statements for this asker, and says which right is missing where Postgres refuses one for want of it. */
 export const namingRights = (db: Queryable, asker: string): Queryable => ({
   query: async (text, values) => {
@@ -43,14 +46,19 @@ export const namingRights = (db: Queryable, asker: string): Queryable => ({
 
 /** A refusal for want of a right as an error of ours, with the grant that was expected; null for whatever else failed. */
 export const missingRight = (asker: string, cause: unknown): OutboxError | null => {
-  const words = wordsOfRefusal(cause, '42501')
-  if (words === null) return null
+  const refusal = refusalOf(cause, '42501')
+  if (refusal === null) return null
+  const { words, routine } = refusal
+  return new OutboxError('right_missing', `${asker}: ${words}; ${expectedOf(asker, words, routine)}`, { cause })
+}
+
+const expectedOf = (asker: string, words: string, routine: string | null): string => {
+  if (routine !== null && rowSecurity.has(routine))
+    return 'expected no row level security, or a policy that lets the role do this'
   // Postgres names what it refuses, in whatever language it says so, and not the right.
   const named = words.split(/\W+/)
   const found = Object.entries(rights[asker] ?? {}).find(([on]) => named.includes(on))
-  const expected =
-    found === undefined
-      ? 'expected the rights that the README of @esteira/outbox lists'
-      : `expected "grant ${found[1]} on ${functions[found[0]] ?? found[0]} to" the role that does this`
-  return new OutboxError('right_missing', `${asker}: ${words}; ${expected}`, { cause })
+  return found === undefined
+    ? 'expected the rights that the README of @esteira/outbox lists'
+    : `expected "grant ${found[1]} on ${functions[found[0]] ?? found[0]} to" the role that does this`
 }

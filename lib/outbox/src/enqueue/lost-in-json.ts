@@ -7,22 +7,19 @@ export type Loss = { place: string; kind: string; cause?: unknown }
 /**
  * The first thing in the value that JSON refuses (a bigint, what lies in itself, a getter that throws) or writes as something
  * else without a word: bytes as an object of numbers, and what has no members to show as `{}`, such as a map, an error or the
- * headers of a request. What says itself how it is written (`toJSON`) is left to it, and so are what everybody knows to be
- * left out or written as null: `undefined`, functions, NaN.
- *
- * `asWritten` goes through what each `toJSON` returns instead.
+ * headers of a request. Of what says itself how it is written (`toJSON`) it goes through what that returns. Left alone is
+ * what everybody knows to be left out or written as null: `undefined`, functions, NaN.
  *
  * @throws RangeError for what is nested too deeply, of which `isTooDeep` tells.
  */
-export const lostInJson = (value: unknown, { asWritten } = { asWritten: false }): Loss | null => {
+export const lostInJson = (value: unknown): Loss | null => {
   /** Where it is at. */
   const path: string[] = []
   /** Whether each of these objects is one that this place lies in. */
   const around = new Map<object, boolean>()
 
   const kindIn = (given: unknown): string | null => {
-    if (!asWritten && saysItself(given)) return null
-    const member = saysItself(given) ? given.toJSON('') : given
+    const member = saysItself(given) ? given.toJSON(path.at(-1) ?? '') : given
     if (typeof member === 'bigint') return 'toJSON' in BigInt.prototype ? null : 'bigint'
     if (typeof member !== 'object' || member === null) return null
     const isAround = around.get(member)

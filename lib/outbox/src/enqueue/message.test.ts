@@ -136,10 +136,11 @@ test('what says itself how it is written as JSON passes, and so does what is lef
       return '0.10'
     }
   }
+  const named = { toJSON: (key: string) => (key === 'named' ? key : new Map()) }
   const at = '1970-01-01T00:00:00.000Z'
   const shared = { a: undefined, b: new Date(at) }
-  const { payload } = check({ routingKey: 'orders', payload: { price: new Money(), twice: [shared, shared] } })
-  expect(payload).toBe(`{"price":"0.10","twice":[{"b":"${at}"},{"b":"${at}"}]}`)
+  const { payload } = check({ routingKey: 'orders', payload: { price: new Money(), named, twice: [shared, shared] } })
+  expect(payload).toBe(`{"price":"0.10","named":"named","twice":[{"b":"${at}"},{"b":"${at}"}]}`)
 })
 
 test('what has members passes whatever it is, and so does what has none and stands for a value', () => {
@@ -258,6 +259,11 @@ test.each<[string, object, string, RegExp?]>([
     'a toJSON of a bigint',
     { payload: { price: written(() => ({ cents: 10n })) } },
     'payload/price/cents: expected a JSON value, got bigint',
+  ],
+  [
+    'a toJSON of a map',
+    { payload: { prices: written(() => new Map([['tea', 1]])) } },
+    'payload/prices: expected a JSON value, got Map',
   ],
   ['a payload that is a symbol', { payload: Symbol('lost') }, 'payload: expected a JSON value, got symbol'],
 ])('%s is refused by the code and with its place', (_, members, fault, rest = /^$/) => {

@@ -34,15 +34,13 @@ const toJson = (payload: unknown, fault: Fault): string => {
   } catch (cause) {
     if (cause instanceof OutboxError) throw cause
     if (isTooDeep(cause)) throw fault('payload: expected a JSON value, got one that is nested too deeply')
-    // What a `toJSON` throws or returns is looked for only now.
-    expectWhole(lostInJson(payload, { asWritten: true }), fault, cause)
     throw fault(`payload: expected a JSON value, got what cannot be read: ${reasonOf(cause)}`, cause)
   }
   throw fault(`payload: expected a JSON value, got ${typeof payload}`)
 }
 
-const expectWhole = (loss: Loss | null, fault: Fault, cause?: unknown): void => {
+const expectWhole = (loss: Loss | null, fault: Fault): void => {
   if (loss === null) return
   const expected = loss.place === '' ? 'a JSON value or bytes (Uint8Array)' : 'a JSON value'
-  throw fault(`payload${loss.place}: expected ${expected}, got ${loss.kind}`, loss.cause ?? cause)
+  throw fault(`payload${loss.place}: expected ${expected}, got ${loss.kind}`, loss.cause)
 }

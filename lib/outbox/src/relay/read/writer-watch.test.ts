@@ -19,14 +19,18 @@ test.each([
 })
 
 /** A watch whose statements take so long at Postgres, and how often it has asked. */
-const watchThatTakes = (ms: number) => {
+const watchThatTakes = (ms: number, random = 0.5) => {
   let nowMs = 0
   let asked = 0
   const query: ControlSession['query'] = async () => {
     asked += 1
     return { rows: [{ xmax: String(100 + asked), xids: [], ms }], rowCount: 1 }
   }
-  const watch = createWriterWatch({ query }, () => nowMs)
+  const watch = createWriterWatch(
+    { query },
+    () => nowMs,
+    () => random,
+  )
   const askAt = async (atMs: number) => {
     nowMs = atMs
     return watch.horizon()
@@ -45,6 +49,12 @@ test('where Postgres takes long for it, it is asked less often, and once a minut
   expect([await askAt(0), await askAt(1_999), await askAt(2_000)]).toEqual([101n, 101n, 102n])
   const slow = watchThatTakes(3_600_000)
   expect([await slow.askAt(0), await slow.askAt(59_999), await slow.askAt(60_000)]).toEqual([101n, 101n, 102n])
+})
+
+test('of relays that ask at the same moment not all do so again at the same', async () => {
+  const [soon, late] = [watchThatTakes(1, 0), watchThatTakes(1, 0.99)]
+  await Promise.all([soon.askAt(0), late.askAt(0)])
+  expect(await Promise.all([soon.askAt(1_000), late.askAt(1_000)])).toEqual([102n, 101n])
 })
 
 test('of lanes that ask at the same moment one asks Postgres', async () => {

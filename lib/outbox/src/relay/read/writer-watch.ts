@@ -1,4 +1,5 @@
 import { readColumns } from '../../read-columns.ts'
+import { spreadMs } from '../backoff.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 
@@ -17,8 +18,8 @@ export type WriterWatch = {
 }
 
 /**
- * How often it is asked, milliseconds. Relays all ask while such a transaction is open, and each time Postgres holds up who
- * locks anything: a floor that comes up once a second is low enough for none.
+ * How often it is asked, milliseconds, more or less. Relays all ask while such a transaction is open, and each time Postgres
+ * holds up who locks anything: a floor that comes up once a second is low enough for none.
  */
 const everyMs = 1_000
 
@@ -31,17 +32,18 @@ const longestRestMs = 60_000
 export const createWriterWatch = (
   session: Pick<ControlSession, 'query'>,
   now = () => performance.now(),
+  random = Math.random,
 ): WriterWatch => {
   let horizon = 0n
   let dueAtMs = Number.NEGATIVE_INFINITY
   return {
     horizon: async () => {
       if (now() < dueAtMs) return horizon
-      dueAtMs = now() + everyMs
+      dueAtMs = now() + spreadMs(everyMs, random)
       const { rows } = await session.query(writersSql, [])
       const { xmax, xids, ms } = readColumns(rows[0], 'the writers', { xmax: 'string', xids: 'strings', ms: 'number' })
       horizon = xids.map((xid) => wholeXid(Number(xid), BigInt(xmax))).reduce(lower, BigInt(xmax))
-      dueAtMs = now() + Math.max(everyMs, Math.min(restPart * ms, longestRestMs))
+      dueAtMs = now() + spreadMs(Math.max(everyMs, Math.min(restPart * ms, longestRestMs)), random)
       return horizon
     },
   }

@@ -23,11 +23,6 @@ begin
 end
 $function$;
 
-CREATE OR REPLACE FUNCTION public.outbox_sleeps(lane integer)
- RETURNS boolean
- LANGUAGE sql
-RETURN CASE WHEN pg_try_advisory_lock_shared(('01101111011101010111010001110011'::"bit")::integer, lane) THEN (NOT pg_advisory_unlock_shared(('01101111011101010111010001110011'::"bit")::integer, lane)) ELSE true END;
-
 CREATE OR REPLACE FUNCTION public.workflow_step_is_final()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -75,7 +70,11 @@ create table outbox_message (
   constraint outbox_message_headers_check CHECK ((json_typeof(headers) = 'object'::text))
 );
 CREATE INDEX outbox_message_key ON public.outbox_message USING btree (lane, ordering_key, id) WHERE (ordering_key IS NOT NULL);
-CREATE TRIGGER outbox_message_ring AFTER INSERT ON public.outbox_message FOR EACH ROW WHEN (outbox_sleeps(new.lane)) EXECUTE FUNCTION outbox_ring();
+CREATE TRIGGER outbox_message_ring AFTER INSERT ON public.outbox_message FOR EACH ROW WHEN (
+        CASE
+            WHEN pg_try_advisory_lock_shared(1869968499, new.lane) THEN (NOT pg_advisory_unlock_shared(1869968499, new.lane))
+            ELSE true
+        END) EXECUTE FUNCTION outbox_ring();
 CREATE TRIGGER outbox_message_xid BEFORE INSERT ON public.outbox_message FOR EACH STATEMENT EXECUTE FUNCTION outbox_draw_xid();
 
 create table outbox_migration (
@@ -120,7 +119,11 @@ create table outbox_scheduled (
   constraint outbox_scheduled_headers_check CHECK ((json_typeof(headers) = 'object'::text))
 );
 CREATE INDEX outbox_scheduled_due ON public.outbox_scheduled USING btree (lane, available_at, id);
-CREATE TRIGGER outbox_scheduled_ring AFTER INSERT ON public.outbox_scheduled FOR EACH ROW WHEN (outbox_sleeps(new.lane)) EXECUTE FUNCTION outbox_ring();
+CREATE TRIGGER outbox_scheduled_ring AFTER INSERT ON public.outbox_scheduled FOR EACH ROW WHEN (
+        CASE
+            WHEN pg_try_advisory_lock_shared(1869968499, new.lane) THEN (NOT pg_advisory_unlock_shared(1869968499, new.lane))
+            ELSE true
+        END) EXECUTE FUNCTION outbox_ring();
 
 create table rate_limit (
   name text not null,

@@ -2,17 +2,14 @@ import { OutboxError } from '../errors.ts'
 import { refusalOf } from './is-refusal.ts'
 import type { Queryable } from './queryable.ts'
 
-const sleeps = { outbox_sleeps: 'execute' }
-const register = { outbox_lane: 'select, insert, update' }
-
 /** What each asks Postgres for, by the name of what the right is on. The README has the same under "What it needs". */
 const rights: Record<string, Record<string, string>> = {
-  enqueue: { outbox_message: 'insert', outbox_scheduled: 'insert', outbox_lane: 'select', ...sleeps },
-  registerLane: register,
+  enqueue: { outbox_message: 'insert', outbox_scheduled: 'insert', outbox_lane: 'select' },
+  registerLane: { outbox_lane: 'select, insert, update' },
   receive: { inbox: 'insert, select' },
   pruneInbox: { inbox: 'select, update, delete' },
   listParked: { outbox_parked: 'select' },
-  retryParked: { outbox_parked: 'select, delete', outbox_message: 'insert', ...sleeps },
+  retryParked: { outbox_parked: 'select, delete', outbox_message: 'insert' },
   dropParked: { outbox_parked: 'select, delete' },
   'a relay': {
     outbox_lane: 'select, insert, update, delete',
@@ -20,15 +17,11 @@ const rights: Record<string, Record<string, string>> = {
     outbox_scheduled: 'select, update, delete',
     outbox_parked: 'select, insert',
     pg_control_system: 'execute',
-    ...sleeps,
   },
 }
 
 /** What rights on functions are granted on. */
-const functions: Record<string, string> = {
-  outbox_sleeps: 'function outbox_sleeps(int)',
-  pg_control_system: 'function pg_control_system()',
-}
+const functions: Record<string, string> = { pg_control_system: 'function pg_control_system()' }
 
 /** The routines of Postgres that refuse what a policy does not allow, and a look that one would narrow. */
 const rowSecurity: ReadonlySet<string> = new Set(['ExecWithCheckOptions', 'check_enable_rls'])

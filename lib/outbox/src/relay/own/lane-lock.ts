@@ -3,7 +3,7 @@ import type { ControlSession } from './control-session.ts'
 
 /**
  * The classes of our advisory locks, the first of their two keys ('outb', 'outs' and 'outa' in ASCII), so that other users
- * of the database keep clear of them. `outbox_sleeps` of the migrations asks for the second; the third is of no lane.
+ * of the database keep clear of them. The triggers that ring ask for the second; the third is of no lane.
  */
 export const lockClasses = { owner: 0x6f_75_74_62, sleeper: 0x6f_75_74_73, adopter: 0x6f_75_74_61 }
 

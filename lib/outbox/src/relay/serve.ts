@@ -140,8 +140,8 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     return (await handOver.isAlone()) === false || !tooLate.aborted
   }
 
+  const unwatchEnd = onAbort(over, () => void hurry())
   try {
-    const unwatchEnd = onAbort(over, () => void hurry())
     if (settings.adopt) await tryUntilDone(owner.neighbours.join, settings, ending)
     while (!ending.aborted) {
       let mayBeMore = false
@@ -160,7 +160,6 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     const ownsHome = owner.lanes().some(({ lane }) => lane === owner.home.lane)
     const tookHome = ownsHome || (await takeHomeAtLast())
     const wasInTime = (await takeOrphansAtLast()) && tookHome
-    unwatch()
     const ended = crew.ended()
     await Promise.race([ended, loss.promise])
     const isLost = session.lost.aborted && !over.aborted
@@ -171,10 +170,13 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     }
     const emptied = await ended
     await watching
-    unwatchEnd()
     return { emptied: emptied && wasInTime, isLost }
   } finally {
+    unwatch()
+    unwatchEnd()
     // Also of what went wrong: nobody else could have the lanes for as long as the session lasts.
     await owner.close()
+    // After a fault nobody has waited for that yet. Its own failures are none of whoever hears of the fault.
+    await within(lastStatementsMs, Promise.allSettled([crew.ended()]))
   }
 }

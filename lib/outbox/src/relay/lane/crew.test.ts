@@ -3,38 +3,17 @@ import { expect, test } from 'vitest'
 import type { LaneKind } from '../../lane/find-or-add-lane.ts'
 import { hearUncaught } from '../../../test/hear-uncaught.ts'
 import { noLink } from '../../../test/no-link.ts'
+import { laneOf, noOwner, noSession } from '../../../test/no-owner.ts'
 import { OutboxError } from '../../errors.ts'
-import { refusedBackoff } from '../backoff.ts'
 import { checkOptions } from '../options.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import type { Owner } from '../own/owner.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import { createCrew } from './crew.ts'
 import type { HandOver } from './hand-over.ts'
-import { createIdWatch } from '../read/id-watch.ts'
-import { createWriterWatch } from '../read/writer-watch.ts'
-import { createOwnedLane } from './owned-lane.ts'
 import { createPayloadMemory } from './payload-memory.ts'
 
 const never = new AbortController().signal
-
-const session: ControlSession = {
-  query: () => Promise.reject(new Error('a crew without a broker asks nothing')),
-  lost: never,
-  fresh: () => true,
-  unansweredMs: () => 0,
-  giveUp: () => {},
-  beat: async () => {},
-  close: async () => {},
-}
-
-const own = (lane: number, kind: LaneKind = 'pod') =>
-  createOwnedLane(
-    { lane, name: `lane ${lane}`, kind, fence: '' },
-    session,
-    { ids: createIdWatch(null, null), writers: createWriterWatch(session) },
-    refusedBackoff,
-  )
 
 /** As long as no neighbour comes. */
 const alone: HandOver = { isAlone: async () => true, begun: never, end: async () => {} }
@@ -42,47 +21,31 @@ const alone: HandOver = { isAlone: async () => true, begun: never, end: async ()
 const besideNeighbour: HandOver = { isAlone: async () => false, begun: AbortSignal.abort(), end: async () => {} }
 
 /** A crew with lane 1 as its own, and what it is told to do otherwise. */
-const crewWith = (given: { owner: Partial<Owner>; link?: BrokerLink; draining?: AbortSignal; handOver?: HandOver }) =>
+const crewWith = (given: {
+  owner: Partial<Owner>
+  link?: BrokerLink
+  draining?: AbortSignal
+  over?: AbortSignal
+  handOver?: HandOver
+}) =>
   createCrew({
     settings: checkOptions({
       databaseUrl: 'postgres://localhost',
       rabbitmqUrl: 'amqp://localhost',
       lane: 'lane 1',
     }),
-    owner: {
-      session,
-      backend: { pid: 1, startedAt: '' },
-      silentSinceMs: Promise.resolve(null),
-      neighbours: {
-        join: async () => {},
-        leave: async () => false,
-        areThere: async () => false,
-        keepLanes: async () => {},
-      },
-      stillThere: async () => [],
-      home: own(1),
-      ownHome: async () => null,
-      adopt: async () => [],
-      adoptOfAll: async () => [],
-      lastOrphans: async () => [],
-      takeAll: async () => [],
-      database: 'test',
-      lanes: () => [],
-      close: async () => {},
-      release: async () => {},
-      ...given.owner,
-    },
+    owner: { ...noOwner, ...given.owner },
     link: given.link ?? noLink,
     listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, renew: () => {}, close: async () => {} },
     lookout: { add: () => {}, remove: () => {}, keep: async () => {} },
     memory: createPayloadMemory(),
     handOver: given.handOver ?? alone,
     draining: given.draining ?? never,
-    over: never,
+    over: given.over ?? never,
   })
 
 test('lanes that could not be given up the first time are given up the next time', async () => {
-  const owned = new Map([own(1), own(2), own(3)].map((lane) => [lane.lane, lane]))
+  const owned = new Map([laneOf(1), laneOf(2), laneOf(3)].map((lane) => [lane.lane, lane]))
   let answers = true
   const crew = crewWith({
     owner: {
@@ -123,13 +86,13 @@ test.each([
     draining: AbortSignal.abort(),
     handOver: besideNeighbour,
   })
-  crew.start(own(2, 'key'))
+  crew.start(laneOf(2, 'key'))
   await crew.ended()
   expect(freed).toEqual(released)
 })
 
 /** A session in which lanes hold nothing. */
-const emptySession: ControlSession = { ...session, query: async () => ({ rows: [{ holds: false }], rowCount: 1 }) }
+const emptySession: ControlSession = { ...noSession, query: async () => ({ rows: [{ holds: false }], rowCount: 1 }) }
 
 /** A crew of a relay that stops without a neighbour, until one comes: as it is asked for the `comesAt`th time, or later. */
 const stoppingAlone = ({ comesAt = Number.POSITIVE_INFINITY, link }: { comesAt?: number; link?: BrokerLink } = {}) => {
@@ -157,7 +120,7 @@ const stoppingAlone = ({ comesAt = Number.POSITIVE_INFINITY, link }: { comesAt?:
     },
     ...(link && { link: { ...link, up: () => begun.signal.aborted } }),
   })
-  const start = (lane: number, kind: LaneKind = 'key') => crew.start({ ...own(lane, kind), session: emptySession })
+  const start = (lane: number, kind: LaneKind = 'key') => crew.start({ ...laneOf(lane, kind), session: emptySession })
   return {
     crew,
     start,
@@ -212,6 +175,44 @@ test('a lane that was emptied and kept, and could not be looked into at the end,
     draining: AbortSignal.abort(),
     handOver: { ...alone, end: async () => lost.abort(new OutboxError('session_lost', 'just now')) },
   })
-  crew.start({ ...own(2, 'key'), session: losing })
+  crew.start({ ...laneOf(2, 'key'), session: losing })
+  expect(await crew.ended()).toBe(false)
+})
+
+test('an end that is asked for again, when the time is over, does not find lanes of the first one half-way', async () => {
+  const over = new AbortController()
+  const answers: (() => void)[] = []
+  let isAtEnd = false
+  const session: ControlSession = {
+    ...noSession,
+    query: async () => {
+      if (isAtEnd) await new Promise<void>((resolve) => answers.push(resolve))
+      return { rows: [{ holds: false }], rowCount: 1 }
+    },
+  }
+  const crew = crewWith({
+    owner: { session },
+    draining: AbortSignal.abort(),
+    over: over.signal,
+    handOver: { ...alone, end: async () => void (isAtEnd = true) },
+  })
+  for (const lane of [2, 3]) crew.start({ ...laneOf(lane, 'key'), session })
+  const first = crew.ended()
+  await expect.poll(() => answers.length).toBe(1)
+  answers[0]?.()
+  await expect.poll(() => answers.length).toBe(2)
+  over.abort()
+  const second = crew.ended()
+  await nextTurn()
+  answers[1]?.()
+  expect(await Promise.all([first, second])).toEqual([true, true])
+})
+
+test('an end that is asked for again counts the lanes that were set to work after the first time', async () => {
+  const over = new AbortController()
+  const crew = crewWith({ owner: {}, over: over.signal })
+  expect(await crew.ended()).toBe(true)
+  crew.start(laneOf(1))
+  over.abort()
   expect(await crew.ended()).toBe(false)
 })

@@ -20,7 +20,8 @@ export type Crew = {
   /** Gives every lane up: nothing new goes out, what is in flight is awaited, then the locks are freed. */
   releaseAll: () => Promise<void>
   /**
-   * Resolves when every lane has come to its end, and says whether all of them were emptied.
+   * Resolves when every lane has come to its end, and says whether all of them were emptied. May be asked for again, also
+   * meanwhile: the answer then counts the lanes that were set to work after the first time as well.
    *
    * @throws What went wrong in leaving one.
    */
@@ -130,6 +131,22 @@ export const createCrew = (means: CrewMeans): Crew => {
     await Promise.all(working.values())
   }
 
+  const end = async (): Promise<boolean> => {
+    try {
+      await Promise.all(working.values())
+      await handOver.end()
+      if (handOver.begun.aborted) await lettingGo
+      else await carryWhatCame()
+    } finally {
+      for (const channel of kept.values()) channel.close()
+      kept.clear()
+    }
+    if (failures.length > 0) throw failures[0]
+    return left.size === 0
+  }
+  /** Settled after the last end that was asked for: at once with it, another one would find lanes of its half-way. */
+  let lastEnd: Promise<unknown> = Promise.resolve()
+
   return {
     start,
     releaseAll: async () => {
@@ -144,16 +161,9 @@ export const createCrew = (means: CrewMeans): Crew => {
       for (const lane of left) if (lane !== home.lane) left.delete(lane)
     },
     ended: async () => {
-      try {
-        await Promise.all(working.values())
-        await handOver.end()
-        if (handOver.begun.aborted) await lettingGo
-        else await carryWhatCame()
-      } finally {
-        for (const channel of kept.values()) channel.close()
-      }
-      if (failures.length > 0) throw failures[0]
-      return left.size === 0
+      const ended = lastEnd.then(end)
+      lastEnd = Promise.allSettled([ended])
+      return ended
     },
   }
 }

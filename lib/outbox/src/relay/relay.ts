@@ -27,8 +27,11 @@ export type Relay = {
    * Starts the work and resolves when the relay has its sessions at Postgres. RabbitMQ need not be there. Waits for
    * Postgres as long as it takes; `signal` stops the relay without a grace and rejects with its reason.
    *
+   * A relay that fails later of a fault of its own, with no `stop` to tell it, carries nothing any more: that is an unhandled
+   * rejection, by which Node ends the process. `state` then says that its database is down.
+   *
    * @throws OutboxError `pooler_in_between`, `sequence_unordered`, `relay_misused` (also after `runOnce`), `option_invalid`,
-   * and `relay_stopped` if `stop` is called meanwhile.
+   * and `relay_stopped` if `stop` is called meanwhile; and what a fault of the relay itself threw.
    */
   start: (options?: { signal?: AbortSignal | undefined }) => Promise<void>
   /**
@@ -119,6 +122,10 @@ export const createRelay = (options: RelayOptions): Relay => {
         // The server's other clients lost their sessions at the same moment.
         await pause(backoffMs(1, reconnectBackoff), draining.signal.aborted ? over.signal : draining.signal)
       }
+    } catch (error) {
+      // For a start that still waits. After it only a stop takes it, and without one it is the process that hears of it.
+      ready.reject(error)
+      throw error
     } finally {
       over.abort()
       await Promise.all([link.close(), listener?.close(), linked])

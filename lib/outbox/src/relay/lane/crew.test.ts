@@ -216,3 +216,23 @@ test('an end that is asked for again counts the lanes that were set to work afte
   over.abort()
   expect(await crew.ended()).toBe(false)
 })
+
+test('a fault in the work on a lane ends the session, is told at the end, and is not unheard until then', async () => {
+  const uncaught = hearUncaught()
+  const fault = new Error('of the lane')
+  const reasons: string[] = []
+  const crew = crewWith({
+    owner: { session: { ...noSession, giveUp: (reason) => void reasons.push(reason) } },
+    link: {
+      ...noLink,
+      watch: () => {
+        throw fault
+      },
+    },
+  })
+  crew.start(laneOf(1))
+  await nextTurn()
+  expect(reasons).toEqual(['the work on a lane failed: of the lane'])
+  expect(uncaught).toEqual([])
+  await expect(crew.ended()).rejects.toBe(fault)
+})

@@ -1,3 +1,4 @@
+import { reasonOf } from '../../errors.ts'
 import type { RelaySettings } from '../options.ts'
 import { onAbort } from '../on-abort.ts'
 import type { Owner } from '../own/owner.ts'
@@ -23,7 +24,7 @@ export type Crew = {
    * Resolves when every lane has come to its end, and says whether all of them were emptied. May be asked for again, also
    * meanwhile: the answer then counts the lanes that were set to work after the first time as well.
    *
-   * @throws What went wrong in leaving one.
+   * @throws What a fault of ours threw in the work on one, which ends the session, or in leaving it.
    */
   ended: () => Promise<boolean>
 }
@@ -66,7 +67,7 @@ export const createCrew = (means: CrewMeans): Crew => {
     }
   }
 
-  /** What went wrong in leaving lanes. Each goes on without the others, and nobody may be asking for the end yet. */
+  /** What went wrong with lanes, and in leaving them. Each goes on without the others, and nobody may be asking for the end yet. */
   const failures: unknown[] = []
   const tellAtEnd = (failure: unknown) => void failures.push(failure)
 
@@ -109,8 +110,14 @@ export const createCrew = (means: CrewMeans): Crew => {
     working.delete(lane)
   }
 
+  /** Nobody works on its lane any more, and no neighbour can have it while the session lasts. */
+  const failed = (fault: unknown): void => {
+    tellAtEnd(fault)
+    session.giveUp(`the work on a lane failed: ${reasonOf(fault)}`)
+  }
+
   const start = (lane: OwnedLane): void => {
-    if (!working.has(lane)) working.set(lane, work(lane))
+    if (!working.has(lane)) working.set(lane, work(lane).catch(failed))
   }
 
   /**

@@ -94,6 +94,9 @@ export const createRelay = (options: RelayOptions): Relay => {
   /** Ends with the last turn that was asked for. */
   let lastTurn: Promise<unknown> | null = null
 
+  /** The loop's, or that of the single turns. */
+  const currentOwner = (): Owner | null => current ?? byHand?.owner ?? null
+
   /** Says whether the lanes were emptied. */
   const work = async (): Promise<boolean> => {
     const linked = keepLinked(link, settings, over.signal)
@@ -220,7 +223,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       await (stopped ??= stop(graceMs, new OutboxError('relay_stopped', 'the relay was stopped')))
     },
     state: () => {
-      const living = livingOf(current)
+      const living = livingOf(currentOwner())
       return {
         database: living === null ? 'down' : 'up',
         broker: link.blocked() ? 'blocked' : link.up() ? 'up' : 'down',
@@ -235,7 +238,7 @@ export const createRelay = (options: RelayOptions): Relay => {
       return () => void observers.delete(one)
     },
     backlog: async () => {
-      const living = livingOf(current)
+      const living = livingOf(currentOwner())
       return living === null ? [] : measureBacklog(living.session, living.lanes())
     },
     runOnce: async () => {

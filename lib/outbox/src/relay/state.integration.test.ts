@@ -20,6 +20,7 @@ test('a relay says how it stands with Postgres and RabbitMQ, and what waits in i
   await proxy.stop()
   await expect.poll(() => relay.state().broker, soon).toBe('down')
   await lane.commit(message(1), message(2))
+  await lane.commit({ ...message('not due'), delayMs: 600_000 })
   const [waiting] = await relay.backlog()
   expect(waiting).toMatchObject({ lane: lane.name, rows: 2 })
   expect(waiting?.oldestSeconds).toBeGreaterThan(0)
@@ -31,6 +32,17 @@ test('a relay says how it stands with Postgres and RabbitMQ, and what waits in i
   )
   await expect.poll(() => relay.saw('relay.lost').length, soon).toBe(1)
   await expect.poll(() => relay.state(), soon).toMatchObject({ database: 'up', broker: 'down' })
+})
+
+test('single turns leave a relay that says the same as one that was started', async () => {
+  const relay = lane.relay()
+  await lane.commit(message(1), { ...message(2), exchange: 'missing' })
+  await relay.runOnce()
+  expect(relay.state()).toEqual({ database: 'up', broker: 'up', lanes: 1 })
+  expect(await relay.backlog()).toMatchObject([{ lane: lane.name, rows: 1 }])
+  await relay.stop({ graceMs: 0 })
+  expect(relay.state()).toEqual({ database: 'down', broker: 'down', lanes: 0 })
+  expect(await relay.backlog()).toEqual([])
 })
 
 test('what was refused, and what waits for a closed destination, is among what waits', async () => {

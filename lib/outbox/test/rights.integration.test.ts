@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { dropParked, enqueue, listParked, pruneInbox, receive, registerLane, retryParked } from '../src/index.ts'
 import { openControlSession } from '../src/relay/own/control-session.ts'
 import { tendRegister } from '../src/relay/own/tend-register.ts'
-import { database, lane, useLane } from './use-lane.ts'
+import { database, lane, useLane, vhost } from './use-lane.ts'
 
 useLane()
 
@@ -211,4 +211,22 @@ test('one that may read the sequence of ids as well notices that they were set b
   await expect.poll(() => lane.rows(), { timeout: 20_000, interval: 50 }).toBe(0)
   expect(relayOfRole.saw('relay.lost')).toMatchObject([{ reason: expect.stringMatching('went back') }])
   await relayOfRole.stop({ graceMs: 0 })
+})
+
+test('at RabbitMQ a relay needs no more rights than the README names', async () => {
+  const exchange = `${lane.name} events`
+  await lane.channel.assertExchange(exchange, 'topic')
+  await lane.channel.bindQueue(lane.name, exchange, '#')
+  const rabbitmqUrl = await vhost.userWith({
+    configure: '^outbox[.]lane[.]',
+    write: `^(amq[.]default|${exchange})$`,
+    read: '^$',
+  })
+  const relayOfUser = lane.relay({ rabbitmqUrl, adopt: true })
+  await lane.commit({ ...message, routingKey: lane.name }, { ...message, exchange })
+  await lane.commit({ ...message, routingKey: lane.name, orderingKey: 'a' })
+  await relayOfUser.start()
+  await expect.poll(() => lane.count(lane.name), { timeout: 20_000, interval: 50 }).toBe(3)
+  await relayOfUser.stop({ graceMs: 10_000 })
+  expect(relayOfUser.saw('relay.refused')).toEqual([])
 })

@@ -62,6 +62,20 @@ test('rows that are refused for their own sake do not hold up others to their de
   expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
 })
 
+test('refusals are counted by one relay: the next one begins anew', async () => {
+  const options = { parkAfter: 2, refusedBackoff: { firstMs: 1, capMs: 1 } }
+  const first = lane.relay(options)
+  await lane.commit({ exchange: 'amq.topic', routingKey: 'nobody', payload: 'waits' })
+  await first.runOnce()
+  await first.stop({ graceMs: 0 })
+  const second = lane.relay(options)
+  await second.runOnce()
+  expect(second.saw('relay.refused')).toMatchObject([{ attempt: 1 }])
+  expect(await lane.rows()).toBe(1)
+  await expect.poll(async () => (await second.runOnce()).kind === 'done' && lane.rows(), soon).toBe(0)
+  expect(second.saw('relay.parked')).toHaveLength(1)
+})
+
 test('a message for a queue that is not there is never parked', async () => {
   const relay = lane.relay({ parkAfter: 1, refusedBackoff: { firstMs: 10, capMs: 10 } })
   await lane.commit({ routingKey: `${lane.name}.missing`, payload: 'waits' })

@@ -9,7 +9,9 @@ useLane()
 /** Keeps what a relay tells of each send: which message, and how it ended. */
 const keep = () => {
   const sends: { routingKey: string; headers: object; ends: string[] }[] = []
-  const onSend: OnSend = ({ routingKey, headers }) => {
+  const onSend: OnSend = (message) => {
+    const { routingKey, headers } = message
+    expect(Object.keys(message)).toEqual(['messageId', 'exchange', 'routingKey', 'headers'])
     const send = { routingKey, headers, ends: [] as string[] }
     sends.push(send)
     return ({ kind }) => void send.ends.push(kind)

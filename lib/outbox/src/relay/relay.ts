@@ -198,7 +198,8 @@ export const createRelay = (options: RelayOptions): Relay => {
     start: async (asked = {}) => {
       expectOptions('start', ['signal'], asked)
       const { signal } = asked
-      if (working !== null || stopped !== null) throw misused('a relay is started once')
+      if (working !== null) throw misused('a relay is started once')
+      if (stopped !== null) throw misused('the relay was stopped')
       // Its own turns own the lane.
       if (lastTurn !== null) throw misused('a relay that took single turns is not started')
       signal?.throwIfAborted()

@@ -127,7 +127,8 @@ const publish = async (
     // Between this look and the write the process may be frozen; all else that may have happened is seen here.
     if (!session.fresh()) break
     open += 1
-    const onEnd = callOut(() => onSend(row))
+    const { messageId, exchange, routingKey, headers } = row
+    const onEnd = callOut(() => onSend({ messageId, exchange, routingKey, headers }))
     channel.publish(row, (outcome) => {
       if (onEnd !== undefined) callOut(() => onEnd(outcome))
       outcomes.set(row, outcome)

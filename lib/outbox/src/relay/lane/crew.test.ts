@@ -1,48 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { LaneKind } from '../../lane/find-or-add-lane.ts'
+import { alone, besideNeighbour, crewWith } from '../../../test/crew-with.ts'
 import { hearUncaught } from '../../../test/hear-uncaught.ts'
 import { noLink } from '../../../test/no-link.ts'
-import { laneOf, noOwner, noSession } from '../../../test/no-owner.ts'
+import { laneOf, noSession } from '../../../test/no-owner.ts'
 import { OutboxError } from '../../errors.ts'
-import { checkOptions } from '../options.ts'
 import type { ControlSession } from '../own/control-session.ts'
-import type { Owner } from '../own/owner.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
-import { createCrew } from './crew.ts'
-import type { HandOver } from './hand-over.ts'
-import { createPayloadMemory } from './payload-memory.ts'
-
-const never = new AbortController().signal
-
-/** As long as no neighbour comes. */
-const alone: HandOver = { isAlone: async () => true, begun: never, end: async () => {} }
-
-const besideNeighbour: HandOver = { isAlone: async () => false, begun: AbortSignal.abort(), end: async () => {} }
-
-/** A crew with lane 1 as its own, and what it is told to do otherwise. */
-const crewWith = (given: {
-  owner: Partial<Owner>
-  link?: BrokerLink
-  draining?: AbortSignal
-  over?: AbortSignal
-  handOver?: HandOver
-}) =>
-  createCrew({
-    settings: checkOptions({
-      databaseUrl: 'postgres://localhost',
-      rabbitmqUrl: 'amqp://localhost',
-      lane: 'lane 1',
-    }),
-    owner: { ...noOwner, ...given.owner },
-    link: given.link ?? noLink,
-    listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, renew: () => {}, close: async () => {} },
-    lookout: { add: () => {}, remove: () => {}, keep: async () => {} },
-    memory: createPayloadMemory(),
-    handOver: given.handOver ?? alone,
-    draining: given.draining ?? never,
-    over: given.over ?? never,
-  })
 
 test('lanes that could not be given up the first time are given up the next time', async () => {
   const owned = new Map([laneOf(1), laneOf(2), laneOf(3)].map((lane) => [lane.lane, lane]))
@@ -235,4 +200,44 @@ test('a fault in the work on a lane ends the session, is told at the end, and is
   expect(reasons).toEqual(['the work on a lane failed: of the lane'])
   expect(uncaught).toEqual([])
   await expect(crew.ended()).rejects.toBe(fault)
+})
+
+test('an end waits until lanes that were kept are let go, when a neighbour has come', async () => {
+  const { crew, start, freed, isAsked, come } = stoppingAlone()
+  start(2)
+  await isAsked(1)
+  await nextTurn()
+  come()
+  await crew.ended()
+  expect(freed).toEqual([2])
+})
+
+test('of lanes that were given up with something in them only its own counts at the end', async () => {
+  const releaseOf = async (lane: number) => {
+    const crew = crewWith({ owner: {} })
+    crew.start(laneOf(lane))
+    await crew.releaseAll()
+    return crew.ended()
+  }
+  expect(await releaseOf(1)).toBe(false)
+  expect(await releaseOf(2)).toBe(true)
+})
+
+test('what was confirmed in a lane is deleted before it is let go', async () => {
+  const events: string[] = []
+  const session: ControlSession = {
+    ...noSession,
+    query: async () => {
+      events.push('deleted')
+      return { rows: [{ same: true, xid: '9', xmin: '9' }], rowCount: 1 }
+    },
+  }
+  const crew = crewWith({
+    owner: { session, release: async () => void events.push('released') },
+    draining: AbortSignal.abort(),
+    handOver: besideNeighbour,
+  })
+  crew.start({ ...laneOf(2, 'key'), session, confirmed: [5n] })
+  await crew.ended()
+  expect(events).toEqual(['deleted', 'released'])
 })

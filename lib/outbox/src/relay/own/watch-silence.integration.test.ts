@@ -62,8 +62,8 @@ describe.concurrent('a Postgres from which nothing is heard', { timeout: 90_000 
     await expect
       .poll(() => relay.saw('relay.lost'), noticed)
       .toMatchObject([{ reason: expect.stringContaining('not at work') }])
-    // At once, and not when it finds out by itself.
-    await expect.poll(() => relay.saw('bell.listening').length, { timeout: 4_000, interval: 20 }).toBe(2)
+    // At once, and not when it finds out by itself, by a statement that waits for 8 s.
+    await expect.poll(() => relay.saw('bell.listening').length, { timeout: 7_000, interval: 20 }).toBe(2)
     await lane.commit({ routingKey: lane.name, payload: 1 })
     await expect.poll(() => lane.count(lane.name), noticed).toBe(1)
   })

@@ -25,6 +25,9 @@ const query = 'what has query(text, values)'
 test.each<[string, (...given: never[]) => unknown, unknown[], string]>([
   ['enqueue', enqueue, [null, message], `tx: expected an EntityManager or ${query}, got null`],
   ['enqueue', enqueue, [message, db], `tx: expected an EntityManager or ${query}, got object`],
+  ['enqueue', enqueue, [db, message, Promise.resolve({ lane: 2 })], 'options: expected an object, got Promise'],
+  ['listParked', listParked, [db, new Map()], 'options: expected an object, got Map'],
+  ['start', relay.start, [{ signal: {} }], 'signal: expected an AbortSignal, got object'],
   ['enqueue', enqueue, [db, message, { lanes: 2 }], 'lanes: enqueue has no such option, did you mean "lane"?'],
   [
     'receive',

@@ -1,4 +1,5 @@
 import { didYouMean } from './did-you-mean.ts'
+import { lostKind } from './enqueue/lost-in-json.ts'
 import { unstorableText } from './enqueue/unstorable-text.ts'
 import { OutboxError } from './errors.ts'
 import { nameOfKind } from './name-of-kind.ts'
@@ -14,7 +15,11 @@ export const optionFault = (option: string, what: string): OutboxError =>
  * @throws OutboxError `option_invalid` with the option and what was expected, as all of these do.
  */
 export const expectOptions = (taker: string, names: readonly string[], given: unknown, within = ''): void => {
-  expectType(within === '' ? 'options' : within.slice(0, -1), given, 'object')
+  const whole = within === '' ? 'options' : within.slice(0, -1)
+  expectType(whole, given, 'object')
+  // Such as a promise that nobody awaited: it has no members, and would leave all defaults.
+  const kind = lostKind(Object(given))
+  if (kind !== null) throw optionFault(whole, `expected ${kinds.object}, got ${kind}`)
   for (const name of Object.keys(Object(given))) {
     if (names.includes(name)) continue
     throw optionFault(`${within}${name}`, `${taker} has no such option${didYouMean(name, names)}`)
@@ -32,6 +37,11 @@ const kinds = {
 export const expectType = (option: string, value: unknown, type: keyof typeof kinds): void => {
   const kind = nameOfKind(value)
   if (kind !== type) throw optionFault(option, `expected ${kinds[type]}, got ${kind}`)
+}
+
+export const expectSignal = (option: string, value: unknown): void => {
+  if (value === undefined || value instanceof AbortSignal) return
+  throw optionFault(option, `expected an AbortSignal, got ${nameOfKind(value)}`)
 }
 
 export const expectWhole = (option: string, value: unknown, min: number, max: number): void => {

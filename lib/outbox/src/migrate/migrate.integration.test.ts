@@ -18,6 +18,25 @@ afterEach(async () => {
   await database.drop()
 })
 
+const soon = { timeout: 10_000, interval: 5 }
+
+const open = async (): Promise<pg.Client> => {
+  const client = new pg.Client(database.url)
+  await client.connect()
+  // The database goes before the test is finished.
+  client.on('error', () => {})
+  return client
+}
+
+/** The tables for whose locks somebody waits. */
+const waiting = async (): Promise<string[]> => {
+  const { rows } = await db.query<{ name: string }>(
+    `select relation::regclass::text as name from pg_locks where not granted and relation is not null
+     and database = (select oid from pg_database where datname = current_database())`,
+  )
+  return rows.map(({ name }) => name)
+}
+
 const migrateByClient = async (): Promise<string[]> => {
   const client = new pg.Client(database.url)
   await client.connect()
@@ -66,6 +85,22 @@ test('an entity manager migrates in its transaction, and nothing stays of one th
 test('what another tool has run is not run again', async () => {
   for (const { sql } of migrations) await db.query(sql)
   expect(await migrateByClient()).toEqual([])
+})
+
+test('beside programs that write it waits for its turn, and deadlocks with none', async () => {
+  const [writer, mover] = await Promise.all([open(), open()])
+  await db.query(migrations[0]?.sql ?? '')
+  await writer.query('begin; lock table outbox_message in row exclusive mode')
+  const migrated = migrateByClient()
+  await expect.poll(waiting, soon).toEqual(['outbox_message'])
+  // As a move of scheduled rows locks them: in the other order.
+  await mover.query('begin; lock table outbox_scheduled in row exclusive mode')
+  const moved = mover.query('lock table outbox_message in row exclusive mode')
+  await writer.query('commit')
+  await moved
+  await mover.query('commit')
+  expect(await migrated).toEqual(names.slice(1))
+  expect((await db.query('show lock_timeout')).rows).toEqual([{ lock_timeout: '0' }])
 })
 
 test('outside a transaction nothing is run', async () => {

@@ -3,7 +3,7 @@ import { backoffMs, reconnectBackoff } from './backoff.ts'
 import { type ByHand, openByHand, type Turn } from './by-hand.ts'
 import { callOut } from './call-out.ts'
 import { createPayloadMemory } from './lane/payload-memory.ts'
-import { expectMs, expectOptions, expectType } from '../option-checks.ts'
+import { expectMs, expectOptions, expectSignal, expectType } from '../option-checks.ts'
 import type { Observe } from './observation.ts'
 import { onAbort } from './on-abort.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
@@ -198,6 +198,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     start: async (asked = {}) => {
       expectOptions('start', ['signal'], asked)
       const { signal } = asked
+      expectSignal('signal', signal)
       if (working !== null) throw misused('a relay is started once')
       if (stopped !== null) throw misused('the relay was stopped')
       // Its own turns own the lane.

@@ -3,6 +3,7 @@ import { messageColumns } from '../../message-columns.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import { lookAtKeyWriters } from './key-writers.ts'
+import { hashed } from './left-out.ts'
 import type { LeftBehind, Place, ScheduledRow } from './move-place.ts'
 
 /** What the rows of a move take on disk, bytes. It ends with the row that reaches them, so one larger goes by itself. */
@@ -120,7 +121,7 @@ const moveDueSql = {
       select id, available_at, hashtext(ordering_key) as key, ${bytesOnDisk} as size from outbox_scheduled
       where lane = $1 and available_at <= now() and (available_at, id) > ($5::timestamptz, $6::bigint)
         and (ordering_key is null
-          or hashtext(ordering_key) <> all($4::int[] || array(select key from late)))
+          or hashtext(ordering_key) not in ${hashed('$4::int[]')} and hashtext(ordering_key) not in (select key from late))
       order by available_at, id
       limit $2
     ), candidate as materialized (

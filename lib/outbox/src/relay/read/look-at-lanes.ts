@@ -87,6 +87,7 @@ const parseLook = (row: unknown): Look => {
   return { lane, xmin: BigInt(xmin), waiting, nextDueMs: ms === null ? null : Math.max(0, Math.ceil(ms)) }
 }
 
+// Of a time without end, as somebody may have written it by hand, Postgres 15 and 16 subtract none.
 // A key, and an id, is in one lane only, so what is held back can be given for all lanes at once. Where nothing is, only
 // what was taken is left out.
 const lookText = (isFree: string, isToBeRead: string): string => `
@@ -103,7 +104,7 @@ const lookText = (isFree: string, isToBeRead: string): string => `
         select from outbox_message where lane = own.lane and id > own.floor and ${isToBeRead}
       ) end as waiting,
       (
-        select (extract(epoch from min(available_at) - clock_timestamp()) * 1000)::float8
+        select ((extract(epoch from min(available_at)) - extract(epoch from clock_timestamp())) * 1000)::float8
         from outbox_scheduled where lane = own.lane
       ) as ms
     from unnest($1::int[], $2::bool[], $3::bigint[], $4::bool[], $5::text[])

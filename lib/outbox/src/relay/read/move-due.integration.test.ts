@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { runOn } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { enqueue } from '../../enqueue/enqueue.ts'
+import { orderingLockClass } from '../../lane/ordering-lock.ts'
 import { moveBytes, moveDue } from './move-due.ts'
 import { createMovePlace } from './move-place.ts'
 
@@ -25,22 +27,33 @@ const insertBytes = async (...sizes: number[]): Promise<void> => {
   }
 }
 
-test('of two that move the same rows at the same moment each row is moved by one', async () => {
+/** Has moves into the lane wait with their first row, when all else is done, until what is returned is called. */
+const holdMoves = async (): Promise<() => Promise<unknown>> => {
+  await lane.db.query(
+    `create function hold() returns trigger language plpgsql as
+     'begin perform pg_advisory_xact_lock_shared(1, 1); return new; end'`,
+  )
+  onTestFinished(async () => void (await runOn(database.url, 'drop function hold cascade')))
+  await lane.db.query('create trigger hold before insert on outbox_message for each row execute function hold()')
+  await lane.db.query('select pg_advisory_lock(1, 1)')
+  return () => lane.db.query('select pg_advisory_unlock(1, 1)')
+}
+
+test('of two that move the same rows at the same moment each row is moved by one, and none waits for the other', async () => {
   await lane.commit(...due(100))
   const [one, other] = await Promise.all([ownLane('mover'), ownLane('mover')])
-  // Both have begun, and both wait for the first row.
-  await lane.db.query('begin')
-  await lane.db.query('select from outbox_scheduled for update')
-  const moving = Promise.all([moveDue(one, 60), moveDue(other, 60)])
+  const release = await holdMoves()
+  const moving = moveDue(one, 60)
   const waiting = () =>
     lane.db.query(`select from pg_stat_activity where application_name = 'mover' and wait_event_type = 'Lock'`)
-  await expect.poll(async () => (await waiting()).rowCount, soon).toBe(2)
-  await lane.db.query('rollback')
-  const [first, second] = await moving
-  expect(await lane.rows()).toBe(first + second)
-  expect(await lane.rows('outbox_scheduled')).toBe(100 - first - second)
+  await expect.poll(async () => (await waiting()).rowCount, soon).toBe(1)
+  expect(await moveDue(other, 60)).toBe(0)
+  await release()
+  expect(await moving).toBe(60)
+  expect(await moveDue(other, 60)).toBe(40)
+  expect(await lane.rows('outbox_scheduled')).toBe(0)
   const { rows } = await lane.db.query('select count(distinct message_id)::int as messages from outbox_message')
-  expect(rows).toEqual([{ messages: first + second }])
+  expect(rows).toEqual([{ messages: 100 }])
 })
 
 test('a turn locks no more keys than it may move rows', async () => {
@@ -50,24 +63,37 @@ test('a turn locks no more keys than it may move rows', async () => {
      select $1, gen_random_uuid(), $2, number, '1', 'epoch' from generate_series(1, 100) as number`,
     [lane.id, lane.name],
   )
-  // It waits for the first row, with all of its keys.
-  const writer = new pg.Client(database.url)
-  await writer.connect()
-  await writer.query('begin')
-  await writer.query('select from outbox_scheduled where lane = $1 order by id limit 1 for update', [lane.id])
+  const release = await holdMoves()
   const moving = moveDue(owned, 10)
   const locked = async () => {
     const { rows } = await lane.db.query<{ waits: boolean; keys: number }>(
-      `select bool_or(wait_event_type = 'Lock') as waits, count(*) filter (where locktype = 'advisory')::int as keys
+      `select bool_or(wait_event_type = 'Lock') as waits,
+         count(*) filter (where locktype = 'advisory' and classid::bigint = $1)::int as keys
        from pg_stat_activity join pg_locks using (pid) where application_name = 'mover'`,
+      [orderingLockClass],
     )
     return rows[0]
   }
   await expect.poll(async () => (await locked())?.waits, soon).toBe(true)
   expect((await locked())?.keys).toBe(10)
-  await writer.query('rollback')
-  await writer.end()
+  await release()
   expect(await moving).toBe(10)
+})
+
+test('a row that somebody has locked is waited for by nothing else', async () => {
+  await lane.commit(...due(20))
+  const other = new pg.Client(database.url)
+  await other.connect()
+  await other.query('begin')
+  await other.query(
+    'delete from outbox_scheduled where lane = $1 and id = (select min(id) from outbox_scheduled where lane = $1)',
+    [lane.id],
+  )
+  const owned = await ownLane('mover')
+  expect(await moveDue(owned, 50)).toBe(19)
+  await other.query('rollback')
+  await other.end()
+  expect(await moveDue(owned, 50)).toBe(1)
 })
 
 test('rows of a key that are due go over as they became due, those of one moment in the order of their ids', async () => {

@@ -17,8 +17,8 @@ export const moveBytes = 4 * 1024 * 1024
  *
  * Locks: the ordering keys of the rows, as writers do, at most `limit` of them, since all keys that are locked at a time
  * share one table of the server's. A row whose key a writer has waits, and with it its key, since that writer may hold it
- * for minutes; those behind it go. And the rows, in the order in which they go, so two owners for a moment wait for each
- * other and do not deadlock.
+ * for minutes; those behind it go. And the rows, of which one that somebody has locked waits the same way. All lanes would
+ * wait with this session, so it waits for nobody.
  *
  * The rows are looked up one by one, and deleted by their place: joined, they would be compared each with each where the
  * table's statistics are of when it was empty, as those of a table that is drained all the time are. By their time as well
@@ -135,15 +135,19 @@ const moveDueSql = {
     ), tried as materialized (
       select key, pg_try_advisory_xact_lock($3::int, key) as free from keys
     ), free as materialized (
-      select id, available_at from candidate
+      select id, available_at, key from candidate
       where key is null or key = any(array(select key from tried where free))
-    ), due as materialized (
-      select locked.ctid
-      from free cross join lateral (
+    ), locked as materialized (
+      select free.key, own.ctid
+      from free left join lateral (
         select ctid from outbox_scheduled
         where lane = $1 and available_at = free.available_at and id = free.id
-        for update
-      ) as locked
+        for update skip locked
+      ) as own on true
+    ), passed as materialized (
+      select distinct key from locked where ctid is null and key is not null
+    ), due as materialized (
+      select ctid from locked where ctid is not null and (key is null or key not in (select key from passed))
     ), taken as (
       delete from outbox_scheduled where ctid = any(array(select ctid from due))
       returning *
@@ -154,10 +158,10 @@ const moveDueSql = {
       order by available_at, id
       returning id
     )
-    select (select count(*)::int from free) as tried,
+    select (select count(*)::int from due) as tried,
       (select count(*) = $2 or coalesce(bool_or(ends), false) from candidate) as more,
       (select count(*)::int from moved) as moved,
-      to_json(array(select key::text from tried where not free)) as busy,
+      to_json(array(select key::text from tried where not free union all select key::text from passed)) as busy,
       to_json(array(select key::text from late)) as late,
       to_json(last.available_at) #>> '{}' as at, last.id::text as id,
       (extract(epoch from clock_timestamp() - statement_timestamp()) * 1000)::float8 as ms

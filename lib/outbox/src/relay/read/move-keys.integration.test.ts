@@ -115,6 +115,18 @@ test('a row that comes before the place holds back those of its key that are beh
   expect(await movedOf('a')).toEqual([...first, 'late', ...Array.from({ length: 20 }, (_, index) => 21 + 2 * index)])
 })
 
+test('a row that somebody has locked is waited for by its key, and by nothing else', async () => {
+  await insertDue(40, ['a', 'b'])
+  const other = await openClient()
+  await other.query(`begin; delete from outbox_scheduled where payload #>> '{}' = '5'`)
+  const owned = await ownKeyLane()
+  while ((await moveDue(owned, 10)) > 0);
+  expect([await movedOf('a'), (await movedOf('b')).length]).toEqual([[], 20])
+  await other.query('rollback')
+  while ((await moveDue(owned, 10)) > 0);
+  expect(await movedOf('a')).toEqual(Array.from({ length: 20 }, (_, index) => 1 + 2 * index))
+})
+
 test('nor does a row go before one of its key that was written before the place was, and commits behind it', async () => {
   const writer = await openClient()
   await insertDue(40, ['b'])

@@ -294,3 +294,15 @@ test('a relay looks at times, not all the time, whether a writer has given the k
   await writer.query('rollback')
   await expect.poll(() => lane.count(lane.name), soon).toBe(1)
 })
+
+test('a row that somebody has put off without end keeps no others from going out', async () => {
+  await lane.db.query(
+    `insert into outbox_scheduled (lane, message_id, routing_key, payload, available_at)
+     values ($1, gen_random_uuid(), $2, '"never"', 'infinity')`,
+    [lane.id, lane.name],
+  )
+  const relay = lane.relay({ pollMs })
+  await relay.start()
+  await fallsAsleep()
+  expect(relay.saw('relay.failed')).toEqual([])
+})

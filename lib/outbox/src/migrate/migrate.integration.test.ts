@@ -37,8 +37,8 @@ const waiting = async (): Promise<string[]> => {
   return rows.map(({ name }) => name)
 }
 
-const migrateByClient = async (): Promise<string[]> => {
-  const client = new pg.Client(database.url)
+const migrateByClient = async (settings = ''): Promise<string[]> => {
+  const client = new pg.Client({ connectionString: database.url, options: settings })
   await client.connect()
   try {
     await client.query('begin')
@@ -62,7 +62,7 @@ test('an empty database gets every migration, each notes itself, and a second ca
 })
 
 test('of several that start at once one migrates and the others find it done', async () => {
-  const applied = await Promise.all([1, 2, 3, 4].map(migrateByClient))
+  const applied = await Promise.all([1, 2, 3, 4].map(() => migrateByClient()))
   expect(applied.flat()).toEqual(names)
 })
 
@@ -101,6 +101,37 @@ test('beside programs that write it waits for its turn, and deadlocks with none'
   await mover.query('commit')
   expect(await migrated).toEqual(names.slice(1))
   expect((await db.query('show lock_timeout')).rows).toEqual([{ lock_timeout: '0' }])
+})
+
+test('beside programs whose transactions are long and follow each other it comes to its end', async () => {
+  await db.query(migrations[0]?.sql ?? '')
+  const over = new AbortController()
+  const write = async (): Promise<void> => {
+    const writer = await open()
+    while (!over.signal.aborted) {
+      await writer.query('begin; lock table outbox_message in row exclusive mode')
+      await writer.query('select pg_sleep(0.2 + random() * 0.2); commit')
+    }
+  }
+  const writing = Promise.all(Array.from({ length: 16 }, write))
+  expect(await migrateByClient()).toEqual(names.slice(1))
+  over.abort()
+  await writing
+})
+
+test('beside a transaction that stays open it ends with the reason, as soon as its caller says, and changes nothing', async () => {
+  for (const { name, sql } of migrations) if (name < '0023') await db.query(sql)
+  const writer = await open()
+  await writer.query('begin; lock table outbox_message in row exclusive mode')
+  await expect(migrateByClient('-c lock_timeout=150ms')).rejects.toMatchObject({
+    code: 'migration_failed',
+    message: expect.stringContaining(
+      '0023_doorbell: messages are in use by a transaction that has not ended in 150 ms',
+    ),
+  })
+  expect(await noted()).toEqual(allOfThem.slice(0, -1))
+  await writer.query('commit')
+  expect(await migrateByClient('-c lock_timeout=150ms')).toEqual(['0023_doorbell'])
 })
 
 test('outside a transaction nothing is run', async () => {

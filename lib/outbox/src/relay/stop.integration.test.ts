@@ -179,6 +179,24 @@ test('one whose broker is away waits for it with a scheduled row that is due', a
   expect(await lane.count(lane.name)).toBe(1)
 })
 
+test('one waits for what is due and locked as long as it may, and does not say that its lane was emptied', async () => {
+  await lane.commit({ routingKey: lane.name, payload: 'due', availableAt: new Date(0) })
+  const other = new pg.Client(database.url)
+  await other.connect()
+  onTestFinished(() => other.end())
+  await other.query('begin; select from outbox_scheduled for update')
+  const [one, heir] = [lane.relay(), lane.relay()]
+  await one.start()
+  await one.stop({ graceMs: 300 })
+  expect(one.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  await heir.start()
+  const stopped = heir.stop({ graceMs: endless })
+  await other.query('rollback')
+  await stopped
+  expect(heir.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.count(lane.name)).toBe(1)
+})
+
 test('one that had no Postgres when it was stopped carries what its lane holds, if Postgres comes in time', async () => {
   const proxy = await startProxy(database.url)
   onTestFinished(proxy.stop)

@@ -4,7 +4,7 @@ import { tryUntilDone } from '../try-until-done.ts'
 import type { RelaySettings } from '../options.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import type { LaneChannel } from '../publish/lane-channel.ts'
-import { holdsRows } from '../read/holds-rows.ts'
+import { holdsDue, holdsRows } from '../read/holds-rows.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import type { Lookout } from '../wake/lookout.ts'
 import { fallAsleep, sleep } from '../wake/sleep.ts'
@@ -34,8 +34,8 @@ export type LaneMeans = {
 }
 
 /**
- * For a lane that has something to do, and of which a pass brings nothing: a writer has the key of a row that is due. What
- * a writer commits meanwhile ends the pause.
+ * For a lane that has something to do, and of which a pass brings nothing: a writer has the key of a row that is due, or
+ * somebody has locked it. What a writer commits meanwhile ends the pause.
  */
 const fruitlessBackoff = { firstMs: 2, capMs: 200 }
 
@@ -52,6 +52,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
   const waking = AbortSignal.any([leaving, draining])
   /** Whether there is nothing to wait for the broker with. */
   const isEmpty = async () => !(await holdsRows(owned.session, owned.lane))
+  const leavesDue = () => holdsDue(owned.session, owned.lane)
   let fruitless = 0
   /** Those of them that began when the lane was to be left: what committed before that was there for them to find. */
   let fruitlessAtLast = 0
@@ -75,7 +76,12 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
     fruitless += 1
     if (isLast) fruitlessAtLast += 1
     // In a key lane not every pass moves what is due; the next one does.
-    if (fruitlessAtLast > (owned.kind === 'key' ? 1 : 0)) return 'empty'
+    if (
+      fruitlessAtLast > (owned.kind === 'key' ? 1 : 0) &&
+      (await tryUntilDone(leavesDue, settings, leaving)) === false
+    ) {
+      return 'empty'
+    }
     const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
     if (rest?.kind === 'sleep') {
       if (!stays && rest.nextMs === null) return 'empty'
@@ -84,7 +90,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
       fruitless = 0
     } else if (fruitless > 1) {
       // Not after the first one: a row may have come between the pass and the look.
-      await bell.wait(backoffMs(fruitless - 1, fruitlessBackoff), waking)
+      await bell.wait(backoffMs(fruitless - 1, fruitlessBackoff), draining.aborted ? leaving : waking)
     }
     await tryUntilDone(() => freeDoorbell(owned), settings, leaving)
   }

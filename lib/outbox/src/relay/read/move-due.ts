@@ -17,8 +17,9 @@ export const moveBytes = 4 * 1024 * 1024
  *
  * Locks: the ordering keys of the rows, as writers do, at most `limit` of them, since all keys that are locked at a time
  * share one table of the server's. A row whose key a writer has waits, and with it its key, since that writer may hold it
- * for minutes; those behind it go. And the rows, of which one that somebody has locked waits the same way. All lanes would
- * wait with this session, so it waits for nobody.
+ * for minutes; those behind it go. And the rows, of which one that somebody has locked waits the same way, or has changed
+ * at this moment: the statement does not see what it has become. All lanes would wait with this session, so it waits for
+ * nobody.
  *
  * The rows are looked up one by one, and deleted by their place: joined, they would be compared each with each where the
  * table's statistics are of when it was empty, as those of a table that is drained all the time are. By their time as well
@@ -26,9 +27,15 @@ export const moveBytes = 4 * 1024 * 1024
  */
 export const moveDue = async (owned: OwnedLane, limit: number): Promise<number> => {
   const from = owned.movePlace.from()
-  const moved = from === null ? 0 : await moveOn(owned, from, limit)
-  return moved > 0 ? moved : moveFromFirst(owned, limit)
+  let step = from === null ? null : await moveOn(owned, from, limit)
+  if (step === null || step.moved === 0) step = await moveFromFirst(owned, limit)
+  // More rows may be locked than a move tries.
+  while (step.moved === 0 && step.place !== null) step = await moveOn(owned, step.place, limit)
+  return step.moved
 }
+
+/** How many came over, and where the next move may go on: null where there is nothing behind, or the place is unknown. */
+type Step = { moved: number; place: Place | null }
 
 /** Without keys any row may go before any other. */
 const nothingLeft = { aboveId: '9223372036854775807', keys: [], ms: 0 }
@@ -36,27 +43,30 @@ const nothingLeft = { aboveId: '9223372036854775807', keys: [], ms: 0 }
 /** So many keys are left behind at most: with more, each move begins at the first row. */
 const mostKeysLeft = 5_000
 
-const moveFromFirst = async (owned: OwnedLane, limit: number): Promise<number> => {
+const moveFromFirst = async (owned: OwnedLane, limit: number): Promise<Step> => {
   const { kind, movePlace } = owned
   // Of two rows of a key the later one may be behind the place, and the earlier one, which commits late, before it. Who
   // may do so is looked at before the move, and not while its rows are few: most moves bring one.
   const writers = kind !== 'key' ? nothingLeft : movePlace.wasFull() ? await lookAtKeyWriters(owned) : null
   const { moved, full, last, left, ms } = await moveFreeKeys(owned, null, limit)
-  if (!full || last === null) movePlace.forget()
-  else if (writers === null) movePlace.came(null, null, ms)
-  else {
-    const { aboveId, keys } = writers
-    movePlace.came(null, placeBehind(last, { aboveId, keys: [...keys, ...left] }), writers.ms + ms)
+  if (!full || last === null) {
+    movePlace.forget()
+    return { moved, place: null }
   }
-  return moved
+  const place = writers === null ? null : placeBehind(last, { ...writers, keys: [...writers.keys, ...left] })
+  movePlace.came(null, place, (writers?.ms ?? 0) + ms)
+  return { moved, place }
 }
 
-const moveOn = async (owned: OwnedLane, from: Place, limit: number): Promise<number> => {
+const moveOn = async (owned: OwnedLane, from: Place, limit: number): Promise<Step> => {
   const { moved, full, last, left, ms } = await moveFreeKeys(owned, from, limit)
-  const { aboveId } = from
-  if (full && last !== null) owned.movePlace.came(from, placeBehind(last, { aboveId, keys: left }), ms)
-  else owned.movePlace.forget()
-  return moved
+  if (!full || last === null) {
+    owned.movePlace.forget()
+    return { moved, place: null }
+  }
+  const place = placeBehind(last, { aboveId: from.aboveId, keys: left })
+  owned.movePlace.came(from, place, ms)
+  return { moved, place }
 }
 
 const placeBehind = (last: ScheduledRow, { aboveId, keys }: LeftBehind): Place | null => {
@@ -118,14 +128,14 @@ const moveDueSql = {
       select distinct key from above
       where (available_at, id) <= ($5::timestamptz, $6::bigint)
     ), ready as (
-      select id, available_at, hashtext(ordering_key) as key, ${bytesOnDisk} as size from outbox_scheduled
+      select ctid, id, available_at, hashtext(ordering_key) as key, ${bytesOnDisk} as size from outbox_scheduled
       where lane = $1 and available_at <= now() and (available_at, id) > ($5::timestamptz, $6::bigint)
         and (ordering_key is null
           or hashtext(ordering_key) not in ${hashed('$4::int[]')} and hashtext(ordering_key) not in (select key from late))
       order by available_at, id
       limit $2
     ), candidate as materialized (
-      select id, available_at, key, total >= ${moveBytes} as ends
+      select ctid, id, available_at, key, total >= ${moveBytes} as ends
       from (
         select *, sum(size) over (order by available_at, id rows unbounded preceding) as total from ready
       ) as summed
@@ -135,7 +145,7 @@ const moveDueSql = {
     ), tried as materialized (
       select key, pg_try_advisory_xact_lock($3::int, key) as free from keys
     ), free as materialized (
-      select id, available_at, key from candidate
+      select ctid, id, available_at, key from candidate
       where key is null or key = any(array(select key from tried where free))
     ), locked as materialized (
       select free.key, own.ctid
@@ -143,7 +153,7 @@ const moveDueSql = {
         select ctid from outbox_scheduled
         where lane = $1 and available_at = free.available_at and id = free.id
         for update skip locked
-      ) as own on true
+      ) as own on own.ctid = free.ctid
     ), passed as materialized (
       select distinct key from locked where ctid is null and key is not null
     ), due as materialized (

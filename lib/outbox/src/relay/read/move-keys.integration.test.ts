@@ -127,6 +127,38 @@ test('a row that somebody has locked is waited for by its key, and by nothing el
   expect(await movedOf('a')).toEqual(Array.from({ length: 20 }, (_, index) => 1 + 2 * index))
 })
 
+test('rows of a key stay in order while others of it are changed at the moment of a move', async () => {
+  const owned = await ownKeyLane()
+  const changing = await Promise.all([openClient(), openClient()])
+  const over = new AbortController()
+  /** One row at a time, each committed at once: those that are moved next, so that a move meets them. */
+  const change = async (db: pg.Client): Promise<void> => {
+    while (!over.signal.aborted) {
+      await db.query(
+        `update outbox_scheduled set headers = '{"changed": true}'
+         where id = (select id from outbox_scheduled order by available_at, id offset floor(random() * 40) limit 1)`,
+      )
+    }
+  }
+  const changes = changing.map(change)
+  const keys = Array.from({ length: 20 }, (_, index) => `key ${index}`)
+  for (let round = 0; round < 25; round += 1) {
+    await insertDue(400, keys, 1 + 400 * round)
+    while ((await lane.rows('outbox_scheduled')) > 0) await moveDue(owned, 100)
+  }
+  over.abort()
+  await Promise.all(changes)
+  const { rows } = await lane.db.query<{ late: number }>(
+    `select count(*)::int as late from (
+       select payload::text::int < lag(payload::text::int) over (partition by ordering_key order by id) as is_late
+       from outbox_message where lane = $1
+     ) as row where is_late`,
+    [lane.id],
+  )
+  expect(rows).toEqual([{ late: 0 }])
+  expect(await lane.rows('outbox_message')).toBe(25 * 400)
+})
+
 test('nor does a row go before one of its key that was written before the place was, and commits behind it', async () => {
   const writer = await openClient()
   await insertDue(40, ['b'])

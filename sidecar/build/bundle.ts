@@ -61,9 +61,13 @@ const namesInRascal = (): Set<string> => {
 
 /**
  * How the bundle is started where memory counts, by `node`'s options and the environment: what its start left behind is
- * collected, and there is one arena of malloc's in place of eight. docs/performance.md has what it saves.
+ * collected, there is one arena of malloc's in place of eight, and large blocks go back when they are freed: glibc begins
+ * with this threshold, and raises it with the first one. docs/performance.md has what each saves.
  */
-export const smallProcess = { options: ['--expose-gc'], env: { MALLOC_ARENA_MAX: '1' } }
+export const smallProcess = {
+  options: ['--expose-gc'],
+  env: { MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: String(128 * 1024) },
+}
 
 /**
  * Bundles the relay's process, to be shipped where it is made or with another folder in the place of this repository. Of

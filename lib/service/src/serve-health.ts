@@ -1,5 +1,8 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
+
+/** Importing it reads every export, and so loads undici and HTTP/2: some 10 MiB that a relay has no use of. */
+const { createServer } = process.getBuiltinModule('node:http')
 
 /** What a process tells of itself to whoever looks after it. */
 export type Health = {

@@ -7,7 +7,7 @@ import { DatabaseQueryError } from './errors.ts'
 import { type Applied, claimInLedger, type Entry, entryKey, isLedgerGone, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
 import { checkBytes, type ResultLimit } from './result-limit.ts'
-import { inSession, type Session } from './session.ts'
+import { inSession, pooledNames, pooledSql, type Session } from './session.ts'
 import { type Given, sendRuns } from './send-runs.ts'
 import { openStatementSpan } from './statement-span.ts'
 import { underStatement } from './under-statement.ts'
@@ -203,19 +203,20 @@ const checkDeferred = async ({ client }: Session): Promise<void> => {
  *
  * @throws DatabaseQueryError `session_changed`
  */
-const refuseTraces = async ({ client, role }: Session): Promise<void> => {
-  const { rowCount } = await client.query(tracesSql, [role])
+const refuseTraces = async ({ client, role, pooled }: Session): Promise<void> => {
+  const { rowCount } = await client.query(tracesSql, [role, pooled])
   if (rowCount === 0) return
   throw new DatabaseQueryError('session_changed', 'config.sql changes its session, so no other may run in it')
 }
 
 const tracesSql = `
-  select where current_user <> $1
+  select where current_user <> $1 or ${pooledSql} <> $2
   union all select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
   union all select from pg_class where relnamespace = pg_my_temp_schema()
   union all select from pg_settings where source = 'session'
     and name not in ('synchronous_commit', 'client_connection_check_interval', 'idle_in_transaction_session_timeout',
-                     'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count')
+                     'tcp_keepalives_idle', 'tcp_keepalives_interval', 'tcp_keepalives_count',
+                     ${pooledNames.map((name) => `'${name}'`).join(', ')})
     and (name, setting) not in (('IntervalStyle', 'postgres'), ('bytea_output', 'hex'), ('extra_float_digits', '1'))
     and not (name = 'DateStyle' and setting like 'ISO%')
   limit 1`

@@ -6,8 +6,16 @@ import { isSessionLost } from './away.ts'
 import type { Connections } from './connections.ts'
 import { outcomeUnknown, readOnlyNow } from './errors.ts'
 
-/** A session of the target, and the role that it had when its transaction began. */
-export type Session = { client: PoolClient; role: string }
+/** A session of the target, and what it had when its transaction began: its role, and what a pooler may have set. */
+export type Session = { client: PoolClient; role: string; pooled: string }
+
+/**
+ * What PgBouncer sets for each client in whichever session it gives it, as one text: it looks like what a statement has
+ * set. DateStyle, which is one of them, is written in one way here anyway.
+ */
+export const pooledNames = ['application_name', 'client_encoding', 'standard_conforming_strings', 'TimeZone'] as const
+
+export const pooledSql = `concat_ws(' ', ${pooledNames.map((name) => `current_setting('${name}')`).join(', ')})`
 
 /** A session that is to be given back, by one of these. */
 type OpenSession = Session & {
@@ -84,12 +92,13 @@ export const openSession = async (
     const deadline = setTimeout(giveUp, connections.waitMs)
     const opening = [client.query(begin), client.query(whoSql(isStream ? null : connections.silentMs, mostMs))] as const
     const [, { rows }] = await Promise.all(opening).finally(() => clearTimeout(deadline))
-    const [{ role, isReadOnly }] = who.parse(rows)
+    const [{ role, pooled, isReadOnly }] = who.parse(rows)
     // The session is closed with it: another one may lead to the server that takes writes by then.
     if (writes && isReadOnly) throw readOnlyNow()
     return {
       client,
       role,
+      pooled,
       commit: async () => {
         signal.throwIfAborted()
         // A signal does not reach into it, so it has a time of its own; what is sent behind it has the same.
@@ -144,7 +153,8 @@ const lateMs = 30_000
  * silence, so a read has a time for all of it, which servers know from Postgres 17 on.
  */
 const whoSql = (silentMs: number | null, mostMs?: number): string => `
-  select current_user as role, current_setting('transaction_read_only')::bool as "isReadOnly",
+  select current_user as role, ${pooledSql} as pooled,
+         current_setting('transaction_read_only')::bool as "isReadOnly",
          case when current_setting('DateStyle') not like 'ISO%' then set_config('DateStyle', 'ISO', true) end as date,
          case when current_setting('IntervalStyle') <> 'postgres'
               then set_config('IntervalStyle', 'postgres', true) end as interval,
@@ -161,7 +171,7 @@ const whoSql = (silentMs: number | null, mostMs?: number): string => `
               then set_config('idle_in_transaction_session_timeout', '${silentMs ?? 0}', true) end as silent,
          case when current_setting('transaction_timeout', true) = '0' and ${mostMs !== undefined}
               then set_config('transaction_timeout', '${(mostMs ?? 0) + lateMs}', true) end as most`
-const who = z.tuple([z.object({ role: z.string(), isReadOnly: z.boolean() })])
+const who = z.tuple([z.object({ role: z.string(), pooled: z.string(), isReadOnly: z.boolean() })])
 
 /** A cancel that comes between two statements is lost on the server. */
 const cancelAgainMs = 500

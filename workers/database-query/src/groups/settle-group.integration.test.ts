@@ -12,6 +12,7 @@ useTarget(
    create sequence runs`,
   {
     single: (address) => address.searchParams.set('esteira_pool', '1'),
+    pooled: () => {},
     patient: (address) => address.searchParams.set('options', '-c deadlock_timeout=3s'),
   },
 )
@@ -179,6 +180,7 @@ test('a run that ends its session fails alone, and the others are written', asyn
 test.each([
   ['a lock', 'perform pg_advisory_lock(4242)'],
   ['a setting', `perform set_config('search_path', 'pg_catalog', true)`],
+  ['a time zone', `set local timezone = 'Asia/Tokyo'`],
   ['the role', 'set local role pg_monitor'],
   ['a temporary table', 'create temporary table if not exists mine (id int)'],
 ])('%s that a trigger leaves in the session does not meet the next run', async (_, body) => {
@@ -194,6 +196,15 @@ test.each([
   expect(await settle('insert into public.lead (id) values ($1)', calls([1, 2]), { pace })).toEqual([[], []])
   expect(await written()).toEqual({ ids: [1, 2], together: [1, 1] })
   expect(pace.most()).toBe(1)
+})
+
+test('what a pooler sets for its client is not taken for what a run has left', async () => {
+  // As PgBouncer does, in whichever session it gives a client.
+  connections
+    .pool('pooled')
+    .on('acquire', (client) => void client.query(`set timezone = 'Asia/Tokyo'; set application_name = 'x'`))
+  expect(await settle(insert, calls([1, 2]), { connection: 'pooled' })).toEqual([[{ id: 1 }], [{ id: 2 }]])
+  expect(await written()).toEqual({ ids: [1, 2], together: [2] })
 })
 
 const rollBack = async () => {

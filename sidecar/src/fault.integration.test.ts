@@ -7,6 +7,7 @@ const soon = { timeout: 15_000, interval: 20 }
 /** Nothing listens there: it is the port of a service that no machine has. */
 const nobody = 'postgres://127.0.0.1:9/none'
 const failing = join(import.meta.dirname, '../test/failing-main.ts')
+const failingEarly = join(import.meta.dirname, '../test/failing-early-main.ts')
 
 useServices()
 
@@ -24,5 +25,13 @@ test('one that still waits for Postgres is refused its start, with that fault', 
   relay.child.kill('SIGUSR2')
   expect(await relay.exited).toBe(1)
   expect(relay.saw('failed')).toMatchObject([{ reason: 'a fault of the relay' }])
+  expect(relay.faults).toEqual([])
+})
+
+test('one whose session has just begun is refused its start as well, and does not go on with it', async () => {
+  const relay = startSidecar(environment('fails soon'), failingEarly)
+  expect(await relay.exited).toBe(1)
+  expect(relay.saw('failed')).toMatchObject([{ reason: 'a fault of the relay' }])
+  expect(relay.saw('ready')).toEqual([])
   expect(relay.faults).toEqual([])
 })

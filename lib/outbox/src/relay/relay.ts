@@ -1,21 +1,16 @@
-import { OutboxError, type OutboxErrorCode } from '../errors.ts'
-import { backoffMs, reconnectBackoff } from './backoff.ts'
+import { OutboxError } from '../errors.ts'
 import { type ByHand, openByHand, type Turn } from './by-hand.ts'
 import { callOut } from './call-out.ts'
+import { endTogether } from './end-together.ts'
 import { createPayloadMemory } from './lane/payload-memory.ts'
 import { expectMs, expectOptions, expectSignal, expectType } from '../option-checks.ts'
 import type { Observe } from './observation.ts'
-import { onAbort } from './on-abort.ts'
 import { checkOptions, type RelayOptions } from './options.ts'
-import type { Backend } from './own/backend.ts'
-import { openOwner, type Owner } from './own/owner.ts'
-import { pause } from './pause.ts'
+import type { Owner } from './own/owner.ts'
 import { createBrokerLink } from './publish/broker-link.ts'
 import { keepLinked } from './publish/keep-linked.ts'
 import { type LaneBacklog, measureBacklog } from './read/measure-backlog.ts'
-import { serve } from './serve.ts'
-import { tryUntilDone } from './try-until-done.ts'
-import { type Listener, startListener } from './wake/listener.ts'
+import { createSessions } from './sessions.ts'
 import { within } from './within.ts'
 
 /** How a relay stands: with Postgres, with RabbitMQ, and how many lanes are its own. */
@@ -67,12 +62,6 @@ export type Relay = {
   runOnce: () => Promise<Turn>
 }
 
-/** For which a start is refused. */
-const refusals: ReadonlySet<OutboxErrorCode> = new Set<OutboxErrorCode>(['pooler_in_between', 'sequence_unordered'])
-
-/** After so many lost sessions the next one begins with the question which of them are gone at Postgres. */
-const formerSessions = 3
-
 /** @throws OutboxError `option_invalid`. */
 export const createRelay = (options: RelayOptions): Relay => {
   const checked = checkOptions(options)
@@ -86,8 +75,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   const draining = new AbortController()
   const over = new AbortController()
   const ready = Promise.withResolvers<void>()
-  let current: Owner | null = null
-  let listener: Listener | null = null
+  const sessions = createSessions({ settings, link, memory, draining: draining.signal, over, ready })
   let working: Promise<boolean> | null = null
   let stopped: Promise<void> | null = null
   let byHand: ByHand | null = null
@@ -95,70 +83,21 @@ export const createRelay = (options: RelayOptions): Relay => {
   let lastTurn: Promise<unknown> | null = null
 
   /** The loop's, or that of the single turns. */
-  const currentOwner = (): Owner | null => current ?? byHand?.owner ?? null
+  const currentOwner = (): Owner | null => sessions.current() ?? byHand?.owner ?? null
 
-  /** Says whether the lanes were emptied. */
+  const endAll = () => {
+    draining.abort()
+    over.abort()
+  }
+
+  /** Says whether the lanes were emptied. A fault in any part of it is the end of all. */
   const work = async (): Promise<boolean> => {
-    const linked = keepLinked(link, settings, over.signal)
-    const signals = { draining: draining.signal, over: over.signal }
-    let emptied = false
-    let former: readonly Backend[] = []
-    /**
-     * Lanes that a session owned which was lost: they may have nobody yet. There is no limit to them, since each is a number,
-     * and is asked about at the stop alone: once, and not where the register has it no more, or somebody owns it.
-     */
-    const had = new Set<number>()
     try {
-      for (;;) {
-        const owner = await openNext(former)
-        if (owner === null) break
-        current = owner
-        former = await forgetGone(owner, former)
-        listener ??= startListener(settings)
-        void listener.listening.then(ready.resolve)
-        void renewAfterSilence(owner, listener)
-        const served = await serve({ settings, owner, former, had, link, listener, memory, ...signals })
-        emptied = served.emptied
-        if (!served.isLost || (draining.signal.aborted && emptied)) break
-        former = [...former, owner.backend]
-        for (const { lane } of owner.lanes()) had.add(lane)
-        // The server's other clients lost their sessions at the same moment.
-        await pause(backoffMs(1, reconnectBackoff), draining.signal.aborted ? over.signal : draining.signal)
-      }
+      const [, emptied] = await endTogether([keepLinked(link, settings, over.signal), sessions.serve()], endAll)
+      return emptied
     } catch (error) {
       // For a start that still waits. After it only a stop takes it, and without one it is the process that hears of it.
       ready.reject(error)
-      throw error
-    } finally {
-      over.abort()
-      await Promise.all([link.close(), listener?.close(), linked])
-    }
-    return emptied
-  }
-
-  /** A relay that had lanes and lost them may have left rows in them: it comes back for these also after its stop. */
-  const openNext = async (former: readonly Backend[]): Promise<Owner | null> => {
-    const owner = await tryUntilDone(openOrRefuse, settings, draining.signal)
-    return owner ?? (former.length === 0 ? null : tryUntilDone(openOrRefuse, settings, over.signal))
-  }
-
-  /** Where the way to Postgres breaks again and again, many of them may live on there, each for seconds. */
-  const forgetGone = async (owner: Owner, former: readonly Backend[]): Promise<readonly Backend[]> => {
-    if (former.length <= formerSessions) return former
-    const tooLate = AbortSignal.any([owner.session.lost, over.signal])
-    // A Postgres that says nothing must not hold up the end.
-    const unwatch = onAbort(over.signal, () => void owner.close())
-    const there = await tryUntilDone(() => owner.stillThere(former), settings, tooLate)
-    unwatch()
-    return there ?? former
-  }
-
-  /** Those are mistakes that waiting does not mend. A relay that was started waits all the same for who mends them. */
-  const openOrRefuse = async (): Promise<Owner> => {
-    try {
-      return await openOwner(settings, over.signal)
-    } catch (error) {
-      if (error instanceof OutboxError && refusals.has(error.code)) ready.reject(error)
       throw error
     }
   }
@@ -250,12 +189,6 @@ export const createRelay = (options: RelayOptions): Relay => {
       return turn
     },
   }
-}
-
-/** The session of the bell came the same way, and would find out later. */
-const renewAfterSilence = async (owner: Owner, { renew }: Listener): Promise<void> => {
-  const silentSinceMs = await owner.silentSinceMs
-  if (silentSinceMs !== null) renew(silentSinceMs)
 }
 
 const livingOf = (owner: Owner | null): Owner | null => (owner?.session.lost.aborted === false ? owner : null)

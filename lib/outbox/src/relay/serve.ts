@@ -1,4 +1,5 @@
 import { spreadMs } from './backoff.ts'
+import { endTogether } from './end-together.ts'
 import { createCrew, type CrewMeans } from './lane/crew.ts'
 import { createHandOver } from './lane/hand-over.ts'
 import { onAbort } from './on-abort.ts'
@@ -43,7 +44,8 @@ export type ServeMeans = Omit<CrewMeans, 'lookout' | 'handOver'> & {
 export type Served = { emptied: boolean; isLost: boolean }
 
 /**
- * The life of one control session, to its end or to that of the relay: takes lanes and sets them to work.
+ * The life of one control session, to its end or to that of the relay: takes lanes and sets them to work. Whoever
+ * opened the session closes it.
  *
  * Lanes are asked for only while the broker is there. A relay that gave them up because it was gone would otherwise take
  * them again before a neighbour who can reach it.
@@ -69,9 +71,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
   const lookout = createLookout(settings, session)
   const crew = createCrew({ ...means, handOver, lookout })
   const attention = createBell()
-  const unwatch = link.watch(attention.ring)
   const ending = AbortSignal.any([session.lost, draining])
-  const watching = lookout.keep(ending)
   let linkedAtMs = performance.now()
   let tendAtMs = performance.now() + spreadMs(firstTendMs)
 
@@ -140,8 +140,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     return (await handOver.isAlone()) === false || !tooLate.aborted
   }
 
-  const unwatchEnd = onAbort(over, () => void hurry())
-  try {
+  const carryLanes = async (): Promise<Served> => {
     if (settings.adopt) await tryUntilDone(owner.neighbours.join, settings, ending)
     while (!ending.aborted) {
       let mayBeMore = false
@@ -168,15 +167,23 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
       await within(lastConfirmsMs, ended)
       await link.drop()
     }
-    const emptied = await ended
-    await watching
-    return { emptied: emptied && wasInTime, isLost }
+    return { emptied: (await ended) && wasInTime, isLost }
+  }
+
+  /** After a fault: all lanes end with their session. */
+  const giveUp = async (): Promise<void> => {
+    await owner.close()
+    // Nobody has waited for that yet. Its own failures are none of whoever hears of the fault.
+    await within(lastStatementsMs, Promise.allSettled([crew.ended()]))
+  }
+
+  const unwatch = link.watch(attention.ring)
+  const unwatchEnd = onAbort(over, () => void hurry())
+  try {
+    const [served] = await endTogether([carryLanes(), lookout.keep(ending)], giveUp)
+    return served
   } finally {
     unwatch()
     unwatchEnd()
-    // Also of what went wrong: nobody else could have the lanes for as long as the session lasts.
-    await owner.close()
-    // After a fault nobody has waited for that yet. Its own failures are none of whoever hears of the fault.
-    await within(lastStatementsMs, Promise.allSettled([crew.ended()]))
   }
 }

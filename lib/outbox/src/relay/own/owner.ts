@@ -55,8 +55,22 @@ export type Owner = {
  * `sequence_unordered` and `right_missing`.
  */
 export const openOwner = async (settings: RelaySettings, signal: AbortSignal): Promise<Owner> => {
-  const { databaseUrl, lane: name, refusedBackoff, observe } = settings
-  const session = await openControlSession(databaseUrl, `outbox relay ${name}`, signal)
+  const session = await openControlSession(settings.databaseUrl, `outbox relay ${settings.lane}`, signal)
+  const unwatch = onAbort(signal, () => void session.close())
+  try {
+    return await createOwner(session, settings)
+  } catch (cause) {
+    await session.close()
+    if (!isNotMigrated(cause)) throw cause
+    const reason = `the tables of the outbox are not there yet: ${reasonOf(cause)}`
+    throw new OutboxError('database_unavailable', reason, { cause })
+  } finally {
+    unwatch()
+  }
+}
+
+const createOwner = async (session: ControlSession, settings: RelaySettings): Promise<Owner> => {
+  const { lane: name, refusedBackoff, observe } = settings
   const lanes = new Map<number, OwnedLane>()
   const orphans = createOrphanWatch()
   const writers = createWriterWatch(session)
@@ -81,7 +95,7 @@ export const openOwner = async (settings: RelaySettings, signal: AbortSignal): P
     return taken
   }
 
-  const { home, database, backend, ids, silentSinceMs } = await lookAround(session, settings, signal)
+  const { home, database, backend, ids, silentSinceMs } = await lookAround(session, settings)
   // A session that ended before owned nothing that could be lost.
   session.lost.addEventListener('abort', () => {
     if (!closed) observe({ kind: 'relay.lost', reason: reasonOf(session.lost.reason) })
@@ -119,23 +133,14 @@ export const openOwner = async (settings: RelaySettings, signal: AbortSignal): P
   }
 }
 
-/** Closes the session if anything is not found. */
-const lookAround = async (session: ControlSession, settings: RelaySettings, signal: AbortSignal) => {
-  const unwatch = onAbort(signal, () => void session.close())
-  try {
-    const backend = await identifyBackend(session)
-    const silentSinceMs = watchSilence(session, backend, settings)
-    const home = await findOrAddLane(queryableOf(session), settings.lane, 'pod')
-    const database = await identifyDatabase(session)
-    return { home, database, backend, ids: await watchIds(session), silentSinceMs }
-  } catch (cause) {
-    await session.close()
-    if (!isNotMigrated(cause)) throw cause
-    const reason = `the tables of the outbox are not there yet: ${reasonOf(cause)}`
-    throw new OutboxError('database_unavailable', reason, { cause })
-  } finally {
-    unwatch()
-  }
+const lookAround = async (session: ControlSession, settings: RelaySettings) => {
+  const backend = await identifyBackend(session)
+  const silentSinceMs = watchSilence(session, backend, settings)
+  // Without a watch nobody would notice that it stands still. Whoever waits for the watch hears of the fault.
+  silentSinceMs.catch((fault: unknown) => session.giveUp(`the watch for silence failed: ${reasonOf(fault)}`))
+  const home = await findOrAddLane(queryableOf(session), settings.lane, 'pod')
+  const database = await identifyDatabase(session)
+  return { home, database, backend, ids: await watchIds(session), silentSinceMs }
 }
 
 /** Undefined table: the control plane migrates, and a relay may start before it. */

@@ -15,11 +15,14 @@ const lookMs = 10_000
 export const keepLinked = async (link: BrokerLink, settings: RelaySettings, signal: AbortSignal): Promise<void> => {
   const bell = createBell()
   const unwatch = link.watch(bell.ring)
-  while (!signal.aborted) {
-    await tryUntilDone(link.connect, settings, signal)
-    while (link.up() && !signal.aborted) await bell.wait(lookMs, signal)
-    // The server's other clients lost theirs at the same moment.
-    await pause(backoffMs(1, reconnectBackoff), signal)
+  try {
+    while (!signal.aborted) {
+      await tryUntilDone(link.connect, settings, signal)
+      while (link.up() && !signal.aborted) await bell.wait(lookMs, signal)
+      // The server's other clients lost theirs at the same moment.
+      await pause(backoffMs(1, reconnectBackoff), signal)
+    }
+  } finally {
+    unwatch()
   }
-  unwatch()
 }

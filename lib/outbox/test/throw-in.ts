@@ -1,0 +1,18 @@
+import { onTestFinished } from 'vitest'
+
+/**
+ * A fault of our own: to the end of the test the function throws where it is called from the place, directly or not. That is
+ * text of its line in a stack, such as the name of a file or a function.
+ */
+export const throwIn = (place: string, on: object, name: string): Error => {
+  const fault = new Error(`a fault in ${place}`)
+  const works: unknown = Reflect.get(on, name)
+  if (typeof works !== 'function') throw new Error(`${name} is no function`)
+  const throws = function (this: unknown, ...given: unknown[]): unknown {
+    if (new Error().stack?.includes(place) === true) throw fault
+    return Reflect.apply(works, this, given)
+  }
+  Reflect.set(on, name, throws)
+  onTestFinished(() => void Reflect.set(on, name, works))
+  return fault
+}

@@ -1,0 +1,7 @@
+/** The relay's program with a fault of its own as its session at Postgres begins: the first signal of several throws. */
+const any = AbortSignal.any.bind(AbortSignal)
+AbortSignal.any = () => {
+  AbortSignal.any = any
+  throw new Error('a fault of the relay')
+}
+await import('../src/main.ts')

@@ -26,6 +26,13 @@ test.each<[string, (...given: never[]) => unknown, unknown[], string]>([
   ['enqueue', enqueue, [null, message], `tx: expected an EntityManager or ${query}, got null`],
   ['enqueue', enqueue, [message, db], `tx: expected an EntityManager or ${query}, got object`],
   ['enqueue', enqueue, [db, message, Promise.resolve({ lane: 2 })], 'options: expected an object, got Promise'],
+  [
+    'enqueue',
+    enqueue,
+    [db, message, Object.assign(Promise.resolve(), { lane: 2 })],
+    'options: expected an object, got Promise',
+  ],
+  ['enqueue', enqueue, [db, message, Object(2)], 'options: expected an object, got Number'],
   ['listParked', listParked, [db, new Map()], 'options: expected an object, got Map'],
   ['start', relay.start, [{ signal: {} }], 'signal: expected an AbortSignal, got object'],
   ['enqueue', enqueue, [db, message, { lanes: 2 }], 'lanes: enqueue has no such option, did you mean "lane"?'],

@@ -1,5 +1,6 @@
+import { isBoxedPrimitive, isPromise } from 'node:util/types'
 import { didYouMean } from './did-you-mean.ts'
-import { lostKind } from './enqueue/lost-in-json.ts'
+import { kindOf, lostKind } from './enqueue/lost-in-json.ts'
 import { unstorableText } from './enqueue/unstorable-text.ts'
 import { OutboxError } from './errors.ts'
 import { nameOfKind } from './name-of-kind.ts'
@@ -17,14 +18,16 @@ export const optionFault = (option: string, what: string): OutboxError =>
 export const expectOptions = (taker: string, names: readonly string[], given: unknown, within = ''): void => {
   const whole = within === '' ? 'options' : within.slice(0, -1)
   expectType(whole, given, 'object')
-  // Such as a promise that nobody awaited: it has no members, and would leave all defaults.
-  const kind = lostKind(Object(given))
+  const kind = standsForOther(given) ? kindOf(given) : lostKind(Object(given))
   if (kind !== null) throw optionFault(whole, `expected ${kinds.object}, got ${kind}`)
   for (const name of Object.keys(Object(given))) {
     if (names.includes(name)) continue
     throw optionFault(`${within}${name}`, `${taker} has no such option${didYouMean(name, names)}`)
   }
 }
+
+/** As a promise that nobody awaited, whatever members it was given, or a number as an object: it would leave all defaults. */
+const standsForOther = (given: unknown): given is object => isPromise(given) || isBoxedPrimitive(given)
 
 const kinds = {
   string: 'text',

@@ -52,11 +52,18 @@ export const lostInJson = (value: unknown): Loss | null => {
 export const isTooDeep = (error: unknown): boolean =>
   error instanceof RangeError && error.message === 'Maximum call stack size exceeded'
 
+/** A function may as well. */
 const saysItself = (value: unknown): value is { toJSON(key: string): unknown } =>
-  typeof value === 'object' && value !== null && 'toJSON' in value && typeof value.toJSON === 'function'
+  (typeof value === 'object' || typeof value === 'function') &&
+  value !== null &&
+  'toJSON' in value &&
+  typeof value.toJSON === 'function'
 
 /** What JSON knows: the members of these are all that they are, or they stand for what they are made of. */
 const knownKinds = new Set(['Object', 'Array', 'String', 'Number', 'Boolean', 'BigInt'])
+
+/** What an object says that it is. */
+export const kindOf = (value: object): string => Object.prototype.toString.call(value).slice('[object '.length, -1)
 
 /** What an object is of which JSON writes nothing or something else; null for all others. */
 export const lostKind = (value: object): string | null => {
@@ -64,7 +71,7 @@ export const lostKind = (value: object): string | null => {
   if (prototype === Object.prototype || prototype === Array.prototype) return null
   // By what it says of itself: another realm's Map, as of a test runner's, is no instance of ours. All that comes with the
   // language or with Node says what it is; a class of the program's own is an Object, whose members are what it wants written.
-  const kind = Object.prototype.toString.call(value).slice('[object '.length, -1)
+  const kind = kindOf(value)
   if (ArrayBuffer.isView(value) || kind === 'Error') return kind
   return knownKinds.has(kind) || Object.keys(value).length > 0 ? null : kind
 }

@@ -86,6 +86,14 @@ test.each<[Record<string, unknown>, string]>([
   [{ payload: 10n }, 'payload: expected a JSON value or bytes (Uint8Array), got bigint'],
   [{ payload: { rows: [{ id: 10n }] } }, 'payload/rows/0/id: expected a JSON value, got bigint'],
   [{ payload: new Map([['a', 1]]) }, 'payload: expected a JSON value or bytes (Uint8Array), got Map'],
+  [
+    { payload: Object.assign(() => {}, { toJSON: () => new Map([['a', 1]]) }) },
+    'payload: expected a JSON value or bytes (Uint8Array), got Map',
+  ],
+  [
+    { payload: { list: Object.assign(() => {}, { toJSON: () => [new Set([1])] }) } },
+    'payload/list/0: expected a JSON value, got Set',
+  ],
   [{ payload: new ArrayBuffer(3) }, 'payload: expected a JSON value or bytes (Uint8Array), got ArrayBuffer'],
   [{ payload: new Float64Array(3) }, 'payload: expected a JSON value or bytes (Uint8Array), got Float64Array'],
   [{ payload: { 'a/b': new Set([1]) } }, 'payload/a~1b: expected a JSON value, got Set'],

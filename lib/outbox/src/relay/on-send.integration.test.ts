@@ -61,6 +61,23 @@ test('what is thrown on the way is an uncaught exception of the process, and all
   )
 })
 
+test('a message goes out as it was written, whatever is done to it on the way, and a promise as an answer is uncaught', async () => {
+  const uncaught = hearUncaught()
+  const relay = lane.relay({
+    onSend: ({ headers }) => {
+      headers.added = [1]
+      // As from JavaScript, which no type keeps from it.
+      return Object(Promise.resolve())
+    },
+  })
+  await lane.commit({ routingKey: lane.name, payload: 1, headers: { attempt: 1 } })
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1 })
+  expect((await lane.take(lane.name)).map(({ headers }) => headers)).toEqual([{ attempt: 1 }])
+  expect(uncaught.map(String)).toEqual([
+    'OutboxError: onSend: expected it to return a function or undefined, got a promise',
+  ])
+})
+
 test('a message whose confirm is lost ended as unknown, and is told of again when it is sent again', async () => {
   const { sends, onSend } = keep()
   const proxy = await startProxy(vhost.url)

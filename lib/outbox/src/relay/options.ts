@@ -37,8 +37,10 @@ export type RelayOptions = {
   onSend?: OnSend | undefined
 }
 
-/** The options with every default filled in. */
-export type RelaySettings = { [Option in keyof RelayOptions]-?: Exclude<RelayOptions[Option], undefined> }
+/** The options with every default filled in. `onSend` is null if there is none: a message without one costs nothing for it. */
+export type RelaySettings = {
+  [Option in Exclude<keyof RelayOptions, 'onSend'>]-?: Exclude<RelayOptions[Option], undefined>
+} & { onSend: OnSend | null }
 
 const defaults = {
   adopt: true,
@@ -49,8 +51,8 @@ const defaults = {
   refusedBackoff,
   parkAfter: 10,
   observe: () => {},
-  onSend: () => undefined,
-} satisfies Partial<RelayOptions>
+  onSend: null,
+} satisfies Partial<RelaySettings>
 
 /** @throws OutboxError `option_invalid` with the option and what was expected. */
 export const checkOptions = (options: RelayOptions): RelaySettings => {
@@ -74,7 +76,7 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
   expectType('rabbitmqUrl', rabbitmqUrl, 'string')
   expectType('adopt', settings.adopt, 'boolean')
   expectType('observe', settings.observe, 'function')
-  expectType('onSend', settings.onSend, 'function')
+  if (settings.onSend !== null) expectType('onSend', settings.onSend, 'function')
   expectOptions('a relay', ['firstMs', 'capMs'], settings.refusedBackoff, 'refusedBackoff.')
   const unreadable = faultOfDatabaseAddress(databaseUrl)
   if (unreadable !== null) {

@@ -5,10 +5,10 @@ import type { LaneRow } from '../read/lane-row.ts'
 import type { BrokerLink } from './broker-link.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
 import type { LaneChannel } from './lane-channel.ts'
-import type { OnSend } from './on-send.ts'
+import { type OnSend, tellSend } from './on-send.ts'
 import type { PublishOutcome } from './outcome.ts'
 
-export type PublishMeans = { link: BrokerLink; channel: LaneChannel; confirmDeadlineMs: number; onSend: OnSend }
+export type PublishMeans = { link: BrokerLink; channel: LaneChannel; confirmDeadlineMs: number; onSend: OnSend | null }
 
 export type Outcomes = Map<LaneRow, PublishOutcome>
 
@@ -127,8 +127,7 @@ const publish = async (
     // Between this look and the write the process may be frozen; all else that may have happened is seen here.
     if (!session.fresh()) break
     open += 1
-    const { messageId, exchange, routingKey, headers } = row
-    const onEnd = callOut(() => onSend({ messageId, exchange, routingKey, headers }))
+    const onEnd = onSend === null ? undefined : callOut(() => tellSend(onSend, row))
     channel.publish(row, (outcome) => {
       if (onEnd !== undefined) callOut(() => onEnd(outcome))
       outcomes.set(row, outcome)

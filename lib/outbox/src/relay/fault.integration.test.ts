@@ -1,6 +1,7 @@
 import { runOn, startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { hearUncaught } from '../../test/hear-uncaught.ts'
+import { endless, keepFilled } from '../../test/stops.ts'
 import { throwIn } from '../../test/throw-in.ts'
 import { database, lane, useLane, vhost } from '../../test/use-lane.ts'
 
@@ -79,4 +80,15 @@ test.each<[string, string, object, string, (started: Started) => unknown]>([
   await waitFor(async () => (await sessions()) === 0, patient)
   await expect(relay.stop({ graceMs: 0 })).rejects.toBe(fault)
   expect(uncaught).toEqual([fault])
+})
+
+test('a fault in the wait of a stop ends that at once: all is closed, whatever the lanes hold', async () => {
+  const uncaught = hearUncaught()
+  const { relay } = await startRelay()
+  await keepFilled(lane.id)
+  const fault = throwIn('at stop ', Promise, 'withResolvers')
+  await expect(relay.stop({ graceMs: endless })).rejects.toBe(fault)
+  expect(relay.state()).toMatchObject({ database: 'down', broker: 'down' })
+  await waitFor(async () => (await sessions()) === 0, patient)
+  expect(uncaught).toEqual([])
 })

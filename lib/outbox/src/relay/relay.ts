@@ -111,12 +111,18 @@ export const createRelay = (options: RelayOptions): Relay => {
       emptied = working === null ? false : await working
     }
     const drained = drain()
+    const waitAndClose = async () => {
+      try {
+        await within(graceMs, Promise.all([drained, lastTurn]))
+      } finally {
+        over.abort()
+        byHand?.abandon()
+        // What is in flight ends with the link.
+        await Promise.all([link.close(), byHand?.owner.close(), drained, lastTurn])
+      }
+    }
     try {
-      await within(graceMs, Promise.all([drained, lastTurn]))
-      over.abort()
-      byHand?.abandon()
-      // What is in flight ends with the link.
-      await Promise.all([link.close(), byHand?.owner.close(), drained, lastTurn])
+      await waitAndClose()
     } finally {
       observe({ kind: 'relay.stopped', emptied, ms: Math.round(performance.now() - startedMs) })
       // Without a start nobody hears of it.

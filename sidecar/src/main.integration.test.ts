@@ -144,7 +144,7 @@ test('when the owner of a lane is killed, the relay that waits for it takes over
   await owner.exited
   await commit('killed', [1, 2, 3])
   await expect.poll(() => count('killed'), soon).toBe(3)
-  expect(heir.saw('relay.owned')).toContainEqual(owned)
+  await expect.poll(() => heir.saw('relay.owned'), soon).toContainEqual(owned)
 })
 
 test('the relay is ready without RabbitMQ, and says where it looks for it without the password', async () => {

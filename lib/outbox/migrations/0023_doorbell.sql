@@ -1,28 +1,34 @@
--- Both tables are locked before either is changed, and not waited for long at first: programs that write at the same
--- moment lock them in one order or in the other, and none of them is to wait behind a wait for one that stays open. Each
--- try is twice as long as the one before, up to the caller's own lock_timeout, or 5 s: transactions that take longer than
--- a try would hold up all of its kind, and an autovacuum gives way after a second.
+-- Both tables are locked before either is changed. Programs that write at the same moment lock them in one order or in the
+-- other, so only the first is waited for with patience, and the other not for as long as Postgres takes to look for a
+-- deadlock; the next try begins with that one. And while we wait, who writes anew waits behind us, so each try is only
+-- twice as patient as the one before, up to the caller's own lock_timeout, or 5 s: transactions that are longer would hold
+-- up all of its kind, and an autovacuum gives way after a second.
 do $$
 declare
   usual constant text := current_setting('lock_timeout');
   longest_ms constant int := (select coalesce(nullif(setting::int, 0), 5000) from pg_settings where name = 'lock_timeout');
-  wait_ms int := least(100, longest_ms);
+  first_ms int := least(100, longest_ms);
+  first text := 'outbox_message';
+  second text := 'outbox_scheduled';
 begin
   loop
     begin
-      perform set_config('lock_timeout', wait_ms::text, true);
-      lock table outbox_message, outbox_scheduled in share row exclusive mode;
+      perform set_config('lock_timeout', first_ms::text, true);
+      execute format('lock table %I in share row exclusive mode', first);
+      perform set_config('lock_timeout', least(100, longest_ms)::text, true);
+      execute format('lock table %I in share row exclusive mode', second);
       perform set_config('lock_timeout', usual, true);
       exit;
     exception when lock_not_available then
-      if wait_ms = longest_ms then
+      if first_ms = longest_ms then
         raise lock_not_available using message = format(
           'messages are in use by a transaction that has not ended in %s ms: migrate again when it has (xact_start in '
-          'pg_stat_activity tells since when each is open)', wait_ms);
+          'pg_stat_activity tells since when each is open)', first_ms);
       end if;
       -- Who waited behind this one is let go first.
-      perform pg_sleep(wait_ms / 1000.0);
-      wait_ms := least(2 * wait_ms, longest_ms);
+      perform pg_sleep(first_ms / 1000.0);
+      first_ms := least(2 * first_ms, longest_ms);
+      select second, first into first, second;
     end;
   end loop;
 end

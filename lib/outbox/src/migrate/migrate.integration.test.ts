@@ -103,6 +103,25 @@ test('beside programs that write it waits for its turn, and deadlocks with none'
   expect((await db.query('show lock_timeout')).rows).toEqual([{ lock_timeout: '0' }])
 })
 
+test('nor does it when one that it has waited for twice writes into the other table', async () => {
+  for (const { name, sql } of migrations) if (name < '0023') await db.query(sql)
+  const writer = await open()
+  await writer.query('begin; lock table outbox_scheduled in row exclusive mode')
+  // It looks for a deadlock in whichever try is longer than the first.
+  const migrated = migrateByClient('-c deadlock_timeout=150ms')
+  const waits = new Set<string>()
+  const again = async () => {
+    const { rows } = await db.query<{ since: string }>(
+      `select waitstart::text as since from pg_locks where not granted and relation = 'outbox_scheduled'::regclass`,
+    )
+    for (const { since } of rows) waits.add(since)
+    return waits.size
+  }
+  await expect.poll(again, soon).toBe(2)
+  await writer.query('lock table outbox_message in row exclusive mode; commit')
+  expect(await migrated).toEqual(['0023_doorbell'])
+})
+
 test('beside programs whose transactions are long and follow each other it comes to its end', async () => {
   await db.query(migrations[0]?.sql ?? '')
   const over = new AbortController()

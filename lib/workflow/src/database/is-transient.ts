@@ -67,6 +67,13 @@ export const isCutShort = (error: unknown): boolean => {
 /** Whether the server gave up the wait for a lock that somebody else has, for its `lock_timeout`. */
 export const isLockedOut = (error: unknown): boolean => databaseErrorOf(error)?.code === '55P03'
 
+/**
+ * Whether nothing was heard of a server that had been asked: it is away, or the statement waits in it for what others need
+ * not wait for.
+ */
+export const isSilent = (error: unknown): boolean =>
+  error instanceof Error && (('code' in error && error.code === 'ETIMEDOUT') || isSilent(error.cause))
+
 /** What a server answers to a write that takes none. */
 export const readOnly = '25006'
 

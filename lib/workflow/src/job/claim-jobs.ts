@@ -20,11 +20,11 @@ export type TakenJob = Pick<HeldJob, 'attempt' | 'emitted' | 'cursor' | 'accepte
  *
  * Locks: the jobs, in the order of their ids, as a unit of work does.
  */
-export const claimJobs = async (
+export const claimJobs = async <One extends Claim>(
   em: EntityManager,
-  claims: readonly Claim[],
+  claims: readonly One[],
   worker: string,
-): Promise<Map<Claim, TakenJob>> => {
+): Promise<Map<One, TakenJob>> => {
   const asked = claims.map(({ job, next }) => ({ id: job.id, seq: job.seq, claim: job.claim, next }))
   const values = [JSON.stringify(asked), worker, statusesBefore('start'), JSON.stringify(attemptLost)]
   const { rows } = await queryable(em).query(claimJobsSql, values)

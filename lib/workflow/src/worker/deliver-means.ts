@@ -4,8 +4,8 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import { isTransientHere } from '../database/is-transient.ts'
 import { endSession } from '../database/end-session.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
-import { type Claim, claimJobs, type TakenJob } from '../job/claim-jobs.ts'
-import { findJobs, type FoundJob } from '../job/find-jobs.ts'
+import { type Claim, claimJobs } from '../job/claim-jobs.ts'
+import { findJobs } from '../job/find-jobs.ts'
 import { type FinishedJob, type JobOnBelt, placedOf } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
 import { readPayloads } from '../job/read-payloads.ts'
@@ -16,14 +16,14 @@ import { settle } from '../run/settle/settle.ts'
 import { defaultWindow } from '../run/settle/window.ts'
 import { inCommitSpans } from '../trace/commit-spans.ts'
 import { watchAbandoned } from './abandoned.ts'
+import { createAskTogether } from './ask-together.ts'
 import { createBeats } from './beats.ts'
-import { bringPayloads } from './bring-payload.ts'
+import { bringPayloads, type LeftPayload } from './bring-payload.ts'
 import { isOfMoment } from './blame.ts'
 import { configCache, stepCache } from './caches.ts'
 import { commitGroup, type Fate } from './commit-group.ts'
 import type { DeliverMeans } from './deliver.ts'
 import { gather, gatherApart, type GatherOptions, type Tell } from './gather.ts'
-import { inHalves } from './in-halves.ts'
 import { createOwnUnits } from './own-units.ts'
 import { groupsAtOnce, ownUnitsAtOnce, type Pools } from './pools.ts'
 import { createSettling } from './settle-hints.ts'
@@ -67,7 +67,15 @@ const commitGroups: GatherOptions<FinishedJob> = {
   keyOf: ({ job }) => job.id,
 }
 
-const claimGroups: GatherOptions<Claim & { job: JobOnBelt }> = { most: groupSize, atOnce: groupsAtOnce }
+const loadGroups = { most: groupSize, atOnce: groupsAtOnce }
+
+const payloadGroups: GatherOptions<LeftPayload> = {
+  ...loadGroups,
+  mostBytes: groupBytes,
+  bytesOf: ({ bytes }) => bytes,
+}
+
+type ClaimOnBelt = Claim & { job: JobOnBelt }
 
 /** What the deliveries of a worker need, and `settled` for when no run waits for a hint of theirs any more. */
 export const deliverMeans = (
@@ -102,7 +110,7 @@ export const deliverMeans = (
       }
     }
   }
-  const askFor = inHalves({
+  const askTogether = createAskTogether({
     untilDone,
     onCutShort: (jobs, error) => observe({ kind: 'load.cut-short', jobs, reason: reasonOf(error) }),
     pause: pauseForDatabase,
@@ -147,16 +155,23 @@ export const deliverMeans = (
     configOf: configCache(),
     abandoned: watchAbandoned({ most: prefetch, observe }),
     beats: createBeats({ send: (beats) => beatJobs(beatOrm.em.fork(), beats, worker), observe, stopped }),
-    find: gather({ most: groupSize, atOnce: groupsAtOnce }, (ids: string[], tell: Tell<FoundJob | undefined>) =>
-      askFor(ids, (some) => findJobs(orm.em.fork(), some), tell),
+    find: askTogether(
+      (flush) => gather(loadGroups, flush),
+      (ids: readonly string[]) => findJobs(orm.em.fork(), ids),
     ),
     bring: bringPayloads({
       roomBytes,
       patienceMs: roomWaitMs,
-      most: groupSize,
-      mostBytes: groupBytes,
-      atOnce: groupsAtOnce,
-      read: (ids, tell) => askFor(ids, (some) => readPayloads(orm.em.fork(), some), tell),
+      read: askTogether(
+        (flush) => gather(payloadGroups, flush),
+        async (left: readonly LeftPayload[]) => {
+          const payloads = await readPayloads(
+            orm.em.fork(),
+            left.map(({ id }) => id),
+          )
+          return new Map(left.map((one) => [one, payloads.get(one.id)]))
+        },
+      ),
     }),
     ownUnits: createOwnUnits({
       orm: ownOrm,
@@ -178,8 +193,9 @@ export const deliverMeans = (
       onWritten,
     }),
     suspects: ward === undefined ? null : wardSuspects(ward, { worker, lane, window }, settling.hint, observe),
-    claim: gatherApart(functionOf, claimGroups, (claims, tell: Tell<TakenJob | undefined>) =>
-      askFor<Claim, TakenJob>(claims, (some) => claimJobs(orm.em.fork(), some, worker), tell),
+    claim: askTogether(
+      (flush) => gatherApart(functionOf, loadGroups, flush),
+      (claims: readonly ClaimOnBelt[]) => claimJobs(orm.em.fork(), claims, worker),
     ),
     commit: gatherApart(functionOf, commitGroups, (group, tell: Tell<Fate>) =>
       inCommitSpans(group, () =>

@@ -16,8 +16,11 @@ export type Pools = {
 /** Groups of a function that commit, or claim, or pages, at once: while one waits for a lock or a slow disk, the next may pass. */
 export const groupsAtOnce = 2
 
-/** A function may have its commits, claims and pages under way; all together load jobs, read steps and settle runs. */
-const poolSizeFor = (functions: number): number => 3 + 3 * groupsAtOnce * functions
+/**
+ * A function may have its commits, claims and pages under way. All together find jobs and read payloads, ask for one job
+ * that was given up alone, read steps and settle runs: each of these may be stuck, and the others still have a session.
+ */
+const poolSizeFor = (functions: number): number => 2 * groupsAtOnce + 3 + 3 * groupsAtOnce * functions
 
 /** Units of work of their own at a time, of one function. */
 export const ownUnitsAtOnce = 8

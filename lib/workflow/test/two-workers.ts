@@ -28,6 +28,7 @@ import { openPools, type Pools } from '../src/worker/pools.ts'
 import type { WorkerOptions } from '../src/worker/worker-options.ts'
 import { openConservation } from './conservation.ts'
 import { clearRuns, type Message, openRunRows, type Probe } from './run-rows.ts'
+import { openStrikes } from './strikes.ts'
 import {
   type Ending,
   type FirstFunction,
@@ -72,6 +73,9 @@ const noTimes: ProbeTimes = { waitsMs: 0, holdMs: 0, takesMs: 0, againMs: 0 }
 const muchLaterMs = 3_600_000
 const neverMs = 3_600_000
 
+/** The name of both. */
+const workerName = 'one of two'
+
 /** More than are ever open: those of both, and of workers that are gone. */
 const ownSessions = 24
 
@@ -85,10 +89,13 @@ export const openTwoWorkers = async () => {
   /** Hears of the next function that begins. */
   let begun: ((told: Told) => void) | null = null
   const functions = [...toldFunctions((told) => begun?.(told)), toldUnit(() => {})]
-  const options = workerOptions({ functions, databaseUrl: database.url, lane: 'belt', worker: 'one of two', window })
-  const pools = openToldPools(options)
-  const em = () => pools.orm.em.fork()
+  // What is around the workers has sessions of its own, which nothing ends.
+  const orm = openOrm({ databaseUrl: database.url, poolSize: 4, applicationName: 'around the two' })
+  const em = () => orm.em.fork()
   const query = async (text: string, values: unknown[] = []) => (await queryable(em()).query(text, values)).rows
+  const strikes = await openStrikes(query, database.url, workerName)
+  const options = workerOptions({ functions, databaseUrl: strikes.url, lane: 'belt', worker: workerName, window })
+  const pools = openToldPools(options, database.url)
   const lane = await registerLane(queryable(em()), options.lane)
   await query('create table booking (job_id uuid not null)')
 
@@ -302,6 +309,9 @@ export const openTwoWorkers = async () => {
 
       /** The server ends the session of a function, which goes on as if nothing were. */
       loseSession: units.loseSession,
+      /** And the session of a group, in the middle of what it writes next; or its answer is lost. */
+      strike: strikes.strike,
+      unheard: strikes.unheard,
 
       /** All functions of a worker beat once; those that hear of a loss or a cancel end. */
       beat: async (which: number): Promise<void> => {
@@ -358,16 +368,16 @@ export const openTwoWorkers = async () => {
   return {
     beginRun,
     close: async () => {
-      await pools.close()
+      await Promise.all([pools.close(), orm.close()])
+      await strikes.close()
       await database.drop()
     },
   }
 }
 
-/** Those of a worker, of which the sessions with units of work can be told from the others. */
-const openToldPools = (options: WorkerOptions): Pools => {
+/** Those of a worker, of which the sessions with units of work can be told from the others, and are not struck with them. */
+const openToldPools = (options: WorkerOptions, databaseUrl: string): Pools => {
   const pools = openPools(options, new AbortController().signal)
-  const { databaseUrl } = options
   const ownOrm = openOrm({ databaseUrl, poolSize: ownSessions, applicationName: unitsName })
   const close = async () => {
     await ownOrm.close()

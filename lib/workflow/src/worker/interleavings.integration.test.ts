@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Command, commands } from '../../test/commands.ts'
 import { type Ending, firstFunctions } from '../../test/told-functions.ts'
 import type { JobRow, Message } from '../../test/run-rows.ts'
 import { type Attempt, openTwoWorkers, type RunOfTwo, type TwoWorkers } from '../../test/two-workers.ts'
@@ -10,46 +11,6 @@ beforeAll(async () => {
   house = await openTwoWorkers()
 })
 afterAll(() => house.close())
-
-/** What happens next: `which` worker, and the one to `pick` among what there is when it comes to it. */
-type Command =
-  | { kind: 'publish' | 'cancel' | 'sweep' | 'probe' | 'retryAll' }
-  | { kind: 'duplicate' | 'lose' | 'retry' | 'retryOther' | 'cancelOne'; pick: number }
-  | { kind: 'beat' | 'loseBroker' | 'kill' | 'seeProbe' | 'search'; which: number }
-  | { kind: 'receive' | 'find'; which: number; pick: number }
-  | { kind: 'goOn' | 'loseSession'; pick: number }
-  | { kind: 'give'; pick: number; items: number }
-  | { kind: 'finish' | 'finishTogether'; pick: number; ending: Ending }
-
-const pick = fc.nat(100)
-const which = fc.nat(1)
-const ending = fc.record({
-  how: fc.constantFrom<Ending['how'][]>('done', 'done', 'throw', 'snooze', 'fail'),
-  items: fc.nat(5),
-})
-const kind = <Kind extends Command['kind']>(...kinds: Kind[]) => fc.constantFrom(...kinds)
-
-const commands: fc.Arbitrary<Command[]> = fc.array(
-  fc.oneof(
-    { weight: 8, arbitrary: fc.record({ kind: kind('publish') }) },
-    { weight: 12, arbitrary: fc.record({ kind: kind('receive'), which, pick }) },
-    { weight: 6, arbitrary: fc.record({ kind: kind('find'), which, pick }) },
-    { weight: 6, arbitrary: fc.record({ kind: kind('goOn'), pick }) },
-    { weight: 1, arbitrary: fc.record({ kind: kind('loseSession'), pick }) },
-    { weight: 12, arbitrary: fc.record({ kind: kind('give'), pick, items: fc.integer({ min: 1, max: 6 }) }) },
-    { weight: 8, arbitrary: fc.record({ kind: kind('finish'), pick, ending }) },
-    { weight: 4, arbitrary: fc.record({ kind: kind('finishTogether'), pick, ending }) },
-    { weight: 6, arbitrary: fc.record({ kind: kind('beat', 'loseBroker', 'kill'), which }) },
-    { weight: 6, arbitrary: fc.record({ kind: kind('duplicate', 'lose', 'retry'), pick }) },
-    { weight: 4, arbitrary: fc.record({ kind: kind('retryOther'), pick }) },
-    { weight: 2, arbitrary: fc.record({ kind: kind('cancelOne'), pick }) },
-    { weight: 6, arbitrary: fc.record({ kind: kind('probe') }) },
-    { weight: 8, arbitrary: fc.record({ kind: kind('seeProbe', 'search'), which }) },
-    { weight: 5, arbitrary: fc.record({ kind: kind('sweep', 'retryAll') }) },
-    { weight: 1, arbitrary: fc.record({ kind: kind('cancel') }) },
-  ),
-  { minLength: 20, maxLength: 80, size: 'max' },
-)
 
 /** Whether what this attempt writes must be taken, with the job's row as it is. */
 const fits = (jobs: Jobs, { message, claim }: Attempt): boolean => {
@@ -82,6 +43,20 @@ const keyOf = ({ jobId, seq }: Pick<Message, 'jobId' | 'seq'>): string => `${job
 
 /** Attempts whose function is at work. */
 const begunOf = ({ attempts }: RunOfTwo): Attempt[] => attempts.filter(({ told }) => told !== null)
+
+/** One of these whose function is at work; if there is none, of what is on the belt something is begun. */
+const anyBegun = async (
+  run: RunOfTwo,
+  at: number,
+  suits: (attempt: Attempt) => boolean,
+): Promise<Attempt | undefined> => {
+  const begun = oneOf(begunOf(run).filter(suits), at)
+  if (begun !== undefined) return begun
+  await run.publish()
+  const message = oneOf(messagesOn(run), at)
+  if (message !== undefined) await goOn(run, await run.find(at, message))
+  return oneOf(begunOf(run).filter(suits), at)
+}
 
 /** Attempts at a message that came again, whose job is not taken over yet. */
 const untakenOf = ({ attempts }: RunOfTwo): Attempt[] =>
@@ -121,6 +96,25 @@ const finishUnit = async (run: RunOfTwo, attempt: Attempt, told: Ending, fitted:
   if (held && alone) expect(became).toMatchObject({ kind: 'written' })
   if (!held) expect(became, 'an attempt whose session was lost').not.toMatchObject(won)
   if (!held && !fitted) expect(became).toMatchObject({ kind: 'dropped' })
+}
+
+/** The function of an attempt gives items: of a job that is its own they are written, and of any other none is. */
+const giveItems = async (
+  run: RunOfTwo,
+  attempt: Attempt,
+  items: number,
+  mayWrite: boolean,
+  isUnheard: boolean,
+): Promise<void> => {
+  if (attempt.continues) {
+    const { kind } = await run.giveAndContinue(attempt, items)
+    expect(kind).toBeOneOf([mayWrite ? 'written' : 'dropped', ...(isUnheard ? ['dropped'] : [])])
+    expect(fits(await run.jobs(), attempt), 'the row of a job that goes on').toBe(false)
+    return
+  }
+  const { goesOn, pages } = await run.give(attempt, items)
+  if (!mayWrite) expect(pages, "pages of a job that is another's").toBe(0)
+  if (mayWrite) expect(goesOn, 'the holder of a job goes on').toBe(true)
 }
 
 /** Does what is asked for, where there is something to do it with, and says what must come of it. */
@@ -189,30 +183,48 @@ const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): 
       if (message !== undefined) await goOn(run, await run.find(command.which, message))
       return
     }
+    case 'receiveUnheard': {
+      await run.publish()
+      const message = oneOf(messagesOn(run), command.pick)
+      if (message === undefined) return
+      // As if it had been in the hands of somebody whose link fell at once.
+      message.redelivered = true
+      const attempt = await run.find(command.which, message)
+      return attempt.isOwn ? goOn(run, attempt) : run.unheard('with asked as', () => goOn(run, attempt))
+    }
     case 'goOn': {
       const attempt = oneOf(run.found(), command.pick)
       if (attempt !== undefined) await goOn(run, attempt)
       return
     }
+    case 'strike':
+      // Whatever comes next comes to the same.
+      return run.strike(command.rows)
     case 'loseSession': {
       const attempt = oneOf(run.attempts.filter(run.holds), command.pick)
       if (attempt !== undefined) await run.loseSession(attempt)
       return
     }
-    case 'give': {
-      const attempt = oneOf(
-        run.attempts.filter(({ told }) => told !== null && told.give !== null),
-        command.pick,
-      )
+    case 'give':
+    case 'giveUnheard': {
+      const gives = ({ told }: Attempt): boolean => told !== null && told.give !== null
+      const isUnheard = command.kind === 'giveUnheard'
+      const attempt = await (isUnheard
+        ? anyBegun(run, command.pick, gives)
+        : oneOf(run.attempts.filter(gives), command.pick))
       if (attempt === undefined) return
-      const mayWrite = fits(before, attempt)
-      if (attempt.continues) {
-        expect((await run.giveAndContinue(attempt, command.items)).kind).toBe(mayWrite ? 'written' : 'dropped')
-        return
-      }
-      const { goesOn, pages } = await run.give(attempt, command.items)
-      if (!mayWrite) expect(pages, "pages of a job that is another's").toBe(0)
-      if (mayWrite) expect(goesOn, 'the holder of a job goes on').toBe(true)
+      const mayWrite = fits(await run.jobs(), attempt)
+      const give = () => giveItems(run, attempt, command.items, mayWrite, isUnheard)
+      return isUnheard ? run.unheard('commit', give) : give()
+    }
+    case 'finishUnheard': {
+      const attempt = await anyBegun(run, command.pick, ({ isOwn }) => !isOwn)
+      if (attempt === undefined) return
+      const mustWin = fits(await run.jobs(), attempt)
+      const end = await run.unheard('commit', () => run.finish(attempt, command.ending))
+      // What was written and not heard of is found to be over, or to have moved on, when it is written again.
+      expect(end.kind).toBeOneOf(mustWin ? ['written', 'dropped'] : ['dropped'])
+      expect(fits(await run.jobs(), attempt), 'the row of a job that is written').toBe(false)
       return
     }
     case 'finish': {

@@ -1,0 +1,50 @@
+import fc from 'fast-check'
+import type { Ending } from './told-functions.ts'
+
+/** What happens next: `which` worker, and the one to `pick` among what there is when it comes to it. */
+export type Command =
+  | { kind: 'publish' | 'cancel' | 'sweep' | 'probe' | 'retryAll' }
+  | { kind: 'duplicate' | 'lose' | 'retry' | 'retryOther' | 'cancelOne'; pick: number }
+  | { kind: 'beat' | 'loseBroker' | 'kill' | 'seeProbe' | 'search'; which: number }
+  | { kind: 'receive' | 'receiveUnheard' | 'find'; which: number; pick: number }
+  | { kind: 'goOn' | 'loseSession'; pick: number }
+  | { kind: 'strike'; rows: number }
+  | { kind: 'give' | 'giveUnheard'; pick: number; items: number }
+  | { kind: 'finish' | 'finishUnheard' | 'finishTogether'; pick: number; ending: Ending }
+
+/** Which row ends the session that writes it: a group has some ten of them. */
+const rows = fc.integer({ min: 1, max: 12 })
+const pick = fc.nat(100)
+const which = fc.nat(1)
+const ending = fc.record({
+  how: fc.constantFrom<Ending['how'][]>('done', 'done', 'throw', 'snooze', 'fail'),
+  items: fc.nat(5),
+})
+const items = fc.integer({ min: 1, max: 6 })
+const kind = <Kind extends Command['kind']>(...kinds: Kind[]) => fc.constantFrom(...kinds)
+
+export const commands: fc.Arbitrary<Command[]> = fc.array(
+  fc.oneof(
+    { weight: 8, arbitrary: fc.record({ kind: kind('publish') }) },
+    { weight: 12, arbitrary: fc.record({ kind: kind('receive'), which, pick }) },
+    { weight: 5, arbitrary: fc.record({ kind: kind('receiveUnheard'), which, pick }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('find'), which, pick }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('goOn'), pick }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('loseSession'), pick }) },
+    { weight: 3, arbitrary: fc.record({ kind: kind('strike'), rows }) },
+    { weight: 12, arbitrary: fc.record({ kind: kind('give'), pick, items }) },
+    { weight: 5, arbitrary: fc.record({ kind: kind('giveUnheard'), pick, items }) },
+    { weight: 8, arbitrary: fc.record({ kind: kind('finish'), pick, ending }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('finishUnheard'), pick, ending }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('finishTogether'), pick, ending }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('beat', 'loseBroker', 'kill'), which }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('duplicate', 'lose', 'retry'), pick }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('retryOther'), pick }) },
+    { weight: 2, arbitrary: fc.record({ kind: kind('cancelOne'), pick }) },
+    { weight: 6, arbitrary: fc.record({ kind: kind('probe') }) },
+    { weight: 8, arbitrary: fc.record({ kind: kind('seeProbe', 'search'), which }) },
+    { weight: 5, arbitrary: fc.record({ kind: kind('sweep', 'retryAll') }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind('cancel') }) },
+  ),
+  { minLength: 20, maxLength: 80, size: 'max' },
+)

@@ -70,7 +70,9 @@ const waitingStepsSql = `
  * passed over is below it; it is read when there are too few above.
  *
  * Locks: the counters, and then jobs and their rows among those that wait, passing over what is locked: a unit of work
- * holds jobs and waits for the counters, so to wait for a job here would be a deadlock.
+ * holds jobs and waits for the counters, so to wait for a job here would be a deadlock. So would it be to wait for a row of
+ * a cancel's, which holds that and its job, and waits for the counters. A row whose job is locked stays locked by this until
+ * its commit: a cancel that has the job waits for that, and this for nothing.
  */
 export const releaseGroup = (em: EntityManager, key: StepOfRunKey, by: Releaser): Promise<number> =>
   em.transactional(async (em) => {

@@ -17,6 +17,9 @@ export type Accepted =
  * Stages the next page of the hidden children of a job whose function is done, in the transaction that the entity
  * manager is in, with the counters and how many children the job has.
  *
+ * Which page is next is read behind the lock on the job: a session that was lost may still be at work in the server, with
+ * the page before, as when it waits there for the counters. It is waited for, and this goes on behind it.
+ *
  * Locks: the job, by compare-and-set; its hidden children, which nobody else touches; and the counters last.
  */
 export const acceptPage = async (
@@ -25,15 +28,19 @@ export const acceptPage = async (
   { window = defaultWindow }: { window?: number },
 ): Promise<Accepted> => {
   const tx = queryable(em)
+  const held = await tx.query(holdSql, [id, seq, claim, statusesBefore('start')])
+  const [job] = heldRows.parse(held.rows)
+  if (job === undefined) return { kind: 'lost' }
   const [page] = pageRows.parse((await tx.query(nextPageSql, [id, accepted])).rows)
   if (page === undefined) return { kind: 'none left' }
+  const { firstItem } = page
+  if (firstItem !== job.emitted) throw new Error(`job ${id} has ${job.emitted} children, and its next is ${firstItem}`)
   const children = page.jobIds.length
-  const values = [id, seq, claim, page.firstItem, children, statusesBefore('start')]
-  if ((await tx.query(moveSql, values)).rows.length === 0) return { kind: 'lost' }
+  await tx.query(moveSql, [id, children])
   await tx.query(`delete from workflow_hidden_page where parent_id = $1 and claim = $2 and first_item = $3`, [
     id,
     accepted,
-    page.firstItem,
+    firstItem,
   ])
   const staged = await tx.query(stageSql, [page.jobIds, transitions.hidden.accept, statusesBefore('accept')])
   const rows = childRows.parse(staged.rows)
@@ -48,20 +55,22 @@ export const acceptPage = async (
   return { kind: 'accepted', children, toSettle: runsToSettle(moved, window) }
 }
 
+const holdSql = `
+  select emitted from workflow_job where id = $1 and seq = $2 and claim = $3 and status = any ($4)
+  for no key update`
+
 const nextPageSql = `
   select first_item as "firstItem", job_ids as "jobIds" from workflow_hidden_page
   where parent_id = $1 and claim = $2
   order by first_item
   limit 1`
 
-const moveSql = `
-  update workflow_job set emitted = $4::int + $5::int, attempt = 0, beat_at = now()
-  where id = $1 and seq = $2 and claim = $3 and emitted = $4 and status = any ($6)
-  returning id`
+const moveSql = `update workflow_job set emitted = emitted + $2::int, attempt = 0, beat_at = now() where id = $1`
 
 const stageSql = `
   update workflow_job set status = $2 where id = any ($1::uuid[]) and status = any ($3)
   returning id, step_id as "stepId"`
 
+const heldRows = z.array(z.object({ emitted: z.int() }))
 const pageRows = z.array(z.object({ firstItem: z.int(), jobIds: z.array(z.string()) }))
 const childRows = z.array(z.object({ id: z.string(), stepId: z.string() }))

@@ -267,6 +267,27 @@ test('a hidden page is there once, and is accepted once, by whoever holds the jo
   await end({ ...second, emitted: 3 })
 })
 
+test('whoever accepts a page anew, as its session was lost while it waited there, goes on behind what that accepts after all', async () => {
+  const { hold, hide, seal, accept, by, children, end } = await claimed()
+  const job = await hold()
+  await hide(job, ['a', 'b'], 0)
+  await hide(job, ['c'], 2)
+  await seal(job)
+  const sealed = { ...job, accepted: job.claim }
+  const lost = engine.em()
+  await lost.begin()
+  expect(await acceptPage(lost, sealed, by)).toMatchObject({ kind: 'accepted', children: 2 })
+  const again = accept(sealed)
+  await waitFor(async () => (await waiting()) > 0)
+  await lost.commit()
+  expect(await again).toMatchObject({ kind: 'accepted', children: 1 })
+  expect(await accept(sealed)).toEqual({ kind: 'none left' })
+  expect((await children()).map(({ payload }) => payload)).toEqual(['a', 'b', 'c'])
+  expect(await engine.untrueCounters()).toEqual([])
+  expect(await engine.unconserved()).toEqual([])
+  await end({ ...sealed, emitted: 3 })
+})
+
 test('hidden pages are removed when their claim was given up, and only then', async () => {
   const { hold, hide, seal, accept, children, end } = await claimed()
   const dead = await hold()

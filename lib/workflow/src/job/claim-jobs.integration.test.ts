@@ -45,6 +45,19 @@ test('jobs are taken over together, each under its own claim', async () => {
   await end()
 })
 
+test('a job that is taken over was begun when the first who had it began', async () => {
+  const { jobs, end } = await waitingJobs('begun', 1)
+  const [first] = (await jobs()).map(claimOf)
+  if (first === undefined) throw new Error('no jobs')
+  const begun = () => engine.query('select started_at from workflow_job where id = $1', [first.job.id])
+  await claim([first])
+  const before = await begun()
+  const second = claimOf({ ...first.job, claim: first.next })
+  expect(await claim([second])).toEqual(new Set([second]))
+  expect(await begun()).toEqual(before)
+  await end()
+})
+
 test('a job that moved on, that another has, or that is over is not taken, and the others are', async () => {
   const { jobs, end } = await waitingJobs('others', 4)
   const [older, held, over, free] = (await jobs()).map(claimOf)

@@ -161,6 +161,18 @@ test('jobs that somebody else moved are left out, children, messages and counter
   expect((await endAll(engine.em(), () => failed)).won.size).toBe(1)
 })
 
+test('an attempt under an older message ends no job that has a newer one, though nobody holds it', async () => {
+  const { run, ids, endAll, next } = await beginJobs([1])
+  const older = [...(await findJobs(engine.em(), ids)).values()]
+  await endAll(engine.em(), () => ({ kind: 'requeued', attempt: 0, delayMs: 0, error: null }))
+  const ending = succeeded(['child'])(next)
+  const ends = older.map((job) => ({ job: { ...job, functionName: 'unit' }, ending, elapsedMs: 1 }))
+  const { won } = await engine.em().transactional((tx) => writeUnit(tx, { ends }, { worker: 'test', lane }))
+  expect(won.size).toBe(0)
+  expect((await engine.jobs(run)).slice(1)).toMatchObject([{ status: 'queued', seq: 2 }])
+  expect((await endAll(engine.em(), () => failed)).won.size).toBe(1)
+})
+
 test('an attempt that lost its job to another leaves nothing in the history', async () => {
   const { ids, endAll } = await beginJobs([1])
   const [id = ''] = ids

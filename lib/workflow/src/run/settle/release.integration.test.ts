@@ -18,7 +18,7 @@ import { beginCancel, cancelRun, carryOnCancels } from '../cancel-run.ts'
 import { fromTheStart } from './cancel-jobs.ts'
 import { loadSteps } from '../load-steps.ts'
 import { retryRun } from '../retry-run.ts'
-import { releaseWaitingJobs, takeSql } from './release.ts'
+import { releaseGroup, releaseWaitingJobs, takeSql } from './release.ts'
 import { settle } from './settle.ts'
 
 let engine: Engine
@@ -187,6 +187,18 @@ test('jobs below the floor, as a unit of work leaves them that drew its ids earl
   await run.close()
 })
 
+test('of jobs that wait on both sides of the floor no more are released than there is room for', async () => {
+  const run = await beginRun(1)
+  await run.split(0, 25)
+  const floor = (await run.jobsOf(2))[22]?.id
+  await engine.query(`update workflow_run_step set released_to = $2 where step_id = $1`, [run.stepId, floor])
+  await run.work(5)
+  await settle(engine.em(), [run.run], { lane, window })
+  expect(await run.counted()).toMatchObject({ staged: 10, belt: 10 })
+  expect((await run.messages()).slice(10)).toEqual([10, 11, 22, 23, 24].map((place) => [place, 2]))
+  await run.close()
+})
+
 for (const how of ['alone', 'with its run'] as const) {
   test(`a failed job that is sent again ${how} comes before the many that wait behind the last one released`, async () => {
     const run = await beginRun(1)
@@ -297,6 +309,8 @@ test('while a run is cancelled nothing is released, and what waits is cancelled'
   await run.work(10)
   await beginCancel(engine.em(), run.run)
   await settle(engine.em(), [run.run], { lane, window })
+  // Nor by a release that had found the run before it was cancelled.
+  expect(await releaseGroup(engine.em(), { runId: run.run, stepId: run.stepId }, { lane, window })).toBe(0)
   expect(await run.counted()).toMatchObject({ staged: 15, belt: 0 })
   expect(await cancelRun(engine.em(), run.run)).toBe('cancelled')
   expect(await run.counted()).toEqual({ staged: 0, belt: 0, succeeded: 10, cancelled: 15 })

@@ -95,6 +95,26 @@ test('one that is alone carries at its end what came into the lanes of keys when
   expect(await lane.count(lane.name)).toBe(100)
 }, 120_000)
 
+test('one that is alone carries at its end what came into its own lane while it emptied others', async () => {
+  const always = await addLane()
+  const relay = lane.relay({ adopt: true })
+  await relay.start()
+  await waitFor(areAllAsleep, patient)
+  await lane.declareQueue(`${lane.name} always`)
+  const endAlways = await keepFilled(always.id, `${lane.name} always`)
+  const stopped = relay.stop({ graceMs: endless })
+  await hasLeft(relay, 0)
+  await waitFor(async () => (await sleepers(lane.db)).length === 0, patient)
+  // Each lane has its turn at the session: by then its own has had its last one.
+  const before = await lane.count(`${lane.name} always`)
+  await waitFor(async () => (await lane.count(`${lane.name} always`)) > before + 20, patient)
+  await lane.commit({ routingKey: lane.name, payload: 'late' })
+  await endAlways()
+  await stopped
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.count(lane.name)).toBe(1)
+}, 120_000)
+
 test('one whose grace ends before that does not say that its lanes were emptied', async () => {
   const always = await addLane()
   await keepFilled(always.id)

@@ -1,4 +1,5 @@
 import { runOn, startProxy, waitFor } from '@esteira/test/support'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { hearUncaught } from '../../test/hear-uncaught.ts'
 import { openLink } from '../../test/open-link.ts'
@@ -203,4 +204,28 @@ test('a neighbour that comes while a relay stops alone has the lanes of keys, an
   expect(first.saw('relay.stopped')).toEqual([])
   await endOwn()
   await stopped
+}, 180_000)
+
+test('one that leaves to a neighbour what is due and locked does not say that its lanes were emptied', async () => {
+  await lane.commit({ routingKey: lane.name, payload: 'locked', orderingKey: 'key 1', delayMs: 3_600_000 })
+  const [first, other] = [lane.relay({ adopt: true }), await openNeighbour()]
+  await first.start()
+  await waitFor(areAllAsleep, patient)
+  // The lanes wake up for the stop, and cannot look before the row is due.
+  const table = new pg.Client(database.url)
+  await table.connect()
+  onTestFinished(() => table.end())
+  await table.query('begin; lock table outbox_message in access exclusive mode')
+  const stopped = first.stop({ graceMs: endless })
+  const waiters = `select from pg_locks where not granted and relation = 'outbox_message'::regclass`
+  await waitFor(async () => (await lane.db.query(waiters)).rowCount === 1, patient)
+  await lane.db.query(`update outbox_scheduled set available_at = 'epoch'`)
+  await lane.db.query('begin; select from outbox_scheduled for update')
+  await table.query('commit')
+  await hasLeft(first, 0)
+  await other.start()
+  await stopped
+  expect(first.saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  await lane.db.query('rollback')
+  await waitFor(async () => (await lane.count(lane.name)) === 1, patient)
 }, 180_000)

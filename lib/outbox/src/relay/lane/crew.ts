@@ -52,6 +52,8 @@ export const createCrew = (means: CrewMeans): Crew => {
   const left = new Set<number>()
   /** Lanes that came to their end in the stop of a relay without a neighbour: it has them until it ends, or one comes. */
   const kept = new Map<OwnedLane, LaneChannel>()
+  /** The relay's own lane, when it was emptied at a stop before others: nobody else has it until the relay ends. */
+  let restingHome: OwnedLane | null = null
 
   /** Lets the neighbour have the lane at once if nothing of it can be on its way; else the end of the session does. */
   const letGo = async (lane: OwnedLane, channel: LaneChannel): Promise<void> => {
@@ -106,6 +108,7 @@ export const createCrew = (means: CrewMeans): Crew => {
       await leave(lane, channel).catch(tellAtEnd)
     } else {
       channel.close()
+      if (draining.aborted && isEmpty && !isCut && working.size > 1) restingHome = lane
     }
     working.delete(lane)
   }
@@ -126,23 +129,32 @@ export const createCrew = (means: CrewMeans): Crew => {
    * not be looked into counts as one that is left.
    */
   const carryWhatCame = async (): Promise<void> => {
-    const tooLate = AbortSignal.any([session.lost, over])
     for (const [lane, channel] of kept) {
-      const holds = await tryUntilDone(() => holdsRows(session, lane.lane), settings, tooLate)
-      if (holds === null) left.add(lane.lane)
-      if (holds !== true) continue
+      if (!(await holdsMore(lane))) continue
       kept.delete(lane)
       channel.close()
       start(lane)
     }
+    await carryWhatCameHome()
+  }
+
+  const carryWhatCameHome = async (): Promise<void> => {
+    if (restingHome !== null && (await holdsMore(restingHome))) start(restingHome)
+    restingHome = null
     await Promise.all(working.values())
+  }
+
+  const holdsMore = async ({ lane }: OwnedLane): Promise<boolean> => {
+    const holds = await tryUntilDone(() => holdsRows(session, lane), settings, AbortSignal.any([session.lost, over]))
+    if (holds === null) left.add(lane)
+    return holds === true
   }
 
   const end = async (): Promise<boolean> => {
     try {
       await Promise.all(working.values())
       await handOver.end()
-      if (handOver.begun.aborted) await lettingGo
+      if (handOver.begun.aborted) await Promise.all([lettingGo, carryWhatCameHome()])
       else await carryWhatCame()
     } finally {
       for (const channel of kept.values()) channel.close()

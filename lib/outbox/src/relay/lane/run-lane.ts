@@ -76,11 +76,9 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
     fruitless += 1
     if (isLast) fruitlessAtLast += 1
     // In a key lane not every pass moves what is due; the next one does.
-    if (
-      fruitlessAtLast > (owned.kind === 'key' ? 1 : 0) &&
-      (await tryUntilDone(leavesDue, settings, leaving)) === false
-    ) {
-      return 'empty'
+    if (fruitlessAtLast > (owned.kind === 'key' ? 1 : 0)) {
+      if ((await tryUntilDone(leavesDue, settings, leaving)) === false) return 'empty'
+      isAsleep = false
     }
     const rest = await tryUntilDone(() => fallAsleep(owned, waking), settings, leaving)
     if (rest?.kind === 'sleep') {

@@ -1,6 +1,6 @@
 import { migrations } from '@esteira/outbox/migrate'
-import { emptyDatabase, runOn } from '@esteira/test/support'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { emptyDatabase, runOn, startSilentServer, waitFor } from '@esteira/test/support'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { migrate } from './migrate.ts'
 
 let database: Awaited<ReturnType<typeof emptyDatabase>>
@@ -69,4 +69,30 @@ test('a database that is not there is not made', async () => {
   const url = new URL(database.url)
   url.pathname += '_misspelt'
   await expect(migrate(url.href)).rejects.toThrow('does not exist')
+})
+
+/** Ends the sessions of this database that wait for something; how many there were. */
+const endWaiting = async (event: string) => {
+  const ended = `select pg_terminate_backend(pid) from pg_stat_activity
+                 where datname = current_database() and wait_event = '${event}'`
+  return (await query(ended)).length
+}
+
+test('a session that is lost on the way fails the call, which waits for nothing more', async () => {
+  const turn = `select pg_advisory_xact_lock(hashtextextended('esteira migrations', 0))`
+  const holding = runOn(database.url, 'begin', turn, 'select pg_sleep(60)').catch(String)
+  await waitFor(async () => (await query(`select 1 from pg_stat_activity where wait_event = 'PgSleep'`)).length > 0)
+  const cut = migrate(database.url).catch(String)
+  await waitFor(() => endWaiting('advisory'), { describe: 'the call to wait for its turn' })
+  expect(await cut).toMatch(/terminat/)
+  await endWaiting('PgSleep')
+  expect(await holding).toMatch(/terminat/)
+  await migrate(database.url)
+  expect(await query('select 1 from workflow')).toEqual([])
+})
+
+test('a server that takes the connection and says nothing fails the call', async () => {
+  const { port, stop } = await startSilentServer()
+  onTestFinished(stop)
+  await expect(migrate(`postgresql://nobody@127.0.0.1:${port}/nothing`)).rejects.toThrow(/timeout/)
 })

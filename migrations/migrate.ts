@@ -1,10 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { freeLostClients } from '@esteira/outbox/internal/free-lost-clients'
 import { migrate as migrateOutbox } from '@esteira/outbox/migrate'
 import { Migration, Migrator } from '@mikro-orm/migrations'
 import { MikroORM } from '@mikro-orm/postgresql'
 import { MigrationError } from './errors.ts'
 
 const folder = new URL('.', import.meta.url)
+/** For a server that takes the connection and says nothing. */
+const connectTimeoutMs = 10_000
 const fileName = /^\d{4}_[a-z0-9_]+\.sql$/
 
 /**
@@ -24,7 +27,15 @@ export const migrate = async (databaseUrl: string, onApplied: (file: string) => 
     extensions: [Migrator],
     pool: { min: 0, max: 2 },
     // MikroORM takes no more than the place from an address: TLS and other settings in it are read by pg.
-    driverOptions: { connectionString: databaseUrl, application_name: 'migrate' },
+    driverOptions: {
+      connectionString: databaseUrl,
+      application_name: 'migrate',
+      connectionTimeoutMillis: connectTimeoutMs,
+      // A long change says nothing until it is done, as a server does that is gone: the network is asked which it is.
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      onPoolCreated: freeLostClients,
+    },
     migrations: {
       migrationsList: await migrationsOf(folder),
       tableName: 'schema_migration',

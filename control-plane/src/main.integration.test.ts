@@ -141,6 +141,21 @@ test('a database that is not there yet is told in one line a try, without its pa
   expect(await ended(child, 'SIGTERM')).toBe(0)
 })
 
+test('a database that falls while it is migrated is told, and migrated when it is back', async () => {
+  const url = await database(emptyDatabase)
+  const turn = `select pg_advisory_xact_lock(hashtextextended('esteira migrations', 0))`
+  const others = `from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`
+  const holding = runOn(url, 'begin', turn, 'select pg_sleep(60)').catch(String)
+  const { lineOf } = launch({ DATABASE_URL: url })
+  await waitFor(async () => (await runOn(url, `select ${others} and wait_event = 'advisory'`)).length > 0, {
+    deadlineMs: 60_000,
+  })
+  await runOn(url, `select pg_terminate_backend(pid) ${others}`)
+  expect(await holding).toMatch(/terminat/)
+  expect(await lineOf('service.unavailable')).toMatchObject({ service: 'Postgres' })
+  await lineOf('ready')
+})
+
 test('a start that waits for its database ends when it is asked to', async () => {
   const { child, lineOf } = launch({ DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' })
   await lineOf('service.unavailable')

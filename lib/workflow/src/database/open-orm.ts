@@ -1,3 +1,4 @@
+import { freeLostClients } from '@esteira/outbox/internal/free-lost-clients'
 import { type EntitySchema, MikroORM } from '@mikro-orm/postgresql'
 import { WorkflowAttempt } from '../model/workflow-attempt.ts'
 import { WorkflowFunction } from '../model/workflow-function.ts'
@@ -6,7 +7,6 @@ import { WorkflowRunStep } from '../model/workflow-run-step.ts'
 import { WorkflowRun } from '../model/workflow-run.ts'
 import { WorkflowStep } from '../model/workflow-step.ts'
 import { Workflow } from '../model/workflow.ts'
-import { freeLostClients } from './free-lost-clients.ts'
 import { leaveStandbys } from './leave-standbys.ts'
 import { patientSocket } from './patient-socket.ts'
 

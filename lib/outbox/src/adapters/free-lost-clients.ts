@@ -7,7 +7,8 @@ type Client = { release: (destroy: boolean) => void }
 /**
  * Gives back the clients whose session ended while they were in use. MikroORM's Kysely (0.29.6) keeps a client for good
  * when the session ends within a transaction, since the rollback fails then too (kysely issue 1990). Without this every
- * such session takes a place of the pool, until a worker waits for a free one for ever, and closing the pool waits too.
+ * such session takes a place of the pool, until whoever needs one waits for ever, and closing the pool waits for the lost
+ * ones too.
  */
 export const freeLostClients = (pool: Pool): void => {
   const inUse = new Set<Client>()

@@ -6,7 +6,7 @@ const scope: Scope = {
   run: { id: 'run-1', workflowId: 'workflow-1' },
   step: { id: 'step-1', name: 'fetch' },
 }
-const evaluate = (text: string) => parseTemplate(text).evaluate(scope)
+const evaluate = async (text: string) => parseTemplate(text).evaluate(scope)
 
 test.each([
   ['{{ payload.age }}', 31],

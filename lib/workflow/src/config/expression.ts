@@ -5,8 +5,8 @@ import { follow } from './paths.ts'
 /** What an expression may look at. */
 export type Scope = { payload: unknown; run: { id: string; workflowId: string }; step: { id: string; name: string } }
 
-/** A text that may hold expressions, ready to be evaluated. */
-export type Template = { evaluate: (scope: Scope) => Promise<unknown> }
+/** A text that may hold expressions, ready to be evaluated: to its value, or to a promise of it where that takes its time. */
+export type Template = { evaluate: (scope: Scope) => unknown }
 
 /** By these names it looks at them. */
 const roots: Record<keyof Scope, true> = { payload: true, run: true, step: true }
@@ -58,7 +58,7 @@ const asText = (source: string) => {
   }
 }
 
-const compile = (source: string): ((scope: Scope) => Promise<unknown>) => {
+const compile = (source: string): Template['evaluate'] => {
   const path = plainPath.exec(source)?.[1]?.split('.')
-  return path === undefined ? compileJsonata(source, Object.keys(roots)) : async (scope) => follow(scope, path)
+  return path === undefined ? compileJsonata(source, Object.keys(roots)) : (scope) => follow(scope, path)
 }

@@ -83,3 +83,10 @@ test.each([
     expect.objectContaining({ code: 'config_invalid', message: `/list/0: ${message}` }),
   )
 })
+
+test('a path that fails at once leaves the failure of another expression to nobody else', async () => {
+  let lists: unknown = []
+  for (let depth = 0; depth < 100_000; depth += 1) lists = [lists]
+  const config = compileConfig({ late: '{{ payload.email * 2 }}', atOnce: '{{ payload.lists.id }}' }, new Set())
+  await expect(config({ ...scope, payload: { ...scope.payload, lists } }, secrets)).rejects.toThrow('call stack')
+})

@@ -7,7 +7,8 @@ import { hasExpression, parseTemplate, type Scope } from './expression.ts'
 /** A config whose expressions are read once and evaluated for every job, where its secrets are filled in too. */
 export type ConfigTemplate = (scope: Scope, secrets: Secrets) => Promise<Record<string, unknown>>
 
-type Node = (scope: Scope, secrets: Secrets) => Promise<unknown>
+/** Gives its value, or a promise of it where that takes its time; it never throws. Most give it at once, for each job. */
+type Node = (scope: Scope, secrets: Secrets) => unknown
 
 /**
  * Reads the expressions and the references to secrets of a step's config. Fields in `literals` are passed on as they are;
@@ -25,7 +26,8 @@ export const compileConfig = (
     if (literals.has(name)) return [name, constant(value)] as const
     return [name, compileValue(value, pointerOf([name]), parameters.has(name) ? null : undefined)] as const
   })
-  return evaluateFields(fields)
+  const evaluate = evaluateFields(fields)
+  return async (scope, secrets) => evaluate(scope, secrets)
 }
 
 /** What is wrong with a config's expressions and references to secrets, each with a JSON pointer into the config. */
@@ -53,10 +55,11 @@ const compileValue = (value: unknown, pointer: string, absent?: null): Node => {
   if (Array.isArray(value)) {
     const items = value.map((item, index) => compileValue(item, pointer + pointerOf([index])))
     // A list keeps its length: an item that gives nothing is null, so the parameters of a query do not shift.
-    return async (scope, secrets) => {
-      const values = await Promise.all(items.map((item) => item(scope, secrets)))
-      return values.map((item) => item ?? null)
-    }
+    return (scope, secrets) =>
+      whenGiven(
+        items.map((item) => item(scope, secrets)),
+        (values) => values.map((item) => item ?? null),
+      )
   }
   if (typeof value === 'object' && value !== null) {
     if (isReference(value)) return secretAt(value, pointer)
@@ -71,7 +74,15 @@ const compileValue = (value: unknown, pointer: string, absent?: null): Node => {
 const expressionAt = (text: string, pointer: string): Node => {
   try {
     const { evaluate } = parseTemplate(text)
-    return (scope) => evaluate(scope).catch((error: unknown) => Promise.reject(placed(error, pointer)))
+    const refuse = (error: unknown) => Promise.reject(placed(error, pointer))
+    return (scope) => {
+      try {
+        const value = evaluate(scope)
+        return value instanceof Promise ? value.catch(refuse) : value
+      } catch (error) {
+        return refuse(error)
+      }
+    }
   } catch (error) {
     throw placed(error, pointer)
   }
@@ -91,17 +102,25 @@ const placed = (error: unknown, pointer: string): unknown =>
 
 const constant =
   (value: unknown): Node =>
-  async () =>
+  () =>
     value
 
 const evaluateFields =
   (fields: readonly (readonly [string, Node])[], absent?: null) =>
-  async (scope: Scope, secrets: Secrets): Promise<Record<string, unknown>> => {
-    const values = await Promise.all(fields.map(async ([name, node]) => [name, await node(scope, secrets)] as const))
-    return Object.fromEntries(
-      values.flatMap(([name, value]) => {
-        const given = value === undefined ? absent : value
-        return given === undefined ? [] : [[name, given] as const]
-      }),
+  (scope: Scope, secrets: Secrets): Given<Record<string, unknown>> =>
+    whenGiven(
+      fields.map(([, node]) => node(scope, secrets)),
+      (values) =>
+        Object.fromEntries(
+          fields.flatMap(([name], index) => {
+            const given = values[index] === undefined ? absent : values[index]
+            return given === undefined ? [] : [[name, given] as const]
+          }),
+        ),
     )
-  }
+
+type Given<T> = T | Promise<T>
+
+/** What is made of values, at once unless one of them takes its time. */
+const whenGiven = <T>(values: unknown[], make: (values: unknown[]) => T): Given<T> =>
+  values.some((value) => value instanceof Promise) ? Promise.all(values).then(make) : make(values)

@@ -79,10 +79,14 @@ test.each<[string, string, RegExp]>([
 
 test('a steady expression that reads a large payload is taken apart as well', async () => {
   const list = Array.from({ length: 50_000 }, (_, price) => ({ price }))
-  const { evaluate: sum } = parseTemplate(`{{ ${Array(20).fill('$sum(payload.list.price)').join(' + ')} }}`)
+  const sum = parseTemplate(`{{ ${Array(20).fill('$sum(payload.list.price)').join(' + ')} }}`)
   let total: unknown
   const still = await stillWhile(async () => {
-    total = await sum({ ...scope, payload: { list } }).catch((error: unknown) => error)
+    try {
+      total = await sum.evaluate({ ...scope, payload: { list } })
+    } catch (error) {
+      total = error
+    }
   })
   expect(still).toBeLessThan(600)
   expect(total === 24_999_500_000 || ended.test(String(total)), String(total)).toBe(true)

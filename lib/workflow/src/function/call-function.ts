@@ -77,7 +77,8 @@ const callHidden = async (
       written: sink.written,
       checkResult: check,
     })
-    if (isIterable(given)) hasGiven = true
+    // One that emits has nothing more to give when all that it had was written by the attempts before.
+    if (isIterable(given) || (fn.isResumable && given === undefined)) hasGiven = true
     const last = isIterable(given) ? await readItems(given, give, context.signal, told) : given
     // Items would be missing that were refused without anybody's knowledge.
     emitted.throwUnheard()

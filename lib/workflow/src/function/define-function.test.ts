@@ -124,6 +124,13 @@ test('the type of a result follows from the schema of the output', () => {
       yield { id: 1, email: 7 }
     },
   })
+  // One that emits returns nothing.
+  defineFunction({ ...base, run: async ({ emit }) => emit([{ id: 1 }]) })
+  defineFunction({
+    ...base,
+    // @ts-expect-error: nor is it what is emitted.
+    run: async ({ emit }) => emit([{ id: 1, email: 7 }]),
+  })
   expect(defineFunction({ ...base, run: async () => [{ id: 1 }] }).outputSchema).toMatchObject({ type: 'array' })
 })
 

@@ -65,11 +65,14 @@ type Given<Config, Payload> = {
   checkResult: (result: unknown) => void
 }
 
-/** What a function may return: its result, the items of one that is an array as they come, or an outcome. */
+/**
+ * What a function may return: its result, the items of one that is an array as they come, nothing after `emit`, or an
+ * outcome.
+ */
 export type Returned<Result> =
   | Result
   | Outcome
-  | (unknown extends Result ? never : Result extends readonly (infer Item)[] ? OneByOne<Item> | undefined : never)
+  | (unknown extends Result ? never : Result extends readonly (infer Item)[] ? OneByOne<Item> | void : never)
 
 /** A text is one of its letters, but no object. */
 type OneByOne<Item> = AsyncIterable<Item> | (Iterable<Item> & object)

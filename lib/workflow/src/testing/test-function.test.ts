@@ -56,6 +56,21 @@ test('gives the items of all pages, and of emit, and begins behind a cursor', as
   await expect(testFunction(pages, { cursor: 'seven' })).rejects.toMatchObject({ code: 'cursor_invalid', final: true })
 })
 
+test('a function that emits may have nothing left behind its cursor', async () => {
+  const emitting = defineFunction({
+    name: 'Pages.emit',
+    config: z.strictObject({}),
+    output: z.array(z.int()),
+    cursor: z.int(),
+    run: async ({ cursor, emit }) => {
+      if (cursor === null) await emit([1], 1)
+    },
+  })
+  const behind = { outputType: 'multiple', cursor: 1 } as const
+  expect(await testFunction(emitting, behind)).toEqual({ kind: 'items', items: [] })
+  expect(await testFunction(emitting, { ...behind, outputType: 'single' })).toEqual({ kind: 'output', output: [] })
+})
+
 test('the README shows a function that reads on behind its cursor, and it works', async () => {
   const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
   const example = await readFile(new URL('../../test/examples/list-orders.ts', import.meta.url), 'utf8')

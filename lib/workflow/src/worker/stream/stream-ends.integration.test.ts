@@ -1,9 +1,10 @@
 import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
+import * as z from 'zod'
 import { type Engine, functionOf } from '../../../test/engine.ts'
 import { numbers, openStreams, pageOf, resumableOf } from '../../../test/streams.ts'
 import { useEngine } from '../../../test/use-engine.ts'
-import { cancelRun, fail, page, sendAgain, snooze } from '../../index.ts'
+import { cancelRun, defineFunction, fail, page, sendAgain, snooze } from '../../index.ts'
 
 let engine: Engine
 
@@ -32,6 +33,27 @@ test('a stream that fails in its middle goes on behind its last page, with all i
   expect(await engine.attempts((await parentOf(run)).id)).toMatchObject(
     [1, 2, 3, 4].map((seq) => ({ seq, attempt: 1, outcome: 'retried', error: { message: 'the source is away' } })),
   )
+})
+
+test('a function that emits, and has nothing left behind its last page, is done', async () => {
+  const begunAt: (number | null)[] = []
+  const { run } = await begin(
+    defineFunction({
+      name: 'emits all',
+      config: z.looseObject({}),
+      cursor: z.int(),
+      run: async ({ cursor, emit }) => {
+        begunAt.push(cursor)
+        if (cursor !== null) return
+        await emit(numbers(0, 10), 10)
+        throw new Error('the source hangs up')
+      },
+    }),
+    { retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 1 } },
+  )
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(begunAt).toEqual([null, 10])
+  expect(await itemsOf(run)).toEqual(numbers(0, 10))
 })
 
 test('a stream that fails without having got any further has its attempts counted, whatever signs of life it gives', async () => {

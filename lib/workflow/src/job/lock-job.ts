@@ -26,9 +26,21 @@ export const lockJob = async (tx: Queryable, job: JobOnBelt, mostMs: number): Pr
   return lockRows.parse(rows)[0] ?? null
 }
 
-/** The transaction that a session is in, and that has locked or written something; null when it is in none such. */
-export const currentTransaction = async (tx: Queryable): Promise<string | null> => {
-  const { rows } = await tx.query(`select pg_current_xact_id_if_assigned()::text as transaction`, [])
+/**
+ * Takes back what somebody has set meanwhile in the session, or in its transaction: under another role, or where tables are
+ * looked for elsewhere, the end of the job could not be written, and whoever has the session next would go on with it. What
+ * `lockJob` has set for the transaction holds again. Gives the one that the session is in then, and that has locked or
+ * written something; null when it is in none such.
+ */
+export const takeBack = async (tx: Queryable, mostMs: number): Promise<string | null> => {
+  // Without values several statements go over in one message.
+  await tx.query('reset session authorization; reset role; reset all', [])
+  const { rows } = await tx.query(
+    `select pg_current_xact_id_if_assigned()::text as transaction,
+            set_config('statement_timeout', $1, true),
+            set_config('idle_in_transaction_session_timeout', $1, true)`,
+    [String(mostMs)],
+  )
   return transactionRows.parse(rows)[0].transaction
 }
 

@@ -159,6 +159,30 @@ test('one that makes its transaction read-only fails: the end of its job cannot 
   expect((await jobOf(run)).error?.message).toContain('read-only transaction')
 })
 
+test.each([
+  ['goes on as another role', 'set local role pg_read_all_data'],
+  ['looks for tables elsewhere', 'set search_path to elsewhere'],
+  ['reads times elsewhere', `set time zone 'Asia/Tokyo'`],
+])('one that %s does so for itself alone: neither its end nor the next job has anything of it', async (name, set) => {
+  await engine.startWorker([
+    ownFunction(name, async ({ em, job }) => {
+      await note(em, job.id, 'written')
+      await inSql(em, set)
+    }),
+    ownFunction('next on it', async ({ em }) => em.execute(sessionSql)),
+  ])
+  expect(await engine.over(await begin(name))).toBe('succeeded')
+  expect(await notes()).toEqual([{ text: 'written' }])
+  const run = await begin('next on it')
+  expect(await engine.over(run)).toBe('succeeded')
+  expect((await jobOf(run)).output).toEqual(await engine.query(sessionSql))
+})
+
+/** As whom a session goes on, and what it was told but how long something may take. */
+const sessionSql = `
+  select current_user::text as role,
+         array(select name from pg_settings where source = 'session' and name not like '%timeout' order by name) as told`
+
 test('a savepoint of the function leaves nothing', async () => {
   await engine.startWorker([
     ownFunction('nested', async ({ em, job }) => {

@@ -3,7 +3,7 @@ import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
 import { databaseErrorOf, isSessionLost, isTransientHere, readOnly } from '../database/is-transient.ts'
 import { jobError } from '../job/job-error.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
-import { currentTransaction, lockJob } from '../job/lock-job.ts'
+import { lockJob, takeBack } from '../job/lock-job.ts'
 import { markRunning } from '../job/mark-running.ts'
 import { type By, writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { blameFor } from './blame.ts'
@@ -70,13 +70,14 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     await em.begin()
     const begun = performance.now()
     try {
-      const lock = await lockJob(queryable(em), held.job, timeoutMs + graceMs)
+      const mostMs = timeoutMs + graceMs
+      const lock = await lockJob(queryable(em), held.job, mostMs)
       if (lock === null) return null
       const { ending, runsOn } = await attempt(em)
       const lost = runsOn ? await endSession(lock.pid) : null
       // It may be the loss that its time was up for. Nothing but the transaction, which nobody commits, is behind it.
       if (lost !== null && isSessionLost(lost) && ending.kind !== 'cancelled' && isForgiven()) throw lost
-      const standing = await standingOf(em, lock.transaction)
+      const standing = await standingOf(em, lock.transaction, mostMs)
       const finished = {
         ...held,
         ending: standing.kind === 'left' ? leftUnit : ending,
@@ -147,10 +148,11 @@ const isOfCommit = (error: unknown): boolean => databaseErrorOf(error) !== null 
  */
 type Standing = { kind: 'held' | 'left' } | { kind: 'lost'; error: unknown }
 
-const standingOf = async (em: EntityManager, transaction: string): Promise<Standing> => {
+/** Looks what has become of the transaction, and takes back what the function has set in it. */
+const standingOf = async (em: EntityManager, transaction: string, mostMs: number): Promise<Standing> => {
   if (!em.isInTransaction()) return { kind: 'left' }
   try {
-    return { kind: (await currentTransaction(queryable(em))) === transaction ? 'held' : 'left' }
+    return { kind: (await takeBack(queryable(em), mostMs)) === transaction ? 'held' : 'left' }
   } catch (error) {
     // Else it was aborted by a statement that was refused, and nothing can be written in it.
     return isTransientHere(error) ? { kind: 'lost', error } : { kind: 'held' }

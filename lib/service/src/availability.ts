@@ -35,8 +35,15 @@ export const untilAvailable = <T>(
   })
 }
 
-/** Why something failed, in one line. Node gathers the refusals of several addresses in an error without a message. */
+/**
+ * Why something failed, in one line. Node gathers the refusals of several addresses in an error without a message. What
+ * code of others throws may have no text, or may throw when it is read.
+ */
 export const reasonOf = (error: unknown): string => {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ')
-  return error instanceof Error ? error.message : String(error)
+  try {
+    if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ')
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return 'what was thrown cannot be read'
+  }
 }

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import * as z from 'zod'
+import { openOrm } from '../database/open-orm.ts'
 import { defineFunction } from '../function/define-function.ts'
 import { dropItems } from '../function/item-sink.ts'
 import { fail } from '../function/outcome.ts'
@@ -71,6 +72,38 @@ test('a secret at the end of an error that is cut there is hidden first', async 
   })
   expect(ending).toMatchObject({ kind: 'failed', error: { message: expect.stringContaining('x[secret c') } })
   expect(JSON.stringify(ending)).not.toContain('a-secret')
+})
+
+const throwing = (): never => {
+  throw new Error('not for you')
+}
+
+const looped = new Error('around')
+looped.cause = looped
+
+test.each([
+  ['has no text', Object.create(null), /cannot be read/],
+  ['has another message than a text', Object.assign(new Error(), { message: { status: 500 } }), /^\[object Object\]$/],
+  ['keeps its message to itself', Object.defineProperty(new Error(), 'message', { get: throwing }), /cannot be read/],
+  ['keeps its code to itself', Object.defineProperty(new Error('away'), 'code', { get: throwing }), /^away$/],
+  ['lets nobody look', new Proxy({}, { get: throwing, has: throwing, getPrototypeOf: throwing }), /cannot be read/],
+  ['is its own cause', looped, /^around$/],
+])('an error that %s is an attempt like any other', async (_, thrown, message) => {
+  const run = () => {
+    throw thrown
+  }
+  const fn = defineFunction({ name: 'Work', config: z.looseObject({}), run })
+  const lost = new AbortController().signal
+  const error = { code: 'attempt_failed', message: expect.stringMatching(message) }
+  expect(await attemptJob(job, { ...means, fn, lost })).toMatchObject({ kind: 'requeued', error })
+  // Where rows are written with it, whose fault it is is read as well. Nothing is asked of a database.
+  const orm = openOrm({ databaseUrl: 'postgres://127.0.0.1/none', poolSize: 1, applicationName: 'test' })
+  onTestFinished(() => orm.close())
+  const own = defineFunction({ name: 'Work', config: z.looseObject({}), unit: 'own', run })
+  expect(await attemptJob(job, { ...means, fn: own, lost, em: orm.em.fork() })).toMatchObject({
+    kind: 'requeued',
+    error,
+  })
 })
 
 /** Items that come as `next` says, and a promise of their end. */

@@ -52,14 +52,30 @@ export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<End
     const placed = placeResult(job.step, result)
     limitPlaced(placed, job.step.name, means.maxPayloadBytes)
     return { kind: 'succeeded', placed }
-  } catch (thrown) {
+  } catch (caught) {
     if (isCancel(means.lost)) return { kind: 'cancelled' }
+    const thrown = readable(caught)
     const stopped = await endStream(means.stream, thrown)
     if ('ending' in stopped) return stopped.ending
     const { error } = stopped
     if (means.em !== undefined && blameFor(error) === 'job') return { kind: 'failed', error: refusalOf(error, errorOf) }
     const failure = errorOf(codeOf(error), reasonOf(error))
     return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(means.stream?.job() ?? job, means, failure)
+  }
+}
+
+/**
+ * What was thrown, or an error in its place that has no more than its text: a proxy, a getter of its own or causes in a
+ * circle would throw again when somebody looks for what there is to know of it.
+ */
+const readable = (thrown: unknown): unknown => {
+  try {
+    blameFor(thrown)
+    codeOf(thrown)
+    isFinal(thrown)
+    return thrown
+  } catch {
+    return new Error(reasonOf(thrown))
   }
 }
 

@@ -173,6 +173,15 @@ test.each([
   expect(() => checkCursor(cursor)).toThrow(expect.objectContaining({ code: 'cursor_invalid', final: true, message }))
 })
 
+test('a cursor is checked as the next attempt reads it', () => {
+  const functionOf = (cursor: z.ZodType) =>
+    defineFunction({ name: 'Leads.all', config: z.object({}), cursor, run: () => undefined })
+  expect(() => functionOf(z.date()).checkCursor(new Date(0))).toThrow('cursor: must be date, a string came')
+  expect(() => functionOf(z.map(z.string(), z.int())).checkCursor(new Map([['a', 1]]))).toThrow('cursor: must be')
+  expect(() => functionOf(z.any()).checkCursor(() => 1)).toThrow('a cursor is never null')
+  expect(functionOf(z.coerce.date()).checkCursor(new Date(0))).toBeUndefined()
+})
+
 test('a result that does not fit is told with its path, and not the value', () => {
   const { checkResult } = defineFunction({
     name: 'Leads.get',

@@ -286,15 +286,17 @@ export const timeoutOf = ({ unit, defaults }: StepFunction, step: { timeoutMs: n
 /** A cursor is read with every delivery of its job, and written with every page. */
 const maxCursorBytes = 16 * 1024
 
+/** Checked as the next attempt reads it: what JSON makes something else of, such as a Date, would fit until a kill only. */
 const checkedCursor = <T>(schema: z.ZodType<T>, cursor: unknown): T => {
-  if (cursor === undefined || cursor === null) {
+  const text = jsonOf(cursor) ?? 'null'
+  if (text === 'null') {
     throw new WorkflowError('cursor_invalid', 'items must come as page(items, cursor), and a cursor is never null')
   }
-  const bytes = Buffer.byteLength(jsonOf(cursor) ?? '')
+  const bytes = Buffer.byteLength(text)
   if (bytes > maxCursorBytes) {
     throw new WorkflowError('cursor_invalid', `a cursor has ${bytes} bytes as JSON, and ${maxCursorBytes} are allowed`)
   }
-  return checked(schema, cursor, 'cursor', 'cursor_invalid')
+  return checked(schema, JSON.parse(text), 'cursor', 'cursor_invalid')
 }
 
 const checked = <T>(schema: z.ZodType<T>, value: unknown, what: string, code: WorkflowErrorCode): T => {

@@ -122,20 +122,55 @@ test('nor does it when one that it has waited for twice writes into the other ta
   expect(await migrated).toEqual(['0023_doorbell'])
 })
 
-test('beside programs whose transactions are long and follow each other it comes to its end', async () => {
-  await db.query(migrations[0]?.sql ?? '')
+const tables = ['outbox_message', 'outbox_scheduled'] as const
+
+/** Programs that write into a table in transactions that are long, and follow each other; returns what ends them. */
+const keepWriting = (table: (typeof tables)[number]): (() => Promise<unknown>) => {
   const over = new AbortController()
   const write = async (): Promise<void> => {
     const writer = await open()
     while (!over.signal.aborted) {
-      await writer.query('begin; lock table outbox_message in row exclusive mode')
-      await writer.query('select pg_sleep(0.2 + random() * 0.2); commit')
+      await writer.query(`begin; lock table ${table} in row exclusive mode`)
+      await writer.query('select pg_sleep(0.15 + random() * 0.15); commit')
     }
   }
   const writing = Promise.all(Array.from({ length: 16 }, write))
-  expect(await migrateByClient()).toEqual(names.slice(1))
-  over.abort()
-  await writing
+  return () => {
+    over.abort()
+    return writing
+  }
+}
+
+test.each([tables.slice(0, 1), tables])(
+  'beside programs whose transactions are long and follow each other it comes to its end: %s',
+  async (...written) => {
+    await db.query(migrations[0]?.sql ?? '')
+    const ends = written.map(keepWriting)
+    expect(await migrateByClient()).toEqual(names.slice(1))
+    await Promise.all(ends.map((end) => end()))
+  },
+)
+
+test('each of its tables is waited for as long as its caller says, whichever the tries come to last', async () => {
+  for (const { name, sql } of migrations) if (name < '0023') await db.query(sql)
+  const writer = await open()
+  await writer.query('begin; lock table outbox_message in row exclusive mode')
+  // Of 100, 200, 400 and 700 ms: the first of 700 has patience with the other table.
+  const migrated = migrateByClient('-c lock_timeout=700ms')
+  const ended = writer.query(
+    `do $$ begin
+       for try in 1..4000 loop
+         exit when exists (
+           select from pg_locks where not granted and relation = 'outbox_message'::regclass
+             and waitstart < clock_timestamp() - interval '420 ms'
+         );
+         perform pg_sleep(0.005);
+       end loop;
+     end $$;
+     commit`,
+  )
+  expect(await migrated).toEqual(['0023_doorbell'])
+  await ended
 })
 
 test('beside a transaction that stays open it ends with the reason, as soon as its caller says, and changes nothing', async () => {

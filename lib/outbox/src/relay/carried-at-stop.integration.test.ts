@@ -28,6 +28,16 @@ import { neighbourLocks } from './own/neighbours.ts'
 
 useLane()
 
+/** When a relay, `outbox relay` and its name, asked last for lanes of keys that it might carry to their end. */
+const asksForKeys = async (relay: string) => {
+  const { rows } = await lane.db.query<{ time: string }>(
+    `select query_start::text as time from pg_stat_activity
+     where application_name = $1 and query like '%as held from outbox_lane%'`,
+    [`outbox relay ${relay}`],
+  )
+  return rows.map(({ time }) => time)
+}
+
 test('a relay that is alone carries what the lanes hold that it adopted, and those of keys, before it ends', async () => {
   const proxy = await startProxy(vhost.url)
   onTestFinished(proxy.stop)
@@ -115,6 +125,31 @@ test('one that is alone carries at its end what came into its own lane while it 
   expect(await lane.count(lane.name)).toBe(1)
 }, 120_000)
 
+test('and while it waited for lanes that somebody else is about to leave, when it had no other', async () => {
+  const leaving = new pg.Client(database.url)
+  await leaving.connect()
+  onTestFinished(() => leaving.end())
+  await leaving.query(
+    `select pg_advisory_lock($1, id), pg_advisory_lock_shared($2, $3) from outbox_lane where kind <> 'pod'`,
+    [lockClasses.owner, lockClasses.adopter, neighbourLocks.leaving],
+  )
+  await lane.commit({ routingKey: lane.name, payload: 'there', orderingKey: 'one' })
+  const relay = lane.relay({ adopt: true })
+  await relay.start()
+  await waitFor(() => lane.isAsleep(), patient)
+  const stopped = relay.stop({ graceMs: endless })
+  const asked = new Set<string>()
+  await waitFor(async () => {
+    for (const time of await asksForKeys(lane.name)) asked.add(time)
+    return asked.size > 5
+  }, patient)
+  await lane.commit({ routingKey: lane.name, payload: 'late' })
+  await leaving.query('select pg_advisory_unlock_all()')
+  await stopped
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect([await lane.rows(), await keyedLeft()]).toEqual([0, 0])
+}, 120_000)
+
 test('one whose grace ends before that does not say that its lanes were emptied', async () => {
   const always = await addLane()
   await keepFilled(always.id)
@@ -125,16 +160,6 @@ test('one whose grace ends before that does not say that its lanes were emptied'
   expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: false }])
   expect(await always.rowsLeft()).toBe(1)
 }, 120_000)
-
-/** When a relay, `outbox relay` and its name, asked last for lanes of keys that it might carry to their end. */
-const asksForKeys = async (relay: string) => {
-  const { rows } = await lane.db.query<{ time: string }>(
-    `select query_start::text as time from pg_stat_activity
-     where application_name = $1 and query like '%as held from outbox_lane%'`,
-    [`outbox relay ${relay}`],
-  )
-  return rows.map(({ time }) => time)
-}
 
 test('a lane that is about to be left is looked into once by who waits for it, whatever a snapshot keeps there', async () => {
   const [pin, leaving] = [new pg.Client(database.url), new pg.Client(database.url)]

@@ -52,7 +52,7 @@ export const createCrew = (means: CrewMeans): Crew => {
   const left = new Set<number>()
   /** Lanes that came to their end in the stop of a relay without a neighbour: it has them until it ends, or one comes. */
   const kept = new Map<OwnedLane, LaneChannel>()
-  /** The relay's own lane, when it was emptied at a stop before others: nobody else has it until the relay ends. */
+  /** The relay's own lane, when it was emptied at a stop: nobody else has it until the relay ends. */
   let restingHome: OwnedLane | null = null
 
   /** Lets the neighbour have the lane at once if nothing of it can be on its way; else the end of the session does. */
@@ -108,7 +108,8 @@ export const createCrew = (means: CrewMeans): Crew => {
       await leave(lane, channel).catch(tellAtEnd)
     } else {
       channel.close()
-      if (draining.aborted && isEmpty && !isCut && working.size > 1) restingHome = lane
+      // Where no lanes are adopted, nothing else is carried or waited for.
+      if (draining.aborted && isEmpty && !isCut && settings.adopt) restingHome = lane
     }
     working.delete(lane)
   }
@@ -129,18 +130,21 @@ export const createCrew = (means: CrewMeans): Crew => {
    * not be looked into counts as one that is left.
    */
   const carryWhatCame = async (): Promise<void> => {
+    let isMore = false
     for (const [lane, channel] of kept) {
       if (!(await holdsMore(lane))) continue
       kept.delete(lane)
       channel.close()
       start(lane)
+      isMore = true
     }
     await carryWhatCameHome()
+    // Meanwhile those may have taken long.
+    if (isMore) await carryWhatCameHome()
   }
 
   const carryWhatCameHome = async (): Promise<void> => {
     if (restingHome !== null && (await holdsMore(restingHome))) start(restingHome)
-    restingHome = null
     await Promise.all(working.values())
   }
 
@@ -159,6 +163,7 @@ export const createCrew = (means: CrewMeans): Crew => {
     } finally {
       for (const channel of kept.values()) channel.close()
       kept.clear()
+      restingHome = null
     }
     if (failures.length > 0) throw failures[0]
     return left.size === 0

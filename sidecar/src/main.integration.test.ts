@@ -243,3 +243,19 @@ test('a relay whose bell comes back says nothing beside its log', async () => {
   await expect.poll(() => relay.saw('bell.listening').length, { ...soon, timeout: 60_000 }).toBe(2)
   expect(relay.faults).toEqual([])
 }, 150_000)
+
+test('a relay that is stopped long after it has lost Postgres leaves nothing behind that keeps its process', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const relay = startSidecar({ ...environment('bell away'), DATABASE_URL: proxy.url, ESTEIRA_GRACE_MS: '0' })
+  await expect.poll(() => relay.saw('ready').length, soon).toBe(1)
+  proxy.cut()
+  // The wait for the next one takes four seconds and more.
+  const sixth = { reason: expect.stringContaining('attempt 6 to listen') }
+  await expect
+    .poll(() => relay.saw('bell.lost'), { ...soon, timeout: 60_000 })
+    .toContainEqual(expect.objectContaining(sixth))
+  relay.child.kill('SIGTERM')
+  await expect.poll(() => relay.saw('relay.stopped').length, soon).toBe(1)
+  await expect.poll(() => relay.child.exitCode, { ...soon, timeout: 3_000 }).toBe(0)
+}, 150_000)

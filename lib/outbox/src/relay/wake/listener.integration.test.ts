@@ -1,4 +1,4 @@
-import { runOn, startProxy } from '@esteira/test/support'
+import { runOn, startProxy, waitFor } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
@@ -116,4 +116,21 @@ test('of a session that is lost under several statements each reason is told onc
   proxy.resume()
   await expect.poll(() => rings, soon).toBeGreaterThanOrEqual(4)
   expect(reasons).toEqual([...new Set(reasons)])
+})
+
+test('one that is closed while it waits for a server that says nothing hangs up', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const observed: Observation['kind'][] = []
+  const observe = ({ kind }: Observation) => void observed.push(kind)
+  const settings = { databaseUrl: proxy.url, rabbitmqUrl: vhost.url, lane: lane.name, observe }
+  const listener = startListener(checkOptions(settings))
+  await listener.listening
+  proxy.cut()
+  await waitFor(() => observed.includes('bell.lost'))
+  proxy.pause()
+  await waitFor(() => proxy.connections() === 1)
+  await listener.close()
+  // Long before the connection is given up for its own time.
+  await waitFor(() => proxy.connections() === 0, { deadlineMs: 5_000 })
 })

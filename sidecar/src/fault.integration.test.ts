@@ -7,6 +7,7 @@ const soon = { timeout: 15_000, interval: 20 }
 /** Nothing listens there: it is the port of a service that no machine has. */
 const nobody = 'postgres://127.0.0.1:9/none'
 const failing = join(import.meta.dirname, '../test/failing-main.ts')
+const failingStop = join(import.meta.dirname, '../test/failing-stop-main.ts')
 const failingEarly = join(import.meta.dirname, '../test/failing-early-main.ts')
 
 useServices()
@@ -33,5 +34,17 @@ test('one whose session has just begun is refused its start as well, and does no
   expect(await relay.exited).toBe(1)
   expect(relay.saw('failed')).toMatchObject([{ reason: 'a fault of the relay' }])
   expect(relay.saw('ready')).toEqual([])
+  expect(relay.faults).toEqual([])
+})
+
+test.each([
+  ['that carries its lane', 'ready', {}],
+  ['that still waits for Postgres', 'database.unavailable', { DATABASE_URL: nobody }],
+])('one %s and fails in its stop says so by its log, and exits with 1', async (_, event, given) => {
+  const relay = startSidecar({ ...environment('fails late'), ...given }, failingStop)
+  await expect.poll(() => relay.saw(event).length, soon).toBeGreaterThan(0)
+  relay.child.kill('SIGTERM')
+  expect(await relay.exited).toBe(1)
+  expect(relay.saw('failed')).toMatchObject([{ reason: 'a fault of the relay' }])
   expect(relay.faults).toEqual([])
 })

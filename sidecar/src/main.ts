@@ -1,4 +1,4 @@
-import { createRelay } from '@esteira/outbox/relay'
+import { createRelay, OutboxError } from '@esteira/outbox/relay'
 import { createLog, runMain, serveHealth, tracesAsked } from '@esteira/service'
 import { loadSidecarConfig } from './config.ts'
 import { logObservation } from './log-observation.ts'
@@ -45,12 +45,13 @@ process.exitCode = await runMain(() => {
       if (healthPort !== null) await serveHealth(health, healthHost, healthPort)
       signal.throwIfAborted()
       // Not by the start's own signal, which leaves no grace: it may carry lanes long before it hears their bells.
-      signal.addEventListener('abort', () => void stop(), { once: true })
+      // What fails in it is thrown again to who waits for the same stop: the start, or the process.
+      signal.addEventListener('abort', () => void Promise.allSettled([stop()]), { once: true })
       try {
         await relay.start()
       } catch (error) {
-        // It was asked to stop meanwhile.
-        signal.throwIfAborted()
+        // It was asked to stop meanwhile, and has.
+        if (error instanceof OutboxError && error.code === 'relay_stopped') signal.throwIfAborted()
         throw error
       }
       log.info({ event: 'ready', lane: config.lane })

@@ -74,7 +74,9 @@ const compileValue = (value: unknown, pointer: string, absent?: null): Node => {
 const expressionAt = (text: string, pointer: string): Node => {
   try {
     const { evaluate } = parseTemplate(text)
-    const refuse = (error: unknown) => Promise.reject(placed(error, pointer))
+    const refuse = async (error: unknown): Promise<never> => {
+      throw placed(error, pointer)
+    }
     return (scope) => {
       try {
         const value = evaluate(scope)

@@ -30,6 +30,7 @@ import { createSettling } from './settle-hints.ts'
 import { defaultContinueMs, defaultPageItems, pageMemoryBytes } from './stream/limits.ts'
 import { createPageMemory } from './stream/page-memory.ts'
 import { createPageWrites } from './stream/page-writes.ts'
+import { openWard } from './suspect/ward.ts'
 import { wardSuspects } from './suspect/ward-suspects.ts'
 import type { WorkerOptions } from './worker-options.ts'
 
@@ -192,7 +193,14 @@ export const deliverMeans = (
       },
       onWritten,
     }),
-    suspects: ward === undefined ? null : wardSuspects(ward, { worker, lane, window }, settling.hint, observe),
+    suspects:
+      ward === undefined
+        ? null
+        : wardSuspects(
+            (hooks) => openWard(ward.program, ward, { worker, lane, window }, hooks),
+            settling.hint,
+            observe,
+          ),
     claim: askTogether(
       (flush) => gatherApart(functionOf, loadGroups, flush),
       (claims: readonly ClaimOnBelt[]) => claimJobs(orm.em.fork(), claims, worker),

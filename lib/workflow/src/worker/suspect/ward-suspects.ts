@@ -1,15 +1,13 @@
-import type { By } from '../../job/unit/write-unit.ts'
 import { createSuspects, type SuspectEvent, type Suspects } from './suspects.ts'
-import { openWard, type WardLimits, type WardProgram } from './ward.ts'
+import type { Ward, WardHooks } from './ward.ts'
 
-/** Attempts suspects in processes of a program. `onSettle` hears which runs the units of work that these write hint at. */
+/** Attempts suspects in wards. `onSettle` hears which runs the units of work that these write hint at. */
 export const wardSuspects = (
-  { program, ...limits }: WardLimits & { program: WardProgram },
-  by: By,
+  open: (hooks: WardHooks) => Ward,
   onSettle: (runIds: readonly string[]) => void,
   observe: (event: SuspectEvent) => void,
 ): Suspects => {
-  const suspects = createSuspects({ open: (hooks) => openWard(program, limits, by, hooks), observe })
+  const suspects = createSuspects({ open, observe })
   return {
     ...suspects,
     attempt: async (suspect, lost, pages) => {

@@ -1,35 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { reasonOf } from '@esteira/service'
 import type { By } from '../../job/unit/write-unit.ts'
 import { type Death, describeDeath } from './describe-death.ts'
-import {
-  type Answer,
-  type Asked,
-  type Counted,
-  type Given,
-  type Refusal,
-  saidSchema,
-  type Suspect,
-} from './messages.ts'
+import { askBy, type Asks, hearSaid, type SaidHooks } from './speak.ts'
 
-/** What a ward tells of itself and of the jobs in it, by the numbers that they were given. */
-export type WardHooks = {
-  ready: () => void
-  begun: (id: number) => void
-  called: (id: number) => void
-  gave: (id: number, given: Given) => void
-  answered: (id: number, answer: Answer, runsOn: boolean) => void
-  died: (death: Death) => void
-}
+/** What a ward tells of the jobs in it, and its end. */
+export type WardHooks = SaidHooks & { died: (death: Death) => void }
 
 /** A process apart in which jobs run that may have killed others. It ends with the worker that started it. */
-export type Ward = {
-  attempt: (id: number, suspect: Suspect) => void
-  /** Says that what a job gave is written, and what the job counts then, or which error kept it from being. */
-  taken: (id: number, taken: Counted | { error: unknown }) => void
-  /** Aborts the signal of a job's function. */
-  abort: (id: number, reason: unknown) => void
+export type Ward = Asks & {
   /** Kills it, and says why. */
   kill: (why: string) => void
   /** Lets it end; it is killed when it does not soon. */
@@ -99,26 +78,9 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
     silentTurns = 0
     // What it said before it ended comes too late when its jobs have been judged.
     if (isOver) return
-    const { data: said } = saidSchema.safeParse(message)
-    switch (said?.kind) {
-      case 'ready':
-        isReady = true
-        return hooks.ready()
-      case 'begun':
-        return hooks.begun(said.id)
-      case 'called':
-        return hooks.called(said.id)
-      case 'gave':
-        return hooks.gave(said.id, said.given)
-      case 'answer':
-        return hooks.answered(said.id, said.answer, said.runsOn)
-      case 'uncaught':
-        uncaught = said.name
-        return
-      case 'alive':
-      // Functions share the channel, and may say what they like.
-      case undefined:
-    }
+    const said = hearSaid(message, hooks)
+    if (said?.kind === 'ready') isReady = true
+    if (said?.kind === 'uncaught') uncaught = said.name
   })
   const end = (code: number | null, signal: string | null) => {
     if (isOver) return
@@ -136,21 +98,10 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
     end(null, null)
   })
 
-  const tell = (asked: Asked) => {
-    // To a process that is dying nothing can be told, and its end is heard of.
-    child.send(asked, () => {})
-  }
+  // To a process that is dying nothing can be told, and its end is heard of.
+  const asks = askBy((asked) => void child.send(asked, () => {}), by)
   return {
-    attempt: (id, suspect) => tell({ kind: 'attempt', id, suspect, by }),
-    abort: (id, reason) =>
-      tell({
-        kind: 'abort',
-        id,
-        code: codeOf(reason) === 'cancelled' ? 'cancelled' : 'attempt_failed',
-        reason: reason instanceof Error ? reason.message : 'it is not to go on',
-      }),
-    taken: (id, taken) =>
-      tell({ kind: 'taken', id, taken: 'error' in taken ? { refusal: refusalOf(taken.error) } : taken }),
+    ...asks,
     kill,
     leave: () => {
       endedFor ??= 'it was let go'
@@ -184,15 +135,6 @@ const offerToSystem = ({ pid }: ChildProcess): void => {
     // Where that may not be written the system decides as ever.
   }
 }
-
-/** What a function hears of it; if the house is at fault, what the function makes of that counts for nothing. */
-const refusalOf = (error: unknown): Refusal => ({
-  code: codeOf(error) === 'output_rejected' ? 'output_rejected' : 'attempt_failed',
-  message: reasonOf(error),
-})
-
-const codeOf = (reason: unknown): unknown =>
-  typeof reason === 'object' && reason !== null && 'code' in reason ? reason.code : undefined
 
 /** What a process has in memory; null where the system does not tell, as on macOS. */
 const residentMiB = ({ pid }: ChildProcess): number | null => {

@@ -1,0 +1,67 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { endSession } from '../../database/end-session.ts'
+import { isTransientHere } from '../../database/is-transient.ts'
+import { openOrm } from '../../database/open-orm.ts'
+import { type StepFunction, timeoutOf } from '../../function/define-function.ts'
+import { nextTryOf } from '../../job/next-try.ts'
+import type { By } from '../../job/unit/write-unit.ts'
+import { createOwnUnits } from '../own-units.ts'
+import { placesByName } from '../places.ts'
+import { ownPoolSizeFor, ownUnitsAtOnce } from '../pools.ts'
+import type { Answer, Suspect } from './messages.ts'
+
+type WardUnitOptions = { functions: readonly StepFunction[]; databaseUrl: string; worker: string }
+
+const databasePauseMs = 500
+
+/** Tries again for as long as the job is wanted and the database is only away. */
+const untilDone =
+  (signal: AbortSignal) =>
+  async <T>(work: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!isTransientHere(error) || signal.aborted) throw error
+        await pause(databasePauseMs * (1 + Math.random()))
+      }
+    }
+  }
+
+/** Units of work for functions that have their own, written from a ward. */
+export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOptions) => {
+  const known = functions.flatMap(({ entities }) => entities)
+  const common = { databaseUrl, applicationName: `${worker} (ward)` }
+  const orm = openOrm({ ...common, poolSize: ownPoolSizeFor(functions), known })
+  const endOrm = openOrm({ ...common, poolSize: 1 })
+  const placesOf = placesByName(ownUnitsAtOnce)
+
+  return {
+    attempt: async (
+      { job, place }: Suspect,
+      fn: StepFunction,
+      by: By,
+      signal: AbortSignal,
+      attempt: Parameters<ReturnType<typeof createOwnUnits>>[2],
+    ): Promise<Answer> => {
+      const toSettle: string[] = []
+      const units = createOwnUnits({
+        orm,
+        atOnce: ownUnitsAtOnce,
+        by,
+        untilDone: untilDone(signal),
+        endSession: (pid) => endSession(endOrm.em.fork(), pid),
+        onWritten: (written) => {
+          for (const span of written.created) span.end()
+          toSettle.push(...written.toSettle)
+        },
+      })
+      const held = { job, place, nextTry: nextTryOf(job, fn, Math.random) }
+      const fate = await placesOf(fn.name)(() => units(held, timeoutOf(fn, job.step), attempt))
+      return fate.kind === 'lost' ? fate : { ...fate, toSettle }
+    },
+    close: () => Promise.all([orm.close(), endOrm.close()]),
+  }
+}
+
+export type WardUnits = ReturnType<typeof openWardUnits>

@@ -32,8 +32,8 @@ export type Asked =
 
 const nextSchema = z.object({ id: z.string(), functionName: z.string() })
 
-/** What JSON has no text for, such as a function, is null like everywhere else. */
-const valueSchema = z.unknown().transform((value): unknown => value ?? null)
+/** What JSON has no text for, such as a function, is left out on the way, and null like everywhere else. */
+const valueSchema = z.unknown().default(null)
 
 const placedSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('items'), items: z.array(valueSchema), next: nextSchema }),

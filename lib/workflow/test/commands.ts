@@ -1,16 +1,33 @@
 import fc from 'fast-check'
 import type { Ending } from './told-functions.ts'
+import type { Blow } from './told-ward.ts'
 
 /** What happens next: `which` worker, and the one to `pick` among what there is when it comes to it. */
 export type Command =
   | { kind: 'publish' | 'cancel' | 'sweep' | 'probe' | 'retryAll' }
-  | { kind: 'duplicate' | 'lose' | 'retry' | 'retryOther' | 'cancelOne'; pick: number }
+  | { kind: 'duplicate' | 'lose' | 'retry' | 'retryOther' | 'cancelOne' | 'poison'; pick: number }
   | { kind: 'beat' | 'loseBroker' | 'kill' | 'seeProbe' | 'search'; which: number }
-  | { kind: 'receive' | 'receiveUnheard' | 'find'; which: number; pick: number }
+  | { kind: 'receive' | 'receiveUnheard' | 'receiveSuspect' | 'find'; which: number; pick: number }
+  | KillWard
   | { kind: 'goOn' | 'loseSession'; pick: number }
   | { kind: 'strike'; rows: number }
   | { kind: 'give' | 'giveUnheard'; pick: number; items: number }
   | { kind: 'finish' | 'finishUnheard' | 'finishTogether'; pick: number; ending: Ending }
+
+/**
+ * How a ward dies with suspects: so many at least that are received for it, of which one ends before, or not, and what is
+ * done when it is to die.
+ */
+export type KillWard = {
+  kind: 'killWard'
+  which: number
+  pick: number
+  company: number
+  isAfterOne: boolean
+  blow: Blow
+  items: number
+  ending: Ending
+}
 
 /** Which row ends the session that writes it: a group has some ten of them. */
 const rows = fc.integer({ min: 1, max: 12 })
@@ -21,6 +38,20 @@ const ending = fc.record({
   items: fc.nat(5),
 })
 const items = fc.integer({ min: 1, max: 6 })
+const blow: fc.Arbitrary<Blow> = fc.oneof(
+  fc.record({
+    at: fc.constantFrom('now', 'now', 'gave', 'called', 'answer'),
+    isOwn: fc.boolean(),
+    isSaid: fc.boolean(),
+  }),
+  // So often that some wards die one after the other, each before anything of the job had begun.
+  fc.record({
+    at: fc.constant('begun'),
+    isOwn: fc.boolean(),
+    isSaid: fc.boolean(),
+    times: fc.integer({ min: 1, max: 4 }),
+  }),
+)
 const kind = <Kind extends Command['kind']>(...kinds: Kind[]) => fc.constantFrom(...kinds)
 
 export const commands: fc.Arbitrary<Command[]> = fc.array(
@@ -28,6 +59,21 @@ export const commands: fc.Arbitrary<Command[]> = fc.array(
     { weight: 8, arbitrary: fc.record({ kind: kind('publish') }) },
     { weight: 12, arbitrary: fc.record({ kind: kind('receive'), which, pick }) },
     { weight: 5, arbitrary: fc.record({ kind: kind('receiveUnheard'), which, pick }) },
+    { weight: 4, arbitrary: fc.record({ kind: kind('receiveSuspect'), which, pick }) },
+    {
+      weight: 10,
+      arbitrary: fc.record({
+        kind: kind('killWard'),
+        which,
+        pick,
+        company: fc.integer({ min: 1, max: 3 }),
+        isAfterOne: fc.boolean(),
+        blow,
+        items,
+        ending,
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: kind('poison'), pick }) },
     { weight: 6, arbitrary: fc.record({ kind: kind('find'), which, pick }) },
     { weight: 6, arbitrary: fc.record({ kind: kind('goOn'), pick }) },
     { weight: 1, arbitrary: fc.record({ kind: kind('loseSession'), pick }) },

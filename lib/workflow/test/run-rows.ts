@@ -3,8 +3,8 @@ import { jobStatuses } from '../src/job/transitions.ts'
 import { runStatuses } from '../src/run/run-status.ts'
 import { ownName } from './told-functions.ts'
 
-/** A message on the belt. */
-export type Message = { jobId: string; seq: number; redelivered: boolean }
+/** A message on the belt; `deliveries` is how often it was handed out before, as the queue counts that. */
+export type Message = { jobId: string; seq: number; redelivered: boolean; deliveries: number }
 
 /** A message that only asks to be seen. It comes out when all that was there before it has been handed out. */
 export type Probe = { probe: string }
@@ -32,7 +32,7 @@ export const openRunRows = (query: Query, runId: string) => ({
 export const clearRuns = async (query: Query): Promise<void> => void (await query(clearSql))
 
 const jobsSql = `
-  select job.id, job.status, job.seq, job.claim, step.function_name as "functionName", job.parent_id is null as "isFirst",
+  select job.id, job.status, job.seq, job.claim, job.error ->> 'code' as "errorCode", step.function_name as "functionName", job.parent_id is null as "isFirst",
          job.emitted > 0 or job.accepted is not null as "hasGiven"
   from workflow_job job
   join workflow_run run on run.id = job.run_id
@@ -61,6 +61,7 @@ const jobRows = z.array(
     status: z.enum(jobStatuses),
     seq: z.int(),
     claim: z.string().nullable(),
+    errorCode: z.string().nullable(),
     functionName: z.string(),
     isFirst: z.boolean(),
     /** Whether there are items of its payload. */
@@ -85,7 +86,7 @@ const takeMessagesSql = `
 const takenRows = z.array(
   z
     .object({ payload: z.union([z.object({ jobId: z.string(), seq: z.int() }), z.object({ probe: z.string() })]) })
-    .transform(({ payload }) => ('probe' in payload ? payload : { ...payload, redelivered: false })),
+    .transform(({ payload }) => ('probe' in payload ? payload : { ...payload, redelivered: false, deliveries: 0 })),
 )
 
 const messageRows = z.array(z.object({ jobId: z.string(), seq: z.int() }))

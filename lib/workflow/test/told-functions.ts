@@ -81,14 +81,21 @@ export const toldFunctions = (onBegun: (told: Told) => void): StepFunction[] => 
       orders.close()
     }
   })
-  return [...atOnce, ...pages, items]
+  return [...atOnce, ...pages, items, toldUnit(onBegun)]
+}
+
+/** That of them that has this name. */
+export const toldFunction = (name: string, onBegun: (told: Told) => void): StepFunction => {
+  const fn = toldFunctions(onBegun).find((one) => one.name === name)
+  if (fn === undefined) throw new Error(`there is no function ${name}`)
+  return fn
 }
 
 /** The name of functions with a unit of work of their own. */
 export const ownName = 'own'
 
 /** One that writes a row of its own into `booking` when it begins, and then waits for what it is told. */
-export const toldUnit = (onBegun: (told: Told) => void): StepFunction =>
+const toldUnit = (onBegun: (told: Told) => void): StepFunction =>
   ownFunction(ownName, async ({ em, job }) => {
     const { rows } = await queryable(em).query(bookSql, [job.id])
     const ending = Promise.withResolvers<Ending>()

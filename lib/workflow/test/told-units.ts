@@ -44,13 +44,17 @@ export const watchUnits = (
     await query('select pg_terminate_backend($1, 10000)', [session])
   }
 
-  /** Whether all that is under way waits for a row, in the server or behind a group that does. */
+  /** Whether all that is under way waits for a row, in the server or behind a group that does, or for its turn in a ward. */
   const isQuiet = async (): Promise<boolean> => {
     await settled()
-    if (faults.length > 0 || underWay.size === 0) return true
+    if (faults.length > 0) return true
+    const areGone = await Promise.all(workers.map(({ suspects }) => suspects.areGone()))
+    if (!areGone.every(Boolean)) return false
+    if (underWay.size === 0) return true
     const [{ waiting }] = waitingRows.parse(await query(waitingSql, [unitsName]))
     const committing = workers.flatMap((worker) => worker.committing)
-    return committing.every(isHeld) && waiting + committing.length >= underWay.size
+    const inLine = workers.reduce((sum, { suspects }) => sum + suspects.inLine(), 0)
+    return committing.every(isHeld) && waiting + committing.length + inLine >= underWay.size
   }
 
   const quiet = async (): Promise<void> => {
@@ -73,11 +77,12 @@ export const watchUnits = (
     go,
 
     /** Hears of the end of an attempt, whenever that comes. */
-    watch: async (attempt: UnitAttempt, onEnd: () => void): Promise<void> => {
+    watch: async (attempt: UnitAttempt, onEnd: (delivered: Delivered) => void): Promise<void> => {
       try {
-        ends.set(attempt, await attempt.delivered)
+        const delivered = await attempt.delivered
+        ends.set(attempt, delivered)
         underWay.delete(attempt)
-        onEnd()
+        onEnd(delivered)
       } catch (fault) {
         faults.push(fault)
       }
@@ -92,12 +97,21 @@ export const watchUnits = (
       underWay.delete(attempt)
     },
 
-    /** Hears of an attempt that moves by itself now, as its function is told to end by a beat. */
+    /** Hears of an attempt that moves by itself now: its function is told to end by a beat, or its ward is dead. */
     moves: (attempt: UnitAttempt): void => {
       holders.delete(attempt)
       attempt.told = null
       underWay.add(attempt)
     },
+
+    /** Forgets an attempt of which nothing is left. */
+    drop: (attempt: UnitAttempt): void => {
+      underWay.delete(attempt)
+      holders.delete(attempt)
+    },
+
+    /** Hears of something that must not be. */
+    fault: (what: string): void => void faults.push(new Error(what)),
 
     /** Of a process that dies no session stays, and none that it waits for. */
     die: async (attempts: readonly UnitAttempt[]): Promise<void> => {
@@ -119,9 +133,11 @@ export const watchUnits = (
   }
 }
 
+export type Units = ReturnType<typeof watchUnits>
+
 // What waits for a row waits for the transaction that has it, or for its turn to.
 const waitingSql = `
   select count(distinct pid)::int as waiting from pg_locks join pg_stat_activity using (pid)
-  where not granted and application_name = $1 and datname = current_database()`
+  where not granted and starts_with(application_name, $1) and datname = current_database()`
 
 const waitingRows = z.tuple([z.object({ waiting: z.int() })])

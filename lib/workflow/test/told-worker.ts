@@ -2,17 +2,35 @@ import type { Beating } from '../src/worker/beats.ts'
 import { deliverMeans } from '../src/worker/deliver-means.ts'
 import type { Pools } from '../src/worker/pools.ts'
 import type { WorkerOptions } from '../src/worker/worker-options.ts'
+import { toldSuspects } from './told-suspects.ts'
 
 /** No page is written for its age: only what the test does makes things happen. */
 const pageAgeMs = 3_600_000
+
+type ToldWorkerOptions = WorkerOptions & {
+  query: (text: string, values?: unknown[]) => Promise<unknown[]>
+  /** Where wards reach Postgres. */
+  wardsUrl: string
+}
 
 /**
  * A worker as it is but for what is around it: its beats are sent by the test, a delivery whose job was found goes on
  * when the test lets it, and what became of its claims and pages is seen.
  */
-export const toldWorker = (pools: Pools, lane: number, options: WorkerOptions) => {
+export const toldWorker = (pools: Pools, lane: number, options: ToldWorkerOptions) => {
   const beating = new Set<Beating>()
-  const { means, settled } = deliverMeans(pools, lane, options, new AbortController().signal)
+  const { means, settled, hint } = deliverMeans(pools, lane, options, new AbortController().signal)
+  const { maxPayloadBytes } = means
+  const { worker, window, query, wardsUrl: databaseUrl } = options
+  const suspects = toldSuspects({
+    by: { worker, lane, ...(window !== undefined && { window }) },
+    options: { ...options, databaseUrl },
+    beating,
+    query,
+    maxPayloadBytes,
+    pageAgeMs,
+    hint,
+  })
   const beats = {
     add: (one: Beating) => {
       beating.add(one)
@@ -71,6 +89,7 @@ export const toldWorker = (pools: Pools, lane: number, options: WorkerOptions) =
     means: { ...means, beats, find, claim, commit, pages, pageAgeMs },
     beating,
     committing,
+    suspects,
     holdFind: (next: typeof hold) => {
       hold = next
     },

@@ -1,20 +1,15 @@
-import { randomUUID } from 'node:crypto'
 import { registerLane, queryable } from '@esteira/outbox'
 import { cloneDatabase } from '@esteira/test/support'
-import { v7 as uuidv7 } from 'uuid'
 import {
   carryOnCancels,
   cancelJob,
   cancelRun,
   dropHiddenPages,
   dropItemKeys,
-  openRun,
   releaseWaitingJobs,
   retryRun,
   sendAgain,
   settleWaitingRuns,
-  Workflow,
-  WorkflowStep,
 } from '../src/index.ts'
 import { openOrm } from '../src/database/open-orm.ts'
 import { beatJobs } from '../src/job/beat-jobs.ts'
@@ -26,47 +21,26 @@ import { deliver } from '../src/worker/deliver.ts'
 import type { Delivered } from '../src/worker/finish.ts'
 import { openPools, type Pools } from '../src/worker/pools.ts'
 import type { WorkerOptions } from '../src/worker/worker-options.ts'
+import { type Attempt, isSuspect } from './attempt-of-two.ts'
+import { beginRunOfTwo } from './begin-run-of-two.ts'
 import { openConservation } from './conservation.ts'
-import { clearRuns, type Message, openRunRows, type Probe } from './run-rows.ts'
+import { type Message, openRunRows, type Probe } from './run-rows.ts'
+import { steerAttempts } from './steer-attempts.ts'
 import { openStrikes } from './strikes.ts'
-import {
-  type Ending,
-  type FirstFunction,
-  isContinued,
-  ownName,
-  type Told,
-  toldFunctions,
-  toldUnit,
-} from './told-functions.ts'
+import { type FirstFunction, isContinued, ownName, type Told, toldFunction, toldFunctions } from './told-functions.ts'
 import { unitsName, watchUnits } from './told-units.ts'
+import type { Blow, DiedWith } from './told-ward.ts'
 import { type ToldWorker, toldWorker } from './told-worker.ts'
 import { workerOptions } from './worker-options.ts'
-
-/** A delivery whose job was found, and perhaps not yet taken, or whose function is at work. */
-export type Attempt = {
-  message: Message
-  /** Whether its message is still ours to ack: false once the broker has it back. */
-  attached: boolean
-  /** Whether the job is taken over from whoever had it when it was found. */
-  isTakeover: boolean
-  /** Whether it has a unit of work of its own, and with it the row of its job. */
-  isOwn: boolean
-  /** Whether its job goes on in a new delivery with whatever its function gives. */
-  continues: boolean
-  /** What its commit will be compared with. */
-  claim: () => string | null
-  /** What its function is told by; null before it has begun, and where a unit of work of its own goes to its end. */
-  told: Told | null
-  /** Lets it go on from where its job was found. */
-  goOn: () => void
-  delivered: Promise<Delivered>
-}
 
 /** Jobs of a step on the belt, at most: few enough that some always wait. */
 const window = 2
 
 /** What the two have in a page at most: where one ends a page the other goes on. */
 const pageItems = [3, 5]
+
+/** So often does a job whose ward dies before it has begun wait for another one. */
+const mostFalseStarts = 3
 
 /** What is waited for in a probe is not time here, but that everything in hand has gone back. */
 const noTimes: ProbeTimes = { waitsMs: 0, holdMs: 0, takesMs: 0, againMs: 0 }
@@ -86,9 +60,7 @@ const ownSessions = 24
  */
 export const openTwoWorkers = async () => {
   const database = await cloneDatabase()
-  /** Hears of the next function that begins. */
-  let begun: ((told: Told) => void) | null = null
-  const functions = [...toldFunctions((told) => begun?.(told)), toldUnit(() => {})]
+  const functions = toldFunctions(() => {})
   // What is around the workers has sessions of its own, which nothing ends.
   const orm = openOrm({ databaseUrl: database.url, poolSize: 4, applicationName: 'around the two' })
   const em = () => orm.em.fork()
@@ -101,34 +73,17 @@ export const openTwoWorkers = async () => {
 
   /** One of the two. When it is killed another one takes its place, which knows nothing of what it did. */
   const startWorker = (which: number, continueMs: number): ToldWorker =>
-    toldWorker(pools, lane, { ...options, pageItems: pageItems[which] ?? 1, continueMs })
+    toldWorker(pools, lane, {
+      ...options,
+      pageItems: pageItems[which] ?? 1,
+      continueMs,
+      query,
+      wardsUrl: database.url,
+    })
 
   /** Begins a run whose first step gives the second its jobs. Nothing is left of those before it. */
   const beginRun = async (firstFunction: FirstFunction = 'split') => {
-    await clearRuns(query)
-    const workflow = { id: uuidv7(), version: 1 }
-    const [split, work] = [uuidv7(), uuidv7()]
-    const draft = { version: 1, workflowId: workflow.id, config: {}, retry: { maxAttempts: 2, delayMs: 0 } }
-    await em().transactional(async (tx) => {
-      tx.create(Workflow, { ...workflow, name: workflow.id, automationType: 'step', enabled: true }, { persist: true })
-      const steps = [
-        { id: split, functionName: firstFunction, outputType: 'multiple' as const, nextStepId: work },
-        { id: work, functionName: firstFunction === ownName ? ownName : 'work', outputType: null, nextStepId: null },
-      ]
-      for (const [position, step] of steps.entries()) {
-        tx.create(WorkflowStep, { ...draft, ...step, position, name: `step ${position}` }, { persist: true })
-      }
-    })
-    const { runId } = await openRun(em(), {
-      workflow,
-      stepId: split,
-      trigger: 'manual',
-      idempotencyKey: randomUUID(),
-      payload: null,
-      lane,
-      worker: 'test',
-      window,
-    })
+    const runId = await beginRunOfTwo({ query, em, lane, window }, firstFunction)
     return inRun(runId, isContinued(firstFunction) ? 0 : neverMs)
   }
 
@@ -148,6 +103,10 @@ export const openTwoWorkers = async () => {
     const beatingOf = new Map<Attempt, Beating>()
     const workerAt = (which: number): ToldWorker => (which % 2 === 0 ? workers[0] : workers[1])
     const units = watchUnits(query, everyWorker, () => settled())
+    /** Jobs whose function ends its process when it begins. */
+    const poison = new Set<string>()
+    /** Attempts that had a ward to themselves when it died. */
+    const diedAlone: Attempt[] = []
     const attemptsOf = (worker: ToldWorker): Attempt[] => attempts.filter((one) => workerOf.get(one) === worker)
 
     /** Runs of both are settled by hints that nobody waits for. */
@@ -161,7 +120,8 @@ export const openTwoWorkers = async () => {
     }
 
     const giveBack = (attempt: Attempt): void => {
-      if (attempt.attached) belt.push({ ...attempt.message, redelivered: true })
+      const { message } = attempt
+      if (attempt.attached) belt.push({ ...message, redelivered: true, deliveries: message.deliveries + 1 })
       attempt.attached = false
     }
 
@@ -173,18 +133,44 @@ export const openTwoWorkers = async () => {
       return delivered
     }
 
+    /** A function begins: in a ward or in its worker, as its message says. */
+    const begins = (attempt: Attempt, told: Told): void => {
+      if (attempt.isApart !== isSuspect(attempt.message)) units.fault('a function begins where it must not')
+      if (!attempt.movesAlone) return attempt.begins(told)
+      units.begun(attempt, told)
+      if (attempt.isApart && poison.has(attempt.message.jobId)) workerOf.get(attempt)?.suspects.kill({ isOwn: true })
+    }
+
+    /** The ward in which it was attempted is dead. */
+    const diesApart = (attempt: Attempt, { hasBegun, wasAlone, isOwn }: DiedWith): void => {
+      if (!hasBegun) attempt.deaths.falseStarts += 1
+      else if (wasAlone) attempt.deaths[isOwn ? 'own' : 'signals'] += 1
+      if (hasBegun && wasAlone) diedAlone.push(attempt)
+      units.moves(attempt)
+    }
+
     return {
       runId,
+      poison,
+      diedAlone,
       belt,
       attempts,
       zombies,
       jobs,
-      settled,
+      /** Nothing moves any more by itself. */
+      settled: units.quiet,
       endOf,
       hasRoom: units.hasRoom,
       holds: units.holds,
       /** Deliveries whose job is found, and nothing more. */
       found: () => attempts.filter((attempt) => attempt.told === null && !units.isUnderWay(attempt)),
+      /** Attempts whose function is at work in the ward of a worker. */
+      apartAt: (which: number): Attempt[] =>
+        attemptsOf(workerAt(which)).filter(({ isApart, told }) => isApart && told !== null),
+      /** Whether a function is at work in a worker that ends its process. */
+      isPoisoned: (which: number): boolean =>
+        attemptsOf(workerAt(which)).some(({ told, message }) => told !== null && poison.has(message.jobId)),
+      isUnderWay: (attempt: Attempt): boolean => units.isUnderWay(attempt),
       /** Whether nobody else is on the way to the end of the same job, or to its beginning. */
       isAlone: ({ message }: Attempt): boolean =>
         ![...attempts, ...zombies].some((one) => one.message.jobId === message.jobId && units.isUnderWay(one)),
@@ -221,6 +207,17 @@ export const openTwoWorkers = async () => {
         const fn = functions.find(({ name }) => name === job?.functionName)
         if (job === undefined || fn === undefined) throw new Error(`there is no job ${message.jobId}`)
         const [found, going] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+        const begun = Promise.withResolvers<Told>()
+        const told = toldFunction(fn.name, (one) => begins(attempt, one))
+        const means = {
+          ...worker.means,
+          suspects: worker.suspects.of({ fn: told, died: (how) => diesApart(attempt, how) }, (beating) => {
+            attempt.isApart = beating !== null
+            if (beating === null) return
+            beatingOf.set(attempt, beating)
+            if (!attempt.isOwn) attempt.claim = () => beating.beat().claim
+          }),
+        }
         worker.holdFind({ found: found.resolve, goOn: going.promise })
         const reference = { jobId: message.jobId, seq: message.seq }
         const attempt: Attempt = {
@@ -231,18 +228,26 @@ export const openTwoWorkers = async () => {
           told: null,
           goOn: going.resolve,
           isOwn: fn.name === ownName,
+          movesAlone: fn.name === ownName || isSuspect(message),
+          isApart: false,
+          deaths: { own: 0, signals: 0, falseStarts: 0 },
+          begins: begun.resolve,
+          begun: begun.promise,
           continues: isContinued(fn.name),
-          delivered: deliver(
-            // It may begin long after it was told to go on, and has to be known then.
-            fn.name === ownName ? toldUnit((told) => units.begun(attempt, told)) : fn,
-            { ...message, reference, deliveries: 0 },
-            worker.means,
-          ).then(({ delivered }) => delivered),
+          delivered: deliver(told, { ...message, reference }, means).then(
+            ({ delivered }) => delivered,
+            (error: unknown): Delivered => {
+              // Its ward died before it began, time and again: nothing is known of it, and its message goes back.
+              if (attempt.deaths.falseStarts > mostFalseStarts) return { kind: 'refused' }
+              throw error
+            },
+          ),
         }
         attempts.push(attempt)
         workerOf.set(attempt, worker)
-        if (attempt.isOwn) {
-          void units.watch(attempt, () => {
+        if (attempt.movesAlone) {
+          void units.watch(attempt, ({ kind }) => {
+            if (kind === 'refused') giveBack(attempt)
             forget(attempt)
             forget(attempt, zombies)
           })
@@ -251,60 +256,12 @@ export const openTwoWorkers = async () => {
         return attempt
       },
 
-      /**
-       * Lets an attempt go on behind its find; resolves when its function has begun, or waits for the row that another
-       * has, or to what became of it without.
-       */
-      goOn: async (attempt: Attempt): Promise<Delivered | 'begun' | 'waits'> => {
-        if (attempt.isOwn) {
-          const beats = workerOf.get(attempt)?.beating ?? []
-          const others = new Set(beats)
-          const became = await units.go(attempt, attempt.goOn)
-          for (const beating of beats) if (!others.has(beating)) beatingOf.set(attempt, beating)
-          return became
-        }
-        const started = Promise.withResolvers<Told>()
-        begun = started.resolve
-        attempt.goOn()
-        const first = await Promise.race([attempt.delivered, started.promise])
-        begun = null
-        if ('kind' in first) return endOf(attempt)
-        attempt.told = first
-        const beating = [...(workerOf.get(attempt)?.beating ?? [])].at(-1)
-        if (beating === undefined) throw new Error('nothing beats for a function that has begun')
-        beatingOf.set(attempt, beating)
-        attempt.claim = () => beating.beat().claim
-        return 'begun'
-      },
+      ...steerAttempts({ units, workerOf, beatingOf, endOf }),
 
-      /** The function of an attempt gives items; resolves to whether it goes on, and how many pages that wrote. */
-      give: async (attempt: Attempt, items: number): Promise<{ goesOn: boolean; pages: number }> => {
-        const worker = workerOf.get(attempt)
-        const before = await worker?.seen()
-        await Promise.race([attempt.told?.give?.(items), attempt.delivered])
-        const after = await worker?.seen()
-        // It hears there that its job is another's.
-        const isLost = after?.lost !== before?.lost
-        if (isLost) await endOf(attempt)
-        return { goesOn: !isLost, pages: (after?.pages ?? 0) - (before?.pages ?? 0) }
-      },
-
-      /** The function of an attempt gives items, with which its job goes on in a new delivery; resolves to what became of this. */
-      giveAndContinue: async (attempt: Attempt, items: number): Promise<Delivered> => {
-        void attempt.told?.give?.(items)
-        return endOf(attempt)
-      },
-
-      /** Ends the function of an attempt; resolves to what became of the delivery. */
-      finish: (attempt: Attempt, ending: Ending): Promise<Delivered> => {
-        attempt.told?.end(ending)
-        return endOf(attempt)
-      },
-
-      /** Likewise of one with a unit of work of its own, which may begin anew, or wait for the row that another has. */
-      finishUnit: (attempt: Attempt, ending: Ending): Promise<Delivered | 'begun' | 'waits'> => {
-        const { told } = attempt
-        return units.go(attempt, () => told?.end(ending))
+      /** The ward of a worker dies in what is done, or at its end. */
+      strikeWard: async (which: number, blow: Blow, act: () => Promise<void>): Promise<void> => {
+        await workerAt(which).suspects.strike(blow, act)
+        await units.quiet()
       },
 
       /** The server ends the session of a function, which goes on as if nothing were. */
@@ -327,8 +284,8 @@ export const openTwoWorkers = async () => {
           beating.filter((_, at) => answers[at]?.isOurs !== true || answers[at].isCancelled),
         )
         const ended = attemptsOf(worker).filter((attempt) => over.has(beatingOf.get(attempt)))
-        for (const attempt of ended) if (attempt.isOwn) units.moves(attempt)
-        for (const attempt of ended) if (!attempt.isOwn) await endOf(attempt)
+        for (const attempt of ended) if (attempt.movesAlone) units.moves(attempt)
+        for (const attempt of ended) if (!attempt.movesAlone) await endOf(attempt)
         await units.quiet()
       },
 
@@ -343,11 +300,14 @@ export const openTwoWorkers = async () => {
         for (const attempt of killed) {
           giveBack(attempt)
           forget(attempt)
-          zombies.push(attempt)
+          // Its ward ends with a worker.
+          if (attempt.isApart) units.drop(attempt)
+          else zombies.push(attempt)
         }
+        worker.suspects.die()
         workers[which % 2] = startWorker(which % 2, continueMs)
         everyWorker.push(workerAt(which))
-        await units.die(killed.filter(({ isOwn }) => isOwn))
+        await units.die(killed.filter(({ isOwn, isApart }) => isOwn && !isApart))
       },
 
       cancel: () => cancelRun(em(), runId),

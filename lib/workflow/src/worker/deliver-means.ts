@@ -78,7 +78,10 @@ const payloadGroups: GatherOptions<LeftPayload> = {
 
 type ClaimOnBelt = Claim & { job: JobOnBelt }
 
-/** What the deliveries of a worker need, and `settled` for when no run waits for a hint of theirs any more. */
+/**
+ * What the deliveries of a worker need; `hint` for runs that may be settled by what was written elsewhere, and `settled` for
+ * when no run waits for a hint any more.
+ */
 export const deliverMeans = (
   { orm, beatOrm, ownOrm }: Pools,
   lane: number,
@@ -96,7 +99,7 @@ export const deliverMeans = (
     ward,
   }: WorkerOptions,
   stopped: AbortSignal,
-): { means: DeliverMeans; settled: () => Promise<void> } => {
+): { means: DeliverMeans; settled: () => Promise<void>; hint: (runIds: readonly string[]) => void } => {
   const untilDone = async <T>(work: () => Promise<T>, mayPass = isTransientHere): Promise<T> => {
     for (;;) {
       // MikroORM would open a pool anew that nobody closes.
@@ -211,5 +214,5 @@ export const deliverMeans = (
       ),
     ),
   }
-  return { means, settled: settling.done }
+  return { means, settled: settling.done, hint: settling.hint }
 }

@@ -21,7 +21,7 @@ import type { WardUnits } from './ward-units.ts'
 type WardAttemptOptions = {
   functionOf: (suspect: Suspect) => StepFunction | undefined
   /** For functions with a unit of work of their own; null where there are none. */
-  units: WardUnits | null
+  units: Pick<WardUnits, 'attempt'> | null
   secrets: Secrets
   maxPayloadBytes: number
   pageAgeMs?: number

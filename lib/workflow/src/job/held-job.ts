@@ -64,6 +64,9 @@ export type Ending =
 export const placedOf = (ending: Ending): Placed | null =>
   ending.kind === 'succeeded' || ending.kind === 'continued' ? ending.placed : null
 
+/** Whether writing an attempt's end takes any lock of its job's run: one that comes again is still counted as it was. */
+export const movesCounters = (ending: Ending): boolean => ending.kind !== 'requeued'
+
 /**
  * An attempt that ended but is not written yet. `place` is the attempt's in its trace: what its children link to. `nextTry`
  * is how the job goes on if Postgres gives up writing its result.

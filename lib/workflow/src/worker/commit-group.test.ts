@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { FinishedJob } from '../job/held-job.ts'
 import { aJob } from '../../test/a-job.ts'
 import { WorkflowError } from '../errors.ts'
-import { type CommitEvent, commitGroup, cutShort, type Fate } from './commit-group.ts'
+import { type CommitEvent, commitGroup, cutShort, type GroupFate } from './commit-group.ts'
 
 const nul = Object.assign(new Error('unsupported Unicode escape sequence'), { code: '22P05' })
 const grant = Object.assign(new Error('permission denied for table outbox_message'), { code: '42501' })
@@ -10,7 +10,7 @@ const cancelled = Object.assign(new Error('canceling statement due to statement 
 const down = Object.assign(new Error('connection refused'), { code: 'ECONNREFUSED' })
 
 const finishedJob = (id: number): FinishedJob => ({
-  job: { ...aJob, id: String(id) },
+  job: { ...aJob, id: String(id), runId: `run ${id}` },
   ending: { kind: 'succeeded', placed: { kind: 'output', output: id } },
   elapsedMs: 1,
 })
@@ -20,13 +20,20 @@ const heldUp = new WorkflowError('held_up', 'the run is held locked', { cause: c
 
 type Refusal = (ids: number[], how: 'as usual' | 'locks first') => Error | null
 
-/** A group whose units of work are refused as `refuse` says, by the jobs in them. Rejected jobs are taken. */
-const setup = (size: number, refuse: Refusal, stopped = new AbortController().signal) => {
+/**
+ * A group whose units of work are refused as `refuse` says, by the jobs in them. Rejected jobs are taken. `locked` are the jobs
+ * and runs that somebody has.
+ */
+const setup = (
+  size: number,
+  refuse: Refusal,
+  { stopped = new AbortController().signal, locked = [] }: { stopped?: AbortSignal; locked?: readonly string[] } = {},
+) => {
   const group = Array.from({ length: size }, (_, id) => finishedJob(id))
   const units: number[][] = []
   const written: number[] = []
   const events: CommitEvent[] = []
-  const told: [number, Fate][] = []
+  const told: [number, GroupFate][] = []
   const write = (how: Parameters<Refusal>[1]) => async (finished: readonly FinishedJob[]) => {
     units.push(finished.map(({ job }) => Number(job.id)))
     const taken = finished.filter(({ ending }) => ending.kind !== 'failed').map(({ job }) => Number(job.id))
@@ -39,6 +46,7 @@ const setup = (size: number, refuse: Refusal, stopped = new AbortController().si
     commitGroup(group, {
       write: write('as usual'),
       writeLocked: write('locks first'),
+      lockedAmong: async () => new Set(locked),
       observe: (event) => events.push(event),
       pause: () => Promise.resolve(),
       tell: (place, fate) => told.push([place, fate]),
@@ -56,16 +64,72 @@ test('a group that is taken is one unit of work', async () => {
   expect(units).toHaveLength(1)
 })
 
-test('those that are written while another is held up are told of meanwhile', async () => {
+test('those that are written while another is given up again and again are told of meanwhile', async () => {
   const toldBefore: number[][] = []
   const { told, commit } = setup(4, (ids) => {
     if (!ids.includes(2)) return null
     toldBefore.push(told.map(([place]) => place).toSorted(byNumber))
-    return toldBefore.length < 4 ? lockedOut : null
+    return toldBefore.length < 4 ? cancelled : null
   })
   const fates = await commit()
   expect(toldBefore.at(-1)).toEqual([0, 1, 3])
   expect(told.toSorted(([one], [other]) => byNumber(one, other))).toEqual([...fates.entries()])
+})
+
+test('jobs that are locked, or whose runs are, leave the group by what holds them, and the others are written together', async () => {
+  const { units, told, events, commit, group } = setup(
+    8,
+    (ids) => (ids.some((id) => id === 2 || id === 5) ? lockedOut : null),
+    { locked: ['2', 'run 5'] },
+  )
+  const [second, fifth] = ['2', 'run 5'].map((lock) => ({ kind: 'held up', lock }))
+  const written = group.map(({ ending }) => ({ kind: 'written', ending }))
+  expect(await commit()).toEqual(written.map((fate, id) => (id === 2 ? second : id === 5 ? fifth : fate)))
+  expect(units).toEqual([all(8), [0, 1, 3, 4, 6, 7]])
+  expect(told.slice(0, 2)).toEqual([
+    [2, second],
+    [5, fifth],
+  ])
+  expect(events).toEqual([{ kind: 'commit.held-up', jobs: 2, reason: lockedOut.message }])
+})
+
+test('of a run that is locked a job that comes again is written, as it is counted where it was', async () => {
+  const { group, units, commit } = setup(2, (ids) => (ids.length > 1 ? lockedOut : null), {
+    locked: ['run 0', 'run 1'],
+  })
+  group[1] = { ...finishedJob(1), ending: { kind: 'requeued', attempt: 1, delayMs: 0, error: null } }
+  expect(await commit()).toMatchObject([{ kind: 'held up' }, { kind: 'written' }])
+  expect(units).toEqual([[0, 1], [1]])
+})
+
+test('of guilty ones whose ends wait for a lock those that are free are failed, and the others leave with their results', async () => {
+  let ends = 0
+  const { commit } = setup(
+    2,
+    (ids) => {
+      if (ids.length > 0) return nul
+      return (ends += 1) === 1 ? lockedOut : null
+    },
+    { locked: ['run 0'] },
+  )
+  expect(await commit()).toMatchObject([
+    { kind: 'held up', lock: 'run 0' },
+    { kind: 'written', ending: { kind: 'failed' } },
+  ])
+})
+
+test('where nobody has what they wait for, as with the lock of a table, all leave the group', async () => {
+  const { units, commit } = setup(3, () => lockedOut)
+  expect(await commit()).toEqual(all(3).map((id) => ({ kind: 'held up', lock: `run ${id}` })))
+  expect(units).toHaveLength(1)
+})
+
+test('beside a job that is locked a guilty one is found and failed', async () => {
+  const { commit } = setup(8, (ids) => (ids.includes(2) ? lockedOut : ids.includes(6) ? nul : null), {
+    locked: ['run 2'],
+  })
+  const ends = (await commit()).map((fate) => (fate.kind === 'written' ? fate.ending.kind : fate.kind))
+  expect(ends).toEqual(all(8).map((id) => (id === 2 ? 'held up' : id === 6 ? 'failed' : 'succeeded')))
 })
 
 test('of 200 jobs the guilty one is found and failed in 2 log2 200 + 1 units of work, wherever it is', async () => {
@@ -195,23 +259,21 @@ test('those that Postgres gives up with any end are tried again with their resul
   }
 })
 
-test('one whose lock somebody holds waits for it with its result, however long, and the others are written at once', async () => {
-  for (const error of [lockedOut, cancelled]) {
-    for (const bad of all(60)) {
-      let tries = 0
-      const { units, commit, group } = setup(8, (ids, how) => {
-        if (!ids.includes(5) || (tries += 1) > bad) return null
-        return how === 'as usual' ? error : heldUp
-      })
-      const fates = await commit()
-      expect(fates).toEqual(group.map(({ ending }) => ({ kind: 'written', ending })))
-      // Four units of work of a search have the job, and behind it none has another.
-      expect(units.findLastIndex((ids) => ids.some((id) => id !== 5))).toBeLessThan(8)
-    }
-  }
+test('one that is given up for the lock that somebody holds leaves the group, and has no result blamed for it', async () => {
+  const { units, commit, group } = setup(
+    8,
+    (ids, how) => (ids.includes(5) ? (how === 'as usual' ? cancelled : heldUp) : null),
+    { locked: ['run 5'] },
+  )
+  const fates = await commit()
+  expect(fates).toEqual(
+    group.map(({ ending }, id) => (id === 5 ? { kind: 'held up', lock: 'run 5' } : { kind: 'written', ending })),
+  )
+  // Four units of work of a search have the job, and behind it none has another.
+  expect(units.findLastIndex((ids) => ids.some((id) => id !== 5))).toBeLessThan(8)
 })
 
 test('a bad moment, and whatever comes when the worker has stopped, is thrown to be tried again', async () => {
   await expect(setup(4, () => down).commit()).rejects.toBe(down)
-  await expect(setup(4, () => nul, AbortSignal.abort()).commit()).rejects.toBe(nul)
+  await expect(setup(4, () => nul, { stopped: AbortSignal.abort() }).commit()).rejects.toBe(nul)
 })

@@ -2,10 +2,11 @@ import { unstorableText } from '@esteira/outbox/internal/unstorable-text'
 import { reasonOf } from '@esteira/service'
 import { databaseErrorOf } from '../database/is-transient.ts'
 import { WorkflowError } from '../errors.ts'
-import { type Ending, type FinishedJob, placedOf } from '../job/held-job.ts'
+import { type Ending, type FinishedJob, movesCounters, placedOf } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import { tryAgain } from '../job/next-try.ts'
 import type { Placed } from '../job/place-result.ts'
+import type { Lockable } from '../job/unit/locked-among.ts'
 import { blameFor } from './blame.ts'
 
 /**
@@ -14,18 +15,27 @@ import { blameFor } from './blame.ts'
  */
 export type Fate = { kind: 'written'; ending: Ending } | { kind: 'lost' } | { kind: 'refused' }
 
-export type CommitEvent = { kind: 'commit.refused' | 'commit.cut-short'; jobs: number; reason: string }
+/** Or it has left its group, since somebody holds this locked: the job, or its run, by its id. */
+export type GroupFate = Fate | { kind: 'held up'; lock: string }
+
+export type CommitEvent = {
+  kind: 'commit.refused' | 'commit.cut-short' | 'commit.held-up'
+  jobs: number
+  reason: string
+}
 
 export type CommitMeans = {
   /** Writes finished jobs in one unit of work, again through bad moments; gives those that were still ours. */
   write: (finished: readonly FinishedJob[]) => Promise<ReadonlySet<FinishedJob>>
   /** Likewise of one, behind all its locks: if it is given up then, it was not for those. */
   writeLocked: CommitMeans['write']
+  /** Of jobs and their runs, by their ids, what somebody has locked; waits for no lock. */
+  lockedAmong: (jobs: readonly Lockable[]) => Promise<ReadonlySet<string>>
   observe: (event: CommitEvent) => void
   /** Before a job is tried again that Postgres has given up. */
   pause: () => Promise<unknown>
   /** Hears of the jobs of a group that are written before all of it is: their messages need not wait for the others. */
-  tell: (place: number, fate: Fate) => void
+  tell: (place: number, fate: GroupFate) => void
   /** Aborted when the worker has stopped: what cannot be written then is nobody's fault. */
   stopped: AbortSignal
 }
@@ -47,15 +57,17 @@ export const mostCuts = 3
  *
  * A group that Postgres gives up, for its time or its memory, is halved likewise. A job that it gives up alone time and again
  * is written as an attempt that came to nothing, without its result. If that is given up too then the moment is to blame,
- * as when somebody cancels all that is under way: it begins again with its result, for as long as it takes. So does one
- * that waits for somebody's lock: whether it does is asked before, by taking its locks first.
+ * as when somebody cancels all that is under way: it begins again with its result, for as long as it takes.
+ *
+ * Those that wait for somebody's lock leave the group, and the others are written without them; nothing of it is theirs. So
+ * that no result is blamed for such a wait the locks of a job are taken first before that.
  */
 export const commitGroup = async (
   group: readonly FinishedJob[],
-  { write, writeLocked, observe, pause, tell, stopped }: CommitMeans,
-): Promise<Fate[]> => {
+  { write, writeLocked, lockedAmong, observe, pause, tell, stopped }: CommitMeans,
+): Promise<GroupFate[]> => {
   const entries = group.map((finished, place) => ({ place, finished }))
-  const fates = new Map<number, Fate>()
+  const fates = new Map<number, GroupFate>()
   const guilty: Entry[] = []
   const houseFaults = new Map<number, unknown>()
   let faultsInARow = 0
@@ -76,9 +88,26 @@ export const commitGroup = async (
       faultsInARow = 0
       return null
     } catch (error) {
-      if (stopped.aborted || blameFor(error) === 'moment') throw error
-      return { error }
+      const blame = blameFor(error)
+      if (stopped.aborted || blame === 'moment') throw error
+      return blame === 'held up' ? writeFree(some, error) : { error }
     }
+  }
+
+  /** Writes those of some that wait for nobody's lock, and has the others leave. */
+  const writeFree = async (some: readonly Entry[], error: unknown): Promise<{ error: unknown } | null> => {
+    const locked = await lockedAmong(some.map(({ finished }) => finished.job))
+    const held = some.filter(({ finished }) => lockOf(finished, locked) !== null)
+    // Where none is, it was the lock of a table, or it has just been released: who knows which of them waited for it.
+    const leaving = held.length === 0 ? some : held
+    for (const { place, finished } of leaving) {
+      const fate: GroupFate = { kind: 'held up', lock: lockOf(finished, locked) ?? finished.job.runId }
+      fates.set(place, fate)
+      tell(place, fate)
+    }
+    observe({ kind: 'commit.held-up', jobs: leaving.length, reason: reasonOf(error) })
+    const free = some.filter((one) => !leaving.includes(one))
+    return free.length === 0 ? null : isRefused(free)
   }
 
   const blame = (one: Entry, error: unknown): void => {
@@ -86,7 +115,6 @@ export const commitGroup = async (
       case 'job':
         guilty.push({ ...one, finished: rejected(one.finished, error) })
         break
-      case 'held up':
       case 'cut short':
         cut.set(one.place, error)
         break
@@ -110,20 +138,22 @@ export const commitGroup = async (
   }
 
   const search = async (refused: readonly Entry[], error: unknown): Promise<void> => {
-    const [one, ...others] = refused
+    // Some of them may have left.
+    const open = refused.filter(isOpen)
+    const [one, ...others] = open
     if (one === undefined) return
     if (others.length === 0) {
       blame(one, error)
       if (faultsInARow >= mostHouseFaults) await askOthers()
       return
     }
-    const middle = Math.floor(refused.length / 2)
-    const first = refused.slice(0, middle)
+    const middle = Math.floor(open.length / 2)
+    const first = open.slice(0, middle)
     const firstRefusal = await isRefused(first)
     if (firstRefusal !== null) await search(first, firstRefusal.error)
     if (isHopeless) return
     // Some of them may have been asked meanwhile.
-    const second = refused.slice(middle).filter(isOpen)
+    const second = open.slice(middle).filter(isOpen)
     if (second.length === 0) return
     // With the first half written, the fault is in the second; but no job is blamed for what was not seen with it alone.
     const isKnown = firstRefusal === null && second.length > 1
@@ -164,6 +194,12 @@ export const commitGroup = async (
   const jobs = group.length - fates.size
   if (jobs > 0) observe({ kind: 'commit.refused', jobs, reason: reasonOf([...houseFaults.values()][0]) })
   return entries.map(({ place }) => fates.get(place) ?? { kind: 'refused' })
+}
+
+/** What of the locks that a job's end needs is among those that somebody has; null when nothing is. */
+const lockOf = ({ job, ending }: FinishedJob, locked: ReadonlySet<string>): string | null => {
+  if (movesCounters(ending) && locked.has(job.runId)) return job.runId
+  return locked.has(job.id) ? job.id : null
 }
 
 /** The end of a job whose result the database would not take, such as text with a zero byte. */

@@ -21,6 +21,7 @@ const dropped = 'esteira_worker_deliveries_dropped_total'
 const deaths = 'esteira_worker_wards_died_total'
 const abandoned = 'esteira_worker_functions_abandoned_total'
 const stuck = 'esteira_worker_functions_stuck_total'
+const heldUp = 'esteira_worker_commits_held_up_total'
 
 const help: Readonly<Record<string, string>> = {
   [jobs]: 'attempts at jobs whose end this worker has written, by how they ended',
@@ -28,6 +29,7 @@ const help: Readonly<Record<string, string>> = {
   [deaths]: 'processes for suspect jobs that died',
   [abandoned]: 'attempts that ran on after their time, and whose place another job was given',
   [stuck]: 'times that a function had no place left, for attempts that ran on after their time',
+  [heldUp]: 'times that ends of jobs left their commit, as somebody held a job, or its run, locked',
 }
 
 export const createCounters = (): Counters => {
@@ -49,6 +51,7 @@ export const createCounters = (): Counters => {
     if (event.kind === 'ward.died') count(deaths)
     if (event.kind === 'function.abandoned') count(abandoned, { function: event.functionName })
     if (event.kind === 'function.stuck') count(stuck, { function: event.functionName })
+    if (event.kind === 'commit.held-up') count(heldUp)
     if (event.kind === 'belt.lost') isOnBelt = false
     if (event.kind === 'belt.back') isOnBelt = true
   }

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { queryable } from '@esteira/outbox'
 import { reasonOf } from '@esteira/service'
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { isTransientHere } from '../database/is-transient.ts'
+import { isLockedOut, isTransientHere } from '../database/is-transient.ts'
 import { endSession } from '../database/end-session.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
 import { type Claim, claimJobs } from '../job/claim-jobs.ts'
@@ -9,7 +10,9 @@ import { findJobs } from '../job/find-jobs.ts'
 import { type FinishedJob, type JobOnBelt, placedOf } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
 import { readPayloads } from '../job/read-payloads.ts'
+import { limitLockWaits } from '../job/unit/limit-lock-waits.ts'
 import { lockFirst } from '../job/unit/lock-first.ts'
+import { type Lockable, lockedAmong } from '../job/unit/locked-among.ts'
 import { writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { loadSteps } from '../run/load-steps.ts'
 import { settle } from '../run/settle/settle.ts'
@@ -21,9 +24,11 @@ import { createBeats } from './beats.ts'
 import { bringPayloads, type LeftPayload } from './bring-payload.ts'
 import { isOfMoment } from './blame.ts'
 import { configCache, stepCache } from './caches.ts'
-import { commitGroup, type Fate } from './commit-group.ts'
+import { commitGroup, type GroupFate } from './commit-group.ts'
+import { createPatientCommit } from './commit-patiently.ts'
 import type { DeliverMeans } from './deliver.ts'
 import { gather, gatherApart, type GatherOptions, type Tell } from './gather.ts'
+import { createLockWaits } from './lock-waits.ts'
 import { createOwnUnits } from './own-units.ts'
 import { groupsAtOnce, ownUnitsAtOnce, type Pools } from './pools.ts'
 import { createSettling } from './settle-hints.ts'
@@ -48,6 +53,12 @@ const roomBytes = 32 * 1024 * 1024
  * after which RabbitMQ takes a delivery back.
  */
 const defaultRoomWaitMs = 3 * 60_000
+
+/**
+ * So long does the end of a job wait for somebody's locks, its attempt included, milliseconds: the longest timeout and a
+ * minute. With the wait for room it is below that half hour as well.
+ */
+const defaultLockPatienceMs = 26 * 60_000
 
 const databasePauseMs = 500
 
@@ -76,6 +87,9 @@ const payloadGroups: GatherOptions<LeftPayload> = {
   bytesOf: ({ bytes }) => bytes,
 }
 
+/** A run to be looked at for locks, whatever jobs it has: no job has its id. */
+const runAlone = (runId: string): Lockable => ({ id: runId, runId })
+
 type ClaimOnBelt = Claim & { job: JobOnBelt }
 
 /**
@@ -96,6 +110,7 @@ export const deliverMeans = (
     pageItems = defaultPageItems,
     continueMs = defaultContinueMs,
     roomWaitMs = defaultRoomWaitMs,
+    lockPatienceMs = defaultLockPatienceMs,
     ward,
   }: WorkerOptions,
   stopped: AbortSignal,
@@ -119,9 +134,17 @@ export const deliverMeans = (
     onCutShort: (jobs, error) => observe({ kind: 'load.cut-short', jobs, reason: reasonOf(error) }),
     pause: pauseForDatabase,
   })
+  const lookForLocks = (jobs: readonly Lockable[]) => untilDone(() => lockedAmong(queryable(orm.em.fork()), jobs))
+  const locks = createLockWaits({ lockedAmong: lookForLocks, pause: pauseForDatabase })
   const settling = createSettling({
     most: groupSize,
-    settle: (runIds) => untilDone(() => settle(orm.em.fork(), runIds, { lane, window })),
+    settle: (runIds) =>
+      untilDone(
+        () => settle(orm.em.fork(), runIds, { lane, window, limitsWaits: true }),
+        (error) => isTransientHere(error) && !isLockedOut(error),
+      ),
+    lockedAmong: (runIds) => lookForLocks(runIds.map(runAlone)),
+    untilFree: (runId) => locks.untilFree(runAlone(runId), runId),
     observe,
   })
   const onWritten = ({ created, toSettle }: Omit<Written, 'won'>): void => {
@@ -132,6 +155,7 @@ export const deliverMeans = (
     (lock: typeof lockFirst | null) =>
     async (ends: readonly FinishedJob[]): Promise<ReadonlySet<FinishedJob>> => {
       const writeEnds = async (em: EntityManager): Promise<Written> => {
+        await limitLockWaits(em)
         await lock?.(
           em,
           ends.map(({ job }) => job),
@@ -143,6 +167,26 @@ export const deliverMeans = (
       return written.won
     }
   const [write, writeLocked] = [writeIn(null), writeIn(lockFirst)]
+  const inGroup = gatherApart(functionOf, commitGroups, (group, tell: Tell<GroupFate>) =>
+    inCommitSpans(group, () =>
+      commitGroup(group, {
+        write,
+        writeLocked,
+        lockedAmong: lookForLocks,
+        observe,
+        pause: pauseForDatabase,
+        tell,
+        stopped,
+      }),
+    ),
+  )
+  const { commit, isHeldBack } = createPatientCommit({
+    inGroup,
+    locks,
+    patienceMs: lockPatienceMs,
+    mostWaiting: Math.ceil(prefetch / 2),
+    observe,
+  })
   const means: DeliverMeans = {
     orm,
     worker,
@@ -190,6 +234,11 @@ export const deliverMeans = (
       by: { worker, lane, window },
       atOnce: groupsAtOnce,
       untilDone,
+      untilFree: async (job, error) => {
+        observe({ kind: 'commit.held-up', jobs: 1, reason: reasonOf(error) })
+        const locked = await lookForLocks([job])
+        await locks.untilFree(job, locked.has(job.runId) ? job.runId : job.id)
+      },
       onGivenUp: async (error) => {
         observe({ kind: 'commit.cut-short', jobs: 1, reason: reasonOf(error) })
         await pauseForDatabase()
@@ -208,11 +257,8 @@ export const deliverMeans = (
       (flush) => gatherApart(functionOf, loadGroups, flush),
       (claims: readonly ClaimOnBelt[]) => claimJobs(orm.em.fork(), claims, worker),
     ),
-    commit: gatherApart(functionOf, commitGroups, (group, tell: Tell<Fate>) =>
-      inCommitSpans(group, () =>
-        commitGroup(group, { write, writeLocked, observe, pause: pauseForDatabase, tell, stopped }),
-      ),
-    ),
+    commit,
+    isHeldBack,
   }
   return { means, settled: settling.done, hint: settling.hint }
 }

@@ -16,6 +16,7 @@ import { attemptJob, type AttemptMeans } from './attempt.ts'
 import type { Beats } from './beats.ts'
 import type { Brought } from './bring-payload.ts'
 import type { Fate } from './commit-group.ts'
+import { heldLocked, putOffMs } from './commit-patiently.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
 import { holdJob } from './hold.ts'
 import { type DeliveryFacts, load, type Taken } from './load.ts'
@@ -53,6 +54,8 @@ export type DeliverMeans = {
   claim: (claim: { job: JobOnBelt; next: string }) => Promise<TakenJob | undefined>
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
+  /** Whether a job had better not begin, as its run is held locked and others wait for that. */
+  isHeldBack: (job: JobOnBelt) => boolean
   /** Writes items of jobs that give very many, before their end. */
   pages: PageWrites
   /** Tries again for as long as what is thrown may pass by itself: of Esteira's own database, unless it is said otherwise. */
@@ -106,8 +109,9 @@ const carryOut = async (
     }
     case 'run':
       return inProcessSpan(taken.job, receivedMs, async (place) => {
+        if (means.isHeldBack(taken.job)) return putOff(taken, delivery, means, place, heldBack)
         const brought = await means.bring(taken.job)
-        if (brought === null) return putOff(taken, delivery, means, place)
+        if (brought === null) return putOff(taken, delivery, means, place, noRoom)
         const { job, leave } = brought
         try {
           const suspects = suspectsFor(job, delivery, means)
@@ -122,8 +126,14 @@ const carryOut = async (
   }
 }
 
+/** Why a job is put off, and for how long. */
+type PutOff = { why: string; delayMs: number }
+
+const noRoom: PutOff = { why: 'the worker had no room in memory for its payload in time', delayMs: 0 }
+const heldBack: PutOff = { why: heldLocked, delayMs: putOffMs }
+
 /**
- * Gives a job that has waited too long a new message, at the end of the queue: the broker would take this one back, with all
+ * Gives a job that would wait too long a new message, at the end of the queue: the broker would take this one back, with all
  * others in hand, and count them as handed out twice. It burns no attempt.
  */
 const putOff = async (
@@ -131,12 +141,12 @@ const putOff = async (
   delivery: DeliveryFacts,
   means: DeliverMeans,
   place: SpanContext,
+  { why, delayMs }: PutOff,
 ): Promise<Delivered> => {
   const hold = holdJob(job, means)
   if (isTakeover && !(await takeOver(hold, delivery, means))) return lostTo(delivery, means)
   const { attempt } = hold.job()
-  const error = jobError('snoozed', 'the worker had no room in memory for its payload in time')
-  const ending = { kind: 'requeued', attempt, delayMs: 0, error } as const
+  const ending = { kind: 'requeued', attempt, delayMs, error: jobError('snoozed', why) } as const
   return finish({ job: hold.job(), ending, elapsedMs: 0, place }, delivery, means)
 }
 

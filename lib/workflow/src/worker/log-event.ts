@@ -18,6 +18,7 @@ export const logEvent = (log: Log, event: WorkerEvent): void => {
       log.info(line)
       break
     case 'settle.failed':
+    case 'settle.held-up':
     case 'beat.failed':
     case 'publish.failed':
     case 'belt.lost':
@@ -34,6 +35,7 @@ export const logEvent = (log: Log, event: WorkerEvent): void => {
     case 'probe.unanswered':
     case 'commit.refused':
     case 'commit.cut-short':
+    case 'commit.held-up':
       log.error(line)
       break
     case 'delivery.handed-back':

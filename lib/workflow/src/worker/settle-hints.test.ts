@@ -1,7 +1,11 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { createSettling, type SettleEvent } from './settle-hints.ts'
 
+const lockedOut = Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' })
+
 const setup = (most: number, fails = false) => {
+  const locked = new Map<string, PromiseWithResolvers<void>>()
   const calls: (readonly string[])[] = []
   const events: SettleEvent[] = []
   const gate = Promise.withResolvers<void>()
@@ -11,10 +15,22 @@ const setup = (most: number, fails = false) => {
       calls.push(runIds)
       await gate.promise
       if (fails) throw new Error('refused')
+      if (runIds.some((id) => locked.has(id))) throw lockedOut
     },
+    lockedAmong: async () => new Set(locked.keys()),
+    untilFree: (runId) => locked.get(runId)?.promise ?? Promise.resolve(),
     observe: (event) => events.push(event),
   })
-  return { ...settling, calls, events, open: gate.resolve }
+  /** Has a run locked, until what it gives is called. */
+  const lock = (runId: string): (() => void) => {
+    const released = Promise.withResolvers<void>()
+    locked.set(runId, released)
+    return () => {
+      locked.delete(runId)
+      released.resolve()
+    }
+  }
+  return { ...settling, lock, calls, events, open: gate.resolve }
 }
 
 test('hints that come while runs are settled go together, each run once, also one that is being settled', async () => {
@@ -45,4 +61,21 @@ test('a hint that fails is told once, and the next one is followed', async () =>
   hint(['c'])
   await done()
   expect(calls).toHaveLength(2)
+})
+
+test('a run that somebody has locked is passed over, and settled when it is free', async () => {
+  const { hint, done, lock, calls, events, open } = setup(10)
+  const release = lock('b')
+  open()
+  hint(['a', 'b', 'c'])
+  await done()
+  expect(calls).toEqual([
+    ['a', 'b', 'c'],
+    ['a', 'c'],
+  ])
+  expect(events).toEqual([{ kind: 'settle.held-up', runs: 1, reason: lockedOut.message }])
+  release()
+  await turn()
+  await done()
+  expect(calls.at(-1)).toEqual(['b'])
 })

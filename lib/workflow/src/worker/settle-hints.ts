@@ -1,19 +1,24 @@
 import { reasonOf } from '@esteira/service'
+import { isLockedOut } from '../database/is-transient.ts'
 
-export type SettleEvent = { kind: 'settle.failed'; runs: number; reason: string }
+export type SettleEvent = { kind: 'settle.failed' | 'settle.held-up'; runs: number; reason: string }
 
 type SettleOptions = {
   /** How many runs are settled at once, at most. */
   most: number
   settle: (runIds: readonly string[]) => Promise<unknown>
+  /** Which of these, and what else, somebody has locked. */
+  lockedAmong: (runIds: readonly string[]) => Promise<ReadonlySet<string>>
+  /** Resolves when nobody has a run locked any more. */
+  untilFree: (runId: string) => Promise<unknown>
   observe: (event: SettleEvent) => void
 }
 
 /**
  * Settles the runs that commits hint at, in groups and beside the commits: no ack waits for it, and one run that is
- * locked holds up no job. A hint that fails is told and forgotten, since the sweep finds what it meant.
+ * locked holds up no job, and no other run for long: it is settled when it is free. A hint that fails is told and forgotten, since the sweep finds what it meant.
  */
-export const createSettling = ({ most, settle, observe }: SettleOptions) => {
+export const createSettling = ({ most, settle, lockedAmong, untilFree, observe }: SettleOptions) => {
   const hinted = new Set<string>()
   let working: Promise<void> | null = null
 
@@ -22,19 +27,42 @@ export const createSettling = ({ most, settle, observe }: SettleOptions) => {
       const runIds = [...hinted].slice(0, most)
       for (const id of runIds) hinted.delete(id)
       try {
-        await settle(runIds)
+        await settle(runIds).catch((error: unknown) => passOver(runIds, error))
       } catch (error) {
-        observe({ kind: 'settle.failed', runs: runIds.length, reason: reasonOf(error) })
+        fail(runIds, error)
       }
     }
     working = null
   }
 
+  const fail = (runIds: readonly string[], error: unknown): void =>
+    observe({ kind: 'settle.failed', runs: runIds.length, reason: reasonOf(error) })
+
+  const passOver = async (runIds: readonly string[], error: unknown): Promise<void> => {
+    if (!isLockedOut(error)) throw error
+    const locked = await lockedAmong(runIds)
+    const held = runIds.filter((id) => locked.has(id))
+    observe({ kind: 'settle.held-up', runs: held.length, reason: reasonOf(error) })
+    for (const id of held) void hintWhenFree(id)
+    hint(runIds.filter((id) => !locked.has(id)))
+  }
+
+  const hintWhenFree = async (id: string): Promise<void> => {
+    try {
+      await untilFree(id)
+      hint([id])
+    } catch (error) {
+      fail([id], error)
+    }
+  }
+
+  const hint = (runIds: readonly string[]): void => {
+    for (const id of runIds) hinted.add(id)
+    if (hinted.size > 0) working ??= settleAll()
+  }
+
   return {
-    hint: (runIds: readonly string[]): void => {
-      for (const id of runIds) hinted.add(id)
-      if (hinted.size > 0) working ??= settleAll()
-    },
+    hint,
     /** Resolves when every hint so far has been followed. */
     done: async (): Promise<void> => {
       await working

@@ -35,6 +35,8 @@ export type WorkerOptions = {
   continueMs?: number
   /** How long a job waits for room in memory for its payload before it gets a new message, milliseconds; 3 minutes unless given. */
   roomWaitMs?: number
+  /** How long the end of a job waits for locks before it gets a new message, milliseconds; 26 minutes with its attempt unless given. */
+  lockPatienceMs?: number
   /** How often what the functions are is published again, milliseconds; 5 minutes unless given. */
   publishMs?: number
   graceMs: number

@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { jobMessage } from '../../job/new-job.ts'
 import { statusesBefore } from '../../job/transitions.ts'
+import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
 import { fromTheStart } from './cancel-jobs.ts'
 import { defaultWindow, lowWater, type Releaser } from './window.ts'
 
@@ -77,6 +78,7 @@ const waitingStepsSql = `
 export const releaseGroup = (em: EntityManager, key: StepOfRunKey, by: Releaser): Promise<number> =>
   em.transactional(async (em) => {
     const tx = queryable(em)
+    if (by.limitsWaits) await limitLockWaits(em)
     const { rows } = await tx.query(lockSql, [key.runId, key.stepId])
     const [counted] = countedRows.parse(rows)
     if (counted === undefined) return 0

@@ -1,6 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
+import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
 import { endRuns } from './end-runs.ts'
 import { releaseJobs } from './release.ts'
 import type { Releaser } from './window.ts'
@@ -13,7 +14,7 @@ import type { Releaser } from './window.ts'
 export const settle = async (em: EntityManager, runIds: readonly string[], by: Releaser): Promise<void> => {
   if (runIds.length === 0) return
   await releaseJobs(em, runIds, by)
-  await endIfOver(em, runIds)
+  await endOver(em, runIds, lockSql, by)
 }
 
 /**
@@ -34,10 +35,16 @@ const lockSql = `
   select id from workflow_run where id = any ($1::uuid[]) and status in ('running', 'cancelling')
   order by id for no key update`
 
-const endOver = async (em: EntityManager, runIds: readonly string[], lockRunsSql: string): Promise<string[]> => {
+const endOver = async (
+  em: EntityManager,
+  runIds: readonly string[],
+  lockRunsSql: string,
+  { limitsWaits = false }: Pick<Releaser, 'limitsWaits'> = {},
+): Promise<string[]> => {
   if (runIds.length === 0) return []
   return em.transactional(async (em) => {
     const tx = queryable(em)
+    if (limitsWaits) await limitLockWaits(em)
     const open = runRows.parse((await tx.query(lockRunsSql, [runIds])).rows).map(({ id }) => id)
     return open.length === 0 ? [] : endRuns(tx, open)
   })

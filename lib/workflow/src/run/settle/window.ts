@@ -4,8 +4,11 @@
  */
 export const defaultWindow = 2_000
 
-/** Who releases: the outbox lane for the messages, and the window. */
-export type Releaser = { lane: number; window?: number }
+/**
+ * Who releases: the outbox lane for the messages, and the window. With `limitsWaits` a lock that somebody holds for long is
+ * thrown, and not waited for.
+ */
+export type Releaser = { lane: number; window?: number; limitsWaits?: boolean }
 
 /** A step is filled up again when half of its window is free: seldom, and before it runs dry. */
 export const lowWater = (window: number): number => Math.floor(window / 2)

@@ -1,10 +1,12 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
+import { isLockedOut, isTransientHere } from '../../database/is-transient.ts'
 import type { HeldJob, JobOnBelt } from '../../job/held-job.ts'
 import { acceptPage, type Accepted } from '../../job/pages/accept-page.ts'
 import { hidePage, sealPages } from '../../job/pages/hide-page.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
 import { writePage, type WrittenPage } from '../../job/pages/write-page.ts'
 import { touchJob } from '../../job/pages/touch-job.ts'
+import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
 import { lockFirst } from '../../job/unit/lock-first.ts'
 import type { By, Written } from '../../job/unit/write-unit.ts'
 import type { DeliverMeans } from '../deliver.ts'
@@ -30,6 +32,8 @@ type PageWritesOptions = {
   /** Units of work of a function at a time. */
   atOnce: number
   untilDone: DeliverMeans['untilDone']
+  /** Waits for what somebody holds locked: the job, or its run. */
+  untilFree: (job: JobOnBelt, error: unknown) => Promise<void>
   /** Hears of a page that Postgres has given up, and says when it is to be tried again. */
   onGivenUp: (error: unknown) => Promise<void>
   /** Hears of what was committed. */
@@ -41,24 +45,42 @@ export const createPageWrites = ({
   by,
   atOnce,
   untilDone,
+  untilFree,
   onGivenUp,
   onWritten,
 }: PageWritesOptions): PageWrites => {
-  /** A run that somebody holds locked is waited for by the pages of its functions, and by no others. */
   const placesOf = placesByName(atOnce)
-  const inUnit = <T>({ functionName }: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> =>
-    placesOf(functionName)(() => untilDone(() => orm.em.fork().transactional(work)))
+  const once = <T>(
+    { functionName }: JobOnBelt,
+    work: (em: EntityManager) => Promise<T>,
+    mayPass: (error: unknown) => boolean,
+  ): Promise<T> => {
+    const limited = async (em: EntityManager): Promise<T> => {
+      await limitLockWaits(em)
+      return work(em)
+    }
+    return placesOf(functionName)(() => untilDone(() => orm.em.fork().transactional(limited), mayPass))
+  }
+  /** What somebody holds locked is waited for without a place: the pages of others have it. */
+  const inUnit = async <T>(job: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await once(job, work, (error) => isTransientHere(error) && !isLockedOut(error))
+      } catch (error) {
+        if (blameFor(error) !== 'held up') throw error
+        await untilFree(job, error)
+      }
+    }
+  }
   /** Like the end of a job: with its locks before it is held to be too much, and then against a write without it. */
   const pageInUnit = async <T>(job: JobOnBelt, work: (em: EntityManager) => Promise<T>): Promise<T> => {
-    const once = <U>(write: (em: EntityManager) => Promise<U>): Promise<U> =>
-      placesOf(job.functionName)(() => untilDone(() => orm.em.fork().transactional(write), isOfMoment))
     const locked = async (em: EntityManager): Promise<T> => {
       await lockFirst(em, [job])
       return work(em)
     }
     const isTakenWithout = async (): Promise<boolean> => {
       try {
-        return await once((em) => touchJob(em, job))
+        return await once(job, (em) => touchJob(em, job), isOfMoment)
       } catch (error) {
         if (isGivenUp(error)) return false
         throw error
@@ -66,10 +88,14 @@ export const createPageWrites = ({
     }
     for (let cuts = 0; ;) {
       try {
-        return await once(cuts < mostCuts - 1 ? work : locked)
+        return await once(job, cuts < mostCuts - 1 ? work : locked, isOfMoment)
       } catch (error) {
         if (!isGivenUp(error)) throw error
-        if (blameFor(error) === 'cut short') cuts += 1
+        if (blameFor(error) === 'held up') {
+          await untilFree(job, error)
+          continue
+        }
+        cuts += 1
         if (cuts >= mostCuts && (await isTakenWithout())) throw error
         await onGivenUp(error)
       }

@@ -1,0 +1,20 @@
+import { queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
+
+/**
+ * How long a unit of work waits for one lock, milliseconds. Units that wait for each other's counters have them within
+ * some tens; and Postgres looks for a deadlock after a second, which is to be told as one.
+ */
+const mostLockWaitMs = 2_000
+
+/**
+ * Has Postgres give the transaction up, with `55P03`, when it waits for a lock that somebody holds for long. Where a role or a
+ * database has a shorter limit that stays.
+ */
+export const limitLockWaits = async (em: EntityManager): Promise<void> => {
+  await queryable(em).query(limitSql, [])
+}
+
+const limitSql = `
+  select set_config('lock_timeout', '${mostLockWaitMs}', true)
+  where current_setting('lock_timeout')::interval not between '1 ms' and '${mostLockWaitMs} ms'`

@@ -1,0 +1,212 @@
+import { waitFor } from '@esteira/test/support'
+import { expect, test } from 'vitest'
+import { type Engine, functionOf, type SavedWorkflow } from '../../test/engine.ts'
+import { holdLocked, lockSqls, waitForLocks } from '../../test/hold-locked.ts'
+import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
+import { useEngine } from '../../test/use-engine.ts'
+import { cancelRun } from '../run/cancel-run.ts'
+
+let engine: Engine
+
+useEngine((opened) => {
+  engine = opened
+})
+
+/** A step for each item, and one behind it, so that a commit writes jobs as well. */
+const fanOut = (functionName: string): Promise<SavedWorkflow> =>
+  engine.saveWorkflow(
+    { functionName: 'CronJob', outputType: 'multiple' },
+    { functionName, outputType: 'single' },
+    { functionName: `${functionName}.next`, outputType: null },
+  )
+
+/** A function whose jobs wait until those with their payload may end, and what it was called with. */
+const gated = (name: string) => {
+  const gates = new Map(['first', 'second'].map((payload) => [payload, Promise.withResolvers<void>()]))
+  const calls: string[] = []
+  const fn = functionOf(name, async ({ payload }) => {
+    calls.push(String(payload))
+    await gates.get(String(payload))?.promise
+    return payload
+  })
+  const functions = [fn, functionOf(`${name}.next`, () => undefined)]
+  return { functions, calls, go: (payload: 'first' | 'second') => gates.get(payload)?.resolve() }
+}
+
+for (const [what, lockSql] of Object.entries(lockSqls)) {
+  test(`while two runs are held locked by their ${what}, others of their function pass, and then they end`, async () => {
+    const name = `held by its ${what}`
+    const { functions, calls, go } = gated(name)
+    const worker = await engine.startWorker(functions)
+    const workflow = await fanOut(name)
+    const first = await engine.begin(workflow, ['first', 'first', 'first'])
+    const second = await engine.begin(workflow, ['second', 'second', 'second'])
+    await waitFor(() => calls.length === 6)
+    const holders = [await holdLocked(engine, lockSql, first), await holdLocked(engine, lockSql, second)]
+    go('first')
+    await waitFor(async () => (await waitForLocks(engine)) > 0)
+    go('second')
+    // Each in a group of its own.
+    await waitFor(async () => (await waitForLocks(engine)) > 1 || worker.saw('commit.held-up').length > 1)
+    const runs = [first, second]
+    for (let turn = 0; turn < 3; turn += 1) {
+      expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+    }
+    for (const run of runs) {
+      expect(await engine.statusOf(run)).toBe('running')
+      expect((await engine.jobs(run)).filter(({ step }) => step === 2)).toEqual([])
+    }
+    for (const { release } of holders) await release()
+    for (const run of runs) {
+      expect(await engine.over(run)).toBe('succeeded')
+      for (const { id } of await engine.jobs(run)) expect(await engine.attempts(id)).toEqual([])
+    }
+    expect(calls).toHaveLength(9)
+    expect(await engine.untrueCounters()).toEqual([])
+    expect(worker.saw('delivery.handed-back')).toEqual([])
+  })
+}
+
+test('while a run that is over cannot be ended, as somebody holds its row, others are', async () => {
+  const { functions, calls, go } = gated('over')
+  const worker = await engine.startWorker(functions)
+  const workflow = await engine.saveWorkflow({ functionName: 'over', outputType: 'single' })
+  const held = await engine.begin(workflow, 'first')
+  await waitFor(() => calls.length === 1)
+  const { release } = await holdLocked(engine, lockSqls.row, held)
+  go('first')
+  await waitFor(async () => (await engine.jobs(held))[0]?.status === 'succeeded' && (await waitForLocks(engine)) > 0)
+  expect(await engine.over(await engine.begin(workflow, 'free'))).toBe('succeeded')
+  expect(await engine.statusOf(held)).toBe('running')
+  await release()
+  expect(await engine.over(held)).toBe('succeeded')
+  expect(worker.saw('settle.failed')).toEqual([])
+})
+
+test('while pages of two runs wait for their locks, pages of others of their function are written, and then theirs', async () => {
+  const asked: unknown[] = []
+  const gate = Promise.withResolvers<void>()
+  const giving = resumableOf('giving', async function* ({ payload, cursor }) {
+    for (let first = cursor ?? 0; first < 30; first += 10) {
+      if (first === 10 && payload === 'held') {
+        asked.push(payload)
+        await gate.promise
+      }
+      yield pageOf(first, 10)
+    }
+  })
+  const worker = await engine.startWorker([giving, functionOf('giving.next', () => undefined)], { pageItems: 10 })
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'giving', outputType: 'multiple' },
+    { functionName: 'giving.next', outputType: null },
+  )
+  const runs = [await engine.begin(workflow, 'held'), await engine.begin(workflow, 'held')]
+  await waitFor(() => asked.length === 2)
+  const ofFirstPages = async (run: string) =>
+    (await engine.jobs(run)).filter(({ step, status }) => step === 1 && status === 'succeeded')
+  for (const run of runs) await waitFor(async () => (await ofFirstPages(run)).length === 10)
+  const holders = await Promise.all(runs.map((run) => holdLocked(engine, lockSqls.counters, run)))
+  gate.resolve()
+  await waitFor(async () => (await waitForLocks(engine)) > 1 || worker.saw('commit.held-up').length > 1)
+  expect(await engine.over(await engine.begin(workflow, 'free'))).toBe('succeeded')
+  for (const { release } of holders) await release()
+  for (const run of runs) {
+    expect(await engine.over(run)).toBe('succeeded')
+    const [parent, ...items] = await engine.jobs(run)
+    expect(items.map(({ payload }) => payload)).toEqual(numbers(0, 30))
+    expect(await engine.attempts(parent?.id ?? '')).toEqual([])
+  }
+  expect(await engine.untrueCounters()).toEqual([])
+})
+
+test('a held run with more jobs than its function has places leaves half of those to others, and the rest of it does not begin', async () => {
+  const name = 'held and large'
+  const { functions, calls, go } = gated(name)
+  const worker = await engine.startWorker(functions, { prefetch: 4 })
+  const workflow = await fanOut(name)
+  const held = await engine.begin(workflow, Array<string>(30).fill('first'))
+  await waitFor(() => calls.length === 4)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go('first')
+  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+  // Two of them wait.
+  await waitFor(() => worker.saw('job.written').filter((event) => 'error' in event).length >= 28)
+  expect(calls.filter((payload) => payload === 'first')).toHaveLength(4)
+  await release()
+  expect(await engine.over(held, 60_000)).toBe('succeeded')
+  expect(await engine.untrueCounters()).toEqual([])
+  expect(worker.saw('delivery.handed-back')).toEqual([])
+})
+
+test('a run that is held locked can be cancelled, and what had ended meanwhile is dropped', async () => {
+  const name = 'held and cancelled'
+  const { functions, calls, go } = gated(name)
+  const worker = await engine.startWorker(functions)
+  const workflow = await fanOut(name)
+  const held = await engine.begin(workflow, ['first', 'first', 'second'])
+  await waitFor(() => calls.length === 3)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go('first')
+  await waitFor(() => worker.saw('commit.held-up').length > 0)
+  const cancelling = cancelRun(engine.em(), held)
+  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+  expect(await engine.statusOf(held)).toBe('cancelling')
+  go('second')
+  await release()
+  await cancelling
+  expect(await engine.over(held)).toBe('cancelled')
+  expect(await engine.untrueCounters()).toEqual([])
+})
+
+test('a worker that is stopped while a run is held locked ends in its grace period, and the next one ends the job', async () => {
+  const name = 'held and stopped'
+  const { functions, calls, go } = gated(name)
+  const worker = await engine.startWorker(functions, { graceMs: 300 })
+  const workflow = await fanOut(name)
+  const held = await engine.begin(workflow, ['first'])
+  await waitFor(() => calls.length === 1)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go('first')
+  await waitFor(() => worker.saw('commit.held-up').length > 0)
+  const begun = performance.now()
+  await worker.stop()
+  expect(performance.now() - begun).toBeLessThan(3_300)
+  await waitFor(async () => (await engine.broker.count(name)) === 1)
+  await waitFor(() => worker.saw('delivery.handed-back').length === 1)
+  await engine.startWorker(functions)
+  await release()
+  expect(await engine.over(held)).toBe('succeeded')
+  expect(await engine.untrueCounters()).toEqual([])
+})
+
+test('a job whose run is held locked for too long gets a new message, and no attempt is counted', async () => {
+  const name = 'held for long'
+  const { functions, calls, go } = gated(name)
+  const worker = await engine.startWorker(functions, { lockPatienceMs: 1_000 })
+  const workflow = await fanOut(name)
+  const held = await engine.begin(workflow, ['first'])
+  await waitFor(() => calls.length === 1)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go('first')
+  await waitFor(() => worker.saw('job.written').length > 0)
+  const [, job] = await engine.jobs(held)
+  expect(job).toMatchObject({ status: 'queued', seq: 2, attempt: 0, error: { code: 'snoozed' } })
+  await release()
+  expect(await engine.over(held)).toBe('succeeded')
+  expect(await engine.attempts(job?.id ?? '')).toMatchObject([{ outcome: 'snoozed' }])
+})
+
+test('a job that is held locked for too long itself goes back', async () => {
+  const name = 'job held for long'
+  const { functions, calls, go } = gated(name)
+  const worker = await engine.startWorker(functions, { lockPatienceMs: 1_000 })
+  const workflow = await fanOut(name)
+  const run = await engine.begin(workflow, ['first', 'free'])
+  await waitFor(() => calls.length === 2)
+  const [, job] = await engine.jobs(run)
+  const { release } = await holdLocked(engine, 'select from workflow_job where id = $1 for update', job?.id ?? '')
+  go('first')
+  await waitFor(() => worker.saw('commit.refused').length > 0)
+  await release()
+  expect(await engine.over(run)).toBe('succeeded')
+})

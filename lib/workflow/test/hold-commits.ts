@@ -14,7 +14,11 @@ export const holdCommits = async (em: EntityManager, condition = 'new.finished_a
   const db = queryable(em)
   await db.query(
     `create or replace function hold_commit() returns trigger language plpgsql as $$
-     begin perform pg_advisory_xact_lock_shared(${lockKey}); return null; end $$`,
+     begin
+       -- Units of work do not wait for locks so long.
+       perform set_config('lock_timeout', '0', true), pg_advisory_xact_lock_shared(${lockKey});
+       return null;
+     end $$`,
     [],
   )
   await db.query(

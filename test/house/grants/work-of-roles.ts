@@ -30,6 +30,7 @@ import type { Ending, FinishedJob, HeldJob, NextStep } from '../../../lib/workfl
 import { acceptPage } from '../../../lib/workflow/src/job/pages/accept-page.ts'
 import { hidePage, sealPages } from '../../../lib/workflow/src/job/pages/hide-page.ts'
 import { writePage } from '../../../lib/workflow/src/job/pages/write-page.ts'
+import { lockedAmong } from '../../../lib/workflow/src/job/unit/locked-among.ts'
 import { writeUnit } from '../../../lib/workflow/src/job/unit/write-unit.ts'
 import { noteSeen } from '../../../lib/workflow/src/probe/note-seen.ts'
 import { loadSteps } from '../../../lib/workflow/src/run/load-steps.ts'
@@ -99,6 +100,7 @@ const worker: Work = async (url, { admin }) => {
     const { won } = await fork().transactional((em) => writeUnit(em, { ends: finished }, by))
     if (won.size !== endings.length) throw new Error(`${won.size} jobs were written, not ${endings.length}`)
     await settle(fork(), [runId], { lane, window: 3 })
+    await lockedAmong(queryable(fork()), [{ id: randomUUID(), runId }])
     await noteSeen(fork(), randomUUID())
   })
   await takeTurns(url)

@@ -155,7 +155,9 @@ test('one of a run that is being cancelled ends its job also when that was marke
   expect(await beginCancel(engine.em(), run)).toBe('cancelling')
   const heir = await engine.startWorker([functionOf('unmarked', () => ['a', 'b'])], { worker: 'heir' })
   await killed.kill()
-  await waitFor(async () => (await engine.query(waitingHeirSql)).length === 1)
+  const isWaiting = async () =>
+    heir.saw('commit.held-up').length > 0 || (await engine.query(waitingHeirSql)).length === 1
+  await waitFor(isWaiting)
   await marking.commit()
   expect(await engine.over(run)).toBe('cancelled')
   expect(heir.saw('delivery.dropped')).toEqual([])

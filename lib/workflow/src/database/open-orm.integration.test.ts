@@ -4,9 +4,11 @@ import { expect, onTestFinished, test } from 'vitest'
 import { isTransient } from './is-transient.ts'
 import { openOrm } from './open-orm.ts'
 
-const openPool = async (poolSize: number) => {
+const openPool = async (poolSize: number, setting?: string) => {
   const database = await cloneDatabase()
   onTestFinished(database.drop)
+  const name = new URL(database.url).pathname.slice(1)
+  if (setting !== undefined) await runOn(database.url, `alter database ${name} set ${setting}`)
   const orm = openOrm({ databaseUrl: database.url, poolSize, applicationName: 'pool' })
   const query = async (sql: string) => (await queryable(orm.em.fork()).query(sql, [])).rows
   // Not through MikroORM: within a transaction it would take that transaction's session, and end its own.
@@ -30,6 +32,26 @@ test('a session that ends within a transaction leaves its place in the pool to t
     await expect(broken).rejects.toThrow(/terminat|connection error/)
     expect(await query('select 1 as one')).toEqual([{ one: 1 }])
   }
+  await close()
+})
+
+test('a row that another has changed is looked at again, whatever isolation the database gives to others', async () => {
+  const { orm, query, close } = await openPool(2, 'default_transaction_isolation = serializable')
+  await query('create table counted as select 0 as n')
+  await orm.em.fork().transactional(async (em) => {
+    await queryable(em).query('select n from counted', [])
+    await query('update counted set n = n + 1')
+    await queryable(em).query('update counted set n = n + 1', [])
+  })
+  expect(await query('select n from counted')).toEqual([{ n: 2 }])
+  await close()
+})
+
+test('times are written as ISO has them, however the database writes them for others', async () => {
+  const { query, close } = await openPool(1, 'datestyle = german')
+  expect(await query(`select date '2026-11-28' as day, now() as now`)).toEqual([
+    { day: '2026-11-28', now: expect.stringMatching(/^\d{4}-\d\d-\d\d /) },
+  ])
   await close()
 })
 

@@ -35,6 +35,13 @@ type OrmOptions = {
 /** Far above what the longest statement on these tables takes, one that waits for another's lock included. */
 const mostSilenceMs = 60_000
 
+/**
+ * What a database may have set otherwise for its sessions. A compare-and-set looks again at a row that another has just
+ * changed: under another isolation Postgres refuses that row, and jobs of one run hardly get on. And MikroORM reads times
+ * that are written as ISO has them.
+ */
+const settings = String.raw`-c default_transaction_isolation=read\ committed -c datestyle=iso`
+
 /** For a connection as well as for a free place in the pool. */
 const connectTimeoutMs = 10_000
 
@@ -58,6 +65,8 @@ export const openOrm = ({
       // MikroORM takes no more than the place from an address: TLS and other settings in it are read by pg.
       connectionString: databaseUrl,
       application_name: applicationName,
+      // With the start of a session, so that `reset all` comes back to it.
+      options: settings,
       connectionTimeoutMillis: connectTimeoutMs,
       stream: () => patientSocket(silenceMs, severed),
       onPoolCreated: (pool: Parameters<typeof freeLostClients>[0]) => {

@@ -82,7 +82,9 @@ const callHidden = async (
     const last = isIterable(given) ? await readItems(given, give, context.signal, told) : given
     // Items would be missing that were refused without anybody's knowledge.
     emitted.throwUnheard()
-    return isIterable(given) && !isOutcome(last) ? undefined : last
+    if (isIterable(given) && last !== undefined && !isOutcome(last))
+      throw new WorkflowError('output_invalid', atTheEnd(fn))
+    return last
   })
   if (isOutcome(result)) return result
   if (hasGiven) {
@@ -98,6 +100,9 @@ const callHidden = async (
 
 const bothWays = ({ name }: StepFunction): string =>
   `${name} gave items by emit, and then a result as well: the rest is to be emitted too`
+
+const atTheEnd = ({ name }: StepFunction): string =>
+  `${name} gave items one by one, and then returned a result as well: the rest is to be given by yield too`
 
 /** The address that an API gives for its next page often has the token in it. */
 const checkHolds = (cursor: unknown, hidden: HiddenSecrets): void => {

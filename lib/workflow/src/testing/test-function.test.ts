@@ -121,6 +121,22 @@ function* lettersOf(text: string): Generator<string, unknown> {
   return text === 'later' ? snooze(1_000) : undefined
 }
 
+test.each([[['b']], ['b'], [null], [0]])(
+  'a generator that ends with %j is refused: that would not go on',
+  async (rest) => {
+    const both = functionWith(async function* () {
+      yield 'a'
+      return rest
+    })
+    for (const outputType of ['multiple', 'single', null] as const)
+      await expect(testFunction(both, { config, payload: { name: 'Ana' }, outputType })).rejects.toMatchObject({
+        code: 'output_invalid',
+        final: true,
+        message: expect.stringContaining('is to be given by yield'),
+      })
+  },
+)
+
 test('a generator that waits for nothing may end with an outcome, and give pages', async () => {
   const job = { config, payload: { name: 'Ana' }, outputType: 'multiple' as const }
   const later = functionWith(() => lettersOf('later'))

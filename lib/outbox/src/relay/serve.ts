@@ -81,9 +81,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     if (home !== null) crew.start(home)
     const withRows = owner.lanes().filter(({ holdsDoorbell }) => !holdsDoorbell)
     const room = settings.adopt ? Math.min(adoptAtATime, mostLanes - withRows.length) : 0
-    const adopted = room > 0 ? await owner.adopt(room) : []
-    for (const lane of adopted) crew.start(lane)
-    return adopted.length === adoptAtATime
+    return room > 0 && (await owner.adopt(room, crew.start)) === adoptAtATime
   }
 
   /** A Postgres that says nothing must not hold up the end. */
@@ -130,7 +128,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
       for (const orphan of await owner.lastOrphans([owner.home.lane, ...had])) {
         if (!(await holds(orphan))) continue
         if (orphan.isHeld || !link.up()) isLeft = true
-        else for (const owned of await owner.takeAll([orphan.lane])) crew.start(owned)
+        else await owner.takeAll([orphan.lane], crew.start)
       }
       return isLeft
     }

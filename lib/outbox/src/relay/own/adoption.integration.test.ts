@@ -1,9 +1,10 @@
-import { startProxy } from '@esteira/test/support'
+import { runOn, startProxy, waitFor } from '@esteira/test/support'
 import amqplib from 'amqplib'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { registerLane } from '../../lane/register-lane.ts'
 import { lockClasses } from './lane-lock.ts'
+import { areAllAsleep, patient } from '../../../test/stops.ts'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 
 const soon = { timeout: 15_000, interval: 20 }
@@ -183,3 +184,24 @@ test('a relay without a broker asks for no lane', async () => {
   proxy.resume()
   await expect.poll(() => relay.saw('relay.owned').length, soon).toBe(1)
 })
+
+test('a lane that cannot be asked for leaves none of those that were taken before it without work', async () => {
+  // In place of Postgres' own, for those that look there first: the fourth lane that is asked for is none.
+  await lane.db.query('create sequence asked')
+  await lane.db.query(
+    `create function pg_try_advisory_lock(class int, lane int) returns boolean language plpgsql as $$ begin
+       if class = ${lockClasses.owner} and nextval('asked') = 4 then raise 'out of shared memory'; end if;
+       return pg_catalog.pg_try_advisory_lock(class, lane);
+     end $$`,
+  )
+  onTestFinished(async () => {
+    await runOn(database.url, 'drop function public.pg_try_advisory_lock', 'drop sequence asked')
+  })
+  const relay = lane.relay({
+    databaseUrl: `${database.url}?options=-c%20search_path%3Dpublic%2Cpg_catalog`,
+    adopt: true,
+  })
+  await relay.start()
+  await waitFor(areAllAsleep, patient)
+  expect(relay.saw('relay.failed')).toMatchObject([{ reason: 'out of shared memory' }])
+}, 90_000)

@@ -32,14 +32,17 @@ export type Owner = {
   home: RegisteredLane
   /** The home lane, or null while a neighbour has it. */
   ownHome: () => Promise<OwnedLane | null>
-  /** Takes lanes that hold rows and have no owner, at most `limit`. */
-  adopt: (limit: number) => Promise<OwnedLane[]>
-  /** The same, and looks into every lane, however long that takes. */
-  adoptOfAll: (limit: number) => Promise<OwnedLane[]>
+  /**
+   * Takes lanes that hold rows and have no owner, at most `limit`, and says how many. `onTaken` hears of each at once: what
+   * goes wrong with a later one must leave none that is owned and that nobody works on.
+   */
+  adopt: (limit: number, onTaken: (lane: OwnedLane) => void) => Promise<number>
+  /** The same without telling of them, and looks into every lane, however long that takes. */
+  adoptOfAll: (limit: number) => Promise<number>
   /** The lanes that are no pod's own, and those of these numbers, that have no owner, or one that is about to leave them. */
   lastOrphans: (others: readonly number[]) => Promise<LastOrphan[]>
-  /** Takes those of them that still have no owner. */
-  takeAll: (orphans: readonly RegisteredLane[]) => Promise<OwnedLane[]>
+  /** Takes those of them that still have no owner, and says so as `adopt` does. */
+  takeAll: (orphans: readonly RegisteredLane[], onTaken: (lane: OwnedLane) => void) => Promise<number>
   /** The lanes that are ours now. */
   lanes: () => OwnedLane[]
   /** Ends the session, and with it frees every lane. */
@@ -85,12 +88,14 @@ const createOwner = async (session: ControlSession, settings: RelaySettings): Pr
     return owned
   }
 
-  const takeAll = async (unowned: readonly RegisteredLane[]): Promise<OwnedLane[]> => {
-    const taken: OwnedLane[] = []
+  const takeAll: Owner['takeAll'] = async (unowned, onTaken) => {
+    let taken = 0
     // One after the other: each is asked for without waiting, and a neighbour may be faster.
     for (const one of unowned) {
       const owned = await take(one)
-      if (owned !== null) taken.push(owned)
+      if (owned === null) continue
+      onTaken(owned)
+      taken += 1
     }
     return taken
   }
@@ -115,8 +120,9 @@ const createOwner = async (session: ControlSession, settings: RelaySettings): Pr
       waiting = owned === null
       return owned
     },
-    adopt: async (limit) => takeAll(await findOrphans(session, orphans, limit)),
-    adoptOfAll: async (limit) => takeAll(await findOrphans(session, createOrphanWatch(), limit, longestSweepMs)),
+    adopt: async (limit, onTaken) => takeAll(await findOrphans(session, orphans, limit), onTaken),
+    adoptOfAll: async (limit) =>
+      takeAll(await findOrphans(session, createOrphanWatch(), limit, longestSweepMs), () => {}),
     lastOrphans: (others) => findLastOrphans(session, others),
     takeAll,
     close: async () => {

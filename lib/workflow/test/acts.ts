@@ -9,6 +9,9 @@ import type { RunOfTwo } from './two-workers.ts'
 export const begunOf = ({ attempts, poison }: RunOfTwo): Attempt[] =>
   attempts.filter(({ told, message }) => told !== null && !poison.has(message.jobId))
 
+/** Whether its function gives items before its end. */
+export const gives = ({ told }: Attempt): boolean => told !== null && told.give !== null
+
 /** One of these whose function is at work; if there is none, of what is on the belt something is begun. */
 export const anyBegun = async (
   run: RunOfTwo,
@@ -69,7 +72,7 @@ export const receiveSuspect = async (run: RunOfTwo, which: number, at: number): 
 /** A ward dies with what is at work in it. */
 export const killWard = async (
   run: RunOfTwo,
-  { which, pick, company, isAfterOne, blow, items, ending }: KillWard,
+  { which, pick, company, isAfterOne, isEndedAnew, blow, items, ending }: KillWard,
   belt: Belt,
 ): Promise<void> => {
   await run.publish()
@@ -78,17 +81,22 @@ export const killWard = async (
   for (let more = 0; more < company; more += 1) await receiveSuspect(run, which, pick + more)
   const first = oneOf(run.apartAt(which), pick)
   if (isAfterOne && first !== undefined) await run.finishAlone(first, ending)
-  const [before, apart] = [await run.jobs(), run.apartAt(which)]
+  const before = await run.jobs()
+  const apart = run.apartAt(which)
+  // So that there is something to go on behind. Whose job is another's would end of it.
+  for (const one of apart) if (gives(one) && !one.continues && fits(before, one)) await run.giveApart(one, items)
   const isAlone = apart.length === 1 && apart.every(run.isAlone)
-  const attempt = oneOf(apart, pick)
+  const attempt = oneOf(blow.at === 'gave' ? apart.filter(gives) : apart, pick)
   await run.strikeWard(which, blow, async () => {
     if (blow.at === 'now') return
     if (blow.at === 'begun') return receiveSuspect(run, which, pick)
     if (attempt === undefined) return
     if (blow.at !== 'gave') return void (await run.finishAlone(attempt, ending))
-    if (attempt.told?.give) await run.giveApart(attempt, items)
+    await run.giveApart(attempt, items)
   })
-  if (blow.at !== 'now') return
+  // It goes on behind what is there of it in another ward.
+  if (isEndedAnew && attempt !== undefined && attempt.told !== null) await run.finishAlone(attempt, ending)
+  if (blow.at !== 'now' || isEndedAnew) return
   const jobs = await run.jobs()
   for (const died of apart.filter((one) => fits(before, one))) {
     const job = jobs.get(died.message.jobId)

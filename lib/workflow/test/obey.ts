@@ -1,5 +1,16 @@
 import { expect } from 'vitest'
-import { anyBegun, begunOf, finishUnit, giveItems, goOn, killWard, receiveSuspect, strike, untakenOf } from './acts.ts'
+import {
+  anyBegun,
+  begunOf,
+  finishUnit,
+  giveItems,
+  gives,
+  goOn,
+  killWard,
+  receiveSuspect,
+  strike,
+  untakenOf,
+} from './acts.ts'
 import type { Command } from './commands.ts'
 import { type Belt, fits, type Jobs, keyOf, messagesOn, oneOf } from './of-two.ts'
 import type { JobRow } from './run-rows.ts'
@@ -7,9 +18,6 @@ import type { Attempt } from './attempt-of-two.ts'
 import type { RunOfTwo } from './two-workers.ts'
 
 const isAt = ({ message }: Attempt, { id }: JobRow): boolean => message.jobId === id
-
-/** Whether its function gives items before its end. */
-const gives = ({ told }: Attempt): boolean => told !== null && told.give !== null
 
 /** Does what is asked for, where there is something to do it with, and says what must come of it. */
 export const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: Belt): Promise<void> => {

@@ -159,7 +159,6 @@ export const openTwoWorkers = async () => {
       jobs,
       /** Nothing moves any more by itself. */
       settled: units.quiet,
-      endOf,
       hasRoom: units.hasRoom,
       holds: units.holds,
       /** Deliveries whose job is found, and nothing more. */

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { expectConserved, openEngine } from '@esteira/test/engine'
 import { runOn, startProxy, waitFor } from '@esteira/test/support'
+import type { Pool } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { callQuery } from '../test/call-query.ts'
 import { admin, call, connections as shared, link, log, logged, query, target, useTarget } from '../test/use-target.ts'
@@ -41,6 +42,9 @@ const cutUnder = async (words: string) => {
      where datname = current_database() and query like '%${words}%' and pid <> pg_backend_pid()`,
   )
 }
+
+/** Resolves when no session of a pool is in use: behind its end a statement's session is still being cleaned. */
+const cleaned = (pool: Pool) => waitFor(() => pool.idleCount === pool.totalCount)
 
 test('a link that falls under a statement costs an attempt, and the next statement opens another', async () => {
   const sql = 'insert into lead select 1 from pg_sleep(60)'
@@ -105,11 +109,9 @@ test('a worker that is frozen in its transaction keeps no lock in the server, an
 
 test('a link that falls while nobody uses it is logged, and the next statement opens another', async () => {
   const pool = shared.pool('far')
-  // Behind its end a statement's session is still being cleaned.
-  const isIdle = () => pool.idleCount === pool.totalCount
-  await waitFor(isIdle)
+  await cleaned(pool)
   await call({ connection: 'far', sql: 'select 1' })
-  await waitFor(isIdle)
+  await cleaned(pool)
   link.cut()
   link.resume()
   await waitFor(() => logged.length > 0)
@@ -132,6 +134,7 @@ test('a statement whose database says nothing any more is ended with its connect
   const insert = { sql: 'insert into lead values (1)', confirm: 'none' }
   await callQuery(silent, log, insert)
   await silent.idle()
+  await cleaned(connections.pool('crm'))
   link.pause()
   onTestFinished(link.resume)
   await callQuery(silent, log, insert, { jobId: '00000000-0000-4000-8000-000000000001' })

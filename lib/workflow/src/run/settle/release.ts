@@ -115,13 +115,15 @@ const takeWaiting = async (
   return releasedRows.parse(rows)
 }
 
-// The run's status is looked at in this statement, after the lock. As arrays, since a join with what was just chosen is
+// The run's status is looked at in this statement, after the lock. The floor is given for both tables: a merge join reads
+// what it joins with from its first row on, and would pass each job ever released, in each release. As arrays, since a join with what was just chosen is
 // planned as one with a single row while the statistics are of an empty table: every row that waits would be compared
 // with every one that was chosen, for seconds, and all of the step's commits wait.
 export const takeSql = `
   with next as (
     select waiting.job_id from workflow_waiting waiting join workflow_job job on job.id = waiting.job_id
-    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id >= $3 and job.status = any ($5)
+    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id >= $3
+      and job.id >= $3 and job.status = any ($5)
       and exists (select from workflow_run where id = $1 and status = 'running')
     order by waiting.job_id
     limit $4

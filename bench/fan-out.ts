@@ -131,11 +131,14 @@ const makeQuiet = async ({ db, admin }: Place): Promise<void> => {
   await admin.query('checkpoint')
 }
 
-/** How long the job took that gives the items, milliseconds; null while it is under way. */
+/**
+ * How long the job took that gives the items, milliseconds; null while it is under way. It is the run's first: to look for
+ * the one without a parent would read all that it has given, at each look.
+ */
 const msOfFanOut = async ({ db }: Place, run: string): Promise<number | null> => {
   const { rows } = await db.query(
     `select (extract(epoch from finished_at - started_at) * 1000)::float8 as ms, status from workflow_job
-     where run_id = $1 and parent_id is null and finished_at is not null`,
+     where id = (select id from workflow_job where run_id = $1 order by id limit 1) and finished_at is not null`,
     [run],
   )
   const [ended] = z.array(z.object({ ms: z.number(), status: z.string() })).parse(rows)

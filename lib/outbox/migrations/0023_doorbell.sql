@@ -1,14 +1,20 @@
 -- Both tables are locked before either is changed. Programs that write at the same moment lock them in one order or in the
--- other, so only the first is waited for with patience, and the other not for as long as Postgres takes to look for a
--- deadlock; the next try begins with that one. And while we wait, who writes anew waits behind us, so each try is only
--- twice as patient as the one before, up to the caller's own lock_timeout, or 5 s: transactions that are longer would hold
--- up all of its kind, and an autovacuum gives way after a second. That long each table is waited for once.
+-- other, so only the first is waited for with patience, and the next try begins with the other. And while we wait, who
+-- writes anew waits behind us, so each try is only twice as patient as the one before, up to the caller's own lock_timeout,
+-- or 5 s: transactions that are longer would hold up all of its kind, and an autovacuum gives way after a second. That long
+-- each table is waited for once.
+--
+-- The second is waited for with the first in our hands, and whoever has it may be waiting for that: a deadlock. Each who
+-- waits looks for one once, after deadlock_timeout, and is ended where it finds one. So we give up before anybody can look:
+-- who comes from now on has all of that time, of which we take half, and of those who wait already, for whatever it is, the
+-- one that looks next decides. A tenth is for clocks and schedulers.
 do $$
 declare
   usual constant text := current_setting('lock_timeout');
   longest_ms constant int := (select coalesce(nullif(setting::int, 0), 5000) from pg_settings where name = 'lock_timeout');
-  second_ms constant int := (select greatest(setting::int / 2, 1) from pg_settings where name = 'deadlock_timeout');
+  deadlock_ms constant int := (select setting::int from pg_settings where name = 'deadlock_timeout');
   first_ms int := least(100, longest_ms);
+  awaited text;
   waited_ms int;
   longest_tries int := 0;
   first text := 'outbox_message';
@@ -16,12 +22,20 @@ declare
 begin
   loop
     begin
+      awaited := first;
       waited_ms := first_ms;
       perform set_config('lock_timeout', waited_ms::text, true);
-      execute format('lock table %I in share row exclusive mode', first);
-      waited_ms := least(first_ms, second_ms);
+      execute format('lock table %I in share row exclusive mode', awaited);
+      awaited := second;
+      waited_ms := (
+        select greatest(1, least(first_ms, deadlock_ms / 2, 0.9 * deadlock_ms - coalesce(max(ms), 0)))
+        from (
+          select extract(epoch from clock_timestamp() - waitstart) * 1000 as ms from pg_locks where not granted
+        ) as waiting
+        where ms < deadlock_ms
+      );
       perform set_config('lock_timeout', waited_ms::text, true);
-      execute format('lock table %I in share row exclusive mode', second);
+      execute format('lock table %I in share row exclusive mode', awaited);
       perform set_config('lock_timeout', usual, true);
       exit;
     exception when lock_not_available then
@@ -30,8 +44,8 @@ begin
       end if;
       if waited_ms = longest_ms or longest_tries = 2 then
         raise lock_not_available using message = format(
-          'messages are in use by a transaction that has not ended in %s ms: migrate again when it has (xact_start in '
-          'pg_stat_activity tells since when each is open)', waited_ms);
+          '%s is in use by a transaction that has not ended in %s ms: migrate again when it has (xact_start in '
+          'pg_stat_activity tells since when each is open)', awaited, waited_ms);
       end if;
       -- Who waited behind this one is let go first.
       perform pg_sleep(first_ms / 1000.0);

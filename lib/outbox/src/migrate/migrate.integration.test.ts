@@ -122,6 +122,34 @@ test('nor does it when one that it has waited for twice writes into the other ta
   expect(await migrated).toEqual(['0023_doorbell'])
 })
 
+/** How many wait for the table for longer than this, milliseconds. */
+const waitingFor = async (table: string, ms: number): Promise<number> => {
+  const { rowCount } = await db.query(
+    `select from pg_locks where not granted and relation = $1::regclass
+     and waitstart < clock_timestamp() - $2::int * interval '1 ms'`,
+    [table, ms],
+  )
+  return rowCount ?? 0
+}
+
+test('nor does it when one that has the other table has waited behind it for nearly as long as Postgres lets it', async () => {
+  for (const { name, sql } of migrations) if (name < '0023') await db.query(sql)
+  const [writer, mover] = await Promise.all([open(), open()])
+  await writer.query('begin; lock table outbox_message in row exclusive mode')
+  const migrated = migrateByClient()
+  // Of its tries, which have 100 ms and twice as much each time, that of 1,600: where this table is the second, it is
+  // waited for no longer than 500.
+  await expect.poll(() => waitingFor('outbox_message', 510), soon).toBe(1)
+  await mover.query('begin; lock table outbox_scheduled in row exclusive mode')
+  const moved = mover.query('lock table outbox_message in row exclusive mode')
+  // Of the 1,000 ms after which it looks for a deadlock.
+  await expect.poll(() => waitingFor('outbox_message', 700), soon).toBe(2)
+  await writer.query('commit')
+  await moved
+  await mover.query('commit')
+  expect(await migrated).toEqual(['0023_doorbell'])
+})
+
 const tables = ['outbox_message', 'outbox_scheduled'] as const
 
 /** Programs that write into a table in transactions that are long, and follow each other; returns what ends them. */
@@ -180,7 +208,7 @@ test('beside a transaction that stays open it ends with the reason, as soon as i
   await expect(migrateByClient('-c lock_timeout=150ms')).rejects.toMatchObject({
     code: 'migration_failed',
     message: expect.stringContaining(
-      '0023_doorbell: messages are in use by a transaction that has not ended in 150 ms',
+      '0023_doorbell: outbox_message is in use by a transaction that has not ended in 150 ms',
     ),
   })
   expect(await noted()).toEqual(allOfThem.slice(0, -1))

@@ -30,7 +30,7 @@ export const crewWith = (given: {
     }),
     owner: { ...noOwner, ...given.owner },
     link: given.link ?? noLink,
-    listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, renew: () => {}, close: async () => {} },
+    listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, renew: () => {}, keep: async () => {} },
     lookout: { add: () => {}, remove: () => {}, keep: async () => {} },
     memory: createPayloadMemory(),
     handOver: given.handOver ?? alone,

@@ -26,10 +26,10 @@ const sessions = async (): Promise<number | null> => {
   return rowCount
 }
 
-const endSession = () =>
+const endSession = (of: 'relay' | 'bell') =>
   runOn(
     database.url,
-    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox relay ${lane.name}'`,
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox ${of} ${lane.name}'`,
   )
 
 test.each<[string, string, object, string]>([
@@ -56,6 +56,7 @@ test.each<[string, string, object, string, (started: Started) => unknown]>([
   ['in the look at lanes that sleep', 'lookout.ts', Math, 'random', () => {}],
   ['in the turns of a session', 'serve.ts', Math, 'random', () => {}],
   ['in the watch for silence', 'watch-silence.ts', Math, 'min', () => {}],
+  ['in what hears the bells', 'listener.ts', Math, 'random', () => endSession('bell')],
   ['in what keeps the link up', 'keep-linked.ts', Math, 'random', ({ proxy }) => proxy.cut()],
   [
     'in what becomes of former sessions',
@@ -65,7 +66,7 @@ test.each<[string, string, object, string, (started: Started) => unknown]>([
     async ({ relay }) => {
       for (let lost = 1; lost <= 4; lost += 1) {
         await waitFor(() => relay.saw('relay.owned').length === lost, patient)
-        await endSession()
+        await endSession('relay')
       }
     },
   ],

@@ -29,7 +29,7 @@ test('where something throws nothing is watched any more, and the end of the tim
         return () => watching.delete(watcher)
       },
     },
-    listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, renew: () => {}, close: async () => {} },
+    listener: { listening: Promise.resolve(), add: () => {}, remove: () => {}, renew: () => {}, keep: async () => {} },
     memory: createPayloadMemory(),
     draining: AbortSignal.abort(),
     over: over.signal,

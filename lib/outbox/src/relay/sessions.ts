@@ -10,7 +10,7 @@ import { pause } from './pause.ts'
 import type { BrokerLink } from './publish/broker-link.ts'
 import { serve, type Served } from './serve.ts'
 import { tryUntilDone } from './try-until-done.ts'
-import { type Listener, startListener } from './wake/listener.ts'
+import { createListener } from './wake/listener.ts'
 
 /** The sessions of a relay at Postgres, one after the other. */
 export type Sessions = {
@@ -47,14 +47,17 @@ type Lived = Served & { former: readonly Backend[] }
 
 export const createSessions = ({ settings, link, memory, draining, over, ready }: SessionsMeans): Sessions => {
   let current: Owner | null = null
-  let listener: Listener | null = null
+  const listener = createListener(settings)
+  /** Resolves with the first session, or when there is none to come. */
+  const begun = Promise.withResolvers<void>()
+  const stopping = AbortSignal.any([draining, over.signal])
   /**
    * Lanes that a session owned which was lost: they may have nobody yet. There is no limit to them, since each is a number,
    * and is asked about at the stop alone: once, and not where the register has it no more, or somebody owns it.
    */
   const had = new Set<number>()
 
-  const serveAll = async (): Promise<boolean> => {
+  const carryAll = async (): Promise<boolean> => {
     let emptied = false
     let former: readonly Backend[] = []
     try {
@@ -68,18 +71,30 @@ export const createSessions = ({ settings, link, memory, draining, over, ready }
         former = [...lived.former, owner.backend]
         for (const { lane } of owner.lanes()) had.add(lane)
         // The server's other clients lost their sessions at the same moment.
-        await pause(backoffMs(1, reconnectBackoff), draining.aborted ? over.signal : draining)
+        await pause(backoffMs(1, reconnectBackoff), draining.aborted ? over.signal : stopping)
       }
     } finally {
       over.abort()
-      await Promise.all([link.close(), listener?.close()])
+      begun.resolve()
+      await link.close()
     }
+    return emptied
+  }
+
+  /** Where Postgres is not there for the one session, it need not be asked for another one. */
+  const hearBells = async (): Promise<void> => {
+    await begun.promise
+    await listener.keep(over.signal)
+  }
+
+  const serveAll = async (): Promise<boolean> => {
+    const [emptied] = await endTogether([carryAll(), hearBells()], () => over.abort())
     return emptied
   }
 
   /** A relay that had lanes and lost them may have left rows in them: it comes back for these also after its stop. */
   const openNext = async (former: readonly Backend[]): Promise<Owner | null> => {
-    const owner = await tryUntilDone(openOrRefuse, settings, draining)
+    const owner = await tryUntilDone(openOrRefuse, settings, stopping)
     return owner ?? (former.length === 0 ? null : tryUntilDone(openOrRefuse, settings, over.signal))
   }
 
@@ -97,8 +112,8 @@ export const createSessions = ({ settings, link, memory, draining, over, ready }
   const live = async (owner: Owner, before: readonly Backend[]): Promise<Lived> => {
     try {
       const former = await forgetGone(owner, before)
-      listener ??= startListener(settings)
-      void readyWith(owner, listener)
+      begun.resolve()
+      void readyWith(owner)
       const means = { settings, owner, former, had, link, listener, memory, draining, over: over.signal }
       return { ...(await serve(means)), former }
     } finally {
@@ -119,8 +134,8 @@ export const createSessions = ({ settings, link, memory, draining, over, ready }
     }
   }
 
-  const readyWith = async (owner: Owner, { listening }: Listener): Promise<void> => {
-    await listening
+  const readyWith = async (owner: Owner): Promise<void> => {
+    await listener.listening
     // It may be the last word of a relay that is at its end.
     if (!owner.session.lost.aborted && !over.signal.aborted) ready.resolve()
   }
@@ -128,7 +143,7 @@ export const createSessions = ({ settings, link, memory, draining, over, ready }
   /** The session of the bell came the same way, and would find out later. */
   const renewAfterSilence = async (owner: Owner): Promise<void> => {
     const silentSinceMs = await owner.silentSinceMs
-    if (silentSinceMs !== null) listener?.renew(silentSinceMs)
+    if (silentSinceMs !== null) listener.renew(silentSinceMs)
   }
 
   return { current: () => current, serve: serveAll }

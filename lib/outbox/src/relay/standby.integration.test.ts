@@ -2,11 +2,11 @@ import { createVhost, runOn, startOwnPostgres } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { openLane } from '../../test/lane-under-test.ts'
+import { startListener } from '../../test/start-listener.ts'
 import { enqueue } from '../index.ts'
 import type { Observation } from './observation.ts'
 import { checkOptions } from './options.ts'
 import { migrate } from '../migrate/index.ts'
-import { startListener } from './wake/listener.ts'
 
 const soon = { timeout: 30_000, interval: 50 }
 
@@ -51,14 +51,12 @@ test('a relay whose server comes back as a standby says so, waits, and goes on o
   expect(late.saw('bell.listening')).toEqual([])
   const heard: Observation[] = []
   const rings: string[] = []
-  const bell = startListener(
-    checkOptions({
-      databaseUrl: postgres.url,
-      rabbitmqUrl: vhost.url,
-      lane: 'bell',
-      observe: (one) => heard.push(one),
-    }),
-  )
+  const bell = startListener({
+    databaseUrl: postgres.url,
+    rabbitmqUrl: vhost.url,
+    lane: 'bell',
+    observe: (one) => heard.push(one),
+  })
   bell.add(1_000, () => rings.push('rang'))
   const unheard = { kind: 'bell.lost', reason: expect.stringContaining('during recovery') }
   await expect.poll(() => heard, soon).toContainEqual(expect.objectContaining(unheard))

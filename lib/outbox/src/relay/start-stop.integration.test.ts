@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { startProxy } from '@esteira/test/support'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { OutboxError } from '../errors.ts'
 import { orderFaults, type Written } from '../../test/order-faults.ts'
@@ -17,7 +18,7 @@ const rowsLeft = async () => (await lane.db.query('select from outbox_message'))
 
 /** The sessions at Postgres of all relays. */
 const sessionsLeft = async () => {
-  const { rows } = await lane.db.query(
+  const { rows } = await lane.db.query<{ application_name: string }>(
     `select application_name from pg_stat_activity
      where datname = current_database() and application_name like 'outbox %'`,
   )
@@ -77,3 +78,23 @@ test('relays that are started and stopped at any moment, while their ways break,
   const keyed = received.map(({ messageId }) => messageId).filter((messageId) => written.has(messageId))
   expect(orderFaults(keyed, written)).toEqual([])
 }, 240_000)
+
+test('a stop whose time is over closes the session of the bell while the other one still waits for its statement', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const relay = lane.relay({ databaseUrl: proxy.url })
+  await relay.start()
+  await expect.poll(() => lane.isAsleep(), soon).toBe(true)
+  const locker = new pg.Client(database.url)
+  await locker.connect()
+  onTestFinished(() => locker.end())
+  await locker.query('begin; lock table outbox_message')
+  await lane.db.query(`notify outbox_lane_${lane.id}`)
+  const waits = `select from pg_locks where not granted and relation = 'outbox_message'::regclass`
+  await expect.poll(async () => (await lane.db.query(waits)).rowCount, soon).toBe(1)
+  const stopped = relay.stop({ graceMs: 0 })
+  const hasBell = async () =>
+    (await sessionsLeft()).some(({ application_name: name }) => name === `outbox bell ${lane.name}`)
+  await expect.poll(async () => [await hasBell(), proxy.connections()], { ...soon, interval: 5 }).toEqual([false, 1])
+  await stopped
+})

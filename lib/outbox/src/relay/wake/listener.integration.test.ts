@@ -1,18 +1,20 @@
-import { runOn, startProxy, waitFor } from '@esteira/test/support'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { certificateAuthority, runOn, startProxy, waitFor } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { hearUncaught } from '../../../test/hear-uncaught.ts'
+import { startListener } from '../../../test/start-listener.ts'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 import type { Observation } from '../observation.ts'
-import { checkOptions } from '../options.ts'
-import { startListener } from './listener.ts'
 
 const soon = { timeout: 10_000, interval: 10 }
 
 useLane()
 
 test('a lane is rung for once it is listened for, since whoever wrote before rang for nobody', async () => {
-  const listener = startListener(checkOptions({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name }))
-  onTestFinished(listener.close)
+  const listener = startListener({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name })
   await listener.listening
   let rings = 0
   listener.add(lane.id, () => (rings += 1))
@@ -22,8 +24,7 @@ test('a lane is rung for once it is listened for, since whoever wrote before ran
 })
 
 test('a lane that is given up is listened for no more', async () => {
-  const listener = startListener(checkOptions({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name }))
-  onTestFinished(listener.close)
+  const listener = startListener({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name })
   await listener.listening
   // Postgres tells of another session which channels it listens to in no other way.
   const lastStatement = async () => {
@@ -53,15 +54,12 @@ test.each([
     vi.stubEnv('PGOPTIONS', environment)
     onTestFinished(() => void vi.unstubAllEnvs())
     const observed: Observation['kind'][] = []
-    const listener = startListener(
-      checkOptions({
-        databaseUrl: `${database.url}${query}`,
-        rabbitmqUrl: vhost.url,
-        lane: lane.name,
-        observe: ({ kind }) => observed.push(kind),
-      }),
-    )
-    onTestFinished(listener.close)
+    const listener = startListener({
+      databaseUrl: `${database.url}${query}`,
+      rabbitmqUrl: vhost.url,
+      lane: lane.name,
+      observe: ({ kind }) => observed.push(kind),
+    })
     await listener.listening
     let rings = 0
     listener.add(lane.id, () => (rings += 1))
@@ -86,16 +84,43 @@ test.each([
   vi.stubEnv('PGOPTIONS', environment)
   onTestFinished(() => void vi.unstubAllEnvs())
   const lost = Promise.withResolvers<string>()
-  const listener = startListener(
-    checkOptions({
-      databaseUrl: `${database.url}${query}`,
-      rabbitmqUrl: vhost.url,
-      lane: lane.name,
-      observe: (observation) => observation.kind === 'bell.lost' && lost.resolve(observation.reason),
-    }),
-  )
-  onTestFinished(listener.close)
+  const listener = startListener({
+    databaseUrl: `${database.url}${query}`,
+    rabbitmqUrl: vhost.url,
+    lane: lane.name,
+    observe: (observation) => observation.kind === 'bell.lost' && lost.resolve(observation.reason),
+  })
   expect(await lost.promise).toContain('"unknown_here"')
+})
+
+test('one that cannot begin a session while a file is missing that its address names goes on when it is there', async () => {
+  const uncaught = hearUncaught()
+  const folder = await mkdtemp(join(tmpdir(), 'esteira-bell-'))
+  onTestFinished(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'ca.pem')
+  const provide = () => copyFile(certificateAuthority, file)
+  await provide()
+  const observed: Observation[] = []
+  const saw = (kind: Observation['kind']) => observed.filter((one) => one.kind === kind)
+  const listener = startListener({
+    databaseUrl: `${database.url}?sslmode=disable&sslrootcert=${file}`,
+    rabbitmqUrl: vhost.url,
+    lane: lane.name,
+    observe: (one) => observed.push(one),
+  })
+  await listener.listening
+  await rm(file)
+  await runOn(
+    database.url,
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox bell ${lane.name}'`,
+  )
+  const missing = expect.objectContaining({
+    reason: expect.stringContaining(`no such file or directory, open '${file}'`),
+  })
+  await expect.poll(() => saw('bell.lost'), soon).toContainEqual(missing)
+  await provide()
+  await expect.poll(() => saw('bell.listening').length, soon).toBe(2)
+  expect(uncaught).toEqual([])
 })
 
 test('of a session that is lost under several statements each reason is told once', async () => {
@@ -105,8 +130,7 @@ test('of a session that is lost under several statements each reason is told onc
   const observe = (observation: Observation) =>
     void (observation.kind === 'bell.lost' && reasons.push(observation.reason))
   const settings = { databaseUrl: proxy.url, rabbitmqUrl: vhost.url, lane: lane.name, observe }
-  const listener = startListener(checkOptions(settings))
-  onTestFinished(listener.close)
+  const listener = startListener(settings)
   await listener.listening
   proxy.pause()
   let rings = 0
@@ -124,7 +148,7 @@ test('one that is closed while it waits for a server that says nothing hangs up'
   const observed: Observation['kind'][] = []
   const observe = ({ kind }: Observation) => void observed.push(kind)
   const settings = { databaseUrl: proxy.url, rabbitmqUrl: vhost.url, lane: lane.name, observe }
-  const listener = startListener(checkOptions(settings))
+  const listener = startListener(settings)
   await listener.listening
   proxy.cut()
   await waitFor(() => observed.includes('bell.lost'))

@@ -9,27 +9,31 @@ import { type BellSession, createBellSession } from './bell-session.ts'
 export type Listener = {
   /** Resolves when it has listened for the first time. */
   listening: Promise<void>
+  /**
+   * Has a session, and another one after each that ends, until the signal is aborted; resolves when the last one is closed.
+   *
+   * @throws What a fault of ours threw.
+   */
+  keep: (signal: AbortSignal) => Promise<void>
   /** Rings for every notification of the lane, and after each time in which none could be heard. */
   add: (lane: number, ring: () => void) => void
   remove: (lane: number) => void
   /** Has it begin its session anew, as where another one has gone silent, unless it did so since then (`performance.now()`). */
   renew: (sinceMs: number) => void
-  close: () => Promise<void>
 }
 
 /**
  * Listens on `outbox_lane_<lane>` for each lane. A session that ends, or takes no LISTEN, as that of a standby does, has
  * another one follow it, later and later.
  */
-export const startListener = (settings: RelaySettings): Listener => {
+export const createListener = (settings: RelaySettings): Listener => {
   const { observe } = settings
   const listening = Promise.withResolvers<void>()
   const rings = new Map<string, () => void>()
-  const over = new AbortController()
   /** The session, when it listens to all lanes. */
   let current: BellSession | null = null
-  /** Ends the session that there is, or is to be. */
-  let lose: ((reason: unknown) => void) | null = null
+  /** Ends the session that there is, or is to be, for this reason. */
+  let endSession: ((reason: unknown) => void) | null = null
   let heardAtMs = Number.NEGATIVE_INFINITY
   /** Sessions in a row that did not come to listen, and the one before them. */
   let failed = 0
@@ -44,24 +48,23 @@ export const startListener = (settings: RelaySettings): Listener => {
   }
 
   /** The life of one session; gives why it ended. */
-  const live = async (): Promise<unknown> => {
-    const session = createBellSession(settings, (channel) => rings.get(channel)?.())
-    const lost = Promise.withResolvers<unknown>()
-    void session.ended.then(() => lost.resolve('the session ended'))
+  const live = async (session: BellSession, signal: AbortSignal): Promise<unknown> => {
+    const ended = Promise.withResolvers<unknown>()
+    void session.ended.then(() => ended.resolve('the session ended'))
     const end = (reason: unknown) => {
-      lost.resolve(reason)
+      ended.resolve(reason)
       // Nobody waits for that yet, but for an answer.
       if (current !== session) session.destroy()
     }
-    lose = end
-    const unwatch = onAbort(over.signal, () => end('the listener was closed'))
+    endSession = end
+    const unwatch = onAbort(signal, () => end('the listener is to end'))
     try {
       await session.connect()
       // Those that are added meanwhile as well.
       for (const channel of rings.keys()) await session.listenTo(channel)
       current = session
       heard()
-      return await lost.promise
+      return await ended.promise
     } catch (error) {
       return error
     } finally {
@@ -71,17 +74,27 @@ export const startListener = (settings: RelaySettings): Listener => {
     }
   }
 
-  const keep = async (): Promise<void> => {
-    while (!over.signal.aborted) {
-      const reason = reasonOf(await live())
-      if (over.signal.aborted) return
+  /** As `live`. What the address names, such as the file of a certificate, is read here, and need not be there always. */
+  const openAndLive = async (signal: AbortSignal): Promise<unknown> => {
+    let session
+    try {
+      session = createBellSession(settings, (channel) => rings.get(channel)?.())
+    } catch (error) {
+      return error
+    }
+    return live(session, signal)
+  }
+
+  const keep = async (signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      const reason = reasonOf(await openAndLive(signal))
+      if (signal.aborted) return
       failed += 1
       observe({ kind: 'bell.lost', reason: failed === 1 ? reason : `attempt ${failed} to listen: ${reason}` })
       // The server's other clients lost theirs at the same moment.
-      await pause(backoffMs(failed, reconnectBackoff), over.signal)
+      await pause(backoffMs(failed, reconnectBackoff), signal)
     }
   }
-  const kept = keep()
 
   const after = async (before: Promise<void>, work: (session: BellSession) => Promise<void>): Promise<void> => {
     await before
@@ -91,7 +104,7 @@ export const startListener = (settings: RelaySettings): Listener => {
     try {
       await work(session)
     } catch (error) {
-      if (current === session) lose?.(error)
+      if (current === session) endSession?.(error)
     }
   }
   // One statement at a time.
@@ -101,6 +114,7 @@ export const startListener = (settings: RelaySettings): Listener => {
   }
   return {
     listening: listening.promise,
+    keep,
     add: (lane, ring) => {
       const channel = channelOf(lane)
       rings.set(channel, ring)
@@ -115,11 +129,7 @@ export const startListener = (settings: RelaySettings): Listener => {
       inTurn((session) => session.unlisten(channel))
     },
     renew: (sinceMs) => {
-      if (heardAtMs < sinceMs) lose?.('another session has gone silent')
-    },
-    close: async () => {
-      over.abort()
-      await kept
+      if (heardAtMs < sinceMs) endSession?.('another session has gone silent')
     },
   }
 }

@@ -1,11 +1,14 @@
 import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import path, { join } from 'node:path'
 import { certificateAuthority, runOn, startProxy, waitFor } from '@esteira/test/support'
 import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { hearUncaught } from '../../../test/hear-uncaught.ts'
 import { startListener } from '../../../test/start-listener.ts'
+import { throwIn } from '../../../test/throw-in.ts'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 import type { Observation } from '../observation.ts'
 
@@ -121,6 +124,29 @@ test('one that cannot begin a session while a file is missing that its address n
   await provide()
   await expect.poll(() => saw('bell.listening').length, soon).toBe(2)
   expect(uncaught).toEqual([])
+})
+
+test('one whose connection comes to nothing, of which pg tells only who listens to its client, tries again and can be closed', async () => {
+  // It asks for a password, which pg looks up in a file when the address has none.
+  const server = createServer((client) => {
+    client.on('error', () => client.destroy())
+    client.once('data', () => client.write(Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 3])))
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  onTestFinished(() => void server.close())
+  const url = new URL(database.url)
+  url.password = ''
+  url.port = String(Object(server.address()).port)
+  throwIn('pgpass', path, 'join')
+  const reasons: string[] = []
+  const listener = startListener({
+    databaseUrl: url.href,
+    rabbitmqUrl: vhost.url,
+    lane: lane.name,
+    observe: (observation) => observation.kind === 'bell.lost' && reasons.push(observation.reason),
+  })
+  await expect.poll(() => reasons.length, soon).toBeGreaterThan(0)
+  await listener.close()
 })
 
 test('of a session that is lost under several statements each reason is told once', async () => {

@@ -49,24 +49,27 @@ export const createListener = (settings: RelaySettings): Listener => {
 
   /** The life of one session; gives why it ended. */
   const live = async (session: BellSession, signal: AbortSignal): Promise<unknown> => {
-    const ended = Promise.withResolvers<unknown>()
-    void session.ended.then(() => ended.resolve('the session ended'))
+    const ended = Promise.withResolvers<never>()
+    // It may end between two waits.
+    void Promise.allSettled([ended.promise])
+    void session.ended.then(() => ended.reject('the session ended'))
     const end = (reason: unknown) => {
-      ended.resolve(reason)
+      ended.reject(reason)
       // Nobody waits for that yet, but for an answer.
       if (current !== session) session.destroy()
     }
     endSession = end
     const unwatch = onAbort(signal, () => end('the listener is to end'))
     try {
-      await session.connect()
+      // Of one that pg-listen has given up meanwhile pg may say nothing at all.
+      await Promise.race([session.connect(), ended.promise])
       // Those that are added meanwhile as well.
-      for (const channel of rings.keys()) await session.listenTo(channel)
+      for (const channel of rings.keys()) await Promise.race([session.listenTo(channel), ended.promise])
       current = session
       heard()
       return await ended.promise
-    } catch (error) {
-      return error
+    } catch (reason) {
+      return reason
     } finally {
       unwatch()
       current = null

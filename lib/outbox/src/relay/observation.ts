@@ -50,7 +50,7 @@ export type Observation =
   | { kind: 'broker.blocked'; reason: string }
   | { kind: 'broker.unblocked' }
   /** The session that hears the doorbell is gone; the poll finds the rows meanwhile. */
-  | { kind: 'bell.lost'; reason: string }
+  | { kind: 'bell.lost'; reason: string; retryInMs: number }
   | { kind: 'bell.listening' }
 
 export type Observe = (observation: Observation) => void

@@ -16,6 +16,12 @@ const soon = { timeout: 10_000, interval: 10 }
 
 useLane()
 
+const endSession = () =>
+  runOn(
+    database.url,
+    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox bell ${lane.name}'`,
+  )
+
 test('a lane is rung for once it is listened for, since whoever wrote before rang for nobody', async () => {
   const listener = startListener({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name })
   await listener.listening
@@ -113,10 +119,7 @@ test('one that cannot begin a session while a file is missing that its address n
   })
   await listener.listening
   await rm(file)
-  await runOn(
-    database.url,
-    `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox bell ${lane.name}'`,
-  )
+  await endSession()
   const missing = expect.objectContaining({
     reason: expect.stringContaining(`no such file or directory, open '${file}'`),
   })
@@ -166,6 +169,66 @@ test('of a session that is lost under several statements each reason is told onc
   proxy.resume()
   await expect.poll(() => rings, soon).toBeGreaterThanOrEqual(4)
   expect(reasons).toEqual([...new Set(reasons)])
+})
+
+test('one whose sessions end soon after they listened begins the next one later and later, until one has lasted', async () => {
+  let nowMs = 0
+  const pausesMs: number[] = []
+  const reasons: string[] = []
+  let listened = 0
+  const observe = (observation: Observation) => {
+    if (observation.kind === 'bell.listening') listened += 1
+    if (observation.kind !== 'bell.lost') return
+    pausesMs.push(observation.retryInMs)
+    reasons.push(observation.reason)
+  }
+  startListener({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name, observe }, () => nowMs)
+  for (const lastsMs of [0, 9_999, 9_999, 10_000]) {
+    await expect.poll(() => listened, soon).toBe(pausesMs.length + 1)
+    const before = pausesMs.length
+    nowMs += lastsMs
+    await endSession()
+    await expect.poll(() => pausesMs.length, soon).toBe(before + 1)
+  }
+  // Each is at least half of 250, 500 and so on, milliseconds, the rest of it by chance.
+  expect(pausesMs[2]).toBeGreaterThanOrEqual(500)
+  expect(pausesMs[3]).toBeLessThanOrEqual(250)
+  expect(reasons.join()).not.toContain('attempt')
+})
+
+test('the first try to listen anew is told as the first', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const reasons: string[] = []
+  const observe = (observation: Observation) =>
+    void (observation.kind === 'bell.lost' && reasons.push(observation.reason))
+  const listener = startListener({ databaseUrl: proxy.url, rabbitmqUrl: vhost.url, lane: lane.name, observe })
+  await listener.listening
+  proxy.cut()
+  await expect.poll(() => reasons.length, soon).toBeGreaterThan(2)
+  expect(reasons.slice(0, 3)).toEqual([
+    expect.not.stringContaining('attempt'),
+    expect.stringMatching(/^attempt 1 to listen: /),
+    expect.stringMatching(/^attempt 2 to listen: /),
+  ])
+})
+
+test('one that is to begin anew keeps a session that it has begun since then, and gives up one from before', async () => {
+  const proxy = await startProxy(database.url)
+  onTestFinished(proxy.stop)
+  const observed: Observation[] = []
+  const observe = (observation: Observation) => void observed.push(observation)
+  const beforeMs = performance.now()
+  proxy.pause()
+  const listener = startListener({ databaseUrl: proxy.url, rabbitmqUrl: vhost.url, lane: lane.name, observe })
+  await waitFor(() => proxy.connections() === 1)
+  listener.renew(beforeMs)
+  proxy.resume()
+  await listener.listening
+  expect(observed).toEqual([{ kind: 'bell.listening' }])
+  listener.renew(performance.now())
+  const lost = { kind: 'bell.lost', reason: 'another session has gone silent' }
+  await expect.poll(() => observed, soon).toContainEqual(expect.objectContaining(lost))
 })
 
 test('one that is closed while it waits for a server that says nothing hangs up', async () => {

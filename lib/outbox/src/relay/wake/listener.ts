@@ -18,15 +18,25 @@ export type Listener = {
   /** Rings for every notification of the lane, and after each time in which none could be heard. */
   add: (lane: number, ring: () => void) => void
   remove: (lane: number) => void
-  /** Has it begin its session anew, as where another one has gone silent, unless it did so since then (`performance.now()`). */
+  /**
+   * Has it begin its session anew, as where another one has gone silent, unless it began it, or came to listen by it, since
+   * then (`performance.now()`).
+   */
   renew: (sinceMs: number) => void
 }
 
+/** A session that listened for so long, milliseconds, is no part of a trouble that was there before. */
+const settledMs = 10_000
+
+/** How a session went: why it ended, and how long it listened to all lanes, or null if it did not come to that. */
+type Lived = { reason: unknown; listenedMs: number | null }
+
 /**
  * Listens on `outbox_lane_<lane>` for each lane. A session that ends, or takes no LISTEN, as that of a standby does, has
- * another one follow it, later and later.
+ * another one follow it, later and later; so has one that ends again and again soon after, since each has all lanes look for
+ * what they missed.
  */
-export const createListener = (settings: RelaySettings): Listener => {
+export const createListener = (settings: RelaySettings, now: () => number = () => performance.now()): Listener => {
   const { observe } = settings
   const listening = Promise.withResolvers<void>()
   const rings = new Map<string, () => void>()
@@ -34,21 +44,19 @@ export const createListener = (settings: RelaySettings): Listener => {
   let current: BellSession | null = null
   /** Ends the session that there is, or is to be, for this reason. */
   let endSession: ((reason: unknown) => void) | null = null
-  let heardAtMs = Number.NEGATIVE_INFINITY
-  /** Sessions in a row that did not come to listen, and the one before them. */
-  let failed = 0
+  /** When the last session began, or came to listen. */
+  let aliveAtMs = Number.NEGATIVE_INFINITY
 
   const heard = () => {
-    failed = 0
-    heardAtMs = performance.now()
+    aliveAtMs = now()
     observe({ kind: 'bell.listening' })
     // Whatever was written while nobody listened rang for nobody.
     for (const ring of rings.values()) ring()
     listening.resolve()
   }
 
-  /** The life of one session; gives why it ended. */
-  const live = async (session: BellSession, signal: AbortSignal): Promise<unknown> => {
+  const live = async (session: BellSession, signal: AbortSignal): Promise<Lived> => {
+    let listenedAtMs: number | null = null
     const ended = Promise.withResolvers<never>()
     // It may end between two waits.
     void Promise.allSettled([ended.promise])
@@ -59,6 +67,7 @@ export const createListener = (settings: RelaySettings): Listener => {
       if (current !== session) session.destroy()
     }
     endSession = end
+    aliveAtMs = now()
     const unwatch = onAbort(signal, () => end('the listener is to end'))
     try {
       // Of one that pg-listen has given up meanwhile pg may say nothing at all.
@@ -66,10 +75,11 @@ export const createListener = (settings: RelaySettings): Listener => {
       // Those that are added meanwhile as well.
       for (const channel of rings.keys()) await Promise.race([session.listenTo(channel), ended.promise])
       current = session
+      listenedAtMs = now()
       heard()
       return await ended.promise
     } catch (reason) {
-      return reason
+      return { reason, listenedMs: listenedAtMs === null ? null : now() - listenedAtMs }
     } finally {
       unwatch()
       current = null
@@ -78,24 +88,31 @@ export const createListener = (settings: RelaySettings): Listener => {
   }
 
   /** As `live`. What the address names, such as the file of a certificate, is read here, and need not be there always. */
-  const openAndLive = async (signal: AbortSignal): Promise<unknown> => {
+  const openAndLive = async (signal: AbortSignal): Promise<Lived> => {
     let session
     try {
       session = createBellSession(settings, (channel) => rings.get(channel)?.())
-    } catch (error) {
-      return error
+    } catch (reason) {
+      return { reason, listenedMs: null }
     }
     return live(session, signal)
   }
 
   const keep = async (signal: AbortSignal): Promise<void> => {
+    /** Sessions in a row that did not last. */
+    let brief = 0
+    /** Those of them, in a row, that did not come to listen. */
+    let unheard = 0
     while (!signal.aborted) {
-      const reason = reasonOf(await openAndLive(signal))
+      const { reason, listenedMs } = await openAndLive(signal)
       if (signal.aborted) return
-      failed += 1
-      observe({ kind: 'bell.lost', reason: failed === 1 ? reason : `attempt ${failed} to listen: ${reason}` })
+      brief = listenedMs !== null && listenedMs >= settledMs ? 1 : brief + 1
+      unheard = listenedMs === null ? unheard + 1 : 0
+      const retryInMs = backoffMs(brief, reconnectBackoff)
+      const attempt = unheard === 0 ? '' : `attempt ${unheard} to listen: `
+      observe({ kind: 'bell.lost', reason: attempt + reasonOf(reason), retryInMs })
       // The server's other clients lost theirs at the same moment.
-      await pause(backoffMs(failed, reconnectBackoff), signal)
+      await pause(retryInMs, signal)
     }
   }
 
@@ -132,7 +149,7 @@ export const createListener = (settings: RelaySettings): Listener => {
       inTurn((session) => session.unlisten(channel))
     },
     renew: (sinceMs) => {
-      if (heardAtMs < sinceMs) endSession?.('another session has gone silent')
+      if (aliveAtMs < sinceMs) endSession?.('another session has gone silent')
     },
   }
 }

@@ -212,6 +212,37 @@ test('an end waits until lanes that were kept are let go, when a neighbour has c
   expect(freed).toEqual([2])
 })
 
+test('its own lane is looked into at the end when the lanes of others are let go, and not before', async () => {
+  const [begun, freed] = [new AbortController(), Promise.withResolvers<void>()]
+  const happened: string[] = []
+  const session: ControlSession = {
+    ...emptySession,
+    query: async () => {
+      if (begun.signal.aborted) happened.push('looked')
+      return { rows: [{ holds: false }], rowCount: 1 }
+    },
+  }
+  const crew = crewWith({
+    owner: {
+      session,
+      release: async ({ lane }) => {
+        happened.push(`asked to free ${lane}`)
+        await freed.promise
+        happened.push(`freed ${lane}`)
+      },
+    },
+    draining: AbortSignal.abort(),
+    handOver: { ...alone, begun: begun.signal, end: async () => begun.abort() },
+  })
+  crew.start({ ...laneOf(1), session })
+  crew.start({ ...laneOf(2, 'key'), session })
+  const ended = crew.ended()
+  await expect.poll(() => happened).toContain('asked to free 2')
+  freed.resolve()
+  expect(await ended).toBe(true)
+  expect(happened).toEqual(['asked to free 2', 'freed 2', 'looked'])
+})
+
 test('of lanes that were given up with something in them only its own counts at the end', async () => {
   const releaseOf = async (lane: number) => {
     const crew = crewWith({ owner: {} })

@@ -158,8 +158,13 @@ export const createCrew = (means: CrewMeans): Crew => {
     try {
       await Promise.all(working.values())
       await handOver.end()
-      if (handOver.begun.aborted) await Promise.all([lettingGo, carryWhatCameHome()])
-      else await carryWhatCame()
+      if (handOver.begun.aborted) {
+        // That may take long, and something may come home meanwhile.
+        await lettingGo
+        await carryWhatCameHome()
+      } else {
+        await carryWhatCame()
+      }
     } finally {
       for (const channel of kept.values()) channel.close()
       kept.clear()

@@ -74,7 +74,7 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
   try {
     await deleteConfirmed(owned)
     owned.known.clear()
-    if (owned.kind !== 'key' || owned.moving.isDue()) pass.moved = await moveDue(owned, limit)
+    if (owned.kind !== 'key' || owned.moving.isDue()) pass.moved = await moveDue(owned, limit, leaving)
     // There may be more.
     if (pass.moved > 0) owned.moving.idled()
     let read = createReader(owned, limit)

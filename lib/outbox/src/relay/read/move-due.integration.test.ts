@@ -112,6 +112,23 @@ test('rows that somebody has locked do not hide what is due behind them, however
   expect(await moveDue(owned, 40)).toBe(30)
 })
 
+test('a lane that is to be left is asked for no more of them, however many somebody has locked', async () => {
+  await lane.commit(...due(30))
+  const other = new pg.Client(database.url)
+  await other.connect()
+  onTestFinished(() => other.end())
+  await other.query(`begin; delete from outbox_scheduled where lane = ${lane.id}`)
+  const owned = await ownLane('mover')
+  const leaving = new AbortController()
+  const query = vi.spyOn(owned.session, 'query').mockImplementationOnce(async (statement, values) => {
+    leaving.abort()
+    return owned.session.query(statement, values)
+  })
+  expect(await moveDue(owned, 10, leaving.signal)).toBe(0)
+  // The spy's own call counts as well.
+  expect(query).toHaveBeenCalledTimes(2)
+})
+
 test('rows of a key that are due go over as they became due, those of one moment in the order of their ids', async () => {
   const owned = await ownLane('mover')
   // Not as they lie in the table.

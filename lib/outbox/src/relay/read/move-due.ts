@@ -24,15 +24,25 @@ export const moveBytes = 4 * 1024 * 1024
  * The rows are looked up one by one, and deleted by their place: joined, they would be compared each with each where the
  * table's statistics are of when it was empty, as those of a table that is drained all the time are. By their time as well
  * as their id: by the id alone Postgres then goes through the whole lane for each, in the index that begins with the time.
+ *
+ * @param leaving Once it is aborted nothing more is asked for: there may be any number of rows that cannot be moved.
  */
-export const moveDue = async (owned: OwnedLane, limit: number): Promise<number> => {
+export const moveDue = async (
+  owned: OwnedLane,
+  limit: number,
+  leaving: AbortSignal = new AbortController().signal,
+): Promise<number> => {
+  const move = { owned, limit, leaving }
   const from = owned.movePlace.from()
-  let step = from === null ? null : await moveOn(owned, from, limit)
-  if (step === null || step.moved === 0) step = await moveFromFirst(owned, limit)
+  let step = from === null ? null : await moveOn(move, from)
+  if (leaving.aborted) return step?.moved ?? 0
+  if (step === null || step.moved === 0) step = await moveFromFirst(move)
   // More rows may be locked than a move tries.
-  while (step.moved === 0 && step.place !== null) step = await moveOn(owned, step.place, limit)
+  while (step.moved === 0 && step.place !== null && !leaving.aborted) step = await moveOn(move, step.place)
   return step.moved
 }
+
+type MoveMeans = { owned: OwnedLane; limit: number; leaving: AbortSignal }
 
 /** How many came over, and where the next move may go on: null where there is nothing behind, or the place is unknown. */
 type Step = { moved: number; place: Place | null }
@@ -43,12 +53,13 @@ const nothingLeft = { aboveId: '9223372036854775807', keys: [], ms: 0 }
 /** So many keys are left behind at most: with more, each move begins at the first row. */
 const mostKeysLeft = 5_000
 
-const moveFromFirst = async (owned: OwnedLane, limit: number): Promise<Step> => {
+const moveFromFirst = async (move: MoveMeans): Promise<Step> => {
+  const { owned } = move
   const { kind, movePlace } = owned
   // Of two rows of a key the later one may be behind the place, and the earlier one, which commits late, before it. Who
   // may do so is looked at before the move, and not while its rows are few: most moves bring one.
   const writers = kind !== 'key' ? nothingLeft : movePlace.wasFull() ? await lookAtKeyWriters(owned) : null
-  const { moved, full, last, left, ms } = await moveFreeKeys(owned, null, limit)
+  const { moved, full, last, left, ms } = await moveFreeKeys(move, null)
   if (!full || last === null) {
     movePlace.forget()
     return { moved, place: null }
@@ -58,14 +69,15 @@ const moveFromFirst = async (owned: OwnedLane, limit: number): Promise<Step> => 
   return { moved, place }
 }
 
-const moveOn = async (owned: OwnedLane, from: Place, limit: number): Promise<Step> => {
-  const { moved, full, last, left, ms } = await moveFreeKeys(owned, from, limit)
+const moveOn = async (move: MoveMeans, from: Place): Promise<Step> => {
+  const { movePlace } = move.owned
+  const { moved, full, last, left, ms } = await moveFreeKeys(move, from)
   if (!full || last === null) {
-    owned.movePlace.forget()
+    movePlace.forget()
     return { moved, place: null }
   }
   const place = placeBehind(last, { aboveId: from.aboveId, keys: left })
-  owned.movePlace.came(from, place, ms)
+  movePlace.came(from, place, ms)
   return { moved, place }
 }
 
@@ -81,7 +93,8 @@ const placeBehind = (last: ScheduledRow, { aboveId, keys }: LeftBehind): Place |
  */
 type Move = { moved: number; full: boolean; last: ScheduledRow | null; left: string[]; ms: number }
 
-const moveFreeKeys = async ({ session, lane }: OwnedLane, from: Place | null, limit: number): Promise<Move> => {
+const moveFreeKeys = async ({ owned, limit, leaving }: MoveMeans, from: Place | null): Promise<Move> => {
+  const { session, lane } = owned
   const { at, id, aboveId, keys } = from ?? { at: '-infinity', id: '0', ...nothingLeft }
   const left = [...keys]
   let spentMs = 0
@@ -90,7 +103,8 @@ const moveFreeKeys = async ({ session, lane }: OwnedLane, from: Place | null, li
     const { busy, late, tried, more, ms, moved, last } = parseMove(rows[0])
     spentMs += ms
     left.push(...busy, ...late)
-    if (moved > 0 || busy.length === 0) return { moved, full: moved === tried && more, last, left, ms: spentMs }
+    if (moved > 0 || busy.length === 0 || leaving.aborted)
+      return { moved, full: moved === tried && more, last, left, ms: spentMs }
   }
 }
 

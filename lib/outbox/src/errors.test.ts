@@ -19,6 +19,29 @@ test('the reason of a refusal by several addresses is all of them', () => {
   expect(reasonOf(refused)).toBe('connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432')
 })
 
+const throwing = (member: string): Error =>
+  Object.defineProperty(new AggregateError([], ''), member, {
+    get: () => {
+      throw new Error('lost')
+    },
+  })
+
+const revoked = (): object => {
+  const { proxy, revoke } = Proxy.revocable(new Error('lost'), {})
+  revoke()
+  return proxy
+}
+
+test.each<[string, unknown]>([
+  ['whose message throws', throwing('message')],
+  ['whose errors throw', throwing('errors')],
+  ['that is a revoked proxy', revoked()],
+  ['that holds one', new AggregateError([revoked()], '')],
+  ['without a text', Object.create(null)],
+])('an error %s has a reason as well', (_, error) => {
+  expect(reasonOf(error)).toBe('object')
+})
+
 test('an error keeps its code and its cause', () => {
   const cause = new Error('socket hang up')
   expect(new OutboxError('broker_lost', 'the link fell', { cause })).toMatchObject({ code: 'broker_lost', cause })

@@ -55,12 +55,11 @@ export class OutboxError extends Error {
 
 /** Why something failed, in one line. Node gathers the refusals of several addresses in an error without a message. */
 export const reasonOf = (error: unknown): string => {
-  if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ')
-  if (error instanceof Error) return error.message
   try {
-    return String(error)
+    if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ')
+    return String(error instanceof Error ? error.message : error)
   } catch {
-    // Anything can be thrown, also what has no text.
+    // Anything can be thrown, also what has no text, or throws when it is read.
     return nameOfKind(error)
   }
 }

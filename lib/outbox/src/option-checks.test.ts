@@ -20,6 +20,9 @@ const refusal = async (called: (...given: never[]) => unknown, given: readonly u
   }
 }
 
+const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+revoke()
+
 const query = 'what has query(text, values)'
 
 test.each<[string, (...given: never[]) => unknown, unknown[], string]>([
@@ -35,6 +38,21 @@ test.each<[string, (...given: never[]) => unknown, unknown[], string]>([
   ['enqueue', enqueue, [db, message, Object(2)], 'options: expected an object, got Number'],
   ['listParked', listParked, [db, new Map()], 'options: expected an object, got Map'],
   ['start', relay.start, [{ signal: {} }], 'signal: expected an AbortSignal, got object'],
+  [
+    'enqueue',
+    enqueue,
+    [db, message, revoked],
+    "options: expected an object, got what cannot be read: Cannot perform 'getPrototypeOf' on a proxy that has been revoked",
+  ],
+  ['enqueue', enqueue, [revoked, message], `tx: expected an EntityManager or ${query}, got object`],
+  ['listParked', listParked, [revoked], `db: expected ${query}, got object`],
+  [
+    'dropParked',
+    dropParked,
+    [db, revoked],
+    "parked: expected an object, got what cannot be read: Cannot perform 'get' on a proxy that has been revoked",
+  ],
+  ['start', relay.start, [{ signal: revoked }], 'signal: expected an AbortSignal, got object'],
   ['enqueue', enqueue, [db, message, { lanes: 2 }], 'lanes: enqueue has no such option, did you mean "lane"?'],
   [
     'receive',

@@ -2,12 +2,13 @@ import { isBoxedPrimitive, isPromise } from 'node:util/types'
 import { didYouMean } from './did-you-mean.ts'
 import { kindOf, lostKind } from './enqueue/lost-in-json.ts'
 import { unstorableText } from './enqueue/unstorable-text.ts'
-import { OutboxError } from './errors.ts'
+import { OutboxError, reasonOf } from './errors.ts'
+import { isInstance } from './is-instance.ts'
 import { nameOfKind } from './name-of-kind.ts'
 
 /** Never with the value of a text: an address may hold a password. */
-export const optionFault = (option: string, what: string): OutboxError =>
-  new OutboxError('option_invalid', `${option}: ${what}`)
+export const optionFault = (option: string, what: string, cause?: unknown): OutboxError =>
+  new OutboxError('option_invalid', `${option}: ${what}`, { cause })
 
 /**
  * The options that `taker` takes: an object with no other members than these. From JavaScript anything may come, and a name
@@ -18,11 +19,25 @@ export const optionFault = (option: string, what: string): OutboxError =>
 export const expectOptions = (taker: string, names: readonly string[], given: unknown, within = ''): void => {
   const whole = within === '' ? 'options' : within.slice(0, -1)
   expectType(whole, given, 'object')
-  const kind = standsForOther(given) ? kindOf(given) : lostKind(Object(given))
+  const { kind, members } = readOptions(whole, given)
   if (kind !== null) throw optionFault(whole, `expected ${kinds.object}, got ${kind}`)
-  for (const name of Object.keys(Object(given))) {
+  for (const name of members) {
     if (names.includes(name)) continue
     throw optionFault(`${within}${name}`, `${taker} has no such option${didYouMean(name, names)}`)
+  }
+}
+
+/** What is not to be had of an object, as of a proxy that was revoked. */
+export const unreadable = (option: string, cause: unknown): OutboxError =>
+  optionFault(option, `expected ${kinds.object}, got what cannot be read: ${reasonOf(cause)}`, cause)
+
+/** The names of its members, and what it is if they are not all that it is. */
+const readOptions = (whole: string, given: unknown): { kind: string | null; members: string[] } => {
+  try {
+    const kind = standsForOther(given) ? kindOf(given) : lostKind(Object(given))
+    return { kind, members: Object.keys(Object(given)) }
+  } catch (cause) {
+    throw unreadable(whole, cause)
   }
 }
 
@@ -43,7 +58,7 @@ export const expectType = (option: string, value: unknown, type: keyof typeof ki
 }
 
 export const expectSignal = (option: string, value: unknown): void => {
-  if (value === undefined || value instanceof AbortSignal) return
+  if (value === undefined || isInstance(value, AbortSignal)) return
   throw optionFault(option, `expected an AbortSignal, got ${nameOfKind(value)}`)
 }
 

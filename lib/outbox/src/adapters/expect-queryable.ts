@@ -1,5 +1,6 @@
 import { nameOfKind } from '../name-of-kind.ts'
 import { optionFault } from '../option-checks.ts'
+import { hasMethod } from './has-method.ts'
 import { isEntityManager } from './mikro-orm.ts'
 
 /**
@@ -20,7 +21,4 @@ export const expectTransaction = (tx: unknown): void => {
 }
 
 /** It may be a function, too: a client that can be called, as tagged templates are, with members beside that. */
-const isQueryable = (db: unknown): boolean =>
-  ((typeof db === 'object' && db !== null) || typeof db === 'function') &&
-  'query' in db &&
-  typeof db.query === 'function'
+const isQueryable = (db: unknown): boolean => hasMethod(db, 'query')

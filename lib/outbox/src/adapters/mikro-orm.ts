@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { nameOfKind } from '../name-of-kind.ts'
 import { optionFault } from '../option-checks.ts'
+import { hasMethod } from './has-method.ts'
 import type { Queryable } from './queryable.ts'
 
 /** What is needed of MikroORM's `EntityManager` on Postgres, without its types: others do not have MikroORM. */
@@ -43,4 +44,4 @@ export const queryable = (em: EntityManagerLike): Queryable => {
 
 /** From JavaScript anything may come. */
 export const isEntityManager = (tx: unknown): tx is EntityManagerLike =>
-  typeof tx === 'object' && tx !== null && 'getKysely' in tx
+  typeof tx === 'object' && hasMethod(tx, 'getKysely')

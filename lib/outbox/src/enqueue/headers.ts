@@ -1,4 +1,5 @@
 import { OutboxError, reasonOf } from '../errors.ts'
+import { isInstance } from '../is-instance.ts'
 import { nameOfKind } from '../name-of-kind.ts'
 import { lostKind } from './lost-in-json.ts'
 import type { Fault, MessageRow } from './message.ts'
@@ -28,7 +29,7 @@ export const checkHeaders = (given: unknown, fault: Fault): Headers => {
     if (bytes > headersBytes) throw fault(`headers: expected at most ${headersBytes} bytes of JSON, got ${bytes}`)
     return headers
   } catch (cause) {
-    throw cause instanceof OutboxError ? cause : fault(`headers: expected an object, got ${unreadable(cause)}`, cause)
+    throw isInstance(cause, OutboxError) ? cause : fault(`headers: expected an object, got ${unreadable(cause)}`, cause)
   }
 }
 

@@ -1,4 +1,5 @@
 import { reasonOf } from '../errors.ts'
+import { isInstance } from '../is-instance.ts'
 import { pointerInto } from './json-pointer.ts'
 
 /** What JSON cannot hold, and where it is, as a JSON pointer (`''` is the value itself). */
@@ -50,7 +51,7 @@ export const lostInJson = (value: unknown): Loss | null => {
 
 /** What V8 throws when there is no room for a further call, and no other RangeError, as that of an invalid date. */
 export const isTooDeep = (error: unknown): boolean =>
-  error instanceof RangeError && error.message === 'Maximum call stack size exceeded'
+  isInstance(error, RangeError) && error.message === 'Maximum call stack size exceeded'
 
 /** A function may as well. */
 const saysItself = (value: unknown): value is { toJSON(key: string): unknown } =>

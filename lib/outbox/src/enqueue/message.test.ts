@@ -192,6 +192,10 @@ const revoked = (): object => {
   return proxy
 }
 
+const throwRevoked = (): never => {
+  throw revoked()
+}
+
 const written = (by: () => unknown) => ({ toJSON: by })
 
 const noDate = 'availableAt: expected a Date in the years 1 to 9999'
@@ -240,6 +244,22 @@ test.each<[string, object, string, RegExp?]>([
     'a payload that throws nothing',
     { payload: throwing('id', Object.create(null)) },
     'payload/id: expected a JSON value, got what cannot be read: object',
+  ],
+  ['a member that throws a revoked proxy', throwing('routingKey', revoked()), 'routingKey: cannot be read: object'],
+  [
+    'a payload that throws a revoked proxy',
+    { payload: throwing('id', revoked()) },
+    'payload/id: expected a JSON value, got what cannot be read: object',
+  ],
+  [
+    'a header that throws a revoked proxy',
+    { headers: throwing('tag', revoked()) },
+    'headers.tag: expected text, a finite number or a boolean, got what cannot be read: object',
+  ],
+  [
+    'headers whose names throw a revoked proxy',
+    { headers: new Proxy({}, { ownKeys: () => throwRevoked() }) },
+    'headers: expected an object, got what cannot be read: object',
   ],
   [
     'a payload of a revoked proxy',
@@ -298,6 +318,9 @@ test('what a getter of a payload throws is the cause', () => {
 test('a revoked proxy is no message', () => {
   expect(() => Reflect.apply(check, null, [revoked()])).toThrow(
     expect.objectContaining({ code: 'message_invalid', message: expect.stringMatching('its members cannot be read') }),
+  )
+  expect(() => Reflect.apply(check, null, [new Proxy({}, { ownKeys: () => throwRevoked() })])).toThrow(
+    expect.objectContaining({ message: expect.stringMatching('its members cannot be read: object') }),
   )
 })
 

@@ -1,6 +1,7 @@
 import { isDate } from 'node:util/types'
 import { validate as isUuid, v7 as uuidv7 } from 'uuid'
 import { OutboxError, reasonOf } from '../errors.ts'
+import { isInstance } from '../is-instance.ts'
 import { nameOfKind } from '../name-of-kind.ts'
 import { numberOrKind } from '../option-checks.ts'
 import { checkHeaders } from './headers.ts'
@@ -107,7 +108,7 @@ const membersOf = (message: OutboxMessage, fault: Fault): OutboxMessage => {
       if (!known.has(member)) throw fault(`${member} is no member of a message, which has ${members.join(', ')}`)
     }
   } catch (cause) {
-    throw cause instanceof OutboxError ? cause : fault(`its members cannot be read: ${reasonOf(cause)}`, cause)
+    throw isInstance(cause, OutboxError) ? cause : fault(`its members cannot be read: ${reasonOf(cause)}`, cause)
   }
   const read = <Member extends keyof OutboxMessage>(member: Member): OutboxMessage[Member] => {
     try {

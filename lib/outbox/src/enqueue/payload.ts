@@ -1,5 +1,6 @@
 import { isUint8Array } from 'node:util/types'
 import { OutboxError, reasonOf } from '../errors.ts'
+import { isInstance } from '../is-instance.ts'
 import { isTooDeep, type Loss, lostInJson } from './lost-in-json.ts'
 import type { Fault, MessageRow } from './message.ts'
 import { unstorableText } from './unstorable-text.ts'
@@ -32,7 +33,7 @@ const toJson = (payload: unknown, fault: Fault): string => {
     const json: unknown = JSON.stringify(payload)
     if (typeof json === 'string') return json
   } catch (cause) {
-    if (cause instanceof OutboxError) throw cause
+    if (isInstance(cause, OutboxError)) throw cause
     if (isTooDeep(cause)) throw fault('payload: expected a JSON value, got one that is nested too deeply')
     throw fault(`payload: expected a JSON value, got what cannot be read: ${reasonOf(cause)}`, cause)
   }

@@ -4,7 +4,7 @@ import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
 import { messageColumns } from '../message-columns.ts'
-import { expectOptions, expectType, expectWhole, largestInteger, optionFault } from '../option-checks.ts'
+import { expectOptions, expectType, expectWhole, largestInteger, optionFault, unreadable } from '../option-checks.ts'
 import { readColumns } from '../read-columns.ts'
 
 /** A message that the broker refused too often. */
@@ -93,9 +93,18 @@ export const dropParked = async (db: Queryable, parked: ParkedId): Promise<boole
 /** A whole `ParkedMessage` will do, so there may be other members. */
 const expectId = (option: string, given: ParkedId): void => {
   expectType(option, given, 'object')
-  expectWhole(`${option}.lane`, given.lane, 0, largestInteger)
-  expectType(`${option}.id`, given.id, 'bigint')
-  if (given.id < 0n || given.id >= 2n ** 63n) throw optionFault(`${option}.id`, 'expected the id of a parked message')
+  const { lane, id } = readId(option, given)
+  expectWhole(`${option}.lane`, lane, 0, largestInteger)
+  expectType(`${option}.id`, id, 'bigint')
+  if (id < 0n || id >= 2n ** 63n) throw optionFault(`${option}.id`, 'expected the id of a parked message')
+}
+
+const readId = (option: string, given: ParkedId): ParkedId => {
+  try {
+    return { lane: given.lane, id: given.id }
+  } catch (cause) {
+    throw unreadable(option, cause)
+  }
 }
 
 const parse = (row: unknown): ParkedMessage => {

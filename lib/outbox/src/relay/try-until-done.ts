@@ -1,4 +1,5 @@
 import { OutboxError, reasonOf, withoutPassword } from '../errors.ts'
+import { isInstance } from '../is-instance.ts'
 import { backoffMs, reconnectBackoff } from './backoff.ts'
 import type { RelaySettings } from './options.ts'
 import { pause } from './pause.ts'
@@ -30,7 +31,7 @@ export const tryUntilDone = async <T>(
 /** RabbitMQ says to nobody that it closed the former owner's connection, so it is asked often. */
 const fenceBackoff = { firstMs: 100, capMs: 500 }
 
-const isFenced = (error: unknown): boolean => error instanceof OutboxError && error.code === 'fence_held'
+const isFenced = (error: unknown): boolean => isInstance(error, OutboxError) && error.code === 'fence_held'
 
 const report = (
   error: unknown,
@@ -38,7 +39,7 @@ const report = (
   { observe, databaseUrl, rabbitmqUrl }: RelaySettings,
 ): void => {
   const reason = reasonOf(error)
-  switch (error instanceof OutboxError ? error.code : null) {
+  switch (isInstance(error, OutboxError) ? error.code : null) {
     case 'database_unavailable':
     case 'session_lost':
     case 'pooler_in_between':

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { lane, useLane } from '../../../test/use-lane.ts'
 import type { ControlSession } from './control-session.ts'
@@ -15,6 +15,8 @@ const sessionsWithLock = async (): Promise<number | null> => {
   return rowCount
 }
 
+const cancelled = () => new Error('canceling statement due to user request')
+
 /** A session whose first statement is cancelled when it is done, and before that is told. */
 const cancelledOnce = (session: ControlSession): ControlSession => {
   let isFirst = true
@@ -24,10 +26,18 @@ const cancelledOnce = (session: ControlSession): ControlSession => {
       const result = await session.query(statement, values)
       if (!isFirst) return result
       isFirst = false
-      throw new Error('canceling statement due to user request')
+      throw cancelled()
     },
   }
 }
+
+/** And whose second one is cancelled before it has done anything, and so all others. */
+const cancelledAgain = (session: ControlSession): ControlSession => ({
+  ...session,
+  query: vi
+    .fn<ControlSession['query']>(() => Promise.reject(cancelled()))
+    .mockImplementationOnce(cancelledOnce(session).query),
+})
 
 test('a lock that was asked for twice, since the first statement was cancelled, is given back at once', async () => {
   const session = cancelledOnce((await ownLane('owner')).session)
@@ -37,4 +47,11 @@ test('a lock that was asked for twice, since the first statement was cancelled, 
   expect(await sessionsWithLock()).toBe(1)
   await freeLaneLock(session, 'owner', lane.id)
   expect(await sessionsWithLock()).toBe(0)
+})
+
+test('a lock that cannot be given back either ends with the session', async () => {
+  const { session } = await ownLane('owner')
+  await expect(tryLaneLock(cancelledAgain(session), 'owner', lane.id)).rejects.toThrow('canceling statement')
+  expect(session.lost.aborted).toBe(true)
+  await expect.poll(sessionsWithLock).toBe(0)
 })

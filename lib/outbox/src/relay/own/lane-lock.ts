@@ -1,3 +1,4 @@
+import { reasonOf } from '../../errors.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { ControlSession } from './control-session.ts'
 
@@ -12,13 +13,14 @@ export type LaneLock = 'owner' | 'sleeper'
 /**
  * Takes a lock of the lane for this session, if no other session has it or shares it. Postgres frees it when the session
  * ends, however it ends. What fails may have had it, as a statement that somebody cancels has: a session that asks once more
- * would have it twice, and give it back once.
+ * would have it twice, and give it back once. Where it cannot be given back either the session is given up, or nobody could
+ * have the lane.
  *
  * Locks: one advisory lock, without waiting, so it cannot deadlock.
  */
 export const tryLaneLock = async (session: ControlSession, lock: LaneLock, lane: number): Promise<boolean> => {
   const { rows } = await session.query(tryLaneLockSql, [lockClasses[lock], lane]).catch(async (error: unknown) => {
-    if (!session.lost.aborted) await freeLaneLock(session, lock, lane)
+    if (!session.lost.aborted) await freeOrGiveUp(session, lock, lane)
     throw error
   })
   return readColumns(rows[0], 'the lock of a lane', { taken: 'boolean' }).taken
@@ -27,6 +29,14 @@ export const tryLaneLock = async (session: ControlSession, lock: LaneLock, lane:
 /** Gives back what `tryLaneLock` took. */
 export const freeLaneLock = async (session: ControlSession, lock: LaneLock, lane: number): Promise<void> => {
   await session.query(freeLaneLockSql, [lockClasses[lock], lane])
+}
+
+const freeOrGiveUp = async (session: ControlSession, lock: LaneLock, lane: number): Promise<void> => {
+  try {
+    await freeLaneLock(session, lock, lane)
+  } catch (error) {
+    session.giveUp(`a lock of lane ${lane} that it may have could not be given back: ${reasonOf(error)}`)
+  }
 }
 
 const tryLaneLockSql = { name: 'try_lane_lock', text: 'select pg_try_advisory_lock($1, $2) as taken' }

@@ -110,7 +110,8 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
    * to leave them. Says whether there was time for it.
    *
    * A look whether a lane holds anything passes all that is deleted there and kept by somebody's snapshot. So one that holds
-   * nothing is looked into once, and one that holds rows not again while its owner has it, which may empty it.
+   * nothing is looked into once, and once more if others were waited for, since something may have come meanwhile; and one
+   * that holds rows not again while its owner has it, which may empty it.
    */
   const takeOrphansAtLast = async (): Promise<boolean> => {
     if (!settings.adopt) return true
@@ -132,8 +133,18 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
       }
       return isLeft
     }
-    while ((await handOver.isAlone()) !== false && (await tryUntilDone(takeWithRows, settings, tooLate)) === true) {
-      await attention.wait(link.up() ? nextSweepMs : sweepMs, tooLate)
+    /** Says whether some had to be waited for. */
+    const takeAllWithRows = async (): Promise<boolean> => {
+      let waited = false
+      while ((await handOver.isAlone()) !== false && (await tryUntilDone(takeWithRows, settings, tooLate)) === true) {
+        await attention.wait(link.up() ? nextSweepMs : sweepMs, tooLate)
+        waited = true
+      }
+      return waited
+    }
+    if (await takeAllWithRows()) {
+      looks.clear()
+      await takeAllWithRows()
     }
     return (await handOver.isAlone()) === false || !tooLate.aborted
   }

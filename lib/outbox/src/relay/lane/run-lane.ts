@@ -39,6 +39,9 @@ export type LaneMeans = {
  */
 const fruitlessBackoff = { firstMs: 2, capMs: 200 }
 
+/** The same when the lane is to be left. What becomes due meanwhile need not go at once, so Postgres is asked less often. */
+const fruitlessAtLastBackoff = { firstMs: 2, capMs: 1_000 }
+
 /**
  * Carries the rows of an owned lane until the lane is to be left, or nothing is left in it that could be published, and
  * says whether it came to that. Whatever goes wrong is told and tried again, later and later; the loss of the session
@@ -88,7 +91,10 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
       fruitless = 0
     } else if (fruitless > 1) {
       // Not after the first one: a row may have come between the pass and the look.
-      await bell.wait(backoffMs(fruitless - 1, fruitlessBackoff), draining.aborted ? leaving : waking)
+      const pauseMs = isLast
+        ? backoffMs(fruitlessAtLast, fruitlessAtLastBackoff)
+        : backoffMs(fruitless - 1, fruitlessBackoff)
+      await bell.wait(pauseMs, draining.aborted ? leaving : waking)
     }
     await tryUntilDone(() => freeDoorbell(owned), settings, leaving)
   }

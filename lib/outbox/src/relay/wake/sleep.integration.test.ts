@@ -295,6 +295,19 @@ test('a relay looks at times, not all the time, whether a writer has given the k
   await expect.poll(() => lane.count(lane.name), soon).toBe(1)
 })
 
+test('a relay that is to stop looks at times, not all the time, whether a row that is due and locked can be had', async () => {
+  await lane.commit({ ...message('locked'), availableAt: new Date(0) })
+  await writer.query(`begin; select from outbox_scheduled where lane = ${lane.id} for update`)
+  const relay = lane.relay({ pollMs })
+  await relay.start()
+  const stopped = relay.stop({ graceMs: 60_000 })
+  await expect.poll(() => isQuiet(lane.name, '300 milliseconds'), soon).toBe(true)
+  await writer.query('rollback')
+  await stopped
+  expect(relay.saw('relay.stopped')).toMatchObject([{ emptied: true }])
+  expect(await lane.count(lane.name)).toBe(1)
+})
+
 test('a row that somebody has put off without end keeps no others from going out', async () => {
   await lane.db.query(
     `insert into outbox_scheduled (lane, message_id, routing_key, payload, available_at)

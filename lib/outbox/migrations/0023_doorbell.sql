@@ -1,8 +1,8 @@
 -- Both tables are locked before either is changed. Programs that write at the same moment lock them in one order or in the
 -- other, so only the first is waited for with patience, and the next try begins with the other. And while we wait, who
 -- writes anew waits behind us, so each try is only twice as patient as the one before, up to the caller's own lock_timeout,
--- or 5 s: transactions that are longer would hold up all of its kind, and an autovacuum gives way after a second. That long
--- each table is waited for once.
+-- or 5 s: transactions that are longer would hold up all of its kind, and an autovacuum gives way after a second. If that is
+-- not enough for the first table there is no other try; for both of them there are four.
 --
 -- The second is waited for with the first in our hands, and whoever has it may be waiting for that: a deadlock. Each who
 -- waits looks for one once, after deadlock_timeout, and is ended where it finds one. So we give up before anybody can look:
@@ -42,7 +42,7 @@ begin
       if first_ms = longest_ms then
         longest_tries := longest_tries + 1;
       end if;
-      if waited_ms = longest_ms or longest_tries = 2 then
+      if waited_ms = longest_ms or longest_tries = 4 then
         raise lock_not_available using message = format(
           '%s is in use by a transaction that has not ended in %s ms: migrate again when it has (xact_start in '
           'pg_stat_activity tells since when each is open)', awaited, waited_ms);

@@ -8,6 +8,9 @@ export const lockSqls = {
   row: 'select from workflow_run where id = $1 for update',
 }
 
+/** A lock that an end of the run waits for, and none of its commits. */
+export const updateSql = 'update workflow_run set created_at = created_at where id = $1'
+
 /** Holds rows locked, as a stranger's open transaction does, until `release` or the end of the test. */
 export const holdLocked = async (engine: Engine, sql: string, id: string) => {
   const holder = engine.em()

@@ -15,6 +15,7 @@ import { lockFirst } from '../job/unit/lock-first.ts'
 import { type Lockable, lockedAmong } from '../job/unit/locked-among.ts'
 import { writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { loadSteps } from '../run/load-steps.ts'
+import { lockedRuns } from '../run/settle/locked-runs.ts'
 import { settle } from '../run/settle/settle.ts'
 import { defaultWindow } from '../run/settle/window.ts'
 import { inCommitSpans } from '../trace/commit-spans.ts'
@@ -87,7 +88,7 @@ const payloadGroups: GatherOptions<LeftPayload> = {
   bytesOf: ({ bytes }) => bytes,
 }
 
-/** A run to be looked at for locks, whatever jobs it has: no job has its id. */
+/** A run to be waited for, whatever jobs it has: no job has its id. */
 const runAlone = (runId: string): Lockable => ({ id: runId, runId })
 
 type ClaimOnBelt = Claim & { job: JobOnBelt }
@@ -136,6 +137,12 @@ export const deliverMeans = (
   })
   const lookForLocks = (jobs: readonly Lockable[]) => untilDone(() => lockedAmong(queryable(orm.em.fork()), jobs))
   const locks = createLockWaits({ lockedAmong: lookForLocks, pause: pauseForDatabase })
+  // Apart from those of commits: these need less of a run, and would wait for it as well.
+  const lookForLockedRuns = (runIds: readonly string[]) => untilDone(() => lockedRuns(queryable(orm.em.fork()), runIds))
+  const lockedRunWaits = createLockWaits({
+    lockedAmong: (runs) => lookForLockedRuns(runs.map(({ runId }) => runId)),
+    pause: pauseForDatabase,
+  })
   const settling = createSettling({
     most: groupSize,
     settle: (runIds) =>
@@ -143,8 +150,9 @@ export const deliverMeans = (
         () => settle(orm.em.fork(), runIds, { lane, window, limitsWaits: true }),
         (error) => isTransientHere(error) && !isLockedOut(error),
       ),
-    lockedAmong: (runIds) => lookForLocks(runIds.map(runAlone)),
-    untilFree: (runId) => locks.untilFree(runAlone(runId), runId),
+    lockedAmong: lookForLockedRuns,
+    untilFree: (runId) => lockedRunWaits.untilFree(runAlone(runId), runId),
+    pause: pauseForDatabase,
     observe,
   })
   const onWritten = ({ created, toSettle }: Omit<Written, 'won'>): void => {

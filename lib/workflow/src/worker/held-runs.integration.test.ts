@@ -1,7 +1,7 @@
 import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import { type Engine, functionOf, type SavedWorkflow } from '../../test/engine.ts'
-import { holdLocked, lockSqls, waitForLocks } from '../../test/hold-locked.ts'
+import { holdLocked, lockSqls, updateSql, waitForLocks } from '../../test/hold-locked.ts'
 import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { cancelRun } from '../run/cancel-run.ts'
@@ -67,21 +67,27 @@ for (const [what, lockSql] of Object.entries(lockSqls)) {
   })
 }
 
-test('while a run that is over cannot be ended, as somebody holds its row, others are', async () => {
-  const { functions, calls, go } = gated('over')
-  const worker = await engine.startWorker(functions)
-  const workflow = await engine.saveWorkflow({ functionName: 'over', outputType: 'single' })
-  const held = await engine.begin(workflow, 'first')
-  await waitFor(() => calls.length === 1)
-  const { release } = await holdLocked(engine, lockSqls.row, held)
-  go('first')
-  await waitFor(async () => (await engine.jobs(held))[0]?.status === 'succeeded' && (await waitForLocks(engine)) > 0)
-  expect(await engine.over(await engine.begin(workflow, 'free'))).toBe('succeeded')
-  expect(await engine.statusOf(held)).toBe('running')
-  await release()
-  expect(await engine.over(held)).toBe('succeeded')
-  expect(worker.saw('settle.failed')).toEqual([])
-})
+const rowSqls = { 'a lock on its row': lockSqls.row, 'an update of its row': updateSql }
+
+for (const [what, lockSql] of Object.entries(rowSqls)) {
+  test(`while a run that is over cannot be ended, for ${what}, others are`, async () => {
+    const name = `over, but for ${what}`
+    const { functions, calls, go } = gated(name)
+    const worker = await engine.startWorker(functions)
+    const workflow = await engine.saveWorkflow({ functionName: name, outputType: 'single' })
+    const held = await engine.begin(workflow, 'first')
+    await waitFor(() => calls.length === 1)
+    const { release } = await holdLocked(engine, lockSql, held)
+    go('first')
+    await waitFor(async () => (await engine.jobs(held))[0]?.status === 'succeeded' && (await waitForLocks(engine)) > 0)
+    expect(await engine.over(await engine.begin(workflow, 'free'))).toBe('succeeded')
+    expect(await engine.statusOf(held)).toBe('running')
+    await release()
+    expect(await engine.over(held)).toBe('succeeded')
+    expect(worker.saw('settle.failed')).toEqual([])
+    expect(worker.saw('settle.held-up')).toMatchObject([{ runs: 1 }])
+  })
+}
 
 test('while pages of two runs wait for their locks, pages of others of their function are written, and then theirs', async () => {
   const asked: unknown[] = []

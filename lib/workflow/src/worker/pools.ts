@@ -18,10 +18,10 @@ export const groupsAtOnce = 2
 
 /**
  * A function may have its commits, claims and pages under way. All together find jobs and read payloads, ask for one job
- * that was given up alone, look for locks, read steps and settle runs: each of these may be stuck, and the others still have
- * a session.
+ * that was given up alone, look for locks, once for commits and once for runs that are to be settled, read steps and settle
+ * runs: each of these may be stuck, and the others still have a session.
  */
-const poolSizeFor = (functions: number): number => 2 * groupsAtOnce + 4 + 3 * groupsAtOnce * functions
+const poolSizeFor = (functions: number): number => 2 * groupsAtOnce + 5 + 3 * groupsAtOnce * functions
 
 /** Units of work of their own at a time, of one function. */
 export const ownUnitsAtOnce = 8

@@ -8,6 +8,9 @@ const setup = (most: number, fails = false) => {
   const locked = new Map<string, PromiseWithResolvers<void>>()
   const calls: (readonly string[])[] = []
   const events: SettleEvent[] = []
+  /** Has a settle find locks that nobody sees behind it, so often. */
+  let unseen = 0
+  const pauses: PromiseWithResolvers<void>[] = []
   const gate = Promise.withResolvers<void>()
   const settling = createSettling({
     most,
@@ -15,12 +18,21 @@ const setup = (most: number, fails = false) => {
       calls.push(runIds)
       await gate.promise
       if (fails) throw new Error('refused')
-      if (runIds.some((id) => locked.has(id))) throw lockedOut
+      unseen -= 1
+      if (unseen >= 0 || runIds.some((id) => locked.has(id))) throw lockedOut
     },
     lockedAmong: async () => new Set(locked.keys()),
     untilFree: (runId) => locked.get(runId)?.promise ?? Promise.resolve(),
+    pause: () => {
+      const over = Promise.withResolvers<void>()
+      pauses.push(over)
+      return over.promise
+    },
     observe: (event) => events.push(event),
   })
+  const hideLocks = (times: number) => {
+    unseen = times
+  }
   /** Has a run locked, until what it gives is called. */
   const lock = (runId: string): (() => void) => {
     const released = Promise.withResolvers<void>()
@@ -30,7 +42,7 @@ const setup = (most: number, fails = false) => {
       released.resolve()
     }
   }
-  return { ...settling, lock, calls, events, open: gate.resolve }
+  return { ...settling, lock, hideLocks, pauses, calls, events, open: gate.resolve }
 }
 
 test('hints that come while runs are settled go together, each run once, also one that is being settled', async () => {
@@ -78,4 +90,22 @@ test('a run that somebody has locked is passed over, and settled when it is free
   await turn()
   await done()
   expect(calls.at(-1)).toEqual(['b'])
+})
+
+test('runs of which none is found locked behind a wait that was given up are settled again after a pause', async () => {
+  const { hint, done, hideLocks, pauses, calls, events, open } = setup(10)
+  hideLocks(1)
+  open()
+  hint(['a', 'b'])
+  await turn()
+  await turn()
+  expect(events).toEqual([{ kind: 'settle.held-up', runs: 2, reason: lockedOut.message }])
+  expect(calls).toHaveLength(1)
+  expect(pauses).toHaveLength(1)
+  pauses[0]?.resolve()
+  await done()
+  expect(calls).toEqual([
+    ['a', 'b'],
+    ['a', 'b'],
+  ])
 })

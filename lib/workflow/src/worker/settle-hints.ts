@@ -7,18 +7,21 @@ type SettleOptions = {
   /** How many runs are settled at once, at most. */
   most: number
   settle: (runIds: readonly string[]) => Promise<unknown>
-  /** Which of these, and what else, somebody has locked. */
+  /** Which of these a settle has to wait for. */
   lockedAmong: (runIds: readonly string[]) => Promise<ReadonlySet<string>>
-  /** Resolves when nobody has a run locked any more. */
+  /** Resolves when a settle has to wait for a run no more. */
   untilFree: (runId: string) => Promise<unknown>
+  /** Before runs are settled again of which none was found locked. */
+  pause: () => Promise<unknown>
   observe: (event: SettleEvent) => void
 }
 
 /**
  * Settles the runs that commits hint at, in groups and beside the commits: no ack waits for it, and one run that is
- * locked holds up no job, and no other run for long: it is settled when it is free. A hint that fails is told and forgotten, since the sweep finds what it meant.
+ * locked holds up no job, and no other run for long: it is settled when it is free. A hint that fails is told and forgotten,
+ * since the sweep finds what it meant.
  */
-export const createSettling = ({ most, settle, lockedAmong, untilFree, observe }: SettleOptions) => {
+export const createSettling = ({ most, settle, lockedAmong, untilFree, pause, observe }: SettleOptions) => {
   const hinted = new Set<string>()
   let working: Promise<void> | null = null
 
@@ -42,8 +45,10 @@ export const createSettling = ({ most, settle, lockedAmong, untilFree, observe }
     if (!isLockedOut(error)) throw error
     const locked = await lockedAmong(runIds)
     const held = runIds.filter((id) => locked.has(id))
-    observe({ kind: 'settle.held-up', runs: held.length, reason: reasonOf(error) })
+    // Where none is, it was the lock of a table, or it has just been released: any of them may have waited for it.
+    observe({ kind: 'settle.held-up', runs: held.length || runIds.length, reason: reasonOf(error) })
     for (const id of held) void hintWhenFree(id)
+    if (held.length === 0) await pause()
     hint(runIds.filter((id) => !locked.has(id)))
   }
 

@@ -337,12 +337,13 @@ export const openTwoWorkers = async () => {
 /** Those of a worker, of which the sessions with units of work can be told from the others, and are not struck with them. */
 const openToldPools = (options: WorkerOptions, databaseUrl: string): Pools => {
   const pools = openPools(options, new AbortController().signal)
-  const ownOrm = openOrm({ databaseUrl, poolSize: ownSessions, applicationName: unitsName })
+  const told = { databaseUrl, poolSize: ownSessions, applicationName: unitsName }
+  const [ownOrm, besideOrm] = [openOrm(told), openOrm(told)]
   const close = async () => {
-    await ownOrm.close()
+    await Promise.all([ownOrm.close(), besideOrm.close()])
     await pools.close()
   }
-  return { ...pools, ownOrm, close }
+  return { ...pools, ownOrm, besideOrm, close }
 }
 
 export type TwoWorkers = Awaited<ReturnType<typeof openTwoWorkers>>

@@ -11,9 +11,13 @@ type JobLock = { pid: number; transaction: string }
  * first. What the transaction writes belongs to the job's holder then: nobody else can end the job or take it over before.
  * The server ends the session when it is silent, or one statement takes, beyond `mostMs`.
  *
+ * The session is first as it was opened: the function of another job, which ended its transaction by itself, has given it
+ * back with all that it had set there.
+ *
  * Locks: this one job, before anything else of the transaction.
  */
 export const lockJob = async (tx: Queryable, job: JobOnBelt, mostMs: number): Promise<JobLock | null> => {
+  await tx.query(resetSql, [])
   const { rows } = await tx.query(
     `select pg_backend_pid() as pid, pg_current_xact_id()::text as transaction,
             set_config('statement_timeout', $5, true),
@@ -33,8 +37,7 @@ export const lockJob = async (tx: Queryable, job: JobOnBelt, mostMs: number): Pr
  * written something; null when it is in none such.
  */
 export const takeBack = async (tx: Queryable, mostMs: number): Promise<string | null> => {
-  // Without values several statements go over in one message.
-  await tx.query('reset session authorization; reset role; reset all', [])
+  await tx.query(resetSql, [])
   const { rows } = await tx.query(
     `select pg_current_xact_id_if_assigned()::text as transaction,
             set_config('statement_timeout', $1, true),
@@ -43,6 +46,9 @@ export const takeBack = async (tx: Queryable, mostMs: number): Promise<string | 
   )
   return transactionRows.parse(rows)[0].transaction
 }
+
+// Without values several statements go over in one message.
+const resetSql = 'reset session authorization; reset role; reset all'
 
 const lockRows = z.array(z.object({ pid: z.int(), transaction: z.string() }))
 const transactionRows = z.tuple([z.object({ transaction: z.string().nullable() })])

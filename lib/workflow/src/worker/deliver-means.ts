@@ -98,7 +98,7 @@ type ClaimOnBelt = Claim & { job: JobOnBelt }
  * when no run waits for a hint any more.
  */
 export const deliverMeans = (
-  { orm, beatOrm, ownOrm }: Pools,
+  { orm, beatOrm, ownOrm, besideOrm }: Pools,
   lane: number,
   {
     worker,
@@ -230,7 +230,8 @@ export const deliverMeans = (
       ),
     }),
     ownUnits: createOwnUnits({
-      orm: ownOrm,
+      ownOrm,
+      besideOrm,
       atOnce: ownUnitsAtOnce,
       by: { worker, lane, window },
       untilDone,

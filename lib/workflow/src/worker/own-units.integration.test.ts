@@ -178,6 +178,28 @@ test.each([
   expect((await jobOf(run)).output).toEqual(await engine.query(sessionSql))
 })
 
+test.each([
+  ['goes on as another role', 'set role pg_read_all_data'],
+  ['looks for tables elsewhere', 'set search_path to elsewhere'],
+  ['waits for no lock', `set lock_timeout to '1ms'`],
+])('one that %s and commits that by itself fails, and leaves nothing of it to the next job', async (what, set) => {
+  const name = `${what}, for good`
+  await engine.startWorker([
+    ownFunction(name, async ({ em }) => {
+      await inSql(em, set)
+      await em.commit()
+    }),
+    ownFunction('behind it', async ({ em }) => em.execute(`${sessionSql}, current_setting('lock_timeout') as waits`)),
+  ])
+  const left = await begin(name)
+  expect(await engine.over(left)).toBe('failed')
+  expect(await jobOf(left)).toMatchObject({ attempt: 1, error: { code: 'unit_left' } })
+  const run = await begin('behind it')
+  expect(await engine.over(run)).toBe('succeeded')
+  const [session] = z.tuple([z.looseObject({})]).parse(await engine.query(sessionSql))
+  expect((await jobOf(run)).output).toEqual([{ ...session, waits: '0' }])
+})
+
 /** As whom a session goes on, and what it was told but how long something may take. */
 const sessionSql = `
   select current_user::text as role,

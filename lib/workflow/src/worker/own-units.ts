@@ -22,7 +22,9 @@ export type OwnUnits = (
 
 type OwnUnitOptions = {
   /** With the entities of the functions, and a pool of its own: a session stays with its function for as long as that runs. */
-  orm: MikroORM
+  ownOrm: MikroORM
+  /** What is written of a job beside its unit of work goes over sessions that no function ever had. */
+  besideOrm: MikroORM
   /** Units of work of a function at a time. */
   atOnce: number
   by: By
@@ -53,7 +55,7 @@ const graceMs = 5_000
  * delivery has locked meanwhile.
  */
 export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
-  const { orm, by, untilDone, endSession, onWritten } = options
+  const { ownOrm, besideOrm, by, untilDone, endSession, onWritten } = options
   // A slow function fills its own places, and holds up no other.
   const placesOf = placesByName(options.atOnce)
 
@@ -64,9 +66,9 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
 
   /** Attempts the job, and writes a success; gives an end that is still to be written, or null when the job was lost. */
   const attemptOnce = async ([held, timeoutMs, attempt]: Parameters<OwnUnits>, isForgiven: () => boolean) => {
-    await markRunning(orm.em.fork(), held.job, by.worker)
+    await markRunning(besideOrm.em.fork(), held.job, by.worker)
     // Begun by hand: `transactional` would put whatever the function sets off into this transaction.
-    const em = orm.em.fork()
+    const em = ownOrm.em.fork()
     await em.begin()
     const begun = performance.now()
     try {
@@ -120,7 +122,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       if (attempted === null) return { kind: 'lost' }
       const { finished, isWritten } = attempted
       if (!isWritten) {
-        const written = await untilDone(() => orm.em.fork().transactional((em) => write(em, finished)))
+        const written = await untilDone(() => besideOrm.em.fork().transactional((em) => write(em, finished)))
         if (written === null) return { kind: 'lost' }
         onWritten(written)
       }

@@ -8,8 +8,10 @@ export type Pools = {
   orm: MikroORM
   /** Of its own: when all of the pool waits for a lock or for Postgres, a cancel must still get through. */
   beatOrm: MikroORM
-  /** Of their own too: functions keep these sessions for as long as they run. */
+  /** Of their own too: functions keep these sessions for as long as they run, and set in them what they like. */
   ownOrm: MikroORM
+  /** For what is written of the jobs of such functions beside their units of work: as many may wait for locks. */
+  besideOrm: MikroORM
   close: () => Promise<void>
 }
 
@@ -32,7 +34,7 @@ export const ownUnitsAtOnce = 8
  */
 export const mostOwnInHand = 200
 
-/** Sessions for the functions that have units of their own; each is opened when it is needed. */
+/** Sessions for the functions that have units of their own, and as many beside those; each is opened when it is needed. */
 export const ownPoolSizeFor = (functions: readonly Pick<StepFunction, 'unit'>[]): number =>
   ownUnitsAtOnce * Math.max(1, functions.filter(({ unit }) => unit === 'own').length)
 
@@ -44,11 +46,13 @@ export const openPools = ({ databaseUrl, worker, functions }: WorkerOptions, sev
   const orm = openOrm({ ...options, poolSize: poolSizeFor(functions.length) })
   const beatOrm = openOrm({ ...options, poolSize: 1, silenceMs: beatSilenceMs })
   const known = functions.flatMap(({ entities }) => entities)
-  const ownOrm = openOrm({ ...options, poolSize: ownPoolSizeFor(functions), known })
+  const ownPoolSize = ownPoolSizeFor(functions)
+  const ownOrm = openOrm({ ...options, poolSize: ownPoolSize, known })
+  const besideOrm = openOrm({ ...options, poolSize: ownPoolSize })
   const close = async () => {
-    await Promise.all([orm.close(), ownOrm.close()])
+    await Promise.all([orm.close(), ownOrm.close(), besideOrm.close()])
     // Last: it ends sessions of the others that are in the middle of a statement.
     await beatOrm.close()
   }
-  return { orm, beatOrm, ownOrm, close }
+  return { orm, beatOrm, ownOrm, besideOrm, close }
 }

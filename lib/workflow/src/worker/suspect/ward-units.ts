@@ -32,7 +32,9 @@ const untilDone =
 export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOptions) => {
   const known = functions.flatMap(({ entities }) => entities)
   const common = { databaseUrl, applicationName: `${worker} (ward)` }
-  const orm = openOrm({ ...common, poolSize: ownPoolSizeFor(functions), known })
+  const poolSize = ownPoolSizeFor(functions)
+  const ownOrm = openOrm({ ...common, poolSize, known })
+  const besideOrm = openOrm({ ...common, poolSize })
   const endOrm = openOrm({ ...common, poolSize: 1 })
   const placesOf = placesByName(ownUnitsAtOnce)
 
@@ -46,7 +48,8 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
     ): Promise<Answer> => {
       const toSettle: string[] = []
       const units = createOwnUnits({
-        orm,
+        ownOrm,
+        besideOrm,
         atOnce: ownUnitsAtOnce,
         by,
         untilDone: untilDone(signal),
@@ -60,7 +63,7 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
       const fate = await placesOf(fn.name)(() => units(held, timeoutOf(fn, job.step), attempt))
       return fate.kind === 'lost' ? fate : { ...fate, toSettle }
     },
-    close: () => Promise.all([orm.close(), endOrm.close()]),
+    close: () => Promise.all([ownOrm.close(), besideOrm.close(), endOrm.close()]),
   }
 }
 

@@ -20,9 +20,13 @@ export type Case = {
   suspicion: Suspicion
   hasBegun: boolean
   cameMs: number
+  /** Ends its wait for a turn. */
+  patience: NodeJS.Timeout | undefined
   begunMs: number
   /** Its own in the ward, while its function is at work there. */
   time: TimeBudget | null
+  /** A page of it is being written for longer than that takes: somebody holds the job, or its run, locked. */
+  isHeldUp: boolean
   settled: PromiseWithResolvers<Outcome>
 }
 
@@ -40,8 +44,10 @@ export const openCase = (
   suspicion,
   hasBegun: false,
   cameMs: performance.now(),
+  patience: undefined,
   begunMs: 0,
   time: null,
+  isHeldUp: false,
   settled: Promise.withResolvers(),
 })
 
@@ -55,17 +61,29 @@ export const begin = (one: Case, ward: Ward, overtimeMs: number): void => {
 }
 
 /**
- * Writes a page that it gave, and tells the ward so, or why not. That may take as long as the database is away, and is none
- * of its function's time.
+ * Writes a page that it gave, and tells the ward so, or why not. That may take as long as the database is away, or as somebody
+ * holds its run locked, and is none of its function's time. `heldUp` is called when it takes longer than `heldMs`.
  */
-export const takePage = async (one: Case, given: Given, ward: Ward): Promise<void> => {
+export const takePage = async (
+  one: Case,
+  given: Given,
+  ward: Ward,
+  { heldMs, heldUp }: { heldMs: number; heldUp: () => void },
+): Promise<void> => {
   const write = async () => (given === null ? one.pages?.seal() : one.pages?.write(given))
+  const late = setTimeout(() => {
+    one.isHeldUp = true
+    heldUp()
+  }, heldMs).unref()
   try {
     await (one.time === null ? write() : one.time.pauseFor(write()))
     const { emitted, attempt } = one.pages?.job() ?? one.suspect.job
     ward.taken(one.id, { emitted, attempt })
   } catch (error) {
     ward.taken(one.id, { error })
+  } finally {
+    clearTimeout(late)
+    one.isHeldUp = false
   }
 }
 

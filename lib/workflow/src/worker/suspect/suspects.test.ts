@@ -88,7 +88,9 @@ const openWards = () => {
   return { open, wards }
 }
 
-const setUp = (options: { mostWaitMs?: number; idleMs?: number; overtimeMs?: number } = {}) => {
+type Waits = { mostWaitMs?: number; idleMs?: number; overtimeMs?: number; judgeMs?: number; heldMs?: number }
+
+const setUp = (options: Waits = {}) => {
   const { open, wards } = openWards()
   const events: SuspectEvent[] = []
   const suspects = createSuspects({ open, observe: (event) => events.push(event), ...options })
@@ -289,6 +291,64 @@ test('while it is not known how far the guilty had come, no process is begun for
   works.abort(new WorkflowError('cancelled', 'the run was cancelled'))
   expect([await other, await guilty, await late]).toEqual([done, done, done])
   expect(wards.map(({ jobs }) => jobs)).toEqual([['other', 'guilty'], ['other', 'guilty'], ['late']])
+})
+
+test('one whose last page waits for a lock when its process dies keeps no others from their turn', async () => {
+  const { suspects, attempt, wards } = setUp({ judgeMs: 1 })
+  const { job } = suspectOf('held', 'gives')
+  const free = Promise.withResolvers<typeof job>()
+  const held = suspects.attempt(suspectOf('held', 'gives'), unlost(), { ...noPages, again: () => free.promise })
+  const other = attempt('other')
+  expect(await attempt('guilty', 'exits')).toMatchObject(died('it ended with exit code 7'))
+  expect([await other, await attempt('late')]).toEqual([done, done])
+  free.resolve({ ...job, emitted: 2 })
+  expect(await held).toEqual(done)
+  expect(wards.flatMap(({ jobs }) => jobs.filter((id) => id === 'held'))).toHaveLength(2)
+})
+
+test('a process in which all wait for locks with their pages makes way for others, and they go on behind those in another', async () => {
+  const { suspects, attempt, wards, events } = setUp({ heldMs: 1 })
+  const page = Promise.withResolvers<void>()
+  let isWriting = false
+  const heldPages: PagesOfSuspect = {
+    ...noPages,
+    write: () => {
+      isWriting = true
+      return page.promise
+    },
+    again: async () => {
+      if (isWriting) await page.promise
+      return { ...suspectOf('held', 'gives').job, emitted: isWriting ? 2 : 0 }
+    },
+  }
+  const killer = attempt('killer', 'exits')
+  const held = suspects.attempt(suspectOf('held', 'gives'), unlost(), heldPages)
+  expect(await killer).toMatchObject(died('it ended with exit code 7'))
+  // It was in a process with the guilty, so by now no other may come to it.
+  await expect.poll(() => isWriting).toBe(true)
+  expect(await attempt('late')).toEqual(done)
+  page.resolve()
+  expect(await held).toEqual(done)
+  expect(
+    wards.flatMap(({ jobs, emitted }) => jobs.flatMap((id, nth) => (id === 'held' ? [emitted[nth]] : []))),
+  ).toEqual([0, 0, 2])
+  expect(events.every(({ jobs }) => jobs > 0)).toBe(true)
+})
+
+test('a process with a job that waits for a lock stays while nobody else waits for a turn, and takes others that may join', async () => {
+  const { suspects, attempt, wards } = setUp({ heldMs: 1 })
+  const page = Promise.withResolvers<void>()
+  const held = suspects.attempt(suspectOf('held', 'gives'), unlost(), {
+    ...noPages,
+    write: () => page.promise,
+    again: () => Promise.reject(new Error('its process is still there')),
+  })
+  await expect.poll(() => wards[0]?.jobs).toEqual(['held'])
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setTimeout(resolve, 1))
+  expect(await attempt('late')).toEqual(done)
+  expect(wards).toMatchObject([{ jobs: ['held', 'late'], isLeft: false }])
+  suspects.stop()
+  await expect(held).rejects.toThrow()
 })
 
 test('a process with a job that is far over its time is killed, and the job fails', async () => {

@@ -30,6 +30,10 @@ type SuspectOptions = {
   /** How long a ward without work stays. */
   idleMs?: number
   overtimeMs?: number
+  /** How long those that wait for their pages, when their ward has died, may keep others from having the next. */
+  judgeMs?: number
+  /** How long those whose pages wait for locks may keep a ward from others. */
+  heldMs?: number
 }
 
 /** Together with the longest timeout it is below the half hour after which RabbitMQ takes a delivery back. */
@@ -39,6 +43,9 @@ const defaultIdleMs = 10_000
 
 /** How far a job's time may be passed before its ward is killed, milliseconds: the attempt in it ends by itself before. */
 const defaultOvertimeMs = 10_000
+
+/** Far above what a page takes, and a wait for a lock that is short; milliseconds. */
+const defaultHeldMs = 5_000
 
 /** Jobs whose stage is remembered while their messages are away. */
 const mostKnown = 10_000
@@ -59,6 +66,11 @@ type Open = {
  * process apart (a ward), many together. When it dies, those that were at work in it run in smaller company, and in the
  * end one by one. Only a job that a process dies with that has had no other is to blame. There is one ward at a time, so a
  * worker needs at most as much memory again as a ward may have.
+ *
+ * What waits for somebody's lock keeps no others from their turn: not behind the death of its ward, where it waits until its
+ * last page is written, nor in a ward in which all are at that and which others may not join. It goes on behind that page
+ * in another, as if its ward had died; nothing is proven by that. An end that its ward writes itself, in the unit of work
+ * of its function, is waited for.
  */
 export const createSuspects = ({
   open,
@@ -66,6 +78,8 @@ export const createSuspects = ({
   mostWaitMs = defaultMostWaitMs,
   idleMs = defaultIdleMs,
   overtimeMs = defaultOvertimeMs,
+  judgeMs = defaultHeldMs,
+  heldMs = defaultHeldMs,
 }: SuspectOptions): Suspects => {
   const waiting = new Set<Case>()
   /** The stages of jobs whose messages went back before their turn. */
@@ -73,7 +87,7 @@ export const createSuspects = ({
   let current: Open | null = null
   let idle: NodeJS.Timeout | undefined
   let lastId = 0
-  /** A ward has died, and of those that were in it not all are waiting again: the next one is for the guilty. */
+  /** A ward has just died, and of those that were in it not all are waiting again: the next one is for the guilty. */
   let isJudging = false
   let isStopped = false
 
@@ -96,6 +110,7 @@ export const createSuspects = ({
     }
     if (!current.isReady || current.isLeaving) return
     feed(current)
+    if (waiting.size > 0 && [...current.atWork.values()].every(({ isHeldUp }) => isHeldUp)) sendOn(current)
     if (current.atWork.size > 0) return
     if (waiting.size > 0 || current.isSpent) leave(current)
     else idle = setTimeout(leave, idleMs, current).unref()
@@ -105,6 +120,16 @@ export const createSuspects = ({
     if (opened.isLeaving || opened.atWork.size > 0) return
     opened.isLeaving = true
     opened.ward.leave()
+  }
+
+  /** Has all that are at work in a ward wait for another. */
+  const sendOn = (opened: Open): void => {
+    const cases = [...opened.atWork.values()]
+    opened.atWork.clear()
+    for (const one of cases) {
+      one.time?.close()
+      void goOn(one)
+    }
   }
 
   const feed = (into: Open): void => {
@@ -133,7 +158,7 @@ export const createSuspects = ({
       called: (id) => opened.atWork.get(id)?.time?.close(),
       gave: (id, given) => {
         const one = opened.atWork.get(id)
-        if (one !== undefined) void takePage(one, given, ward)
+        if (one !== undefined) void takePage(one, given, ward, { heldMs, heldUp: look })
       },
       answered: (id, answer, runsOn) => {
         const one = opened.atWork.get(id)
@@ -175,7 +200,10 @@ export const createSuspects = ({
 
   const judgeAll = async (cases: readonly Case[], opened: Open, death: Death): Promise<void> => {
     isJudging = true
-    await Promise.all(cases.map((one) => carryOut(one, opened, death)))
+    const patience = Promise.withResolvers<void>()
+    const late = setTimeout(patience.resolve, judgeMs)
+    await Promise.race([Promise.all(cases.map((one) => carryOut(one, opened, death))), patience.promise])
+    clearTimeout(late)
     isJudging = false
     look()
   }
@@ -204,16 +232,20 @@ export const createSuspects = ({
     if (known.size > mostKnown && oldest !== undefined) known.delete(oldest)
   }
 
-  /** Lets one wait for another process, behind what it has given in the one that died. */
+  /** Lets one wait for another process, behind what it has given in the one before. */
   const goOn = async (one: Case): Promise<void> => {
     try {
+      const begunMs = performance.now()
       const job = one.pages === null ? one.suspect.job : await one.pages.again()
+      // Until it is its turn, and not until its locks are free, it may wait for so long.
+      one.cameMs += performance.now() - begunMs
       if (one.lost.aborted) settleLost(one)
       else if (isStopped) giveUp(one, stoppedError())
       else if (job === null && one.pages !== null) settle(one, ended(allGiven(one.pages.next), one))
       else if (job !== null) {
         one.suspect = { ...one.suspect, job }
         wait(one)
+        look()
       }
     } catch (error) {
       if (one.lost.aborted) settleLost(one)
@@ -222,8 +254,12 @@ export const createSuspects = ({
   }
 
   const wait = (one: Case): void => {
-    if (performance.now() - one.cameMs > mostWaitMs) giveUp(one, tooLate())
-    else waiting.add(one)
+    const leftMs = one.cameMs + mostWaitMs - performance.now()
+    if (leftMs < 0) return giveUp(one, tooLate())
+    waiting.add(one)
+    clearTimeout(one.patience)
+    one.patience = setTimeout(() => waiting.has(one) && giveUp(one, tooLate()), leftMs)
+    one.patience.unref()
   }
 
   return {
@@ -240,17 +276,13 @@ export const createSuspects = ({
         if (waiting.delete(one)) settleLost(one)
         else current?.ward.abort(one.id, lost.reason)
       }
-      const patience = setTimeout(() => {
-        if (waiting.has(one)) giveUp(one, tooLate())
-      }, mostWaitMs)
-      patience.unref()
       lost.addEventListener('abort', onLost)
       wait(one)
       look()
       try {
         return await one.settled.promise
       } finally {
-        clearTimeout(patience)
+        clearTimeout(one.patience)
         lost.removeEventListener('abort', onLost)
       }
     },

@@ -12,10 +12,10 @@ export const lockSqls = {
 export const updateSql = 'update workflow_run set created_at = created_at where id = $1'
 
 /** Holds rows locked, as a stranger's open transaction does, until `release` or the end of the test. */
-export const holdLocked = async (engine: Engine, sql: string, id: string) => {
+export const holdLocked = async (engine: Engine, sql: string, ...ids: string[]) => {
   const holder = engine.em()
   await holder.begin()
-  await queryable(holder).query(sql, [id])
+  await queryable(holder).query(sql, ids)
   const release = async (): Promise<void> => {
     if (holder.isInTransaction()) await holder.rollback()
   }

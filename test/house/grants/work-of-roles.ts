@@ -34,6 +34,7 @@ import { lockedAmong } from '../../../lib/workflow/src/job/unit/locked-among.ts'
 import { writeUnit } from '../../../lib/workflow/src/job/unit/write-unit.ts'
 import { noteSeen } from '../../../lib/workflow/src/probe/note-seen.ts'
 import { loadSteps } from '../../../lib/workflow/src/run/load-steps.ts'
+import { lockedRuns } from '../../../lib/workflow/src/run/settle/locked-runs.ts'
 import { settle } from '../../../lib/workflow/src/run/settle/settle.ts'
 import { fireTick } from '../../../workers/cron-job/src/tick.ts'
 
@@ -100,7 +101,8 @@ const worker: Work = async (url, { admin }) => {
     const { won } = await fork().transactional((em) => writeUnit(em, { ends: finished }, by))
     if (won.size !== endings.length) throw new Error(`${won.size} jobs were written, not ${endings.length}`)
     await settle(fork(), [runId], { lane, window: 3 })
-    await lockedAmong(queryable(fork()), [{ id: randomUUID(), runId }])
+    await lockedAmong(fork(), [{ id: randomUUID(), runId }])
+    await lockedRuns(fork(), [runId])
     await noteSeen(fork(), randomUUID())
   })
   await takeTurns(url)

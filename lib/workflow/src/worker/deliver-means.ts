@@ -135,10 +135,10 @@ export const deliverMeans = (
     onCutShort: (jobs, error) => observe({ kind: 'load.cut-short', jobs, reason: reasonOf(error) }),
     pause: pauseForDatabase,
   })
-  const lookForLocks = (jobs: readonly Lockable[]) => untilDone(() => lockedAmong(queryable(orm.em.fork()), jobs))
+  const lookForLocks = (jobs: readonly Lockable[]) => untilDone(() => lockedAmong(orm.em.fork(), jobs))
   const locks = createLockWaits({ lockedAmong: lookForLocks, pause: pauseForDatabase })
   // Apart from those of commits: these need less of a run, and would wait for it as well.
-  const lookForLockedRuns = (runIds: readonly string[]) => untilDone(() => lockedRuns(queryable(orm.em.fork()), runIds))
+  const lookForLockedRuns = (runIds: readonly string[]) => untilDone(() => lockedRuns(orm.em.fork(), runIds))
   const lockedRunWaits = createLockWaits({
     lockedAmong: (runs) => lookForLockedRuns(runs.map(({ runId }) => runId)),
     pause: pauseForDatabase,

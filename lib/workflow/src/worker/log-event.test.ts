@@ -21,3 +21,11 @@ test('a message that went back says why and where, and nothing of the row that P
     stack: expect.stringContaining('log-event.test.ts'),
   })
 })
+
+test('commits that wait for the locks of others are a warning: nothing is lost by that', () => {
+  const lines: unknown[] = []
+  const log = { ...silentLog, warn: (line: object) => lines.push(line) }
+  const event: WorkerEvent = { kind: 'commit.held-up', jobs: 3, reason: 'canceling statement due to lock timeout' }
+  logEvent(log, event)
+  expect(lines).toEqual([{ event: event.kind, jobs: event.jobs, reason: event.reason }])
+})

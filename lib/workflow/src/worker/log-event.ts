@@ -19,6 +19,7 @@ export const logEvent = (log: Log, event: WorkerEvent): void => {
       break
     case 'settle.failed':
     case 'settle.held-up':
+    case 'commit.held-up':
     case 'beat.failed':
     case 'publish.failed':
     case 'belt.lost':
@@ -35,7 +36,6 @@ export const logEvent = (log: Log, event: WorkerEvent): void => {
     case 'probe.unanswered':
     case 'commit.refused':
     case 'commit.cut-short':
-    case 'commit.held-up':
       log.error(line)
       break
     case 'delivery.handed-back':

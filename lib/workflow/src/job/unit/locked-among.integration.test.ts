@@ -1,8 +1,8 @@
-import { queryable } from '@esteira/outbox'
 import { expect, test } from 'vitest'
 import type { Engine } from '../../../test/engine.ts'
 import { holdLocked, lockSqls } from '../../../test/hold-locked.ts'
 import { useEngine } from '../../../test/use-engine.ts'
+import { isLockedOut } from '../../database/is-transient.ts'
 import { lockedAmong } from './locked-among.ts'
 
 let engine: Engine
@@ -22,7 +22,7 @@ const begin = async () => {
 test('what somebody holds of jobs and of runs is told, by a look that waits for nothing and leaves nothing locked', async () => {
   const jobs = [await begin(), await begin(), await begin(), await begin()]
   const [, ofCounters, ofRow, locked] = jobs.map(({ runId }) => runId)
-  const look = () => lockedAmong(queryable(engine.em()), jobs)
+  const look = () => lockedAmong(engine.em(), jobs)
   expect(await look()).toEqual(new Set())
   const holders = [
     await holdLocked(engine, lockSqls.counters, ofCounters ?? ''),
@@ -41,8 +41,15 @@ test('what somebody holds of jobs and of runs is told, by a look that waits for 
   expect(await look()).toEqual(new Set())
 })
 
+test('a look gives up a table that somebody has locked, like any other wait for a lock', async () => {
+  const job = await begin()
+  const { release } = await holdLocked(engine, 'lock table workflow_run_step in access exclusive mode')
+  await expect(lockedAmong(engine.em(), [job])).rejects.toSatisfy(isLockedOut)
+  await release()
+})
+
 test('a look at a run that is only referred to, as by its new jobs, finds it free', async () => {
   const job = await begin()
   await holdLocked(engine, 'select from workflow_run where id = $1 for key share', job.runId)
-  expect(await lockedAmong(queryable(engine.em()), [job])).toEqual(new Set())
+  expect(await lockedAmong(engine.em(), [job])).toEqual(new Set())
 })

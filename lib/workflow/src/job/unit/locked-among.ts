@@ -1,6 +1,8 @@
-import type { Queryable } from '@esteira/outbox'
+import { queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import type { JobOnBelt } from '../held-job.ts'
+import { limitLockWaits } from './limit-lock-waits.ts'
 
 /** What a unit of work locks for a job: its row, and what is counted and referred to of its run. */
 export type Lockable = Pick<JobOnBelt, 'id' | 'runId'>
@@ -10,12 +12,15 @@ export type Lockable = Pick<JobOnBelt, 'id' | 'runId'>
  * its counters.
  *
  * Locks: what is free, as a unit of work does, for as long as the statement takes. It passes over the rest, so it waits for
- * nobody.
+ * nobody but who has a whole table locked, and for that no longer than any unit of work.
  */
-export const lockedAmong = async (db: Queryable, jobs: readonly Lockable[]): Promise<ReadonlySet<string>> => {
+export const lockedAmong = async (em: EntityManager, jobs: readonly Lockable[]): Promise<ReadonlySet<string>> => {
   const runs = [...new Set(jobs.map(({ runId }) => runId))]
-  const { rows } = await db.query(lockedSql, [jobs.map(({ id }) => id), runs])
-  return new Set(lockedRows.parse(rows).map(({ id }) => id))
+  return em.transactional(async (em) => {
+    await limitLockWaits(em)
+    const { rows } = await queryable(em).query(lockedSql, [jobs.map(({ id }) => id), runs])
+    return new Set(lockedRows.parse(rows).map(({ id }) => id))
+  })
 }
 
 // What is gone is not locked.

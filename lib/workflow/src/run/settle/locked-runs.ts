@@ -1,16 +1,21 @@
-import type { Queryable } from '@esteira/outbox'
+import { queryable } from '@esteira/outbox'
+import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
+import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
 
 /**
  * Of these runs, which a settle would have to wait for in this moment: somebody has the row locked, or any of the counters.
  * A commit needs less of the row, so a run may be free for those that is not for this.
  *
- * Locks: what is free, as a settle does, for as long as the statement takes. It passes over the rest, so it waits for nobody.
+ * Locks: what is free, as a settle does, for as long as the statement takes. It passes over the rest, so it waits
+ * for nobody but who has a whole table locked, and for that no longer than a settle.
  */
-export const lockedRuns = async (db: Queryable, runIds: readonly string[]): Promise<ReadonlySet<string>> => {
-  const { rows } = await db.query(lockedSql, [runIds])
-  return new Set(lockedRows.parse(rows).map(({ id }) => id))
-}
+export const lockedRuns = (em: EntityManager, runIds: readonly string[]): Promise<ReadonlySet<string>> =>
+  em.transactional(async (em) => {
+    await limitLockWaits(em)
+    const { rows } = await queryable(em).query(lockedSql, [runIds])
+    return new Set(lockedRows.parse(rows).map(({ id }) => id))
+  })
 
 // What is gone is not locked.
 const lockedSql = `

@@ -1,4 +1,5 @@
 import { reasonOf } from '@esteira/service'
+import * as z from 'zod'
 import type { By } from '../../job/unit/write-unit.ts'
 import {
   type Answer,
@@ -43,9 +44,12 @@ export const askBy = (tell: (asked: Asked) => void, by: By): Asks => ({
     }),
 })
 
-/** Hears what a ward says by a message; gives it, or undefined when functions, which share the channel, said anything. */
+/**
+ * Hears what a ward says by a message; gives it, or undefined when functions, which share the channel, said anything. What is
+ * said of a job and cannot be read is its answer: nothing is known of it, and its ward may go on with it.
+ */
 export const hearSaid = (message: unknown, hooks: SaidHooks): Said | undefined => {
-  const { data: said } = saidSchema.safeParse(message)
+  const { data: said, error } = saidSchema.safeParse(message)
   switch (said?.kind) {
     case 'ready':
       hooks.ready()
@@ -64,10 +68,22 @@ export const hearSaid = (message: unknown, hooks: SaidHooks): Said | undefined =
       break
     case 'alive':
     case 'uncaught':
-    case undefined:
+      break
+    case undefined: {
+      const { data: unread } = ofJobSchema.safeParse(message)
+      if (unread === undefined) break
+      const reason = `its process said of it what cannot be read: ${faultIn(error)}`
+      hooks.answered(unread.id, { kind: 'broken', reason }, true)
+    }
   }
   return said
 }
+
+const ofJobSchema = z.object({ kind: z.enum(['begun', 'called', 'gave', 'answer']), id: z.int() })
+
+/** Where it is not as it should be, without what is there. */
+const faultIn = (error: z.ZodError | undefined): string =>
+  (error?.issues ?? []).map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ')
 
 /** What a function hears of it; if the house is at fault, what the function makes of that counts for nothing. */
 const refusalOf = (error: unknown): Refusal => ({

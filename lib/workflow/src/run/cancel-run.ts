@@ -1,6 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
+import { isLockedOut } from '../database/is-transient.ts'
 import { type RunStatus, runStatuses } from './run-status.ts'
 import { fromTheStart, cancelAllJobs, cancelJobs } from './settle/cancel-jobs.ts'
 import { endIfFree, endIfOver } from './settle/settle.ts'
@@ -13,9 +14,18 @@ import { endIfFree, endIfOver } from './settle/settle.ts'
 export const cancelRun = async (em: EntityManager, runId: string): Promise<RunStatus | null> => {
   const status = await beginCancel(em, runId)
   if (status !== 'cancelling') return status
-  await cancelJobs(em, runId, fromTheStart)
-  const ended = await endIfOver(em, [runId])
-  return ended.length === 0 ? status : 'cancelled'
+  return (await cancelSome(em, runId)) ? 'cancelled' : status
+}
+
+/** Whether that was all of the run; what somebody holds locked is left to `carryOnCancels`. */
+const cancelSome = async (em: EntityManager, runId: string): Promise<boolean> => {
+  try {
+    await cancelJobs(em, runId, fromTheStart)
+    return (await endIfOver(em, [runId], { limitsWaits: true })).length > 0
+  } catch (error) {
+    if (!isLockedOut(error)) throw error
+    return false
+  }
 }
 
 /**
@@ -38,10 +48,13 @@ export type Rests = Map<string, number>
  */
 const restsPerLook = 20
 
+/** So long is a run left alone whose locks were waited for in vain, milliseconds: others have their turns in between. */
+const heldRestMs = 10_000
+
 /**
  * Takes up the cancels that are not through, the oldest first: of each run all that waits is cancelled, and the run ends
- * when nothing is open. A run with functions that still run stays for the next time. Returns how many jobs were
- * cancelled. `rests` is what whoever calls it again and again keeps between the calls.
+ * when nothing is open. A run with functions that still run stays for the next time, and so does one that somebody holds
+ * locked. Returns how many jobs were cancelled. `rests` is what whoever calls it again and again keeps between the calls.
  */
 export const carryOnCancels = async (em: EntityManager, rests: Rests = new Map()): Promise<number> => {
   const { rows } = await queryable(em).query(`select id from workflow_run where status = 'cancelling' order by id`, [])
@@ -51,14 +64,24 @@ export const carryOnCancels = async (em: EntityManager, rests: Rests = new Map()
   for (const id of open) {
     const begun = performance.now()
     if ((rests.get(id) ?? 0) <= begun) {
-      const cancelled = await cancelAllJobs(em, id)
-      jobs += cancelled
+      const cancelled = await cancelUnlessHeld(em, id)
       const ended = performance.now()
-      if (cancelled === 0) rests.set(id, ended + restsPerLook * (ended - begun))
+      if (cancelled === 'held') rests.set(id, ended + heldRestMs)
+      else if (cancelled === 0) rests.set(id, ended + restsPerLook * (ended - begun))
+      else jobs += cancelled
     }
     await endIfFree(em, [id])
   }
   return jobs
+}
+
+const cancelUnlessHeld = async (em: EntityManager, runId: string): Promise<number | 'held'> => {
+  try {
+    return await cancelAllJobs(em, runId)
+  } catch (error) {
+    if (isLockedOut(error)) return 'held'
+    throw error
+  }
 }
 
 const statusRows = z.array(z.object({ status: z.enum(runStatuses) }))

@@ -2,6 +2,7 @@ import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { jobStatuses, statusesBefore } from '../../job/transitions.ts'
+import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
 import { gatherMoves, moveCounters } from '../../job/unit/move-counters.ts'
 
 /** Jobs of one unit of work: few enough that nobody waits long for the counters. */
@@ -19,11 +20,15 @@ export type CancelledGroup = { jobs: number; after: string | null }
  * Running jobs are left to their workers, and so is one whose end is being written in this moment.
  *
  * Locks: the jobs, passing over what is locked, then their rows among those that wait, and then the counters, as a unit
- * of work does. A release holds the counters and waits for nothing behind them.
+ * of work does. A release holds the counters and waits for nothing behind them. It waits for none of them for long: others
+ * wait for the jobs that it has.
+ *
+ * @throws what Postgres gives up such a wait with.
  */
 export const cancelJobs = (em: EntityManager, runId: string, after: string): Promise<CancelledGroup> =>
   em.transactional(async (em) => {
     const tx = queryable(em)
+    await limitLockWaits(em)
     const { rows } = await tx.query(cancelJobsSql, [runId, after, cancellable, groupSize])
     const cancelled = cancelledRows.parse(rows)
     const moves = gatherMoves()

@@ -22,10 +22,12 @@ export const releaseJobs = (
 
 /**
  * Fills up the windows of any open run that have any room: a worker that dies between its commit and its hint leaves jobs
- * that wait, and where most of a window is put off until later it is never half free.
+ * that wait, and where most of a window is put off until later it is never half free. It is called again and again: steps
+ * whose counters are held are left to the next time, and hold up no others. While their commits hold them that often, these
+ * hint at what they have made room for.
  */
 export const releaseWaitingJobs = (em: EntityManager, { window = defaultWindow, ...by }: Releaser): Promise<number> =>
-  fillWindows(em, null, window - 1, { ...by, window })
+  fillWindows(em, null, window - 1, { ...by, window, limitsWaits: true, passesOver: true })
 
 /** `most` is how many jobs may be on the belt where a window is to be filled up. */
 const fillWindows = async (
@@ -79,7 +81,7 @@ export const releaseGroup = (em: EntityManager, key: StepOfRunKey, by: Releaser)
   em.transactional(async (em) => {
     const tx = queryable(em)
     if (by.limitsWaits) await limitLockWaits(em)
-    const { rows } = await tx.query(lockSql, [key.runId, key.stepId])
+    const { rows } = await tx.query(by.passesOver ? `${lockSql} skip locked` : lockSql, [key.runId, key.stepId])
     const [counted] = countedRows.parse(rows)
     if (counted === undefined) return 0
     const room = Math.min(groupSize, counted.staged, (by.window ?? defaultWindow) - counted.belt)

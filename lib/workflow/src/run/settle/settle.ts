@@ -24,8 +24,11 @@ export const settle = async (em: EntityManager, runIds: readonly string[], by: R
  * same transaction, so counters that are read as all closed after the lock stay closed. They are read by a statement of
  * their own: in the one that waits for the lock they could be older than what the lock waited for.
  */
-export const endIfOver = (em: EntityManager, runIds: readonly string[]): Promise<string[]> =>
-  endOver(em, runIds, lockSql)
+export const endIfOver = (
+  em: EntityManager,
+  runIds: readonly string[],
+  by: Pick<Releaser, 'limitsWaits'> = {},
+): Promise<string[]> => endOver(em, runIds, lockSql, by)
 
 /** Likewise for a sweep: a run whose row somebody else has locked is left to its next turn, and holds up no other. */
 export const endIfFree = (em: EntityManager, runIds: readonly string[]): Promise<string[]> =>

@@ -93,7 +93,7 @@ export const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: 
       message.redelivered = true
       message.deliveries += 1
       const attempt = await run.find(command.which, message)
-      return attempt.isOwn ? goOn(run, attempt) : run.unheard('with asked as', () => goOn(run, attempt))
+      return attempt.isOwn ? goOn(run, attempt) : run.unheard(() => goOn(run, attempt))
     }
     case 'receiveSuspect':
       return receiveSuspect(run, command.which, command.pick)
@@ -126,13 +126,13 @@ export const obey = async (run: RunOfTwo, command: Command, before: Jobs, belt: 
       if (attempt === undefined) return
       const mayWrite = fits(await run.jobs(), attempt)
       const give = () => giveItems(run, attempt, command.items, mayWrite, isUnheard)
-      return isUnheard ? run.unheard('commit', give) : give()
+      return isUnheard ? run.unheard(give) : give()
     }
     case 'finishUnheard': {
       const attempt = await anyBegun(run, command.pick, ({ isOwn }) => !isOwn)
       if (attempt === undefined) return
       const mustWin = fits(await run.jobs(), attempt)
-      const end = await run.unheard('commit', () => run.finish(attempt, command.ending))
+      const end = await run.unheard(() => run.finish(attempt, command.ending))
       // What was written and not heard of is found to be over, or to have moved on, when it is written again.
       expect(end.kind).toBeOneOf(mustWin ? ['written', 'dropped'] : ['dropped'])
       expect(fits(await run.jobs(), attempt), 'the row of a job that is written').toBe(false)

@@ -3,8 +3,8 @@ import * as z from 'zod'
 
 type Query = (text: string, values?: unknown[]) => Promise<unknown[]>
 
-/** Words of the statements whose answers get lost: the end of a unit of work, and what takes jobs over. */
-type Words = 'commit' | 'with asked as'
+/** The statement whose answer gets lost: the end of a unit of work, or of what takes jobs over. */
+const words = 'commit'
 
 /**
  * Breaks sessions of the workers that have this name in the middle of what a group of theirs does, as a restart or a failover
@@ -15,7 +15,7 @@ export const openStrikes = async (query: Query, databaseUrl: string, worker: str
   await query(strikeSql)
   await query(`create table struck as select $1::text as worker`, [worker])
 
-  const isAnswered = async (words: Words, since: string): Promise<boolean> =>
+  const isAnswered = async (since: string): Promise<boolean> =>
     (await query(answeredSql, [worker, words, since])).length > 0
 
   const drawFrom = async (row: number): Promise<void> => {
@@ -28,8 +28,8 @@ export const openStrikes = async (query: Query, databaseUrl: string, worker: str
     /** The server ends the session that writes the row so many from now, of a job or of what is written with it. */
     strike: (rows: number): Promise<void> => drawFrom(lastRow - rows),
 
-    /** Does something, and has its first statement with these words be done without an answer; resolves to what came of it. */
-    unheard: async <T>(words: Words, act: () => Promise<T>): Promise<T> => {
+    /** Does something, and has its first commit be done without an answer; resolves to what came of it. */
+    unheard: async <T>(act: () => Promise<T>): Promise<T> => {
       // Of a session that was ended no answer would come.
       await drawFrom(lastRow + 1)
       const [{ now }] = nowRows.parse(await query('select clock_timestamp()::text as now'))
@@ -40,7 +40,7 @@ export const openStrikes = async (query: Query, databaseUrl: string, worker: str
       })
       try {
         // It may come to none.
-        await waitFor(async () => isOver || (await isAnswered(words, now)), { deadlineMs: 30_000 })
+        await waitFor(async () => isOver || (await isAnswered(now)), { deadlineMs: 30_000 })
         if (!isOver) link.cut()
       } finally {
         link.resume()

@@ -18,7 +18,7 @@ export type TakenJob = Pick<HeldJob, 'attempt' | 'emitted' | 'cursor' | 'accepte
  * before cannot write it any more. Asking again with the same claims, after an answer that was lost, gives the same
  * answer. An attempt that somebody had begun under a claim, and of which nobody wrote the end, is kept as `lost`.
  *
- * Locks: the jobs, in the order of their ids, as a unit of work does.
+ * Locks: the jobs, in the order of their ids, as a unit of work does. The caller's transaction says how long it waits.
  */
 export const claimJobs = async <One extends Claim>(
   em: EntityManager,

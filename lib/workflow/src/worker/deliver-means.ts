@@ -5,7 +5,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import { isLockedOut, isTransientHere } from '../database/is-transient.ts'
 import { endSession } from '../database/end-session.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
-import { type Claim, claimJobs } from '../job/claim-jobs.ts'
+import { claimJobs } from '../job/claim-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import { type FinishedJob, type JobOnBelt, placedOf } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../job/payload-limit.ts'
@@ -25,8 +25,9 @@ import { createBeats } from './beats.ts'
 import { bringPayloads, type LeftPayload } from './bring-payload.ts'
 import { isOfMoment } from './blame.ts'
 import { configCache, stepCache } from './caches.ts'
+import { claimFree, type ClaimOnBelt, createPatientClaim } from './claim-patiently.ts'
 import { commitGroup, type GroupFate } from './commit-group.ts'
-import { createPatientCommit } from './commit-patiently.ts'
+import { createPatientCommit, heldLocked } from './commit-patiently.ts'
 import type { DeliverMeans } from './deliver.ts'
 import { gather, gatherApart, type GatherOptions, type Tell } from './gather.ts'
 import { createLockWaits } from './lock-waits.ts'
@@ -90,8 +91,6 @@ const payloadGroups: GatherOptions<LeftPayload> = {
 
 /** A run to be waited for, whatever jobs it has: no job has its id. */
 const runAlone = (runId: string): Lockable => ({ id: runId, runId })
-
-type ClaimOnBelt = Claim & { job: JobOnBelt }
 
 /**
  * What the deliveries of a worker need; `hint` for runs that may be settled by what was written elsewhere, and `settled` for
@@ -188,12 +187,24 @@ export const deliverMeans = (
       }),
     ),
   )
+  const claimIn = (claims: readonly ClaimOnBelt[]) => async (em: EntityManager) => {
+    await limitLockWaits(em)
+    return claimJobs(em, claims, worker)
+  }
   const { commit, isHeldBack } = createPatientCommit({
     inGroup,
     locks,
     patienceMs: lockPatienceMs,
     mostWaiting: Math.ceil(prefetch / 2),
     observe,
+  })
+  const claim = createPatientClaim({
+    inGroup: askTogether(
+      (flush) => gatherApart(functionOf, loadGroups, flush),
+      claimFree((claims) => orm.em.fork().transactional(claimIn(claims)), lookForLocks),
+    ),
+    locks,
+    onHeld: () => observe({ kind: 'commit.held-up', jobs: 1, reason: heldLocked }),
   })
   const means: DeliverMeans = {
     orm,
@@ -262,10 +273,7 @@ export const deliverMeans = (
             settling.hint,
             observe,
           ),
-    claim: askTogether(
-      (flush) => gatherApart(functionOf, loadGroups, flush),
-      (claims: readonly ClaimOnBelt[]) => claimJobs(orm.em.fork(), claims, worker),
-    ),
+    claim,
     commit,
     isHeldBack,
   }

@@ -125,6 +125,44 @@ test('while pages of two runs wait for their locks, pages of others of their fun
   expect(await engine.untrueCounters()).toEqual([])
 })
 
+test('while two jobs that are to be taken over are held locked, others of their function are, and then those', async () => {
+  const gates = new Map(['first', 'second'].map((payload) => [payload, Promise.withResolvers<void>()]))
+  const asked: string[] = []
+  // A stream takes its job over before its first page.
+  const taking = resumableOf('taking', async function* ({ payload }) {
+    asked.push(String(payload))
+    await gates.get(String(payload))?.promise
+    for (let first = 0; first < 20; first += 10) yield pageOf(first, 10)
+  })
+  const worker = await engine.startWorker([taking, functionOf('taking.next', () => undefined)], { pageItems: 10 })
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'taking', outputType: 'multiple' },
+    { functionName: 'taking.next', outputType: null },
+  )
+  const runs: string[] = []
+  const holders: { release: () => Promise<void> }[] = []
+  for (const payload of gates.keys()) {
+    const run = await engine.begin(workflow, payload)
+    runs.push(run)
+    await waitFor(() => asked.includes(payload))
+    holders.push(await holdLocked(engine, 'select from workflow_job where run_id = $1 for update', run))
+    gates.get(payload)?.resolve()
+    // Each in a statement of its own.
+    await waitFor(
+      async () => (await waitForLocks(engine)) === runs.length || worker.saw('commit.held-up').length === runs.length,
+    )
+  }
+  expect(await engine.over(await engine.begin(workflow, 'free'))).toBe('succeeded')
+  for (const { release } of holders) await release()
+  for (const run of runs) {
+    expect(await engine.over(run)).toBe('succeeded')
+    const [parent, ...items] = await engine.jobs(run)
+    expect(items.map(({ payload }) => payload)).toEqual(numbers(0, 20))
+    expect(await engine.attempts(parent?.id ?? '')).toEqual([])
+  }
+  expect(asked).toEqual(['first', 'second', 'free'])
+})
+
 test('a held run with more jobs than its function has places leaves half of those to others, and the rest of it does not begin', async () => {
   const name = 'held and large'
   const { functions, calls, go } = gated(name)

@@ -46,9 +46,6 @@ export const blameFor = (error: unknown): Blame => {
 const isHeldUp = (error: unknown): boolean =>
   (error instanceof WorkflowError && error.code === 'held_up') || isLockedOut(error)
 
-/** Whether Postgres gave up what others than these jobs may get: for their locks, their results, or its own moment. */
-export const isGivenUp = (error: unknown): boolean => ['held up', 'cut short'].includes(blameFor(error))
-
 /** Whether there is nothing better to do than to try the same again. */
 export const isOfMoment = (error: unknown): boolean => blameFor(error) === 'moment'
 

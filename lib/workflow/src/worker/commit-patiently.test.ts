@@ -11,23 +11,22 @@ const heldUp: GroupFate = { kind: 'held up', lock: aJob.runId }
 /** Ends whose groups answer one after the other as given, and then with what was to be written; locks are waited for by hand. */
 const setup = (answers: GroupFate[], { isKnown = false, patienceMs = 600_000 } = {}) => {
   const written: Ending[] = []
-  const waits: { lock: string; mostMs: number; answer: (isFree: boolean) => void }[] = []
+  const waiting: { lock: string; mostMs: number; answer: (isFree: boolean) => void }[] = []
   const events: CommitEvent[] = []
-  const patient = createPatientCommit({
+  const commit = createPatientCommit({
     inGroup: async ({ ending }) => {
       written.push(ending)
       return answers.shift() ?? { kind: 'written', ending }
     },
-    locks: {
+    waits: {
       isHeld: () => isKnown,
-      untilFree: (_, lock, mostMs = Infinity) =>
-        new Promise((resolve) => waits.push({ lock, mostMs, answer: resolve })),
+      untilFree: (_, lock, untilMs) =>
+        new Promise((resolve) => waiting.push({ lock, mostMs: untilMs - performance.now(), answer: resolve })),
     },
     patienceMs,
-    mostWaiting: 2,
     observe: (event) => events.push(event),
   })
-  return { ...patient, written, waits, events }
+  return { commit, written, waiting, events }
 }
 
 /** Lets what is under way come as far as it can. */
@@ -36,25 +35,25 @@ const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 const putOff = { kind: 'requeued', attempt: aJob.attempt, delayMs: 10_000, error: { code: 'snoozed' } }
 
 test('an end whose run is held locked is written when that is free, and what it met next as well', async () => {
-  const { commit, written, waits } = setup([heldUp, { kind: 'held up', lock: aJob.id }])
+  const { commit, written, waiting } = setup([heldUp, { kind: 'held up', lock: aJob.id }])
   const fate = commit(finished)
   await settled()
-  waits[0]?.answer(true)
+  waiting[0]?.answer(true)
   await settled()
-  expect(waits.map(({ lock }) => lock)).toEqual([aJob.runId, aJob.id])
-  waits[1]?.answer(true)
+  expect(waiting.map(({ lock }) => lock)).toEqual([aJob.runId, aJob.id])
+  waiting[1]?.answer(true)
   expect(await fate).toEqual({ kind: 'written', ending: succeeded })
   expect(written).toEqual([succeeded, succeeded, succeeded])
 })
 
 test('an end of a run that is known to be held waits before it is in any group, and one that comes again does not', async () => {
-  const { commit, written, waits } = setup([], { isKnown: true })
+  const { commit, written, waiting } = setup([], { isKnown: true })
   const fate = commit(finished)
   await settled()
   expect(written).toEqual([])
   const again: Ending = { kind: 'requeued', attempt: 1, delayMs: 5, error: null }
   expect(await commit({ ...finished, ending: again })).toEqual({ kind: 'written', ending: again })
-  waits[0]?.answer(true)
+  waiting[0]?.answer(true)
   expect(await fate).toEqual({ kind: 'written', ending: succeeded })
 })
 
@@ -64,41 +63,22 @@ test('an end waits for as long as its attempt has left of its patience, and then
     [500_000, 100_000],
     [590_000, 60_000],
   ] as const) {
-    const { commit, waits, events } = setup([heldUp])
+    const { commit, waiting, events } = setup([heldUp])
     const fate = commit({ ...finished, elapsedMs })
     await settled()
-    expect(waits[0]?.mostMs).toBeGreaterThan(mostMs - 5_000)
-    expect(waits[0]?.mostMs).toBeLessThanOrEqual(mostMs)
-    waits[0]?.answer(false)
+    expect(waiting[0]?.mostMs).toBeGreaterThan(mostMs - 5_000)
+    expect(waiting[0]?.mostMs).toBeLessThanOrEqual(mostMs)
+    waiting[0]?.answer(false)
     expect(await fate).toMatchObject({ kind: 'written', ending: putOff })
     expect(events).toEqual([])
   }
 })
 
 test('a job whose own row is held locked for too long is refused, and that is told', async () => {
-  const { commit, waits, events } = setup([heldUp, heldUp])
+  const { commit, waiting, events } = setup([heldUp, heldUp])
   const fate = commit(finished)
   await settled()
-  waits[0]?.answer(false)
+  waiting[0]?.answer(false)
   expect(await fate).toEqual({ kind: 'refused' })
   expect(events).toMatchObject([{ kind: 'commit.refused', jobs: 1 }])
-})
-
-test('of a function only so many ends wait for long, and while they do no job of what is held begins', async () => {
-  const { commit, isHeldBack, waits } = setup([], { isKnown: true })
-  const other = { ...aJob, functionName: 'other' }
-  const waiting = [commit(finished), commit(finished), commit(finished), commit({ ...finished, job: other })]
-  await settled()
-  const [first = 0, second = 0, third = 0, ofOther = 0] = waits.map(({ mostMs }) => mostMs)
-  expect(Math.min(first, second, ofOther)).toBeGreaterThan(500_000)
-  expect(third).toBe(5_000)
-  expect([isHeldBack(aJob), isHeldBack(other)]).toEqual([true, false])
-  waits[2]?.answer(false)
-  expect(await waiting[2]).toMatchObject({ kind: 'written', ending: putOff })
-  expect(isHeldBack(aJob)).toBe(true)
-  for (const { answer } of waits) answer(true)
-  for (const fate of await Promise.all([waiting[0], waiting[1], waiting[3]])) {
-    expect(fate).toEqual({ kind: 'written', ending: succeeded })
-  }
-  expect(isHeldBack(aJob)).toBe(false)
 })

@@ -4,6 +4,7 @@ import { reasonOf } from '@esteira/service'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { isLockedOut, isTransientHere } from '../database/is-transient.ts'
 import { endSession } from '../database/end-session.ts'
+import { maxTimeoutMs } from '../function/define-function.ts'
 import { beatJobs } from '../job/beat-jobs.ts'
 import { claimJobs } from '../job/claim-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
@@ -30,6 +31,7 @@ import { commitGroup, type GroupFate } from './commit-group.ts'
 import { createPatientCommit, heldLocked } from './commit-patiently.ts'
 import type { DeliverMeans } from './deliver.ts'
 import { gather, gatherApart, type GatherOptions, type Tell } from './gather.ts'
+import { createJobWaits } from './job-waits.ts'
 import { createLockWaits } from './lock-waits.ts'
 import { createOwnUnits } from './own-units.ts'
 import { groupsAtOnce, ownUnitsAtOnce, type Pools } from './pools.ts'
@@ -61,6 +63,9 @@ const defaultRoomWaitMs = 3 * 60_000
  * minute. With the wait for room it is below that half hour as well.
  */
 const defaultLockPatienceMs = 26 * 60_000
+
+/** A page waits for less: it is the last minute of the longest timeout in which its job is put off. */
+const pagePatienceMs = maxTimeoutMs - 60_000
 
 const databasePauseMs = 500
 
@@ -191,13 +196,7 @@ export const deliverMeans = (
     await limitLockWaits(em)
     return claimJobs(em, claims, worker)
   }
-  const { commit, isHeldBack } = createPatientCommit({
-    inGroup,
-    locks,
-    patienceMs: lockPatienceMs,
-    mostWaiting: Math.ceil(prefetch / 2),
-    observe,
-  })
+  const waits = createJobWaits({ locks, mostWaiting: Math.ceil(prefetch / 2) })
   const claim = createPatientClaim({
     inGroup: askTogether(
       (flush) => gatherApart(functionOf, loadGroups, flush),
@@ -254,11 +253,13 @@ export const deliverMeans = (
       by: { worker, lane, window },
       atOnce: groupsAtOnce,
       untilDone,
-      untilFree: async (job, error) => {
+      waits,
+      onHeldUp: async (job, error) => {
         observe({ kind: 'commit.held-up', jobs: 1, reason: reasonOf(error) })
         const locked = await lookForLocks([job])
-        await locks.untilFree(job, locked.has(job.runId) ? job.runId : job.id)
+        return locked.has(job.runId) ? job.runId : job.id
       },
+      patienceMs: Math.min(lockPatienceMs, pagePatienceMs),
       onGivenUp: async (error) => {
         observe({ kind: 'commit.cut-short', jobs: 1, reason: reasonOf(error) })
         await pauseForDatabase()
@@ -274,8 +275,8 @@ export const deliverMeans = (
             observe,
           ),
     claim,
-    commit,
-    isHeldBack,
+    commit: createPatientCommit({ inGroup, waits, patienceMs: lockPatienceMs, observe }),
+    isHeldBack: waits.isHeldBack,
   }
   return { means, settled: settling.done, hint: settling.hint }
 }

@@ -16,7 +16,7 @@ import { attemptJob, type AttemptMeans } from './attempt.ts'
 import type { Beats } from './beats.ts'
 import type { Brought } from './bring-payload.ts'
 import type { Fate } from './commit-group.ts'
-import { heldLocked, putOffMs } from './commit-patiently.ts'
+import { heldLocked, putOffForLock, putOffMs } from './commit-patiently.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
 import { holdJob } from './hold.ts'
 import { type DeliveryFacts, load, type Taken } from './load.ts'
@@ -186,11 +186,17 @@ const run = async (
           })
       return pages?.isSealed() && attempted.kind === 'succeeded' ? pages.accept(lost) : attempted
     })
-    pages?.throwFault()
+    const isPutOff = pages?.isHeldUp() === true && ending.kind !== 'cancelled'
+    if (!isPutOff) pages?.throwFault()
     if (!(await hold.isOurs())) return await lostTo(delivery, means)
-    const elapsedMs = performance.now() - begun
-    const nextTry = nextTryOf(hold.job(), fn, random)
-    return await finish({ job: hold.job(), ending, elapsedMs, place, nextTry }, delivery, means)
+    const finished = {
+      job: hold.job(),
+      ending: isPutOff ? putOffForLock(hold.job()) : ending,
+      elapsedMs: performance.now() - begun,
+      place,
+      nextTry: nextTryOf(hold.job(), fn, random),
+    }
+    return await finish(finished, delivery, means)
   } finally {
     stream?.leave()
   }

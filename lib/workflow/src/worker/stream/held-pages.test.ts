@@ -12,7 +12,7 @@ const next = { id: 'next', functionName: 'Next' }
 
 type Write = { items: unknown[]; claim: string | null; emitted: number; cursor?: unknown; firstItem?: number }
 
-/** The pages of a job that is held, and what was written of them; `refuses` is thrown by a write of that item. */
+/** The pages of a job that is held, and what was written of them; `refuses` is thrown by a write of that item, or by `seal`. */
 const setup = ({
   isResumable = true,
   itemKey = null,
@@ -77,8 +77,12 @@ const setup = ({
       return { fate, emitted: page.job.emitted + page.items.length - known, attempt }
     },
     hide: (page, firstItem) => keep(page, { firstItem }),
-    seal: async () => 'written',
+    seal: async () => {
+      if (refuses['seal'] !== undefined) throw refuses['seal']
+      return 'written'
+    },
     accept: async () => {
+      if (refuses['accept'] !== undefined) throw refuses['accept']
       const children = left.shift()
       return children === undefined ? { kind: 'none left' } : { kind: 'accepted', children, toSettle: [] }
     },
@@ -158,6 +162,26 @@ test('a job that somebody has taken over is given up, with the next page or atte
     await expect(lost).rejects.toThrow('another worker has taken the job over')
     expect(isLost()).toBe(true)
   }
+})
+
+test('a job whose pages wait for locks for too long is held up, whichever write of them it was', async () => {
+  const heldUp = new WorkflowError('held_up', 'somebody has it locked', { final: false })
+  const cursor = setup({ refuses: { page: heldUp } })
+  expect(cursor.pages.isHeldUp()).toBe(false)
+  await expect(cursor.pages.write({ items: ['page'], cursor: 1 })).rejects.toBe(heldUp)
+  expect(cursor.pages.isHeldUp()).toBe(true)
+  expect(cursor.pages.throwFault).toThrow(heldUp)
+  const hidden = setup({ isResumable: false, refuses: { seal: heldUp } })
+  await hidden.pages.write({ items: ['page'], cursor: undefined })
+  await expect(hidden.pages.seal()).rejects.toBe(heldUp)
+  expect([hidden.pages.isHeldUp(), hidden.pages.isSealed()]).toEqual([true, false])
+  const sealed = setup({ isResumable: false, refuses: { accept: heldUp } })
+  await sealed.pages.seal()
+  expect(await sealed.pages.accept(new AbortController().signal)).toMatchObject({
+    kind: 'requeued',
+    attempt: 0,
+    error: { code: 'snoozed' },
+  })
 })
 
 test('only a fault of the house is one for the message to come again', async () => {

@@ -3,9 +3,11 @@ import { WorkflowError } from '../../errors.ts'
 import type { StepFunction } from '../../function/define-function.ts'
 import { keysOf } from '../../function/item-key.ts'
 import type { Ending, HeldJob, NextStep } from '../../job/held-job.ts'
+import type { Accepted } from '../../job/pages/accept-page.ts'
 import type { PageFate, PageOfJob } from '../../job/pages/page-of-job.ts'
 import { blameFor } from '../blame.ts'
 import { reasonOfCut, reasonToReject } from '../commit-group.ts'
+import { putOffForLock } from '../commit-patiently.ts'
 import type { DeliverMeans } from '../deliver.ts'
 import { type Hold, isCancel, takenOver } from '../hold.ts'
 import type { BufferedPage } from './page-buffer.ts'
@@ -22,6 +24,8 @@ export type HeldPages = Pages & {
   again: () => Promise<HeldJob | null>
   /** Accepts pages that were hidden, as many as this delivery has time for; gives how the job ends or goes on. */
   accept: (lost: AbortSignal) => Promise<Ending>
+  /** Whether a page waited for somebody's locks for too long: its job is to be put off, whatever its function made of that. */
+  isHeldUp: () => boolean
   /** @throws what kept a page from being written, when no function is to blame for it. */
   throwFault: () => void
 }
@@ -62,6 +66,15 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
     return written
   }
 
+  const notingHeldUp = async <T>(write: Promise<T>): Promise<T> => {
+    try {
+      return await write
+    } catch (error) {
+      if (blameFor(error) === 'held up') fault = { error }
+      throw error
+    }
+  }
+
   const orLost = async (write: PageFate | Promise<PageFate>): Promise<void> => {
     if ((await write) === 'written') return
     hold.lose()
@@ -82,7 +95,7 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
     const page: PageOfJob = { job: hold.job(), items, next, place, keys }
     try {
       if (isResumable) await writeResumable(page, cursor)
-      else await orLost(writes.hide(page, hidden))
+      else await orLost(writes.hide(page, hidden, openedMs))
     } catch (error) {
       if (error instanceof WorkflowError && error.code !== 'output_rejected') throw error
       const blame = blameFor(error)
@@ -96,10 +109,19 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
   }
 
   const writeResumable = async (page: PageOfJob, cursor: unknown): Promise<void> => {
-    const written = await writes.write(page, cursor)
+    const written = await writes.write(page, cursor, openedMs)
     await orLost(written.fate)
     if (written.fate !== 'written') return
     hold.changed({ emitted: written.emitted, cursor, attempt: written.attempt })
+  }
+
+  const acceptNext = async (job: HeldJob): Promise<Accepted | { kind: 'held up' }> => {
+    try {
+      return await writes.accept(job, openedMs)
+    } catch (error) {
+      if (blameFor(error) === 'held up') return { kind: 'held up' }
+      throw error
+    }
   }
 
   const throwFault = (): void => {
@@ -109,11 +131,11 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
   return {
     job: hold.job,
     next,
-    write: (page) => inTurn(() => writePage(page)),
+    write: (page) => inTurn(() => notingHeldUp(writePage(page))),
     seal: () =>
       inTurn(async () => {
         const job = hold.job()
-        await orLost(writes.seal(job))
+        await notingHeldUp(orLost(writes.seal(job, openedMs)))
         hold.changed({ accepted: job.claim })
         isSealed = true
       }),
@@ -134,7 +156,8 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
       for (;;) {
         if (isCancel(lost)) return { kind: 'cancelled' }
         const job = hold.job()
-        const accepted = lost.aborted ? ({ kind: 'lost' } as const) : await writes.accept(job)
+        const accepted = lost.aborted ? ({ kind: 'lost' } as const) : await acceptNext(job)
+        if (accepted.kind === 'held up') return putOffForLock(job)
         if (accepted.kind === 'lost') hold.lose()
         if (accepted.kind !== 'accepted') return allGiven(next)
         hold.changed({ emitted: job.emitted + accepted.children })
@@ -142,6 +165,7 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
         if (performance.now() >= untilMs) return acceptsOn(next)
       }
     },
+    isHeldUp: () => fault !== null && blameFor(fault.error) === 'held up',
     throwFault,
   }
 }

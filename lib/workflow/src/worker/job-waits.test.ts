@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { aJob } from '../../test/a-job.ts'
+import { createJobWaits, patienceUntil } from './job-waits.ts'
+
+/** Waits of jobs of a held run, each to be answered by hand; and how long each may take. */
+const setup = () => {
+  const waiting: { mostMs: number; answer: (isFree: boolean) => void }[] = []
+  const waits = createJobWaits({
+    locks: {
+      isHeld: (id) => id === aJob.runId,
+      untilFree: (_job, _id, mostMs = Infinity) => new Promise((resolve) => waiting.push({ mostMs, answer: resolve })),
+    },
+    mostWaiting: 2,
+  })
+  const wait = (job = aJob) => waits.untilFree(job, job.runId, performance.now() + 600_000)
+  return { waits, wait, waiting }
+}
+
+test('of a function only so many jobs wait for long, and while they do no job of what is held begins', async () => {
+  const { waits, wait, waiting } = setup()
+  const other = { ...aJob, functionName: 'other' }
+  const answers = [wait(), wait(), wait(), wait(other)]
+  const [first = 0, second = 0, third = 0, ofOther = 0] = waiting.map(({ mostMs }) => mostMs)
+  expect(Math.min(first, second, ofOther)).toBeGreaterThan(500_000)
+  expect(third).toBe(5_000)
+  expect([aJob, other, { ...aJob, runId: 'free' }].map(waits.isHeldBack)).toEqual([true, false, false])
+  waiting[2]?.answer(false)
+  expect(await answers[2]).toBe(false)
+  expect(waits.isHeldBack(aJob)).toBe(true)
+  for (const { answer } of waiting) answer(true)
+  expect(await Promise.all(answers)).toEqual([true, true, false, true])
+  expect(waits.isHeldBack(aJob)).toBe(false)
+})
+
+test('patience is less what was taken of it before, and never less than a minute, if it is that much', () => {
+  for (const [patienceMs, takenMs, leftMs] of [
+    [600_000, 0, 600_000],
+    [600_000, 500_000, 100_000],
+    [600_000, 590_000, 60_000],
+    [600_000, 900_000, 60_000],
+    [1_000, 900_000, 1_000],
+  ] as const) {
+    const left = patienceUntil(patienceMs, takenMs) - performance.now()
+    expect(left).toBeGreaterThan(leftMs - 1_000)
+    expect(left).toBeLessThanOrEqual(leftMs)
+  }
+})

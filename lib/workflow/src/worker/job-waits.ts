@@ -1,0 +1,53 @@
+import type { JobOnBelt } from '../job/held-job.ts'
+import type { LockWaits } from './lock-waits.ts'
+
+type JobWaitsOptions = {
+  locks: Pick<LockWaits, 'isHeld' | 'untilFree'>
+  /** How many jobs of a function may wait for locks for as long as their patience; any more have little. */
+  mostWaiting: number
+}
+
+/** Waits of jobs for what somebody holds locked: themselves, or their runs. */
+export type JobWaits = {
+  /** Whether this job, or run, was locked when it was last looked at. */
+  isHeld: LockWaits['isHeld']
+  /**
+   * Resolves to true when this, the job or its run, is locked no more, and to false when that takes too long: until then,
+   * by `performance.now()`, or for as long as one has who takes a place that others need.
+   */
+  untilFree: (job: JobOnBelt, lock: string, untilMs: number) => Promise<boolean>
+  /** Whether this job had better not begin: its run is held locked, and as many of its function wait for locks as may. */
+  isHeldBack: (job: Pick<JobOnBelt, 'runId' | 'functionName'>) => boolean
+}
+
+/** So long does a job wait that takes a place which others of its function need, milliseconds; a short lock costs none. */
+const crowdedPatienceMs = 5_000
+
+/** A long attempt leaves no less for its waits, milliseconds. */
+const leastPatienceMs = 60_000
+
+/** Until when a job waits for locks that has taken some of its patience already, by `performance.now()`. */
+export const patienceUntil = (patienceMs: number, takenMs: number): number =>
+  performance.now() + Math.max(Math.min(leastPatienceMs, patienceMs), patienceMs - takenMs)
+
+/** Each that waits keeps its delivery, so what waits is bounded by those in hand; and by half of them, so that others go on. */
+export const createJobWaits = ({ locks, mostWaiting }: JobWaitsOptions): JobWaits => {
+  const waiting = new Map<string, number>()
+  const waitingOf = (functionName: string): number => waiting.get(functionName) ?? 0
+
+  return {
+    isHeld: locks.isHeld,
+    untilFree: async (job, lock, untilMs) => {
+      const { functionName } = job
+      const leftMs = untilMs - performance.now()
+      const isOneTooMany = waitingOf(functionName) >= mostWaiting
+      waiting.set(functionName, waitingOf(functionName) + 1)
+      try {
+        return await locks.untilFree(job, lock, isOneTooMany ? Math.min(leftMs, crowdedPatienceMs) : leftMs)
+      } finally {
+        waiting.set(functionName, waitingOf(functionName) - 1)
+      }
+    },
+    isHeldBack: ({ runId, functionName }) => locks.isHeld(runId) && waitingOf(functionName) >= mostWaiting,
+  }
+}

@@ -1,0 +1,92 @@
+import { waitFor } from '@esteira/test/support'
+import { expect, test } from 'vitest'
+import { type Engine, functionOf } from '../../../test/engine.ts'
+import { holdLocked, lockSqls } from '../../../test/hold-locked.ts'
+import { numbers, pageOf, resumableOf } from '../../../test/streams.ts'
+import { useEngine } from '../../../test/use-engine.ts'
+
+let engine: Engine
+
+useEngine((opened) => {
+  engine = opened
+})
+
+/** A function that gives three pages, and waits behind the first of `held` until `go`; and which calls came so far. */
+const giving = (name: string) => {
+  const gate = Promise.withResolvers<void>()
+  const asked: unknown[] = []
+  const fn = resumableOf(name, async function* ({ payload, cursor }) {
+    for (let first = cursor ?? 0; first < 30; first += 10) {
+      if (first === 10 && payload === 'held') {
+        asked.push(payload)
+        await gate.promise
+      }
+      yield pageOf(first, 10)
+    }
+  })
+  const save = () =>
+    engine.saveWorkflow(
+      { functionName: 'CronJob', outputType: 'multiple' },
+      { functionName: name, outputType: 'multiple' },
+      { functionName: `${name}.next`, outputType: null },
+    )
+  return { functions: [fn, functionOf(`${name}.next`, () => undefined)], save, asked, go: gate.resolve }
+}
+
+const itemsOf = async (run: string) =>
+  (await engine.jobs(run)).filter(({ step }) => step === 2).map(({ payload }) => payload)
+
+test('a job whose page waits for a lock for too long gets a new message, and goes on behind the page before', async () => {
+  const name = 'waits for long'
+  const { functions, save, asked, go } = giving(name)
+  const worker = await engine.startWorker(functions, { pageItems: 10, lockPatienceMs: 1_000 })
+  const held = await engine.begin(await save(), ['held'])
+  await waitFor(async () => asked.length === 1 && (await itemsOf(held)).length === 10)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go()
+  await waitFor(() => worker.saw('job.written').some((event) => 'error' in event && event.functionName === name))
+  const [, job] = await engine.jobs(held)
+  expect(job).toMatchObject({ status: 'queued', seq: 2, attempt: 0, error: { code: 'snoozed' } })
+  await release()
+  expect(await engine.over(held)).toBe('succeeded')
+  expect(await itemsOf(held)).toEqual(numbers(0, 30))
+  expect(await engine.attempts(job?.id ?? '')).toMatchObject([{ outcome: 'snoozed' }])
+  expect(asked).toHaveLength(2)
+  expect(await engine.untrueCounters()).toEqual([])
+})
+
+test('streams of a held run leave half of the places of their function to others', async () => {
+  const { functions, save, asked, go } = giving('waits with many')
+  const worker = await engine.startWorker(functions, { pageItems: 10, prefetch: 4 })
+  const workflow = await save()
+  const held = await engine.begin(workflow, Array<string>(10).fill('held'))
+  await waitFor(async () => asked.length === 4 && (await itemsOf(held)).length === 40)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go()
+  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+  expect(asked).toHaveLength(4)
+  expect(await engine.statusOf(held)).toBe('running')
+  await release()
+  expect(await engine.over(held, 60_000)).toBe('succeeded')
+  expect(await engine.untrueCounters()).toEqual([])
+  expect(worker.saw('delivery.handed-back')).toEqual([])
+})
+
+test('however many streams of a held run give a page at once, those of others have their turn soon', async () => {
+  const { functions, save, asked, go } = giving('waits in line')
+  await engine.startWorker(functions, { pageItems: 10, prefetch: 100 })
+  const workflow = await save()
+  const held = await engine.begin(workflow, Array<string>(50).fill('held'))
+  const firstItems = async () => (await engine.jobs(held)).filter(({ step }) => step === 2)
+  await waitFor(async () => {
+    const items = await firstItems()
+    return asked.length === 50 && items.length === 500 && items.every(({ status }) => status === 'succeeded')
+  })
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go()
+  // Each that found out by itself that the run is held would have one of two places for two seconds.
+  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+  await release()
+  expect(await engine.over(held, 60_000)).toBe('succeeded')
+  expect(await engine.untrueCounters()).toEqual([])
+})

@@ -63,7 +63,7 @@ test('an end waits for as long as its attempt has left of its patience, and then
     [500_000, 100_000],
     [590_000, 60_000],
   ] as const) {
-    const { commit, waiting, events } = setup([heldUp])
+    const { commit, waiting, events } = setup([heldUp, heldUp])
     const fate = commit({ ...finished, elapsedMs })
     await settled()
     expect(waiting[0]?.mostMs).toBeGreaterThan(mostMs - 5_000)
@@ -74,8 +74,18 @@ test('an end waits for as long as its attempt has left of its patience, and then
   }
 })
 
+test('an end that has lost its patience is tried once more before its result is given up', async () => {
+  const { commit, written, waiting } = setup([], { isKnown: true })
+  const fate = commit(finished)
+  await settled()
+  expect(written).toEqual([])
+  waiting[0]?.answer(false)
+  expect(await fate).toEqual({ kind: 'written', ending: succeeded })
+  expect(written).toEqual([succeeded])
+})
+
 test('a job whose own row is held locked for too long is refused, and that is told', async () => {
-  const { commit, waiting, events } = setup([heldUp, heldUp])
+  const { commit, waiting, events } = setup([heldUp, heldUp, heldUp])
   const fate = commit(finished)
   await settled()
   waiting[0]?.answer(false)

@@ -27,8 +27,8 @@ export const putOffForLock = ({ attempt }: Pick<JobOnBelt, 'attempt'>): Ending =
 
 /**
  * Writes ends of jobs, which wait for their locks outside of the groups: there they would have all others of their function
- * wait as well. One that loses its patience gets a new message, which needs none of its run's locks, and its result is
- * given up; if its own row is what is locked then its delivery goes back.
+ * wait as well. One that loses its patience is tried once more; then it gets a new message, which needs none of its run's
+ * locks, and its result is given up. If its own row is what is locked then its delivery goes back.
  */
 export const createPatientCommit =
   ({ inGroup, waits, patienceMs, observe }: PatientMeans) =>
@@ -46,9 +46,11 @@ export const createPatientCommit =
     // The next jobs of a run that is held would only have their group find that out anew.
     const isKnown = movesCounters(ending) && waits.isHeld(job.runId)
     let fate: GroupFate = isKnown ? { kind: 'held up', lock: job.runId } : await inGroup(finished)
-    while (fate.kind === 'held up') {
-      if (!(await waits.untilFree(job, fate.lock, untilMs))) return putOff()
+    let isPatient = true
+    while (fate.kind === 'held up' && isPatient) {
+      isPatient = await waits.untilFree(job, fate.lock, untilMs)
+      // Also when it is still held: where many commit one after the other, somebody has it at every look, and each his turn.
       fate = await inGroup(finished)
     }
-    return fate
+    return fate.kind === 'held up' ? putOff() : fate
   }

@@ -3,6 +3,7 @@ import { queryable } from '@esteira/outbox'
 import { createRoles, waitFor } from '@esteira/test/support'
 import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
+import { holdLocked, lockSqls } from '../../test/hold-locked.ts'
 import { ownFunction } from '../../test/own-units.ts'
 import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
 import { useEngine } from '../../test/use-engine.ts'
@@ -114,13 +115,19 @@ test('while all that is under way is cancelled again and again, nothing is lost,
   for (const { id } of await engine.jobs(run)) expect(await engine.attempts(id)).toEqual([])
 })
 
+/** What ends a wait for a lock, and after how long; of a limit on locks alone no less is kept. */
+const limitsOnLocks = [
+  ['statement_timeout', 300],
+  ['lock_timeout', 600],
+] as const
+
 /** How many jobs have left their groups for locks that somebody holds. */
 const heldUpIn = (events: readonly WorkerEvent[]): number =>
   events.reduce((sum, event) => (event.kind === 'commit.held-up' ? sum + event.jobs : sum), 0)
 
-for (const limit of ['statement_timeout', 'lock_timeout'] as const) {
+for (const [limit, limitMs] of limitsOnLocks) {
   test(`a run that is held locked for longer than ${limit} has no attempt counted, and jobs of others pass`, async () => {
-    await limited(`${limit} = 300`)
+    await limited(`${limit} = ${limitMs}`)
     const gate = Promise.withResolvers<void>()
     let begun = 0
     const worker = await engine.startWorker(
@@ -153,10 +160,35 @@ for (const limit of ['statement_timeout', 'lock_timeout'] as const) {
   })
 }
 
-for (const limit of ['statement_timeout', 'lock_timeout'] as const) {
+test('where the role of a worker waits for locks only for a moment, a commit waits for another all the same', async () => {
+  await limited('lock_timeout = 50')
+  await limited('statement_timeout = 0')
+  const gate = Promise.withResolvers<void>()
+  let begun = 0
+  const fn = functionOf('for a moment', async () => {
+    begun += 1
+    await gate.promise
+  })
+  const worker = await engine.startWorker([fn], { databaseUrl: roles.urlFor('worker') })
+  const run = await engine.begin(await fanOut('for a moment'), [1])
+  await waitFor(() => begun === 1)
+  const holder = await holdLocked(engine, lockSqls.counters, run)
+  gate.resolve()
+  await waitFor(async () => (await engine.query(waitingSql)).length > 0)
+  await holder.release()
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(heldUpIn(worker.events)).toBe(0)
+})
+
+/** Sessions that have waited for a lock for longer than one that comes of others' commits. */
+const waitingSql = `
+  select from pg_stat_activity
+  where datname = current_database() and wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '300 ms'`
+
+for (const [limit, limitMs] of limitsOnLocks) {
   test(`while a table is locked for longer than ${limit} all that has finished waits, and no attempt counts`, async () => {
     const name = `table ${limit}`
-    await limited(`${limit} = 300`)
+    await limited(`${limit} = ${limitMs}`)
     const gate = Promise.withResolvers<void>()
     let begun = 0
     const worker = await engine.startWorker(

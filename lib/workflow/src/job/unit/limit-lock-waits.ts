@@ -7,9 +7,12 @@ import type { EntityManager } from '@mikro-orm/postgresql'
  */
 const mostLockWaitMs = 2_000
 
+/** Less would take the commits of others for somebody who holds a lock, and results would be given up for these. */
+const leastLockWaitMs = 500
+
 /**
  * Has Postgres give the transaction up, with `55P03`, when it waits for a lock that somebody holds for long. Where a role or a
- * database has a shorter limit that stays.
+ * database has a shorter limit that stays, if units of work that wait for each other can be done within it.
  */
 export const limitLockWaits = async (em: EntityManager): Promise<void> => {
   await queryable(em).query(limitSql, [])
@@ -17,4 +20,5 @@ export const limitLockWaits = async (em: EntityManager): Promise<void> => {
 
 const limitSql = `
   select set_config('lock_timeout', '${mostLockWaitMs}', true)
-  where current_setting('lock_timeout')::interval not between '1 ms' and '${mostLockWaitMs} ms'`
+  where current_setting('lock_timeout')::interval
+    not between '${leastLockWaitMs} ms' and '${mostLockWaitMs} ms'`

@@ -98,8 +98,8 @@ const payloadGroups: GatherOptions<LeftPayload> = {
 const runAlone = (runId: string): Lockable => ({ id: runId, runId })
 
 /**
- * What the deliveries of a worker need; `hint` for runs that may be settled by what was written elsewhere, and `settled` for
- * when no run waits for a hint any more.
+ * What the deliveries of a worker need; `hint` for runs that may be settled by what was written elsewhere, `settled` for when
+ * no run waits for a hint any more, and `stopWaiting` so that nothing waits for what somebody holds locked.
  */
 export const deliverMeans = (
   { orm, beatOrm, ownOrm, besideOrm }: Pools,
@@ -119,7 +119,12 @@ export const deliverMeans = (
     ward,
   }: WorkerOptions,
   stopped: AbortSignal,
-): { means: DeliverMeans; settled: () => Promise<void>; hint: (runIds: readonly string[]) => void } => {
+): {
+  means: DeliverMeans
+  settled: () => Promise<void>
+  hint: (runIds: readonly string[]) => void
+  stopWaiting: () => void
+} => {
   const untilDone = async <T>(work: () => Promise<T>, mayPass = isTransientHere): Promise<T> => {
     for (;;) {
       // MikroORM would open a pool anew that nobody closes.
@@ -278,5 +283,9 @@ export const deliverMeans = (
     commit: createPatientCommit({ inGroup, waits, patienceMs: lockPatienceMs, observe }),
     isHeldBack: waits.isHeldBack,
   }
-  return { means, settled: settling.done, hint: settling.hint }
+  const stopWaiting = () => {
+    locks.stop()
+    lockedRunWaits.stop()
+  }
+  return { means, settled: settling.done, hint: settling.hint, stopWaiting }
 }

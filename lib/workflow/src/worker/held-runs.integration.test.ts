@@ -223,6 +223,27 @@ test('a worker that is stopped while a run is held locked ends in its grace peri
   expect(await engine.untrueCounters()).toEqual([])
 })
 
+test('what waits for a held run when its worker is stopped gets a new message, and the worker ends before its time', async () => {
+  const name = 'held and put off'
+  const { functions, calls, go } = gated(name)
+  const worker = await engine.startWorker(functions, { graceMs: 15_000 })
+  const workflow = await fanOut(name)
+  const held = await engine.begin(workflow, ['first', 'first'])
+  await waitFor(() => calls.length === 2)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go('first')
+  await waitFor(() => worker.saw('commit.held-up').length > 0)
+  await worker.stop()
+  // Of what was not done within the grace period.
+  expect([...worker.saw('belt.fault'), ...worker.saw('delivery.handed-back')]).toEqual([])
+  const [, ...jobs] = await engine.jobs(held)
+  expect(jobs).toMatchObject(Array(2).fill({ status: 'queued', seq: 2, attempt: 0, error: { code: 'snoozed' } }))
+  await release()
+  await engine.startWorker(functions)
+  expect(await engine.over(held)).toBe('succeeded')
+  expect(await engine.untrueCounters()).toEqual([])
+})
+
 test('a job whose run is held locked for too long gets a new message, and no attempt is counted', async () => {
   const name = 'held for long'
   const { functions, calls, go } = gated(name)

@@ -56,6 +56,21 @@ test('who waits for too long hears that it is not free, and others wait on', asy
   expect(await patient).toBe(true)
 })
 
+test('when it is stopped all who wait hear that it is not free, and so does whoever comes then', async () => {
+  const { locked, looks, waits } = setup()
+  locked.add('run')
+  const waiting = [waits.untilFree(one, 'run'), waits.untilFree(one, 'run', 600_000)]
+  await turn()
+  waits.stop()
+  expect(await Promise.all(waiting)).toEqual([false, false])
+  expect(waits.isHeld('run')).toBe(false)
+  await turn()
+  const looked = looks.length
+  expect(await waits.untilFree(one, 'run')).toBe(false)
+  await turn()
+  expect(looks).toHaveLength(looked)
+})
+
 test('what keeps locks from being looked at is thrown to all who wait, and the next who come are looked at again', async () => {
   const { locked, fail, waits } = setup()
   locked.add('run').add('other')

@@ -12,11 +12,14 @@ export type LockWaits = {
   /** Whether this job, or run, was locked when it was last looked at. */
   isHeld: (id: string) => boolean
   /**
-   * Resolves to true when this, the job or its run, is locked no more, and to false when that takes longer than `mostMs`.
+   * Resolves to true when this, the job or its run, is locked no more, and to false when that takes longer than `mostMs`, or
+   * when it is stopped.
    *
    * @throws what keeps it from being looked at.
    */
   untilFree: (job: Lockable, id: string, mostMs?: number) => Promise<boolean>
+  /** Nobody waits any more: whoever does, or would, hears that it is not free. */
+  stop: () => void
 }
 
 /**
@@ -25,9 +28,10 @@ export type LockWaits = {
  * has waited goes on as before, and may meet the lock of the next.
  */
 export const createLockWaits = ({ lockedAmong, pause }: LockWaitsOptions): LockWaits => {
-  type Wait = { job: Lockable; isFree: PromiseWithResolvers<true> }
+  type Wait = { job: Lockable; isFree: PromiseWithResolvers<boolean> }
   const waits = new Map<string, Wait>()
   let isLooking = false
+  let isStopped = false
 
   const lookOnce = async (): Promise<void> => {
     const looked = [...waits]
@@ -55,10 +59,10 @@ export const createLockWaits = ({ lockedAmong, pause }: LockWaitsOptions): LockW
     }
   }
 
-  const waitOf = (job: Lockable, id: string): Promise<true> => {
+  const waitOf = (job: Lockable, id: string): Promise<boolean> => {
     const known = waits.get(id)
     if (known !== undefined) return known.isFree.promise
-    const isFree = Promise.withResolvers<true>()
+    const isFree = Promise.withResolvers<boolean>()
     // Those who asked may have lost their patience.
     isFree.promise.catch(() => {})
     waits.set(id, { job, isFree })
@@ -69,6 +73,7 @@ export const createLockWaits = ({ lockedAmong, pause }: LockWaitsOptions): LockW
   return {
     isHeld: (id) => waits.has(id),
     untilFree: async (job, id, mostMs) => {
+      if (isStopped) return false
       const isFree = waitOf(job, id)
       if (mostMs === undefined) return isFree
       const patience = Promise.withResolvers<false>()
@@ -78,6 +83,11 @@ export const createLockWaits = ({ lockedAmong, pause }: LockWaitsOptions): LockW
       } finally {
         clearTimeout(late)
       }
+    },
+    stop: () => {
+      isStopped = true
+      for (const { isFree } of waits.values()) isFree.resolve(false)
+      waits.clear()
     },
   }
 }

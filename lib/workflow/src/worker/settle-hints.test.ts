@@ -5,7 +5,7 @@ import { createSettling, type SettleEvent } from './settle-hints.ts'
 const lockedOut = Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' })
 
 const setup = (most: number, fails = false) => {
-  const locked = new Map<string, PromiseWithResolvers<void>>()
+  const locked = new Map<string, PromiseWithResolvers<boolean>>()
   const calls: (readonly string[])[] = []
   const events: SettleEvent[] = []
   /** Has a settle find locks that nobody sees behind it, so often. */
@@ -22,7 +22,7 @@ const setup = (most: number, fails = false) => {
       if (unseen >= 0 || runIds.some((id) => locked.has(id))) throw lockedOut
     },
     lockedAmong: async () => new Set(locked.keys()),
-    untilFree: (runId) => locked.get(runId)?.promise ?? Promise.resolve(),
+    untilFree: (runId) => locked.get(runId)?.promise ?? Promise.resolve(true),
     pause: () => {
       const over = Promise.withResolvers<void>()
       pauses.push(over)
@@ -33,13 +33,13 @@ const setup = (most: number, fails = false) => {
   const hideLocks = (times: number) => {
     unseen = times
   }
-  /** Has a run locked, until what it gives is called. */
-  const lock = (runId: string): (() => void) => {
-    const released = Promise.withResolvers<void>()
+  /** Has a run locked, until what it gives is called, with whether it is free then. */
+  const lock = (runId: string): ((isFree: boolean) => void) => {
+    const released = Promise.withResolvers<boolean>()
     locked.set(runId, released)
-    return () => {
+    return (isFree) => {
       locked.delete(runId)
-      released.resolve()
+      released.resolve(isFree)
     }
   }
   return { ...settling, lock, hideLocks, pauses, calls, events, open: gate.resolve }
@@ -86,7 +86,7 @@ test('a run that somebody has locked is passed over, and settled when it is free
     ['a', 'c'],
   ])
   expect(events).toEqual([{ kind: 'settle.held-up', runs: 1, reason: lockedOut.message }])
-  release()
+  release(true)
   await turn()
   await done()
   expect(calls.at(-1)).toEqual(['b'])
@@ -108,4 +108,16 @@ test('runs of which none is found locked behind a wait that was given up are set
     ['a', 'b'],
     ['a', 'b'],
   ])
+})
+
+test('a run that is waited for no more is left to the sweep', async () => {
+  const { hint, done, lock, calls, open } = setup(10)
+  const release = lock('a')
+  open()
+  hint(['a'])
+  await done()
+  release(false)
+  await turn()
+  await done()
+  expect(calls).toEqual([['a']])
 })

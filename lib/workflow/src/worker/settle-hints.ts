@@ -9,8 +9,8 @@ type SettleOptions = {
   settle: (runIds: readonly string[]) => Promise<unknown>
   /** Which of these a settle has to wait for. */
   lockedAmong: (runIds: readonly string[]) => Promise<ReadonlySet<string>>
-  /** Resolves when a settle has to wait for a run no more. */
-  untilFree: (runId: string) => Promise<unknown>
+  /** Resolves to true when a settle has to wait for a run no more, and to false when that is waited for no more. */
+  untilFree: (runId: string) => Promise<boolean>
   /** Before runs are settled again of which none was found locked. */
   pause: () => Promise<unknown>
   observe: (event: SettleEvent) => void
@@ -54,8 +54,7 @@ export const createSettling = ({ most, settle, lockedAmong, untilFree, pause, ob
 
   const hintWhenFree = async (id: string): Promise<void> => {
     try {
-      await untilFree(id)
-      hint([id])
+      if (await untilFree(id)) hint([id])
     } catch (error) {
       fail([id], error)
     }

@@ -36,7 +36,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
       await publish()
       return registerLane(queryable(pools.orm.em.fork()), options.lane)
     })
-    const { means, settled } = deliverMeans(pools, lane, options, stopping.signal)
+    const { means, settled, stopWaiting } = deliverMeans(pools, lane, options, stopping.signal)
     const functions = new Map(options.functions.map((fn) => [fn.name, fn]))
     const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, async () => {
       const onDelivery = (queue: string, delivery: Delivery) => {
@@ -56,6 +56,8 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
     const stop = async () => {
       publishing.stop()
       means.abandoned.stop()
+      // A lock may be held for longer than the grace period: what waits for one gets a new message, for the next worker.
+      stopWaiting()
       await belt.stop()
       await Promise.race([settled(), pause(goodbyeMs, undefined, { ref: false })])
       // What is still under way now has outlived the grace period; its messages went back with the channel.

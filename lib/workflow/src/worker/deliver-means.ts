@@ -201,7 +201,8 @@ export const deliverMeans = (
     await limitLockWaits(em)
     return claimJobs(em, claims, worker)
   }
-  const waits = createJobWaits({ locks, mostWaiting: Math.ceil(prefetch / 2) })
+  // Where a function has one place, none waits in it for long.
+  const waits = createJobWaits({ locks, mostWaiting: Math.floor(prefetch / 2) })
   const claim = createPatientClaim({
     inGroup: askTogether(
       (flush) => gatherApart(functionOf, loadGroups, flush),

@@ -182,6 +182,22 @@ test('a held run with more jobs than its function has places leaves half of thos
   expect(worker.saw('delivery.handed-back')).toEqual([])
 })
 
+test('where a function has one place, a held run leaves that to others', async () => {
+  const name = 'held and alone'
+  const { functions, calls, go } = gated(name)
+  const worker = await engine.startWorker(functions, { prefetch: 1 })
+  const workflow = await fanOut(name)
+  const held = await engine.begin(workflow, ['first', 'first'])
+  await waitFor(() => calls.length === 1)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  go('first')
+  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+  expect(calls).toEqual(['first', 'free'])
+  await release()
+  expect(await engine.over(held, 60_000)).toBe('succeeded')
+  expect(worker.saw('delivery.handed-back')).toEqual([])
+})
+
 test('a run that is held locked can be cancelled, and what had ended meanwhile is dropped', async () => {
   const name = 'held and cancelled'
   const { functions, calls, go } = gated(name)

@@ -54,7 +54,7 @@ export type DeliverMeans = {
   claim: (claim: { job: JobOnBelt; next: string }) => Promise<TakenJob | undefined>
   /** Jobs that finish together become one unit of work. */
   commit: (finished: FinishedJob) => Promise<Fate>
-  /** Whether a job had better not begin, as its run is held locked and others wait for that. */
+  /** Whether a job had better neither begin nor end, as its run is held locked and others wait for that. */
   isHeldBack: (job: JobOnBelt) => boolean
   /** Writes items of jobs that give very many, before their end. */
   pages: PageWrites
@@ -102,7 +102,9 @@ const carryOut = async (
     case 'drop':
       return { kind: 'dropped', reason: taken.reason }
     case 'end': {
-      const ended = await finish({ job: taken.job, ending: taken.ending, elapsedMs: 0 }, delivery, means)
+      const { job } = taken
+      const ending = means.isHeldBack(job) ? putOffForLock(job) : taken.ending
+      const ended = await finish({ job, ending, elapsedMs: 0 }, delivery, means)
       // As in `takeOver`: whoever has marked the job since it was found may be dead, and this the message that it had.
       const isAnothers = ended.kind === 'dropped' && ended.reason === 'held by another'
       return isAnothers && delivery.redelivered ? carryOut(fn, delivery, means, onRunsOn) : ended

@@ -4,7 +4,7 @@ import { type Engine, functionOf, type SavedWorkflow } from '../../test/engine.t
 import { holdLocked, lockSqls, updateSql, waitForLocks } from '../../test/hold-locked.ts'
 import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { cancelRun } from '../run/cancel-run.ts'
+import { beginCancel, cancelRun } from '../run/cancel-run.ts'
 
 let engine: Engine
 
@@ -196,6 +196,24 @@ test('where a function has one place, a held run leaves that to others', async (
   await release()
   expect(await engine.over(held, 60_000)).toBe('succeeded')
   expect(worker.saw('delivery.handed-back')).toEqual([])
+})
+
+test('jobs of a held run that is being cancelled leave half of the places to others as well', async () => {
+  const name = 'held and cancelling'
+  const { functions, calls, go } = gated(name)
+  await engine.startWorker(functions, { prefetch: 4 })
+  const workflow = await fanOut(name)
+  const held = await engine.begin(workflow, Array<string>(30).fill('first'))
+  await waitFor(() => calls.length === 4)
+  const { release } = await holdLocked(engine, lockSqls.counters, held)
+  await beginCancel(engine.em(), held)
+  go('first')
+  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+  expect(await engine.statusOf(held)).toBe('cancelling')
+  await release()
+  expect(await engine.over(held, 60_000)).toBe('cancelled')
+  expect(calls).toHaveLength(5)
+  expect(await engine.untrueCounters()).toEqual([])
 })
 
 test('a run that is held locked can be cancelled, and what had ended meanwhile is dropped', async () => {

@@ -16,7 +16,7 @@ export type JobWaits = {
    * by `performance.now()`, or for as long as one has who takes a place that others need.
    */
   untilFree: (job: JobOnBelt, lock: string, untilMs: number) => Promise<boolean>
-  /** Whether this job had better not begin: its run is held locked, and as many of its function wait for locks as may. */
+  /** Whether a delivery of this job had better be put off: its run is held locked, and as many of its function wait for locks as may. */
   isHeldBack: (job: Pick<JobOnBelt, 'runId' | 'functionName'>) => boolean
 }
 

@@ -66,11 +66,11 @@ export const toldWorker = (pools: Pools, lane: number, options: ToldWorkerOption
   })
   /** Jobs whose ends are under way in the groups. */
   const committing: string[] = []
-  const commit: typeof means.commit = async (finished) => {
+  const commit: typeof means.commit = async (finished, receivedMs) => {
     const { id } = finished.job
     committing.push(id)
     try {
-      return await means.commit(finished)
+      return await means.commit(finished, receivedMs)
     } finally {
       committing.splice(committing.indexOf(id), 1)
     }

@@ -233,7 +233,7 @@ export const openTwoWorkers = async () => {
           begins: begun.resolve,
           begun: begun.promise,
           continues: isContinued(fn.name),
-          delivered: deliver(told, { ...message, reference }, means).then(
+          delivered: deliver(told, { ...message, reference, receivedMs: performance.now() }, means).then(
             ({ delivered }) => delivered,
             (error: unknown): Delivered => {
               // Its ward died before it began, time and again: nothing is known of it, and its message goes back.

@@ -1,13 +1,13 @@
 import { type Ending, type FinishedJob, type JobOnBelt, movesCounters } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import type { CommitEvent, Fate, GroupFate } from './commit-group.ts'
-import { type JobWaits, patienceUntil } from './job-waits.ts'
+import type { JobWaits } from './job-waits.ts'
 
 type PatientMeans = {
   /** Writes the end of a job with others. */
   inGroup: (finished: FinishedJob) => Promise<GroupFate>
   waits: Pick<JobWaits, 'isHeld' | 'untilFree'>
-  /** How long an end waits for locks, with the time that its attempt took; milliseconds. */
+  /** How long a delivery may last whose end waits for locks, milliseconds. */
   patienceMs: number
   observe: (event: CommitEvent) => void
 }
@@ -32,9 +32,8 @@ export const putOffForLock = ({ attempt }: Pick<JobOnBelt, 'attempt'>): Ending =
  */
 export const createPatientCommit =
   ({ inGroup, waits, patienceMs, observe }: PatientMeans) =>
-  async (finished: FinishedJob): Promise<Fate> => {
-    const { job, ending, elapsedMs } = finished
-    const untilMs = patienceUntil(patienceMs, elapsedMs)
+  async (finished: FinishedJob, receivedMs: number): Promise<Fate> => {
+    const { job, ending } = finished
 
     const putOff = async (): Promise<Fate> => {
       const fate = await inGroup({ ...finished, ending: putOffForLock(job) })
@@ -48,7 +47,7 @@ export const createPatientCommit =
     let fate: GroupFate = isKnown ? { kind: 'held up', lock: job.runId } : await inGroup(finished)
     let isPatient = true
     while (fate.kind === 'held up' && isPatient) {
-      isPatient = await waits.untilFree(job, fate.lock, untilMs)
+      isPatient = await waits.untilFree(job, fate.lock, receivedMs + patienceMs)
       // Also when it is still held: where many commit one after the other, somebody has it at every look, and each his turn.
       fate = await inGroup(finished)
     }

@@ -59,12 +59,12 @@ const roomBytes = 32 * 1024 * 1024
 const defaultRoomWaitMs = 3 * 60_000
 
 /**
- * So long does the end of a job wait for somebody's locks, its attempt included, milliseconds: the longest timeout and a
- * minute. With the wait for room it is below that half hour as well.
+ * So long may a delivery last whose job waits for somebody's locks with its end, milliseconds: two minutes below that half
+ * hour, in which the job is put off.
  */
-const defaultLockPatienceMs = 26 * 60_000
+const defaultLockPatienceMs = 28 * 60_000
 
-/** A page waits for less: it is the last minute of the longest timeout in which its job is put off. */
+/** With a page it is less: a minute below the longest timeout. */
 const pagePatienceMs = maxTimeoutMs - 60_000
 
 const databasePauseMs = 500

@@ -52,8 +52,8 @@ export type DeliverMeans = {
   suspects: Suspects | null
   /** Takes a job over, many of one moment in one statement, and says where it stands; null when somebody was first. */
   claim: (claim: { job: JobOnBelt; next: string }) => Promise<TakenJob | undefined>
-  /** Jobs that finish together become one unit of work. */
-  commit: (finished: FinishedJob) => Promise<Fate>
+  /** Jobs that finish together become one unit of work. Each waits for locks for as long as its delivery may last. */
+  commit: (finished: FinishedJob, receivedMs: number) => Promise<Fate>
   /** Whether a job had better neither begin nor end, as its run is held locked and others wait for that. */
   isHeldBack: (job: JobOnBelt) => boolean
   /** Writes items of jobs that give very many, before their end. */
@@ -96,7 +96,6 @@ const carryOut = async (
   means: DeliverMeans,
   onRunsOn: OnRunsOn,
 ): Promise<Delivered & Traced> => {
-  const receivedMs = performance.now()
   const taken = await load(fn, delivery, means)
   switch (taken.kind) {
     case 'drop':
@@ -110,7 +109,7 @@ const carryOut = async (
       return isAnothers && delivery.redelivered ? carryOut(fn, delivery, means, onRunsOn) : ended
     }
     case 'run':
-      return inProcessSpan(taken.job, receivedMs, async (place) => {
+      return inProcessSpan(taken.job, delivery.receivedMs, async (place) => {
         if (means.isHeldBack(taken.job)) return putOff(taken, delivery, means, place, heldBack)
         const brought = await means.bring(taken.job)
         if (brought === null) return putOff(taken, delivery, means, place, noRoom)

@@ -17,7 +17,7 @@ export const finish = async (
   delivery: DeliveryFacts,
   means: Pick<DeliverMeans, 'commit' | 'find'>,
 ): Promise<Delivered> => {
-  const fate = await means.commit(finished)
+  const fate = await means.commit(finished, delivery.receivedMs)
   return fate.kind === 'lost' ? lostTo(delivery, means) : fate
 }
 

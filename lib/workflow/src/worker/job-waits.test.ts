@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { aJob } from '../../test/a-job.ts'
-import { createJobWaits, patienceUntil } from './job-waits.ts'
+import { createJobWaits } from './job-waits.ts'
 
 /** Waits of jobs of a held run, each to be answered by hand; and how long each may take. */
 const setup = () => {
@@ -30,18 +30,4 @@ test('of a function only so many jobs wait for long, and while they do no job of
   for (const { answer } of waiting) answer(true)
   expect(await Promise.all(answers)).toEqual([true, true, false, true])
   expect(waits.isHeldBack(aJob)).toBe(false)
-})
-
-test('patience is less what was taken of it before, and never less than a minute, if it is that much', () => {
-  for (const [patienceMs, takenMs, leftMs] of [
-    [600_000, 0, 600_000],
-    [600_000, 500_000, 100_000],
-    [600_000, 590_000, 60_000],
-    [600_000, 900_000, 60_000],
-    [1_000, 900_000, 1_000],
-  ] as const) {
-    const left = patienceUntil(patienceMs, takenMs) - performance.now()
-    expect(left).toBeGreaterThan(leftMs - 1_000)
-    expect(left).toBeLessThanOrEqual(leftMs)
-  }
 })

@@ -23,13 +23,6 @@ export type JobWaits = {
 /** So long does a job wait that takes a place which others of its function need, milliseconds; a short lock costs none. */
 const crowdedPatienceMs = 5_000
 
-/** A long attempt leaves no less for its waits, milliseconds. */
-const leastPatienceMs = 60_000
-
-/** Until when a job waits for locks that has taken some of its patience already, by `performance.now()`. */
-export const patienceUntil = (patienceMs: number, takenMs: number): number =>
-  performance.now() + Math.max(Math.min(leastPatienceMs, patienceMs), patienceMs - takenMs)
-
 /** Each that waits keeps its delivery, so what waits is bounded by those in hand; and by half of them, so that others go on. */
 export const createJobWaits = ({ locks, mostWaiting }: JobWaitsOptions): JobWaits => {
   const waiting = new Map<string, number>()

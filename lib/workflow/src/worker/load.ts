@@ -21,10 +21,13 @@ export type Taken =
   | { kind: 'end'; job: JobOnBelt; ending: Ending }
   | { kind: 'run'; job: HeldJob; isTakeover: boolean }
 
-export type DeliveryFacts = Pick<Delivery, 'reference' | 'redelivered' | 'deliveries'>
+export type DeliveryFacts = Pick<Delivery, 'reference' | 'redelivered' | 'deliveries' | 'receivedMs'>
+
+/** What of a delivery tells what is to be done. */
+type Read = Omit<DeliveryFacts, 'receivedMs'>
 
 /** Reads the job behind a delivery, and says what is to be done. */
-export const load = async (fn: StepFunction, delivery: DeliveryFacts, means: DeliverMeans): Promise<Taken> => {
+export const load = async (fn: StepFunction, delivery: Read, means: DeliverMeans): Promise<Taken> => {
   const found = await means.find(delivery.reference.jobId)
   return readDelivery(found, found && (await means.stepOf(found)), delivery, fn)
 }
@@ -33,7 +36,7 @@ export const load = async (fn: StepFunction, delivery: DeliveryFacts, means: Del
 export const readDelivery = (
   found: FoundJob | undefined,
   step: StepOfRun | undefined,
-  delivery: DeliveryFacts,
+  delivery: Read,
   fn: StepFunction,
 ): Taken => {
   const reason = reasonToDrop(found, delivery.reference.seq)

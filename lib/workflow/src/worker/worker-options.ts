@@ -35,7 +35,7 @@ export type WorkerOptions = {
   continueMs?: number
   /** How long a job waits for room in memory for its payload before it gets a new message, milliseconds; 3 minutes unless given. */
   roomWaitMs?: number
-  /** How long the end of a job waits for locks before it gets a new message, milliseconds; 26 minutes with its attempt unless given. */
+  /** How long a delivery may last whose job waits for locks, before that gets a new message, milliseconds; 28 minutes unless given. */
   lockPatienceMs?: number
   /** How often what the functions are is published again, milliseconds; 5 minutes unless given. */
   publishMs?: number

@@ -118,7 +118,7 @@ export const openConsumer = async (connection: Connection, options: ConsumerOpti
     }
     const answers = { ack: () => ack(message), handBack: () => handBack(message) }
     if ('probe' in read) onProbe(queue, { ...read, ...answers })
-    else onDelivery(queue, { ...read, ...answers })
+    else onDelivery(queue, { ...read, ...answers, receivedMs: performance.now() })
   }
 
   await answer<unknown>((done) => channel.assertQueue(queue, { durable: true, arguments: queueArguments }, done))

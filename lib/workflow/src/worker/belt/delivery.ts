@@ -9,6 +9,8 @@ export type Delivery = {
   redelivered: boolean
   /** How often the broker had it back, from workers that died or handed it back; 0 at first. */
   deliveries: number
+  /** When it came, by `performance.now()`. */
+  receivedMs: number
   /** The job is written: the broker may forget the message. */
   ack: () => void
   /** The job is not written: the broker hands the message out again after a pause. */

@@ -14,7 +14,7 @@ import type { DeliverMeans } from '../deliver.ts'
 import { blameFor, isOfMoment } from '../blame.ts'
 import { mostCuts } from '../commit-group.ts'
 import { heldLocked } from '../commit-patiently.ts'
-import { type JobWaits, patienceUntil } from '../job-waits.ts'
+import type { JobWaits } from '../job-waits.ts'
 import { placesByName } from '../places.ts'
 
 /**
@@ -41,7 +41,7 @@ type PageWritesOptions = {
   waits: Pick<JobWaits, 'isHeld' | 'untilFree'>
   /** Hears of what was held up, and finds what of it somebody holds locked: the job, or its run. */
   onHeldUp: (job: JobOnBelt, error: unknown) => Promise<string>
-  /** How long a page waits for locks, with the time that its delivery took; milliseconds. */
+  /** How long a delivery may last of which a page waits for locks, milliseconds. */
   patienceMs: number
   /** Hears of a page that Postgres has given up, and says when it is to be tried again. */
   onGivenUp: (error: unknown) => Promise<void>
@@ -132,7 +132,7 @@ export const createPageWrites = ({
 
   const writingOf = (job: JobOnBelt, sinceMs: number, movesCounters: boolean): Writing => ({
     job,
-    untilMs: patienceUntil(patienceMs, performance.now() - sinceMs),
+    untilMs: sinceMs + patienceMs,
     movesCounters,
   })
 

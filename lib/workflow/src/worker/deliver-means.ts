@@ -201,8 +201,9 @@ export const deliverMeans = (
     await limitLockWaits(em)
     return claimJobs(em, claims, worker)
   }
+  const pageMemory = createPageMemory(pageMemoryBytes())
   // Where a function has one place, none waits in it for long.
-  const waits = createJobWaits({ locks, mostWaiting: Math.floor(prefetch / 2) })
+  const waits = createJobWaits({ locks, mostWaiting: Math.floor(prefetch / 2), memory: pageMemory })
   const claim = createPatientClaim({
     inGroup: askTogether(
       (flush) => gatherApart(functionOf, loadGroups, flush),
@@ -220,7 +221,7 @@ export const deliverMeans = (
     random: Math.random,
     maxPayloadBytes,
     pageItems,
-    pageMemory: createPageMemory(pageMemoryBytes()),
+    pageMemory,
     continueMs,
     stopped,
     stepOf: stepCache((workflowId, version) => untilDone(() => loadSteps(orm.em.fork(), workflowId, version))),

@@ -107,7 +107,7 @@ export const openJobStream = (options: JobStreamOptions): JobStream => {
   }
 
   // With a page under way it would have three.
-  const share = memory.enter({ canFlush: () => !isClosed && pending === 0, flush })
+  const share = memory.enter({ jobId: pages.job().id, canFlush: () => !isClosed && pending === 0, flush })
 
   const flushWhenOld = (): void => {
     timer = setTimeout(() => {

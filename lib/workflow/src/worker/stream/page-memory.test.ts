@@ -125,3 +125,20 @@ test('alone a stream has whole pages', async () => {
   // A page is full with a megabyte of text.
   expect(pageSizes.slice(0, 2)).toEqual([1_047, 1_047])
 })
+
+test('a stream whose job waits for a lock gathers no more, and half of the memory is for others', async () => {
+  const memory = createPageMemory(1_000_000)
+  const [one, other] = ['one', 'other'].map((jobId) => memory.enter({ jobId, canFlush: () => false, flush: () => {} }))
+  expect(memory.holdUp('none')).toBeNull()
+  one?.gather(200_000)
+  other?.gather(200_000)
+  const goOn = memory.holdUp('one')
+  expect([memory.isCrowded(), other?.room()]).toEqual([false, null])
+  const room = one?.room()
+  const otherGoesOn = memory.holdUp('other')
+  expect(memory.isCrowded()).toBe(true)
+  goOn?.()
+  await room
+  expect([memory.isCrowded(), one?.room()]).toEqual([false, null])
+  otherGoesOn?.()
+})

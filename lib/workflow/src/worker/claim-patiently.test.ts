@@ -71,3 +71,12 @@ test('a job that is held is claimed again when it is free, and one that is known
   expect([await first, await second]).toEqual([taken, undefined])
   expect(heldUp).toBe(2)
 })
+
+test('a job that is waited for no more is not claimed', async () => {
+  const claim = createPatientClaim({
+    inGroup: async () => 'held',
+    locks: { isHeld: () => false, untilFree: async () => false },
+    onHeld: () => {},
+  })
+  await expect(claim(claimOf('a'))).rejects.toThrow('held locked')
+})

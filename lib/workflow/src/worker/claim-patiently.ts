@@ -46,7 +46,11 @@ type PatientMeans = {
   onHeld: () => void
 }
 
-/** Claims a job, for which locks are waited for outside of the groups, as with ends of jobs. It waits for as long as it takes. */
+/**
+ * Claims a job, for which locks are waited for outside of the groups, as with ends of jobs. It waits for as long as it takes.
+ *
+ * @throws an error when that is waited for no more: nothing is written of the job, whose delivery is to go back.
+ */
 export const createPatientClaim =
   ({ inGroup, locks, onHeld }: PatientMeans) =>
   async (claim: ClaimOnBelt): Promise<TakenJob | undefined> => {
@@ -56,6 +60,6 @@ export const createPatientClaim =
       const claimed = locks.isHeld(job.id) ? 'held' : await inGroup(claim)
       if (claimed !== 'held') return claimed
       onHeld()
-      await locks.untilFree(job, job.id)
+      if (!(await locks.untilFree(job, job.id))) throw new Error('the job is held locked, and the worker stops')
     }
   }

@@ -33,7 +33,7 @@ const setup = ({
     accepted: null,
     step: { ...aStep, outputType: 'multiple', next },
   }
-  let claims = 0
+  let token = 1
   let isTaken = false
   let isLost = false
   const writes: Write[] = []
@@ -42,14 +42,17 @@ const setup = ({
 
   const claim = async (): Promise<boolean> => {
     if (isTaken) return false
-    claims += 1
-    job = { ...job, claim: `claim ${claims}` }
+    job = { ...job, claim: `claim ${token}` }
     return true
   }
   const hold: Hold = {
     job: () => job,
     take: claim,
-    renew: claim,
+    // To take it once more leaves it the claim that it has.
+    renew: () => {
+      token += 1
+      return claim()
+    },
     changed: (by) => {
       job = { ...job, ...by }
     },

@@ -2,6 +2,7 @@ import { isTraced, withHiding } from '@esteira/service/trace'
 import { context as active } from '@opentelemetry/api'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
 import { WorkflowError } from '../errors.ts'
+import { describeKind } from '../faults/wording.ts'
 import type { HiddenSecrets } from '../secrets/hide-secrets.ts'
 import { inSpan } from '../trace/in-span.ts'
 import type { CallContext, StepFunction } from './define-function.ts'
@@ -54,8 +55,10 @@ const callHidden = async (
   const check = (given: unknown) => checkResult(fn, given, step.outputType, hidden)
   const sink = (openSink ?? (step.outputType === null ? dropItems : collectItems(collecting)))(check)
   let hasGiven = false
+  let hasEnded = false
   const take = (items: readonly unknown[], cursor: unknown): Promise<void> | null => {
     hasGiven = true
+    if (!Array.isArray(items)) throw new WorkflowError('output_invalid', noItems(fn, items))
     fn.checkCursor(cursor)
     if (fn.isResumable) checkHolds(cursor, hidden)
     return sink.take(items, cursor)
@@ -66,20 +69,27 @@ const callHidden = async (
     const emit = (items: readonly unknown[], cursor?: unknown) =>
       emitted.give(() => {
         context.signal.throwIfAborted()
+        if (hasEnded) throw new WorkflowError('attempt_failed', 'the attempt is over')
         return take(items, cursor)
       })
-    const given = await fn.call({
-      ...context,
-      config: filled,
-      log: told,
-      span,
-      emit,
-      written: sink.written,
-      checkResult: check,
+    const readAll = async (): Promise<{ given: unknown; last: unknown }> => {
+      const given = await fn.call({
+        ...context,
+        config: filled,
+        log: told,
+        span,
+        emit,
+        written: sink.written,
+        checkResult: check,
+      })
+      const last = isIterable(given) ? await readItems(given, give, context.signal, told) : given
+      return { given, last }
+    }
+    const { given, last } = await readAll().finally(() => {
+      hasEnded = true
     })
     // One that emits has nothing more to give when all that it had was written by the attempts before.
     if (isIterable(given) || (fn.isResumable && given === undefined)) hasGiven = true
-    const last = isIterable(given) ? await readItems(given, give, context.signal, told) : given
     // Items would be missing that were refused without anybody's knowledge.
     emitted.throwUnheard()
     if (isIterable(given) && last !== undefined && !isOutcome(last))
@@ -100,6 +110,9 @@ const callHidden = async (
 
 const bothWays = ({ name }: StepFunction): string =>
   `${name} gave items by emit, and then a result as well: the rest is to be emitted too`
+
+const noItems = ({ name }: StepFunction, items: unknown): string =>
+  `${name} gave a page: its items must be an array, but ${describeKind(items)} came`
 
 const atTheEnd = ({ name }: StepFunction): string =>
   `${name} gave items one by one, and then returned a result as well: the rest is to be given by yield too`

@@ -71,6 +71,54 @@ test('a function that emits may have nothing left behind its cursor', async () =
   expect(await testFunction(emitting, { ...behind, outputType: 'single' })).toEqual({ kind: 'output', output: [] })
 })
 
+const ends: readonly [string, (emit: Emit) => unknown][] = [
+  ['emitted all', (emit) => emit(['first'])],
+  ['given a result', () => ['all']],
+  ['failed', () => Promise.reject(new Error('no'))],
+]
+
+type Emit = (items: readonly unknown[]) => Promise<void>
+
+test.each(ends)('what is emitted behind the end of a function that has %s is refused', async (_, end) => {
+  for (const outputType of ['single', 'multiple', null] as const) {
+    let late: Emit | undefined
+    const leaves = functionWith(({ emit }) => {
+      late = emit
+      return end(emit)
+    })
+    const job = { config: { greeting: 'Hi' }, payload: { name: 'Ana' }, outputType }
+    await testFunction(leaves, job).catch(() => null)
+    await expect(late?.(['late'])).rejects.toMatchObject({ code: 'attempt_failed', message: 'the attempt is over' })
+  }
+})
+
+test('a page whose items are no array fails for good, and says so', async () => {
+  const base = { name: 'Pages.wrong', config: z.strictObject({}), cursor: z.int() }
+  const wrong = {
+    code: 'output_invalid',
+    final: true,
+    message: 'Pages.wrong gave a page: its items must be an array, but a string came',
+  }
+  // What JavaScript, or a value of any type, brings along.
+  const text: unknown[] = JSON.parse('"text"')
+  const yields = defineFunction({
+    ...base,
+    run: async function* () {
+      yield page(text, 1)
+    },
+  })
+  await expect(testFunction(yields, { outputType: 'multiple' })).rejects.toMatchObject(wrong)
+  const emits = defineFunction({
+    ...base,
+    run: async ({ emit }) => {
+      await emit(text, 1)
+    },
+  })
+  for (const outputType of ['multiple', null] as const) {
+    await expect(testFunction(emits, { outputType })).rejects.toMatchObject(wrong)
+  }
+})
+
 test('the README shows a function that reads on behind its cursor, and it works', async () => {
   const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
   const example = await readFile(new URL('../../test/examples/list-orders.ts', import.meta.url), 'utf8')

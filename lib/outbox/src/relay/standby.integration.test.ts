@@ -5,7 +5,6 @@ import { openLane } from '../../test/lane-under-test.ts'
 import { startListener } from '../../test/start-listener.ts'
 import { enqueue } from '../index.ts'
 import type { Observation } from './observation.ts'
-import { checkOptions } from './options.ts'
 import { migrate } from '../migrate/index.ts'
 
 const soon = { timeout: 30_000, interval: 50 }

@@ -1,5 +1,4 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { queryable } from '@esteira/outbox'
 import { reasonOf } from '@esteira/service'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { isLockedOut, isTransientHere } from '../database/is-transient.ts'

@@ -93,7 +93,7 @@ test.each([
   vi.stubEnv('PGOPTIONS', environment)
   onTestFinished(() => void vi.unstubAllEnvs())
   const lost = Promise.withResolvers<string>()
-  const listener = startListener({
+  startListener({
     databaseUrl: `${database.url}${query}`,
     rabbitmqUrl: vhost.url,
     lane: lane.name,

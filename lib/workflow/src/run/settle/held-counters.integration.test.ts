@@ -21,7 +21,13 @@ const begin = async (): Promise<string> => {
     { functionName: 'CronJob', outputType: 'multiple' },
     { functionName: 'work', outputType: null },
   )
-  const start = { workflow, stepId: workflow.stepIds[0], trigger: 'manual', worker: 'test', payload: [1, 2, 3] } as const
+  const start = {
+    workflow,
+    stepId: workflow.stepIds[0],
+    trigger: 'manual',
+    worker: 'test',
+    payload: [1, 2, 3],
+  } as const
   return (await openRun(engine.em(), { ...start, idempotencyKey: randomUUID(), lane, window: 1 })).runId
 }
 

@@ -348,7 +348,7 @@ test('a process with a job that waits for a lock stays while nobody else waits f
   expect(await attempt('late')).toEqual(done)
   expect(wards).toMatchObject([{ jobs: ['held', 'late'], isLeft: false }])
   suspects.stop()
-  await expect(held).rejects.toThrow()
+  await expect(held).rejects.toThrow('the worker has stopped')
 })
 
 test('a process with a job that is far over its time is killed, and the job fails', async () => {

@@ -28,7 +28,9 @@ export const collectItems =
       take: (items) => {
         const keys = itemKey === null ? null : keysOf(items, itemKey)
         for (const [index, item] of items.entries()) {
-          if (keys !== null && known.size === known.add(keys[index] ?? '').size) continue
+          const key = keys?.[index]
+          if (key !== undefined && known.has(key)) continue
+          if (key !== undefined) known.add(key)
           collected.push(item)
           if (mostBytes === null) continue
           bytes += limitItem(`step "${step}": an item`, item, mostBytes).bytes + 1

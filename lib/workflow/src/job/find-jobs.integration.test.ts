@@ -26,3 +26,18 @@ test.each([
   expect(leftBytesOf(found?.payload)).toBe(bytesInMemory(json, Buffer.byteLength(json)))
   await engine.query('truncate workflow_run, workflow_waiting, outbox_message cascade')
 })
+
+test('a payload with very many commas keeps no other from being found', async () => {
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'CronJob', outputType: 'multiple' },
+    { functionName: 'found', outputType: null },
+  )
+  const [, many, plain] = await engine.jobs(await engine.begin(workflow, ['many', 'plain']))
+  const [manyId, plainId] = [many?.id ?? '', plain?.id ?? '']
+  const commas = 54_000_000
+  await engine.query(`update workflow_job set payload = to_jsonb(repeat(',', $2)) where id = $1`, [manyId, commas])
+  const found = await findJobs(engine.em(), [manyId, plainId])
+  expect(found.get(plainId)?.payload).toBe('plain')
+  expect(leftBytesOf(found.get(manyId)?.payload)).toBeGreaterThan(2 ** 31)
+  await engine.query('truncate workflow_run, workflow_waiting, outbox_message cascade')
+}, 60_000)

@@ -30,8 +30,9 @@ const findJobsSql = `
          case when pg_column_size(job.payload) > $2 then null else job.payload end as payload,
          case when octet_length(large.text) = length(large.text) then length(large.text)
               else greatest(octet_length(large.text), 2 * length(large.text)) end
-           + $3::int * (length(large.text) - length(replace(large.text, ',', ''))) as "leftBytes",
-         job.emitted, job.cursor, job.accepted, job.traceparent, run.workflow_id as "workflowId", run.version, run.status as "runStatus"
+           + $3::float8 * (length(large.text) - length(replace(large.text, ',', ''))) as "leftBytes",
+         job.emitted, job.cursor, job.accepted, job.traceparent,
+         run.workflow_id as "workflowId", run.version, run.status as "runStatus"
   from workflow_job job join workflow_run run on run.id = job.run_id
   left join lateral (
     select job.payload::text as text where pg_column_size(job.payload) > $2 offset 0

@@ -1,5 +1,11 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import * as z from 'zod'
 import { type AbandonedEvent, watchAbandoned } from './abandoned.ts'
+
+setFlagsFromString('--expose-gc')
+const collect = z.function({ input: [], output: z.void() }).implement(runInNewContext('gc'))
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -108,4 +114,17 @@ test('a worker that stops waits for none', async () => {
   const c = begin('c')
   await vi.advanceTimersByTimeAsync(0)
   expect([a, b, c].every(({ seen }) => seen.isFree)).toBe(true)
+})
+
+test('nothing is kept of functions that have ended', async () => {
+  vi.useRealTimers()
+  const abandoned = watchAbandoned({ most: 1, observe: () => {} })
+  const end = async (functions: number) => {
+    for (let ended = 0; ended < functions; ended += 1) await abandoned.untilFree('ends', 'a', Promise.resolve())
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const before = await end(1_000)
+  expect(((await end(50_000)) - before) / 50_000, 'bytes each').toBeLessThan(100)
+  abandoned.stop()
 })

@@ -43,7 +43,9 @@ type Loose = { count: number; waiting: Set<() => void> }
  * of them ends. If that takes long the process is to end, which alone ends them.
  */
 export const watchAbandoned = ({ most, observe }: AbandonedOptions): Abandoned => {
-  const stopped = Promise.withResolvers<void>()
+  /** Gives each place free that a function keeps which runs on. Those of a promise would be kept until that resolves. */
+  const kept = new Set<() => void>()
+  let isStopped = false
   const stuck = Promise.withResolvers<void>()
   let isStuck = false
   const byFunction = new Map<string, Loose>()
@@ -86,15 +88,25 @@ export const watchAbandoned = ({ most, observe }: AbandonedOptions): Abandoned =
 
   return {
     untilFree: async (functionName, jobId, running) => {
+      if (isStopped) return
       const ended = running.then(nothing, nothing)
-      const given = Promise.withResolvers<void>()
-      const timer = setTimeout(() => given.resolve(giveUp(functionName, jobId, ended)), keepMs)
+      const free = Promise.withResolvers<void>()
+      kept.add(free.resolve)
+      void ended.then(free.resolve)
+      const timer = setTimeout(() => void giveUp(functionName, jobId, ended).then(free.resolve), keepMs)
       timer.unref()
-      await Promise.race([ended, stopped.promise, given.promise])
-      clearTimeout(timer)
+      try {
+        await free.promise
+      } finally {
+        clearTimeout(timer)
+        kept.delete(free.resolve)
+      }
     },
     stuck: stuck.promise,
-    stop: stopped.resolve,
+    stop: () => {
+      isStopped = true
+      for (const free of kept) free()
+    },
   }
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { FinishedJob } from '../job/held-job.ts'
+import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { aJob } from '../../test/a-job.ts'
 import { WorkflowError } from '../errors.ts'
 import { type CommitEvent, commitGroup, cutShort, type GroupFate } from './commit-group.ts'
@@ -243,6 +243,16 @@ test('one that is given up is tried again as its step says', async () => {
       error,
     },
   )
+})
+
+const next = { id: 'next', functionName: 'next' }
+
+test.each<[string, Ending]>([
+  ['a stream whose items are all there', { kind: 'succeeded', placed: { kind: 'items', items: [], next } }],
+  ['a function that nothing comes out of', { kind: 'succeeded', placed: { kind: 'output', output: null } }],
+])('no result is blamed where there is none: %s', (_, ending) => {
+  const given = { ...finishedJob(1), ending }
+  expect(cutShort(given, new Error('it takes too long'))).toBe(given)
 })
 
 test('those that Postgres gives up with any end are tried again with their results, however long that takes', async () => {

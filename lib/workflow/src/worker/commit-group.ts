@@ -5,7 +5,7 @@ import { WorkflowError } from '../errors.ts'
 import { type Ending, type FinishedJob, movesCounters, placedOf } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import { tryAgain } from '../job/next-try.ts'
-import type { Placed } from '../job/place-result.ts'
+import { childrenIn, type Placed } from '../job/place-result.ts'
 import type { Lockable } from '../job/unit/locked-among.ts'
 import { blameFor } from './blame.ts'
 
@@ -211,9 +211,14 @@ export const rejected = (finished: FinishedJob, error: unknown): FinishedJob => 
 /** How a job ends whose result the database gave up writing; one that brings nothing can only be tried again. */
 export const cutShort = (finished: FinishedJob, error: unknown): FinishedJob => {
   const { ending, nextTry = { attempt: finished.job.attempt + 1, delayMs: null } } = finished
-  if (placedOf(ending) === null) return finished
+  const placed = placedOf(ending)
+  if (placed === null || isNothing(placed)) return finished
   return { ...finished, ending: tryAgain(nextTry, jobError('write_cut_short', reasonOfCut(error))) }
 }
+
+/** Whether nothing is written of it beside the row of its job, such as at the end of a stream whose items are all there. */
+const isNothing = (placed: Placed): boolean =>
+  placed.kind === 'output' ? placed.output === null : childrenIn(placed) === 0
 
 /** Why it gave up, for people. */
 export const reasonOfCut = (error: unknown): string => `the database gave up writing the result: ${reasonOf(error)}`

@@ -8,7 +8,7 @@ type Attempt = { parentId: string; claim: string }
 /**
  * Removes hidden children that will never be accepted, of attempts that died or failed, a page at a time; returns how
  * many pages there were. A page is garbage when its claim is neither the one that its job has, nor the one that is accepted,
- * which a job keeps unless it is cancelled: a claim that was given up never comes back. So attempts are looked at once, and
+ * which a job keeps until it is cancelled, or has failed in a run that is: a claim that was given up never comes back. So attempts are looked at once, and
  * what lives is not looked at again for each page that goes.
  *
  * Locks: the row of the page, and then its children, which nobody else touches. Of two sweeps that meet at a page one
@@ -36,9 +36,11 @@ const givenUpSql = `
   select hidden.parent_id as "parentId", hidden.claim
   from (select distinct parent_id, claim from workflow_hidden_page) hidden
   where not exists (
-    select from workflow_job job
+    select from workflow_job job join workflow_run run on run.id = job.run_id
     where job.id = hidden.parent_id
-      and (job.claim = hidden.claim or job.accepted = hidden.claim and job.status <> 'cancelled')
+      and (job.claim = hidden.claim
+        or job.accepted = hidden.claim
+          and not (job.status = 'cancelled' or job.status = 'failed' and run.status = 'cancelled'))
   )`
 
 const dropSql = `

@@ -244,6 +244,22 @@ test('the keys of a job that failed stay for when it is sent again, and go when 
   expect(await dropItemKeys(engine.em())).toBe(1)
 })
 
+test('hidden pages of a job that failed stay for when it is sent again, and go when its run is cancelled', async () => {
+  const { run, hold, hide, seal, accept, children } = await claimed()
+  const job = await hold()
+  await hide(job, ['accepted'], 0)
+  await hide(job, ['left'], 1)
+  await seal(job)
+  await accept({ ...job, accepted: job.claim })
+  const failed = { kind: 'failed' as const, error: { code: 'no', message: 'no' } }
+  const ends = [{ job: { ...job, emitted: 1 }, ending: failed, elapsedMs: 1 }]
+  await engine.em().transactional((em) => writeUnit(em, { ends }, { worker: 'test', lane: engine.laneId }))
+  expect(await dropHiddenPages(engine.em())).toBe(0)
+  await cancelRun(engine.em(), run)
+  expect(await dropHiddenPages(engine.em())).toBe(1)
+  expect((await children()).map(({ payload }) => payload)).toEqual(['accepted'])
+})
+
 test('a hidden page is there once, and is accepted once, by whoever holds the job then', async () => {
   const { hold, hide, seal, accept, children, end } = await claimed()
   const first = await hold()

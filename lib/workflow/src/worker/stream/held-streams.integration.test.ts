@@ -90,3 +90,31 @@ test('however many streams of a held run give a page at once, those of others ha
   expect(await engine.over(held, 60_000)).toBe('succeeded')
   expect(await engine.untrueCounters()).toEqual([])
 })
+
+test('nor do they wait for streams without a cursor whose run is held by its row', async () => {
+  const name = 'waits in line whole'
+  const gate = Promise.withResolvers<void>()
+  let asked = 0
+  const fn = functionOf(name, async function* ({ payload }) {
+    if (payload === 'held') {
+      asked += 1
+      await gate.promise
+    }
+    yield* numbers(0, 30)
+  })
+  await engine.startWorker([fn, functionOf(`${name}.next`, () => undefined)], { pageItems: 10, prefetch: 100 })
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'CronJob', outputType: 'multiple' },
+    { functionName: name, outputType: 'multiple' },
+    { functionName: `${name}.next`, outputType: null },
+  )
+  const held = await engine.begin(workflow, Array<string>(50).fill('held'))
+  await waitFor(() => asked === 50)
+  const { release } = await holdLocked(engine, lockSqls.row, held)
+  gate.resolve()
+  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+  await release()
+  expect(await engine.over(held, 60_000)).toBe('succeeded')
+  expect(asked).toBe(50)
+  expect(await engine.untrueCounters()).toEqual([])
+})

@@ -66,6 +66,13 @@ export const createPageWrites = ({
   onWritten,
 }: PageWritesOptions): PageWrites => {
   const placesOf = placesByName(atOnce)
+  /** Runs that also those wait for who need none of their counters: it is the row that somebody holds. */
+  const heldByRow = new Set<string>()
+
+  const noteHeldByRow = (runId: string): void => {
+    for (const id of heldByRow) if (!waits.isHeld(id)) heldByRow.delete(id)
+    heldByRow.add(runId)
+  }
 
   const inTransaction = <T>(work: Work<T>, mayPass: (error: unknown) => boolean): Promise<T> =>
     untilDone(
@@ -88,14 +95,16 @@ export const createPageWrites = ({
       try {
         return await placesOf(job.functionName)(async () => {
           // Asked here and not before: of those that stood in line each would find out anew that their run is held.
-          isKnown = movesCounters && waits.isHeld(job.runId)
+          isKnown = waits.isHeld(job.runId) && (movesCounters || heldByRow.has(job.runId))
           if (isKnown) throw heldUp()
           return inTransaction(work, mayPass)
         })
       } catch (error) {
         if (blameFor(error) !== 'held up') throw error
         const lock = isKnown ? job.runId : await onHeldUp(job, error)
+        if (!movesCounters && lock === job.runId) noteHeldByRow(job.runId)
         if (!(await waits.untilFree(job, lock, untilMs))) throw heldUp()
+        heldByRow.delete(job.runId)
       }
     }
   }

@@ -1,10 +1,11 @@
 import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
-import { type Engine, functionOf, type SavedWorkflow } from '../../test/engine.ts'
+import { type Engine, functionOf } from '../../test/engine.ts'
+import { fanOut, gated } from '../../test/gated.ts'
 import { holdLocked, lockSqls, updateSql, waitForLocks } from '../../test/hold-locked.ts'
 import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { beginCancel, cancelRun } from '../run/cancel-run.ts'
+import { cancelRun } from '../run/cancel-run.ts'
 
 let engine: Engine
 
@@ -12,33 +13,12 @@ useEngine((opened) => {
   engine = opened
 })
 
-/** A step for each item, and one behind it, so that a commit writes jobs as well. */
-const fanOut = (functionName: string): Promise<SavedWorkflow> =>
-  engine.saveWorkflow(
-    { functionName: 'CronJob', outputType: 'multiple' },
-    { functionName, outputType: 'single' },
-    { functionName: `${functionName}.next`, outputType: null },
-  )
-
-/** A function whose jobs wait until those with their payload may end, and what it was called with. */
-const gated = (name: string) => {
-  const gates = new Map(['first', 'second'].map((payload) => [payload, Promise.withResolvers<void>()]))
-  const calls: string[] = []
-  const fn = functionOf(name, async ({ payload }) => {
-    calls.push(String(payload))
-    await gates.get(String(payload))?.promise
-    return payload
-  })
-  const functions = [fn, functionOf(`${name}.next`, () => undefined)]
-  return { functions, calls, go: (payload: 'first' | 'second') => gates.get(payload)?.resolve() }
-}
-
 for (const [what, lockSql] of Object.entries(lockSqls)) {
   test(`while two runs are held locked by their ${what}, others of their function pass, and then they end`, async () => {
     const name = `held by its ${what}`
     const { functions, calls, go } = gated(name)
     const worker = await engine.startWorker(functions)
-    const workflow = await fanOut(name)
+    const workflow = await fanOut(engine, name)
     const first = await engine.begin(workflow, ['first', 'first', 'first'])
     const second = await engine.begin(workflow, ['second', 'second', 'second'])
     await waitFor(() => calls.length === 6)
@@ -163,64 +143,11 @@ test('while two jobs that are to be taken over are held locked, others of their 
   expect(asked).toEqual(['first', 'second', 'free'])
 })
 
-test('a held run with more jobs than its function has places leaves half of those to others, and the rest of it does not begin', async () => {
-  const name = 'held and large'
-  const { functions, calls, go } = gated(name)
-  const worker = await engine.startWorker(functions, { prefetch: 4 })
-  const workflow = await fanOut(name)
-  const held = await engine.begin(workflow, Array<string>(30).fill('first'))
-  await waitFor(() => calls.length === 4)
-  const { release } = await holdLocked(engine, lockSqls.counters, held)
-  go('first')
-  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
-  // Two of them wait.
-  await waitFor(() => worker.saw('job.written').filter((event) => 'error' in event).length >= 28)
-  expect(calls.filter((payload) => payload === 'first')).toHaveLength(4)
-  await release()
-  expect(await engine.over(held, 60_000)).toBe('succeeded')
-  expect(await engine.untrueCounters()).toEqual([])
-  expect(worker.saw('delivery.handed-back')).toEqual([])
-})
-
-test('where a function has one place, a held run leaves that to others', async () => {
-  const name = 'held and alone'
-  const { functions, calls, go } = gated(name)
-  const worker = await engine.startWorker(functions, { prefetch: 1 })
-  const workflow = await fanOut(name)
-  const held = await engine.begin(workflow, ['first', 'first'])
-  await waitFor(() => calls.length === 1)
-  const { release } = await holdLocked(engine, lockSqls.counters, held)
-  go('first')
-  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
-  expect(calls).toEqual(['first', 'free'])
-  await release()
-  expect(await engine.over(held, 60_000)).toBe('succeeded')
-  expect(worker.saw('delivery.handed-back')).toEqual([])
-})
-
-test('jobs of a held run that is being cancelled leave half of the places to others as well', async () => {
-  const name = 'held and cancelling'
-  const { functions, calls, go } = gated(name)
-  await engine.startWorker(functions, { prefetch: 4 })
-  const workflow = await fanOut(name)
-  const held = await engine.begin(workflow, Array<string>(30).fill('first'))
-  await waitFor(() => calls.length === 4)
-  const { release } = await holdLocked(engine, lockSqls.counters, held)
-  await beginCancel(engine.em(), held)
-  go('first')
-  expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
-  expect(await engine.statusOf(held)).toBe('cancelling')
-  await release()
-  expect(await engine.over(held, 60_000)).toBe('cancelled')
-  expect(calls).toHaveLength(5)
-  expect(await engine.untrueCounters()).toEqual([])
-})
-
 test('a run that is held locked can be cancelled, and what had ended meanwhile is dropped', async () => {
   const name = 'held and cancelled'
   const { functions, calls, go } = gated(name)
   const worker = await engine.startWorker(functions)
-  const workflow = await fanOut(name)
+  const workflow = await fanOut(engine, name)
   const held = await engine.begin(workflow, ['first', 'first', 'second'])
   await waitFor(() => calls.length === 3)
   const { release } = await holdLocked(engine, lockSqls.counters, held)
@@ -240,7 +167,7 @@ test('a worker that is stopped while a run is held locked ends in its grace peri
   const name = 'held and stopped'
   const { functions, calls, go } = gated(name)
   const worker = await engine.startWorker(functions, { graceMs: 300 })
-  const workflow = await fanOut(name)
+  const workflow = await fanOut(engine, name)
   const held = await engine.begin(workflow, ['first'])
   await waitFor(() => calls.length === 1)
   const { release } = await holdLocked(engine, lockSqls.counters, held)
@@ -261,7 +188,7 @@ test('what waits for a held run when its worker is stopped gets a new message, a
   const name = 'held and put off'
   const { functions, calls, go } = gated(name)
   const worker = await engine.startWorker(functions, { graceMs: 15_000 })
-  const workflow = await fanOut(name)
+  const workflow = await fanOut(engine, name)
   const held = await engine.begin(workflow, ['first', 'first'])
   await waitFor(() => calls.length === 2)
   const { release } = await holdLocked(engine, lockSqls.counters, held)
@@ -277,36 +204,4 @@ test('what waits for a held run when its worker is stopped gets a new message, a
   await engine.startWorker(functions)
   expect(await engine.over(held)).toBe('succeeded')
   expect(await engine.untrueCounters()).toEqual([])
-})
-
-test('a job whose run is held locked for too long gets a new message, and no attempt is counted', async () => {
-  const name = 'held for long'
-  const { functions, calls, go } = gated(name)
-  const worker = await engine.startWorker(functions, { lockPatienceMs: 1_000 })
-  const workflow = await fanOut(name)
-  const held = await engine.begin(workflow, ['first'])
-  await waitFor(() => calls.length === 1)
-  const { release } = await holdLocked(engine, lockSqls.counters, held)
-  go('first')
-  await waitFor(() => worker.saw('job.written').length > 0)
-  const [, job] = await engine.jobs(held)
-  expect(job).toMatchObject({ status: 'queued', seq: 2, attempt: 0, error: { code: 'snoozed' } })
-  await release()
-  expect(await engine.over(held)).toBe('succeeded')
-  expect(await engine.attempts(job?.id ?? '')).toMatchObject([{ outcome: 'snoozed' }])
-})
-
-test('a job that is held locked for too long itself goes back', async () => {
-  const name = 'job held for long'
-  const { functions, calls, go } = gated(name)
-  const worker = await engine.startWorker(functions, { lockPatienceMs: 1_000 })
-  const workflow = await fanOut(name)
-  const run = await engine.begin(workflow, ['first', 'free'])
-  await waitFor(() => calls.length === 2)
-  const [, job] = await engine.jobs(run)
-  const { release } = await holdLocked(engine, 'select from workflow_job where id = $1 for update', job?.id ?? '')
-  go('first')
-  await waitFor(() => worker.saw('commit.refused').length > 0)
-  await release()
-  expect(await engine.over(run)).toBe('succeeded')
 })

@@ -18,7 +18,10 @@ export type EnqueueOptions = {
 
 const defaults = { lane: 1, maxPayloadBytes: 1024 * 1024 } satisfies EnqueueOptions
 
-/** RabbitMQ takes no larger message, unless it is told to, and bytes are twice as much text on their way to Postgres. */
+/**
+ * RabbitMQ takes no larger message, unless it is told to (from 4.0 on none above 16 MiB), and bytes are twice as much text
+ * on their way to Postgres.
+ */
 const largestPayloadBytes = 128 * 1024 * 1024
 
 /**

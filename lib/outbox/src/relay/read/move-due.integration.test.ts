@@ -112,6 +112,31 @@ test('rows that somebody has locked do not hide what is due behind them, however
   expect(await moveDue(owned, 40)).toBe(30)
 })
 
+test('to pass many rows that somebody has locked is not begun again at once', async () => {
+  await lane.commit(...due(35))
+  const other = new pg.Client(database.url)
+  await other.connect()
+  onTestFinished(() => other.end())
+  await other.query(`begin; delete from outbox_scheduled where lane = ${lane.id}`)
+  let nowMs = 0
+  const owned = { ...(await ownLane('mover')), movePlace: createMovePlace(() => nowMs) }
+  const ask = owned.session.query
+  const query = vi.spyOn(owned.session, 'query').mockImplementation(async (statement, values) => {
+    const result = await ask(statement, values)
+    // As if there were ten thousand times as many.
+    return { ...result, rows: result.rows.map((row) => ({ ...Object(row), ms: 1_000 })) }
+  })
+  expect(await moveDue(owned, 10)).toBe(0)
+  const statements = query.mock.calls.length
+  expect(statements).toBeGreaterThan(2)
+  expect(await moveDue(owned, 10)).toBe(0)
+  expect(query).toHaveBeenCalledTimes(statements)
+  await other.query('rollback')
+  // The longest that it rests, however long it took.
+  nowMs += 10_000
+  expect(await moveDue(owned, 40)).toBe(35)
+})
+
 test('a lane that is to be left is asked for no more of them, however many somebody has locked', async () => {
   await lane.commit(...due(30))
   const other = new pg.Client(database.url)

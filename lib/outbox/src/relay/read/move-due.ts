@@ -11,7 +11,8 @@ export const moveBytes = 4 * 1024 * 1024
 
 /**
  * Moves scheduled rows that are due into the lane, at most `limit` and some `moveBytes`, the longest overdue first, and says
- * how many. When it says none, it has begun at the lane's first row. A row is moved once, whoever else tries: it is deleted
+ * how many. When it says none, it has begun at the lane's first row, or rests: to pass rows by the ten thousand that somebody has
+ * locked takes seconds, and it did so just now. A row is moved once, whoever else tries: it is deleted
  * and inserted by one statement. All else that the relay asks of Postgres waits for it, and it is given up after half a
  * minute: gigabytes would never come over.
  *
@@ -32,20 +33,30 @@ export const moveDue = async (
   limit: number,
   leaving: AbortSignal = new AbortController().signal,
 ): Promise<number> => {
+  if (owned.movePlace.rests()) return 0
   const move = { owned, limit, leaving }
   const from = owned.movePlace.from()
   let step = from === null ? null : await moveOn(move, from)
   if (leaving.aborted) return step?.moved ?? 0
   if (step === null || step.moved === 0) step = await moveFromFirst(move)
   // More rows may be locked than a move tries.
-  while (step.moved === 0 && step.place !== null && !leaving.aborted) step = await moveOn(move, step.place)
+  const spent = { looks: step.looks, ms: step.ms }
+  while (step.moved === 0 && step.place !== null && !leaving.aborted) {
+    step = await moveOn(move, step.place)
+    spent.looks += step.looks
+    spent.ms += step.ms
+  }
+  if (step.moved === 0 && spent.looks > 1) owned.movePlace.passedAll(spent.ms)
   return step.moved
 }
 
 type MoveMeans = { owned: OwnedLane; limit: number; leaving: AbortSignal }
 
-/** How many came over, and where the next move may go on: null where there is nothing behind, or the place is unknown. */
-type Step = { moved: number; place: Place | null }
+/**
+ * How many came over, and where the next move may go on: null where there is nothing behind, or the place is unknown. By so
+ * many looks at what is due, which took Postgres so long.
+ */
+type Step = { moved: number; place: Place | null; looks: number; ms: number }
 
 /** Without keys any row may go before any other. */
 const nothingLeft = { aboveId: '9223372036854775807', keys: [], ms: 0 }
@@ -59,26 +70,26 @@ const moveFromFirst = async (move: MoveMeans): Promise<Step> => {
   // Of two rows of a key the later one may be behind the place, and the earlier one, which commits late, before it. Who
   // may do so is looked at before the move, and not while its rows are few: most moves bring one.
   const writers = kind !== 'key' ? nothingLeft : movePlace.wasFull() ? await lookAtKeyWriters(owned) : null
-  const { moved, full, last, left, ms } = await moveFreeKeys(move, null)
+  const { moved, full, last, left, looks, ms } = await moveFreeKeys(move, null)
   if (!full || last === null) {
     movePlace.forget()
-    return { moved, place: null }
+    return { moved, place: null, looks, ms }
   }
   const place = writers === null ? null : placeBehind(last, { ...writers, keys: [...writers.keys, ...left] })
   movePlace.came(null, place, (writers?.ms ?? 0) + ms)
-  return { moved, place }
+  return { moved, place, looks, ms }
 }
 
 const moveOn = async (move: MoveMeans, from: Place): Promise<Step> => {
   const { movePlace } = move.owned
-  const { moved, full, last, left, ms } = await moveFreeKeys(move, from)
+  const { moved, full, last, left, looks, ms } = await moveFreeKeys(move, from)
   if (!full || last === null) {
     movePlace.forget()
-    return { moved, place: null }
+    return { moved, place: null, looks, ms }
   }
   const place = placeBehind(last, { aboveId: from.aboveId, keys: left })
   movePlace.came(from, place, ms)
-  return { moved, place }
+  return { moved, place, looks, ms }
 }
 
 const placeBehind = (last: ScheduledRow, { aboveId, keys }: LeftBehind): Place | null => {
@@ -88,23 +99,23 @@ const placeBehind = (last: ScheduledRow, { aboveId, keys }: LeftBehind): Place |
 
 /**
  * `full`: all that it tried is moved, but for keys that writers have, and there may be more. `last` is the last row that it
- * tried; `left` are the keys of which it left rows, those that were left before among them; `ms` is how long Postgres was
- * at it.
+ * tried; `left` are the keys of which it left rows, those that were left before among them; it took so many looks, at which
+ * Postgres was for `ms`.
  */
-type Move = { moved: number; full: boolean; last: ScheduledRow | null; left: string[]; ms: number }
+type Move = { moved: number; full: boolean; last: ScheduledRow | null; left: string[]; looks: number; ms: number }
 
 const moveFreeKeys = async ({ owned, limit, leaving }: MoveMeans, from: Place | null): Promise<Move> => {
   const { session, lane } = owned
   const { at, id, aboveId, keys } = from ?? { at: '-infinity', id: '0', ...nothingLeft }
   const left = [...keys]
   let spentMs = 0
-  for (;;) {
+  for (let looks = 1; ; looks += 1) {
     const { rows } = await session.query(moveDueSql, [lane, limit, orderingLockClass, left, at, id, aboveId])
     const { busy, late, tried, more, ms, moved, last } = parseMove(rows[0])
     spentMs += ms
     left.push(...busy, ...late)
     if (moved > 0 || busy.length === 0 || leaving.aborted)
-      return { moved, full: moved === tried && more, last, left, ms: spentMs }
+      return { moved, full: moved === tried && more, last, left, looks, ms: spentMs }
   }
 }
 

@@ -18,3 +18,21 @@ test('a place is kept for twenty times as long as the move took, and a minute at
   nowMs += 1
   expect(place.from()).toBeNull()
 })
+
+test('what passed many locked rows rests four times as long as that took, ten seconds at most, and not for a moment', () => {
+  let nowMs = 0
+  const place = createMovePlace(() => nowMs)
+  expect(place.rests()).toBe(false)
+  place.passedAll(100)
+  expect(place.rests()).toBe(false)
+  place.passedAll(200)
+  nowMs = 799
+  expect(place.rests()).toBe(true)
+  nowMs = 800
+  expect(place.rests()).toBe(false)
+  place.passedAll(60_000)
+  nowMs += 9_999
+  expect(place.rests()).toBe(true)
+  nowMs += 1
+  expect(place.rests()).toBe(false)
+})

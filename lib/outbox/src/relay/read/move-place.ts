@@ -29,6 +29,10 @@ export type MovePlace = {
   came: (from: Place | null, to: Place | null, ms: number) => void
   /** The next one begins at the first row: fewer were left than it might bring. */
   forget: () => void
+  /** Whether the next one is to wait: the one before passed many rows that could not be moved, and brought none. */
+  rests: () => boolean
+  /** It did so, and took Postgres so many milliseconds. */
+  passedAll: (ms: number) => void
 }
 
 /** It goes on for so many times as long as the move took that began at the first row. */
@@ -37,10 +41,23 @@ const onPart = 20
 /** And so long at most, milliseconds: Postgres' clock may be set forward while it moves. */
 const longestMs = 60_000
 
+/**
+ * So many times as long as it took a move rests that passed many rows which are locked: a fifth of the session is theirs at
+ * most. Rows that are due behind them wait as long.
+ */
+const restPart = 4
+
+/** One that took no longer than this is no trouble to others, milliseconds. */
+const longMs = 100
+
+/** So long at most, milliseconds. */
+const longestRestMs = 10_000
+
 export const createMovePlace = (now: () => number = () => performance.now()): MovePlace => {
   let place: Place | null = null
   let full = false
   let untilMs = Number.NEGATIVE_INFINITY
+  let restsUntilMs = Number.NEGATIVE_INFINITY
   return {
     from: () => (now() < untilMs ? place : null),
     wasFull: () => full,
@@ -52,6 +69,10 @@ export const createMovePlace = (now: () => number = () => performance.now()): Mo
     forget: () => {
       place = null
       full = false
+    },
+    rests: () => now() < restsUntilMs,
+    passedAll: (ms) => {
+      if (ms > longMs) restsUntilMs = now() + Math.min(restPart * ms, longestRestMs)
     },
   }
 }

@@ -124,7 +124,7 @@ test('to pass many rows that somebody has locked is not begun again at once', as
   const query = vi.spyOn(owned.session, 'query').mockImplementation(async (statement, values) => {
     const result = await ask(statement, values)
     // As if there were ten thousand times as many.
-    return { ...result, rows: result.rows.map((row) => ({ ...Object(row), ms: 1_000 })) }
+    return { ...result, rows: result.rows.map((row) => Object.assign({}, row, { ms: 1_000 })) }
   })
   expect(await moveDue(owned, 10)).toBe(0)
   const statements = query.mock.calls.length

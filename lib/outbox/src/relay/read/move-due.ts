@@ -11,10 +11,10 @@ export const moveBytes = 4 * 1024 * 1024
 
 /**
  * Moves scheduled rows that are due into the lane, at most `limit` and some `moveBytes`, the longest overdue first, and says
- * how many. When it says none, it has begun at the lane's first row, or rests: to pass rows by the ten thousand that somebody has
- * locked takes seconds, and it did so just now. A row is moved once, whoever else tries: it is deleted
- * and inserted by one statement. All else that the relay asks of Postgres waits for it, and it is given up after half a
- * minute: gigabytes would never come over.
+ * how many. When it says none, it has begun at the lane's first row, or rests: to pass rows by the ten thousand that
+ * somebody has locked takes seconds, and it did so just now. A row is moved once, whoever else tries: it is deleted and
+ * inserted by one statement. All else that the relay asks of Postgres waits for it, and it is given up after half a minute:
+ * gigabytes would never come over.
  *
  * Locks: the ordering keys of the rows, as writers do, at most `limit` of them, since all keys that are locked at a time
  * share one table of the server's. A row whose key a writer has waits, and with it its key, since that writer may hold it
@@ -39,8 +39,8 @@ export const moveDue = async (
   let step = from === null ? null : await moveOn(move, from)
   if (leaving.aborted) return step?.moved ?? 0
   if (step === null || step.moved === 0) step = await moveFromFirst(move)
-  // More rows may be locked than a move tries.
   const spent = { looks: step.looks, ms: step.ms }
+  // More rows may be locked than a move tries.
   while (step.moved === 0 && step.place !== null && !leaving.aborted) {
     step = await moveOn(move, step.place)
     spent.looks += step.looks

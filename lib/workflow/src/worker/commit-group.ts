@@ -174,7 +174,8 @@ export const commitGroup = async (
     const refusal = await isRefused([one], writeLocked)
     if (refusal === null) return
     if (blameFor(refusal.error) !== 'cut short') return blame(one, refusal.error)
-    const without = await isRefused([{ ...one, finished: cutShort(one.finished, refusal.error) }])
+    const finished = bringsNothing(one.finished) ? one.finished : cutShort(one.finished, refusal.error)
+    const without = await isRefused([{ ...one, finished }])
     if (without !== null) blame(one, without.error)
   }
 
@@ -211,14 +212,16 @@ export const rejected = (finished: FinishedJob, error: unknown): FinishedJob => 
 /** How a job ends whose result the database gave up writing; one that brings nothing can only be tried again. */
 export const cutShort = (finished: FinishedJob, error: unknown): FinishedJob => {
   const { ending, nextTry = { attempt: finished.job.attempt + 1, delayMs: null } } = finished
-  const placed = placedOf(ending)
-  if (placed === null || isNothing(placed)) return finished
+  if (placedOf(ending) === null) return finished
   return { ...finished, ending: tryAgain(nextTry, jobError('write_cut_short', reasonOfCut(error))) }
 }
 
 /** Whether nothing is written of it beside the row of its job, such as at the end of a stream whose items are all there. */
-const isNothing = (placed: Placed): boolean =>
-  placed.kind === 'output' ? placed.output === null : childrenIn(placed) === 0
+const bringsNothing = ({ ending }: FinishedJob): boolean => {
+  const placed = placedOf(ending)
+  if (placed === null) return true
+  return placed.kind === 'output' ? placed.output === null : childrenIn(placed) === 0
+}
 
 /** Why it gave up, for people. */
 export const reasonOfCut = (error: unknown): string => `the database gave up writing the result: ${reasonOf(error)}`

@@ -141,6 +141,18 @@ test('a database that is not there yet is told in one line a try, without its pa
   expect(await ended(child, 'SIGTERM')).toBe(0)
 })
 
+test('sessions that lost what they are opened with, on a database that has something else, are told, and used when it is right', async () => {
+  const url = await database(cloneDatabase)
+  const name = new URL(url).pathname.slice(1)
+  await runOn(url, `alter database ${name} set default_transaction_isolation = serializable`)
+  const started = launch({ DATABASE_URL: `${url}?options=${encodeURIComponent('-c work_mem=4MB')}` })
+  expect(await started.lineOf('service.unavailable')).toMatchObject({
+    reason: expect.stringContaining('default_transaction_isolation is "serializable", not "read committed"'),
+  })
+  await runOn(url, `alter database ${name} reset default_transaction_isolation`)
+  await started.lineOf('ready')
+})
+
 test('a database that falls while it is migrated is told, and migrated when it is back', async () => {
   const url = await database(emptyDatabase)
   const turn = `select pg_advisory_xact_lock(hashtextextended('esteira migrations', 0))`

@@ -2,7 +2,14 @@ import { stat } from 'node:fs/promises'
 import { migrate } from '@esteira/migrations/migrate'
 import { queryable, registerLane } from '@esteira/outbox'
 import { type Log, type Running, untilAvailable } from '@esteira/service'
-import { cronJobFunction, isTransientHere, openOrm, probeTimes, publishFunctions } from '@esteira/workflow'
+import {
+  cronJobFunction,
+  expectSettings,
+  isTransientHere,
+  openOrm,
+  probeTimes,
+  publishFunctions,
+} from '@esteira/workflow'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import type { Config } from './config.ts'
 import { startScheduler } from './cron/scheduler.ts'
@@ -127,6 +134,7 @@ const untilMigrated = async ({ databaseUrl }: Config, log: Log, signal: AbortSig
 
 const untilRegistered = (orm: MikroORM, config: Config, log: Log, signal: AbortSignal): Promise<number> =>
   untilAvailable({ what: 'Postgres', url: config.databaseUrl, log, signal }, async () => {
+    await expectSettings(orm.em.fork())
     // Before the first request: a workflow may come with it.
     await publishFunctions(orm.em.fork(), [cronJobFunction])
     return registerLane(queryable(orm.em.fork()), config.lane)

@@ -26,6 +26,7 @@ export type WorkflowErrorCode =
   | 'continued'
   | 'broker_unavailable'
   | 'database_behind'
+  | 'database_settings'
 
 /** The one error of this package. `final` says that trying again cannot help. */
 export class WorkflowError extends Error {

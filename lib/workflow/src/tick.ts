@@ -1,6 +1,7 @@
 // What the program of a tick needs of the engine, and no more: all else takes it half a second to load.
 export { cronJobConfig, cronJobFunctionName, cronOf, longestDeadlineSeconds } from './cron/cron-job.ts'
 export { expectMigrated } from './database/expect-migrated.ts'
+export { expectSettings } from './database/expect-settings.ts'
 export { isTransientHere } from './database/is-transient.ts'
 export { openOrm } from './database/open-orm.ts'
 export { WorkflowError } from './errors.ts'

@@ -319,6 +319,24 @@ test('a tick of a version whose migration is not applied yet waits for it, and b
   expect(await jobsOf(workflowId)).toHaveLength(2)
 })
 
+test('a tick on sessions that lost what they are opened with waits until its database has that by itself', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const name = new URL(database.url).pathname.slice(1)
+  await runOn(database.url, `alter database ${name} set datestyle = german`)
+  const setRight = async () => void (await runOn(database.url, `alter database ${name} reset datestyle`))
+  onTestFinished(setRight)
+  const { program, ended } = startTick({
+    DATABASE_URL: `${database.url}?options=${encodeURIComponent('-c work_mem=4MB')}`,
+    ESTEIRA_STEP_ID: stepId,
+    ESTEIRA_TICK_KEY: 'a',
+  })
+  const [line] = await once(program.stdout, 'data')
+  expect(String(line)).toContain('datestyle is \\"German, DMY\\", not \\"ISO\\"')
+  await setRight()
+  expect(await ended).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.fired"') })
+  expect(await jobsOf(workflowId)).toHaveLength(2)
+}, 60_000)
+
 test('a database that will never take the tick ends it at once, with why', async () => {
   const nowhere = new URL(database.url)
   nowhere.pathname = '/nowhere'

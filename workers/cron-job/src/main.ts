@@ -16,7 +16,14 @@ import {
   untilAvailable,
   uuid,
 } from '@esteira/service'
-import { expectMigrated, isTransientHere, maxPayloadRange, openOrm, WorkflowError } from '@esteira/workflow/tick'
+import {
+  expectMigrated,
+  expectSettings,
+  isTransientHere,
+  maxPayloadRange,
+  openOrm,
+  WorkflowError,
+} from '@esteira/workflow/tick'
 import { refusalCode, tickExitCodes } from './exit-codes.ts'
 import { isBeforeSchedule, isRepeated, tickKey } from './tick-key.ts'
 import { tickSchedule, tickTimeZone } from './tick-schedule.ts'
@@ -54,6 +61,7 @@ const fire = async (
     const postgres = { what: 'Postgres', url: databaseUrl, log, signal, mayPass }
     const lane = await untilAvailable(postgres, async () => {
       await expectMigrated(orm.em.fork())
+      await expectSettings(orm.em.fork())
       return registerLane(queryable(orm.em.fork()), config.lane)
     })
     const tick: Tick = { stepId, key, maxPayloadBytes, lane, worker: config.lane }
@@ -75,9 +83,13 @@ const fire = async (
   }
 }
 
-/** A tick may be started by the template of a version whose control plane has yet to migrate. */
+/**
+ * A tick may be started by the template of a version whose control plane has yet to migrate, and somebody may set right
+ * what a database has set wrong.
+ */
 const mayPass = (error: unknown): boolean =>
-  isTransientHere(error) || (error instanceof WorkflowError && error.code === 'database_behind')
+  isTransientHere(error) ||
+  (error instanceof WorkflowError && ['database_behind', 'database_settings'].includes(error.code))
 
 process.exitCode = await runMain(() => {
   const config = loadConfig(process.env, settings)

@@ -38,9 +38,9 @@ const mostSilenceMs = 60_000
 /**
  * What a database may have set otherwise for its sessions. A compare-and-set looks again at a row that another has just
  * changed: under another isolation Postgres refuses that row, and jobs of one run hardly get on. And MikroORM reads times
- * that are written as ISO has them.
+ * that are written as ISO has them. A pooler may drop it: `expectSettings` looks.
  */
-const settings = String.raw`-c default_transaction_isolation=read\ committed -c datestyle=iso`
+export const sessionOptions = String.raw`-c default_transaction_isolation=read\ committed -c datestyle=iso`
 
 /** For a connection as well as for a free place in the pool. */
 const connectTimeoutMs = 10_000
@@ -66,7 +66,7 @@ export const openOrm = ({
       connectionString: databaseUrl,
       application_name: applicationName,
       // With the start of a session, so that `reset all` comes back to it.
-      options: settings,
+      options: sessionOptions,
       connectionTimeoutMillis: connectTimeoutMs,
       stream: () => patientSocket(silenceMs, severed),
       onPoolCreated: (pool: Parameters<typeof freeLostClients>[0]) => {

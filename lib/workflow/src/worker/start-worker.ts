@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { queryable, registerLane } from '@esteira/outbox'
 import { untilAvailable } from '@esteira/service'
 import { expectMigrated } from '../database/expect-migrated.ts'
+import { expectSettings } from '../database/expect-settings.ts'
 import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
 import type { Traced } from '../trace/process-span.ts'
@@ -33,6 +34,7 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
   try {
     const lane = await untilAvailable({ what: 'Postgres', url: databaseUrl, log, signal }, async () => {
       await expectMigrated(pools.orm.em.fork())
+      await expectSettings(pools.orm.em.fork())
       await publish()
       return registerLane(queryable(pools.orm.em.fork()), options.lane)
     })

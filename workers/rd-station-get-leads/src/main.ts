@@ -1,7 +1,7 @@
-import { httpOrigins, httpUrl, integer, postgresUrl, reasonOf, text } from '@esteira/service'
+import { httpOrigins, httpUrl, integer, postgresUrl, text } from '@esteira/service'
 import { runWorker } from '@esteira/workflow'
-import { Pool } from 'pg'
 import { getLeads } from './get-leads.ts'
+import { openLimitPool } from './limit-pool.ts'
 import { accountLimit, openAccounts } from './rd-station/index.ts'
 
 const settings = {
@@ -19,17 +19,7 @@ process.exitCode = await runWorker(
     name: 'rd-station-get-leads',
     settings,
     serve: ({ databaseUrl, rateLimit, baseUrl, origins, ...credentials }, { log, stopping, secrets }) => {
-      const db = new Pool({
-        connectionString: databaseUrl,
-        max: 2,
-        application_name: 'rd-station-get-leads (limit)',
-        statement_timeout: 5_000,
-        connectionTimeoutMillis: 5_000,
-        // A turn that a crash of the server loses was taken within the second before it.
-        options: '-c synchronous_commit=off',
-      })
-      // An idle connection that breaks is replaced by the next call, and must not end the process.
-      db.on('error', (error) => log.warn({ event: 'limit.connection-lost', reason: reasonOf(error) }))
+      const db = openLimitPool(databaseUrl, log)
       const limitOf = (account: string) => accountLimit(account, rateLimit === 0 ? null : rateLimit, { db })
       const accounts = openAccounts({ baseUrl, origins, credentials, secrets, limitOf, stopping })
       return {

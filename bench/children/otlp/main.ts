@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 
 /**
- * Takes whatever spans it is sent, in a process of its own as a collector is. It says where, and how many bytes came in how many
- * requests when it is told to end.
+ * Takes whatever spans it is sent, in a process of its own as a collector is. It says where, and how many bytes came in
+ * how many requests when it is told to end.
  */
 let [requests, bytes] = [0, 0]
 

@@ -12,9 +12,10 @@ export type HttpRequest = {
 }
 
 /**
- * How a call ended. An answer is an answer whatever its status; see `classOf`. One of success whose bytes are not text in
- * the charset that it names, or in UTF-8 if it names none, is `undecodable`: half of it would look like the whole. With
- * an `encoding` it is compressed, though that was not asked for. A request that is no HTTP, as with a line break in a header, is `unsendable`: nothing of it went out.
+ * How a call ended. An answer is an answer whatever its status; see `classOf`. One of success whose bytes are not text
+ * in the charset that it names, or in UTF-8 if it names none, is `undecodable`: half of it would look like the whole.
+ * With an `encoding` it is compressed, though that was not asked for. A request that is no HTTP, as with a line break
+ * in a header, is `unsendable`: nothing of it went out.
  */
 export type HttpOutcome =
   | HttpAnswer

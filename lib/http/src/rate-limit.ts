@@ -71,7 +71,10 @@ export const createRateLimit = (options: RateLimitOptions): RateLimit => {
   }
 }
 
-/** When the next call has its turn. Never before the one before it; and what is null, as there were not so many calls yet, `greatest` leaves out. */
+/**
+ * When the next call has its turn. Never before the one before it; and what is null, as there were not so many calls
+ * yet, `greatest` leaves out.
+ */
 const turn = `greatest(
       clock_timestamp(),
       known.slowed_until,

@@ -1,6 +1,9 @@
 import type { Channel, ConsumeMessage } from 'amqplib'
 
-/** Takes all messages that are ready off a queue without other consumers, in its order. To ask for each of them would take many times as long. */
+/**
+ * Takes all messages that are ready off a queue without other consumers, in its order. To ask for each of them would
+ * take many times as long.
+ */
 export const drainQueue = async (channel: Channel, queue: string): Promise<ConsumeMessage[]> => {
   const taken: ConsumeMessage[] = []
   const { messageCount } = await channel.checkQueue(queue)

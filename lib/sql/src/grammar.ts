@@ -90,8 +90,8 @@ const renew = async (): Promise<void> => {
 }
 
 /**
- * A grammar of its own. The package keeps one for good, so it is loaded as if for the first time; `require` is one of its own as well,
- * as it holds all that it ever loaded.
+ * A grammar of its own. The package keeps one for good, so it is loaded as if for the first time; `require` is one of
+ * its own as well, as it holds all that it ever loaded.
  */
 const open = async (): Promise<Grammar> => {
   // V8 compiles anew what is called often. Of the grammar's largest function that takes 500 MiB for some seconds.

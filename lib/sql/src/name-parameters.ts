@@ -70,7 +70,10 @@ const mayBeginValue = (words: readonly ScanToken[], index: number): boolean => {
   return !isValue(before, colon)
 }
 
-/** Whether a value ends with a word. One that may be a name or a keyword (`json_object(name:x)`) is a name if `next` touches it. */
+/**
+ * Whether a value ends with a word. One that may be a name or a keyword (`json_object(name:x)`) is a name if `next`
+ * touches it.
+ */
 const isValue = (word: ScanToken | undefined, next: ScanToken): boolean => {
   if (word === undefined) return false
   if (isKeyword(word)) return namingKeywords.has(word.keywordName) && word.end === next.start

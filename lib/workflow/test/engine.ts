@@ -66,7 +66,8 @@ const writeSteps = (em: EntityManager, { id: workflowId, version, stepIds }: Sav
 
 /**
  * What is around workers: a database and a broker of their own with a relay between them, workflows and runs as rows,
- * and looks at what became of them. A broker may be given, to be dropped in the end. `close` stops every worker that was started and drops the rest.
+ * and looks at what became of them. A broker may be given, to be dropped in the end. `close` stops every worker that
+ * was started and drops the rest.
  */
 export const openEngine = async (given?: TestVhost) => {
   const [database, vhost] = await Promise.all([cloneDatabase(), given ?? createVhost()])

@@ -5,8 +5,8 @@ import { workerOptions } from './worker-options.ts'
 
 /**
  * A worker as a process of its own, to see what it takes of memory. Its function gives a text as large as the one it
- * gets, and of anything else as much as it gets. For each job that is written it says the most memory that was resident so far, MiB.
- * Arguments: addresses of Postgres and RabbitMQ, lane, name of the function, prefetch.
+ * gets, and of anything else as much as it gets. For each job that is written it says the most memory that was resident
+ * so far, MiB. Arguments: addresses of Postgres and RabbitMQ, lane, name of the function, prefetch.
  */
 const [databaseUrl = '', rabbitmqUrl = '', lane = '', functionName = '', prefetch = ''] = process.argv.slice(2)
 

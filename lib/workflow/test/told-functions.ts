@@ -10,7 +10,10 @@ export type Ending = { how: 'done' | 'throw' | 'snooze' | 'fail'; items: number 
 /** A function that is at work, and does what it is told. Each of its items is the number that its place has. */
 export type Told = {
   end: (ending: Ending) => void
-  /** Gives so many items; resolves when more may be given, or the function has ended. Null for one that gives all at its end. */
+  /**
+   * Gives so many items; resolves when more may be given, or the function has ended. Null for one that gives all at its
+   * end.
+   */
   give: ((items: number) => Promise<void>) | null
   /** The session of Postgres that it has for a unit of work of its own; null for one that has none such. */
   session: number | null

@@ -71,7 +71,10 @@ export const toldSuspects = ({ query, beating, hint, ...wardOptions }: ToldSuspe
   let suspects = wardSuspects(open, hint, () => {})
 
   return {
-    /** For one delivery. `hear` is told by which beats its job is held when that is to be attempted apart, and null behind it. */
+    /**
+     * For one delivery. `hear` is told by which beats its job is held when that is to be attempted apart, and null
+     * behind it.
+     */
     of: (apart: Apart, hear: (by: Beating | null) => void): Suspects => ({
       stop: () => suspects.stop(),
       attempt: async (suspect, lost, pages) => {

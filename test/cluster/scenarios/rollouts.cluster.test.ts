@@ -10,7 +10,10 @@ import { completed, cronJobOf, stepIdOf, tickByHand } from '../support/ticks.ts'
 import { pauseOfKubectlMs, waitInCluster } from '../support/wait-in-cluster.ts'
 
 const leads = 200
-/** Of each row: seven of ten sessions write 35 a second, so that there is work all the while, and CPU for the pods that start. */
+/**
+ * Of each row: seven of ten sessions write 35 a second, so that there is work all the while, and CPU for the pods that
+ * start.
+ */
 const rowMs = 200
 /** As long as helm takes it: 53 characters, of which the names of objects keep the first. */
 const name = 'a-release-whose-name-is-as-long-as-helm-will-have-it0'

@@ -124,8 +124,9 @@ const outputFor = ({ output }: Config, { step, payload }: Of): Omit<Plan, 'mode'
 }
 
 /**
- * For what the grammar cannot read, a guess that cannot do harm: what is taken for reading runs in a transaction that the server keeps read-only. A `with` is,
- * unless it has a word that writes anywhere; comments and brackets before the first word do not count.
+ * For what the grammar cannot read, a guess that cannot do harm: what is taken for reading runs in a transaction that
+ * the server keeps read-only. A `with` is, unless it has a word that writes anywhere; comments and brackets before the
+ * first word do not count.
  */
 export const modeOf = (sql: string): Plan['mode'] => {
   const [, word = ''] = /^(?:\s|\(|--[^\n]*\n|\/\*(?:[^*]|\*(?!\/))*\*\/)*(\w+)/.exec(sql) ?? []

@@ -39,7 +39,10 @@ const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set([
   'refused_for_now',
 ])
 
-/** A database that takes no writes, though its connection is for them: after a failover the address may still lead to the standby. */
+/**
+ * A database that takes no writes, though its connection is for them: after a failover the address may still lead to
+ * the standby.
+ */
 export const readOnlyNow = (cause?: unknown): DatabaseQueryError =>
   new DatabaseQueryError(
     'read_only_now',

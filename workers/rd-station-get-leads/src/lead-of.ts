@@ -1,6 +1,9 @@
 import type { Contact } from './rd-station/index.ts'
 
-/** What goes on of a contact: all that came, or only the members that are wanted, and the uuid by which leads are told apart. */
+/**
+ * What goes on of a contact: all that came, or only the members that are wanted, and the uuid by which leads are told
+ * apart.
+ */
 export const leadOf = (fields: readonly string[] | undefined): ((contact: Contact) => Record<string, unknown>) => {
   if (fields === undefined) return (contact) => contact
   const wanted = new Set(['uuid', ...fields])

@@ -20,8 +20,8 @@ export type ByHand = {
 
 export type ByHandMeans = { settings: RelaySettings; link: BrokerLink; memory: PayloadMemory; over: AbortSignal }
 
-/** Lanes that are taken at a time. */
-const mostLanes = 32
+/** Lanes that are taken in a turn, beside those that are owned already. */
+const takenATurn = 32
 
 /** @throws What `openOwner` throws. */
 export const openByHand = async ({ settings, link, memory, over }: ByHandMeans): Promise<ByHand> => {
@@ -54,7 +54,7 @@ export const openByHand = async ({ settings, link, memory, over }: ByHandMeans):
       await link.connect()
       if ((await owner.ownHome()) === null) return { kind: 'waiting' }
       if (link.blocked()) return { kind: 'blocked' }
-      if (settings.adopt) await owner.adoptOfAll(mostLanes)
+      if (settings.adopt) await owner.adoptOfAll(takenATurn)
       const turn: Pass = { moved: 0, read: 0, confirmed: 0, refused: 0, unknown: 0 }
       for (const owned of owner.lanes()) {
         const { moved, read, confirmed, refused, unknown } = await pass(owned)

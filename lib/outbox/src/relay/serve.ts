@@ -19,14 +19,14 @@ const sweepMs = 1_600
 /** How many lanes without an owner are taken at a time, so that neighbours take some as well. */
 const adoptAtATime = 4
 
+/** Where as many were taken there may be more, and it asks again this soon, milliseconds. */
+const nextSweepMs = 200
+
 /** How long confirms are awaited after the control session was lost, milliseconds. */
 const lastConfirmsMs = 2_000
 
 /** How long the statements that run when the time is over may take: they delete what was confirmed, milliseconds. */
 const lastStatementsMs = 1_000
-
-/** After as many there may be more of them, and then it asks again this soon, milliseconds. */
-const nextSweepMs = 200
 
 /** How often to look whether Postgres has ended a session that was lost, milliseconds. */
 const formerMs = 200
@@ -44,8 +44,8 @@ export type ServeMeans = Omit<CrewMeans, 'lookout' | 'handOver'> & {
 export type Served = { emptied: boolean; isLost: boolean }
 
 /**
- * The life of one control session, to its end or to that of the relay: takes lanes and sets them to work. Whoever
- * opened the session closes it.
+ * The life of one control session, to its end or to that of the relay: takes lanes and sets them to work. Where its
+ * end takes too long, or is given up, it closes the session; else whoever opened that does.
  *
  * Lanes are asked for only while the broker is there. A relay that gave them up because it was gone would otherwise take
  * them again before a neighbour who can reach it.

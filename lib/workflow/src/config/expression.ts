@@ -19,8 +19,8 @@ const plainPath = /^\s*((?:payload|run|step)(?:\.[\p{L}_][\p{L}\p{N}_]*)*)\s*$/u
 export const hasExpression = (text: string): boolean => text.includes('{{')
 
 /**
- * Reads a text with expressions in `{{ }}`: plain paths such as `payload.items.id`, and JSONata for everything else. An expression that is the whole text keeps the type of its result; one inside a
- * longer text becomes part of the text.
+ * Reads a text with expressions in `{{ }}`: plain paths such as `payload.items.id`, and JSONata for everything else. An
+ * expression that is the whole text keeps the type of its result; one inside a longer text becomes part of the text.
  *
  * @throws WorkflowError `expression_invalid` with the place of the fault.
  */

@@ -152,8 +152,8 @@ type Definition<Config, Payload, Output extends z.ZodType> = {
 
 type Runs<Context, Output extends z.ZodType> = {
   /**
-   * Returns a result, an iterable of items, sync or async, or an outcome (`retry`, `snooze`, `fail`). What it throws is a retry,
-   * unless the error has `final: true`.
+   * Returns a result, an iterable of items, sync or async, or an outcome (`retry`, `snooze`, `fail`). What it throws is
+   * a retry, unless the error has `final: true`.
    */
   run: (context: Context) => Returned<z.input<Output>> | Promise<Returned<z.input<Output>>>
 }

@@ -25,8 +25,9 @@ export type BoundedRead = { light: Statement; weighed: Statement }
 export const batchBytes = 4 * 1024 * 1024
 
 /**
- * A row whose payload and headers are more bytes than this, or one of which Postgres compressed either, is not light. It
- * leaves no larger ones in the row as they are, and 2,500 light ones, the most of a batch, are little more than a batch may have.
+ * A row whose payload and headers are more bytes than this, or one of which Postgres compressed either, is not light.
+ * It leaves no larger ones in the row as they are, and 2,500 light ones, the most of a batch, are little more than a
+ * batch may have.
  */
 const lightBytes = 2_000
 

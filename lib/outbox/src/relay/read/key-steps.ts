@@ -5,8 +5,9 @@ const firstAfter = (key: string, lane: string, floor: string): string => `
       limit 1`
 
 /**
- * A part of a statement: the table `first`, which steps by index from key to key, after `key`, and shows the first row of
- * each, with its position. Which keys are to be left out is looked at where it is read, so one with many rows is passed in one step as well.
+ * A part of a statement: the table `first`, which steps by index from key to key, after `key`, and shows the first row
+ * of each, with its position. Which keys are to be left out is looked at where it is read, so one with many rows is
+ * passed in one step as well.
  */
 export const keySteps = (key: string, lane: string, floor: string): string => `
     recursive first as (

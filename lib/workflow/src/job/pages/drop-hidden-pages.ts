@@ -7,9 +7,9 @@ type Attempt = { parentId: string; claim: string }
 
 /**
  * Removes hidden children that will never be accepted, of attempts that died or failed, a page at a time; returns how
- * many pages there were. A page is garbage when its claim is neither the one that its job has, nor the one that is accepted,
- * which a job keeps until it is cancelled, or has failed in a run that is: a claim that was given up never comes back. So attempts are looked at once, and
- * what lives is not looked at again for each page that goes.
+ * many pages there were. A page is garbage when its claim is neither the one that its job has, nor the one that is
+ * accepted, which a job keeps until it is cancelled, or has failed in a run that is: a claim that was given up never
+ * comes back. So attempts are looked at once, and what lives is not looked at again for each page that goes.
  *
  * Locks: the row of the page, and then its children, which nobody else touches. Of two sweeps that meet at a page one
  * finds it gone, and leaves the others of that attempt to the first.

@@ -18,8 +18,8 @@ export type Unit = { ends: readonly FinishedJob[] }
 export type By = { worker: string; lane: number; window?: number }
 
 /**
- * What a unit of work did: the attempts whose end it wrote, and the runs that are worth settling now. `created` are the spans of
- * the jobs that it brought about, to be ended when it has committed.
+ * What a unit of work did: the attempts whose end it wrote, and the runs that are worth settling now. `created` are the
+ * spans of the jobs that it brought about, to be ended when it has committed.
  */
 export type Written = { won: ReadonlySet<FinishedJob>; toSettle: readonly string[]; created: readonly Span[] }
 

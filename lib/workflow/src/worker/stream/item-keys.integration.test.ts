@@ -17,7 +17,10 @@ const { begin, itemsOf, parentOf } = openStreams(() => engine)
 
 const named = (first: number, count: number) => Array.from({ length: count }, (_, index) => ({ id: first + index }))
 
-/** Gives 10 items a page, of which 4 were in the page before; `before` is called ahead of each page, and what it says is told. */
+/**
+ * Gives 10 items a page, of which 4 were in the page before; `before` is called ahead of each page, and what it says is
+ * told.
+ */
 const overlapping = (
   name: string,
   before: (page: number) => void | Promise<void> = () => {},

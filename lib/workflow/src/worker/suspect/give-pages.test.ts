@@ -5,7 +5,10 @@ import type { Given } from './messages.ts'
 
 const next = { id: 'next', functionName: 'Next' }
 
-/** A job at its third attempt, which has given five items, and what was told of its pages; each is taken at once as `counted`. */
+/**
+ * A job at its third attempt, which has given five items, and what was told of its pages; each is taken at once as
+ * `counted`.
+ */
 const setUp = (isResumable: boolean, counted = { emitted: 6, attempt: 0 }) => {
   const told: Given[] = []
   const first = { ...aJob, attempt: 2, emitted: 5, payload: null, cursor: null, accepted: null, step: aStep }

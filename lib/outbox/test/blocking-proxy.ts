@@ -54,8 +54,8 @@ export const startBlockingProxy = async (rabbitmqUrl: string) => {
   }
 }
 
-/** A frame of AMQP 0-9-1: method of class 10 (connection) on channel 0; 60 is `blocked`, 61 `unblocked`. */
-const connectionMethod = (method: number, fields: Buffer): Buffer => {
+/** A frame of AMQP 0-9-1: method of class 10 (connection) on channel 0; 50 is `close`, 60 `blocked`, 61 `unblocked`. */
+export const connectionMethod = (method: number, fields: Buffer): Buffer => {
   const frame = Buffer.alloc(7 + 4 + fields.length + 1)
   frame.writeUInt8(1, 0)
   frame.writeUInt16BE(0, 1)

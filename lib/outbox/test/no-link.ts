@@ -1,4 +1,5 @@
 import type { BrokerLink } from '../src/relay/publish/broker-link.ts'
+import { createTurns } from '../src/relay/publish/turns.ts'
 
 /** A link without a broker, for what asks none. */
 export const noLink: BrokerLink = {
@@ -8,6 +9,8 @@ export const noLink: BrokerLink = {
   },
   up: () => false,
   blocked: () => false,
+  faultOf: () => null,
+  turns: createTurns(),
   watch: () => () => {},
   drop: async () => {},
   close: async () => {},

@@ -14,6 +14,12 @@ import { type Bell, createBell } from '../wake/bell.ts'
 import { createPace, type Pace } from './pace.ts'
 
 /**
+ * What a suspect goes without: other rows on its channel, other lanes on the connection, or anything else there. One of a
+ * connection goes beside those of its own lane first, so that lanes that had no part in it are cleared by one batch each.
+ */
+export type Seclusion = 'from its lane' | 'from other lanes' | 'from all'
+
+/**
  * A lane while this relay owns it. All that the relay remembers of the lane's rows is here and goes with the session:
  * the next one may see another server, or an older state of this one, whose ids need not mean the same rows.
  */
@@ -39,8 +45,8 @@ export type OwnedLane = RegisteredLane & {
   confirmed: bigint[]
   /** Rows that the broker refused, and when each is tried again. */
   held: HeldRows
-  /** Rows in flight when the broker closed the channel: one of them is why, so each goes alone. */
-  suspects: Set<bigint>
+  /** Rows in flight when the broker closed the channel or the connection, and what each is not to meet there again. */
+  suspects: Map<bigint, Seclusion>
   /** How many rows to ask for if the next read is weighed; null if it is not, since the last rows were small. */
   weighedRows: number | null
   /** In a key lane, when to look for rows without a key. */
@@ -74,7 +80,7 @@ export const createOwnedLane = (
     known: new Set(),
     confirmed: [],
     held: createHeldRows(backoff, name.kind === 'key' ? belowAll : pointers),
-    suspects: new Set(),
+    suspects: new Map(),
     weighedRows: null,
     strays: createStrayWatch(),
     movePlace: createMovePlace(),
@@ -102,7 +108,7 @@ export const looksForStrays = ({ kind, strays, held }: OwnedLane): boolean =>
 
 /** Rows that were tried and are to be read again now: a read from the floor brings them, if they are there still. */
 export const awaitedRows = ({ known, held, suspects }: OwnedLane): bigint[] =>
-  [...suspects, ...held.due()].filter((id) => !known.has(id))
+  [...suspects.keys(), ...held.due()].filter((id) => !known.has(id))
 
 /** The first row on its way that nothing but a read from the floor brings again, or null. */
 export const lowestRow = ({ known, held }: OwnedLane): bigint | null => {

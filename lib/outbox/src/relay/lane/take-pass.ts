@@ -80,11 +80,15 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     let read = createReader(owned, limit)
     let batch = await read()
     while (batch.rows.length > 0) {
-      const { alone, together } = partSuspects(owned, batch.rows)
+      const { alone, secluded, together } = partSuspects(owned, batch.rows)
       pass.read += batch.rows.length
       if (alone.length > 0) {
         await overlap.room(0)
         await finish(batch, alone, publishOneByOne(owned, alone, means))
+      }
+      if (secluded.length > 0) {
+        await overlap.room(0)
+        await finish(batch, secluded, publishTogether(owned, secluded, means, 'alone'))
       }
       if (together.length > 0) {
         overlap.add(together.length, finish(batch, together, publishTogether(owned, together, means)))

@@ -2,7 +2,9 @@ import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf, withoutPassword } from '../../errors.ts'
 import type { Observe } from '../observation.ts'
 import { hangUp } from './hang-up.ts'
+import { answerOf } from './hold-fence.ts'
 import { openConnection } from './open-connection.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 /** The relay's own connection to the broker. */
 export type BrokerLink = {
@@ -21,6 +23,13 @@ export type BrokerLink = {
   up: () => boolean
   /** The broker takes no messages for now. */
   blocked: () => boolean
+  /**
+   * What the broker closed a connection for that was this link's; null if it fell otherwise, or by somebody's order, as
+   * where the broker is stopped.
+   */
+  faultOf: (connection: Connection) => string | null
+  /** Who may have messages in flight on it. */
+  turns: Turns
   /** Calls back whenever the connection came up or fell, or takes messages again; returns what ends that. */
   watch: (onChange: () => void) => () => void
   /** Closes the connection, if it is up; the next `connect` opens another one. */
@@ -44,6 +53,7 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
   let opening: Promise<Connection> | null = null
   let giveUpOpening = new AbortController()
   let blockedOne: Connection | null = null
+  const faults = new WeakMap<Connection, string>()
   let closed = false
   const watchers = new Set<() => void>()
   const onChange = () => {
@@ -61,6 +71,8 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
     let reason = 'the connection was closed'
     opened.on('error', (error) => {
       reason = reasonOf(error)
+      // Of the broker alone it has a reply code. For those of an order (CONNECTION_FORCED) amqplib emits no error.
+      if (answerOf(error) !== null) faults.set(opened, reason)
     })
     opened.on('close', (error) => {
       if (connection !== opened) return
@@ -98,6 +110,8 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
   return {
     up: () => connection !== null,
     blocked: () => connection !== null && blockedOne === connection,
+    faultOf: (one) => faults.get(one) ?? null,
+    turns: createTurns(),
     connect: async () => {
       if (closed) throw new OutboxError('relay_misused', 'the relay was stopped')
       if (connection !== null) return connection

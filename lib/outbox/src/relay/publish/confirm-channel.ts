@@ -10,7 +10,7 @@ import { createReturned } from './returned.ts'
 export type ConfirmChannel = {
   /** Writes the row to the connection; `onEnd` is called once, with how it ended, and never before this returns. */
   publish: (row: LaneRow, onEnd: (outcome: PublishOutcome) => void) => void
-  /** What the broker closed the channel for, e.g. an exchange that is not there; null while it has not. */
+  /** What the broker closed the channel for, e.g. an exchange that is not there, or the connection; null while it has not. */
   fault: () => Fault | null
   closed: () => boolean
   /** Gives the channel up: what is in flight ends as unknown at once. */
@@ -22,16 +22,18 @@ export type ConfirmChannel = {
   letGo: () => Promise<boolean>
 }
 
-export type Fault = { of: Refused; reason: string }
+export type Fault = { why: 'closed channel' | 'closed connection'; of: Refused; reason: string }
 
 /**
  * Opens a channel. `onGiveUp` hears why, when the broker closes it or it is abandoned while the connection lives.
+ * `connectionFault` is what the broker closed the connection for, if it did.
  *
  * @throws OutboxError `broker_unavailable`.
  */
 export const openConfirmChannel = async (
   connection: Connection,
   onGiveUp: (reason: string) => void,
+  connectionFault: () => string | null = () => null,
 ): Promise<ConfirmChannel> => {
   const opened = Promise.withResolvers<void>()
   try {
@@ -39,7 +41,7 @@ export const openConfirmChannel = async (
       error === null ? opened.resolve() : opened.reject(error),
     )
     // Before it is open: the answer that opens a channel and the one that closes it may come in one piece.
-    const watched = watch(channel, createFrameCheck(connection), onGiveUp)
+    const watched = watch(channel, createFrameCheck(connection), { onGiveUp, connectionFault })
     await opened.promise
     return watched
   } catch (cause) {
@@ -60,7 +62,9 @@ const faultOf = (error: Error): Refused => {
 
 type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 
-const watch = (channel: AmqpChannel, checkFrame: CheckFrame, onGiveUp: (reason: string) => void): ConfirmChannel => {
+type Told = { onGiveUp: (reason: string) => void; connectionFault: () => string | null }
+
+const watch = (channel: AmqpChannel, checkFrame: CheckFrame, { onGiveUp, connectionFault }: Told): ConfirmChannel => {
   /** How each publish in flight is ended, with its row. */
   const inFlight = new Map<(outcome: PublishOutcome) => void, LaneRow>()
   const returned = createReturned()
@@ -75,11 +79,14 @@ const watch = (channel: AmqpChannel, checkFrame: CheckFrame, onGiveUp: (reason: 
     for (const settle of inFlight.keys()) settle({ kind: 'unknown', cause })
   }
   channel.on('error', (error: Error) => {
-    fault = { of: faultOf(error), reason: reasonOf(error) }
+    fault = { why: 'closed channel', of: faultOf(error), reason: reasonOf(error) }
     onGiveUp(fault.reason)
   })
   // First of all listeners: amqplib's own answers each publish in flight with an error that looks like a nack's.
   channel.prependListener('close', () => {
+    const reason = fault === null ? connectionFault() : null
+    // What it was that the broker could not bear is not told by the code; that it comes alone is.
+    if (reason !== null) fault = { why: 'closed connection', of: 'row', reason }
     end(new OutboxError('broker_lost', fault?.reason ?? 'the channel was closed before the confirm came'))
     gone.resolve()
   })

@@ -85,9 +85,10 @@ export const createLaneChannel = (
           fenced = connection
           isTold = false
         }
-        current = await openConfirmChannel(connection, (reason) => {
+        const tellWhy = (reason: string) => {
           if (!closed) observe({ kind: 'broker.channel-closed', reason })
-        })
+        }
+        current = await openConfirmChannel(connection, tellWhy, () => link.faultOf(connection))
         return current
       } catch (error) {
         // A connection that answers is kept, and so is one that has no channel left: other lanes publish on it. One that

@@ -7,8 +7,11 @@ export type PublishOutcome =
   /** The link fell, or the deadline passed, before the confirm: it may be out. */
   | { kind: 'unknown'; cause: unknown }
 
-/** Came back since no queue takes it; nacked; could not be written as AMQP; or the broker closed the channel over it. */
-export type Refusal = 'unroutable' | 'nacked' | 'unwritable' | 'closed channel'
+/**
+ * Came back since no queue takes it; nacked; could not be written as AMQP; or the broker closed the channel over it, or
+ * even the connection.
+ */
+export type Refusal = 'unroutable' | 'nacked' | 'unwritable' | 'closed channel' | 'closed connection'
 
 /**
  * Whose fault it is: the row's own, or its destination's, and then the next row to the same exchange and routing key would

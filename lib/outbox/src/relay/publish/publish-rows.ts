@@ -7,6 +7,7 @@ import type { ConfirmChannel } from './confirm-channel.ts'
 import type { LaneChannel } from './lane-channel.ts'
 import { type OnSend, tellSend } from './on-send.ts'
 import type { PublishOutcome } from './outcome.ts'
+import type { Turns } from './turns.ts'
 
 export type PublishMeans = { link: BrokerLink; channel: LaneChannel; confirmDeadlineMs: number; onSend: OnSend | null }
 
@@ -15,26 +16,35 @@ export type Outcomes = Map<LaneRow, PublishOutcome>
 /**
  * Publishes rows, all in flight together, and says of each how it ended; rows that were not tried are left out.
  *
- * The broker answers some bad rows (an exchange that is not there, a message too large) by closing the channel, which
- * leaves everything in flight unknown and does not say who it was. All of them are suspects from then on, and left out
- * too: how they end is known once each was tried alone.
+ * The broker answers some bad rows (an exchange that is not there, a message too large) by closing the channel, and a few
+ * by closing the connection, which leaves everything in flight there unknown and does not say who it was. All of them are
+ * suspects from then on, and left out too: how they end is known once each was tried alone.
  *
  * @throws OutboxError `session_lost`, or `broker_unavailable` if nothing was published.
  */
-export const publishTogether = async (
+export const publishTogether = (
   owned: OwnedLane,
   rows: readonly LaneRow[],
   means: PublishMeans,
-): Promise<Outcomes> => {
-  const channel = await means.channel.open()
-  const outcomes = await publish(owned, channel, rows, means)
-  if (channel.fault() === null) return outcomes
-  for (const [row, { kind }] of outcomes) {
-    if (kind !== 'unknown') continue
-    owned.suspects.add(row.id)
-    outcomes.delete(row)
-  }
-  return outcomes
+  turn: keyof Turns = 'beside',
+): Promise<Outcomes> =>
+  means.link.turns[turn](async () => {
+    const channel = await means.channel.open()
+    const outcomes = await publish(owned, channel, rows, means)
+    if (turn === 'alone') clearAnswered(owned, outcomes)
+    const fault = channel.fault()
+    if (fault === null) return outcomes
+    const beside = fault.why === 'closed connection' ? 'from other lanes' : 'from its lane'
+    for (const [row, { kind }] of outcomes) {
+      if (kind !== 'unknown') continue
+      owned.suspects.set(row.id, turn === 'alone' ? 'from all' : beside)
+      outcomes.delete(row)
+    }
+    return outcomes
+  })
+
+const clearAnswered = ({ suspects }: OwnedLane, outcomes: Outcomes): void => {
+  for (const [{ id }, { kind }] of outcomes) if (kind !== 'unknown') suspects.delete(id)
 }
 
 /**
@@ -43,12 +53,21 @@ export const publishTogether = async (
  * there, so are the others to it, untried: each would cost a channel to hear the same. Other rows that were not tried are
  * left out, and stay suspects.
  *
+ * Over which row the broker closed the connection is known only of one that was alone in flight on all of it, so those
+ * that are suspected of that hold up all other lanes meanwhile.
+ *
  * @throws OutboxError `session_lost`, or `broker_unavailable` or `fence_held` if nothing was published.
  */
-export const publishOneByOne = async (
+export const publishOneByOne = (owned: OwnedLane, rows: readonly LaneRow[], means: PublishMeans): Promise<Outcomes> => {
+  const turn = rows.some(({ id }) => meetsNoLane(owned, id)) ? 'alone' : 'beside'
+  return means.link.turns[turn](() => publishEach(owned, rows, means, turn))
+}
+
+const publishEach = async (
   owned: OwnedLane,
   rows: readonly LaneRow[],
   means: PublishMeans,
+  turn: keyof Turns,
 ): Promise<Outcomes> => {
   const outcomes: Outcomes = new Map()
   const missing = new Map<string, PublishOutcome>()
@@ -64,13 +83,18 @@ export const publishOneByOne = async (
     const outcome = (await publish(owned, channel, [row], means)).get(row)
     // The lane is lost.
     if (outcome === undefined) break
-    const fault = channel.fault()
+    const fault = outcome.kind === 'unknown' ? channel.fault() : null
     // The link fell, or confirms do not come: the next row would fare no better.
     if (fault === null && outcome.kind === 'unknown') {
       outcomes.set(row, outcome)
       break
     }
-    const seen: PublishOutcome = fault === null ? outcome : { kind: 'refused', why: 'closed channel', ...fault }
+    // It may have been another lane's row.
+    if (fault?.why === 'closed connection' && turn === 'beside') {
+      owned.suspects.set(row.id, 'from all')
+      break
+    }
+    const seen: PublishOutcome = fault === null ? outcome : { kind: 'refused', ...fault }
     outcomes.set(row, seen)
     owned.suspects.delete(row.id)
     if (fault?.of === 'exchange') missing.set(row.exchange, seen)
@@ -88,14 +112,25 @@ const openOrNull = async (channel: LaneChannel): Promise<ConfirmChannel | null> 
   }
 }
 
-/** Parts the rows into those that must not go together with others, and the others. */
+/** Parts the rows: those that go one by one, those that go together while no other lane's do, and the others. */
 export const partSuspects = (
-  { suspects, held }: OwnedLane,
+  owned: OwnedLane,
   rows: readonly LaneRow[],
-): { alone: LaneRow[]; together: LaneRow[] } => {
-  const isSuspect = ({ id }: LaneRow) => rows.length === 1 || suspects.has(id) || held.closedChannel(id)
-  return { alone: rows.filter(isSuspect), together: rows.filter((row) => !isSuspect(row)) }
+): { alone: LaneRow[]; secluded: LaneRow[]; together: LaneRow[] } => {
+  const parts: ReturnType<typeof partSuspects> = { alone: [], secluded: [], together: [] }
+  for (const row of rows) parts[rows.length === 1 ? 'alone' : partOf(owned, row.id)].push(row)
+  return parts
 }
+
+const partOf = ({ suspects, held }: OwnedLane, id: bigint): 'alone' | 'secluded' | 'together' => {
+  const seclusion = suspects.get(id)
+  if (seclusion === 'from other lanes') return 'secluded'
+  return seclusion !== undefined || held.closedChannel(id) || held.closedConnection(id) ? 'alone' : 'together'
+}
+
+/** Whether it may be the one over which the broker closed the connection. */
+const meetsNoLane = ({ suspects, held }: OwnedLane, id: bigint): boolean =>
+  (suspects.get(id) ?? 'from its lane') !== 'from its lane' || held.closedConnection(id)
 
 const publish = async (
   { session }: OwnedLane,

@@ -118,7 +118,7 @@ test('rows that are read again beside a closed destination are no more than a ba
   await fill(owned, 20, 'payload', ofAllKinds)
   const ids = await idsOf(owned)
   const reader = { ...owned, session: watch.session }
-  for (const id of ids.slice(0, 12)) reader.suspects.add(id)
+  for (const id of ids.slice(0, 12)) reader.suspects.set(id, 'from its lane')
   reader.held.hold({ id: 0n, key: '' }, 'unroutable', { exchange: 'closed', routingKey: 'any' })
   expect(await readAll(reader)).toEqual(ids)
   expect(watch.most()).toBeLessThan(batchBytes + largest)

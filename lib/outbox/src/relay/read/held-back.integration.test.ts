@@ -182,7 +182,7 @@ test('rows that are to be tried again leave half of a read to those that were ne
 test('suspects are read before all other rows that are to be tried again', async () => {
   const owned = await ownLane('reader', lane.name, { firstMs: 0, capMs: 0 })
   for (const { id } of await insert(owned, 30, 'refused')) owned.held.hold({ id, key: '' }, 'unroutable')
-  for (const { id } of await insert(owned, 3, 'suspect')) owned.suspects.add(id)
+  for (const { id } of await insert(owned, 3, 'suspect')) owned.suspects.set(id, 'from its lane')
   const { rows } = await readFromFloor(owned, 10)
   expect(rows.slice(-3).map(({ exchange }) => exchange)).toEqual(['suspect1', 'suspect2', 'suspect3'])
 })

@@ -22,6 +22,8 @@ export type Waiting = {
   nextMs: () => number | null
   /** Whether publishing this row made the broker close the channel, which hits everything else that is in flight. */
   closedChannel: (id: bigint) => boolean
+  /** Whether it made the broker close the connection, which hits all other lanes as well. */
+  closedConnection: (id: bigint) => boolean
 }
 
 /** The rows that are held, each until its time comes. */
@@ -76,6 +78,7 @@ export const createWaitList = (now: () => number): WaitList => {
         return rows.size === 0 ? null : Math.max(0, Math.ceil(firstMs - now()))
       },
       closedChannel: (id) => rows.get(id)?.why === 'closed channel',
+      closedConnection: (id) => rows.get(id)?.why === 'closed connection',
     },
     get: (id) => rows.get(id) ?? null,
     add: (id, held) => {

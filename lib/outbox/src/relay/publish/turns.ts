@@ -1,0 +1,29 @@
+/**
+ * Who may have messages in flight on the connection: any lanes beside each other, or one that is alone. They come in the
+ * order in which they ask, so whoever asks to be alone waits for those before it only, and holds up those behind it.
+ */
+export type Turns = {
+  beside: <Done>(work: () => Promise<Done>) => Promise<Done>
+  alone: <Done>(work: () => Promise<Done>) => Promise<Done>
+}
+
+export const createTurns = (): Turns => {
+  /** Ends with the last work that asked to be alone, however that ends. */
+  let lastAlone: Promise<unknown> = Promise.resolve()
+  /** Works that asked since then. */
+  const others = new Set<Promise<unknown>>()
+  return {
+    beside: (work) => {
+      const done = lastAlone.then(work)
+      const ended: Promise<unknown> = Promise.allSettled([done]).finally(() => others.delete(ended))
+      others.add(ended)
+      return done
+    },
+    alone: (work) => {
+      const done = Promise.all([lastAlone, ...others]).then(work)
+      others.clear()
+      lastAlone = Promise.allSettled([done])
+      return done
+    },
+  }
+}

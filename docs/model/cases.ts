@@ -14,6 +14,9 @@ const keyed = (faults: number, rows = 2) => ['-DKEYED', `-DFAULTS=${faults}`, `-
 /** A relay that leaves a key lane to its neighbour. */
 const stopped = [...keyed(0), '-DSTOPS']
 
+/** A relay of a key lane whose confirms do not come in time, once. */
+const overdue = [...keyed(0), '-DABANDONS']
+
 /** Losses and deaths, rows that a relay publishes twice, and retries of the job. */
 const search = (faults: number, doubles = 0, retries = 0) => [
   `-DFAULTS=${faults}`,
@@ -65,6 +68,7 @@ export const cases: readonly ModelCase[] = [
   whole('two relays that stop, a row meanwhile', stops(0, 1), false, 'stop'),
   whole('own lane, a relay that stops', [...own(0), '-DSTOPS']),
   whole('key lane, a relay that stops', stopped),
+  whole('key lane, confirms that do not come in time, a relay that stops', [...overdue, '-DSTOPS']),
   without('OWNER', 'ONCE', own(0)),
   without('GIVING_UP', 'ASLEEP', own(1)),
   without('FORGETTING', 'ASLEEP', own(1)),
@@ -93,6 +97,7 @@ export const cases: readonly ModelCase[] = [
   without('DELETE_FIRST', 'ONCE', keyed(1)),
   without('DELETING_BEFORE_LEAVING', 'ONCE', stopped),
   without('ENDING_WITH_ABANDONED', 'ORDER', stopped),
+  without('WAITING_FOR_THE_FORMER', 'ORDER', overdue),
   without('FREEING_THE_QUEUE', 'ASLEEP', stopped),
   without('FREEING_THE_LOCK', 'ASLEEP', stopped),
   without('LOCK_LAST', 'ONCE', [...own(0), '-DSTOPS']),

@@ -4,7 +4,8 @@
  *
  * Each rule can be taken away with -DWITHOUT_<RULE>, and then a property fails. -DKEYED makes it a lane of ordering keys;
  * without it, it is a pod's own lane. FAULTS is how many sessions, connections and processes may be lost in one life. With
- * -DSTOPS one of the relays may be told to stop, and leaves the lane to the other one.
+ * -DSTOPS one of the relays may be told to stop, and leaves the lane to the other one. With -DABANDONS one channel may be
+ * given up since its confirms do not come in time.
  *
  * Steps that are atomic here are atomic there: one statement, one commit, one frame. Between two steps of a relay
  * everything else may happen, so a relay that is frozen, and wakes much later, needs no step of its own.
@@ -77,13 +78,20 @@ chan wire[2] = [3] of { byte };
 mtype = { none, confirmed, refused };
 typedef Answers { mtype to[3] = none };
 Answers answers[2];
+#ifdef ABANDONS
+chan former[2] = [3] of { byte }; /* what is on its way by a channel that was given up */
+byte abandons = 1;
+#endif
 bool published[3];
 byte newest[2]; /* the newest rank by key */
 
 inline closeConnection(relay) {
   connected[relay] = false;
   if :: exclusive == relay -> exclusive = NOBODY :: else fi;
-  do :: wire[relay]?_ :: empty(wire[relay]) -> break od
+  do :: wire[relay]?_ :: empty(wire[relay]) -> break od;
+#ifdef ABANDONS
+  do :: former[relay]?_ :: empty(former[relay]) -> break od
+#endif
 }
 
 /* ---- What may go wrong ---- */
@@ -186,14 +194,18 @@ proctype Writer(byte w) {
 
 /* ---- The broker: takes frames in the order they were sent, confirms or refuses each ---- */
 
+inline enqueue() {
+  assert(!published[row] || excused); /* ONCE */
+  published[row] = true;
+#ifdef KEYED
+  assert(rank[row] >= newest[KEY(row)]); /* ORDER */
+  newest[KEY(row)] = rank[row]
+#endif
+}
+
 inline take(relay) {
   if
-  :: assert(!published[row] || excused); /* ONCE */
-     published[row] = true;
-#ifdef KEYED
-     assert(rank[row] >= newest[KEY(row)]); /* ORDER */
-     newest[KEY(row)] = rank[row];
-#endif
+  :: enqueue();
      if
      :: answers[relay].to[row] = confirmed
      :: faults > 0 -> lose(); closeConnection(relay) /* it is out, and its confirm is lost */
@@ -208,6 +220,10 @@ active proctype Broker() {
   do
   :: atomic { wire[0]?row -> take(0) }
   :: atomic { wire[1]?row -> take(1) }
+#ifdef ABANDONS
+  :: atomic { former[0]?row -> enqueue(); row = 0 } /* nobody hears the answer */
+  :: atomic { former[1]?row -> enqueue(); row = 0 }
+#endif
   od
 }
 
@@ -294,6 +310,11 @@ inline send(row) {
   fi
 }
 
+#ifdef ABANDONS
+#define OVERDUE (abandons > 0)
+#else
+#define OVERDUE false
+#endif
 #define ANSWERED(row) (!HAS(wave, row) || answers[r].to[row] != none)
 
 /*
@@ -380,6 +401,9 @@ proctype Relay(byte r) provided (!dead[r]) {
   byte floor, cursor, candidate, floorMark, from, below, seen, mark;
   byte rows, wave, out, held, due, left, lifted, above, known;
   bool closed, abandoned;
+#ifdef ABANDONS
+  byte moved;
+#endif
 
 link:
   atomic { !connected[r] && !cutOff[r] -> connected[r] = true };
@@ -445,7 +469,11 @@ turn:
   :: else
   fi;
 
-publish: /* nothing here asks the database: a relay that was frozen writes what it had read */
+publish:
+#if defined(ABANDONS) && !defined(WITHOUT_WAITING_FOR_THE_FORMER)
+  if :: atomic { empty(former[r]) -> abandoned = false } :: !connected[r] -> goto unlinked :: stopping == r -> goto leave fi;
+#endif
+  /* nothing here asks the database: a relay that was frozen writes what it had read */
   atomic { chooseForWave(0); chooseForWave(1); chooseForWave(2); rows = 0 };
   send(0); send(1); send(2);
 #ifndef KEYED
@@ -460,7 +488,16 @@ publish: /* nothing here asks the database: a relay that was frozen writes what 
   fi;
 #endif
   atomic {
-    (ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) || !connected[r] || stopping == r ->
+    (ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) || !connected[r] || stopping == r || OVERDUE ->
+#ifdef ABANDONS
+    if
+    :: !(ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) && connected[r] && OVERDUE ->
+       abandons--; abandoned = true; excused = true;
+       do :: wire[r]?moved -> former[r]!moved :: empty(wire[r]) -> break od;
+       moved = 0
+    :: else
+    fi;
+#endif
     if :: !(ANSWERED(0) && ANSWERED(1) && ANSWERED(2)) && connected[r] -> /* it gives up to wait for a confirm */
        abandoned = true; excused = true
     :: else fi;

@@ -50,6 +50,7 @@ test('while a suspect is looked for among the rows of one batch, those of the ot
         },
       }
     },
+    clear: async () => {},
     close: () => {},
     letGo: async () => false,
   }

@@ -15,6 +15,8 @@ export type ConfirmChannel = {
   closed: () => boolean
   /** Gives the channel up: what is in flight ends as unknown at once. */
   abandon: (cause: OutboxError) => void
+  /** Resolves when RabbitMQ has closed it, or the connection is gone: nothing of it is on its way any more. */
+  gone: Promise<void>
   /**
    * Closes it, when nothing is in flight, and resolves once RabbitMQ has done so too. False if it was abandoned: then
    * something may be on its way still.
@@ -143,6 +145,7 @@ const watch = (channel: AmqpChannel, checkFrame: CheckFrame, { onGiveUp, connect
       onGiveUp(cause.message)
       closeUnlessClosing(channel)
     },
+    gone: gone.promise,
     letGo: async () => {
       if (abandoned || inFlight.size > 0) return false
       if (ended === null) {

@@ -1,8 +1,10 @@
 import { createVhost, startProxy } from '@esteira/test/support'
 import amqplib from 'amqplib'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { startStallingProxy } from '../../../test/stalling-proxy.ts'
 import { OutboxError } from '../../errors.ts'
 import type { Observation } from '../observation.ts'
+import type { LaneRow } from '../read/lane-row.ts'
 import { type BrokerLink, createBrokerLink } from './broker-link.ts'
 import { createLaneChannel } from './lane-channel.ts'
 
@@ -154,3 +156,66 @@ test('a fence that RabbitMQ refuses for another reason is told with the reason, 
   )
   expect(link.up()).toBe(true)
 })
+
+const row: LaneRow = {
+  id: 1n,
+  messageId: '00000000-0000-4000-8000-000000000000',
+  exchange: '',
+  routingKey: 'nobody',
+  orderingKey: 'a',
+  headers: {},
+  payload: '1',
+  size: 1,
+  createdAt: 0,
+}
+
+/** A key lane that gave its channel up while a row was on its way by that, to a broker that does not come to it. */
+const stalledChannel = async (fence: string) => {
+  const proxy = await startStallingProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const { link, channel } = await keyChannel(fence, { rabbitmqUrl: proxy.url })
+  const first = await channel.open()
+  proxy.stallAt(row.routingKey)
+  first.publish(row, () => {})
+  first.abandon(new OutboxError('confirm_overdue', 'the confirm did not come'))
+  // The row and the end of the channel.
+  await expect.poll(proxy.held).toBeGreaterThan(3)
+  return { proxy, link, channel }
+}
+
+test('what is on its way by a channel that was given up comes before what goes by the next one', async () => {
+  const { proxy, link, channel } = await stalledChannel('stalled')
+  let isOpen = false
+  const next = channel.open().finally(() => {
+    isOpen = true
+  })
+  // Opened after it, on the same connection.
+  await podChannel(link, 2).open()
+  expect(isOpen).toBe(false)
+  proxy.release()
+  expect((await next).closed()).toBe(false)
+  expect(link.up()).toBe(true)
+})
+
+test('a lane of which something is on its way by a former channel is not let go', async () => {
+  const { link, channel } = await stalledChannel('stalled at the end')
+  const heir = await keyChannel('stalled at the end')
+  void Promise.allSettled([channel.open()])
+  // Opened after it, on the same connection.
+  await podChannel(link, 2).open()
+  expect(await channel.letGo()).toBe(false)
+  await expect(heir.channel.open()).rejects.toThrow(isFenced)
+})
+
+test('a connection on which RabbitMQ does not close a channel that was given up is dropped', async () => {
+  const { link, channel } = await stalledChannel('never closed')
+  await expect(channel.open()).rejects.toThrow(expect.objectContaining({ code: 'broker_unavailable' }))
+  expect(link.up()).toBe(false)
+  await link.connect()
+  const isOpen = () =>
+    channel.open().then(
+      (one) => !one.closed(),
+      () => false,
+    )
+  await expect.poll(isOpen, { timeout: 10_000 }).toBe(true)
+}, 30_000)

@@ -2,6 +2,7 @@ import type { Connection } from 'amqplib/callback_api'
 import { OutboxError } from '../../errors.ts'
 import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
 import type { Observe } from '../observation.ts'
+import { within } from '../within.ts'
 import type { BrokerLink } from './broker-link.ts'
 import { type ConfirmChannel, openConfirmChannel } from './confirm-channel.ts'
 import { fenceNames } from './fence-names.ts'
@@ -13,8 +14,14 @@ import { isLastTaken } from './no-channel.ts'
  * broker close the channel, and that must be no other lane's trouble.
  */
 export type LaneChannel = {
-  /** @throws OutboxError `broker_unavailable`, or `fence_held` while a key lane's former owner may still publish. */
+  /**
+   * The former one is waited for: RabbitMQ keeps the order of what comes by one channel, and not of what comes by two.
+   *
+   * @throws OutboxError `broker_unavailable`, or `fence_held` while a key lane's former owner may still publish.
+   */
   open: () => Promise<ConfirmChannel>
+  /** Waits until nothing is on its way by a channel that was given up; the connection is dropped if that takes long. */
+  clear: () => Promise<void>
   close: () => void
   /**
    * Closes it, when nothing is in flight, and lets the lane's next owner publish at once. False if that one has to wait
@@ -36,6 +43,9 @@ type LaneChannelMeans = {
  * database that ours is a copy of, or of a copy of ours, and no business of this lane.
  */
 const formerOwnerMs = 30_000
+
+/** RabbitMQ closes a channel when it has taken all that came before. How long that may take, milliseconds. */
+const clearMs = 5_000
 
 export const createLaneChannel = (
   lane: RegisteredLane,
@@ -73,9 +83,15 @@ export const createLaneChannel = (
     }
   }
 
+  const clear = async (): Promise<void> => {
+    if (current === null || !current.closed()) return
+    if (!(await within(clearMs, current.gone))) await link.drop()
+  }
+
   return {
     open: async () => {
       if (current !== null && !current.closed()) return current
+      await clear()
       // A lane does not wait for a broker: it may have to be given up.
       const connection = link.connection()
       try {
@@ -98,6 +114,7 @@ export const createLaneChannel = (
         throw error
       }
     },
+    clear,
     close: () => {
       closed = true
       current?.abandon(new OutboxError('broker_lost', 'the lane was given up before the confirm came'))

@@ -10,6 +10,7 @@ import { createWriterWatch } from '../read/writer-watch.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
 import type { PublishOutcome } from './outcome.ts'
 import { publishTogether } from './publish-rows.ts'
+import { createTurns } from './turns.ts'
 
 const rows = [1n, 2n, 3n, 4n].map((id): LaneRow => ({
   id,
@@ -35,13 +36,14 @@ const freshFor = (looks: number): ControlSession => ({
 })
 
 /** Publishes the rows on a channel whose confirms come when the test wants. */
-const publish = (session: ControlSession) => {
+const publish = (session: ControlSession, { closed = false, clear = async () => {} } = {}) => {
   const sent = new Map<bigint, (outcome: PublishOutcome) => void>()
   const channel: ConfirmChannel = {
     publish: ({ id }, onEnd) => void sent.set(id, onEnd),
     fault: () => null,
-    closed: () => false,
+    closed: () => closed,
     abandon: () => {},
+    gone: new Promise(() => {}),
     letGo: async () => false,
   }
   const owned = createOwnedLane(
@@ -50,13 +52,14 @@ const publish = (session: ControlSession) => {
     { ids: createIdWatch(null, null), writers: createWriterWatch(session) },
     refusedBackoff,
   )
+  const link = { ...noLink, up: () => true, turns: createTurns() }
   const outcomes = publishTogether(owned, rows, {
-    link: { ...noLink, up: () => true },
-    channel: { open: async () => channel, close: () => {}, letGo: async () => false },
+    link,
+    channel: { open: async () => channel, clear, close: () => {}, letGo: async () => false },
     confirmDeadlineMs: 60_000,
     onSend: () => undefined,
   })
-  return { sent, outcomes }
+  return { sent, outcomes, link }
 }
 
 test('a process that was frozen between two writes writes no more, and waits for the confirms of what it wrote', async () => {
@@ -78,4 +81,18 @@ test('a session that is not known to be alive is asked, and if it has ended noth
   const { sent, outcomes } = publish(freshFor(0))
   await expect(outcomes).rejects.toThrow(expect.objectContaining({ code: 'session_lost' }))
   expect(sent.size).toBe(0)
+})
+
+test('who is to be alone on the connection waits for what is on its way by a channel that was given up', async () => {
+  const cleared = Promise.withResolvers<void>()
+  const { sent, link } = publish(freshFor(5), { closed: true, clear: () => cleared.promise })
+  await new Promise(setImmediate)
+  for (const end of sent.values()) end({ kind: 'unknown', cause: 'no confirm' })
+  const seen: string[] = []
+  const alone = link.turns.alone(async () => void seen.push('alone'))
+  await new Promise(setImmediate)
+  seen.push('cleared')
+  cleared.resolve()
+  await alone
+  expect(seen).toEqual(['cleared', 'alone'])
 })

@@ -136,13 +136,13 @@ const publish = async (
   { session }: OwnedLane,
   channel: ConfirmChannel,
   rows: readonly LaneRow[],
-  { link, confirmDeadlineMs, onSend }: PublishMeans,
+  { link, channel: laneChannel, confirmDeadlineMs, onSend }: PublishMeans,
 ): Promise<Outcomes> => {
   // An answer tells of the time when it was asked for. So after a read that took long nobody knows, and to give its rows
   // back would bring the same read again.
   if (!session.fresh()) await session.beat()
   const outcomes: Outcomes = new Map()
-  const ended = Promise.withResolvers<Outcomes>()
+  const ended = Promise.withResolvers<void>()
   let heardOf = 0
   const overdue = setInterval(() => {
     // A blocked broker is known to be slow, and its confirms are worth waiting for.
@@ -156,7 +156,7 @@ const publish = async (
     open -= 1
     if (open > 0) return
     clearInterval(overdue)
-    ended.resolve(outcomes)
+    ended.resolve()
   }
   for (const row of rows) {
     // Between this look and the write the process may be frozen; all else that may have happened is seen here.
@@ -170,5 +170,8 @@ const publish = async (
     })
   }
   close()
-  return ended.promise
+  await ended.promise
+  // It would be blamed on whoever is alone next if the connection were closed over what is on its way still.
+  if (channel.closed()) await laneChannel.clear()
+  return outcomes
 }

@@ -1,9 +1,11 @@
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError, reasonOf } from '../../errors.ts'
 import type { LaneRow } from '../read/lane-row.ts'
+import { type ConfirmClock, createConfirmClock } from './confirm-clock.ts'
+import { socketOf } from './gather-writes.ts'
 import { noChannel } from './no-channel.ts'
 import type { PublishOutcome, Refusal, Refused } from './outcome.ts'
-import { type CheckFrame, createFrameCheck } from './properties-frame.ts'
+import { createFrameCheck } from './properties-frame.ts'
 import { createReturned } from './returned.ts'
 
 /** A channel on which every publish ends as an outcome, whatever happens to the channel. */
@@ -13,6 +15,8 @@ export type ConfirmChannel = {
   /** What the broker closed the channel for, e.g. an exchange that is not there, or the connection; null while it has not. */
   fault: () => Fault | null
   closed: () => boolean
+  /** Has it abandoned when confirms do not come; returns what ends that. */
+  expectConfirms: ConfirmClock['start']
   /** Gives the channel up: what is in flight ends as unknown at once. */
   abandon: (cause: OutboxError) => void
   /** Resolves when RabbitMQ has closed it, or the connection is gone: nothing of it is on its way any more. */
@@ -43,7 +47,7 @@ export const openConfirmChannel = async (
       error === null ? opened.resolve() : opened.reject(error),
     )
     // Before it is open: the answer that opens a channel and the one that closes it may come in one piece.
-    const watched = watch(channel, createFrameCheck(connection), { onGiveUp, connectionFault })
+    const watched = watch(channel, connection, { onGiveUp, connectionFault })
     await opened.promise
     return watched
   } catch (cause) {
@@ -66,10 +70,11 @@ type AmqpChannel = ReturnType<Connection['createConfirmChannel']>
 
 type Told = { onGiveUp: (reason: string) => void; connectionFault: () => string | null }
 
-const watch = (channel: AmqpChannel, checkFrame: CheckFrame, { onGiveUp, connectionFault }: Told): ConfirmChannel => {
+const watch = (channel: AmqpChannel, connection: Connection, { onGiveUp, connectionFault }: Told): ConfirmChannel => {
   /** How each publish in flight is ended, with its row. */
   const inFlight = new Map<(outcome: PublishOutcome) => void, LaneRow>()
   const returned = createReturned()
+  const checkFrame = createFrameCheck(connection)
   let fault: Fault | null = null
   let ended: OutboxError | null = null
   let abandoned = false
@@ -134,17 +139,27 @@ const watch = (channel: AmqpChannel, checkFrame: CheckFrame, { onGiveUp, connect
     }
   }
 
+  const abandon = (cause: OutboxError) => {
+    if (ended !== null) return
+    abandoned = true
+    end(cause)
+    onGiveUp(cause.message)
+    closeUnlessClosing(channel)
+  }
+
+  const clock = createConfirmClock({
+    inFlight: () => inFlight.keys(),
+    isInFlight: (settle) => inFlight.has(settle),
+    socket: socketOf(connection),
+    onOverdue: (ms) => abandon(new OutboxError('confirm_overdue', `no confirm within ${ms} ms`)),
+  })
+
   return {
     publish,
+    expectConfirms: clock.start,
     fault: () => fault,
     closed: () => ended !== null,
-    abandon: (cause) => {
-      if (ended !== null) return
-      abandoned = true
-      end(cause)
-      onGiveUp(cause.message)
-      closeUnlessClosing(channel)
-    },
+    abandon,
     gone: gone.promise,
     letGo: async () => {
       if (abandoned || inFlight.size > 0) return false

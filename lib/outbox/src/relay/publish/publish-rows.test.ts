@@ -42,6 +42,7 @@ const publish = (session: ControlSession, { closed = false, clear = async () => 
     publish: ({ id }, onEnd) => void sent.set(id, onEnd),
     fault: () => null,
     closed: () => closed,
+    expectConfirms: () => () => {},
     abandon: () => {},
     gone: new Promise(() => {}),
     letGo: async () => false,

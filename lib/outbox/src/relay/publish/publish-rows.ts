@@ -143,19 +143,12 @@ const publish = async (
   if (!session.fresh()) await session.beat()
   const outcomes: Outcomes = new Map()
   const ended = Promise.withResolvers<void>()
-  let heardOf = 0
-  const overdue = setInterval(() => {
-    // A blocked broker is known to be slow, and its confirms are worth waiting for.
-    if (outcomes.size === heardOf && !link.blocked()) {
-      channel.abandon(new OutboxError('confirm_overdue', `no confirm within ${confirmDeadlineMs} ms`))
-    }
-    heardOf = outcomes.size
-  }, confirmDeadlineMs)
+  const noneExpected = channel.expectConfirms({ deadlineMs: confirmDeadlineMs, isBlocked: link.blocked })
   let open = 1
   const close = () => {
     open -= 1
     if (open > 0) return
-    clearInterval(overdue)
+    noneExpected()
     ended.resolve()
   }
   for (const row of rows) {

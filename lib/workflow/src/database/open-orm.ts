@@ -7,6 +7,7 @@ import { WorkflowRunStep } from '../model/workflow-run-step.ts'
 import { WorkflowRun } from '../model/workflow-run.ts'
 import { WorkflowStep } from '../model/workflow-step.ts'
 import { Workflow } from '../model/workflow.ts'
+import { leaseSessions } from './lease-sessions.ts'
 import { leaveStandbys } from './leave-standbys.ts'
 import { patientSocket } from './patient-socket.ts'
 
@@ -72,6 +73,7 @@ export const openOrm = ({
       onPoolCreated: (pool: Parameters<typeof freeLostClients>[0]) => {
         freeLostClients(pool)
         leaveStandbys(pool)
+        leaseSessions(pool)
       },
     },
   })

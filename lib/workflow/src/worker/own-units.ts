@@ -70,6 +70,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     // Begun by hand: `transactional` would put whatever the function sets off into this transaction.
     const em = ownOrm.em.fork()
     await em.begin()
+    const unit = em.getTransactionContext()
     const begun = performance.now()
     try {
       const mostMs = timeoutMs + graceMs
@@ -95,7 +96,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
         const written = await write(em, finished)
         if (written === null) return null
         isCommitting = true
-        await em.commit()
+        await commit(em)
         onWritten(written)
         return { finished, isWritten: true }
       } catch (error) {
@@ -111,6 +112,8 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       }
     } finally {
       await rollBack(em)
+      // Also where the function has left it by itself.
+      em.setTransactionContext(unit)
     }
   }
 
@@ -156,8 +159,9 @@ const standingOf = async (em: EntityManager, transaction: string, mostMs: number
   try {
     return { kind: (await takeBack(queryable(em), mostMs)) === transaction ? 'held' : 'left' }
   } catch (error) {
-    // Else it was aborted by a statement that was refused, and nothing can be written in it.
-    return isTransientHere(error) ? { kind: 'lost', error } : { kind: 'held' }
+    if (isTransientHere(error)) return { kind: 'lost', error }
+    // Aborted by a statement that was refused, it is held, and nothing can be written in it. Else nothing was sent, as it is over.
+    return { kind: databaseErrorOf(error) === null ? 'left' : 'held' }
   }
 }
 
@@ -166,12 +170,18 @@ const leftUnit: Ending = {
   error: jobError('unit_left', 'the function ended its transaction, which is not its to commit or roll back'),
 }
 
-/** A session that is lost, or was ended, has rolled back by itself. */
+/**
+ * Ends the transaction for another entity manager, so that the function's stays in it: what the function still does, as
+ * behind a `Promise.all` of which another part failed, is refused. Out of its transaction it would write that by itself.
+ */
+const commit = (em: EntityManager): Promise<void> => em.fork({ keepTransactionContext: true }).commit()
+
+/** Likewise. One that is committed, or whose session is lost or was ended, is left as it is. */
 const rollBack = async (em: EntityManager): Promise<void> => {
   if (!em.isInTransaction()) return
   try {
-    await em.rollback()
+    await em.fork({ keepTransactionContext: true }).rollback()
   } catch {
-    // The pool has thrown the session away.
+    // The pool has thrown the session away, or has had it back.
   }
 }

@@ -185,14 +185,16 @@ const run = async (
             onRunsOn,
             maxPayloadBytes,
           })
+      // A cancel is heard while a page is still on its way into the tables, or the claim with which the end is compared.
+      await pages?.idle()
       return pages?.isSealed() && attempted.kind === 'succeeded' ? pages.accept(lost) : attempted
     })
-    const isPutOff = pages?.isHeldUp() === true && ending.kind !== 'cancelled'
-    if (!isPutOff) pages?.throwFault()
+    const isHeldUp = pages?.isHeldUp() === true
+    if (!isHeldUp) pages?.throwFault()
     if (!(await hold.isOurs())) return await lostTo(delivery, means)
     const finished = {
       job: hold.job(),
-      ending: isPutOff ? putOffForLock(hold.job()) : ending,
+      ending: isHeldUp && ending.kind !== 'cancelled' ? putOffForLock(hold.job()) : ending,
       elapsedMs: performance.now() - begun,
       place,
       nextTry: nextTryOf(hold.job(), fn, random),

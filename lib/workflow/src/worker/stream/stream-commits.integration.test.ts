@@ -4,6 +4,7 @@ import { type Engine, functionOf } from '../../../test/engine.ts'
 import { holdCommits } from '../../../test/hold-commits.ts'
 import { numbers, openStreams, pageItems, pageOf, resumableOf } from '../../../test/streams.ts'
 import { useEngine } from '../../../test/use-engine.ts'
+import { cancelRun } from '../../index.ts'
 
 let engine: Engine
 
@@ -64,4 +65,21 @@ test('a page whose commit was not answered is there once', async () => {
   link.resume()
   expect(await engine.over(run)).toBe('succeeded')
   expect(await itemsOf(run)).toEqual(numbers(0, 40))
+})
+
+test('a cancel that is heard while the claim of a first page is being committed ends the job all the same', async () => {
+  const signals: AbortSignal[] = []
+  const fn = resumableOf('claimed late', async function* ({ signal }) {
+    signals.push(signal)
+    yield pageOf(0, pageItems)
+    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+  })
+  const hold = await holdCommits(engine.em(), 'old.claim is null and new.claim is not null')
+  const { run } = await begin(fn)
+  await waitFor(hold.isHolding)
+  await cancelRun(engine.em(), run)
+  await waitFor(() => signals[0]?.aborted === true)
+  await hold.release()
+  expect(await engine.over(run)).toBe('cancelled')
+  expect((await engine.jobs(run)).filter(({ status }) => status !== 'cancelled')).toEqual([])
 })

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import * as z from 'zod'
 import { gather } from '../../worker/gather.ts'
@@ -8,11 +9,15 @@ import { limits } from './limits.ts'
 /** An expression and what it looks at, as JSON. */
 type Asked = { source: string; scope: string }
 
+/** The process is gone by nobody's fault who asked, or cannot be started; nothing is known of the expression. */
+type Vanished = { kind: 'vanished'; error: Error }
+
 /** What came of an expression: its value, what JSONata threw, or why it was ended. */
 export type Answer =
   | { kind: 'value'; value: unknown }
   | { kind: 'fault'; fault: unknown }
   | { kind: 'ended'; why: string }
+  | Vanished
 
 /** As many expressions go together, so that a turn of the process costs them little. */
 const groupSize = 100
@@ -23,15 +28,23 @@ const groupLength = 4_000_000
 /** How long an answer may be away beyond the time of an expression: the process has to start, and cores may be busy. */
 const patienceMs = 5_000
 
+/** How often it is looked whether that is over. */
+const looks = 12
+
+/** So often in a row may the process vanish before that is the answer. */
+const mostVanishings = 3
+
+/** Between two of them, milliseconds: who may open no further file has one again soon. */
+const vanishedPauseMs = 100
+
 /**
  * Evaluates an expression in a process of its own, which all expressions of this process share. It is started by the first
- * of them, and anew after one that ended it.
- *
- * @throws Error when something else ended the process; nothing is known of the expression then.
+ * of them, and anew after one that ended it, or when something else did.
  */
 export const evaluateApart = gather({ most: groupSize }, async (group: Asked[]): Promise<Answer[]> => {
   const answers: Answer[] = []
   let most = groupSize
+  let vanishings = 0
   while (answers.length < group.length) {
     const asked = startOf(group.slice(answers.length, answers.length + most))
     const reply = await ask(asked)
@@ -41,6 +54,15 @@ export const evaluateApart = gather({ most: groupSize }, async (group: Asked[]):
       most = 1
       continue
     }
+    if (reply.kind === 'vanished') {
+      vanishings += 1
+      // One that takes all the memory that the system has would vanish for the others as well.
+      if (asked.length === 1 && vanishings >= mostVanishings) answers.push(reply)
+      else await pause(vanishedPauseMs)
+      most = 1
+      continue
+    }
+    vanishings = 0
     answers.push(...reply.answers)
     // The first had all of the time; one that had only a rest of it begins again.
     if (reply.answers.length === 0) answers.push({ kind: 'ended', why: tooLong })
@@ -59,9 +81,14 @@ const startOf = (group: readonly Asked[]): Asked[] => {
   })
 }
 
-type Reply = { kind: 'answered'; answers: Answer[] } | { kind: 'died'; why: string }
+type Reply = { kind: 'answered'; answers: Answer[] } | { kind: 'died'; why: string } | Vanished
 
 let running: ChildProcess | undefined
+
+/** The next expressions go to another. */
+const leave = (child: ChildProcess): void => {
+  if (running === child) running = undefined
+}
 
 /** Compiled where this is compiled: in a package that others install there are no sources. */
 const childProgram = fileURLToPath(new URL(`./child${extname(import.meta.url)}`, import.meta.url))
@@ -74,15 +101,12 @@ const start = (): ChildProcess => {
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     serialization: 'advanced',
   })
-  const leave = (): void => {
-    if (running === child) running = undefined
-  }
   child.on('error', () => {
     // One that was never started does not exit either. It has no pid, which kill(2) may take for our whole group.
-    leave()
+    leave(child)
     if (child.pid !== undefined) child.kill('SIGKILL')
   })
-  child.on('exit', leave)
+  child.on('exit', () => leave(child))
   // It ends by itself when this process does; while an answer is awaited, the clock keeps this one.
   child.unref()
   child.channel?.unref()
@@ -91,28 +115,37 @@ const start = (): ChildProcess => {
 
 const ask = (asked: readonly Asked[]): Promise<Reply> => {
   const child = (running ??= start())
-  const { promise, resolve, reject } = Promise.withResolvers<Reply>()
+  const { promise, resolve } = Promise.withResolvers<Reply>()
   let silent = false
-  const patience = setTimeout(() => {
-    silent = true
-    child.kill('SIGKILL')
-  }, limits.apartMs + patienceMs)
+  let looked = 0
+  // Not one timer: an answer that came while our own event loop stood still is read behind all timers that are due then.
+  const patience = setInterval(
+    () => {
+      looked += 1
+      if (looked < looks) return
+      silent = true
+      leave(child)
+      child.kill('SIGKILL')
+    },
+    (limits.apartMs + patienceMs) / looks,
+  )
   const onMessage = (message: unknown) => resolve({ kind: 'answered', answers: answersOf(message) })
+  const vanish = (how: string, cause?: unknown) =>
+    resolve({ kind: 'vanished', error: new Error(`the process that evaluates expressions ${how}`, { cause }) })
   const onExit = (code: number | null, signal: string | null) => {
-    if (running === child) running = undefined
+    leave(child)
     if (silent) resolve({ kind: 'died', why: tooLong })
     // Nobody but V8 ends it so, when the heap is full.
     else if (signal !== null && signal !== 'SIGKILL') resolve({ kind: 'died', why: tooLarge })
-    else reject(new Error(`the process that evaluates expressions ended with ${signal ?? `code ${code}`}`))
+    else vanish(`ended with ${signal ?? `code ${code}`}`)
   }
-  const onError = (cause: unknown) =>
-    reject(new Error('the process that evaluates expressions cannot be started', { cause }))
+  const onError = (cause: unknown) => vanish('cannot be started', cause)
   child.once('message', onMessage).once('exit', onExit).once('error', onError)
   const message = { sources: asked.map(({ source }) => source), scopes: asked.map(({ scope }) => scope) }
   // What cannot be sent goes to a process that is about to exit. Where this one may open no file more there is no channel.
   if (child.channel) child.send(message, () => {})
   return promise.finally(() => {
-    clearTimeout(patience)
+    clearInterval(patience)
     child.off('message', onMessage).off('exit', onExit).off('error', onError)
   })
 }

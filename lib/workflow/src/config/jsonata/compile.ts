@@ -15,7 +15,7 @@ type Scope = Readonly<Record<string, unknown>>
  * loops and regular expressions, and no limit that it knows itself holds within one of its own steps.
  *
  * @throws WorkflowError `expression_invalid` with the place of the fault, and `expression_failed` when it is evaluated,
- * with the types of the values that it read.
+ * with the types of the values that it read. Error when nothing is known of it, since its process is gone each time.
  */
 export const compileJsonata = (source: string, known: readonly string[]): ((scope: Scope) => Promise<unknown>) => {
   const expression = read(source)
@@ -26,6 +26,7 @@ export const compileJsonata = (source: string, known: readonly string[]): ((scop
   return async (scope) => {
     const answer = await evaluate(scope)
     if (answer.kind === 'value') return answer.value
+    if (answer.kind === 'vanished') throw answer.error
     const why = answer.kind === 'ended' ? answer.why : describeEvaluating(answer.fault)
     throw new WorkflowError('expression_failed', `"{{${source}}}": ${why}${describeTypes(scope, paths)}`)
   }

@@ -36,10 +36,31 @@ export function* childrenOf({ job, ending, place }: FinishedJob): Generator<Chil
 
 type WrittenChild = Child & { status: JobStatus }
 
-/** Writes jobs at the places that they were given, all in one statement. JSON's null is SQL's. */
+/**
+ * So much text goes over in one statement, characters, but for a child that alone has more. A page or a piece of a result
+ * may have hundreds of items of a megabyte: both sides would hold them all at once, and neither takes more than a gigabyte.
+ */
+const mostOfStatement = 4 * 1024 * 1024
+
+/** Writes jobs at the places that they were given, in one statement unless they are large. JSON's null is SQL's. */
 export const insertChildren = async (tx: Queryable, children: readonly WrittenChild[]): Promise<void> => {
-  if (children.length === 0) return
-  await tx.query(insertChildrenSql, [jsonOf(children.map(rowOf))])
+  for (const rows of listsOf(children)) await tx.query(insertChildrenSql, [rows])
+}
+
+function* listsOf(children: readonly WrittenChild[]): Generator<string> {
+  let rows: string[] = []
+  let length = 0
+  for (const child of children) {
+    const row = jsonOf(rowOf(child))
+    if (rows.length > 0 && length + row.length > mostOfStatement) {
+      yield `[${rows.join(',')}]`
+      rows = []
+      length = 0
+    }
+    rows.push(row)
+    length += row.length
+  }
+  if (rows.length > 0) yield `[${rows.join(',')}]`
 }
 
 const rowOf = ({ id, runId, stepId, parentId, itemIndex, status, payload, traceparent, inherits }: WrittenChild) => ({

@@ -233,8 +233,7 @@ export const openTwoWorkers = async () => {
           begins: begun.resolve,
           begun: begun.promise,
           continues: isContinued(fn.name),
-          delivered: deliver(told, { ...message, reference, receivedMs: performance.now() }, means).then(
-            ({ delivered }) => delivered,
+          delivered: deliver(told, { ...message, reference, receivedMs: performance.now() }, means, () => {}).catch(
             (error: unknown): Delivered => {
               // Its ward died before it began, time and again: nothing is known of it, and its message goes back.
               if (attempt.deaths.falseStarts > mostFalseStarts) return { kind: 'refused' }

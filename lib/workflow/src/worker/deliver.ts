@@ -77,18 +77,19 @@ export type DeliverMeans = {
 
 type OnRunsOn = AttemptMeans['onRunsOn']
 
-/** How a delivery ended, and when its place is free: null for at once, as nothing of its function runs on. */
-export type Carried = { delivered: Delivered & Traced; free: Promise<void> | null }
-
-/** Carries a delivery to its end: loads its job, holds it, attempts it and writes how that ended. */
-export const deliver = async (fn: StepFunction, delivery: DeliveryFacts, means: DeliverMeans): Promise<Carried> => {
-  let free: Promise<void> | null = null
-  const onRunsOn = (running: Promise<unknown>) => {
-    free = means.abandoned.untilFree(fn.name, delivery.reference.jobId, running)
-  }
-  const delivered = await carryOut(fn, delivery, means, onRunsOn)
-  return { delivered, free }
-}
+/**
+ * Carries a delivery to its end: loads its job, holds it, attempts it and writes how that ended. `onKept` hears when the
+ * place of its function will be free that runs on behind its attempt, also where what is thrown then is all that comes.
+ */
+export const deliver = (
+  fn: StepFunction,
+  delivery: DeliveryFacts,
+  means: DeliverMeans,
+  onKept: (free: Promise<void>) => void,
+): Promise<Delivered & Traced> =>
+  carryOut(fn, delivery, means, (running) =>
+    onKept(means.abandoned.untilFree(fn.name, delivery.reference.jobId, running)),
+  )
 
 const carryOut = async (
   fn: StepFunction,

@@ -3,18 +3,16 @@ import { queryable, registerLane } from '@esteira/outbox'
 import { untilAvailable } from '@esteira/service'
 import { expectMigrated } from '../database/expect-migrated.ts'
 import { expectSettings } from '../database/expect-settings.ts'
-import type { StepFunction } from '../function/define-function.ts'
 import { publishFunctions } from '../function/publish-functions.ts'
-import type { Traced } from '../trace/process-span.ts'
 import { answerProbe } from './answer-probe.ts'
 import { openBelt } from './belt/belt.ts'
 import type { Delivery, ProbeDelivery } from './belt/delivery.ts'
-import { deliver, type DeliverMeans } from './deliver.ts'
+import { carry } from './carry.ts'
+import { deliver } from './deliver.ts'
 import { deliverMeans } from './deliver-means.ts'
-import type { Delivered } from './finish.ts'
 import { defaultPublishMs, keepPublished } from './keep-published.ts'
 import { mostOwnInHand, openPools } from './pools.ts'
-import type { WorkerEvent, WorkerOptions } from './worker-options.ts'
+import type { WorkerOptions } from './worker-options.ts'
 
 /** `stuck` resolves when only the end of the process can help: functions that run on after their time have all places. */
 export type Worker = { stop: () => Promise<void>; stuck: Promise<void> }
@@ -43,7 +41,12 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
     const belt = await untilAvailable({ what: 'RabbitMQ', url: rabbitmqUrl, log, signal }, async () => {
       const onDelivery = (queue: string, delivery: Delivery) => {
         const fn = functions.get(queue)
-        if (fn !== undefined) void carry(fn, delivery, means, options)
+        if (fn === undefined) return
+        void carry(delivery, {
+          functionName: fn.name,
+          observe,
+          deliver: (onKept) => deliver(fn, delivery, means, onKept),
+        })
       }
       const onProbe = (queue: string, probe: ProbeDelivery) => void answerProbe(queue, probe, means, options.observe)
       const prefetchOf = (queue: string): number =>
@@ -75,38 +78,4 @@ export const startWorker = async (options: WorkerOptions): Promise<Worker> => {
   } finally {
     signal.removeEventListener('abort', giveUp)
   }
-}
-
-const carry = async (
-  fn: StepFunction,
-  delivery: Delivery,
-  means: DeliverMeans,
-  { observe }: WorkerOptions,
-): Promise<void> => {
-  const { jobId } = delivery.reference
-  try {
-    const { delivered, free } = await deliver(fn, delivery, means)
-    if (delivered.kind === 'refused') return delivery.handBack()
-    observe(eventOf(fn.name, jobId, delivered))
-    // The job is written, but its function still runs here: until the ack the broker sends no other in its place.
-    if (free !== null) await free
-    delivery.ack()
-  } catch (error) {
-    // Nothing was written, so the message must come again: to us, or to whoever is there after us.
-    delivery.handBack()
-    observe({ kind: 'delivery.handed-back', functionName: fn.name, jobId, error })
-  }
-}
-
-const eventOf = (
-  functionName: string,
-  jobId: string,
-  delivered: Exclude<Delivered, { kind: 'refused' }> & Traced,
-): WorkerEvent => {
-  const of = { functionName, jobId, ...(delivered.place && { place: delivered.place }) }
-  if (delivered.kind === 'dropped') return { kind: 'delivery.dropped', ...of, reason: delivered.reason }
-  const { ending } = delivered
-  return 'error' in ending
-    ? { kind: 'job.written', ...of, ending: ending.kind, error: ending.error }
-    : { kind: 'job.written', ...of, ending: ending.kind }
 }

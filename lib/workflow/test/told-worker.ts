@@ -62,7 +62,7 @@ export const toldWorker = (pools: Pools, lane: number, options: ToldWorkerOption
     hide: watched(means.pages.hide, seePage),
   }
   const claim = watched(means.claim, (taken) => {
-    if (taken === null) seen.lost += 1
+    if (taken === undefined) seen.lost += 1
   })
   /** Jobs whose ends are under way in the groups. */
   const committing: string[] = []

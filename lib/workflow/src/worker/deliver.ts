@@ -50,7 +50,7 @@ export type DeliverMeans = {
   ownUnits: OwnUnits
   /** Attempts jobs in a process apart; null in a worker that has no program to start it by. */
   suspects: Suspects | null
-  /** Takes a job over, many of one moment in one statement, and says where it stands; null when somebody was first. */
+  /** Takes a job over, many of one moment in one statement, and says where it stands; undefined when somebody was first. */
   claim: (claim: { job: JobOnBelt; next: string }) => Promise<TakenJob | undefined>
   /** Jobs that finish together become one unit of work. Each waits for locks for as long as its delivery may last. */
   commit: (finished: FinishedJob, receivedMs: number) => Promise<Fate>

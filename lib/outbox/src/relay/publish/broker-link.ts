@@ -32,8 +32,8 @@ export type BrokerLink = {
   turns: Turns
   /** Calls back whenever the connection came up or fell, or takes messages again; returns what ends that. */
   watch: (onChange: () => void) => () => void
-  /** Closes the connection, if it is up; the next `connect` opens another one. */
-  drop: () => Promise<void>
+  /** Closes the connection, or only this one, if it is up; the next `connect` opens another one. */
+  drop: (only?: Connection) => Promise<void>
   /** Closes it for good. */
   close: () => Promise<void>
 }
@@ -99,9 +99,9 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
     return opened
   }
 
-  const drop = async () => {
+  const drop = async (only: Connection | null = connection) => {
     const closing = connection
-    if (closing === null) return
+    if (closing === null || closing !== only) return
     connection = null
     onChange()
     await hangUp(closing)

@@ -219,3 +219,50 @@ test('a connection on which RabbitMQ does not close a channel that was given up 
     )
   await expect.poll(isOpen, { timeout: 10_000 }).toBe(true)
 }, 30_000)
+
+/** The numbers of the classes and methods, as they are in a frame. */
+const channelOpen = '\u0000\u0014\u0000\n'
+const connectionClose = '\u0000\n\u00002'
+
+test.each([
+  ['opens no channel', 'pod', channelOpen],
+  ['declares no fence', 'key', 'outbox.lane.silent'],
+] as const)(
+  'a connection that lives and %s is dropped, and the lane says so',
+  { timeout: 40_000 },
+  async (_, kind, words) => {
+    const proxy = await startStallingProxy(vhost.url)
+    onTestFinished(proxy.stop)
+    const link = createBrokerLink({ rabbitmqUrl: proxy.url, name: words, observe: () => {} })
+    onTestFinished(link.close)
+    await link.connect()
+    const lane = { lane: 1, name: 'lane 1', kind, fence: 'silent' }
+    const channel = createLaneChannel(lane, { database: 'silent', link, observe: () => {} })
+    proxy.stallAt(words)
+    await expect(channel.open()).rejects.toThrow(
+      expect.objectContaining({ code: 'broker_unavailable', message: expect.stringContaining('15000 ms') }),
+    )
+    expect(link.up()).toBe(false)
+    proxy.release()
+    await link.connect()
+    expect((await channel.open()).closed()).toBe(false)
+  },
+)
+
+test('a lane that hears of the end of a connection late leaves the next one as it is', async () => {
+  const proxy = await startStallingProxy(vhost.url)
+  onTestFinished(proxy.stop)
+  const link = createBrokerLink({ rabbitmqUrl: proxy.url, name: 'late', observe: () => {} })
+  onTestFinished(link.close)
+  await link.connect()
+  proxy.stallAt(channelOpen)
+  const opening = podChannel(link, 1).open()
+  await expect.poll(proxy.held).toBe(1)
+  // What is said on the connection itself is held up from now on, its end too.
+  proxy.stallAt(connectionClose)
+  const dropped = link.drop()
+  const next = await link.connect()
+  await expect(opening).rejects.toThrow(expect.objectContaining({ code: 'broker_unavailable' }))
+  await dropped
+  expect(link.connection()).toBe(next)
+})

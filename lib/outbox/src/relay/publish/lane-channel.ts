@@ -47,6 +47,12 @@ const formerOwnerMs = 30_000
 /** RabbitMQ closes a channel when it has taken all that came before. How long that may take, milliseconds. */
 const clearMs = 5_000
 
+/**
+ * How long it may take to open a channel, with its fence, milliseconds. A RabbitMQ that is short of memory, or waits for
+ * another node of its own, may not answer for ever, and goes on with its heartbeats.
+ */
+const openMs = 15_000
+
 export const createLaneChannel = (
   lane: RegisteredLane,
   means: LaneChannelMeans,
@@ -55,6 +61,8 @@ export const createLaneChannel = (
   const { database, link, observe } = means
   const { own, former } = fenceNames(lane, database)
   let current: ConfirmChannel | null = null
+  /** The connection of the current channel. */
+  let carrier: Connection | null = null
   let fenced: Connection | null = null
   let formerHeldSinceMs: number | null = null
   let isTold = false
@@ -83,9 +91,23 @@ export const createLaneChannel = (
     }
   }
 
+  const tellWhy = (reason: string) => {
+    if (!closed) observe({ kind: 'broker.channel-closed', reason })
+  }
+
+  const openOn = async (connection: Connection): Promise<ConfirmChannel> => {
+    if (lane.kind === 'key' && fenced !== connection) {
+      await holdOrTell(connection, own)
+      await holdFormer(connection)
+      fenced = connection
+      isTold = false
+    }
+    return openConfirmChannel(connection, tellWhy, () => link.faultOf(connection))
+  }
+
   const clear = async (): Promise<void> => {
-    if (current === null || !current.closed()) return
-    if (!(await within(clearMs, current.gone))) await link.drop()
+    if (current === null || carrier === null || !current.closed()) return
+    if (!(await within(clearMs, current.gone))) await link.drop(carrier)
   }
 
   return {
@@ -95,22 +117,15 @@ export const createLaneChannel = (
       // A lane does not wait for a broker: it may have to be given up.
       const connection = link.connection()
       try {
-        if (lane.kind === 'key' && fenced !== connection) {
-          await holdOrTell(connection, own)
-          await holdFormer(connection)
-          fenced = connection
-          isTold = false
-        }
-        const tellWhy = (reason: string) => {
-          if (!closed) observe({ kind: 'broker.channel-closed', reason })
-        }
-        current = await openConfirmChannel(connection, tellWhy, () => link.faultOf(connection))
+        current = await answered(openOn(connection))
+        carrier = connection
         return current
       } catch (error) {
         // A connection that answers is kept, and so is one that has no channel left: other lanes publish on it. One that
         // gives none otherwise is worth nothing, and it may have fallen before anybody listened to it.
         const isOfUse = error instanceof OutboxError && (answerOf(error.cause) !== null || isLastTaken(error.cause))
-        if (!isOfUse) await link.drop()
+        // Another lane may have found out before, and there may be a new one.
+        if (!isOfUse) await link.drop(connection)
         throw error
       }
     },
@@ -137,3 +152,8 @@ export const createLaneChannel = (
 }
 
 const isHeld = (error: unknown): boolean => error instanceof OutboxError && error.code === 'fence_held'
+
+const answered = async <Answer>(opening: Promise<Answer>): Promise<Answer> => {
+  if (await within(openMs, opening)) return opening
+  throw new OutboxError('broker_unavailable', `RabbitMQ opened no channel within ${openMs} ms`)
+}

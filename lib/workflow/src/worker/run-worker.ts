@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { hostname } from 'node:os'
-import { exit } from 'node:process'
+import { constrainedMemory, exit } from 'node:process'
 import { getHeapStatistics } from 'node:v8'
 import {
   type Config,
@@ -29,6 +29,7 @@ import { logEvent } from './log-event.ts'
 import { watchStall } from './stall/watch-stall.ts'
 import { startWorker } from './start-worker.ts'
 import { serveWard } from './suspect/serve-ward.ts'
+import { mostOfWardMiB } from './suspect/ward-memory.ts'
 import { wardVariable, type WardProgram } from './suspect/ward.ts'
 
 /** The settings of a worker process. */
@@ -123,7 +124,7 @@ const runUntilStopped = <Own extends Settings>(
       if (config.healthPort !== null) await serveHealth(health, config.healthHost, config.healthPort)
       const worker = await startWorker({
         ...common,
-        ward: { program: ownProgram(ownEnv), stallMs: config.stallMs, heapMiB: config.suspectHeapMiB ?? halfHeapMiB() },
+        ward: { program: ownProgram(ownEnv), stallMs: config.stallMs, ...wardMemory(config.suspectHeapMiB) },
         signal,
         observe: (event) => {
           counters.observe(event)
@@ -171,4 +172,8 @@ const ownProgram = (env: NodeJS.ProcessEnv): WardProgram => {
 }
 
 /** A job alone may take half of what all the jobs of a worker may take, so that both fit where the worker does. */
-const halfHeapMiB = (): number => Math.max(32, Math.floor(getHeapStatistics().heap_size_limit / 2 / 1_048_576))
+const wardMemory = (setMiB: number | null): { heapMiB: number; mostMiB: number } => {
+  const heapMiB = setMiB ?? Math.max(32, Math.floor(getHeapStatistics().heap_size_limit / 2 / 1_048_576))
+  // Node tells 0 where it does not know of a limit.
+  return { heapMiB, mostMiB: mostOfWardMiB(heapMiB, constrainedMemory() || Infinity) }
+}

@@ -37,6 +37,7 @@ const startWorker = (functions: readonly StepFunction[], { path = program, rabbi
         },
       },
       heapMiB: 96,
+      mostMiB: 352,
       stallMs: 30_000,
     },
   })

@@ -20,7 +20,7 @@ test('a ward dies once, and what is said in its name after that is not heard', {
   const heard: string[] = []
   openWard(
     { path: program, args: [file], execArgv: [], env: { PATH: process.env['PATH'] } },
-    { heapMiB: 64, stallMs: 60_000 },
+    { heapMiB: 64, mostMiB: 320, stallMs: 60_000 },
     { worker: 'worker', lane: 1 },
     {
       ready: () => heard.push('ready'),

@@ -21,6 +21,8 @@ export type WardProgram = { path: string; args: readonly string[]; execArgv: rea
 export type WardLimits = {
   /** Of its heap. */
   heapMiB: number
+  /** Of all its memory. */
+  mostMiB: number
   /** How long its event loop may stand still. */
   stallMs: number
 }
@@ -30,9 +32,6 @@ export const wardVariable = 'ESTEIRA_WARD'
 
 /** Between two looks at a ward, milliseconds. */
 const turnMs = 250
-
-/** What a process takes beside its heap before it is taken to fill memory with buffers, MiB. At its start it is some 110. */
-const besideHeapMiB = 256
 
 /** How long a ward may take to end by itself, milliseconds: its last spans go out. */
 const leaveMs = 3_000
@@ -65,7 +64,7 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
     if (silentTurns * turnMs > (isReady ? limits.stallMs : Math.max(limits.stallMs, startMs))) {
       kill(`its event loop stood still for ${limits.stallMs} ms, as in an endless loop, and it was ended`)
     }
-    const mostMiB = limits.heapMiB + besideHeapMiB
+    const { mostMiB } = limits
     if ((residentMiB(child) ?? 0) > mostMiB) kill(`it took more than ${mostMiB} MiB of memory, and was ended`)
   }
   const looking = setInterval(look, turnMs)

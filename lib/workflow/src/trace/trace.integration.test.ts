@@ -7,7 +7,7 @@ import { afterAll, afterEach, expect, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf, type SavedWorkflow } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { defineFunction, readSecrets, snooze } from '../index.ts'
+import { defineFunction, fail, readSecrets, snooze } from '../index.ts'
 
 let engine: Engine
 
@@ -67,6 +67,27 @@ test('the lines of a job say where in its trace they belong, also before anybody
   expect(lines[1]).toEqual({ event: 'said', trace_id: place?.traceId, span_id: place?.spanId })
   const processed = named(spans, 'process traced.logs')[0]?.spanContext()
   expect(tracing.saw('job.written')).toMatchObject([{ place: processed && placeOf(processed) }])
+})
+
+test('a job with a unit of work of its own has a span of its commit, whether it succeeds or not', async () => {
+  const workflow = await engine.saveWorkflow(
+    { functionName: 'traced.own', outputType: 'single' },
+    { functionName: 'traced.own.fails', outputType: null },
+  )
+  const own = { config: z.looseObject({}), unit: 'own' } as const
+  await engine.startWorker([
+    defineFunction({ ...own, name: 'traced.own', run: () => 'done' }),
+    defineFunction({ ...own, name: 'traced.own.fails', run: () => fail('as the test wants it') }),
+  ])
+  const { jobs, spans } = await runTraced(workflow, null)
+  expect(jobs.map(({ status }) => status)).toEqual(['succeeded', 'failed'])
+  for (const [index, { id }] of jobs.entries()) {
+    const name = index === 0 ? 'traced.own' : 'traced.own.fails'
+    const ofJob = spans.filter(({ attributes }) => attributes['esteira.job.id'] === id)
+    const [[processed], [committed]] = [named(ofJob, `process ${name}`), named(ofJob, `commit ${name}`)]
+    expect(committed?.parentSpanContext?.spanId).toBe(processed?.spanContext().spanId)
+    expect(named(ofJob, `commit ${name}`)).toHaveLength(1)
+  }
 })
 
 test('a job is a trace from its row to its commit, and the trace of a child links to where it came from', async () => {

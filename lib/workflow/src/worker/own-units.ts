@@ -6,6 +6,7 @@ import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { lockJob, takeBack } from '../job/lock-job.ts'
 import { markRunning } from '../job/mark-running.ts'
 import { type By, writeUnit, type Written } from '../job/unit/write-unit.ts'
+import { inCommitSpans } from '../trace/commit-spans.ts'
 import { blameFor } from './blame.ts'
 import { cutShort, type Fate, rejected } from './commit-group.ts'
 import { placesByName } from './places.ts'
@@ -93,10 +94,14 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       if (finished.ending.kind !== 'succeeded') return { finished, isWritten: false }
       let isCommitting = false
       try {
-        const written = await write(em, finished)
+        const written = await inCommitSpans([finished], async () => {
+          const won = await write(em, finished)
+          if (won === null) return null
+          isCommitting = true
+          await commit(em)
+          return won
+        })
         if (written === null) return null
-        isCommitting = true
-        await commit(em)
         onWritten(written)
         return { finished, isWritten: true }
       } catch (error) {
@@ -125,7 +130,9 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       if (attempted === null) return { kind: 'lost' }
       const { finished, isWritten } = attempted
       if (!isWritten) {
-        const written = await untilDone(() => besideOrm.em.fork().transactional((em) => write(em, finished)))
+        const written = await untilDone(() =>
+          inCommitSpans([finished], () => besideOrm.em.fork().transactional((em) => write(em, finished))),
+        )
         if (written === null) return { kind: 'lost' }
         onWritten(written)
       }

@@ -167,7 +167,8 @@ const standingOf = async (em: EntityManager, transaction: string, mostMs: number
     return { kind: (await takeBack(queryable(em), mostMs)) === transaction ? 'held' : 'left' }
   } catch (error) {
     if (isTransientHere(error)) return { kind: 'lost', error }
-    // Aborted by a statement that was refused, it is held, and nothing can be written in it. Else nothing was sent, as it is over.
+    // Aborted by a statement that was refused, it is held, and nothing can be written in it. Else nothing was sent: it is
+    // over.
     return { kind: databaseErrorOf(error) === null ? 'left' : 'held' }
   }
 }

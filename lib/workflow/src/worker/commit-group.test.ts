@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
 import { aJob } from '../../test/a-job.ts'
 import { WorkflowError } from '../errors.ts'
-import { type CommitEvent, commitGroup, cutShort, type GroupFate } from './commit-group.ts'
+import { type CommitEvent, commitGroup, cutShort, type GroupFate, rejected } from './commit-group.ts'
 
 const nul = Object.assign(new Error('unsupported Unicode escape sequence'), { code: '22P05' })
 const grant = Object.assign(new Error('permission denied for table outbox_message'), { code: '42501' })
@@ -290,4 +290,19 @@ test('one that is given up for the lock that somebody holds leaves the group, an
 test('a bad moment, and whatever comes when the worker has stopped, is thrown to be tried again', async () => {
   await expect(setup(4, () => down).commit()).rejects.toBe(down)
   await expect(setup(4, () => nul, { stopped: AbortSignal.abort() }).commit()).rejects.toBe(nul)
+})
+
+test('of many items that Postgres refuses each is looked at by itself: all may be more text than there can be', async () => {
+  const items = Object.assign(['good', { text: 'bad\0' }], {
+    toJSON: () => {
+      throw new RangeError('Invalid string length')
+    },
+  })
+  const { ending } = rejected(
+    { ...finishedJob(1), ending: { kind: 'succeeded', placed: { kind: 'items', items, next } } },
+    nul,
+  )
+  expect(ending).toMatchObject({
+    error: { message: expect.stringContaining('its text at /1/text has a NUL character') },
+  })
 })

@@ -238,18 +238,27 @@ type NameOfItem = (index: number) => string
 const whyRejected = ({ ending }: FinishedJob, error: unknown, nameOf?: NameOfItem): string => {
   const placed = placedOf(ending)
   if (databaseErrorOf(error) === null || placed === null) return reasonOf(error)
-  // What was refused has been JSON before.
-  const place = unstorableText(JSON.parse(JSON.stringify(resultOf(placed))))
+  const place = placed.kind === 'items' ? unstorableItem(placed.items) : unstorableJson(resultOf(placed))
   if (place === null) return reasonOf(error)
   const fault = `its text${place && ` at ${place}`} has a NUL character or half of a surrogate pair`
   const index = /^\/(\d+)/.exec(place)?.[1]
   return nameOf === undefined || index === undefined ? fault : `${fault}; /${index} is ${nameOf(Number(index))}`
 }
 
-const resultOf = (placed: Placed): unknown => {
+/** One by one: all of them may be more text than there can be in one. */
+const unstorableItem = (items: readonly unknown[]): string | null => {
+  for (const [index, item] of items.entries()) {
+    const place = unstorableJson(item)
+    if (place !== null) return `/${index}${place}`
+  }
+  return null
+}
+
+/** What was refused has been JSON before. */
+const unstorableJson = (value: unknown): string | null => unstorableText(JSON.parse(JSON.stringify(value ?? null)))
+
+const resultOf = (placed: Exclude<Placed, { kind: 'items' }>): unknown => {
   switch (placed.kind) {
-    case 'items':
-      return placed.items
     case 'whole':
       return placed.result
     case 'output':

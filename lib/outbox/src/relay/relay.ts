@@ -9,7 +9,8 @@ import { checkOptions, type RelayOptions } from './options.ts'
 import type { Owner } from './own/owner.ts'
 import { createBrokerLink } from './publish/broker-link.ts'
 import { keepLinked } from './publish/keep-linked.ts'
-import { type LaneBacklog, measureBacklog } from './read/measure-backlog.ts'
+import type { LaneBacklog } from './read/measure-backlog.ts'
+import { createRestedBacklog } from './read/rested-backlog.ts'
 import { createSessions } from './sessions.ts'
 import { within } from './within.ts'
 
@@ -48,7 +49,8 @@ export type Relay = {
    */
   observe: (observer: Observe) => () => void
   /**
-   * What waits in the relay's lanes, by one statement. Empty while Postgres is away.
+   * What waits in the relay's lanes, by one statement. Empty while Postgres is away. A measure that took long is given again
+   * for twenty times as long, at most for five minutes.
    *
    * @throws What Postgres says.
    */
@@ -72,6 +74,7 @@ export const createRelay = (options: RelayOptions): Relay => {
   const settings = { ...checked, observe }
   const link = createBrokerLink({ ...settings, name: settings.lane })
   const memory = createPayloadMemory()
+  const measured = createRestedBacklog()
   const draining = new AbortController()
   const over = new AbortController()
   const ready = Promise.withResolvers<void>()
@@ -186,7 +189,7 @@ export const createRelay = (options: RelayOptions): Relay => {
     },
     backlog: async () => {
       const living = livingOf(currentOwner())
-      return living === null ? [] : measureBacklog(living.session, living.lanes())
+      return living === null ? [] : measured(living.session, living.lanes())
     },
     runOnce: async () => {
       if (working !== null) throw misused('the loop takes the turns of a relay that was started')

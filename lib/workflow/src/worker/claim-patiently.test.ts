@@ -78,5 +78,5 @@ test('a job that is waited for no more is not claimed', async () => {
     locks: { isHeld: () => false, untilFree: async () => false },
     onHeld: () => {},
   })
-  await expect(claim(claimOf('a'))).rejects.toThrow('held locked')
+  await expect(claim(claimOf('a'))).rejects.toMatchObject({ code: 'held_up' })
 })

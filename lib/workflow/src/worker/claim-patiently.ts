@@ -2,6 +2,7 @@ import { isLockedOut } from '../database/is-transient.ts'
 import type { Claim, TakenJob } from '../job/claim-jobs.ts'
 import type { JobOnBelt } from '../job/held-job.ts'
 import type { Lockable } from '../job/unit/locked-among.ts'
+import { heldUp } from './commit-patiently.ts'
 import type { LockWaits } from './lock-waits.ts'
 
 export type ClaimOnBelt = Claim & { job: JobOnBelt }
@@ -49,7 +50,8 @@ type PatientMeans = {
 /**
  * Claims a job, for which locks are waited for outside of the groups, as with ends of jobs. It waits for as long as it takes.
  *
- * @throws an error when that is waited for no more: nothing is written of the job, whose delivery is to go back.
+ * @throws WorkflowError `held_up` when that is waited for no more: nothing is written of the job. Within an attempt it is put
+ * off, as with pages; before one and behind it its delivery goes back.
  */
 export const createPatientClaim =
   ({ inGroup, locks, onHeld }: PatientMeans) =>
@@ -60,6 +62,6 @@ export const createPatientClaim =
       const claimed = locks.isHeld(job.id) ? 'held' : await inGroup(claim)
       if (claimed !== 'held') return claimed
       onHeld()
-      if (!(await locks.untilFree(job, job.id))) throw new Error('the job is held locked, and the worker stops')
+      if (!(await locks.untilFree(job, job.id))) throw heldUp()
     }
   }

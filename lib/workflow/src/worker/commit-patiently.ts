@@ -1,3 +1,4 @@
+import { WorkflowError } from '../errors.ts'
 import { type Ending, type FinishedJob, type JobOnBelt, movesCounters } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import type { CommitEvent, Fate, GroupFate } from './commit-group.ts'
@@ -16,6 +17,9 @@ type PatientMeans = {
 export const putOffMs = 10_000
 
 export const heldLocked = 'somebody holds the job, or its run, locked'
+
+/** What is thrown to somebody within an attempt, who waits for a lock no more. */
+export const heldUp = () => new WorkflowError('held_up', heldLocked, { final: false })
 
 /** The end of a job that is put off for a lock: it burns no attempt. */
 export const putOffForLock = ({ attempt }: Pick<JobOnBelt, 'attempt'>): Ending => ({

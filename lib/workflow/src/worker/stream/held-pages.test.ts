@@ -12,7 +12,7 @@ const next = { id: 'next', functionName: 'Next' }
 
 type Write = { items: unknown[]; claim: string | null; emitted: number; cursor?: unknown; firstItem?: number }
 
-/** The pages of a job that is held, and what was written of them; `refuses` is thrown by a write of that item, or by `seal`. */
+/** The pages of a job that is held, and what was written of them; `refuses` is thrown by a write of that item, or by `claim` or `seal`. */
 const setup = ({
   isResumable = true,
   itemKey = null,
@@ -41,6 +41,7 @@ const setup = ({
   const left = [...hiddenPages]
 
   const claim = async (): Promise<boolean> => {
+    if (refuses['claim'] !== undefined) throw refuses['claim']
     if (isTaken) return false
     job = { ...job, claim: `claim ${token}` }
     return true
@@ -174,6 +175,9 @@ test('a job whose pages wait for locks for too long is held up, whichever write 
   await expect(cursor.pages.write({ items: ['page'], cursor: 1 })).rejects.toBe(heldUp)
   expect(cursor.pages.isHeldUp()).toBe(true)
   expect(cursor.pages.throwFault).toThrow(heldUp)
+  const first = setup({ refuses: { claim: heldUp } })
+  await expect(first.pages.write({ items: ['page'], cursor: 1 })).rejects.toBe(heldUp)
+  expect([first.pages.isHeldUp(), first.writes]).toEqual([true, []])
   const hidden = setup({ isResumable: false, refuses: { seal: heldUp } })
   await hidden.pages.write({ items: ['page'], cursor: undefined })
   await expect(hidden.pages.seal()).rejects.toBe(heldUp)
@@ -196,4 +200,7 @@ test('only a fault of the house is one for the message to come again', async () 
   await expect(pages.write({ items: ['grant'], cursor: 1 })).rejects.toThrow('permission denied')
   expect(pages.throwFault).toThrow('permission denied')
   await expect(pages.again()).rejects.toThrow('permission denied')
+  const unclaimed = setup({ refuses: { claim: grant } })
+  await expect(unclaimed.pages.write({ items: ['page'], cursor: 1 })).rejects.toThrow('permission denied')
+  expect(unclaimed.pages.throwFault).toThrow('permission denied')
 })

@@ -88,9 +88,19 @@ const holdPages = ({ hold, next, isResumable, itemKey, means, place }: HeldPages
     return `item ${(isResumable ? job.emitted : hidden) + index + 1}`
   }
 
+  /** What keeps the claim from being taken or refused is not the function's, nor what it is called with. */
+  const takeFirst = async (): Promise<void> => {
+    try {
+      isClaimed = await hold.take()
+    } catch (error) {
+      fault = { error }
+      throw error
+    }
+    await orLost(isClaimed ? 'written' : 'lost')
+  }
+
   const writePage = async ({ items, cursor }: BufferedPage): Promise<void> => {
-    if (!isClaimed) await orLost(fateOf(hold.take()))
-    isClaimed = true
+    if (!isClaimed) await takeFirst()
     const keys = itemKey === null ? null : keysOf(items, itemKey)
     const page: PageOfJob = { job: hold.job(), items, next, place, keys }
     try {

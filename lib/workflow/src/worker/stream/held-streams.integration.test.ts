@@ -55,6 +55,35 @@ test('a job whose page waits for a lock for too long gets a new message, and goe
   expect(await engine.untrueCounters()).toEqual([])
 })
 
+test('a stream that waits with its first page to take its held job is put off when its worker stops, at the cost of no attempt', async () => {
+  const name = 'stopped before its first page'
+  const gate = Promise.withResolvers<void>()
+  const asked: unknown[] = []
+  const fn = resumableOf(name, async function* ({ cursor }) {
+    asked.push(cursor)
+    await gate.promise
+    for (let first = cursor ?? 0; first < 20; first += 10) yield pageOf(first, 10)
+  })
+  const functions = [fn, functionOf(`${name}.next`, () => undefined)]
+  const worker = await engine.startWorker(functions, { pageItems: 10, graceMs: 15_000 })
+  const workflow = await engine.saveWorkflow(
+    { functionName: name, outputType: 'multiple', retry: { maxAttempts: 1 } },
+    { functionName: `${name}.next`, outputType: null },
+  )
+  const run = await engine.begin(workflow, null)
+  await waitFor(() => asked.length === 1)
+  const { release } = await holdLocked(engine, 'select from workflow_job where run_id = $1 for update', run)
+  gate.resolve()
+  await waitFor(() => worker.saw('commit.held-up').length > 0)
+  const stopping = worker.stop()
+  await release()
+  await stopping
+  const [parent] = await engine.jobs(run)
+  expect(parent).toMatchObject({ status: 'queued', seq: 2, attempt: 0, error: { code: 'snoozed' } })
+  await engine.startWorker(functions, { pageItems: 10 })
+  expect(await engine.over(run)).toBe('succeeded')
+})
+
 test('streams of a held run leave half of the places of their function to others', async () => {
   const { functions, save, asked, go } = giving('waits with many')
   const worker = await engine.startWorker(functions, { pageItems: 10, prefetch: 4 })

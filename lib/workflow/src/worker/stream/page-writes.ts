@@ -1,6 +1,5 @@
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
 import { isLockedOut, isTransientHere } from '../../database/is-transient.ts'
-import { WorkflowError } from '../../errors.ts'
 import type { HeldJob, JobOnBelt } from '../../job/held-job.ts'
 import { acceptPage, type Accepted } from '../../job/pages/accept-page.ts'
 import { hidePage, sealPages } from '../../job/pages/hide-page.ts'
@@ -13,7 +12,7 @@ import type { By, Written } from '../../job/unit/write-unit.ts'
 import type { DeliverMeans } from '../deliver.ts'
 import { blameFor, isOfMoment } from '../blame.ts'
 import { mostCuts } from '../commit-group.ts'
-import { heldLocked } from '../commit-patiently.ts'
+import { heldUp } from '../commit-patiently.ts'
 import type { JobWaits } from '../job-waits.ts'
 import { placesByName } from '../places.ts'
 
@@ -166,5 +165,3 @@ export const createPageWrites = ({
     },
   }
 }
-
-const heldUp = () => new WorkflowError('held_up', heldLocked, { final: false })

@@ -44,6 +44,40 @@ test('without a confirm the channel is overdue within a quarter more than the de
   expect(overdueAt).toEqual([1_500])
 })
 
+test('a confirm that does not come is overdue though later ones come and bytes go on leaving, as in a busy lane', () => {
+  const { inFlight, socket, clock, overdueAt } = createWatched()
+  for (const one of [0, 1]) inFlight.add(one)
+  const end = clock.start(limits)
+  // All but the first are confirmed, each when the next one was sent, and more waits to be written all the time.
+  for (let one = 2; one < 20; one += 1) {
+    inFlight.add(one)
+    socket.bytesWritten += 100
+    socket.writableLength = 50
+    vi.advanceTimersByTime(100)
+    inFlight.delete(one - 1)
+  }
+  end()
+  expect(overdueAt[0]).toBe(1_250)
+})
+
+test('bytes that go on leaving are waited for also behind a confirm that was overtaken and came', () => {
+  const { inFlight, socket, clock, overdueAt } = createWatched()
+  for (const one of [1, 2]) inFlight.add(one)
+  const end = clock.start(limits)
+  vi.advanceTimersByTime(250)
+  inFlight.delete(2)
+  vi.advanceTimersByTime(250)
+  inFlight.delete(1)
+  inFlight.add(3)
+  Object.assign(socket, { bytesWritten: 1_000, writableLength: 1_000 })
+  for (let turn = 0; turn < 9; turn += 1) {
+    vi.advanceTimersByTime(500)
+    socket.writableLength -= 100
+  }
+  end()
+  expect(overdueAt).toEqual([])
+})
+
 test('bytes that go on leaving are waited for, and heartbeats beside an empty socket are not', () => {
   const { inFlight, socket, clock, overdueAt } = createWatched()
   inFlight.add(1)

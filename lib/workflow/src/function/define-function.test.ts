@@ -5,7 +5,7 @@ import * as z from 'zod'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { defineFunction, timeoutOf } from './define-function.ts'
 import { literalText } from './json-schema.ts'
-import { snooze } from './outcome.ts'
+import { fail, retry, snooze } from './outcome.ts'
 import { page } from './page.ts'
 
 const context = {
@@ -221,6 +221,20 @@ test.each([Number.NaN, -1, Infinity, 1e14])('snooze(%d) is refused', (delayMs) =
       code: 'outcome_invalid',
       final: false,
       message: `snooze takes milliseconds from 0 to 31536000000, ${delayMs} came`,
+    }),
+  )
+})
+
+test.each([
+  ['retry', 'nothing', () => Reflect.apply(retry, null, [])],
+  ['fail', 'an object', () => Reflect.apply(fail, null, [{ code: 7 }])],
+  ['snooze', 'null', () => Reflect.apply(snooze, null, [1, null])],
+])('%s with a reason that is no text is refused and says so', (outcome, what, make) => {
+  expect(make).toThrow(
+    expect.objectContaining({
+      code: 'outcome_invalid',
+      final: false,
+      message: `${outcome} takes a text as its reason, ${what} came`,
     }),
   )
 })

@@ -11,15 +11,8 @@ import { noChannel } from './no-channel.ts'
  */
 export const holdFence = async (connection: Connection, queue: string): Promise<void> => {
   const channel = await openChannel(connection)
-  const declared = Promise.withResolvers<void>()
-  channel.on('error', declared.reject)
-  channel.on('close', () => declared.reject(new Error('the channel was closed')))
-  channel.assertQueue(queue, { exclusive: true, durable: false }, (error: Error | null) =>
-    error === null ? declared.resolve() : declared.reject(error),
-  )
   try {
-    await declared.promise
-    channel.close(() => {})
+    await answered(channel, (onAnswer) => channel.assertQueue(queue, { exclusive: true, durable: false }, onAnswer))
   } catch (cause) {
     if (answerOf(cause) === resourceLocked) {
       const reason = `another connection still holds the queue ${queue}: ${reasonOf(cause)}`
@@ -36,13 +29,8 @@ export const holdFence = async (connection: Connection, queue: string): Promise<
  */
 export const freeFence = async (connection: Connection, queue: string): Promise<void> => {
   const channel = await openChannel(connection)
-  const deleted = Promise.withResolvers<void>()
-  channel.on('error', deleted.reject)
-  channel.on('close', () => deleted.reject(new Error('the channel was closed')))
-  channel.deleteQueue(queue, {}, (error: Error | null) => (error === null ? deleted.resolve() : deleted.reject(error)))
   try {
-    await deleted.promise
-    channel.close(() => {})
+    await answered(channel, (onAnswer) => channel.deleteQueue(queue, {}, onAnswer))
   } catch (cause) {
     // It was another connection's all the time.
     if (answerOf(cause) === resourceLocked) return
@@ -56,6 +44,21 @@ const resourceLocked = 405
 /** The code with which the broker refused something; null if it did not answer. */
 export const answerOf = (cause: unknown): number | null =>
   cause instanceof Error && 'code' in cause && typeof cause.code === 'number' ? cause.code : null
+
+/** Asks one thing on a channel and closes it; rejects with whatever kept the answer back. */
+const answered = async (channel: Channel, ask: (onAnswer: (error: Error | null) => void) => void): Promise<void> => {
+  const answer = Promise.withResolvers<void>()
+  channel.on('error', answer.reject)
+  channel.on('close', () => answer.reject(new Error('the channel was closed')))
+  try {
+    ask((error) => (error === null ? answer.resolve() : answer.reject(error)))
+  } catch (error) {
+    // The connection ended in the moment in which the channel was opened: then amqplib throws, and may tell it as well.
+    answer.reject(error)
+  }
+  await answer.promise
+  channel.close(() => {})
+}
 
 const openChannel = async (connection: Connection): Promise<Channel> => {
   const opened = Promise.withResolvers<Channel>()

@@ -1,18 +1,13 @@
-import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
 import { connectionMethod } from './blocking-proxy.ts'
+import { startWay } from './start-way.ts'
 
 /**
  * A way to RabbitMQ that ends a connection, as RabbitMQ does where it fails inside, as soon as these words are sent on it.
  * What is sent with them, or before them and not read yet, may be out or not.
  */
 export const startClosingProxy = async (rabbitmqUrl: string, words: string, replyCode = 541) => {
-  const url = new URL(rabbitmqUrl)
-  const target = { port: Number(url.port), host: url.hostname }
-  const sockets = new Set<Socket>()
   let closings = 0
-  const server = createServer((client) => {
-    const broker = connect(target)
+  const way = await startWay(rabbitmqUrl, (client, broker) => {
     let end = Buffer.alloc(0)
     client.on('data', (bytes: Buffer) => {
       const sent = Buffer.concat([end, bytes])
@@ -28,27 +23,12 @@ export const startClosingProxy = async (rabbitmqUrl: string, words: string, repl
       broker.write(bytes)
     })
     broker.on('data', (bytes: Buffer) => client.write(bytes))
-    for (const socket of [client, broker]) {
-      sockets.add(socket)
-      socket.on('error', () => socket.destroy())
-      socket.on('close', () => sockets.delete(socket))
-    }
-    client.on('close', () => broker.destroy())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
-  url.port = String(address.port)
   return {
-    url: url.href,
+    url: way.url,
     /** How many connections it has ended so. */
     closings: () => closings,
-    stop: async () => {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
-    },
+    stop: way.stop,
   }
 }
 

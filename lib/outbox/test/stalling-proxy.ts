@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { startWay } from './start-way.ts'
 
 /** Before the first frame a client sends `AMQP` and the version. */
 const greetingBytes = 8
@@ -9,13 +9,9 @@ const headerBytes = 7
 
 /** A way to RabbitMQ on which what goes by one channel can be held up, while all other channels go on. */
 export const startStallingProxy = async (rabbitmqUrl: string) => {
-  const url = new URL(rabbitmqUrl)
-  const target = { port: Number(url.port), host: url.hostname }
-  const sockets = new Set<Socket>()
   let words: string | null = null
   let held: { broker: Socket; frame: Buffer }[] = []
-  const server = createServer((client) => {
-    const broker = connect(target)
+  const way = await startWay(rabbitmqUrl, (client, broker) => {
     let rest: Buffer = Buffer.alloc(0)
     let isGreeted = false
     let stalled: number | null = null
@@ -36,22 +32,10 @@ export const startStallingProxy = async (rabbitmqUrl: string) => {
       }
     })
     broker.on('data', (bytes: Buffer) => client.write(bytes))
-    for (const [one, other] of [
-      [client, broker],
-      [broker, client],
-    ] as const) {
-      sockets.add(one)
-      one.on('error', () => other.destroy())
-      one.on('close', () => other.destroy())
-    }
+    broker.on('close', () => client.destroy())
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('the proxy has no port')
-  url.port = String(address.port)
   return {
-    url: url.href,
+    url: way.url,
     /** Holds up what a client sends by the channel by which it sends these words next, from these on. */
     stallAt: (sent: string) => {
       words = sent
@@ -64,11 +48,7 @@ export const startStallingProxy = async (rabbitmqUrl: string) => {
       for (const { broker, frame } of held) broker.write(frame)
       held = []
     },
-    stop: async () => {
-      for (const socket of sockets) socket.destroy()
-      server.close()
-      await once(server, 'close')
-    },
+    stop: way.stop,
   }
 }
 

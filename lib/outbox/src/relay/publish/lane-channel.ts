@@ -25,7 +25,7 @@ export type LaneChannel = {
   close: () => void
   /**
    * Closes it, when nothing is in flight, and lets the lane's next owner publish at once. False if that one has to wait
-   * for the end of the connection.
+   * for the end of the connection, as where RabbitMQ does not answer.
    */
   letGo: () => Promise<boolean>
 }
@@ -46,6 +46,9 @@ const formerOwnerMs = 30_000
 
 /** RabbitMQ closes a channel when it has taken all that came before. How long that may take, milliseconds. */
 const clearMs = 5_000
+
+/** How long it may take to close the last one and to free the fence, milliseconds: longer, and the heir waits as well. */
+const letGoMs = 5_000
 
 /**
  * How long it may take to open a channel, with its fence, milliseconds. A RabbitMQ that is short of memory, or waits for
@@ -110,6 +113,20 @@ export const createLaneChannel = (
     if (!(await within(clearMs, current.gone))) await link.drop(carrier)
   }
 
+  const letGo = async (): Promise<boolean> => {
+    try {
+      if (current !== null && !(await current.letGo())) return false
+      // After that: whoever has the queue publishes. A connection that is gone has none.
+      if (lane.kind === 'key' && link.up()) {
+        for (const queue of [own, former]) await freeFence(link.connection(), queue)
+      }
+      return true
+    } catch (error) {
+      if (error instanceof OutboxError) return false
+      throw error
+    }
+  }
+
   return {
     open: async () => {
       if (current !== null && !current.closed()) return current
@@ -136,17 +153,8 @@ export const createLaneChannel = (
     },
     letGo: async () => {
       closed = true
-      try {
-        if (current !== null && !(await current.letGo())) return false
-        // After that: whoever has the queue publishes. A connection that is gone has none.
-        if (lane.kind === 'key' && link.up()) {
-          for (const queue of [own, former]) await freeFence(link.connection(), queue)
-        }
-        return true
-      } catch (error) {
-        if (error instanceof OutboxError) return false
-        throw error
-      }
+      const lettingGo = letGo()
+      return (await within(letGoMs, lettingGo)) && lettingGo
     },
   }
 }

@@ -17,6 +17,8 @@ export const loadSidecarConfig = (env: NodeJS.ProcessEnv) =>
     retryMs: integer('ESTEIRA_RELAY_RETRY_MS', { min: 1, max: 3_600_000, fallback: 1_000 }),
     retryCapMs: integer('ESTEIRA_RELAY_RETRY_CAP_MS', { min: 1, max: 86_400_000, fallback: 60_000 }),
     parkAfter: integer('ESTEIRA_RELAY_PARK_AFTER', { min: 1, max: 1_000, fallback: 10 }),
+    confirmDeadlineMs: integer('ESTEIRA_RELAY_CONFIRM_DEADLINE_MS', { min: 100, max: 3_600_000, fallback: 30_000 }),
+    brokerDeadlineMs: integer('ESTEIRA_RELAY_BROKER_DEADLINE_MS', { min: 100, max: 3_600_000, fallback: 5_000 }),
     adopt: oneOf('ESTEIRA_RELAY_ADOPT', ['yes', 'no'], { fallback: 'yes' }),
     /** The kubelet comes by the pod's address, which is then to be given. */
     healthHost: text('ESTEIRA_HEALTH_HOST', { fallback: '127.0.0.1' }),

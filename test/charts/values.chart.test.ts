@@ -48,6 +48,8 @@ const instead: Record<string, unknown> = {
   'outbox-relay.image.pullPolicy': 'Never',
   'outbox-relay.logLevel': 'error',
   'outbox-relay.relay.adopt': 'no',
+  'outbox-relay.relay.brokerDeadlineMs': 777,
+  'outbox-relay.relay.confirmDeadlineMs': 777,
   'outbox-relay.relay.parkAfter': 7,
   'outbox-relay.relay.pollMs': 777,
   'outbox-relay.relay.retryCapMs': 777,

@@ -84,7 +84,8 @@ The argument is the context of the chart, whose values say `outbox-relay`, or a 
 - name: ESTEIRA_RELAY_ADOPT
   value: {{ . | quote }}
 {{- end }}
-{{- $numbers := dict "pollMs" "POLL_MS" "window" "WINDOW" "retryMs" "RETRY_MS" "retryCapMs" "RETRY_CAP_MS" "parkAfter" "PARK_AFTER" }}
+{{- $limits := dict "parkAfter" "PARK_AFTER" "confirmDeadlineMs" "CONFIRM_DEADLINE_MS" "brokerDeadlineMs" "BROKER_DEADLINE_MS" }}
+{{- $numbers := dict "pollMs" "POLL_MS" "window" "WINDOW" "retryMs" "RETRY_MS" "retryCapMs" "RETRY_CAP_MS" | merge $limits }}
 {{- range $key, $suffix := $numbers }}
 {{- $number := index $values.relay $key }}
 {{- if not (kindIs "invalid" $number) }}

@@ -21,6 +21,8 @@ export const variables = {
   ESTEIRA_RELAY_RETRY_MS: 'how long a relay waits before it tries a refused message again, doubled each time',
   ESTEIRA_RELAY_RETRY_CAP_MS: 'the longest that a relay waits before it tries a refused message again',
   ESTEIRA_RELAY_PARK_AFTER: 'how often the broker may refuse a message before a relay parks it',
+  ESTEIRA_RELAY_CONFIRM_DEADLINE_MS: 'how long a relay awaits a confirm before it replaces the channel',
+  ESTEIRA_RELAY_BROKER_DEADLINE_MS: 'how long a relay keeps its lanes while RabbitMQ is gone',
   ESTEIRA_RELAY_ADOPT: 'whether a relay carries lanes as well that have no relay',
   ESTEIRA_HEALTH_HOST: 'address that /healthz, /readyz and /metrics are served on',
   ESTEIRA_HEALTH_PORT: 'port that /healthz, /readyz and /metrics are served on',

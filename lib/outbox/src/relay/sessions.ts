@@ -39,13 +39,22 @@ export type SessionsMeans = {
 /** For which a start is refused. */
 const refusals: ReadonlySet<OutboxErrorCode> = new Set<OutboxErrorCode>(['pooler_in_between', 'sequence_unordered'])
 
+/**
+ * One that was lost sooner is part of the same trouble as the one before it, in which every relay that comes back at once
+ * has all lanes looked at anew, milliseconds.
+ */
+const settledMs = 10_000
+
 /** After so many lost sessions the next one begins with the question which of them are gone at Postgres. */
 const formerSessions = 3
 
 /** How one session went, and which of those before it were still there. */
 type Lived = Served & { former: readonly Backend[] }
 
-export const createSessions = ({ settings, link, memory, draining, over, ready }: SessionsMeans): Sessions => {
+export const createSessions = (
+  { settings, link, memory, draining, over, ready }: SessionsMeans,
+  { wait = pause, now = () => performance.now() } = {},
+): Sessions => {
   let current: Owner | null = null
   const listener = createListener(settings)
   /** Resolves with the first session, or when there is none to come. */
@@ -60,18 +69,22 @@ export const createSessions = ({ settings, link, memory, draining, over, ready }
   const carryAll = async (): Promise<boolean> => {
     let emptied = false
     let former: readonly Backend[] = []
+    /** Sessions in a row that did not last. */
+    let brief = 0
     try {
       for (;;) {
         const owner = await openNext(former)
         if (owner === null) break
+        const openedAtMs = now()
         current = owner
         const [lived] = await endTogether([live(owner, former), renewAfterSilence(owner)], owner.close)
         emptied = lived.emptied
         if (!lived.isLost || (draining.aborted && emptied)) break
         former = [...lived.former, owner.backend]
         for (const { lane } of owner.lanes()) had.add(lane)
+        brief = now() - openedAtMs >= settledMs ? 1 : brief + 1
         // The server's other clients lost their sessions at the same moment.
-        await pause(backoffMs(1, reconnectBackoff), draining.aborted ? over.signal : stopping)
+        await wait(backoffMs(brief, reconnectBackoff), draining.aborted ? over.signal : stopping)
       }
     } finally {
       over.abort()

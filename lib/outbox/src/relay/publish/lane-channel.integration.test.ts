@@ -253,17 +253,20 @@ test.each([
 test.each([
   ['closes no channel', 'its last', channelClose],
   ['frees no fence', 'mute', 'outbox.lane.mute.1'],
-])('a lane is not let go where RabbitMQ lives and %s, and its owner does not wait for that', async (_, fence, words) => {
-  const proxy = await startStallingProxy(vhost.url)
-  onTestFinished(proxy.stop)
-  const { link, channel } = await keyChannel(fence, { rabbitmqUrl: proxy.url })
-  const heir = await keyChannel(fence)
-  await channel.open()
-  proxy.stallAt(words)
-  expect(await channel.letGo()).toBe(false)
-  await expect(heir.channel.open()).rejects.toThrow(isFenced)
-  expect(link.up()).toBe(true)
-})
+])(
+  'a lane is not let go where RabbitMQ lives and %s, and its owner does not wait for that',
+  async (_, fence, words) => {
+    const proxy = await startStallingProxy(vhost.url)
+    onTestFinished(proxy.stop)
+    const { link, channel } = await keyChannel(fence, { rabbitmqUrl: proxy.url })
+    const heir = await keyChannel(fence)
+    await channel.open()
+    proxy.stallAt(words)
+    expect(await channel.letGo()).toBe(false)
+    await expect(heir.channel.open()).rejects.toThrow(isFenced)
+    expect(link.up()).toBe(true)
+  },
+)
 
 test('a lane that hears of the end of a connection late leaves the next one as it is', async () => {
   const proxy = await startStallingProxy(vhost.url)

@@ -65,11 +65,16 @@ export const createBellSession = (
   }
 }
 
-/** A session that waits for rings is idle by its nature, whatever a role, the database or the user allows others. */
-const ownLimits = '-c idle_session_timeout=0'
+/**
+ * A session that waits for rings is idle by its nature, whatever a role, the database or the user allows others. Since it
+ * says nothing of itself for long, Postgres has to ask whether the machine at its other end is still there, seconds and
+ * milliseconds: by itself a server keeps the session of one that is gone for two hours.
+ */
+const ownLimits =
+  '-c idle_session_timeout=0 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=2 -c tcp_user_timeout=8000'
 
 /**
- * The limit is set as the session begins: pg-listen, which tells nobody that it has begun, has no other place for it. What
+ * The limits are set as the session begins: pg-listen, which tells nobody that it has begun, has no other place for it. What
  * the user asks for, in the address or in PGOPTIONS, is kept before it: of two settings of a name Postgres takes the last
  * one, and so does pg of two members of an address.
  */

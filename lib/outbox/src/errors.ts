@@ -1,4 +1,4 @@
-import { nameOfKind } from './name-of-kind.ts'
+import { nameOfKind } from './values/name-of-kind.ts'
 
 /** What went wrong, for programs to tell apart. Codes are never reused. */
 export type OutboxErrorCode =

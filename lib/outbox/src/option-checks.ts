@@ -1,10 +1,10 @@
 import { isBoxedPrimitive, isPromise } from 'node:util/types'
 import { didYouMean } from './did-you-mean.ts'
-import { kindOf, lostKind } from './enqueue/lost-in-json.ts'
-import { unstorableText } from './enqueue/unstorable-text.ts'
+import { kindOf, lostKind } from './values/lost-in-json.ts'
+import { unstorableText } from './values/unstorable-text.ts'
 import { OutboxError, reasonOf } from './errors.ts'
-import { isInstance } from './is-instance.ts'
-import { nameOfKind } from './name-of-kind.ts'
+import { isInstance } from './values/is-instance.ts'
+import { nameOfKind } from './values/name-of-kind.ts'
 
 /** Never with the value of a text: an address may hold a password. */
 export const optionFault = (option: string, what: string, cause?: unknown): OutboxError =>

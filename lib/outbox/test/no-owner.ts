@@ -1,4 +1,4 @@
-import type { LaneKind } from '../src/lane/find-or-add-lane.ts'
+import type { LaneKind } from '../src/register/find-or-add-lane.ts'
 import { createOwnedLane } from '../src/relay/lane/owned-lane.ts'
 import { refusedBackoff } from '../src/relay/backoff.ts'
 import type { ControlSession } from '../src/relay/own/control-session.ts'

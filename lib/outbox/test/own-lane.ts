@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest'
-import { findOrAddLane } from '../src/lane/find-or-add-lane.ts'
+import { findOrAddLane } from '../src/register/find-or-add-lane.ts'
 import { refusedBackoff } from '../src/relay/backoff.ts'
 import { createOwnedLane } from '../src/relay/lane/owned-lane.ts'
 import { watchIds } from '../src/relay/read/id-watch.ts'

@@ -1,4 +1,4 @@
-import { nameOfKind } from '../name-of-kind.ts'
+import { nameOfKind } from '../values/name-of-kind.ts'
 import { optionFault } from '../option-checks.ts'
 import { hasMethod } from './has-method.ts'
 import { isEntityManager } from './mikro-orm.ts'

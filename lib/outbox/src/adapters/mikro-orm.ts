@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { nameOfKind } from '../name-of-kind.ts'
+import { nameOfKind } from '../values/name-of-kind.ts'
 import { optionFault } from '../option-checks.ts'
 import { hasMethod } from './has-method.ts'
 import type { Queryable } from './queryable.ts'

@@ -3,7 +3,7 @@ import { defineEntity, MikroORM, p } from '@mikro-orm/postgresql'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { enqueue, queryable, registerLane } from '../index.ts'
-import { orderingLockClass } from '../lane/ordering-lock.ts'
+import { orderingLockClass } from '../register/ordering-lock.ts'
 
 const Note = defineEntity({ name: 'Note', properties: { id: p.integer().primary().autoincrement(), text: p.text() } })
 

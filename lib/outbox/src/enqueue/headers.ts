@@ -1,10 +1,10 @@
 import { OutboxError, reasonOf } from '../errors.ts'
-import { isInstance } from '../is-instance.ts'
-import { nameOfKind } from '../name-of-kind.ts'
-import { lostKind } from './lost-in-json.ts'
+import { isInstance } from '../values/is-instance.ts'
+import { nameOfKind } from '../values/name-of-kind.ts'
+import { lostKind } from '../values/lost-in-json.ts'
 import type { Fault, MessageRow } from './message.ts'
 import { faultOfShortString, shortStringBytes } from './short-string.ts'
-import { unstorableText } from './unstorable-text.ts'
+import { unstorableText } from '../values/unstorable-text.ts'
 
 /** amqplib encodes the headers of a message in a buffer of 64 KiB. Numbers take up to 9 bytes there. */
 const headersBytes = 32 * 1024

@@ -1,7 +1,7 @@
 import { isRefusal } from '../adapters/is-refusal.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
-import { orderingLockClass } from '../lane/ordering-lock.ts'
+import { orderingLockClass } from '../register/ordering-lock.ts'
 import { messageColumns } from '../message-columns.ts'
 import type { MessageRow } from './message.ts'
 

@@ -1,9 +1,9 @@
 import { isUint8Array } from 'node:util/types'
 import { OutboxError, reasonOf } from '../errors.ts'
-import { isInstance } from '../is-instance.ts'
-import { isTooDeep, type Loss, lostInJson } from './lost-in-json.ts'
+import { isInstance } from '../values/is-instance.ts'
+import { isTooDeep, type Loss, lostInJson } from '../values/lost-in-json.ts'
 import type { Fault, MessageRow } from './message.ts'
-import { unstorableText } from './unstorable-text.ts'
+import { unstorableText } from '../values/unstorable-text.ts'
 
 /** The payload as it is written: JSON text, or bytes. */
 export const checkPayload = (

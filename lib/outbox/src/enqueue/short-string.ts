@@ -1,5 +1,5 @@
-import { nameOfKind } from '../name-of-kind.ts'
-import { unstorableText } from './unstorable-text.ts'
+import { nameOfKind } from '../values/name-of-kind.ts'
+import { unstorableText } from '../values/unstorable-text.ts'
 
 /** AMQP's short strings, which names of exchanges and headers and routing keys are. */
 export const shortStringBytes = 255

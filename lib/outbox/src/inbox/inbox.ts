@@ -4,7 +4,7 @@ import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
-import { nameOfKind } from '../name-of-kind.ts'
+import { nameOfKind } from '../values/name-of-kind.ts'
 import { expectMs, expectOptions, expectWhole, faultOfName, largestInteger, optionFault } from '../option-checks.ts'
 import { readColumns } from '../read-columns.ts'
 

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { reasonOf, withoutPassword } from '../errors.ts'
-import { longestLaneName } from '../lane/register-lane.ts'
+import { longestLaneName } from '../register/register-lane.ts'
 import { expectOptions, expectType, expectWhole, faultOfName, optionFault } from '../option-checks.ts'
 import { type Backoff, refusedBackoff } from './backoff.ts'
 import type { Observe } from './observation.ts'

@@ -1,5 +1,5 @@
 import { OutboxError, reasonOf, withoutPassword } from '../errors.ts'
-import { isInstance } from '../is-instance.ts'
+import { isInstance } from '../values/is-instance.ts'
 import { backoffMs, reconnectBackoff } from './backoff.ts'
 import type { RelaySettings } from './options.ts'
 import { pause } from './pause.ts'

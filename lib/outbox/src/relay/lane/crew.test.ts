@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import type { LaneKind } from '../../lane/find-or-add-lane.ts'
+import type { LaneKind } from '../../register/find-or-add-lane.ts'
 import { alone, besideNeighbour, crewWith } from '../../../test/crew-with.ts'
 import { hearUncaught } from '../../../test/hear-uncaught.ts'
 import { noLink } from '../../../test/no-link.ts'

@@ -1,4 +1,4 @@
-import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
+import type { RegisteredLane } from '../../register/find-or-add-lane.ts'
 import type { Backoff } from '../backoff.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import { type BelowWatch, createBelowWatch } from '../read/below-watch.ts'

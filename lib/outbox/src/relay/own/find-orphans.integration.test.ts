@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { registerLane } from '../../lane/register-lane.ts'
+import { registerLane } from '../../register/register-lane.ts'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { openControlSession } from './control-session.ts'

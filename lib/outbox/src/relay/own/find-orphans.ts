@@ -1,5 +1,5 @@
 import { readColumns } from '../../read-columns.ts'
-import { parseLane, type RegisteredLane } from '../../lane/find-or-add-lane.ts'
+import { parseLane, type RegisteredLane } from '../../register/find-or-add-lane.ts'
 import type { ControlSession } from './control-session.ts'
 import { locksSql, lockClasses, ownedLanesSql } from './lane-lock.ts'
 import { neighbourLocks } from './neighbours.ts'

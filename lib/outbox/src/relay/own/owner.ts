@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { OutboxError, reasonOf } from '../../errors.ts'
-import { findOrAddLane, type RegisteredLane } from '../../lane/find-or-add-lane.ts'
+import { findOrAddLane, type RegisteredLane } from '../../register/find-or-add-lane.ts'
 import { createOwnedLane, type OwnedLane } from '../lane/owned-lane.ts'
 import type { ReleaseReason } from '../observation.ts'
 import { onAbort } from '../on-abort.ts'

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { registerLane } from '../../lane/register-lane.ts'
+import { registerLane } from '../../register/register-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { openControlSession } from './control-session.ts'
 import { firstTendMs, tendRegister } from './tend-register.ts'

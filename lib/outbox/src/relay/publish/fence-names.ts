@@ -1,4 +1,4 @@
-import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
+import type { RegisteredLane } from '../../register/find-or-add-lane.ts'
 
 /** The names of a key lane's exclusive queues. */
 export type FenceNames = {

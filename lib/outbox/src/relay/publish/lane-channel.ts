@@ -1,6 +1,6 @@
 import type { Connection } from 'amqplib/callback_api'
 import { OutboxError } from '../../errors.ts'
-import type { RegisteredLane } from '../../lane/find-or-add-lane.ts'
+import type { RegisteredLane } from '../../register/find-or-add-lane.ts'
 import type { Observe } from '../observation.ts'
 import { within } from '../within.ts'
 import type { BrokerLink } from './broker-link.ts'

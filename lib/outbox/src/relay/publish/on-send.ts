@@ -1,5 +1,5 @@
 import { isPromise } from 'node:util/types'
-import { nameOfKind } from '../../name-of-kind.ts'
+import { nameOfKind } from '../../values/name-of-kind.ts'
 import { optionFault } from '../../option-checks.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import type { PublishOutcome } from './outcome.ts'

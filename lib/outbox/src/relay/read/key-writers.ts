@@ -1,4 +1,4 @@
-import { orderingLockClass } from '../../lane/ordering-lock.ts'
+import { orderingLockClass } from '../../register/ordering-lock.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { LeftBehind } from './move-place.ts'

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
 import { enqueue } from '../../enqueue/enqueue.ts'
-import { orderingLockClass } from '../../lane/ordering-lock.ts'
+import { orderingLockClass } from '../../register/ordering-lock.ts'
 import { moveBytes, moveDue } from './move-due.ts'
 import { createMovePlace } from './move-place.ts'
 

@@ -1,4 +1,4 @@
-import { orderingLockClass } from '../../lane/ordering-lock.ts'
+import { orderingLockClass } from '../../register/ordering-lock.ts'
 import { messageColumns } from '../../message-columns.ts'
 import { readColumns } from '../../read-columns.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'

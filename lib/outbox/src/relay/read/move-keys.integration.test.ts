@@ -2,7 +2,7 @@ import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane } from '../../../test/use-lane.ts'
-import { orderingLockClass } from '../../lane/ordering-lock.ts'
+import { orderingLockClass } from '../../register/ordering-lock.ts'
 import { moveDue } from './move-due.ts'
 import { createMovePlace } from './move-place.ts'
 

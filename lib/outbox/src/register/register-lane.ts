@@ -2,7 +2,7 @@ import { expectQueryable } from '../adapters/expect-queryable.ts'
 import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
 import { OutboxError } from '../errors.ts'
-import { nameOfKind } from '../name-of-kind.ts'
+import { nameOfKind } from '../values/name-of-kind.ts'
 import { faultOfName } from '../option-checks.ts'
 import { findOrAddLane, type LaneKind } from './find-or-add-lane.ts'
 

@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors.ts'
-import { isInstance } from '../is-instance.ts'
+import { isInstance } from './is-instance.ts'
 import { pointerInto } from './json-pointer.ts'
 
 /** What JSON cannot hold, and where it is, as a JSON pointer (`''` is the value itself). */

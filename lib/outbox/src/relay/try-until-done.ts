@@ -21,7 +21,7 @@ export const tryUntilDone = async <T>(
       // Nothing is said after the end, and a lost session is told by whoever opened it.
       if (signal.aborted) return null
       const retryInMs = backoffMs(attempt, isFenced(error) ? fenceBackoff : reconnectBackoff)
-      report(error, { attempt, retryInMs }, settings)
+      reportFailure(error, { attempt, retryInMs }, settings)
       await wait(retryInMs, signal)
     }
   }
@@ -33,7 +33,8 @@ const fenceBackoff = { firstMs: 100, capMs: 500 }
 
 const isFenced = (error: unknown): boolean => isInstance(error, OutboxError) && error.code === 'fence_held'
 
-const report = (
+/** Tells what failed, and when it is tried again. */
+export const reportFailure = (
   error: unknown,
   again: { attempt: number; retryInMs: number },
   { observe, databaseUrl, rabbitmqUrl }: RelaySettings,

@@ -1,6 +1,7 @@
 import { OutboxError } from '../../errors.ts'
 import { backoffMs, spreadMs } from '../backoff.ts'
-import { tryUntilDone } from '../try-until-done.ts'
+import { pause } from '../pause.ts'
+import { reportFailure, tryUntilDone } from '../try-until-done.ts'
 import type { RelaySettings } from '../options.ts'
 import type { BrokerLink } from '../publish/broker-link.ts'
 import type { LaneChannel } from '../publish/lane-channel.ts'
@@ -8,6 +9,7 @@ import { holdsDue, holdsRows } from '../read/holds-rows.ts'
 import { freeDoorbell } from '../wake/doorbell.ts'
 import type { Lookout } from '../wake/lookout.ts'
 import { fallAsleep, sleep } from '../wake/sleep.ts'
+import { afterLateConfirms } from './late-confirms.ts'
 import type { OwnedLane } from './owned-lane.ts'
 import type { Pass } from './pass.ts'
 import type { PayloadMemory } from './payload-memory.ts'
@@ -59,6 +61,8 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
   let fruitless = 0
   /** Those of them that began when the lane was to be left: what committed before that was there for them to find. */
   let fruitlessAtLast = 0
+  /** Passes one after the other that left rows without a confirm, and had no other answer. */
+  let late = 0
   let isAsleep = false
   while (!leaving.aborted) {
     const isLast = draining.aborted
@@ -74,6 +78,7 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
       fruitless = 0
       fruitlessAtLast = 0
       isAsleep = false
+      late = pass.unknown > 0 ? await waitForLate(pass, late, means) : 0
       continue
     }
     fruitless += 1
@@ -101,13 +106,22 @@ export const runLane = async (owned: OwnedLane, means: LaneMeans): Promise<LaneE
   return isAsleep ? 'asleep' : 'left'
 }
 
+/**
+ * Waits before rows without a confirm are tried again; says how many passes one after the other were of this kind. A link
+ * that fell has told why, and is waited for as one that is not there.
+ */
+const waitForLate = async (pass: Pass, before: number, { settings, link, leaving }: LaneMeans): Promise<number> => {
+  if (!link.up() || leaving.aborted) return 0
+  const again = afterLateConfirms(pass, before)
+  reportFailure(new OutboxError('broker_lost', `${pass.unknown} messages were not confirmed`), again, settings)
+  await pause(again.retryInMs, leaving)
+  return again.attempt
+}
+
 const passOnce = async (owned: OwnedLane, means: Parameters<typeof takePass>[1]): Promise<Pass | 'no way out'> => {
   // Whoever looks after the link rings when it is up again.
   if (!means.link.up() || means.link.blocked()) return 'no way out'
   // Before there is a row, so that the first one need not wait for it.
   await means.channel.open()
-  const pass = await takePass(owned, means)
-  // Rows without a confirm are read again, but not at once: what kept the confirm back is likely still there.
-  if (pass.unknown > 0) throw new OutboxError('broker_lost', `${pass.unknown} messages were not confirmed`)
-  return pass
+  return takePass(owned, means)
 }

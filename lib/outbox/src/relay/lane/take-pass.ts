@@ -82,6 +82,10 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     while (batch.rows.length > 0) {
       const { alone, secluded, together } = partSuspects(owned, batch.rows)
       pass.read += batch.rows.length
+      // Before those that may close the channel or the connection, each time they are tried: behind them nothing goes out.
+      if (together.length > 0) {
+        overlap.add(together.length, finish(batch, together, publishTogether(owned, together, means)))
+      }
       if (alone.length > 0) {
         await overlap.room(0)
         await finish(batch, alone, publishOneByOne(owned, alone, means))
@@ -89,9 +93,6 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
       if (secluded.length > 0) {
         await overlap.room(0)
         await finish(batch, secluded, publishTogether(owned, secluded, means, 'alone'))
-      }
-      if (together.length > 0) {
-        overlap.add(together.length, finish(batch, together, publishTogether(owned, together, means)))
       }
       await overlap.room(batch.full ? window - limit : 0, memory.isTight)
       // Suspects may have come while it waited, and a read from the start must not meet a batch that is being settled.

@@ -79,6 +79,20 @@ test('of lanes on one connection only the rows that close it are refused, when s
   expect(proxy.closings()).toBeLessThanOrEqual(20)
 }, 60_000)
 
+test('rows that come beside one that closes the connection each time go out before it is tried again', async () => {
+  const { relay } = await poisonedRelay({ parkAfter: 1_000 })
+  await lane.commit(bad)
+  const turnBesideGoodOnes = async () => {
+    await lane.commit(...Array.from({ length: 5 }, (_, index) => good(index)))
+    return relay.runOnce()
+  }
+  await expect.poll(() => relay.runOnce(), soon).toMatchObject({ refused: 1 })
+  for (let turn = 0; turn < 3; turn += 1) {
+    // Its time comes within 10 ms, a turn that came before that had only the good ones.
+    await expect.poll(turnBesideGoodOnes, soon).toMatchObject({ confirmed: 5, refused: 1 })
+  }
+})
+
 test('a connection that is closed by an order makes no row a suspect', async () => {
   const { relay } = await poisonedRelay({}, 320)
   await lane.commit(good(1), bad, good(2))

@@ -43,6 +43,7 @@ export type Observation =
   | { kind: 'database.unavailable'; address: string; reason: string; attempt: number; retryInMs: number }
   | { kind: 'broker.unavailable'; address: string; reason: string; attempt: number; retryInMs: number }
   | { kind: 'broker.connected'; address: string }
+  /** The connection fell, or was given up. Told once: a lane that waits for the next one says nothing of it. */
   | { kind: 'broker.lost'; address: string; reason: string }
   /** The broker closed the channel, or the relay gave it up because confirms did not come. */
   | { kind: 'broker.channel-closed'; reason: string }

@@ -174,7 +174,7 @@ export const serve = async (means: ServeMeans): Promise<Served> => {
     if (isLost) {
       // What is in flight is awaited for a moment, but the heir may be waiting for what this connection holds.
       await within(lastConfirmsMs, ended)
-      await link.drop()
+      await link.drop('the session at Postgres was lost')
     }
     return { emptied: (await ended) && wasInTime, isLost }
   }

@@ -183,7 +183,7 @@ export const createCrew = (means: CrewMeans): Crew => {
       await Promise.all(working.values())
       release = new AbortController()
       // One that came up meanwhile may hold the fence of a key lane, which its heir could not have while we live.
-      await link.drop()
+      await link.drop('the lanes were given up while there was none')
       // All that are owned: a call before this one may have failed half-way, after their work had ended.
       for (const lane of owner.lanes()) await owner.release(lane, 'no broker')
       // Those of others are theirs now.

@@ -87,10 +87,12 @@ test('a lane waits no longer each time for a destination without confirms while 
   const answered = () => observed.findIndex((seen) => seen.kind === 'relay.batch' && seen.confirmed > 0)
   await lane.commit({ routingKey: lane.name, payload: 'goes' })
   const nextTold = () => observed.slice(answered()).find(({ kind }) => kind === 'broker.unavailable')
-  await expect.poll(() => (answered() < 0 ? null : nextTold()), soon).toMatchObject({
-    attempt: 1,
-    retryInMs: expect.toSatisfy((ms: number) => ms >= 50 && ms <= 100),
-  })
+  await expect
+    .poll(() => (answered() < 0 ? null : nextTold()), soon)
+    .toMatchObject({
+      attempt: 1,
+      retryInMs: expect.toSatisfy((ms: number) => ms >= 50 && ms <= 100),
+    })
   leaving.abort()
   await ending
 })

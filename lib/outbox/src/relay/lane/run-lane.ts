@@ -1,4 +1,5 @@
 import { OutboxError } from '../../errors.ts'
+import { isInstance } from '../../values/is-instance.ts'
 import { backoffMs, spreadMs } from '../backoff.ts'
 import { pause } from '../pause.ts'
 import { reportFailure, tryUntilDone } from '../try-until-done.ts'
@@ -119,9 +120,19 @@ const waitForLate = async (pass: Pass, before: number, { settings, link, leaving
 }
 
 const passOnce = async (owned: OwnedLane, means: Parameters<typeof takePass>[1]): Promise<Pass | 'no way out'> => {
+  const { link, channel } = means
   // Whoever looks after the link rings when it is up again.
-  if (!means.link.up() || means.link.blocked()) return 'no way out'
-  // Before there is a row, so that the first one need not wait for it.
-  await means.channel.open()
-  return takePass(owned, means)
+  if (!link.up() || link.blocked()) return 'no way out'
+  try {
+    // Before there is a row, so that the first one need not wait for it.
+    await channel.open()
+    return await takePass(owned, means)
+  } catch (error) {
+    // It fell meanwhile, and why is told. Counted as a failure of this lane's, it would wait longer and longer for what
+    // another lane's row does to the link, also when that is up.
+    if (isUnavailable(error) && !link.up()) return 'no way out'
+    throw error
+  }
 }
+
+const isUnavailable = (error: unknown): boolean => isInstance(error, OutboxError) && error.code === 'broker_unavailable'

@@ -32,8 +32,8 @@ export type BrokerLink = {
   turns: Turns
   /** Calls back whenever the connection came up or fell, or takes messages again; returns what ends that. */
   watch: (onChange: () => void) => () => void
-  /** Closes the connection, or only this one, if it is up; the next `connect` opens another one. */
-  drop: (only?: Connection) => Promise<void>
+  /** Closes the connection, or only this one, if it is up, and tells why; the next `connect` opens another one. */
+  drop: (reason: string, only?: Connection) => Promise<void>
   /** Closes it for good. */
   close: () => Promise<void>
 }
@@ -99,10 +99,11 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
     return opened
   }
 
-  const drop = async (only: Connection | null = connection) => {
+  const drop = async (reason: string | null, only: Connection | null = connection) => {
     const closing = connection
     if (closing === null || closing !== only) return
     connection = null
+    if (reason !== null) observe({ kind: 'broker.lost', address, reason })
     onChange()
     await hangUp(closing)
   }
@@ -132,7 +133,7 @@ export const createBrokerLink = ({ rabbitmqUrl, name, observe }: BrokerLinkOptio
     close: async () => {
       closed = true
       if (opening !== null) giveUpOpening.abort()
-      await drop()
+      await drop(null)
     },
   }
 }

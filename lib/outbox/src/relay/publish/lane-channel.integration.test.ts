@@ -111,7 +111,7 @@ test('a key lane of which something may be on its way is not let go', async () =
   opened.abandon(new OutboxError('confirm_overdue', 'the confirm did not come'))
   expect(await channel.letGo()).toBe(false)
   await expect(heir.channel.open()).rejects.toThrow(isFenced)
-  await link.drop()
+  await link.drop('by the test')
   await expect
     .poll(() =>
       heir.channel.open().then(
@@ -132,7 +132,7 @@ test('a relay of the version before waits for one of this version, and this one 
   }
   await channel.open()
   await expect(declare()).rejects.toThrow('RESOURCE_LOCKED')
-  await link.drop()
+  await link.drop('by the test')
   await declare()
   await link.connect()
   await expect(channel.open()).rejects.toThrow(isFenced)
@@ -229,12 +229,14 @@ test.each([
   ['opens no channel', 'pod', channelOpen],
   ['declares no fence', 'key', 'outbox.lane.silent'],
 ] as const)(
-  'a connection that lives and %s is dropped, and the lane says so',
+  'a connection that lives and %s is dropped, and why is told once',
   { timeout: 40_000 },
   async (_, kind, words) => {
     const proxy = await startStallingProxy(vhost.url)
     onTestFinished(proxy.stop)
-    const link = createBrokerLink({ rabbitmqUrl: proxy.url, name: words, observe: () => {} })
+    const lost: Observation[] = []
+    const observe = (seen: Observation) => void (seen.kind === 'broker.lost' && lost.push(seen))
+    const link = createBrokerLink({ rabbitmqUrl: proxy.url, name: words, observe })
     onTestFinished(link.close)
     await link.connect()
     const lane = { lane: 1, name: 'lane 1', kind, fence: 'silent' }
@@ -244,6 +246,7 @@ test.each([
       expect.objectContaining({ code: 'broker_unavailable', message: expect.stringContaining('15000 ms') }),
     )
     expect(link.up()).toBe(false)
+    expect(lost).toMatchObject([{ reason: expect.stringContaining('15000 ms') }])
     proxy.release()
     await link.connect()
     expect((await channel.open()).closed()).toBe(false)
@@ -279,7 +282,7 @@ test('a lane that hears of the end of a connection late leaves the next one as i
   await expect.poll(proxy.held).toBe(1)
   // What is said on the connection itself is held up from now on, its end too.
   proxy.stallAt(connectionClose)
-  const dropped = link.drop()
+  const dropped = link.drop('by the test')
   const next = await link.connect()
   await expect(opening).rejects.toThrow(expect.objectContaining({ code: 'broker_unavailable' }))
   await dropped

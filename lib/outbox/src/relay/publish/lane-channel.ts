@@ -1,5 +1,5 @@
 import type { Connection } from 'amqplib/callback_api'
-import { OutboxError } from '../../errors.ts'
+import { OutboxError, reasonOf } from '../../errors.ts'
 import type { RegisteredLane } from '../../register/find-or-add-lane.ts'
 import type { Observe } from '../observation.ts'
 import { within } from '../within.ts'
@@ -110,7 +110,8 @@ export const createLaneChannel = (
 
   const clear = async (): Promise<void> => {
     if (current === null || carrier === null || !current.closed()) return
-    if (!(await within(clearMs, current.gone))) await link.drop(carrier)
+    if (await within(clearMs, current.gone)) return
+    await link.drop(`RabbitMQ did not close a channel within ${clearMs} ms`, carrier)
   }
 
   const letGo = async (): Promise<boolean> => {
@@ -142,7 +143,7 @@ export const createLaneChannel = (
         // gives none otherwise is worth nothing, and it may have fallen before anybody listened to it.
         const isOfUse = error instanceof OutboxError && (answerOf(error.cause) !== null || isLastTaken(error.cause))
         // Another lane may have found out before, and there may be a new one.
-        if (!isOfUse) await link.drop(connection)
+        if (!isOfUse) await link.drop(reasonOf(error), connection)
         throw error
       }
     },

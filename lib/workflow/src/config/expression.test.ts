@@ -91,6 +91,34 @@ test.each([
 })
 
 test.each([
+  ['$sum', 'it must give JSON, but gives a function: $sum, at character 5'],
+  ['payload.age > 1 ? $sum : 1', 'a function: $sum, at character 23'],
+  ['{"total": [$sum]}', 'a function: $sum, at character 16'],
+  ['($n := 1; function($x) { $x + $n })', 'a function: function, at character 20'],
+  ['$substring(?, 1)', 'a function: a call with "?", at character 12'],
+  ['/a+/', 'a function: a regular expression, at character 5'],
+  ['$uppercas(payload.email)', '"$uppercas" is not known here, at character 10, did you mean "uppercase"?'],
+  ['payload.tags[id = $wanted]', '"$wanted" is not known here, at character 26'],
+  ['($count := 1; $coutn)', '"$coutn" is not known here, at character 21, did you mean "count"?'],
+])('{{ %s }} can give no value, and is told so when it is read', (source, words) => {
+  expect(() => parseTemplate(`{{ ${source} }}`)).toThrow(
+    expect.objectContaining({ code: 'expression_invalid', message: expect.stringContaining(words) }),
+  )
+})
+
+test.each([
+  ['($sum := 7; $sum)', 7],
+  ['payload.tags@$tag.$tag.id', [1, 2]],
+  ['payload.tags#$place.$place', [0, 1]],
+  ['payload.tags.id ~> $sum', 3],
+  ['($f := function($n) { $n > 1 ? $n * $f($n - 1) : 1 }; $f(4))', 24],
+  ['($eval("$found := 5"); $found)', 5],
+  ['$$.payload.tags[$.id = 2].id', 2],
+])('{{ %s }} names what it reads itself', async (source, value) => {
+  expect(await evaluate(`{{ ${source} }}`)).toEqual(value)
+})
+
+test.each([
   ['(', 'Expected ")" before end of expression, at character 3'],
   ['{"a" 1}', 'Expected ":", got 1, at character 7'],
 ])('what JSONata cannot read in {{ %s }} is told in words', (source, words) => {
@@ -103,13 +131,56 @@ test.each([
   ['{payload.company: 1}', 'Key in object structure must evaluate to a string, at character 2'],
   ['payload.email < 1', 'The values on the two sides of a comparison must be of the same data type, at character 16'],
   ['$toMillis(payload.email)', 'must be an ISO 8601 formatted timestamp, at character 11'],
-  ['$formatBase(1, 80085)', 'a value does not fit (JSONata D3100), at character 13'],
+  ['$formatBase(1, 80085)', 'must be between 2 and 36, at character 13'],
   ['[1..2080085]', 'A sequence may have 1000000 items, at character 5'],
+  ['$power(10, payload.age * 80085)', 'cannot be represented as a JSON number, at character 8'],
+  ['$string(payload.age / 0)', 'Attempting to invoke string function on Infinity or NaN, at character 9'],
   ['payload.email()', 'Attempted to invoke a non-function, at character 15'],
 ])('{{ %s }} fails in words, with the place and without a value of the payload', async (source, words) => {
   const failure = await evaluate(`{{ ${source} }}`).catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'expression_failed', message: expect.stringContaining(words) })
   expect(String(failure).replace(source, '')).not.toMatch(/ana@|Acme|80085/)
+})
+
+test.each([
+  ['1 / 0', 'Infinity'],
+  ['payload.age % 0', 'NaN'],
+  ['{"a": [1, payload.age / 0]}', 'Infinity within it'],
+  ['$sum(payload.tags.id) / 0', 'Infinity'],
+  ['$map(payload.tags, function($tag) { $tag.id / 0 })', 'Infinity within it'],
+  ['payload.tags.$sum', 'a function within it'],
+  ['($f := function($n) { $n }; $f)', 'a function'],
+  ['($own := $sum; {"own": $own})', 'a function within it'],
+])('{{ %s }} fails its job, since JSON has no %s', async (source, found) => {
+  for (const text of [`{{ ${source} }}`, `age: {{ ${source} }}`]) {
+    const failure = await evaluate(text).catch((error: unknown) => error)
+    expect(failure).toMatchObject({ code: 'expression_failed', final: true })
+    expect(String(failure)).toContain(`"{{ ${source} }}": it must give JSON, but gives ${found}`)
+  }
+})
+
+test.each(['$fromMillis(1e20)', '$fromMillis(payload.age / 0)', '$map([payload.age * -1e18], $fromMillis)'])(
+  '{{ %s }} fails its job in words, and gives no text that reads like a time',
+  async (source) => {
+    await expect(evaluate(`{{ ${source} }}`)).rejects.toMatchObject({
+      code: 'expression_failed',
+      message: expect.stringContaining('fromMillis function must be within 8640000000000000 ms of 1970'),
+    })
+  },
+)
+
+test('a time that a date may have is written, by the picture and in the zone that are asked for', async () => {
+  expect(await evaluate('{{ $fromMillis(payload.age) }}')).toBe('1970-01-01T00:00:00.031Z')
+  expect(await evaluate('{{ $fromMillis(0, "[Y]-[M01]-[D01] [H01]h", "-0300") }}')).toBe('1969-12-31 21h')
+  expect(await evaluate('{{ payload.age.$fromMillis() }}')).toBe('1970-01-01T00:00:00.031Z')
+  expect(await evaluate('{{ $fromMillis(payload.missing) }}')).toBeUndefined()
+})
+
+test('what the library did not mean to throw is told by its name, which has no value of the payload', async () => {
+  let deep: unknown = 'ana@example.com'
+  for (let depth = 0; depth < 5_000; depth += 1) deep = [deep]
+  const template = parseTemplate('{{ {"deep": payload} }}')
+  await expect(template.evaluate({ ...scope, payload: deep })).rejects.toThrow(/it cannot be evaluated \(RangeError\)/)
 })
 
 test('what fails tells the types of the values that it read, as far as paths lead', async () => {

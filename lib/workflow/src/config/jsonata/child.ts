@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { createContext, runInContext, Script } from 'node:vm'
 import { limits } from './limits.ts'
+import { whyNotJson } from './not-json.ts'
 
 /**
  * The process in which expressions are evaluated that could take their time or memory. It has no environment, reads
@@ -11,12 +12,15 @@ import { limits } from './limits.ts'
 /** What is asked: expressions, each with its scope as JSON. */
 type Asked = { sources: string[]; scopes: string[] }
 
-/** Where both sides of the context meet; only texts cross. */
+/** Where both sides of the context meet; only texts cross, and the look at what an expression gave. */
 type Desk = Asked & { answers: string[] }
+
+/** A date of JavaScript is so far from 1970 at most. */
+const mostMillis = 8.64e15
 
 const context = createContext(
   // JSONata's $base64encode looks for it there.
-  { global: { Buffer } },
+  { global: { Buffer }, whyNotJson, mostMillis },
   // What an expression awaits is run before `runInContext` returns, so the time holds for all of it.
   { microtaskMode: 'afterEvaluate', codeGeneration: { strings: false, wasm: false } },
 )
@@ -25,10 +29,23 @@ const inContext = `
   const compiled = new Map()
   const desk = { sources: [], scopes: [], answers: [] }
 
+  let own
+  module.exports('$fromMillis').evaluate().then((found) => (own = found.implementation))
+
+  // The library writes "0NaN-NaN-NaNTNaN:NaN:NaN.NaNZ" of a time that no date has.
+  const fromMillis = function (millis, ...others) {
+    if (millis !== undefined && !(Math.abs(millis) <= mostMillis)) {
+      throw { code: 'time', message: 'The argument of the fromMillis function must be within ' + mostMillis + ' ms of 1970' }
+    }
+    return own.call(this, millis, ...others)
+  }
+
   const read = (source) => {
     if (!compiled.has(source)) {
       if (compiled.size >= 1_000) compiled.clear()
-      compiled.set(source, module.exports(source, ${JSON.stringify({ stack: limits.stack, sequence: limits.sequence })}))
+      const expression = module.exports(source, ${JSON.stringify({ stack: limits.stack, sequence: limits.sequence })})
+      expression.registerFunction('fromMillis', fromMillis, '<n-s?s?:s>')
+      compiled.set(source, expression)
     }
     return compiled.get(source)
   }
@@ -36,10 +53,14 @@ const inContext = `
   const answer = async (source, scope) => {
     try {
       const value = await read(source).evaluate(JSON.parse(scope))
+      const unfit = whyNotJson(value)
+      if (unfit !== undefined) return JSON.stringify({ fault: { code: 'unfit', message: unfit } })
       const text = JSON.stringify({ value })
       if (text.length <= ${limits.resultLength}) return text
       return JSON.stringify({ fault: { code: 'long', message: 'it gives more than ${limits.resultLength} characters' } })
-    } catch ({ code, message, position, ...rest }) {
+    } catch ({ name, code, message, position, ...rest }) {
+      // What the library did not mean to throw may have any value in its message.
+      if (code === undefined) return JSON.stringify({ fault: { name } })
       return JSON.stringify({ fault: { code, message, position, ...('value' in rest ? { value: null } : {}) } })
     }
   }

@@ -5,7 +5,9 @@ import { describeTypes } from '../paths.ts'
 import { type Answer, evaluateApart } from './apart.ts'
 import { describeEvaluating, describeReading, tookItsTime } from './faults.ts'
 import { limits } from './limits.ts'
+import { whyNotJson } from './not-json.ts'
 import { isSteady, pathsOf, rootsOf } from './syntax.ts'
+import { uncalled, unknownVariable } from './variables.ts'
 
 /** What an expression looks at. */
 type Scope = Readonly<Record<string, unknown>>
@@ -21,6 +23,7 @@ export const compileJsonata = (source: string, known: readonly string[]): ((scop
   const expression = read(source)
   const tree: unknown = expression.ast()
   refuseRoots(source, tree, known)
+  refuseVariables(source, tree)
   const evaluate = isSteady(tree) ? inPlace(source, expression) : apart(source)
   const paths = pathsOf(tree)
   return async (scope) => {
@@ -42,6 +45,20 @@ const refuseRoots = (source: string, tree: unknown, known: readonly string[]): v
   throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
 }
 
+/** Of a variable that is not there nothing would come either, and a function is no value that a config can hold. */
+const refuseVariables = (source: string, tree: unknown): void => {
+  const unknown = unknownVariable(tree)
+  if (unknown !== undefined) {
+    const hint = didYouMean(unknown.name, unknown.known)
+    const fault = `"$${unknown.name}" is not known here, at character ${unknown.position}${hint}`
+    throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
+  }
+  const left = uncalled(tree)
+  if (left === undefined) return
+  const fault = `it must give JSON, but gives a function: ${left.name}, at character ${left.position}`
+  throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
+}
+
 const read = (source: string): jsonata.Expression => {
   const { inPlaceMs: timeout, stack, sequence } = limits
   try {
@@ -57,7 +74,11 @@ const inPlace = (source: string, expression: jsonata.Expression): Evaluate => {
   const elsewhere = apart(source)
   return async (scope) => {
     try {
-      return { kind: 'value', value: await expression.evaluate(scope) }
+      const value: unknown = await expression.evaluate(scope)
+      const unfit = whyNotJson(value)
+      return unfit === undefined
+        ? { kind: 'value', value }
+        : { kind: 'fault', fault: { code: 'unfit', message: unfit } }
     } catch (fault) {
       // What it reads is large. Apart it holds up nobody.
       return tookItsTime(fault) ? elsewhere(scope) : { kind: 'fault', fault }

@@ -16,8 +16,16 @@ export const tookItsTime = (cause: unknown): boolean => jsonataFault.safeParse(c
 
 const describe = (cause: unknown, wordsOf: (fault: JsonataFault) => string): string => {
   const fault = jsonataFault.safeParse(cause).data
-  if (fault === undefined) return 'it cannot be evaluated'
+  if (fault === undefined) return `it cannot be evaluated${nameIn(cause)}`
   return fault.position === undefined ? wordsOf(fault) : `${wordsOf(fault)}, at character ${fault.position}`
+}
+
+/** What else is thrown is JavaScript's: its message may have any value, its name has none. */
+const namedFault = z.object({ name: z.string() })
+
+const nameIn = (cause: unknown): string => {
+  const { data } = namedFault.safeParse(cause)
+  return data === undefined ? '' : ` (${data.name})`
 }
 
 /** No message shows a value of the payload, but that of `$error`, where the author wrote it. */
@@ -29,12 +37,17 @@ const wordsWithoutValue = (fault: JsonataFault): string => {
 }
 
 /** Faults whose message has the value after a colon, or not at all, or whose value is a limit of ours. */
-const endsInValue = /^(T|D10|D3030|D3060|D3120|D3121|D3140)/
+const endsInValue = /^(T|D10|D30|D312|D3131|D3134|D3135|D3136|D3138|D3139|D3140)/
 
 /** In place of messages that have the value in the middle. */
 const ownWords: Record<string, string> = {
   T2007: 'The values that are sorted by must be of the same data type',
   T2009: 'The values on the two sides of a comparison must be of the same data type',
   D2015: `A sequence may have ${limits.sequence} items`,
+  D2014: `A range may have ${limits.sequence} items`,
+  D3100: 'The radix of the formatBase function must be between 2 and 36',
   D3110: 'The argument of the toMillis function must be an ISO 8601 formatted timestamp',
+  D3130: 'Integers are not formatted or parsed in such a sequence',
+  D3132: 'The picture string of a date and time has a component that is not known',
+  D3133: "The 'name' modifier of a picture string is for months and days only",
 }

@@ -1,8 +1,4 @@
-/** What is looked at of JSONata's syntax tree; its own type says little of what it holds. */
-type Node = { type: string; value?: unknown }
-
-const isNode = (part: unknown): part is Node =>
-  typeof part === 'object' && part !== null && 'type' in part && typeof part.type === 'string'
+import { isNode, type Node } from './node.ts'
 
 /** The members of a node, without those that every token of JSONata's parser inherits. */
 const membersOf = (node: Node): [string, unknown][] =>

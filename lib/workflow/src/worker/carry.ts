@@ -22,8 +22,9 @@ export const carry = async (
     const delivered = await deliver((free) => kept.push(free))
     if (delivered.kind !== 'refused') observe(eventOf(functionName, jobId, delivered))
     await Promise.all(kept)
-    if (delivered.kind === 'refused') handBack()
-    else ack()
+    if (delivered.kind !== 'refused') return ack()
+    handBack()
+    observe({ kind: 'delivery.refused', functionName, jobId })
   } catch (error) {
     await Promise.all(kept)
     // Nothing was written, so the message must come again: to us, or to whoever is there after us.

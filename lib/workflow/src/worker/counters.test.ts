@@ -35,6 +35,39 @@ test('functions that run on after their time are counted, and how often they lef
   expect(counters.text()).toContain('esteira_worker_functions_stuck_total{function="Leads.get"} 1\n')
 })
 
+test('deliveries that come again are counted by function and by whose fault it was', () => {
+  const counters = createCounters()
+  const of = { functionName: 'Leads.save', jobId: 'a' }
+  const denied = Object.assign(new Error('permission denied for table workflow_job'), { code: '42501' })
+  const gone = Object.assign(new Error('the server is away'), { code: 'ECONNREFUSED' })
+  counters.observe({ kind: 'delivery.refused', ...of })
+  counters.observe({ kind: 'delivery.refused', ...of })
+  counters.observe({ kind: 'delivery.handed-back', ...of, error: denied })
+  counters.observe({ kind: 'delivery.handed-back', ...of, error: gone })
+  const name = 'esteira_worker_deliveries_handed_back_total'
+  expect(counters.text()).toContain(
+    `${name}{function="Leads.save",reason="refused"} 2\n` +
+      `${name}{function="Leads.save",reason="house"} 1\n` +
+      `${name}{function="Leads.save",reason="moment"} 1\n`,
+  )
+})
+
+test('results that are refused are counted by how many went together, and faults of the belt by queue', () => {
+  const counters = createCounters()
+  counters.observe({ kind: 'commit.refused', jobs: 3, reason: 'permission denied' })
+  counters.observe({ kind: 'commit.refused', jobs: 1, reason: 'permission denied' })
+  counters.observe({ kind: 'belt.fault', queue: 'Leads.get', reason: 'deleted' })
+  counters.observe({ kind: 'belt.fault', queue: 'Leads.save', reason: 'deleted' })
+  counters.observe({ kind: 'belt.fault', queue: 'Leads.save', reason: 'deleted' })
+  counters.observe({ kind: 'belt.unreadable', queue: 'Leads.save', reason: 'no JSON' })
+  const text = counters.text()
+  expect(text).toContain('esteira_worker_results_refused_total 4\n')
+  expect(text).toContain(
+    'esteira_worker_belt_faults_total{queue="Leads.get"} 1\nesteira_worker_belt_faults_total{queue="Leads.save"} 2\n',
+  )
+  expect(text).toContain('esteira_worker_messages_unreadable_total{queue="Leads.save"} 1\n')
+})
+
 test('a function counts what it likes to', () => {
   const counters = createCounters()
   counters.count('esteira_statements_failed_total', { connection: 'crm' })

@@ -38,6 +38,8 @@ test('a grant that is missing fails no job: their messages come again until it i
       ),
     })
   }
+  const [back] = worker.saw('delivery.refused')
+  expect(back).toMatchObject({ functionName: 'granted', jobId: expect.any(String) })
   expect(worker.saw('job.written')).toEqual([])
   expect(worker.saw('delivery.handed-back')).toEqual([])
   for (const job of (await engine.jobs(run)).slice(1)) expect(job).toMatchObject({ attempt: 0, seq: 1, error: null })

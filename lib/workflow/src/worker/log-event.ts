@@ -13,6 +13,10 @@ export const logEvent = (log: Log, event: WorkerEvent): void => {
       if ('error' in fields) log.warn(line)
       else log.debug(line)
       break
+    case 'delivery.refused':
+      // What was refused is told for all that went together, as `commit.refused`.
+      log.debug(line)
+      break
     case 'belt.back':
     case 'delivery.dropped':
       log.info(line)

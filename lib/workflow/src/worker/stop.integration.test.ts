@@ -59,6 +59,8 @@ test.each([0, 200])(
     // The queue needs a moment to have it back.
     await waitFor(async () => (await engine.broker.count(name)) === 1)
     expect(calls.map(({ aborted }) => aborted)).toEqual([true])
+    const reason = expect.stringContaining('1 deliveries were not done')
+    expect(worker.saw('belt.fault')).toMatchObject([{ queue: name, reason }])
     go()
     await waitFor(() => worker.saw('delivery.handed-back').length === 1)
 

@@ -67,6 +67,7 @@ export type WorkerEvent =
   | ({ kind: 'job.written'; ending: 'succeeded' | 'cancelled' | 'continued' } & OfJob)
   | ({ kind: 'job.written'; ending: 'failed' | 'requeued'; error: JobError | null } & OfJob)
   | ({ kind: 'delivery.dropped'; reason: DropReason } & OfJob)
+  | { kind: 'delivery.refused'; functionName: string; jobId: string }
   | { kind: 'delivery.handed-back'; functionName: string; jobId: string; error: unknown }
   | { kind: 'database.unavailable'; reason: string }
 

@@ -36,7 +36,7 @@ type BeltOptions = {
  * @throws WorkflowError `broker_unavailable` when it cannot be opened; no connection is left then.
  */
 export const openBelt = async (options: BeltOptions, signal: AbortSignal): Promise<Belt> => {
-  const { rabbitmqUrl, worker, queues, graceMs, observe } = options
+  const { rabbitmqUrl, worker, graceMs, observe } = options
   const address = withoutPassword(rabbitmqUrl)
   const stopping = new AbortController()
   const lineOptions = {
@@ -80,8 +80,10 @@ export const openBelt = async (options: BeltOptions, signal: AbortSignal): Promi
       if (last !== null) {
         const drained = last.drain().then(() => true)
         if (!(await Promise.race([drained, pause(graceMs, false, { ref: false })]))) {
-          const reason = `${last.inHand()} deliveries were not done within ${graceMs} ms, and go back to their queues`
-          observe({ kind: 'belt.fault', queue: queues.join(', '), reason })
+          for (const { queue, deliveries } of last.inHand()) {
+            const reason = `${deliveries} deliveries were not done within ${graceMs} ms, and go back to their queue`
+            observe({ kind: 'belt.fault', queue, reason })
+          }
         }
         await last.close()
       }

@@ -11,8 +11,8 @@ export type Line = {
   ended: Promise<string>
   /** Takes no new deliveries, and resolves when those in hand are answered or the connection has ended. */
   drain: () => Promise<void>
-  /** How many deliveries are not answered yet. */
-  inHand: () => number
+  /** How many deliveries are not answered yet, of each queue that has any. */
+  inHand: () => { queue: string; deliveries: number }[]
   close: () => Promise<void>
 }
 
@@ -94,7 +94,10 @@ export const openLine = async (options: LineOptions, signal: AbortSignal): Promi
   }
   return {
     ended: ended.promise,
-    inHand: () => [...consumers.values()].reduce((sum, consumer) => sum + consumer.inHand(), 0),
+    inHand: () =>
+      [...consumers]
+        .map(([queue, consumer]) => ({ queue, deliveries: consumer.inHand() }))
+        .filter(({ deliveries }) => deliveries > 0),
     drain: async () => {
       isDraining = true
       await Promise.all([...consumers.values()].map((consumer) => consumer.drain()))

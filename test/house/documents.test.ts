@@ -1,7 +1,7 @@
 import { existsSync, globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { exitCodes } from '@esteira/service'
-import { cronJobConfig } from '@esteira/workflow'
+import { cronJobConfig, jobErrorCodes } from '@esteira/workflow'
 import { expect, test } from 'vitest'
 import { tickExitCodes } from '../../workers/cron-job/src/exit-codes.ts'
 
@@ -50,6 +50,11 @@ test('the page of CronJob has every member of its config, and every code that it
     const told = name === 'payloadDoesNotFit' ? 'output_invalid' : name
     expect(page).toMatch(new RegExp(`^\\| ${code} +\\| \`${told}\`: `, 'm'))
   }
+})
+
+test('the README of @esteira/workflow has every code that the house gives the error of a job, and no other', () => {
+  const [, section = ''] = read('lib/workflow/README.md').split('## What an error says')
+  expect([...section.matchAll(/^\| `(\w+)` /gm)].map(([, code]) => code)).toEqual([...jobErrorCodes])
 })
 
 const fence = /^ *(`{3,}|~{3,})(.*)\n([\s\S]*?)^ *\1.*$/gm

@@ -1,27 +1,39 @@
+/**
+ * What the house writes as the `code` of a job's error or of an attempt's; a function may have codes of its own beside
+ * them. The README tells what each means. Codes are never reused.
+ */
+export const jobErrorCodes = [
+  'attempt_failed',
+  'attempt_lost',
+  'config_invalid',
+  'cursor_invalid',
+  'expression_failed',
+  'expression_invalid',
+  'message_lost',
+  'outcome_invalid',
+  'output_invalid',
+  'output_rejected',
+  'payload_invalid',
+  'payload_too_large',
+  'process_died',
+  'secret_missing',
+  'snoozed',
+  'step_unknown',
+  'timed_out',
+  'unit_left',
+  'write_cut_short',
+  'write_refused',
+] as const
+
+export type JobErrorCode = (typeof jobErrorCodes)[number]
+
 /** What can be wrong, for programs to tell apart. Codes are never reused. */
 export type WorkflowErrorCode =
-  | 'step_unknown'
+  | JobErrorCode
   | 'step_deleted'
   | 'workflow_disabled'
   | 'function_invalid'
-  | 'expression_invalid'
-  | 'expression_failed'
-  | 'config_invalid'
-  | 'secret_missing'
-  | 'payload_invalid'
-  | 'output_invalid'
-  | 'outcome_invalid'
-  | 'output_rejected'
-  | 'cursor_invalid'
-  | 'write_refused'
-  | 'write_cut_short'
   | 'held_up'
-  | 'unit_left'
-  | 'payload_too_large'
-  | 'timed_out'
-  | 'attempt_failed'
-  | 'attempt_lost'
-  | 'process_died'
   | 'cancelled'
   | 'continued'
   | 'broker_unavailable'

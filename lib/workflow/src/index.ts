@@ -4,7 +4,7 @@ export { cronJobConfig, type CronJobConfig, cronJobFunction, cronJobFunctionName
 export { expectSettings } from './database/expect-settings.ts'
 export { entities, openOrm, sessionOptions } from './database/open-orm.ts'
 export { isTransient, isTransientHere } from './database/is-transient.ts'
-export { WorkflowError, type WorkflowErrorCode } from './errors.ts'
+export { type JobErrorCode, jobErrorCodes, WorkflowError, type WorkflowErrorCode } from './errors.ts'
 export { type Fault, pointerOf } from './faults/fault.ts'
 export { describeIssues, faultsOfIssues, strictObject } from './faults/faults-of-issues.ts'
 export { atLeast, atMost, mustBe, mustBeOneOf, notBlank } from './faults/wording.ts'

@@ -1,3 +1,4 @@
+import type { JobErrorCode } from '../errors.ts'
 import type { JobError } from '../model/workflow-job.ts'
 
 /** Some services answer with a whole page, and each attempt keeps its error. */
@@ -7,7 +8,10 @@ const mostCharacters = 10_000
  * An error as it is kept: without NUL or half of a surrogate pair, since no job may fail for good for that, and cut
  * where it is longer than anybody reads.
  */
-export const jobError = (code: string, message: string): JobError => ({
+export const jobError = (code: JobErrorCode, message: string): JobError => thrownError(code, message)
+
+/** Likewise one with the code of what was thrown, which may be any. */
+export const thrownError = (code: string, message: string): JobError => ({
   code: storable(code),
   message: storable(message),
 })

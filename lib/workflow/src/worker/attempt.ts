@@ -1,13 +1,13 @@
 import { type Log, reasonOf } from '@esteira/service'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
-import { WorkflowError } from '../errors.ts'
+import { type JobErrorCode, WorkflowError } from '../errors.ts'
 import { callFunction } from '../function/call-function.ts'
 import { maxTimeoutMs, type StepFunction, timeoutOf } from '../function/define-function.ts'
 import type { OpenSink } from '../function/item-sink.ts'
 import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import type { Ending, HeldJob } from '../job/held-job.ts'
-import { jobError } from '../job/job-error.ts'
+import { jobError, thrownError } from '../job/job-error.ts'
 import { nextTryOf, tryAgain } from '../job/next-try.ts'
 import { limitPlaced } from '../job/payload-limit.ts'
 import { placeResult } from '../job/place-result.ts'
@@ -42,7 +42,7 @@ export type AttemptMeans = {
 export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<Ending> => {
   const hidden = hideSecrets(means.secrets)
   // Hidden first: a secret of which the end was cut off would not be found.
-  const errorOf: ErrorOf = (code, message) => jobError(hidden.inText(code), hidden.inText(message))
+  const errorOf: ErrorOf = (code, message) => jobError(code, hidden.inText(message))
   try {
     const result = await callInTime(job, means, hidden)
     if (isOutcome(result)) {
@@ -59,7 +59,7 @@ export const attemptJob = async (job: HeldJob, means: AttemptMeans): Promise<End
     if ('ending' in stopped) return stopped.ending
     const { error } = stopped
     if (means.em !== undefined && blameFor(error) === 'job') return { kind: 'failed', error: refusalOf(error, errorOf) }
-    const failure = errorOf(codeOf(error), reasonOf(error))
+    const failure = thrownError(hidden.inText(codeOf(error)), hidden.inText(reasonOf(error)))
     return isFinal(error) ? { kind: 'failed', error: failure } : retryOrFail(means.stream?.job() ?? job, means, failure)
   }
 }
@@ -96,7 +96,7 @@ const endStream = async (
 }
 
 /** Makes the error that is kept on the job. */
-type ErrorOf = (code: string, message: string) => JobError
+type ErrorOf = (code: JobErrorCode, message: string) => JobError
 
 const callInTime = async (
   job: HeldJob,

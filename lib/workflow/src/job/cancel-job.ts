@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { databaseErrorOf } from '../database/is-transient.ts'
 import { endIfOver } from '../run/settle/settle.ts'
-import { type JobStatus, jobStatuses, statusesBefore, transitions } from './transitions.ts'
+import { type JobStatus, jobStatuses, statusesBefore } from './transitions.ts'
 import { gatherMoves, moveCounters } from './unit/move-counters.ts'
 
 /**
@@ -41,7 +41,7 @@ const lockNotAvailable = '55P03'
 const cancel = async (em: EntityManager, jobId: string): Promise<string | null> => {
   const tx = queryable(em)
   await tx.query(`select set_config('lock_timeout', $1, true)`, [String(lockMs)])
-  const { rows } = await tx.query(cancelSql, [jobId, statusesBefore('cancel'), transitions.running.cancel])
+  const { rows } = await tx.query(cancelSql, [jobId, statusesBefore('cancel')])
   const [job] = cancelledRows.parse(rows)
   if (job === undefined) return null
   const moves = gatherMoves()
@@ -78,7 +78,7 @@ const cancelSql = `
     where open.status = 'staged' and waiting.run_id = open.run_id and waiting.step_id = open.step_id
       and waiting.job_id = open.id
   )
-  update workflow_job job set status = $3, claim = null, beat_at = null, finished_at = clock_timestamp()
+  update workflow_job job set status = 'cancelled', claim = null, beat_at = null, finished_at = clock_timestamp()
   from open where job.id = open.id
   returning job.run_id as "runId", job.step_id as "stepId", open.status as before`
 

@@ -1,7 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { JobOnBelt } from './held-job.ts'
-import { statusesBefore, transitions } from './transitions.ts'
+import { statusesBefore } from './transitions.ts'
 
 /**
  * Marks a job `running`, so that people see it, for a worker that is about to hold its row in a transaction of its own:
@@ -11,7 +11,7 @@ import { statusesBefore, transitions } from './transitions.ts'
  * Locks: this one job, unless somebody has it.
  */
 export const markRunning = async (em: EntityManager, { id, seq, claim }: JobOnBelt, worker: string): Promise<void> => {
-  await queryable(em).query(markSql, [id, seq, claim, statusesBefore('start'), transitions.queued.start, worker])
+  await queryable(em).query(markSql, [id, seq, claim, statusesBefore('start'), worker])
 }
 
 const markSql = `
@@ -21,8 +21,8 @@ const markSql = `
     for no key update skip locked
   )
   update workflow_job job set
-    status = $5,
-    worker = $6,
+    status = 'running',
+    worker = $5,
     beat_at = now(),
     started_at = coalesce(job.started_at, clock_timestamp())
   from free where job.id = free.id`

@@ -13,7 +13,10 @@ export type JobEvent =
   | 'cancel'
   | 'sendAgain'
 
-/** All that can happen to a job. Whatever is not here is refused by the compare-and-set of the write. */
+/**
+ * All that can happen to a job. Whatever is not here is refused by the compare-and-set of the write. Statements have their
+ * statuses as words; `test/house/statuses.test.ts` holds them, and the moves that they make, to this table.
+ */
 export const transitions = {
   hidden: { accept: 'staged' },
   staged: { release: 'queued', cancel: 'cancelled' },

@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { defaultWindow } from '../../run/settle/window.ts'
 import type { HeldJob } from '../held-job.ts'
-import { statusesBefore, transitions } from '../transitions.ts'
+import { statusesBefore } from '../transitions.ts'
 import { gatherMoves, moveCounters, runsToSettle } from '../unit/move-counters.ts'
 import { insertWaiting } from '../unit/stage-jobs.ts'
 
@@ -42,7 +42,7 @@ export const acceptPage = async (
     accepted,
     firstItem,
   ])
-  const staged = await tx.query(stageSql, [page.jobIds, transitions.hidden.accept, statusesBefore('accept')])
+  const staged = await tx.query(stageSql, [page.jobIds, statusesBefore('accept')])
   const rows = childRows.parse(staged.rows)
   if (rows.length !== children) throw new Error(`of ${children} hidden children of job ${id} ${rows.length} are there`)
   await insertWaiting(
@@ -68,7 +68,7 @@ const nextPageSql = `
 const moveSql = `update workflow_job set emitted = emitted + $2::int, attempt = 0, beat_at = now() where id = $1`
 
 const stageSql = `
-  update workflow_job set status = $2 where id = any ($1::uuid[]) and status = any ($3)
+  update workflow_job set status = 'staged' where id = any ($1::uuid[]) and status = any ($2)
   returning id, step_id as "stepId"`
 
 const heldRows = z.array(z.object({ emitted: z.int() }))

@@ -1,5 +1,5 @@
 import type { Queryable } from '@esteira/outbox'
-import { statusesBefore, transitions } from '../transitions.ts'
+import { statusesBefore } from '../transitions.ts'
 import type { Moved } from './move-counters.ts'
 import type { PlacedChild } from './place-children.ts'
 
@@ -30,14 +30,13 @@ export const stageOverflow = async (
     return queued.filter((child) => child.runId === runId && child.stepId === stepId).slice(window - belt)
   })
   if (over.length === 0) return
-  const values = [over.map(({ id }) => id), statusesBefore('putBack'), transitions.queued.putBack]
-  await tx.query(stageSql, values)
+  await tx.query(stageSql, [over.map(({ id }) => id), statusesBefore('putBack')])
   await insertWaiting(tx, over)
 }
 
 const stageSql = `
   with staged as (
-    update workflow_job set status = $3, enqueued_at = null where id = any ($1::uuid[]) and status = any ($2)
+    update workflow_job set status = 'staged', enqueued_at = null where id = any ($1::uuid[]) and status = any ($2)
     returning run_id, step_id, id
   )
   update workflow_run_step counted set

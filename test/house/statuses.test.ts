@@ -1,8 +1,9 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
-import { jobStatuses, transitions } from '../../lib/workflow/src/job/transitions.ts'
-import { runStatuses } from '../../lib/workflow/src/run/run-status.ts'
+import { transitions } from '../../lib/workflow/src/job/transitions.ts'
+import { jobStatuses } from '../../lib/workflow/src/model/job-status.ts'
+import { runStatuses } from '../../lib/workflow/src/model/run-status.ts'
 
 /**
  * A statement reads best with its statuses in it. So they stand there as they are, and here each is held to the tables in

@@ -1,6 +1,6 @@
 import * as z from 'zod'
-import { jobStatuses } from '../src/job/transitions.ts'
-import { runStatuses } from '../src/run/run-status.ts'
+import { jobStatuses } from '../src/model/job-status.ts'
+import { runStatuses } from '../src/model/run-status.ts'
 import { ownName } from './told-functions.ts'
 
 /** A message on the belt; `deliveries` is how often it was handed out before, as the queue counts that. */

@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
-import { isOver, type JobStatus, transitions } from '../src/job/transitions.ts'
+import { isOver, transitions } from '../src/job/transitions.ts'
+import type { JobStatus } from '../src/model/job-status.ts'
 import { isProof } from './acts.ts'
 import { type Belt, type Jobs, keyOf, messagesOn } from './of-two.ts'
 import type { RunOfTwo } from './two-workers.ts'

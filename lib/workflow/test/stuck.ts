@@ -1,6 +1,6 @@
 import type { Broker } from '@esteira/test/support'
 import * as z from 'zod'
-import { defaultWindow } from '../src/run/settle/window.ts'
+import { defaultWindow } from '../src/job/unit/window.ts'
 
 /** One statement on the database. */
 type Query = (text: string, values?: unknown[]) => Promise<unknown[]>

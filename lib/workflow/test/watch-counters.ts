@@ -2,7 +2,7 @@ import { queryable } from '@esteira/outbox'
 import { IsolationLevel } from '@mikro-orm/postgresql'
 import { onTestFinished } from 'vitest'
 import { openConservation } from './conservation.ts'
-import { defaultWindow } from '../src/run/settle/window.ts'
+import { defaultWindow } from '../src/job/unit/window.ts'
 import type { Engine } from './engine.ts'
 
 /** What a watch saw: how often it looked, and all that was not as it must be. With a window, none may be exceeded. */

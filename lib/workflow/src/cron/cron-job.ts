@@ -2,10 +2,16 @@ import { Cron } from 'croner'
 import * as z from 'zod'
 import { strictObject } from '../faults/faults-of-issues.ts'
 import { plainJsonSchema } from '../function/json-schema.ts'
-import { overlaps } from '../run/overlap.ts'
 
 /** The function whose steps Kubernetes (or the local scheduler) fires. It has no queue: its ticks begin runs. */
 export const cronJobFunctionName = 'CronJob'
+
+/**
+ * What a start does while another run of the workflow is open: begins beside it, begins none, or begins and has the
+ * other ones cancelled.
+ */
+export const overlaps = ['allow', 'skip', 'cancel'] as const
+export type Overlap = (typeof overlaps)[number]
 
 /** How late a missed tick may be fired at most, in seconds. */
 export const longestDeadlineSeconds = 86_400

@@ -1,4 +1,4 @@
-import { limitItem, limitPlaced } from '../job/payload-limit.ts'
+import { limitItem, limitPlaced } from '../payload/payload-limit.ts'
 import { keysOf } from './item-key.ts'
 
 /** Where the items go that a function gives before it ends. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Engine } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { bytesInMemory } from './bytes-in-memory.ts'
+import { bytesInMemory } from '../payload/bytes-in-memory.ts'
 import { findJobs, leftBytesOf } from './find-jobs.ts'
 
 let engine: Engine

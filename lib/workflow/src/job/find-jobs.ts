@@ -1,9 +1,9 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
-import { runStatuses } from '../run/run-status.ts'
-import { bytesBesideText } from './bytes-in-memory.ts'
-import { jobStatuses } from './transitions.ts'
+import { runStatuses } from '../model/run-status.ts'
+import { bytesBesideText } from '../payload/bytes-in-memory.ts'
+import { jobStatuses } from '../model/job-status.ts'
 
 /**
  * A job as the database has it, with what of its run counts: the version that it began with, and its status. A large payload

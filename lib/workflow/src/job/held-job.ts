@@ -1,8 +1,8 @@
 import type { SpanContext } from '@opentelemetry/api'
 import type { JobError } from '../model/workflow-job.ts'
 import type { NextTry } from './next-try.ts'
-import type { RetryPolicy } from './retry-policy.ts'
-import type { Placed } from './place-result.ts'
+import type { RetryPolicy } from '../model/retry-policy.ts'
+import type { NextStep, Placed } from '../payload/place-result.ts'
 
 /** A step as its run sees it: the version that the run began with, and where its jobs lead. */
 export type StepOfRun = {
@@ -17,9 +17,6 @@ export type StepOfRun = {
   timeoutMs: number | null
   next: NextStep | null
 }
-
-/** Where the jobs of a step lead. */
-export type NextStep = { id: string; functionName: string }
 
 /** What of a job on the belt its end is written with. `seq` and `claim` are what the write is compared with. */
 export type JobOnBelt = {

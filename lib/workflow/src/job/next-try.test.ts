@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { aStep } from '../../test/a-job.ts'
-import { defaultRetryPolicy } from './retry-policy.ts'
+import { defaultRetryPolicy } from '../model/retry-policy.ts'
 import { nextTryOf } from './next-try.ts'
 
 const withoutJitter = () => 0

@@ -1,7 +1,7 @@
 import type { StepFunction } from '../function/define-function.ts'
 import type { JobError } from '../model/workflow-job.ts'
 import type { Ending, HeldJob } from './held-job.ts'
-import { defaultRetryPolicy, retryDelayMs } from './retry-policy.ts'
+import { defaultRetryPolicy, retryDelayMs } from '../model/retry-policy.ts'
 
 /** How a job goes on after an attempt that came to nothing: how many there were, and the pause; null when it was the last. */
 export type NextTry = { attempt: number; delayMs: number | null }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { isOver, jobStatuses, statusesBefore, transitions } from './transitions.ts'
+import { isOver, statusesBefore, transitions } from './transitions.ts'
+import { jobStatuses } from '../model/job-status.ts'
 
 const events = ['accept', 'release', 'putBack', 'start', 'succeed', 'requeue', 'fail', 'cancel', 'sendAgain'] as const
 

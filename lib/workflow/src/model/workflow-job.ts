@@ -1,5 +1,5 @@
 import { type InferEntity, defineEntity, p } from '@mikro-orm/postgresql'
-import { jobStatuses } from '../job/transitions.ts'
+import { jobStatuses } from './job-status.ts'
 
 /** Why a job, or its last attempt, failed. */
 export type JobError = { code: string; message: string }

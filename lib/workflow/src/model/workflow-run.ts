@@ -1,5 +1,5 @@
 import { type InferEntity, defineEntity, p } from '@mikro-orm/postgresql'
-import { runStatuses } from '../run/run-status.ts'
+import { runStatuses } from './run-status.ts'
 
 /** One pass of a payload through one version of a workflow. */
 export const WorkflowRun = defineEntity({

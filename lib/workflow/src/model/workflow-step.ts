@@ -1,5 +1,5 @@
 import { type InferEntity, defineEntity, p } from '@mikro-orm/postgresql'
-import type { RetryPolicy } from '../job/retry-policy.ts'
+import type { RetryPolicy } from './retry-policy.ts'
 import { Workflow } from './workflow.ts'
 
 /** One station of a workflow in one version of it; a row never changes. */

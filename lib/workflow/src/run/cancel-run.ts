@@ -2,7 +2,7 @@ import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { isLockedOut } from '../database/is-transient.ts'
-import { type RunStatus, runStatuses } from './run-status.ts'
+import { type RunStatus, runStatuses } from '../model/run-status.ts'
 import { fromTheStart, cancelAllJobs, cancelJobs } from './settle/cancel-jobs.ts'
 import { endIfFree, endIfOver } from './settle/settle.ts'
 

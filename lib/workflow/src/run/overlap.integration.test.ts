@@ -6,7 +6,7 @@ import type { Engine, SavedWorkflow } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { carryOnCancels } from './cancel-run.ts'
 import { openRun, type RunStart } from './open-run.ts'
-import type { Overlap } from './overlap.ts'
+import type { Overlap } from '../cron/cron-job.ts'
 
 let engine: Engine
 let lane: number

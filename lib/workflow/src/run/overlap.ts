@@ -1,13 +1,7 @@
 import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
+import type { Overlap } from '../cron/cron-job.ts'
 import { WorkflowError } from '../errors.ts'
-
-/**
- * What a start does while another run of the workflow is open: begins beside it, begins none, or begins and has the
- * other ones cancelled.
- */
-export const overlaps = ['allow', 'skip', 'cancel'] as const
-export type Overlap = (typeof overlaps)[number]
 
 /**
  * Takes the workflow's row for a run that is to begin, so that nobody disables or deletes it before the run is there. Of

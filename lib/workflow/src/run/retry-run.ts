@@ -5,10 +5,10 @@ import { cronJobFunctionName } from '../cron/cron-job.ts'
 import { statusesBefore } from '../job/transitions.ts'
 import { gatherMoves, moveCounters } from '../job/unit/move-counters.ts'
 import { insertWaiting } from '../job/unit/stage-jobs.ts'
-import { type RunStatus, runStatuses } from './run-status.ts'
+import { type RunStatus, runStatuses } from '../model/run-status.ts'
 import { fromTheStart } from './settle/cancel-jobs.ts'
 import { releaseJobs } from './settle/release.ts'
-import type { Releaser } from './settle/window.ts'
+import type { Releaser } from './settle/release.ts'
 
 /** What became of a run whose failed jobs were to be sent again: how many were, or why none is. */
 export type RetriedRun = { jobs: number } | 'run unknown' | 'run cancelled'

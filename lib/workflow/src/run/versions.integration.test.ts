@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { retry } from '../function/outcome.ts'
-import { sendAgain } from '../job/send-again.ts'
+import { sendAgain } from './send-again.ts'
 
 let engine: Engine
 

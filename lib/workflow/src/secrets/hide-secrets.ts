@@ -1,5 +1,5 @@
 import type { Log } from '@esteira/service'
-import { jsonOf } from '../job/unit/json-of.ts'
+import { jsonOf } from '../payload/json-of.ts'
 import type { Secrets } from './read-secrets.ts'
 
 /** The secrets of one attempt, and what keeps them out of all that is stored or logged of it. */

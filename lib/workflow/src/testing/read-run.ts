@@ -1,7 +1,7 @@
 import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
-import { jobStatuses } from '../job/transitions.ts'
-import { type RunStatus, runStatuses } from '../run/run-status.ts'
+import { jobStatuses } from '../model/job-status.ts'
+import { type RunStatus, runStatuses } from '../model/run-status.ts'
 
 /** A job as a client of the API sees it. `attempt` counts the attempts that it took. */
 export type TestJob = z.infer<typeof jobShape>

@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
-import type { RetryPolicy } from '../job/retry-policy.ts'
+import type { RetryPolicy } from '../model/retry-policy.ts'
 import { Workflow } from '../model/workflow.ts'
 import { WorkflowStep } from '../model/workflow-step.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createAskTogether } from './ask-together.ts'
-import { gather } from './gather.ts'
+import { gather } from '../gather/gather.ts'
 
 const cutShort = Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' })
 const broken = Object.assign(new Error('invalid page in block 7'), { code: 'XX001' })

@@ -1,4 +1,4 @@
-import type { Tell } from './gather.ts'
+import type { Tell } from '../gather/gather.ts'
 import { givenUpAlone, inHalves, type InHalvesMeans } from './in-halves.ts'
 import { places } from './places.ts'
 

@@ -1,4 +1,4 @@
-import type { Traced } from '../trace/process-span.ts'
+import type { Traced } from './process-span.ts'
 import type { Delivery } from './belt/delivery.ts'
 import type { Delivered } from './finish.ts'
 import type { WorkerEvent, WorkerOptions } from './worker-options.ts'

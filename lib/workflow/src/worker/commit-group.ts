@@ -5,7 +5,7 @@ import { WorkflowError } from '../errors.ts'
 import { type Ending, type FinishedJob, movesCounters, placedOf } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import { tryAgain } from '../job/next-try.ts'
-import { childrenIn, type Placed } from '../job/place-result.ts'
+import { childrenIn, type Placed } from '../payload/place-result.ts'
 import type { Lockable } from '../job/unit/locked-among.ts'
 import { blameFor } from './blame.ts'
 

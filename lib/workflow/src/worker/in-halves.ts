@@ -1,5 +1,5 @@
 import { isCutShort, isLockedOut, isSilent, isTransientHere } from '../database/is-transient.ts'
-import type { Tell } from './gather.ts'
+import type { Tell } from '../gather/gather.ts'
 
 export type LoadEvent = { kind: 'load.cut-short'; jobs: number; reason: string }
 

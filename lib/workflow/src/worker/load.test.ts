@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { defineFunction } from '../function/define-function.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
 import type { StepOfRun } from '../job/held-job.ts'
-import { jobStatuses } from '../job/transitions.ts'
+import { jobStatuses } from '../model/job-status.ts'
 import { aJob, aStep } from '../../test/a-job.ts'
 import { readDelivery } from './load.ts'
 

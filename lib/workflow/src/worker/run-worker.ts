@@ -22,7 +22,7 @@ import {
 } from '@esteira/service'
 import { WorkflowError } from '../errors.ts'
 import type { StepFunction } from '../function/define-function.ts'
-import { maxPayloadRange } from '../job/payload-limit.ts'
+import { maxPayloadRange } from '../payload/payload-limit.ts'
 import { readSecrets, type Secrets } from '../secrets/read-secrets.ts'
 import { type Counters, createCounters } from './counters.ts'
 import { logEvent } from './log-event.ts'

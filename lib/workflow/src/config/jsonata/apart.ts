@@ -3,7 +3,7 @@ import { extname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import * as z from 'zod'
-import { gather } from '../../worker/gather.ts'
+import { gather } from '../../gather/gather.ts'
 import { limits } from './limits.ts'
 
 /** An expression and what it looks at, as JSON. */

@@ -1,7 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
-import { defaultWindow } from '../../run/settle/window.ts'
+import { defaultWindow } from '../unit/window.ts'
 import type { HeldJob } from '../held-job.ts'
 import { statusesBefore } from '../transitions.ts'
 import { gatherMoves, moveCounters, runsToSettle } from '../unit/move-counters.ts'

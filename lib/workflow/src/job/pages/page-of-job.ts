@@ -1,5 +1,6 @@
 import type { SpanContext } from '@opentelemetry/api'
-import type { JobOnBelt, NextStep } from '../held-job.ts'
+import type { JobOnBelt } from '../held-job.ts'
+import type { NextStep } from '../../payload/place-result.ts'
 import { type Child, childrenOf } from '../unit/write-children.ts'
 
 /**

@@ -1,9 +1,9 @@
 import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
 import { type Ending, type FinishedJob, placedOf } from '../held-job.ts'
-import { childrenIn } from '../place-result.ts'
+import { childrenIn } from '../../payload/place-result.ts'
 import { type JobEvent, statusesBefore, transitions } from '../transitions.ts'
-import { jsonOf } from './json-of.ts'
+import { jsonOf } from '../../payload/json-of.ts'
 
 /**
  * Writes the end of attempts, each by compare-and-set on `(id, seq, claim)` and the statuses that the event may come

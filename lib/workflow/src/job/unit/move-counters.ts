@@ -1,6 +1,6 @@
 import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
-import { lowWater } from '../../run/settle/window.ts'
+import { lowWater } from './window.ts'
 
 /** By how much the counters of one step of one run move. */
 export type CounterMove = {

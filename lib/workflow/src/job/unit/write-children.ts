@@ -2,8 +2,8 @@ import type { Queryable } from '@esteira/outbox'
 import type { Root } from '../../trace/begin-trace.ts'
 import { type FinishedJob, placedOf } from '../held-job.ts'
 import { type NewJob, newJob } from '../new-job.ts'
-import type { JobStatus } from '../transitions.ts'
-import { jsonOf } from './json-of.ts'
+import type { JobStatus } from '../../model/job-status.ts'
+import { jsonOf } from '../../payload/json-of.ts'
 
 /** A job that another one's end brings about, and whose queue it goes into; `inherits`: with its parent's payload. */
 export type Child = NewJob & Root & { functionName: string; inherits: boolean }

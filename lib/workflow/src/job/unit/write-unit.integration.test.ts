@@ -6,7 +6,8 @@ import * as z from 'zod'
 import { type Engine, functionOf } from '../../../test/engine.ts'
 import { useEngine } from '../../../test/use-engine.ts'
 import { findJobs } from '../find-jobs.ts'
-import type { Ending, FinishedJob, NextStep } from '../held-job.ts'
+import type { Ending, FinishedJob } from '../held-job.ts'
+import type { NextStep } from '../../payload/place-result.ts'
 import { writeUnit } from './write-unit.ts'
 
 let engine: Engine

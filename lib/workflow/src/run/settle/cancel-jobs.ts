@@ -1,7 +1,8 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
-import { jobStatuses, statusesBefore } from '../../job/transitions.ts'
+import { statusesBefore } from '../../job/transitions.ts'
+import { jobStatuses } from '../../model/job-status.ts'
 import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
 import { gatherMoves, moveCounters } from '../../job/unit/move-counters.ts'
 

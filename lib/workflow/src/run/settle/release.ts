@@ -4,8 +4,14 @@ import * as z from 'zod'
 import { jobMessage } from '../../job/new-job.ts'
 import { statusesBefore } from '../../job/transitions.ts'
 import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
+import { defaultWindow, lowWater } from '../../job/unit/window.ts'
 import { fromTheStart } from './cancel-jobs.ts'
-import { defaultWindow, lowWater, type Releaser } from './window.ts'
+
+/**
+ * Who releases: the outbox lane for the messages, and the window. With `limitsWaits` a lock that somebody holds for long is
+ * thrown, and not waited for. With `passesOver` a step whose counters somebody holds is left as it is.
+ */
+export type Releaser = { lane: number; window?: number; limitsWaits?: boolean; passesOver?: boolean }
 
 /** Jobs of one unit of work: units of the same step wait for it, for some tens of milliseconds. */
 const groupSize = 1_000

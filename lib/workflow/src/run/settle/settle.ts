@@ -4,7 +4,7 @@ import * as z from 'zod'
 import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
 import { endRuns } from './end-runs.ts'
 import { releaseJobs } from './release.ts'
-import type { Releaser } from './window.ts'
+import type { Releaser } from './release.ts'
 
 /**
  * Brings runs to where their counters say that they are: windows that are half free are filled up with jobs that wait,

@@ -1,4 +1,4 @@
-import { limitItem } from '../../job/payload-limit.ts'
+import { limitItem } from '../../payload/payload-limit.ts'
 
 /** Items that are written together, and the cursor behind the last of them if there is one. */
 export type BufferedPage = { items: unknown[]; cursor: unknown }

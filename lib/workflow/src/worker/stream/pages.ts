@@ -1,4 +1,5 @@
-import type { Ending, HeldJob, NextStep } from '../../job/held-job.ts'
+import type { Ending, HeldJob } from '../../job/held-job.ts'
+import type { NextStep } from '../../payload/place-result.ts'
 import type { BufferedPage } from './page-buffer.ts'
 
 /** What the pages of a job are given to, one after the other. */

@@ -1,5 +1,6 @@
 import { WorkflowError } from '../../errors.ts'
-import type { HeldJob, NextStep } from '../../job/held-job.ts'
+import type { HeldJob } from '../../job/held-job.ts'
+import type { NextStep } from '../../payload/place-result.ts'
 import type { Pages } from '../stream/pages.ts'
 import type { Counted, Given, Taken } from './messages.ts'
 

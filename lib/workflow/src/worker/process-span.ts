@@ -10,9 +10,9 @@ import {
 } from '@opentelemetry/api'
 import { contextAt, isTraced, messagingAttributes, spanContextOf, withAttributes } from '@esteira/service/trace'
 import type { HeldJob } from '../job/held-job.ts'
-import type { Delivered } from '../worker/finish.ts'
-import { attemptAttributes } from './job-attributes.ts'
-import { tracer } from './tracer.ts'
+import type { Delivered } from './finish.ts'
+import { attemptAttributes } from '../trace/job-attributes.ts'
+import { tracer } from '../trace/tracer.ts'
 
 /** Where in its trace a job was processed. */
 export type Traced = { place?: SpanContext }

@@ -1,8 +1,8 @@
 import { context, type Link, type Span, trace } from '@opentelemetry/api'
 import { contextAt, isSampled, withAttributes } from '@esteira/service/trace'
 import type { FinishedJob } from '../job/held-job.ts'
-import { jobAttributes } from './job-attributes.ts'
-import { tracer } from './tracer.ts'
+import { jobAttributes } from '../trace/job-attributes.ts'
+import { tracer } from '../trace/tracer.ts'
 
 /**
  * Commits a group within spans: one of the group, which is a trace of its own and links to its jobs, and one in the trace of

@@ -1,5 +1,5 @@
 import { reasonOf } from '@esteira/service'
-import { WorkflowError } from '../../errors.ts'
+import { WorkflowError } from '../errors.ts'
 
 /**
  * What functions gave, as JSON for a statement.

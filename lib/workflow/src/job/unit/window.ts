@@ -4,11 +4,5 @@
  */
 export const defaultWindow = 2_000
 
-/**
- * Who releases: the outbox lane for the messages, and the window. With `limitsWaits` a lock that somebody holds for long is
- * thrown, and not waited for. With `passesOver` a step whose counters somebody holds is left as it is.
- */
-export type Releaser = { lane: number; window?: number; limitsWaits?: boolean; passesOver?: boolean }
-
 /** A step is filled up again when half of its window is free: seldom, and before it runs dry. */
 export const lowWater = (window: number): number => Math.floor(window / 2)

@@ -1,7 +1,7 @@
 import { WorkflowError } from '../errors.ts'
 import { bytesInMemory } from './bytes-in-memory.ts'
 import type { Placed } from './place-result.ts'
-import { jsonOf } from './unit/json-of.ts'
+import { jsonOf } from './json-of.ts'
 
 /** What a payload or an output may have as JSON unless a process is told otherwise: as much as a message of the outbox. */
 export const defaultMaxPayloadBytes = 1024 * 1024

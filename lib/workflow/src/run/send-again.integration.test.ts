@@ -4,7 +4,7 @@ import { waitFor } from '@esteira/test/support'
 import { expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
-import { beginCancel, cancelRun } from '../run/cancel-run.ts'
+import { beginCancel, cancelRun } from './cancel-run.ts'
 import { sendAgain } from './send-again.ts'
 
 let engine: Engine

@@ -2,9 +2,10 @@ import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { databaseErrorOf } from '../database/is-transient.ts'
-import { endIfOver } from '../run/settle/settle.ts'
-import { type JobStatus, jobStatuses, statusesBefore } from './transitions.ts'
-import { gatherMoves, moveCounters } from './unit/move-counters.ts'
+import { endIfOver } from './settle/settle.ts'
+import { statusesBefore } from '../job/transitions.ts'
+import { type JobStatus, jobStatuses } from '../model/job-status.ts'
+import { gatherMoves, moveCounters } from '../job/unit/move-counters.ts'
 
 /**
  * What became of a job that was to be cancelled. `job busy`: somebody holds its row, as a function does that has a unit of

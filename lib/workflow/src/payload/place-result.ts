@@ -1,6 +1,8 @@
 import { WorkflowError } from '../errors.ts'
 import { describeKind } from '../faults/wording.ts'
-import type { NextStep } from './held-job.ts'
+
+/** Where the jobs of a step lead. */
+export type NextStep = { id: string; functionName: string }
 
 /** What of a step decides where a result goes. */
 type Outlet = { name: string; outputType: 'single' | 'multiple' | null; next: NextStep | null }

@@ -11,6 +11,9 @@ export const lockSqls = {
 /** A lock that an end of the run waits for, and none of its commits. */
 export const updateSql = 'update workflow_run set created_at = created_at where id = $1'
 
+/** A job's own row. */
+export const jobSql = 'select from workflow_job where id = $1 for update'
+
 /** Holds rows locked, as a stranger's open transaction does, until `release` or the end of the test. */
 export const holdLocked = async (engine: Engine, sql: string, ...ids: string[]) => {
   const holder = engine.em()

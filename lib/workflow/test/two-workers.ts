@@ -233,13 +233,16 @@ export const openTwoWorkers = async () => {
           begins: begun.resolve,
           begun: begun.promise,
           continues: isContinued(fn.name),
-          delivered: deliver(told, { ...message, reference, receivedMs: performance.now() }, means, () => {}).catch(
-            (error: unknown): Delivered => {
-              // Its ward died before it began, time and again: nothing is known of it, and its message goes back.
-              if (attempt.deaths.falseStarts > mostFalseStarts) return { kind: 'refused' }
-              throw error
-            },
-          ),
+          delivered: deliver(
+            told,
+            { ...message, reference, putOffs: 0, receivedMs: performance.now() },
+            means,
+            () => {},
+          ).catch((error: unknown): Delivered => {
+            // Its ward died before it began, time and again: nothing is known of it, and its message goes back.
+            if (attempt.deaths.falseStarts > mostFalseStarts) return { kind: 'refused' }
+            throw error
+          }),
         }
         attempts.push(attempt)
         workerOf.set(attempt, worker)

@@ -31,6 +31,7 @@ import type { NextStep } from '../../../lib/workflow/src/payload/place-result.ts
 import { acceptPage } from '../../../lib/workflow/src/job/pages/accept-page.ts'
 import { hidePage, sealPages } from '../../../lib/workflow/src/job/pages/hide-page.ts'
 import { writePage } from '../../../lib/workflow/src/job/pages/write-page.ts'
+import { sendLater } from '../../../lib/workflow/src/job/send-later.ts'
 import { lockedAmong } from '../../../lib/workflow/src/job/unit/locked-among.ts'
 import { writeUnit } from '../../../lib/workflow/src/job/unit/write-unit.ts'
 import { noteSeen } from '../../../lib/workflow/src/probe/note-seen.ts'
@@ -104,6 +105,7 @@ const worker: Work = async (url, { admin }) => {
     await settle(fork(), [runId], { lane, window: 3 })
     await lockedAmong(fork(), [{ id: randomUUID(), runId }])
     await lockedRuns(fork(), [runId])
+    await fork().transactional((em) => sendLater(em, [{ job, putOffs: 0, deliveries: 0 }], lane))
     await noteSeen(fork(), randomUUID())
   })
   await takeTurns(url)

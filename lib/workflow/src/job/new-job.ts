@@ -29,13 +29,30 @@ export const newJob = (
 /** What travels: a reference to the job and which of its messages this is, never the work itself. */
 export type JobReference = { jobId: string; seq: number }
 
+/**
+ * What a message carries on that was put off, as somebody held its job locked: how often it was, and how often the broker
+ * had handed out those before it.
+ */
+export type PutOff = { times: number; deliveries: number }
+
 /** The message that puts a job into the queue of its step's function. */
 export const jobMessage = (
   functionName: string,
-  job: { id: string; runId: string; stepId: string; seq: number; traceparent: string; delayMs?: number },
+  job: {
+    id: string
+    runId: string
+    stepId: string
+    seq: number
+    traceparent: string
+    delayMs?: number
+    putOff?: PutOff
+  },
 ): OutboxMessage => ({
   routingKey: functionName,
-  payload: { jobId: job.id, seq: job.seq } satisfies JobReference,
+  payload: {
+    ...({ jobId: job.id, seq: job.seq } satisfies JobReference),
+    ...(job.putOff === undefined ? {} : { putOff: job.putOff }),
+  },
   headers: { traceparent: job.traceparent, ...baggageOf(job) },
   ...(job.delayMs === undefined ? {} : { delayMs: job.delayMs }),
 })

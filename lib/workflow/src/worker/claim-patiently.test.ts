@@ -7,6 +7,8 @@ const lockedOut = Object.assign(new Error('canceling statement due to lock timeo
 
 const taken: TakenJob = { attempt: 0, emitted: 0, cursor: null, accepted: null }
 
+const patienceMs = 600_000
+
 const claimOf = (id: string): ClaimOnBelt => ({ job: { ...aJob, id }, next: `next of ${id}` })
 
 /** A table of jobs, of which some are locked; a look sees those that are not `unseen`. */
@@ -52,18 +54,19 @@ test('a job that is held is claimed again when it is free, and one that is known
   let heldUp = 0
   const claim = createPatientClaim({
     inGroup: async () => answers.shift(),
-    locks: {
+    waits: {
       isHeld: () => isKnown.held,
       untilFree: () => {
         isKnown.held = true
         return free.promise
       },
     },
+    patienceMs,
     onHeld: () => (heldUp += 1),
   })
-  const first = claim(claimOf('a'))
+  const first = claim({ ...claimOf('a'), sinceMs: null })
   await expect.poll(() => isKnown.held).toBe(true)
-  const second = claim(claimOf('a'))
+  const second = claim({ ...claimOf('a'), sinceMs: null })
   await Promise.resolve()
   expect(answers).toEqual([taken])
   isKnown.held = false
@@ -72,11 +75,24 @@ test('a job that is held is claimed again when it is free, and one that is known
   expect(heldUp).toBe(2)
 })
 
-test('a job that is waited for no more is not claimed', async () => {
+test('a job that is waited for no more is not claimed: within an attempt not before its delivery has lasted, else soon', async () => {
+  const waitedMs: number[] = []
   const claim = createPatientClaim({
     inGroup: async () => 'held',
-    locks: { isHeld: () => false, untilFree: async () => false },
+    waits: {
+      isHeld: () => false,
+      untilFree: async (_, __, untilMs) => {
+        waitedMs.push(untilMs - performance.now())
+        return false
+      },
+    },
+    patienceMs,
     onHeld: () => {},
   })
-  await expect(claim(claimOf('a'))).rejects.toMatchObject({ code: 'held_up' })
+  for (const sinceMs of [null, performance.now() - 500_000]) {
+    await expect(claim({ ...claimOf('a'), sinceMs })).rejects.toMatchObject({ code: 'held_up' })
+  }
+  expect(waitedMs[0]).toBeLessThanOrEqual(5_000)
+  expect(waitedMs[1]).toBeLessThanOrEqual(100_000)
+  expect(waitedMs[1]).toBeGreaterThan(90_000)
 })

@@ -3,7 +3,7 @@ import type { Claim, TakenJob } from '../job/claim-jobs.ts'
 import type { JobOnBelt } from '../job/held-job.ts'
 import type { Lockable } from '../job/unit/locked-among.ts'
 import { heldUp } from './commit-patiently.ts'
-import type { LockWaits } from './lock-waits.ts'
+import type { JobWaits } from './job-waits.ts'
 
 export type ClaimOnBelt = Claim & { job: JobOnBelt }
 
@@ -39,29 +39,37 @@ export const claimFree =
     return claimed
   }
 
+/** `sinceMs`: when the delivery came to whose attempt it belongs, by `performance.now()`; null before that has begun. */
+export type PatientClaim = ClaimOnBelt & { sinceMs: number | null }
+
 type PatientMeans = {
   /** Claims a job with others; undefined when somebody was first. */
   inGroup: (claim: ClaimOnBelt) => Promise<Claimed | undefined>
-  locks: Pick<LockWaits, 'isHeld' | 'untilFree'>
+  waits: Pick<JobWaits, 'isHeld' | 'untilFree'>
+  /** How long a delivery may last within whose attempt a claim waits for a lock, milliseconds. */
+  patienceMs: number
   /** Hears of each that is about to wait. */
   onHeld: () => void
 }
 
+/** Before an attempt nothing is lost by putting that off, so no more time is waited than a short lock takes, milliseconds. */
+const beforeAttemptMs = 5_000
+
 /**
- * Claims a job, for which locks are waited for outside of the groups, as with ends of jobs. It waits for as long as it takes.
+ * Claims a job, for which locks are waited for outside of the groups, as with ends of jobs.
  *
- * @throws WorkflowError `held_up` when that is waited for no more: nothing is written of the job. Within an attempt it is put
- * off, as with pages; before one and behind it its delivery goes back.
+ * @throws WorkflowError `held_up` when that takes too long: nothing is written of the job, and its delivery is put off.
  */
 export const createPatientClaim =
-  ({ inGroup, locks, onHeld }: PatientMeans) =>
-  async (claim: ClaimOnBelt): Promise<TakenJob | undefined> => {
-    const { job } = claim
+  ({ inGroup, waits, patienceMs, onHeld }: PatientMeans) =>
+  async (claim: PatientClaim): Promise<TakenJob | undefined> => {
+    const { job, sinceMs } = claim
+    const untilMs = sinceMs === null ? performance.now() + beforeAttemptMs : sinceMs + patienceMs
     for (;;) {
       // The next claims of one that is held would only have their group find that out anew.
-      const claimed = locks.isHeld(job.id) ? 'held' : await inGroup(claim)
+      const claimed = waits.isHeld(job.id) ? 'held' : await inGroup(claim)
       if (claimed !== 'held') return claimed
       onHeld()
-      if (!(await locks.untilFree(job, job.id))) throw heldUp()
+      if (!(await waits.untilFree(job, job.id, untilMs))) throw heldUp()
     }
   }

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { aJob } from '../../test/a-job.ts'
 import type { Ending, FinishedJob } from '../job/held-job.ts'
-import type { CommitEvent, GroupFate } from './commit-group.ts'
-import { createPatientCommit } from './commit-patiently.ts'
+import type { GroupFate } from './commit-group.ts'
+import { createPatientCommit, putOffForLock } from './commit-patiently.ts'
 
 const succeeded: Ending = { kind: 'succeeded', placed: { kind: 'output', output: 1 } }
 const finished: FinishedJob = { job: aJob, ending: succeeded, elapsedMs: 1_000 }
@@ -12,7 +12,6 @@ const heldUp: GroupFate = { kind: 'held up', lock: aJob.runId }
 const setup = (answers: GroupFate[], { isKnown = false, patienceMs = 600_000 } = {}) => {
   const written: Ending[] = []
   const waiting: { lock: string; mostMs: number; answer: (isFree: boolean) => void }[] = []
-  const events: CommitEvent[] = []
   const commit = createPatientCommit({
     inGroup: async ({ ending }) => {
       written.push(ending)
@@ -24,9 +23,8 @@ const setup = (answers: GroupFate[], { isKnown = false, patienceMs = 600_000 } =
         new Promise((resolve) => waiting.push({ lock, mostMs: untilMs - performance.now(), answer: resolve })),
     },
     patienceMs,
-    observe: (event) => events.push(event),
   })
-  return { commit, written, waiting, events }
+  return { commit, written, waiting }
 }
 
 /** Lets what is under way come as far as it can. */
@@ -63,14 +61,13 @@ test('an end waits for as long as its delivery may last, however little of that 
     [500_000, 100_000],
     [650_000, -50_000],
   ] as const) {
-    const { commit, waiting, events } = setup([heldUp, heldUp])
+    const { commit, waiting } = setup([heldUp, heldUp])
     const fate = commit(finished, performance.now() - takenMs)
     await settled()
     expect(waiting[0]?.mostMs).toBeGreaterThan(mostMs - 5_000)
     expect(waiting[0]?.mostMs).toBeLessThanOrEqual(mostMs)
     waiting[0]?.answer(false)
     expect(await fate).toMatchObject({ kind: 'written', ending: putOff })
-    expect(events).toEqual([])
   }
 })
 
@@ -84,11 +81,26 @@ test('an end that has lost its patience is tried once more before its result is 
   expect(written).toEqual([succeeded])
 })
 
-test('a job whose own row is held locked for too long is refused, and that is told', async () => {
-  const { commit, waiting, events } = setup([heldUp, heldUp, heldUp])
-  const fate = commit(finished, performance.now())
-  await settled()
-  waiting[0]?.answer(false)
-  expect(await fate).toEqual({ kind: 'refused' })
-  expect(events).toMatchObject([{ kind: 'commit.refused', jobs: 1 }])
+test('an end that only puts its job off waits for nothing', async () => {
+  const { commit, waiting } = setup([{ kind: 'held up', lock: aJob.id }])
+  const fate = commit({ ...finished, ending: putOffForLock(aJob) }, performance.now())
+  await expect(fate).rejects.toMatchObject({ code: 'held_up' })
+  expect(waiting).toEqual([])
+})
+
+test('of a job whose own row is held locked for too long nothing is written', async () => {
+  const ofJob: GroupFate = { kind: 'held up', lock: aJob.id }
+  for (const [answers, tries] of [
+    // Not tried again: whoever has it is not one of many that have it in turn.
+    [[ofJob], 1],
+    // Its run is free again by then, or is not needed to put it off.
+    [[heldUp, heldUp, ofJob], 3],
+  ] as const) {
+    const { commit, written, waiting } = setup([...answers])
+    const fate = commit(finished, performance.now())
+    await settled()
+    waiting[0]?.answer(false)
+    await expect(fate).rejects.toMatchObject({ code: 'held_up' })
+    expect(written).toHaveLength(tries)
+  }
 })

@@ -1,7 +1,7 @@
 import { WorkflowError } from '../errors.ts'
 import { type Ending, type FinishedJob, type JobOnBelt, movesCounters } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
-import type { CommitEvent, Fate, GroupFate } from './commit-group.ts'
+import type { Fate, GroupFate } from './commit-group.ts'
 import type { JobWaits } from './job-waits.ts'
 
 type PatientMeans = {
@@ -10,7 +10,6 @@ type PatientMeans = {
   waits: Pick<JobWaits, 'isHeld' | 'untilFree'>
   /** How long a delivery may last whose end waits for locks, milliseconds. */
   patienceMs: number
-  observe: (event: CommitEvent) => void
 }
 
 /** So long is a job left alone that was put off for a lock, milliseconds: its place is for others. */
@@ -18,32 +17,37 @@ export const putOffMs = 10_000
 
 export const heldLocked = 'somebody holds the job, or its run, locked'
 
-/** What is thrown to somebody within an attempt, who waits for a lock no more. */
+/** What is thrown to somebody who waits for a lock no more. */
 export const heldUp = () => new WorkflowError('held_up', heldLocked, { final: false })
+
+const heldError = jobError('snoozed', heldLocked)
 
 /** The end of a job that is put off for a lock: it burns no attempt. */
 export const putOffForLock = ({ attempt }: Pick<JobOnBelt, 'attempt'>): Ending => ({
   kind: 'requeued',
   attempt,
   delayMs: putOffMs,
-  error: jobError('snoozed', heldLocked),
+  error: heldError,
 })
+
+const isPutOff = (ending: Ending): boolean => ending.kind === 'requeued' && ending.error === heldError
 
 /**
  * Writes ends of jobs, which wait for their locks outside of the groups: there they would have all others of their function
  * wait as well. One that loses its patience is tried once more; then it gets a new message, which needs none of its run's
- * locks, and its result is given up. If its own row is what is locked then its delivery goes back.
+ * locks, and its result is given up. Its own row nobody has for long but a stranger, so for that it is not tried again.
+ *
+ * @throws WorkflowError `held_up` when that is what is locked: nothing is written of the job, and its delivery is put off.
  */
 export const createPatientCommit =
-  ({ inGroup, waits, patienceMs, observe }: PatientMeans) =>
+  ({ inGroup, waits, patienceMs }: PatientMeans) =>
   async (finished: FinishedJob, receivedMs: number): Promise<Fate> => {
     const { job, ending } = finished
 
     const putOff = async (): Promise<Fate> => {
       const fate = await inGroup({ ...finished, ending: putOffForLock(job) })
-      if (fate.kind !== 'held up') return fate
-      observe({ kind: 'commit.refused', jobs: 1, reason: heldLocked })
-      return { kind: 'refused' }
+      if (fate.kind === 'held up') throw heldUp()
+      return fate
     }
 
     // The next jobs of a run that is held would only have their group find that out anew.
@@ -51,7 +55,9 @@ export const createPatientCommit =
     let fate: GroupFate = isKnown ? { kind: 'held up', lock: job.runId } : await inGroup(finished)
     let isPatient = true
     while (fate.kind === 'held up' && isPatient) {
+      if (isPutOff(ending)) throw heldUp()
       isPatient = await waits.untilFree(job, fate.lock, receivedMs + patienceMs)
+      if (!isPatient && fate.lock === job.id) throw heldUp()
       // Also when it is still held: where many commit one after the other, somebody has it at every look, and each his turn.
       fate = await inGroup(finished)
     }

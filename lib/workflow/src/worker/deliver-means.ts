@@ -9,6 +9,7 @@ import { claimJobs } from '../job/claim-jobs.ts'
 import { findJobs } from '../job/find-jobs.ts'
 import { type FinishedJob, type JobOnBelt, placedOf } from '../job/held-job.ts'
 import { defaultMaxPayloadBytes, placedBytes } from '../payload/payload-limit.ts'
+import { type HeldDelivery, sendLater } from '../job/send-later.ts'
 import { readPayloads } from '../job/read-payloads.ts'
 import { limitLockWaits } from '../job/unit/limit-lock-waits.ts'
 import { lockFirst } from '../job/unit/lock-first.ts'
@@ -208,7 +209,8 @@ export const deliverMeans = (
       (flush) => gatherApart(functionOf, loadGroups, flush),
       claimFree((claims) => orm.em.fork().transactional(claimIn(claims)), lookForLocks),
     ),
-    locks,
+    waits,
+    patienceMs: Math.min(lockPatienceMs, pagePatienceMs),
     onHeld: () => observe({ kind: 'commit.held-up', jobs: 1, reason: heldLocked }),
   })
   const means: DeliverMeans = {
@@ -281,8 +283,16 @@ export const deliverMeans = (
             observe,
           ),
     claim,
-    commit: createPatientCommit({ inGroup, waits, patienceMs: lockPatienceMs, observe }),
+    commit: createPatientCommit({ inGroup, waits, patienceMs: lockPatienceMs }),
     isHeldBack: waits.isHeldBack,
+    isLocked: gather(loadGroups, async (jobs: readonly Lockable[]) => {
+      const locked = await lookForLocks(jobs)
+      return jobs.map(({ id }) => locked.has(id))
+    }),
+    sendLater: gather(loadGroups, async (held: readonly HeldDelivery[]) => {
+      await untilDone(() => orm.em.fork().transactional((em) => sendLater(em, held, lane)))
+      return held.map(() => undefined)
+    }),
   }
   const stopWaiting = () => {
     locks.stop()

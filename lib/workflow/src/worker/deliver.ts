@@ -8,15 +8,18 @@ import type { FoundJob } from '../job/find-jobs.ts'
 import type { FinishedJob, HeldJob, JobOnBelt, StepOfRun } from '../job/held-job.ts'
 import { jobError } from '../job/job-error.ts'
 import { nextTryOf } from '../job/next-try.ts'
+import type { HeldDelivery } from '../job/send-later.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { logOfJob } from '../trace/log-of-job.ts'
 import { inProcessSpan, type Traced } from './process-span.ts'
 import type { Abandoned } from './abandoned.ts'
 import { attemptJob, type AttemptMeans } from './attempt.ts'
 import type { Beats } from './beats.ts'
+import { blameFor } from './blame.ts'
 import type { Brought } from './bring-payload.ts'
+import type { PatientClaim } from './claim-patiently.ts'
 import type { Fate } from './commit-group.ts'
-import { heldLocked, putOffForLock, putOffMs } from './commit-patiently.ts'
+import { heldLocked, heldUp, putOffForLock, putOffMs } from './commit-patiently.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
 import { holdJob } from './hold.ts'
 import { type DeliveryFacts, load, type Taken } from './load.ts'
@@ -51,11 +54,15 @@ export type DeliverMeans = {
   /** Attempts jobs in a process apart; null in a worker that has no program to start it by. */
   suspects: Suspects | null
   /** Takes a job over, many of one moment in one statement, and says where it stands; undefined when somebody was first. */
-  claim: (claim: { job: JobOnBelt; next: string }) => Promise<TakenJob | undefined>
+  claim: (claim: PatientClaim) => Promise<TakenJob | undefined>
   /** Jobs that finish together become one unit of work. Each waits for locks for as long as its delivery may last. */
   commit: (finished: FinishedJob, receivedMs: number) => Promise<Fate>
   /** Whether a job had better neither begin nor end, as its run is held locked and others wait for that. */
   isHeldBack: (job: JobOnBelt) => boolean
+  /** Whether somebody holds the row of a job in this moment; waits for no lock. */
+  isLocked: (job: JobOnBelt) => Promise<boolean>
+  /** Has a delivery come once more, later, of whose job nothing can be written now. */
+  sendLater: (held: HeldDelivery) => Promise<void>
   /** Writes items of jobs that give very many, before their end. */
   pages: PageWrites
   /** Tries again for as long as what is thrown may pass by itself: of Esteira's own database, unless it is said otherwise. */
@@ -104,27 +111,60 @@ const carryOut = async (
     case 'end': {
       const { job } = taken
       const ending = means.isHeldBack(job) ? putOffForLock(job) : taken.ending
-      const ended = await finish({ job, ending, elapsedMs: 0 }, delivery, means)
+      const ended = await unlessHeld(job, delivery, means, () => finish({ job, ending, elapsedMs: 0 }, delivery, means))
       // As in `takeOver`: whoever has marked the job since it was found may be dead, and this the message that it had.
       const isAnothers = ended.kind === 'dropped' && ended.reason === 'held by another'
       return isAnothers && delivery.redelivered ? carryOut(fn, delivery, means, onRunsOn) : ended
     }
     case 'run':
-      return inProcessSpan(taken.job, delivery.receivedMs, async (place) => {
-        if (means.isHeldBack(taken.job)) return putOff(taken, delivery, means, place, heldBack)
-        const brought = await means.bring(taken.job)
-        if (brought === null) return putOff(taken, delivery, means, place, noRoom)
-        const { job, leave } = brought
-        try {
-          const suspects = suspectsFor(job, delivery, means)
-          if (suspects !== null) return await runSuspect(fn, { ...taken, job }, delivery, means, suspects, place)
-          return await (fn.unit === 'own'
-            ? runInOwnUnit(fn, job, delivery, means, onRunsOn, place)
-            : run(fn, { ...taken, job }, delivery, means, onRunsOn, place))
-        } finally {
-          leave()
-        }
-      })
+      return inProcessSpan(taken.job, delivery.receivedMs, (place) =>
+        unlessHeld(taken.job, delivery, means, () => tryJob(fn, taken, delivery, means, onRunsOn, place)),
+      )
+  }
+}
+
+/**
+ * Puts a delivery off while somebody holds the row of its job, and acks it: a message for later is written, for which that is
+ * not needed. To hand the delivery back would have it come again before any other, and count as handed out once more.
+ */
+const unlessHeld = async (
+  job: JobOnBelt,
+  delivery: DeliveryFacts,
+  means: DeliverMeans,
+  work: () => Promise<Delivered>,
+): Promise<Delivered> => {
+  try {
+    // What was held before may still be: to find that out by an attempt would take its function a place each time.
+    if (delivery.putOffs > 0 && (await means.isLocked(job))) throw heldUp()
+    return await work()
+  } catch (error) {
+    if (blameFor(error) !== 'held up') throw error
+    const { putOffs, deliveries } = delivery
+    await means.sendLater({ job, putOffs, deliveries })
+    return { kind: 'dropped', reason: 'job is held locked' }
+  }
+}
+
+const tryJob = async (
+  fn: StepFunction,
+  taken: Taken & { kind: 'run' },
+  delivery: DeliveryFacts,
+  means: DeliverMeans,
+  onRunsOn: OnRunsOn,
+  place: SpanContext,
+): Promise<Delivered> => {
+  if (means.isHeldBack(taken.job)) return putOff(taken, delivery, means, place, heldBack)
+  const brought = await means.bring(taken.job)
+  if (brought === null) return putOff(taken, delivery, means, place, noRoom)
+  const { job, leave } = brought
+  try {
+    const suspects = suspectsFor(job, delivery, means)
+    if (suspects !== null) return await runSuspect(fn, { ...taken, job }, delivery, means, suspects, place)
+    return await (fn.unit === 'own'
+      ? runInOwnUnit(fn, job, delivery, means, onRunsOn, place)
+      : run(fn, { ...taken, job }, delivery, means, onRunsOn, place))
+  } finally {
+    leave()
   }
 }
 
@@ -145,7 +185,7 @@ const putOff = async (
   place: SpanContext,
   { why, delayMs }: PutOff,
 ): Promise<Delivered> => {
-  const hold = holdJob(job, means)
+  const hold = holdJob(job, means, delivery)
   if (isTakeover && !(await takeOver(hold, delivery, means))) return lostTo(delivery, means)
   const { attempt } = hold.job()
   const ending = { kind: 'requeued', attempt, delayMs, error: jobError('snoozed', why) } as const
@@ -161,7 +201,7 @@ const run = async (
   onRunsOn: OnRunsOn,
   place: SpanContext,
 ): Promise<Delivered> => {
-  const hold = holdJob(job, means)
+  const hold = holdJob(job, means, delivery)
   // One whose function is done only has its items accepted; its claim tells those that go on with that from each other.
   const isHeldFirst = isTakeover || job.accepted !== null
   if (isHeldFirst && !(await takeOver(hold, delivery, means))) return lostTo(delivery, means)
@@ -215,7 +255,7 @@ const runInOwnUnit = async (
   onRunsOn: OnRunsOn,
   place: SpanContext,
 ): Promise<Delivered> => {
-  const hold = holdJob(job, means, { looksOnly: true })
+  const hold = holdJob(job, means, delivery, { looksOnly: true })
   const config = configOf(job, fn, means)
   const log = logOfJob(means.log, place)
   const { secrets, random, maxPayloadBytes } = means

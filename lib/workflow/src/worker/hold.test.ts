@@ -26,6 +26,7 @@ const setUp = async () => {
       },
       stopped: stopped.signal,
     },
+    { receivedMs: 0 },
   )
   await hold.take()
   const ended = Promise.withResolvers<void>()

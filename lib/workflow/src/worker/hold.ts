@@ -3,6 +3,7 @@ import { WorkflowError } from '../errors.ts'
 import type { HeldJob } from '../job/held-job.ts'
 import type { DeliverMeans } from './deliver.ts'
 import { hearAbort } from './hear-abort.ts'
+import type { DeliveryFacts } from './load.ts'
 
 /** The hold on a job: its claim is what its writes are compared with, and losing it aborts the attempt. */
 export type Hold = {
@@ -32,13 +33,18 @@ export type Hold = {
   isOurs: () => Promise<boolean>
 }
 
-/** With `looksOnly` beats never mark the job, which its own transaction holds; they only hear whether it is cancelled. */
+/**
+ * `receivedMs` is when the job came, from which on its claims wait for locks. With `looksOnly` beats never mark the job,
+ * which its own transaction holds; they only hear whether it is cancelled.
+ */
 export const holdJob = (
   first: HeldJob,
   means: Pick<DeliverMeans, 'claim' | 'beats' | 'stopped'>,
+  { receivedMs }: Pick<DeliveryFacts, 'receivedMs'>,
   { looksOnly = false }: { looksOnly?: boolean } = {},
 ): Hold => {
   let token = randomUUID()
+  let hasBegun = false
   const lost = new AbortController()
   let job = first
   // `unsure` after a beat that was not answered: the job has our claim, or not yet.
@@ -50,7 +56,8 @@ export const holdJob = (
   }
 
   const claim = async (from: string | null = job.claim): Promise<boolean> => {
-    const taken = await means.claim({ job: { ...job, claim: from }, next: token })
+    const sinceMs = hasBegun ? receivedMs : null
+    const taken = await means.claim({ job: { ...job, claim: from }, next: token, sinceMs })
     if (taken === undefined) {
       standing = 'lost'
       return false
@@ -76,6 +83,7 @@ export const holdJob = (
     },
     isOurs: async () => (standing === 'unsure' ? claim() : standing === 'ours'),
     during: async (attempt) => {
+      hasBegun = true
       let asked = token
       const endBeats = means.beats.add({
         beat: () => {

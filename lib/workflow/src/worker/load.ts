@@ -14,6 +14,7 @@ export type DropReason =
   | 'job is not on the belt'
   | 'queue of another function'
   | 'held by another'
+  | 'job is held locked'
 
 /** What a delivery asks for: nothing, a job's end without an attempt, or an attempt, perhaps at a job others had. */
 export type Taken =
@@ -21,10 +22,10 @@ export type Taken =
   | { kind: 'end'; job: JobOnBelt; ending: Ending }
   | { kind: 'run'; job: HeldJob; isTakeover: boolean }
 
-export type DeliveryFacts = Pick<Delivery, 'reference' | 'redelivered' | 'deliveries' | 'receivedMs'>
+export type DeliveryFacts = Pick<Delivery, 'reference' | 'redelivered' | 'deliveries' | 'putOffs' | 'receivedMs'>
 
 /** What of a delivery tells what is to be done. */
-type Read = Omit<DeliveryFacts, 'receivedMs'>
+type Read = Pick<DeliveryFacts, 'reference' | 'redelivered' | 'deliveries'>
 
 /** Reads the job behind a delivery, and says what is to be done. */
 export const load = async (fn: StepFunction, delivery: Read, means: DeliverMeans): Promise<Taken> => {

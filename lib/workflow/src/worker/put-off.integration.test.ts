@@ -81,18 +81,3 @@ test('a job whose run is held locked for too long gets a new message, and no att
   expect(await engine.over(held)).toBe('succeeded')
   expect(await engine.attempts(job?.id ?? '')).toMatchObject([{ outcome: 'snoozed' }])
 })
-
-test('a job that is held locked for too long itself goes back', async () => {
-  const name = 'job held for long'
-  const { functions, calls, go } = gated(name)
-  const worker = await engine.startWorker(functions, { lockPatienceMs: 1_000 })
-  const workflow = await fanOut(engine, name)
-  const run = await engine.begin(workflow, ['first', 'free'])
-  await waitFor(() => calls.length === 2)
-  const [, job] = await engine.jobs(run)
-  const { release } = await holdLocked(engine, 'select from workflow_job where id = $1 for update', job?.id ?? '')
-  go('first')
-  await waitFor(() => worker.saw('commit.refused').length > 0)
-  await release()
-  expect(await engine.over(run)).toBe('succeeded')
-})

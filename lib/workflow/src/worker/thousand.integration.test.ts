@@ -46,7 +46,7 @@ test('a thousand deliveries of one moment are loaded by ten statements, and take
   expect(loading()).toBeLessThanOrEqual(10)
 
   const claiming = countStatements('workflow_')
-  const claimed = await Promise.all(held.map((job) => means.claim({ job, next: randomUUID() })))
+  const claimed = await Promise.all(held.map((job) => means.claim({ job, next: randomUUID(), sinceMs: null })))
   expect(claimed.every(Boolean)).toBe(true)
   expect(claiming()).toBeLessThanOrEqual(10)
 

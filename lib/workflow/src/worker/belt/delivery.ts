@@ -5,10 +5,12 @@ import type { ProbeReference } from '../../probe/probe-message.ts'
 /** A message that a worker holds until the job behind it has moved on. */
 export type Delivery = {
   reference: JobReference
-  /** The broker handed it out before: whoever had it then may still be at work. */
+  /** It was handed out before: whoever had it then may still be at work. */
   redelivered: boolean
-  /** How often the broker had it back, from workers that died or handed it back; 0 at first. */
+  /** How often the broker had it back, from workers that died or handed it back, with those that it follows; 0 at first. */
   deliveries: number
+  /** How often it was put off, as somebody held its job locked; 0 at first. */
+  putOffs: number
   /** When it came, by `performance.now()`. */
   receivedMs: number
   /** The job is written: the broker may forget the message. */
@@ -32,15 +34,23 @@ export const readMessage = ({
   content,
   fields,
   properties,
-}: Received): Pick<Delivery, 'reference' | 'redelivered' | 'deliveries'> | ProbeReference | { unreadable: string } => {
-  const reference = readReference(content)
-  if (typeof reference === 'string') return { unreadable: reference }
-  if ('probe' in reference) return reference
+}: Received): Read | ProbeReference | { unreadable: string } => {
+  const read = readBody(content)
+  if (typeof read === 'string') return { unreadable: read }
+  if ('probe' in read) return read
+  const { jobId, seq, putOff = { times: 0, deliveries: 0 } } = read
   const count: unknown = properties.headers?.['x-delivery-count']
-  return { reference, redelivered: fields.redelivered, deliveries: typeof count === 'number' ? count : 0 }
+  return {
+    reference: { jobId, seq },
+    redelivered: fields.redelivered || putOff.times > 0,
+    deliveries: putOff.deliveries + (typeof count === 'number' ? count : 0),
+    putOffs: putOff.times,
+  }
 }
 
-const readReference = (content: Buffer): JobReference | ProbeReference | string => {
+type Read = Pick<Delivery, 'reference' | 'redelivered' | 'deliveries' | 'putOffs'>
+
+const readBody = (content: Buffer): z.infer<typeof referenceSchema> | ProbeReference | string => {
   try {
     const message: unknown = JSON.parse(content.toString('utf8'))
     const read = referenceSchema.safeParse(message)
@@ -51,5 +61,6 @@ const readReference = (content: Buffer): JobReference | ProbeReference | string 
   }
 }
 
-const referenceSchema = z.object({ jobId: z.uuid(), seq: z.int().min(1) })
+const putOffSchema = z.object({ times: z.int().min(1), deliveries: z.int().min(0) })
+const referenceSchema = z.object({ jobId: z.uuid(), seq: z.int().min(1), putOff: putOffSchema.optional() })
 const probeSchema = z.object({ probe: z.uuid() })

@@ -74,7 +74,7 @@ const run = async ({
       job: accepted === null ? job : { ...job, step: { ...aStep, outputType: 'multiple', next: nextStep } },
       isTakeover: true,
     },
-    { ...third, reference: { jobId: job.id, seq: job.seq }, redelivered: isFree, receivedMs: 0 },
+    { ...third, reference: { jobId: job.id, seq: job.seq }, redelivered: isFree, putOffs: 0, receivedMs: 0 },
     {
       claim: async ({ next }) => {
         did.push(next === job.claim ? 'kept' : 'taken')

@@ -46,7 +46,7 @@ export const runSuspect = async (
 ): Promise<Delivered> => {
   const isOwn = fn.unit === 'own'
   const timeoutMs = timeoutOf(fn, job.step)
-  const hold = holdJob(job, means, { looksOnly: isOwn })
+  const hold = holdJob(job, means, delivery, { looksOnly: isOwn })
   if (isTakeover && !isOwn && !(await takeOver(hold, delivery, means))) return lostTo(delivery, means)
   const pages = isOwn ? undefined : pagesOf(fn, hold, means, place)
   const { pageItems, continueMs } = means

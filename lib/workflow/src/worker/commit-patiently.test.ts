@@ -9,7 +9,7 @@ const finished: FinishedJob = { job: aJob, ending: succeeded, elapsedMs: 1_000 }
 const heldUp: GroupFate = { kind: 'held up', lock: aJob.runId }
 
 /** Ends whose groups answer one after the other as given, and then with what was to be written; locks are waited for by hand. */
-const setup = (answers: GroupFate[], { isKnown = false, patienceMs = 600_000 } = {}) => {
+const setup = (answers: GroupFate[], { isKnown = false, isStopped = false, patienceMs = 600_000 } = {}) => {
   const written: Ending[] = []
   const waiting: { lock: string; mostMs: number; answer: (isFree: boolean) => void }[] = []
   const commit = createPatientCommit({
@@ -19,6 +19,7 @@ const setup = (answers: GroupFate[], { isKnown = false, patienceMs = 600_000 } =
     },
     waits: {
       isHeld: () => isKnown,
+      isStopped: () => isStopped,
       untilFree: (_, lock, untilMs) =>
         new Promise((resolve) => waiting.push({ lock, mostMs: untilMs - performance.now(), answer: resolve })),
     },
@@ -79,6 +80,15 @@ test('an end that has lost its patience is tried once more before its result is 
   waiting[0]?.answer(false)
   expect(await fate).toEqual({ kind: 'written', ending: succeeded })
   expect(written).toEqual([succeeded])
+})
+
+test('when its worker is asked to stop an end that waits is not tried again, and gets a new message', async () => {
+  const { commit, written, waiting } = setup([heldUp], { isStopped: true })
+  const fate = commit(finished, performance.now())
+  await settled()
+  waiting[0]?.answer(false)
+  expect(await fate).toMatchObject({ kind: 'written', ending: putOff })
+  expect(written).toMatchObject([succeeded, putOff])
 })
 
 test('an end that only puts its job off waits for nothing', async () => {

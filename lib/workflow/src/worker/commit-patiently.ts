@@ -7,7 +7,7 @@ import type { JobWaits } from './job-waits.ts'
 type PatientMeans = {
   /** Writes the end of a job with others. */
   inGroup: (finished: FinishedJob) => Promise<GroupFate>
-  waits: Pick<JobWaits, 'isHeld' | 'untilFree'>
+  waits: Pick<JobWaits, 'isHeld' | 'untilFree' | 'isStopped'>
   /** How long a delivery may last whose end waits for locks, milliseconds. */
   patienceMs: number
 }
@@ -35,7 +35,8 @@ const isPutOff = (ending: Ending): boolean => ending.kind === 'requeued' && endi
 /**
  * Writes ends of jobs, which wait for their locks outside of the groups: there they would have all others of their function
  * wait as well. One that loses its patience is tried once more; then it gets a new message, which needs none of its run's
- * locks, and its result is given up. Its own row nobody has for long but a stranger, so for that it is not tried again.
+ * locks, and its result is given up. Its own row nobody has for long but a stranger, so for that it is not tried again; nor
+ * for anything when its worker is asked to stop, which has no time to spare.
  *
  * @throws WorkflowError `held_up` when that is what is locked: nothing is written of the job, and its delivery is put off.
  */
@@ -58,6 +59,7 @@ export const createPatientCommit =
       if (isPutOff(ending)) throw heldUp()
       isPatient = await waits.untilFree(job, fate.lock, receivedMs + patienceMs)
       if (!isPatient && fate.lock === job.id) throw heldUp()
+      if (!isPatient && waits.isStopped()) break
       // Also when it is still held: where many commit one after the other, somebody has it at every look, and each his turn.
       fate = await inGroup(finished)
     }

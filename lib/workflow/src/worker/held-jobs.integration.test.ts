@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { expectConserved } from '../../test/expect-conserved.ts'
 import { fanOut, gated } from '../../test/gated.ts'
-import { holdLocked, jobSql } from '../../test/hold-locked.ts'
+import { holdLocked, jobSql, lockSqls } from '../../test/hold-locked.ts'
 import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
 import { useEngine } from '../../test/use-engine.ts'
 
@@ -79,3 +79,33 @@ test('where a function has one place, a job that is to be taken over and is held
   expect(worker.saw('delivery.handed-back')).toEqual([])
   await expectConserved(engine)
 })
+
+test.each([
+  ['its own row', ({ job }: { job: string }) => [jobSql, job] as const],
+  ['its run', ({ run }: { run: string }) => [lockSqls.counters, run] as const],
+])(
+  'an end that finds %s held when its worker is asked to stop is put off within a short grace period',
+  async (what, lockOf) => {
+    const name = `stopped, ${what} held`
+    const { functions, calls, go } = gated(name)
+    const worker = await engine.startWorker(functions, { graceMs: 3_500 })
+    const workflow = await fanOut(engine, name)
+    const [run, other] = [await engine.begin(workflow, ['first']), await engine.begin(workflow, ['first'])]
+    await waitFor(() => calls.length === 2)
+    const [, job] = await engine.jobs(run)
+    const { release } = await holdLocked(engine, ...lockOf({ job: job?.id ?? '', run }))
+    const stopping = worker.stop()
+    go('first')
+    await stopping
+    // Of what was not done within the grace period.
+    expect([...worker.saw('belt.fault'), ...worker.saw('delivery.handed-back')]).toEqual([])
+    // Who waited beside it is written.
+    expect((await engine.jobs(other))[1]).toMatchObject({ status: 'succeeded' })
+    await release()
+    await hurry()
+    await engine.startWorker(functions)
+    expect(await engine.over(run)).toBe('succeeded')
+    expect(await engine.attempts(job?.id ?? '')).toHaveLength(what === 'its run' ? 1 : 0)
+    await expectConserved(engine)
+  },
+)

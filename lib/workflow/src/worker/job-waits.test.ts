@@ -9,6 +9,7 @@ const setup = ({ isCrowded = false, streams = ['none'] } = {}) => {
   const waits = createJobWaits({
     locks: {
       isHeld: (id) => id === aJob.runId,
+      isStopped: () => false,
       untilFree: (_job, _id, mostMs = Infinity) => new Promise((resolve) => waiting.push({ mostMs, answer: resolve })),
     },
     mostWaiting: 2,

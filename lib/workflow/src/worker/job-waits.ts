@@ -3,7 +3,7 @@ import type { LockWaits } from './lock-waits.ts'
 import type { PageMemory } from './stream/page-memory.ts'
 
 type JobWaitsOptions = {
-  locks: Pick<LockWaits, 'isHeld' | 'untilFree'>
+  locks: Pick<LockWaits, 'isHeld' | 'untilFree' | 'isStopped'>
   /** How many jobs of a function may wait for locks for as long as their patience; any more have little. */
   mostWaiting: number
   /** Of what streams have in memory while they wait, which likewise is to be no more than half. */
@@ -19,6 +19,8 @@ export type JobWaits = {
    * by `performance.now()`, or for as long as one has who takes a place, or memory, that others need.
    */
   untilFree: (job: JobOnBelt, lock: string, untilMs: number) => Promise<boolean>
+  /** Whether nothing is waited for any more, since the worker is asked to stop. */
+  isStopped: LockWaits['isStopped']
   /** Whether a delivery of this job had better be put off: its run is held locked, and as many wait for locks as may. */
   isHeldBack: (job: Pick<JobOnBelt, 'runId' | 'functionName'>) => boolean
 }
@@ -36,6 +38,7 @@ export const createJobWaits = ({ locks, mostWaiting, memory }: JobWaitsOptions):
 
   return {
     isHeld: locks.isHeld,
+    isStopped: locks.isStopped,
     untilFree: async (job, lock, untilMs) => {
       const { functionName } = job
       const leftMs = untilMs - performance.now()

@@ -20,6 +20,7 @@ export type LockWaits = {
   untilFree: (job: Lockable, id: string, mostMs?: number) => Promise<boolean>
   /** Nobody waits any more: whoever does, or would, hears that it is not free. */
   stop: () => void
+  isStopped: () => boolean
 }
 
 /**
@@ -89,5 +90,6 @@ export const createLockWaits = ({ lockedAmong, pause }: LockWaitsOptions): LockW
       for (const { isFree } of waits.values()) isFree.resolve(false)
       waits.clear()
     },
+    isStopped: () => isStopped,
   }
 }

@@ -35,6 +35,7 @@ export type WorkflowErrorCode =
   | 'function_invalid'
   | 'held_up'
   | 'cancelled'
+  | 'worker_stopped'
   | 'continued'
   | 'broker_unavailable'
   | 'database_behind'

@@ -1,7 +1,8 @@
-import type { Log } from '@esteira/service'
+import { type Log, reasonOf } from '@esteira/service'
 import type { MikroORM } from '@mikro-orm/postgresql'
 import type { SpanContext } from '@opentelemetry/api'
 import type { ConfigTemplate } from '../config/resolve-config.ts'
+import { WorkflowError } from '../errors.ts'
 import { type StepFunction, timeoutOf } from '../function/define-function.ts'
 import type { TakenJob } from '../job/claim-jobs.ts'
 import type { FoundJob } from '../job/find-jobs.ts'
@@ -87,16 +88,32 @@ type OnRunsOn = AttemptMeans['onRunsOn']
 /**
  * Carries a delivery to its end: loads its job, holds it, attempts it and writes how that ended. `onKept` hears when the
  * place of its function will be free that runs on behind its attempt, also where what is thrown then is all that comes.
+ *
+ * @throws WorkflowError `worker_stopped` for whatever comes of what was under way when its worker gave that up; else what
+ * kept the job from being written.
  */
-export const deliver = (
+export const deliver = async (
   fn: StepFunction,
   delivery: DeliveryFacts,
   means: DeliverMeans,
   onKept: (free: Promise<void>) => void,
-): Promise<Delivered & Traced> =>
-  carryOut(fn, delivery, means, (running) =>
-    onKept(means.abandoned.untilFree(fn.name, delivery.reference.jobId, running)),
-  )
+): Promise<Delivered & Traced> => {
+  try {
+    return await carryOut(fn, delivery, means, (running) =>
+      onKept(means.abandoned.untilFree(fn.name, delivery.reference.jobId, running)),
+    )
+  } catch (cause) {
+    throw means.stopped.aborted ? stoppedBefore(delivery, cause) : cause
+  }
+}
+
+const stoppedBefore = ({ reference }: DeliveryFacts, cause: unknown): WorkflowError => {
+  const { jobId, seq } = reference
+  const message =
+    `message ${seq} of job ${jobId} was in hand when the worker stopped, and goes back: its end was expected to be ` +
+    `written within the grace period (ESTEIRA_GRACE_MS), and what was under way was given up: ${reasonOf(cause)}`
+  return new WorkflowError('worker_stopped', message, { cause, final: false })
+}
 
 const carryOut = async (
   fn: StepFunction,

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../test/engine.ts'
 import { expectConserved } from '../../test/expect-conserved.ts'
 import { fanOut, gated } from '../../test/gated.ts'
-import { holdLocked, jobSql, lockSqls } from '../../test/hold-locked.ts'
+import { holdLocked, jobSql, lockSqls, waitForLocks } from '../../test/hold-locked.ts'
 import { numbers, pageOf, resumableOf } from '../../test/streams.ts'
 import { useEngine } from '../../test/use-engine.ts'
 
@@ -78,6 +78,22 @@ test('where a function has one place, a job that is to be taken over and is held
   expect(items.map(({ payload }) => payload)).toEqual(numbers(0, 20))
   expect(worker.saw('delivery.handed-back')).toEqual([])
   await expectConserved(engine)
+})
+
+test('a message that goes back since its worker has stopped says so, and not what Postgres said of its lock', async () => {
+  const name = 'stopped at once'
+  const { functions, calls, go } = gated(name)
+  const worker = await engine.startWorker(functions, { graceMs: 300 })
+  const { run, release } = await beginHeld(name, calls, await fanOut(engine, name))
+  go('first')
+  await waitFor(async () => (await waitForLocks(engine)) > 0)
+  await worker.stop()
+  await waitFor(() => worker.saw('delivery.handed-back').length > 0)
+  const message = expect.stringMatching(/ESTEIRA_GRACE_MS/)
+  expect(worker.saw('delivery.handed-back')).toMatchObject([{ error: { code: 'worker_stopped', message } }])
+  await release()
+  await engine.startWorker(functions)
+  expect(await engine.over(run)).toBe('succeeded')
 })
 
 test.each([

@@ -5,6 +5,7 @@ import { functionOf } from '../../../test/engine.ts'
 import type { FoundJob } from '../../job/find-jobs.ts'
 import type { HeldJob } from '../../job/held-job.ts'
 import type { Beating } from '../beats.ts'
+import { heldUp } from '../commit-patiently.ts'
 import { runSuspect, suspectsFor } from './run-suspect.ts'
 import type { Answer } from './messages.ts'
 import type { Suspects } from './suspects.ts'
@@ -48,6 +49,11 @@ const done: Answer = {
   elapsedMs: 1,
 }
 
+const endings = {
+  requeued: { kind: 'requeued', attempt: 1, delayMs: 0, error: null },
+  cancelled: { kind: 'cancelled' },
+} as const
+
 const nextStep = { id: 'next', functionName: 'Next' }
 
 /**
@@ -58,10 +64,12 @@ const run = async ({
   isFree = true,
   isLost = false,
   accepted = null,
+  heldPage = null,
 }: {
   isFree?: boolean
   isLost?: boolean
   accepted?: string | null
+  heldPage?: { endsBy: keyof typeof endings } | null
 }) => {
   const did: string[] = []
   const attempted: HeldJob[] = []
@@ -71,7 +79,10 @@ const run = async ({
     functionOf(aStep.functionName, () => undefined),
     {
       kind: 'run',
-      job: accepted === null ? job : { ...job, step: { ...aStep, outputType: 'multiple', next: nextStep } },
+      job:
+        accepted === null && heldPage === null
+          ? job
+          : { ...job, step: { ...aStep, outputType: 'multiple', next: nextStep } },
       isTakeover: true,
     },
     { ...third, reference: { jobId: job.id, seq: job.seq }, redelivered: isFree, putOffs: 0, receivedMs: 0 },
@@ -93,14 +104,23 @@ const run = async ({
         return { kind: 'written', ending }
       },
       ownUnits: unused,
-      pages: { write: unused, hide: unused, seal: unused, accept: async () => ({ kind: 'none left' }) },
+      pages: {
+        write: unused,
+        hide: () => Promise.reject(heldUp()),
+        seal: unused,
+        accept: async () => ({ kind: 'none left' }),
+      },
       pageItems: 1,
       continueMs: 1,
       random: () => 0,
     },
     {
-      attempt: async (suspect) => {
+      attempt: async (suspect, _, pages) => {
         did.push('attempted')
+        if (heldPage !== null) {
+          await pages?.write({ items: [1], cursor: undefined }).catch(() => {})
+          return { ...done, ending: endings[heldPage.endsBy] }
+        }
         attempted.push(suspect.job)
         beating?.beat()
         if (isLost) beating?.answered({ isOurs: false, isClaimed: false, isCancelled: false })
@@ -133,4 +153,10 @@ test('it is attempted from where it stood when it was taken, and not where it wa
 test('one whose items were all there when it was taken is not attempted: they are accepted', async () => {
   const written = { kind: 'written', ending: { kind: 'succeeded' } }
   expect(await run({ accepted: 'claim' })).toMatchObject({ did: ['taken', 'committed'], delivered: written })
+})
+
+test('one whose page waited for a lock for too long is put off, and is ended where its run was cancelled meanwhile', async () => {
+  await expect(run({ heldPage: { endsBy: 'requeued' } })).rejects.toMatchObject({ code: 'held_up' })
+  const written = { kind: 'written', ending: { kind: 'cancelled' } }
+  expect(await run({ heldPage: { endsBy: 'cancelled' } })).toMatchObject({ delivered: written })
 })

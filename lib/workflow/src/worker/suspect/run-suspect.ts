@@ -54,13 +54,16 @@ export const runSuspect = async (
   const answer = await hold.during(async (lost): Promise<Outcome> => {
     // All of its items were there by the time it was taken over: no function is called for what is left.
     if (pages?.isSealed()) return { kind: 'ended', ending: await pages.accept(lost), elapsedMs: 0 }
-    const answered = await suspects.attempt({ job: hold.job(), place, timeoutMs, stream }, lost, pages ?? null)
+    const suspect = { job: hold.job(), place, timeoutMs, stream }
+    const answered = await suspects.attempt(suspect, lost, pages ?? null)
     // The last that it gave may still be on its way into the tables.
     await pages?.idle()
     if (answered.kind !== 'ended' || !pages?.isSealed() || answered.ending.kind === 'cancelled') return answered
     return { ...answered, ending: await pages.accept(lost) }
   })
-  pages?.throwFault()
+  // A run that is being cancelled needs no page any more.
+  const isOver = pages?.isHeldUp() === true && answer.kind === 'ended' && answer.ending.kind === 'cancelled'
+  if (!isOver) pages?.throwFault()
   switch (answer.kind) {
     case 'lost':
       return lostTo(delivery, means)

@@ -77,7 +77,7 @@ export const toldSuspects = ({ query, beating, hint, ...wardOptions }: ToldSuspe
      */
     of: (apart: Apart, hear: (by: Beating | null) => void): Suspects => ({
       stop: () => suspects.stop(),
-      attempt: async (suspect, lost, pages) => {
+      attempt: async (suspect, lost, pages, receivedMs) => {
         const by = [...beating].at(-1)
         if (by === undefined) throw new Error('nothing beats for a job that is attempted apart')
         hear(by)
@@ -85,7 +85,7 @@ export const toldSuspects = ({ query, beating, hint, ...wardOptions }: ToldSuspe
         const spanId = String(places).padStart(16, '0')
         asked.set(spanId, apart)
         try {
-          return await suspects.attempt({ ...suspect, place: { ...suspect.place, spanId } }, lost, pages)
+          return await suspects.attempt({ ...suspect, place: { ...suspect.place, spanId } }, lost, pages, receivedMs)
         } finally {
           asked.delete(spanId)
           hear(null)

@@ -17,6 +17,7 @@ export type Case = {
   suspect: Suspect
   lost: AbortSignal
   pages: PagesOfSuspect | null
+  receivedMs: number
   suspicion: Suspicion
   hasBegun: boolean
   cameMs: number
@@ -35,12 +36,14 @@ export const openCase = (
   suspect: Suspect,
   lost: AbortSignal,
   pages: PagesOfSuspect | null,
+  receivedMs: number,
   suspicion: Suspicion,
 ): Case => ({
   id,
   suspect,
   lost,
   pages,
+  receivedMs,
   suspicion,
   hasBegun: false,
   cameMs: performance.now(),

@@ -55,7 +55,7 @@ export const runSuspect = async (
     // All of its items were there by the time it was taken over: no function is called for what is left.
     if (pages?.isSealed()) return { kind: 'ended', ending: await pages.accept(lost), elapsedMs: 0 }
     const suspect = { job: hold.job(), place, timeoutMs, stream }
-    const answered = await suspects.attempt(suspect, lost, pages ?? null)
+    const answered = await suspects.attempt(suspect, lost, pages ?? null, delivery.receivedMs)
     // The last that it gave may still be on its way into the tables.
     await pages?.idle()
     if (answered.kind !== 'ended' || !pages?.isSealed() || answered.ending.kind === 'cancelled') return answered

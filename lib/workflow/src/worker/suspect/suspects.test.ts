@@ -5,7 +5,7 @@ import { WorkflowError } from '../../errors.ts'
 import type { Death } from './describe-death.ts'
 import type { Answer, Suspect } from './messages.ts'
 import type { PagesOfSuspect } from './case.ts'
-import { createSuspects, type SuspectEvent } from './suspects.ts'
+import { createSuspects, type SuspectEvent, type Suspects } from './suspects.ts'
 import type { Ward, WardHooks } from './ward.ts'
 
 const place = { traceId: '1'.repeat(32), spanId: '1'.repeat(16), traceFlags: 0 }
@@ -90,10 +90,17 @@ const openWards = () => {
 
 type Waits = { mostWaitMs?: number; idleMs?: number; overtimeMs?: number; judgeMs?: number; heldMs?: number }
 
+/** Attempts whose deliveries have just come, unless it is said otherwise. */
+const ofThisMoment = ({ attempt, stop }: Suspects) => ({
+  attempt: (suspect: Suspect, lost: AbortSignal, pages: PagesOfSuspect | null, receivedMs = performance.now()) =>
+    attempt(suspect, lost, pages, receivedMs),
+  stop,
+})
+
 const setUp = (options: Waits = {}) => {
   const { open, wards } = openWards()
   const events: SuspectEvent[] = []
-  const suspects = createSuspects({ open, observe: (event) => events.push(event), ...options })
+  const suspects = ofThisMoment(createSuspects({ open, observe: (event) => events.push(event), ...options }))
   const attempt = (id: string, does?: string, signal = new AbortController().signal) =>
     suspects.attempt(suspectOf(id, does), signal, null)
   return { wards, events, attempt, suspects }
@@ -154,14 +161,14 @@ test('a process that dies before it has begun a job says nothing of it, and its 
 })
 
 test('when no process can be started all messages go back', async () => {
-  const suspects = createSuspects({
+  const { attempt } = createSuspects({
     open: (hooks) => {
       setImmediate(() => hooks.died({ how: 'it ended with exit code 2', isOwn: true }))
       return { attempt: () => {}, taken: () => {}, abort: () => {}, kill: () => {}, leave: () => {} }
     },
     observe: () => {},
   })
-  const attempts = ['a', 'b'].map((id) => suspects.attempt(suspectOf(id), new AbortController().signal, null))
+  const attempts = ['a', 'b'].map((id) => attempt(suspectOf(id), unlost(), null, performance.now()))
   expect((await Promise.allSettled(attempts)).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   await expect(attempts[0]).rejects.toThrow('could not be started: it ended with exit code 2')
 })
@@ -190,6 +197,18 @@ test('a cancel, or a loss, ends one that waits, and reaches the function of one 
   works.abort(new WorkflowError('cancelled', 'the run was cancelled'))
   expect(await long).toEqual(done)
   expect(await killer).toMatchObject(died('it ended with exit code 7'))
+})
+
+test('one whose attempt would end too late for its delivery goes back before, and in time another has its turn', async () => {
+  const { suspects } = setUp()
+  const minuteMs = 60_000
+  const longest = suspectOf('longest', 'good', 25 * minuteMs)
+  const waited = (ms: number) => suspects.attempt(longest, unlost(), null, performance.now() - ms)
+  // Room for its payload and its turn: with ten seconds more for its end it would be half a minute short of half an hour.
+  await expect(waited(4.5 * minuteMs)).rejects.toThrow('it waited too long')
+  expect(await waited(4 * minuteMs)).toEqual(done)
+  const short = suspectOf('short', 'good', minuteMs)
+  expect(await suspects.attempt(short, unlost(), null, performance.now() - 20 * minuteMs)).toEqual(done)
 })
 
 test('one that waits too long goes back, and what is known of it is not forgotten', async () => {

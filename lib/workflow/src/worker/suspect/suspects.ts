@@ -13,11 +13,11 @@ export type Suspects = {
   /**
    * Attempts a job in a process apart, and says what came of it. One that ends a process that it has to itself ends
    * `failed`, saying how that died. `lost` gives the attempt up. What it gives page by page goes into `pages`, and an
-   * attempt in another process goes on behind it.
+   * attempt in another process goes on behind it. `receivedMs` is when its delivery came, by `performance.now()`.
    *
    * @throws what kept the job from being attempted or its end from being known: its message must come again.
    */
-  attempt: (suspect: Suspect, lost: AbortSignal, pages: PagesOfSuspect | null) => Promise<Outcome>
+  attempt: (suspect: Suspect, lost: AbortSignal, pages: PagesOfSuspect | null, receivedMs: number) => Promise<Outcome>
   /** Kills what still runs. */
   stop: () => void
 }
@@ -36,8 +36,14 @@ type SuspectOptions = {
   heldMs?: number
 }
 
-/** Together with the longest timeout it is below the half hour after which RabbitMQ takes a delivery back. */
 const defaultMostWaitMs = 4 * 60_000
+
+/**
+ * By then the attempt of a delivery is to be over, with all that it waited for before, as for room for its payload or for
+ * locks: half a minute below the half hour after which RabbitMQ takes the delivery back. So with the longest timeout it waits
+ * for its turn for less.
+ */
+const mostDeliveryMs = 29.5 * 60_000
 
 const defaultIdleMs = 10_000
 
@@ -254,7 +260,8 @@ export const createSuspects = ({
   }
 
   const wait = (one: Case): void => {
-    const leftMs = one.cameMs + mostWaitMs - performance.now()
+    const latestMs = one.receivedMs + mostDeliveryMs - one.suspect.timeoutMs - overtimeMs
+    const leftMs = Math.min(one.cameMs + mostWaitMs, latestMs) - performance.now()
     if (leftMs < 0) return giveUp(one, tooLate())
     waiting.add(one)
     clearTimeout(one.patience)
@@ -263,11 +270,11 @@ export const createSuspects = ({
   }
 
   return {
-    attempt: async (suspect, lost, pages) => {
+    attempt: async (suspect, lost, pages, receivedMs) => {
       lost.throwIfAborted()
       if (isStopped) throw stoppedError()
       lastId += 1
-      const one = openCase(lastId, suspect, lost, pages, {
+      const one = openCase(lastId, suspect, lost, pages, receivedMs, {
         stage: known.get(suspect.job.id) ?? 0,
         falseStarts: 0,
         killed: 0,

@@ -10,8 +10,8 @@ export const wardSuspects = (
   const suspects = createSuspects({ open, observe })
   return {
     ...suspects,
-    attempt: async (suspect, lost, pages) => {
-      const answer = await suspects.attempt(suspect, lost, pages)
+    attempt: async (suspect, lost, pages, receivedMs) => {
+      const answer = await suspects.attempt(suspect, lost, pages, receivedMs)
       if (answer.kind === 'written') onSettle(answer.toSettle)
       return answer
     },

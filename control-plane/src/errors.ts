@@ -23,6 +23,7 @@ export type ControlPlaneErrorCode =
   | 'run_unknown'
   | 'run_over'
   | 'run_cancelled'
+  | 'run_busy'
   | 'job_has_items'
   | 'payload_too_large'
   | 'idempotency_key_reused'

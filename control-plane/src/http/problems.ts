@@ -29,6 +29,7 @@ const answers = {
   run_unknown: [404, 'There is no such run'],
   run_over: [409, 'The run is over'],
   run_cancelled: [409, 'The run is cancelled'],
+  run_busy: [409, 'The run is held locked'],
   job_has_items: [409, 'The job has given items'],
   payload_too_large: [413, 'The payload is too large'],
   idempotency_key_reused: [422, 'The key began another run'],

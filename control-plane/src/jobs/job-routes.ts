@@ -79,6 +79,7 @@ const retryRoute = createRoute({
       'job_not_failed',
       'job_of_tick',
       'run_cancelled',
+      'run_busy',
       'job_has_items',
       'payload_too_large',
     ),

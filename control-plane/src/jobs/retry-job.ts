@@ -2,13 +2,14 @@ import { sendAgain } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { ControlPlaneError } from '../errors.ts'
 import type { ApiContext } from '../http/api-context.ts'
+import { runBusy } from '../runs/run-busy.ts'
 import { refusePayload } from '../runs/refuse-payload.ts'
 
 /**
  * Sends a failed job again, with another payload if one is given.
  *
- * @throws ControlPlaneError `job_unknown`, `job_not_failed`, `job_of_tick`, `run_cancelled`, `job_has_items`
- * or `payload_too_large`.
+ * @throws ControlPlaneError `job_unknown`, `job_not_failed`, `job_of_tick`, `run_cancelled`, `run_busy`,
+ * `job_has_items` or `payload_too_large`.
  */
 export const retryJob = async (
   em: EntityManager,
@@ -17,6 +18,7 @@ export const retryJob = async (
   { lane, maxPayloadBytes }: Pick<ApiContext, 'lane' | 'maxPayloadBytes'>,
 ): Promise<void> => {
   const sent = await sendAgain(em, id, { lane, maxPayloadBytes }, change).catch(refusePayload('Nothing was sent again'))
+  if (typeof sent === 'object') throw runBusy(`job ${id}, or its run,`, sent)
   switch (sent) {
     case 'sent':
       return

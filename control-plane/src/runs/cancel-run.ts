@@ -1,14 +1,16 @@
 import { cancelRun } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { ControlPlaneError } from '../errors.ts'
+import { runBusy } from './run-busy.ts'
 
 /**
  * Cancels a run as far as that goes at once; the duty does the rest. A run that is being cancelled, or was, stays so.
  *
- * @throws ControlPlaneError `run_unknown`, or `run_over` for one that ended otherwise.
+ * @throws ControlPlaneError `run_unknown`, `run_over` for one that ended otherwise, or `run_busy`.
  */
 export const cancelRunNow = async (em: EntityManager, id: string): Promise<void> => {
   const status = await cancelRun(em, id)
+  if (status !== null && typeof status === 'object') throw runBusy(`run ${id}`, status)
   switch (status) {
     case null:
       throw new ControlPlaneError('run_unknown', `There is no run ${id}.`)

@@ -68,7 +68,7 @@ const cancelRoute = createRoute({
   request: { params },
   responses: {
     200: answerOf(runDocument, 'The run, `cancelling` or `cancelled`'),
-    ...problemResponses('run_unknown', 'run_over'),
+    ...problemResponses('run_unknown', 'run_over', 'run_busy'),
   },
 })
 
@@ -81,7 +81,7 @@ const retryRoute = createRoute({
   request: { params },
   responses: {
     200: answerOf(runWithSteps, 'The run, as it was if no job of it had failed'),
-    ...problemResponses('run_unknown', 'run_cancelled'),
+    ...problemResponses('run_unknown', 'run_cancelled', 'run_busy'),
   },
 })
 

@@ -1,3 +1,4 @@
+import { queryable } from '@esteira/outbox'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { type Answer, leadsSteps, openApi, statusesOf } from '../../test/open-api.ts'
@@ -332,6 +333,31 @@ test('all failed jobs of a run are sent again, and its run is open again', async
   })
   await api.send('POST', `/v1/runs/${id}/cancel`)
   expect(await retry()).toMatchObject({ status: 409, body: { code: 'run_cancelled' } })
+})
+
+test('who asks something of a run that somebody holds locked is told so soon, and which session has it', async () => {
+  const { runs } = await create(leadsSteps.slice(1))
+  const { id } = runOf(await api.send('POST', runs))
+  const [job] = await jobsOf(id)
+  const holder = api.orm.em.fork()
+  await holder.begin()
+  onTestFinished(async () => {
+    if (holder.isInTransaction()) await holder.rollback()
+  })
+  const { rows } = await queryable(holder).query(
+    'select pg_backend_pid() as pid from workflow_run where id = $1 for update',
+    [id],
+  )
+  const [{ pid }] = z.tuple([z.object({ pid: z.int() })]).parse(rows)
+  for (const path of [`runs/${id}/cancel`, `runs/${id}/retry`, `jobs/${job?.id}/retry`]) {
+    const detail = expect.stringContaining(`Session ${pid} of Postgres holds`)
+    expect(await api.send('POST', `/v1/${path}`), path).toMatchObject({
+      status: 409,
+      body: { code: 'run_busy', detail },
+    })
+  }
+  await holder.rollback()
+  expect(await api.send('POST', `/v1/runs/${id}/cancel`)).toMatchObject({ status: 200, body: { status: 'cancelled' } })
 })
 
 test('a job is cancelled alone, and stays so; one that is over is not', async () => {

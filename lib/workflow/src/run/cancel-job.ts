@@ -1,20 +1,18 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
-import { databaseErrorOf } from '../database/is-transient.ts'
+import { isLockedOut } from '../database/is-transient.ts'
 import { endIfOver } from './settle/settle.ts'
 import { statusesBefore } from '../job/transitions.ts'
 import { type JobStatus, jobStatuses } from '../model/job-status.ts'
 import { gatherMoves, moveCounters } from '../job/unit/move-counters.ts'
+import { unlessHeld } from './unless-held.ts'
 
 /**
  * What became of a job that was to be cancelled. `job busy`: somebody holds its row, as a function does that has a unit of
  * work of its own, until that ends. Hidden jobs are not there for anybody.
  */
 export type CancelledJob = 'cancelled' | 'job unknown' | 'job busy' | { over: 'succeeded' | 'failed' }
-
-/** How long a row that is being written is waited for, milliseconds. A commit takes some tens. */
-const lockMs = 2_000
 
 /**
  * Cancels one job, wherever it stands; one that is cancelled stays so. What it has brought about so far goes on. Its
@@ -25,30 +23,32 @@ const lockMs = 2_000
  * over a job that is locked.
  */
 export const cancelJob = async (em: EntityManager, jobId: string): Promise<CancelledJob> => {
-  try {
-    const runId = await em.transactional((em) => cancel(em, jobId))
-    if (runId !== null) await endIfOver(em, [runId])
-  } catch (error) {
-    if (databaseErrorOf(error)?.code === lockNotAvailable) return 'job busy'
-    throw error
-  }
+  const cancelled = await unlessHeld(em, { jobId }, (em) => cancel(em, jobId))
+  if (cancelled !== null && 'heldBy' in cancelled) return 'job busy'
+  if (cancelled !== null) await endUnlessHeld(em, cancelled.runId)
   const { rows } = await queryable(em).query(`select status from workflow_job where id = $1`, [jobId])
   return answerOf(statusRows.parse(rows)[0]?.status)
 }
 
-const lockNotAvailable = '55P03'
+/** A run that somebody holds locked is left to the sweep. */
+const endUnlessHeld = async (em: EntityManager, runId: string): Promise<void> => {
+  try {
+    await endIfOver(em, [runId], { limitsWaits: true })
+  } catch (error) {
+    if (!isLockedOut(error)) throw error
+  }
+}
 
 /** Resolves to the job's run; null when there was nothing to cancel. */
-const cancel = async (em: EntityManager, jobId: string): Promise<string | null> => {
+const cancel = async (em: EntityManager, jobId: string): Promise<{ runId: string } | null> => {
   const tx = queryable(em)
-  await tx.query(`select set_config('lock_timeout', $1, true)`, [String(lockMs)])
   const { rows } = await tx.query(cancelSql, [jobId, statusesBefore('cancel')])
   const [job] = cancelledRows.parse(rows)
   if (job === undefined) return null
   const moves = gatherMoves()
   moves.add(job.runId, job.stepId, { [job.before === 'staged' ? 'staged' : 'belt']: -1, cancelled: 1 })
   await moveCounters(tx, moves.all())
-  return job.runId
+  return { runId: job.runId }
 }
 
 const answerOf = (status: JobStatus | undefined): CancelledJob => {

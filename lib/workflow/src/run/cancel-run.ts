@@ -5,13 +5,14 @@ import { isLockedOut } from '../database/is-transient.ts'
 import { type RunStatus, runStatuses } from '../model/run-status.ts'
 import { fromTheStart, cancelAllJobs, cancelJobs } from './settle/cancel-jobs.ts'
 import { endIfFree, endIfOver } from './settle/settle.ts'
+import { type HeldBy, unlessHeld } from './unless-held.ts'
 
 /**
  * Cancels a run, and resolves to the status that it has then; null if there is no such run, and its end for one that is
- * over. A run of a few jobs that wait is `cancelled` at once. Otherwise it is `cancelling`: its functions are told to
+ * over. Where somebody holds the run locked nothing is written. A run of a few jobs that wait is `cancelled` at once. Otherwise it is `cancelling`: its functions are told to
  * end, and `carryOnCancels` does the rest.
  */
-export const cancelRun = async (em: EntityManager, runId: string): Promise<RunStatus | null> => {
+export const cancelRun = async (em: EntityManager, runId: string): Promise<RunStatus | HeldBy | null> => {
   const status = await beginCancel(em, runId)
   if (status !== 'cancelling') return status
   return (await cancelSome(em, runId)) ? 'cancelled' : status
@@ -30,14 +31,16 @@ const cancelSome = async (em: EntityManager, runId: string): Promise<boolean> =>
 
 /**
  * Marks a run `cancelling`, in a commit of its own: from then on its jobs stage no others, and whatever is cut short
- * behind this is taken up again. Resolves to the status that the run has.
+ * behind this is taken up again. Resolves to the status that the run has, or to who holds it locked.
  */
-export const beginCancel = async (em: EntityManager, runId: string): Promise<RunStatus | null> => {
-  const db = queryable(em)
-  await db.query(`update workflow_run set status = 'cancelling' where id = $1 and status = 'running'`, [runId])
-  const { rows } = await db.query(`select status from workflow_run where id = $1`, [runId])
+export const beginCancel = async (em: EntityManager, runId: string): Promise<RunStatus | HeldBy | null> => {
+  const marked = await unlessHeld(em, { runId }, (em) => queryable(em).query(markSql, [runId]))
+  if ('heldBy' in marked) return marked
+  const { rows } = await queryable(em).query(`select status from workflow_run where id = $1`, [runId])
   return statusRows.parse(rows)[0]?.status ?? null
 }
+
+const markSql = `update workflow_run set status = 'cancelling' where id = $1 and status = 'running'`
 
 /** Until when the jobs of a run are not looked through again, by its id; as `performance.now()` has it. */
 export type Rests = Map<string, number>

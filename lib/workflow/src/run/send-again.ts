@@ -9,6 +9,7 @@ import { defaultMaxPayloadBytes, limitPayload } from '../payload/payload-limit.t
 import { statusesBefore } from '../job/transitions.ts'
 import { insertWaiting } from '../job/unit/stage-jobs.ts'
 import { gatherMoves, moveCounters } from '../job/unit/move-counters.ts'
+import { type HeldBy, unlessHeld } from './unless-held.ts'
 
 /**
  * What became of a job that was to be sent again. Only one that failed can be, none of a run that is cancelled, and none
@@ -22,10 +23,12 @@ export type SentAgain =
   | 'job of a tick'
   | 'run cancelled'
   | 'job has given items'
+  | HeldBy
 
 /**
  * Sends a failed job again, with another payload if one is given: all its tries are before it, and a run that had ended
- * is open again. It waits like any other for room in its window, and gets it at once if there is some.
+ * is open again. It waits like any other for room in its window, and gets it at once if there is some. Where somebody holds
+ * the run, the job or the counters locked nothing is written.
  *
  * @throws WorkflowError `payload_too_large` for a payload of more than `maxPayloadBytes`, 1 MiB unless given.
  *
@@ -38,9 +41,10 @@ export const sendAgain = async (
   change: { payload?: unknown } = {},
 ): Promise<SentAgain> => {
   if ('payload' in change) limitPayload('the payload', change.payload, maxPayloadBytes)
-  const staged = await em.transactional(async (em) => stage(queryable(em), jobId, change))
-  if (typeof staged === 'string') return staged
-  await releaseGroup(em, staged, by)
+  const staged = await unlessHeld(em, { jobId }, (em) => stage(queryable(em), jobId, change))
+  if (typeof staged === 'string' || 'heldBy' in staged) return staged
+  // Where somebody has locked the counters since, the sweep of releases finds it.
+  await unlessHeld(em, { jobId }, (em) => releaseGroup(em, staged, by))
   return 'sent'
 }
 
@@ -48,7 +52,7 @@ const stage = async (
   tx: Queryable,
   jobId: string,
   change: { payload?: unknown },
-): Promise<{ runId: string; stepId: string } | Exclude<SentAgain, 'sent'>> => {
+): Promise<{ runId: string; stepId: string } | Exclude<SentAgain, 'sent' | HeldBy>> => {
   const run = runRows.parse((await tx.query(lockRunSql, [jobId])).rows)[0]
   if (run === undefined) return 'job unknown'
   if (run.functionName === cronJobFunctionName) return 'job of a tick'

@@ -1,13 +1,19 @@
 /** Batches that go on while the next ones are read. */
 export type Overlap = {
-  /** Takes a batch of so many rows that is on its way. */
-  add: (rows: number, work: Promise<void>) => void
+  /** Takes a batch of so many rows, which is on its way until the work ends, less those that `leave` it before. */
+  add: (rows: number, work: (leave: (rows: number) => void) => Promise<void>) => void
   /**
    * Waits until at most so many rows are on their way, and while `isTight`, until none is.
    *
    * @throws What one of the batches threw.
    */
   room: (rows: number, isTight?: () => boolean) => Promise<void>
+  /**
+   * Waits until none is on its way, for at most so many milliseconds, and says whether it came to that.
+   *
+   * @throws What one of the batches threw.
+   */
+  endsWithin: (ms: number) => Promise<boolean>
   /** Waits until no batch is on its way, however they end. */
   ended: () => Promise<void>
 }
@@ -15,13 +21,27 @@ export type Overlap = {
 export const createOverlap = (): Overlap => {
   const running = new Set<Promise<void>>()
   const state: { rows: number; failure: { error: unknown } | null } = { rows: 0, failure: null }
-  const follow = async (rows: number, work: Promise<void>): Promise<void> => {
+  let change = Promise.withResolvers<void>()
+  const tellChange = () => {
+    change.resolve()
+    change = Promise.withResolvers()
+  }
+  const follow = async (rows: number, work: Parameters<Overlap['add']>[1]): Promise<void> => {
+    let left = rows
+    const leave = (some: number) => {
+      left -= some
+      state.rows -= some
+      tellChange()
+    }
     try {
-      await work
+      await work(leave)
     } catch (error) {
       state.failure ??= { error }
     }
-    state.rows -= rows
+    leave(left)
+  }
+  const expectNoFailure = () => {
+    if (state.failure !== null) throw state.failure.error
   }
   return {
     add: (rows, work) => {
@@ -31,11 +51,22 @@ export const createOverlap = (): Overlap => {
     },
     room: async (rows, isTight = () => false) => {
       const isFull = () => state.rows > rows || (state.rows > 0 && isTight())
-      while (state.failure === null && isFull()) await Promise.race(running)
-      if (state.failure !== null) throw state.failure.error
+      while (state.failure === null && isFull()) await change.promise
+      expectNoFailure()
+    },
+    endsWithin: async (ms) => {
+      const wait = { isOver: false }
+      const timer = setTimeout(() => {
+        wait.isOver = true
+        tellChange()
+      }, ms)
+      while (state.failure === null && state.rows > 0 && !wait.isOver) await change.promise
+      clearTimeout(timer)
+      expectNoFailure()
+      return state.rows === 0
     },
     ended: async () => {
-      await Promise.all(running)
+      while (running.size > 0) await Promise.all(running)
     },
   }
 }

@@ -39,8 +39,8 @@ export type OwnedLane = RegisteredLane & {
   rounds: Rounds
   /** The same in a key lane. */
   keyRounds: KeyRounds
-  /** Rows that were read and have not come to an end: not to be read again meanwhile. */
-  known: Set<bigint>
+  /** Rows that were read and have not come to an end, with their keys: not to be read again meanwhile. */
+  known: Map<bigint, string>
   /** Rows that were confirmed and not yet deleted. They stay known until they are. */
   confirmed: bigint[]
   /** Rows that the broker refused, and when each is tried again. */
@@ -77,7 +77,7 @@ export const createOwnedLane = (
     writers,
     rounds: createRounds(backoff, pointers),
     keyRounds: createKeyRounds(backoff),
-    known: new Set(),
+    known: new Map(),
     confirmed: [],
     held: createHeldRows(backoff, name.kind === 'key' ? belowAll : pointers),
     suspects: new Map(),
@@ -97,7 +97,7 @@ export const keyOf = ({ orderingKey }: { orderingKey: string | null }): string =
 
 /** Rows above the floor that are on their way or held back, and so not to be read. */
 export const takenRows = ({ known, held }: OwnedLane, floor: bigint): string[] =>
-  [...[...known].filter((id) => id > floor), ...held.waiting(floor)].map(String)
+  [...[...known.keys()].filter((id) => id > floor), ...held.waiting(floor)].map(String)
 
 /** Whether there is nothing that reads leave out. */
 export const isAllOpen = ({ held, keyRounds }: OwnedLane): boolean => held.isEmpty() && !keyRounds.isOn()
@@ -113,6 +113,6 @@ export const awaitedRows = ({ known, held, suspects }: OwnedLane): bigint[] =>
 /** The first row on its way that nothing but a read from the floor brings again, or null. */
 export const lowestRow = ({ known, held }: OwnedLane): bigint | null => {
   let lowest: bigint | null = null
-  for (const id of known) if ((lowest === null || id < lowest) && held.keyOf(id) === null) lowest = id
+  for (const id of known.keys()) if ((lowest === null || id < lowest) && held.keyOf(id) === null) lowest = id
   return lowest
 }

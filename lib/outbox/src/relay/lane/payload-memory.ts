@@ -3,7 +3,7 @@ import type { LaneRow } from '../read/lane-row.ts'
 /** The payloads, and headers, that all lanes of a relay have read and not settled. */
 export type PayloadMemory = {
   /** Takes them in; returns what lets them go. */
-  hold: (rows: readonly LaneRow[]) => () => void
+  hold: (rows: Iterable<LaneRow>) => () => void
   /** Whether there are so many that no lane may have more than one batch. */
   isTight: () => boolean
 }
@@ -15,7 +15,8 @@ export const createPayloadMemory = (): PayloadMemory => {
   let held = 0
   return {
     hold: (rows) => {
-      const bytes = rows.reduce((sum, { size }) => sum + size, 0)
+      let bytes = 0
+      for (const { size } of rows) bytes += size
       held += bytes
       return () => {
         held -= bytes

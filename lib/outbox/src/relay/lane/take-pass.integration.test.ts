@@ -4,6 +4,7 @@ import { ownLane } from '../../../test/own-lane.ts'
 import { database, lane, useLane, vhost } from '../../../test/use-lane.ts'
 import { checkOptions } from '../options.ts'
 import { openConfirmChannel } from '../publish/confirm-channel.ts'
+import type { PublishOutcome } from '../publish/outcome.ts'
 import type { LaneChannel } from '../publish/lane-channel.ts'
 import { createPayloadMemory } from './payload-memory.ts'
 import { takePass } from './take-pass.ts'
@@ -65,3 +66,55 @@ test('while a suspect is looked for among the rows of one batch, those of the ot
   const taken = (await lane.take(lane.name)).map(({ payload }) => String(payload))
   expect(taken.toSorted()).toEqual(keys.filter((key) => key !== 'b'))
 })
+
+test.each(['pod', 'key'] as const)(
+  'in a %s lane, rows go beside one whose confirm is late, and that goes once',
+  async (kind) => {
+    const owned = await ownLane('relay', kind === 'key' ? 'key 2' : lane.name)
+    const link = await openLink()
+    const sent: string[] = []
+    const late = Promise.withResolvers<PublishOutcome>()
+    const real = await openConfirmChannel(link.connection(), () => {})
+    const channel: LaneChannel = {
+      open: async () => ({
+        ...real,
+        expectConfirms: () => () => {},
+        publish: (row, onEnd) => {
+          sent.push(String(row.payload))
+          if (row.routingKey === 'late') void late.promise.then(onEnd)
+          else real.publish(row, onEnd)
+        },
+      }),
+      clear: async () => {},
+      close: () => {},
+      letGo: async () => false,
+    }
+    const add = (...rows: { to?: string; key: string; payload: string }[]) =>
+      lane.db.query(
+        `insert into outbox_message (lane, message_id, exchange, routing_key, ordering_key, payload)
+       select $1, gen_random_uuid(), '', coalesce("to", $4), case when $3 then key end, to_json(payload)
+       from json_to_recordset($2::json) as rows ("to" text, key text, payload text)`,
+        [owned.lane, JSON.stringify(rows), kind === 'key', lane.name],
+      )
+    const left = async () => {
+      const { rows } = await lane.db.query('select payload from outbox_message where lane = $1 order by id', [
+        owned.lane,
+      ])
+      return rows.map(({ payload }) => payload)
+    }
+    await add({ to: 'late', key: 'a', payload: 'late' }, { key: 'b', payload: 'beside it' })
+    const settings = checkOptions({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name })
+    const leaving = new AbortController().signal
+    const passing = takePass(owned, { ...settings, link, channel, memory: createPayloadMemory(), leaving })
+    await expect.poll(left, soon).toEqual(['late'])
+    await add({ key: 'b', payload: 'alone' })
+    await expect.poll(left, soon).toEqual(['late'])
+    await add({ key: 'a', payload: 'behind it' }, { key: 'b', payload: 'last' }, { key: 'c', payload: 'of its own' })
+    const behind = kind === 'key' ? ['behind it'] : []
+    await expect.poll(left, soon).toEqual(['late', ...behind])
+    late.resolve({ kind: 'unknown', cause: 'no confirm' })
+    expect(await passing).toMatchObject({ refused: 0, unknown: 1 })
+    const all = ['late', 'beside it', 'alone', 'last', 'of its own', ...(kind === 'key' ? [] : ['behind it'])]
+    expect(sent.map((payload) => JSON.parse(payload)).toSorted()).toEqual(all.toSorted())
+  },
+)

@@ -2,6 +2,7 @@ import { OutboxError } from '../../errors.ts'
 import { callOut } from '../call-out.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { LaneRow } from '../read/lane-row.ts'
+import { within } from '../within.ts'
 import type { BrokerLink } from './broker-link.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
 import type { LaneChannel } from './lane-channel.ts'
@@ -13,12 +14,23 @@ export type PublishMeans = { link: BrokerLink; channel: LaneChannel; confirmDead
 
 export type Outcomes = Map<LaneRow, PublishOutcome>
 
+/** Takes what has ended of rows in flight together while others of them are late, which are not in what is said at the end. */
+export type OnLate = (ended: Outcomes) => void
+
+/** How rows that go together go beside others, and whether a single one has been alone on its channel. */
+type Beside = { turn?: keyof Turns; onLate?: OnLate | null; isAlone?: () => boolean }
+
+/** For how long rows that are in flight together are waited for before those that have ended are taken, milliseconds. */
+const lateMs = 50
+
 /**
- * Publishes rows, all in flight together, and says of each how it ended; rows that were not tried are left out.
+ * Publishes rows, all in flight together, and says of each how it ended; rows that were not tried are left out, and those
+ * that `onLate` has taken.
  *
  * The broker answers some bad rows (an exchange that is not there, a message too large) by closing the channel, and a few
  * by closing the connection, which leaves everything in flight there unknown and does not say who it was. All of them are
- * suspects from then on, and left out too: how they end is known once each was tried alone.
+ * suspects from then on, and left out too: how they end is known once each was tried alone. A single row that was alone on
+ * its channel is refused at once.
  *
  * @throws OutboxError `session_lost`, or `broker_unavailable` if nothing was published.
  */
@@ -26,17 +38,21 @@ export const publishTogether = (
   owned: OwnedLane,
   rows: readonly LaneRow[],
   means: PublishMeans,
-  turn: keyof Turns = 'beside',
+  { turn = 'beside', onLate = null, isAlone = () => false }: Beside = {},
 ): Promise<Outcomes> =>
   means.link.turns[turn](async () => {
     const channel = await means.channel.open()
-    const outcomes = await publish(owned, channel, rows, means)
+    const outcomes = await publish(owned, channel, rows, means, onLate)
     if (turn === 'alone') clearAnswered(owned, outcomes)
     const fault = channel.fault()
     if (fault === null) return outcomes
     const beside = fault.why === 'closed connection' ? 'from other lanes' : 'from its lane'
     for (const [row, { kind }] of outcomes) {
       if (kind !== 'unknown') continue
+      if (fault.why === 'closed channel' && isAlone()) {
+        outcomes.set(row, { kind: 'refused', ...fault })
+        continue
+      }
       owned.suspects.set(row.id, turn === 'alone' ? 'from all' : beside)
       outcomes.delete(row)
     }
@@ -118,13 +134,13 @@ export const partSuspects = (
   rows: readonly LaneRow[],
 ): { alone: LaneRow[]; secluded: LaneRow[]; together: LaneRow[] } => {
   const parts: ReturnType<typeof partSuspects> = { alone: [], secluded: [], together: [] }
-  for (const row of rows) parts[rows.length === 1 ? 'alone' : partOf(owned, row.id)].push(row)
+  for (const row of rows) parts[partOf(owned, row.id, rows.length === 1)].push(row)
   return parts
 }
 
-const partOf = ({ suspects, held }: OwnedLane, id: bigint): 'alone' | 'secluded' | 'together' => {
+const partOf = ({ suspects, held }: OwnedLane, id: bigint, isSingle: boolean): 'alone' | 'secluded' | 'together' => {
   const seclusion = suspects.get(id)
-  if (seclusion === 'from other lanes') return 'secluded'
+  if (seclusion === 'from other lanes' && !isSingle) return 'secluded'
   return seclusion !== undefined || held.closedChannel(id) || held.closedConnection(id) ? 'alone' : 'together'
 }
 
@@ -137,6 +153,7 @@ const publish = async (
   channel: ConfirmChannel,
   rows: readonly LaneRow[],
   { link, channel: laneChannel, confirmDeadlineMs, onSend }: PublishMeans,
+  onLate: OnLate | null = null,
 ): Promise<Outcomes> => {
   // An answer tells of the time when it was asked for. So after a read that took long nobody knows, and to give its rows
   // back would bring the same read again.
@@ -163,7 +180,11 @@ const publish = async (
     })
   }
   close()
-  await ended.promise
+  while (!(await within(lateMs, ended.promise))) {
+    if (onLate === null || outcomes.size === 0) continue
+    onLate(new Map(outcomes))
+    outcomes.clear()
+  }
   // It would be blamed on whoever is alone next if the connection were closed over what is on its way still.
   if (channel.closed()) await laneChannel.clear()
   return outcomes

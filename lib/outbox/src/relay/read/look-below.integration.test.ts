@@ -124,7 +124,7 @@ test('rows that are held back, on their way or to a closed destination may be be
   const floor = await drain(owned)
   for (const below of [10n, 9n, 8n]) await insertBelow(owned, floor - below)
   await lane.db.query(`update outbox_message set exchange = 'closed' where id = $1`, [String(floor - 8n)])
-  owned.known.add(floor - 10n)
+  owned.known.set(floor - 10n, '')
   owned.held.hold({ id: floor - 9n, key: '' }, 'unroutable')
   owned.held.hold({ id: floor + 100n, key: '' }, 'unroutable', { exchange: 'closed', routingKey: null })
   expect(await lookBelow(owned.session, [owned])).toEqual([])

@@ -11,10 +11,11 @@ import { seeWriters } from './writer-watch.ts'
 export type KeyBatch = Batch & { lastKey: string }
 
 /**
- * Reads the first row of each key after `afterKey`, at most `limit` of them, but not of a key that is held back or parked,
- * nor one to a closed destination that is not due, nor one that rests between two rounds. The next row of a key is read when
- * its first one is deleted, so that a row that is published again, its confirm or its delete being lost, comes after none of
- * its key. It steps from key to key, so a key with any number of rows costs one step.
+ * Reads the first row of each key after `afterKey`, at most `limit` of them, but not of a key that is `busy`, since a row of
+ * it is in flight since before the first of these reads, nor of one that is held back or parked, nor one to a closed
+ * destination that is not due, nor one that rests between two rounds. The next row of a key is read when its first one is
+ * deleted, so that a row that is published again, its confirm or its delete being lost, comes after none of its key. It
+ * steps from key to key, so a key with any number of rows costs one step.
  *
  * There is no cursor: with one, a later row of a key could be read before its earlier one that committed late.
  *
@@ -23,14 +24,18 @@ export type KeyBatch = Batch & { lastKey: string }
  *
  * Locks nothing: only the lane's owner reads it.
  */
-export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''): Promise<KeyBatch> => {
+export const readKeyLane = async (
+  owned: OwnedLane,
+  limit: number,
+  { afterKey = '', busy = noKeys }: { afterKey?: string; busy?: ReadonlySet<string> } = {},
+): Promise<KeyBatch> => {
   const { lane, pointers, held, keyRounds } = owned
-  if (afterKey === '') keyRounds.startPass()
+  if (afterKey === '' && busy.size === 0) keyRounds.startPass()
   const companions = afterKey === '' ? await findKeyCompanion(owned) : []
   const awaited = [...awaitedRows(owned), ...companions]
   if (afterKey === '' && owned.raising.isDue()) await raiseFloor(owned)
   const floor = pointers.floor()
-  const waiting = held.waitingKeys()
+  const waiting = [...held.waitingKeys(), ...busy]
   const valuesFor = (most: number) => [lane, String(floor), afterKey, most]
   const freeValuesFor = (most: number) => [
     ...valuesFor(most),
@@ -40,10 +45,11 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
     keyRounds.resting(),
     keyRounds.takers(),
   ]
-  const { rows: keyed, full } = isAllOpen(owned)
-    ? await readBounded(owned, readFirstsSql, limit, valuesFor, pointers.isFarBack())
-    : await readBounded(owned, readFreeFirstsSql, limit, freeValuesFor, pointers.isFarBack())
-  const searches = afterKey === '' && looksForStrays(owned)
+  const { rows: keyed, full } =
+    isAllOpen(owned) && busy.size === 0
+      ? await readBounded(owned, readFirstsSql, limit, valuesFor, pointers.isFarBack())
+      : await readBounded(owned, readFreeFirstsSql, limit, freeValuesFor, pointers.isFarBack())
+  const searches = afterKey === '' && !busy.has('') && looksForStrays(owned)
   const strays = searches ? await readStray(owned) : []
   const rows = [...keyed, ...strays]
   remember(owned, rows)
@@ -51,7 +57,8 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
   const firsts = new Map(rows.map((row) => [row.orderingKey, row.id]))
   const isBehind = (id: bigint): boolean => {
     const key = held.keyOf(id)
-    return key === '' ? !searches : (firsts.get(key) ?? id) < id
+    if (key === '') return !searches
+    return (key !== null && busy.has(key)) || (firsts.get(key) ?? id) < id
   }
   if (afterKey === '' && !full) {
     forgetMissing(
@@ -65,6 +72,8 @@ export const readKeyLane = async (owned: OwnedLane, limit: number, afterKey = ''
   if (rows.length === 0) ended(0)
   return { rows, full, lastKey, ended }
 }
+
+const noKeys: ReadonlySet<string> = new Set()
 
 /** A row in a key lane without a key, which nothing here writes: one at a time, since nobody knows their order. */
 const readStray = async ({ session, lane, pointers, strays }: OwnedLane): Promise<LaneRow[]> => {

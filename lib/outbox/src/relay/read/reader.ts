@@ -5,7 +5,7 @@ import type { Batch } from './bounded-read.ts'
 import { readFromFloor, readOn } from './read-lane.ts'
 import { seeWriters } from './writer-watch.ts'
 
-/** Reads the next rows of a lane. The first read begins at the floor, and nothing of the lane may be in flight then. */
+/** Reads the next rows of a lane, from the floor on. What is in flight by then is left out, in a key lane with its keys. */
 export type Reader = () => Promise<Batch>
 
 /** How long to read on from one look for rows that committed late below what was read to the next, milliseconds. */
@@ -29,10 +29,11 @@ const ownReader = (owned: OwnedLane, limit: number): Reader => {
 
 /** Passes each key once. */
 const keyReader = (owned: OwnedLane, limit: number): Reader => {
+  const busy = new Set(owned.known.values())
   let afterKey = ''
   return async () => {
     if (afterKey === '') await lookBelow(owned.session, [owned])
-    const batch = await readKeyLane(owned, limit, afterKey)
+    const batch = await readKeyLane(owned, limit, { afterKey, busy })
     afterKey = batch.lastKey
     return batch
   }

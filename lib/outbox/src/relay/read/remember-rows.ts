@@ -1,10 +1,10 @@
 import { readColumns } from '../../read-columns.ts'
-import type { OwnedLane } from '../lane/owned-lane.ts'
+import { keyOf, type OwnedLane } from '../lane/owned-lane.ts'
 import type { LaneRow } from './lane-row.ts'
 
 /** Rows that are on their way from now on. */
 export const remember = ({ known, pointers }: OwnedLane, rows: readonly LaneRow[]): void => {
-  for (const { id } of rows) known.add(id)
+  for (const row of rows) known.set(row.id, keyOf(row))
   const last = lastOf(rows)
   if (last !== null) pointers.sawRow(last)
 }

@@ -8,6 +8,7 @@ import { onTestFinished } from 'vitest'
 import * as z from 'zod'
 import { settleWaitingRuns } from '../src/index.ts'
 import { type Engine, laneName } from './engine.ts'
+import type { MemoryGroup } from './memory-group.ts'
 
 const program = fileURLToPath(new URL('poison-worker/main.ts', import.meta.url))
 
@@ -15,12 +16,14 @@ const lineSchema = z.looseObject({ event: z.string() })
 
 /**
  * A worker process that is started anew whenever it ends, as a supervisor does, until the test is over. Beside it runs the
- * control plane's sweep of runs: a process that dies between its commit and its hint leaves its run open.
+ * control plane's sweep of runs: a process that dies between its commit and its hint leaves its run open. In a group it has
+ * the heap that Node gives it there, as in a container; else a small one.
  */
 export const keepWorker = (
   engine: Pick<Engine, 'databaseUrl' | 'rabbitmqUrl' | 'em'>,
   functions: readonly string[],
   env: Record<string, string> = {},
+  group?: MemoryGroup,
 ) => {
   /** How each of its processes ended, and the lines of its log. */
   const deaths: string[] = []
@@ -37,7 +40,11 @@ export const keepWorker = (
   }
 
   function start() {
-    const child = spawn(process.execPath, ['--max-old-space-size=192', program, ...functions], {
+    const [command, ...args]: [string, ...string[]] =
+      group === undefined
+        ? [process.execPath, '--max-old-space-size=192', program, ...functions]
+        : ['/bin/sh', '-c', 'echo $$ > "$0" && exec "$@"', group.procs, process.execPath, program, ...functions]
+    const child = spawn(command, args, {
       env: {
         ...compileCache(),
         DATABASE_URL: engine.databaseUrl,

@@ -33,6 +33,9 @@ export const wardVariable = 'ESTEIRA_WARD'
 /** Between two looks at a ward, milliseconds. */
 const turnMs = 250
 
+/** And between two at its memory: what it takes meanwhile its container has to have, and a job may fill a gigabyte a second. */
+const memoryTurnMs = 20
+
 /** How long a ward may take to end by itself, milliseconds: its last spans go out. */
 const leaveMs = 3_000
 
@@ -64,10 +67,12 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
     if (silentTurns * turnMs > (isReady ? limits.stallMs : Math.max(limits.stallMs, startMs))) {
       kill(`its event loop stood still for ${limits.stallMs} ms, as in an endless loop, and it was ended`)
     }
+  }
+  const lookAtMemory = () => {
     const { mostMiB } = limits
     if ((residentMiB(child) ?? 0) > mostMiB) kill(`it took more than ${mostMiB} MiB of memory, and was ended`)
   }
-  const looking = setInterval(look, turnMs)
+  const looking = [setInterval(look, turnMs), setInterval(lookAtMemory, memoryTurnMs)]
 
   child.stderr?.on('data', (bytes: Buffer) => {
     process.stderr.write(bytes)
@@ -84,7 +89,7 @@ export const openWard = (program: WardProgram, limits: WardLimits, by: By, hooks
   const end = (code: number | null, signal: string | null) => {
     if (isOver) return
     isOver = true
-    clearInterval(looking)
+    for (const interval of looking) clearInterval(interval)
     hooks.died(describeDeath({ code, signal }, { endedFor, printed, uncaught }))
   }
   // After `exit` there may still be messages and text to read. `close` comes when all of it is, but not while a process that

@@ -8,8 +8,7 @@ import { gatherMoves, moveCounters } from '../job/unit/move-counters.ts'
 import { insertWaiting } from '../job/unit/stage-jobs.ts'
 import { type RunStatus, runStatuses } from '../model/run-status.ts'
 import { fromTheStart } from './settle/cancel-jobs.ts'
-import { releaseJobs } from './settle/release.ts'
-import type { Releaser } from './settle/release.ts'
+import { releaseJobs, type Releaser } from './settle/release.ts'
 import { type HeldBy, unlessHeld } from './unless-held.ts'
 
 /** What became of a run whose failed jobs were to be sent again: how many were, or why none is. */

@@ -3,14 +3,14 @@ import { noLink } from '../../../test/no-link.ts'
 import { OutboxError } from '../../errors.ts'
 import { refusedBackoff } from '../backoff.ts'
 import { createIdWatch } from '../read/id-watch.ts'
-import { createOwnedLane } from '../lane/owned-lane.ts'
+import { createOwnedLane, type Seclusion } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import { createWriterWatch } from '../read/writer-watch.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
 import type { PublishOutcome } from './outcome.ts'
-import { publishTogether } from './publish-rows.ts'
-import { createTurns } from './turns.ts'
+import { publishOneByOne, publishTogether } from './publish-rows.ts'
+import { createTurns, type Turns } from './turns.ts'
 
 const rows = [1n, 2n, 3n, 4n].map((id): LaneRow => ({
   id,
@@ -35,14 +35,29 @@ const freshFor = (looks: number): ControlSession => ({
   close: async () => {},
 })
 
-/** Publishes the rows on a channel whose confirms come when the test wants. */
-const publish = (session: ControlSession, { closed = false, clear = async () => {} } = {}) => {
+type How = {
+  closed?: boolean
+  clear?: () => Promise<void>
+  turn?: keyof Turns
+  suspects?: Seclusion | null
+}
+
+/** Publishes the rows, in this turn or as such suspects, on a channel whose confirms come when the test wants. */
+const publish = (
+  session: ControlSession,
+  { closed = false, clear = async () => {}, turn = 'beside', suspects = null }: How = {},
+) => {
   const sent = new Map<bigint, (outcome: PublishOutcome) => void>()
+  /** How long a confirm is awaited, for each time. */
+  const deadlinesMs: number[] = []
   const channel: ConfirmChannel = {
     publish: ({ id }, onEnd) => void sent.set(id, onEnd),
     fault: () => null,
     closed: () => closed,
-    expectConfirms: () => () => {},
+    expectConfirms: ({ deadlineMs }) => {
+      deadlinesMs.push(deadlineMs)
+      return () => {}
+    },
     abandon: () => {},
     gone: new Promise(() => {}),
     letGo: async () => false,
@@ -53,14 +68,17 @@ const publish = (session: ControlSession, { closed = false, clear = async () => 
     { ids: createIdWatch(null, null), writers: createWriterWatch(session) },
     refusedBackoff,
   )
+  if (suspects !== null) for (const { id } of rows) owned.suspects.set(id, suspects)
   const link = { ...noLink, up: () => true, turns: createTurns() }
-  const outcomes = publishTogether(owned, rows, {
+  const means = {
     link,
     channel: { open: async () => channel, clear, close: () => {}, letGo: async () => false },
     confirmDeadlineMs: 60_000,
     onSend: () => undefined,
-  })
-  return { sent, outcomes, link }
+  }
+  const outcomes =
+    suspects === 'from all' ? publishOneByOne(owned, rows, means) : publishTogether(owned, rows, means, { turn })
+  return { sent, outcomes, link, deadlinesMs, suspects: owned.suspects }
 }
 
 test('a process that was frozen between two writes writes no more, and waits for the confirms of what it wrote', async () => {
@@ -96,4 +114,32 @@ test('who is to be alone on the connection waits for what is on its way by a cha
   cleared.resolve()
   await alone
   expect(seen).toEqual(['cleared', 'alone'])
+})
+
+const overdue: PublishOutcome = { kind: 'unknown', cause: new OutboxError('confirm_overdue', 'no confirm in time') }
+
+test('suspects that nobody may publish beside are waited for no longer than five seconds, and are none any more then', async () => {
+  const lane = publish(freshFor(5), { turn: 'alone', suspects: 'from other lanes' })
+  await new Promise(setImmediate)
+  expect([...lane.sent.keys()]).toEqual([1n, 2n, 3n, 4n])
+  for (const [id, end] of lane.sent) end(id === 4n ? { kind: 'unknown', cause: 'the link fell' } : overdue)
+  await lane.outcomes
+  expect(lane.deadlinesMs).toEqual([5_000])
+  expect([...lane.suspects.keys()]).toEqual([4n])
+
+  const single = publish(freshFor(5), { suspects: 'from all' })
+  await new Promise(setImmediate)
+  expect([...single.sent.keys()]).toEqual([1n])
+  single.sent.get(1n)?.(overdue)
+  await single.outcomes
+  expect(single.deadlinesMs).toEqual([5_000])
+  expect([...single.suspects.keys()]).toEqual([2n, 3n, 4n])
+})
+
+test('rows beside those of others are waited for as long as the relay was told', async () => {
+  const { sent, outcomes, deadlinesMs } = publish(freshFor(5))
+  await new Promise(setImmediate)
+  for (const end of sent.values()) end({ kind: 'confirmed' })
+  await outcomes
+  expect(deadlinesMs).toEqual([60_000])
 })

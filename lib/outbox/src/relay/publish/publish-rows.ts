@@ -1,4 +1,5 @@
 import { OutboxError } from '../../errors.ts'
+import { isInstance } from '../../values/is-instance.ts'
 import { callOut } from '../call-out.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { LaneRow } from '../read/lane-row.ts'
@@ -42,7 +43,7 @@ export const publishTogether = (
 ): Promise<Outcomes> =>
   means.link.turns[turn](async () => {
     const channel = await means.channel.open()
-    const outcomes = await publish(owned, channel, rows, means, onLate)
+    const outcomes = await publish(owned, channel, rows, inTurn(turn, means), onLate)
     if (turn === 'alone') clearAnswered(owned, outcomes)
     const fault = channel.fault()
     if (fault === null) return outcomes
@@ -59,9 +60,22 @@ export const publishTogether = (
     return outcomes
   })
 
+/**
+ * How long rows that are alone on the connection may be without a confirm, milliseconds: nobody else publishes meanwhile. If
+ * one of them were to have it closed, it would have been.
+ */
+const aloneDeadlineMs = 5_000
+
+const inTurn = (turn: keyof Turns, means: PublishMeans): PublishMeans =>
+  turn === 'beside' ? means : { ...means, confirmDeadlineMs: Math.min(means.confirmDeadlineMs, aloneDeadlineMs) }
+
 const clearAnswered = ({ suspects }: OwnedLane, outcomes: Outcomes): void => {
-  for (const [{ id }, { kind }] of outcomes) if (kind !== 'unknown') suspects.delete(id)
+  for (const [{ id }, outcome] of outcomes) if (outcome.kind !== 'unknown' || isOverdue(outcome)) suspects.delete(id)
 }
+
+/** Its channel and the connection outlived the deadline, so it is not the one that has either closed. */
+const isOverdue = ({ cause }: PublishOutcome & { kind: 'unknown' }): boolean =>
+  isInstance(cause, OutboxError) && cause.code === 'confirm_overdue'
 
 /**
  * Publishes suspects one at a time, which costs each good one at most one more publish. The row that closes the channel
@@ -76,7 +90,7 @@ const clearAnswered = ({ suspects }: OwnedLane, outcomes: Outcomes): void => {
  */
 export const publishOneByOne = (owned: OwnedLane, rows: readonly LaneRow[], means: PublishMeans): Promise<Outcomes> => {
   const turn = rows.some(({ id }) => meetsNoLane(owned, id)) ? 'alone' : 'beside'
-  return means.link.turns[turn](() => publishEach(owned, rows, means, turn))
+  return means.link.turns[turn](() => publishEach(owned, rows, inTurn(turn, means), turn))
 }
 
 const publishEach = async (
@@ -102,6 +116,7 @@ const publishEach = async (
     const fault = outcome.kind === 'unknown' ? channel.fault() : null
     // The link fell, or confirms do not come: the next row would fare no better.
     if (fault === null && outcome.kind === 'unknown') {
+      if (isOverdue(outcome)) owned.suspects.delete(row.id)
       outcomes.set(row, outcome)
       break
     }

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import { createTurns } from './turns.ts'
 
 /** Works that begin when they may and end when the test says so. */
-const createWorks = () => {
-  const turns = createTurns()
+const createWorks = (waitMs?: number) => {
+  const turns = createTurns(waitMs)
   const begun: string[] = []
   const ask = (name: string, how: 'beside' | 'alone') => {
     const work = Promise.withResolvers<string>()
@@ -52,4 +52,17 @@ test('of several that are to be alone each has its turn, also after one that fai
   expect(begun).toEqual(['first', 'second', 'behind'])
   behind.end()
   await behind.done
+})
+
+test('work that does not end holds up who is to be alone, and those behind it, for a while only', async () => {
+  const { begun, ask } = createWorks(1)
+  const stuck = ask('stuck', 'beside')
+  const alone = ask('alone', 'alone')
+  const behind = ask('behind', 'beside')
+  alone.end()
+  behind.end()
+  await Promise.all([alone.done, behind.done])
+  expect(begun).toEqual(['stuck', 'alone', 'behind'])
+  stuck.end()
+  await stuck.done
 })

@@ -1,3 +1,5 @@
+import { within } from '../within.ts'
+
 /**
  * Who may have messages in flight on the connection: any lanes beside each other, or one that is alone. They come in the
  * order in which they ask, so whoever asks to be alone waits for those before it only, and holds up those behind it.
@@ -7,7 +9,14 @@ export type Turns = {
   alone: <Done>(work: () => Promise<Done>) => Promise<Done>
 }
 
-export const createTurns = (): Turns => {
+/**
+ * How long whoever is to be alone waits for what others have in flight, milliseconds. RabbitMQ closes the connection over a
+ * message when it comes to that. What was sent so long ago and has no confirm waits for a queue, and that may be for as long
+ * as the confirm deadline; nobody else is to stand so long.
+ */
+const longestWaitMs = 5_000
+
+export const createTurns = (waitMs = longestWaitMs): Turns => {
   /** Ends with the last work that asked to be alone, however that ends. */
   let lastAlone: Promise<unknown> = Promise.resolve()
   /** Works that asked since then. */
@@ -20,7 +29,8 @@ export const createTurns = (): Turns => {
       return done
     },
     alone: (work) => {
-      const done = Promise.all([lastAlone, ...others]).then(work)
+      const before = Promise.all(others)
+      const done = lastAlone.then(() => within(waitMs, before)).then(work)
       others.clear()
       lastAlone = Promise.allSettled([done])
       return done

@@ -254,6 +254,10 @@ export const deliverMeans = (
       by: { worker, lane, window },
       untilDone,
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),
+      untilFree: (job, lock, mostMs) => {
+        observe({ kind: 'commit.held-up', jobs: 1, reason: heldLocked })
+        return waits.untilFree(job, lock, performance.now() + mostMs)
+      },
       onWritten,
     }),
     pages: createPageWrites({

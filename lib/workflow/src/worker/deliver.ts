@@ -296,6 +296,7 @@ const runInOwnUnit = async (
       return { ending, runsOn }
     }),
   )
+  if (fate.kind === 'ended') return finish(fate.finished, delivery, means)
   return fate.kind === 'lost' ? lostTo(delivery, means) : fate
 }
 

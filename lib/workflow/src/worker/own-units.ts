@@ -1,30 +1,35 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager, MikroORM } from '@mikro-orm/postgresql'
-import { databaseErrorOf, isSessionLost, isTransientHere, readOnly } from '../database/is-transient.ts'
+import { databaseErrorOf, isLockedOut, isSessionLost, isTransientHere, readOnly } from '../database/is-transient.ts'
 import { jobError } from '../job/job-error.ts'
-import type { Ending, FinishedJob } from '../job/held-job.ts'
+import type { Ending, FinishedJob, JobOnBelt } from '../job/held-job.ts'
 import { lockJob, takeBack } from '../job/lock-job.ts'
 import { markRunning } from '../job/mark-running.ts'
+import { limitLockWaits } from '../job/unit/limit-lock-waits.ts'
 import { type By, writeUnit, type Written } from '../job/unit/write-unit.ts'
 import { inCommitSpans } from './commit-spans.ts'
 import { blameFor } from './blame.ts'
 import { cutShort, type Fate, rejected } from './commit-group.ts'
+import { putOffForLock } from './commit-patiently.ts'
 import { placesByName } from './places.ts'
 
 /** An attempt that was made with an entity manager. `runsOn`: it is over, but its function still uses that. */
 export type OwnAttempt = { ending: Ending; runsOn: boolean }
+
+/** What became of a job: a success was written, or it was lost; any other end is still to be written, like anybody's. */
+export type OwnFate = Exclude<Fate, { kind: 'refused' }> | { kind: 'ended'; finished: FinishedJob }
 
 /** Attempts a job in a unit of work of its own, and says what became of it. */
 export type OwnUnits = (
   held: Pick<FinishedJob, 'job' | 'place' | 'nextTry'>,
   timeoutMs: number,
   attempt: (em: EntityManager) => Promise<OwnAttempt>,
-) => Promise<Exclude<Fate, { kind: 'refused' }>>
+) => Promise<OwnFate>
 
 type OwnUnitOptions = {
   /** With the entities of the functions, and a pool of its own: a session stays with its function for as long as that runs. */
   ownOrm: MikroORM
-  /** What is written of a job beside its unit of work goes over sessions that no function ever had. */
+  /** That a job runs is written beside its unit of work, over sessions that no function ever had. */
   besideOrm: MikroORM
   /** Units of work of a function at a time. */
   atOnce: number
@@ -32,6 +37,8 @@ type OwnUnitOptions = {
   untilDone: <T>(work: () => Promise<T>) => Promise<T>
   /** Ends a session of the server, whatever it is doing; gives what tells that it was lost before, else null. */
   endSession: (pid: number) => Promise<Error | null>
+  /** Resolves to true when this, the job or its run, is locked no more; to false when that takes longer, milliseconds. */
+  untilFree: (job: JobOnBelt, lock: string, mostMs: number) => Promise<boolean>
   /** Hears of what was committed. */
   onWritten: (written: Written) => void
 }
@@ -42,27 +49,47 @@ type OwnUnitOptions = {
  */
 const mostLosses = 3
 
+/** So long is a transaction kept whose result waits for the counters of its run, milliseconds: it has a place, and locks. */
+const heldMs = 10_000
+
 /** The server gives up a transaction whose worker did not, since it is frozen or cut off: milliseconds after its time. */
 const graceMs = 5_000
 
 /**
  * Attempts jobs in a unit of work each: a transaction that begins with the compare-and-set on the job, in which the
  * function writes rows of its own, and that ends with the job's outcome. So both are there exactly once, or neither is.
- * Only a success is written there. Whatever else an attempt ends with is written when the transaction has been rolled
- * back; its session is ended before when the function still uses it, so that nothing it does later can be written. When
- * its session was lost meanwhile it is made again, as if it had not been.
+ * Only a success is written there. Whatever else an attempt ends with is given to be written when the transaction has been
+ * rolled back; its session is ended before when the function still uses it, so that nothing it does later can be written.
+ * When its session was lost meanwhile it is made again, as if it had not been.
  *
- * Nothing here goes through the groups in which other jobs are committed: they would wait for a job that a second
- * delivery has locked meanwhile.
+ * Where a result waits for the counters of its run for too long the transaction is given up and its job put off, which burns
+ * no attempt.
  */
 export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
-  const { ownOrm, besideOrm, by, untilDone, endSession, onWritten } = options
+  const { ownOrm, besideOrm, by, untilDone, endSession, untilFree, onWritten } = options
   // A slow function fills its own places, and holds up no other.
   const placesOf = placesByName(options.atOnce)
 
   const write = async (em: EntityManager, finished: FinishedJob): Promise<Written | null> => {
     const written = await writeUnit(em, { ends: [finished] }, by)
     return written.won.has(finished) ? written : null
+  }
+
+  /** Writes it in the transaction; null when the job was lost. What is held locked is waited for with all that is in that. */
+  const writeUnlessHeld = async (em: EntityManager, finished: FinishedJob): Promise<Written | null | 'held'> => {
+    const tx = queryable(em)
+    const untilMs = performance.now() + heldMs
+    for (;;) {
+      await tx.query('savepoint esteira_end', [])
+      try {
+        await limitLockWaits(em)
+        return await write(em, finished)
+      } catch (error) {
+        if (!isLockedOut(error)) throw error
+        await tx.query('rollback to savepoint esteira_end', [])
+        if (!(await untilFree(finished.job, finished.job.runId, untilMs - performance.now()))) return 'held'
+      }
+    }
   }
 
   /** Attempts the job, and writes a success; gives an end that is still to be written, or null when the job was lost. */
@@ -95,13 +122,14 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       let isCommitting = false
       try {
         const written = await inCommitSpans([finished], async () => {
-          const won = await write(em, finished)
-          if (won === null) return null
+          const won = await writeUnlessHeld(em, finished)
+          if (won === null || won === 'held') return won
           isCommitting = true
           await commit(em)
           return won
         })
         if (written === null) return null
+        if (written === 'held') return { finished: { ...finished, ending: putOffForLock(held.job) }, isWritten: false }
         onWritten(written)
         return { finished, isWritten: true }
       } catch (error) {
@@ -129,14 +157,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       const attempted = await untilDone(() => attemptOnce(attempt, isForgiven))
       if (attempted === null) return { kind: 'lost' }
       const { finished, isWritten } = attempted
-      if (!isWritten) {
-        const written = await untilDone(() =>
-          inCommitSpans([finished], () => besideOrm.em.fork().transactional((em) => write(em, finished))),
-        )
-        if (written === null) return { kind: 'lost' }
-        onWritten(written)
-      }
-      return { kind: 'written', ending: finished.ending }
+      return isWritten ? { kind: 'written', ending: finished.ending } : { kind: 'ended', finished }
     })
 }
 

@@ -10,7 +10,7 @@ export type Pools = {
   beatOrm: MikroORM
   /** Of their own too: functions keep these sessions for as long as they run, and set in them what they like. */
   ownOrm: MikroORM
-  /** For what is written of the jobs of such functions beside their units of work: as many may wait for locks. */
+  /** For what is written of the jobs of such functions beside their units of work, as that they run. */
   besideOrm: MikroORM
   close: () => Promise<void>
 }

@@ -103,7 +103,6 @@ const run = async ({
         did.push('committed')
         return { kind: 'written', ending }
       },
-      ownUnits: unused,
       pages: {
         write: unused,
         hide: () => Promise.reject(heldUp()),

@@ -29,7 +29,7 @@ export const suspectsFor = (
 
 type SuspectMeans = Pick<
   DeliverMeans,
-  'claim' | 'beats' | 'stopped' | 'find' | 'commit' | 'ownUnits' | 'pages' | 'pageItems' | 'continueMs' | 'random'
+  'claim' | 'beats' | 'stopped' | 'find' | 'commit' | 'pages' | 'pageItems' | 'continueMs' | 'random'
 >
 
 /**
@@ -71,11 +71,6 @@ export const runSuspect = async (
       return { kind: 'written', ending: answer.ending }
     case 'ended': {
       const { ending, elapsedMs } = answer
-      if (isOwn) {
-        // Only that it died: everything else is written in the process apart.
-        const fate = await means.ownUnits({ job, place }, timeoutMs, async () => ({ ending, runsOn: false }))
-        return fate.kind === 'lost' ? lostTo(delivery, means) : fate
-      }
       if (!(await hold.isOurs())) return lostTo(delivery, means)
       const nextTry = nextTryOf(hold.job(), fn, means.random)
       return finish({ job: hold.job(), ending, elapsedMs, place, nextTry }, delivery, means)

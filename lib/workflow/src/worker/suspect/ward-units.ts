@@ -4,7 +4,9 @@ import { isTransientHere } from '../../database/is-transient.ts'
 import { openOrm } from '../../database/open-orm.ts'
 import { type StepFunction, timeoutOf } from '../../function/define-function.ts'
 import { nextTryOf } from '../../job/next-try.ts'
+import { lockedAmong } from '../../job/unit/locked-among.ts'
 import type { By } from '../../job/unit/write-unit.ts'
+import { createLockWaits } from '../lock-waits.ts'
 import { createOwnUnits } from '../own-units.ts'
 import { placesByName } from '../places.ts'
 import { ownPoolSizeFor, ownUnitsAtOnce } from '../pools.ts'
@@ -37,6 +39,10 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
   const besideOrm = openOrm({ ...common, poolSize })
   const endOrm = openOrm({ ...common, poolSize: 1 })
   const placesOf = placesByName(ownUnitsAtOnce)
+  const locks = createLockWaits({
+    lockedAmong: (jobs) => lockedAmong(endOrm.em.fork(), jobs),
+    pause: () => pause(databasePauseMs * (1 + Math.random())),
+  })
 
   return {
     attempt: async (
@@ -54,6 +60,7 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
         by,
         untilDone: untilDone(signal),
         endSession: (pid) => endSession(endOrm.em.fork(), pid),
+        untilFree: locks.untilFree,
         onWritten: (written) => {
           for (const span of written.created) span.end()
           toSettle.push(...written.toSettle)
@@ -61,7 +68,14 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
       })
       const held = { job, place, nextTry: nextTryOf(job, fn, Math.random) }
       const fate = await placesOf(fn.name)(() => units(held, timeoutOf(fn, job.step), attempt))
-      return fate.kind === 'lost' ? fate : { ...fate, toSettle }
+      switch (fate.kind) {
+        case 'lost':
+          return fate
+        case 'written':
+          return { ...fate, toSettle }
+        case 'ended':
+          return { kind: 'ended', ending: fate.finished.ending, elapsedMs: fate.finished.elapsedMs }
+      }
     },
     close: () => Promise.all([ownOrm.close(), besideOrm.close(), endOrm.close()]),
   }

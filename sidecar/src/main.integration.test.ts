@@ -139,7 +139,7 @@ test('when the owner of a lane is killed, the relay that waits for it takes over
   await expect.poll(() => owner.saw('relay.owned'), soon).toContainEqual(owned)
   const heir = startSidecar(environment('killed'))
   await expect.poll(() => heir.saw('ready').length, soon).toBe(1)
-  expect(heir.saw('relay.waiting')).toHaveLength(1)
+  await expect.poll(() => heir.saw('relay.waiting').length, soon).toBe(1)
   owner.child.kill('SIGKILL')
   await owner.exited
   await commit('killed', [1, 2, 3])

@@ -1,6 +1,6 @@
 import { isBoxedPrimitive, isPromise } from 'node:util/types'
 import { didYouMean } from './did-you-mean.ts'
-import { kindOf, lostKind } from './values/lost-in-json.ts'
+import { kindOf, lostKind } from './lost-in-json.ts'
 import { unstorableText } from './values/unstorable-text.ts'
 import { OutboxError, reasonOf } from './errors.ts'
 import { isInstance } from './values/is-instance.ts'

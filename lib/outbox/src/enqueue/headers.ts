@@ -1,7 +1,7 @@
 import { OutboxError, reasonOf } from '../errors.ts'
 import { isInstance } from '../values/is-instance.ts'
 import { nameOfKind } from '../values/name-of-kind.ts'
-import { lostKind } from '../values/lost-in-json.ts'
+import { lostKind } from '../lost-in-json.ts'
 import type { Fault, MessageRow } from './message.ts'
 import { faultOfShortString, shortStringBytes } from './short-string.ts'
 import { unstorableText } from '../values/unstorable-text.ts'

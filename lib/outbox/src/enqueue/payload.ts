@@ -1,7 +1,7 @@
 import { isUint8Array } from 'node:util/types'
 import { OutboxError, reasonOf } from '../errors.ts'
 import { isInstance } from '../values/is-instance.ts'
-import { isTooDeep, type Loss, lostInJson } from '../values/lost-in-json.ts'
+import { isTooDeep, type Loss, lostInJson } from '../lost-in-json.ts'
 import type { Fault, MessageRow } from './message.ts'
 import { unstorableText } from '../values/unstorable-text.ts'
 

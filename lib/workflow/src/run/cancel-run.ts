@@ -9,8 +9,8 @@ import { type HeldBy, unlessHeld } from './unless-held.ts'
 
 /**
  * Cancels a run, and resolves to the status that it has then; null if there is no such run, and its end for one that is
- * over. Where somebody holds the run locked nothing is written. A run of a few jobs that wait is `cancelled` at once. Otherwise it is `cancelling`: its functions are told to
- * end, and `carryOnCancels` does the rest.
+ * over. Where somebody holds the run locked nothing is written. A run of a few jobs that wait is `cancelled` at once.
+ * Otherwise it is `cancelling`: its functions are told to end, and `carryOnCancels` does the rest.
  */
 export const cancelRun = async (em: EntityManager, runId: string): Promise<RunStatus | HeldBy | null> => {
   const status = await beginCancel(em, runId)

@@ -115,6 +115,6 @@ test.each(['pod', 'key'] as const)(
     late.resolve({ kind: 'unknown', cause: 'no confirm' })
     expect(await passing).toMatchObject({ refused: 0, unknown: 1 })
     const all = ['late', 'beside it', 'alone', 'last', 'of its own', ...(kind === 'key' ? [] : ['behind it'])]
-    expect(sent.map((payload) => JSON.parse(payload)).toSorted()).toEqual(all.toSorted())
+    expect(sent.map((payload) => String(JSON.parse(payload))).toSorted()).toEqual(all.toSorted())
   },
 )

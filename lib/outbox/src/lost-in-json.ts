@@ -1,6 +1,6 @@
-import { reasonOf } from '../errors.ts'
-import { isInstance } from './is-instance.ts'
-import { pointerInto } from './json-pointer.ts'
+import { reasonOf } from './errors.ts'
+import { isInstance } from './values/is-instance.ts'
+import { pointerInto } from './values/json-pointer.ts'
 
 /** What JSON cannot hold, and where it is, as a JSON pointer (`''` is the value itself). */
 export type Loss = { place: string; kind: string; cause?: unknown }

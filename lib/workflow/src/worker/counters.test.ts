@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { WorkflowError } from '../errors.ts'
 import { createCounters } from './counters.ts'
 
 const written = (functionName: string, ending: 'succeeded' | 'cancelled') =>
@@ -40,15 +41,18 @@ test('deliveries that come again are counted by function and by whose fault it w
   const of = { functionName: 'Leads.save', jobId: 'a' }
   const denied = Object.assign(new Error('permission denied for table workflow_job'), { code: '42501' })
   const gone = Object.assign(new Error('the server is away'), { code: 'ECONNREFUSED' })
+  const stopped = new WorkflowError('worker_stopped', 'it goes back', { cause: denied })
   counters.observe({ kind: 'delivery.refused', ...of })
   counters.observe({ kind: 'delivery.refused', ...of })
   counters.observe({ kind: 'delivery.handed-back', ...of, error: denied })
   counters.observe({ kind: 'delivery.handed-back', ...of, error: gone })
+  counters.observe({ kind: 'delivery.handed-back', ...of, error: stopped })
   const name = 'esteira_worker_deliveries_handed_back_total'
   expect(counters.text()).toContain(
     `${name}{function="Leads.save",reason="refused"} 2\n` +
       `${name}{function="Leads.save",reason="house"} 1\n` +
-      `${name}{function="Leads.save",reason="moment"} 1\n`,
+      `${name}{function="Leads.save",reason="moment"} 1\n` +
+      `${name}{function="Leads.save",reason="stopped"} 1\n`,
   )
 })
 

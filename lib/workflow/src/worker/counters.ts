@@ -1,4 +1,5 @@
 import { type Metric, prometheusText } from '@esteira/service'
+import { WorkflowError } from '../errors.ts'
 import { type Blame, blameFor } from './blame.ts'
 import type { WorkerEvent } from './worker-options.ts'
 
@@ -41,8 +42,11 @@ const help: Readonly<Record<string, string>> = {
   [unreadable]: 'messages that are none of ours, and were dropped',
 }
 
-/** Its end was refused, or whose fault it was that nothing was written. */
-type HandBackReason = 'refused' | Blame
+/** Its end was refused, its worker stopped, or whose fault it was that nothing was written. */
+type HandBackReason = 'refused' | 'stopped' | Blame
+
+const whyHandedBack = (error: unknown): HandBackReason =>
+  error instanceof WorkflowError && error.code === 'worker_stopped' ? 'stopped' : blameFor(error)
 
 export const createCounters = (): Counters => {
   const byName = new Map<string, Map<string, { labels: CountLabels; value: number }>>()
@@ -64,7 +68,7 @@ export const createCounters = (): Counters => {
     if (event.kind === 'job.written') count(jobs, { function: event.functionName, ending: event.ending })
     if (event.kind === 'delivery.dropped') count(dropped, { function: event.functionName, reason: event.reason })
     if (event.kind === 'delivery.refused') countHandedBack(event.functionName, 'refused')
-    if (event.kind === 'delivery.handed-back') countHandedBack(event.functionName, blameFor(event.error))
+    if (event.kind === 'delivery.handed-back') countHandedBack(event.functionName, whyHandedBack(event.error))
     if (event.kind === 'commit.refused') add(refused, {}, event.jobs)
     if (event.kind === 'ward.died') count(deaths)
     if (event.kind === 'function.abandoned') count(abandoned, { function: event.functionName })

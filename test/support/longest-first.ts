@@ -18,8 +18,8 @@ export const long: readonly string[] = [
   'lib/workflow/src/probe/probe-queues.integration.test.ts',
   'lib/workflow/src/worker/suspect/poisoned-streams.integration.test.ts',
   'workers/cron-job/src/main.integration.test.ts',
-  'lib/workflow/src/worker/cut-short.integration.test.ts',
-  'lib/workflow/src/worker/put-off.integration.test.ts',
+  'lib/workflow/src/worker/commit/cut-short.integration.test.ts',
+  'lib/workflow/src/worker/hold/put-off.integration.test.ts',
   'dev/src/stack/start-stack.integration.test.ts',
 ]
 

@@ -1,4 +1,4 @@
-import type { Delivered } from '../src/worker/finish.ts'
+import type { Delivered } from '../src/worker/deliver/finish.ts'
 import type { Message } from './run-rows.ts'
 import type { Told } from './told-functions.ts'
 

@@ -1,5 +1,5 @@
-import type { Beating } from '../src/worker/beats.ts'
-import type { Delivered } from '../src/worker/finish.ts'
+import type { Beating } from '../src/worker/hold/beats.ts'
+import type { Delivered } from '../src/worker/deliver/finish.ts'
 import type { Attempt } from './attempt-of-two.ts'
 import type { Ending } from './told-functions.ts'
 import type { Units } from './told-units.ts'

@@ -1,5 +1,5 @@
 import type { By } from '../src/job/unit/write-unit.ts'
-import type { Beating } from '../src/worker/beats.ts'
+import type { Beating } from '../src/worker/hold/beats.ts'
 import type { Suspects } from '../src/worker/suspect/suspects.ts'
 import { wardSuspects } from '../src/worker/suspect/ward-suspects.ts'
 import type { Ward, WardHooks } from '../src/worker/suspect/ward.ts'

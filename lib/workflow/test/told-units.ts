@@ -1,6 +1,6 @@
 import { waitFor } from '@esteira/test/support'
 import * as z from 'zod'
-import type { Delivered } from '../src/worker/finish.ts'
+import type { Delivered } from '../src/worker/deliver/finish.ts'
 import type { Told } from './told-functions.ts'
 import type { ToldWorker } from './told-worker.ts'
 

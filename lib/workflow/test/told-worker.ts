@@ -1,5 +1,5 @@
-import type { Beating } from '../src/worker/beats.ts'
-import { deliverMeans } from '../src/worker/deliver-means.ts'
+import type { Beating } from '../src/worker/hold/beats.ts'
+import { deliverMeans } from '../src/worker/deliver/deliver-means.ts'
 import type { Pools } from '../src/worker/pools.ts'
 import type { WorkerOptions } from '../src/worker/worker-options.ts'
 import { toldSuspects } from './told-suspects.ts'

@@ -8,7 +8,7 @@ import { defineFunction } from '../function/define-function.ts'
 import { hideSecrets } from '../secrets/hide-secrets.ts'
 import { beginTrace } from './begin-trace.ts'
 import { inSpan } from './in-span.ts'
-import { inProcessSpan } from '../worker/process-span.ts'
+import { inProcessSpan } from '../worker/deliver/process-span.ts'
 import { tracer } from './tracer.ts'
 
 test('where nobody traces a job has its place all the same, and no span is made for it', async () => {

@@ -1,6 +1,6 @@
 import { type Metric, prometheusText } from '@esteira/service'
 import { WorkflowError } from '../errors.ts'
-import { type Blame, blameFor } from './blame.ts'
+import { type Blame, blameFor } from './commit/blame.ts'
 import type { WorkerEvent } from './worker-options.ts'
 
 /** Labels of a sample: few values each, and never an id, as every new one is kept for the life of the process. */

@@ -4,8 +4,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import { type Engine, functionOf, laneName } from '../../test/engine.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { workerOptions } from '../../test/worker-options.ts'
-import { deliverMeans } from './deliver-means.ts'
-import { load } from './load.ts'
+import { deliverMeans } from './deliver/deliver-means.ts'
+import { load } from './deliver/load.ts'
 import { openPools } from './pools.ts'
 
 let engine: Engine

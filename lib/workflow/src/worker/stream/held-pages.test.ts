@@ -4,7 +4,7 @@ import { aJob, aStep } from '../../../test/a-job.ts'
 import { WorkflowError } from '../../errors.ts'
 import type { HeldJob } from '../../job/held-job.ts'
 import type { PageOfJob } from '../../job/pages/page-of-job.ts'
-import type { Hold } from '../hold.ts'
+import type { Hold } from '../hold/hold.ts'
 import { pagesOf } from './held-pages.ts'
 import type { PageWrites } from './page-writes.ts'
 

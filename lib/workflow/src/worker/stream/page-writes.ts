@@ -9,12 +9,12 @@ import { touchJob } from '../../job/pages/touch-job.ts'
 import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
 import { lockFirst } from '../../job/unit/lock-first.ts'
 import type { By, Written } from '../../job/unit/write-unit.ts'
-import type { DeliverMeans } from '../deliver.ts'
-import { blameFor, isOfMoment } from '../blame.ts'
-import { mostCuts } from '../commit-group.ts'
-import { heldUp } from '../commit-patiently.ts'
-import type { JobWaits } from '../job-waits.ts'
-import { placesByName } from '../places.ts'
+import type { DeliverMeans } from '../deliver/deliver.ts'
+import { blameFor, isOfMoment } from '../commit/blame.ts'
+import { mostCuts } from '../commit/commit-group.ts'
+import { heldUp } from '../commit/commit-patiently.ts'
+import type { JobWaits } from '../hold/job-waits.ts'
+import { placesByName } from '../attempt/places.ts'
 
 /**
  * Writes of jobs that give their items page by page, each a unit of work, tried until the database answers. A page that

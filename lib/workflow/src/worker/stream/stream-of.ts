@@ -1,5 +1,5 @@
 import { type StepFunction, timeoutOf } from '../../function/define-function.ts'
-import type { DeliverMeans } from '../deliver.ts'
+import type { DeliverMeans } from '../deliver/deliver.ts'
 import { type JobStream, openJobStream } from './job-stream.ts'
 import { ageMs, continueMsOf, mostBytes } from './limits.ts'
 import type { Pages } from './pages.ts'

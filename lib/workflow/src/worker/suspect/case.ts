@@ -1,7 +1,7 @@
 import { WorkflowError } from '../../errors.ts'
 import type { Ending } from '../../job/held-job.ts'
 import type { HeldPages } from '../stream/held-pages.ts'
-import { openTimeBudget, type TimeBudget } from '../time-budget.ts'
+import { openTimeBudget, type TimeBudget } from '../attempt/time-budget.ts'
 import type { Suspicion } from './judge.ts'
 import type { Answer, Given, Suspect } from './messages.ts'
 import type { Ward } from './ward.ts'

@@ -1,0 +1,75 @@
+import { waitFor } from '@esteira/test/support'
+import { expect, test } from 'vitest'
+import { type Engine, functionOf } from '../../../test/engine.ts'
+import { expectConserved } from '../../../test/expect-conserved.ts'
+import { fanOut } from '../../../test/gated.ts'
+import { holdLocked, lockSqls } from '../../../test/hold-locked.ts'
+import { note, ownFunction, useOwnUnits } from '../../../test/own-units.ts'
+import { fail } from '../../index.ts'
+import { ownUnitsAtOnce } from '../pools.ts'
+
+let engine: Engine
+
+const { notes } = useOwnUnits((opened) => {
+  engine = opened
+})
+
+/** Has what waits for later be due now. */
+const hurry = () => engine.query(`update outbox_scheduled set available_at = now()`)
+
+/** A function that notes its payload and, but for a payload `free`, waits until it may end, and then fails if it is to. */
+const gatedOwn = (name: string) => {
+  const gate = Promise.withResolvers<void>()
+  const calls: unknown[] = []
+  const fn = ownFunction(name, async ({ em, job, payload }) => {
+    calls.push(payload)
+    await note(em, job.id, `${String(payload)} of ${job.id}`)
+    if (payload !== 'free') await gate.promise
+    return payload === 'fails' ? fail('it has to') : payload
+  })
+  return { functions: [fn, functionOf(`${name}.next`, () => undefined)], calls, go: gate.resolve }
+}
+
+for (const payload of ['fails', 'succeeds']) {
+  test(`while a run is held, a function with a unit of its own that ${payload} leaves its places to others`, async () => {
+    const name = `own ${payload}`
+    const { functions, calls, go } = gatedOwn(name)
+    const worker = await engine.startWorker(functions)
+    const workflow = await fanOut(engine, name)
+    const run = await engine.begin(workflow, Array<string>(ownUnitsAtOnce).fill(payload))
+    await waitFor(() => calls.length === ownUnitsAtOnce)
+    const { release } = await holdLocked(engine, lockSqls.counters, run)
+    go()
+    expect(await engine.over(await engine.begin(workflow, ['free']))).toBe('succeeded')
+    await release()
+    await hurry()
+    expect(await engine.over(run)).toBe(payload === 'fails' ? 'failed' : 'succeeded')
+    const [, ...jobs] = (await engine.jobs(run)).filter(({ step }) => step < 2)
+    // What was put off has burnt no attempt.
+    expect(jobs.map(({ attempt }) => attempt)).toEqual(jobs.map(() => 1))
+    expect(worker.saw('delivery.handed-back')).toEqual([])
+    const written = (await notes()).filter(({ text }) => text.startsWith(payload))
+    expect(written).toHaveLength(payload === 'fails' ? 0 : ownUnitsAtOnce)
+    await expectConserved(engine)
+  })
+}
+
+test('a result that waits for the counters of its run when its worker is asked to stop is put off within the grace period', async () => {
+  const name = 'own, stopped'
+  const { functions, calls, go } = gatedOwn(name)
+  const worker = await engine.startWorker(functions, { graceMs: 4_500 })
+  const workflow = await fanOut(engine, name)
+  const run = await engine.begin(workflow, ['succeeds'])
+  await waitFor(() => calls.length === 1)
+  const { release } = await holdLocked(engine, lockSqls.counters, run)
+  go()
+  await waitFor(() => worker.saw('commit.held-up').length > 0)
+  await worker.stop()
+  expect([...worker.saw('belt.fault'), ...worker.saw('delivery.handed-back')]).toEqual([])
+  expect((await engine.jobs(run))[1]).toMatchObject({ status: 'queued', attempt: 0, error: { code: 'snoozed' } })
+  await release()
+  await hurry()
+  await engine.startWorker(functions)
+  expect(await engine.over(run)).toBe('succeeded')
+  expect((await notes()).filter(({ text }) => text.startsWith('succeeds'))).toHaveLength(1)
+})

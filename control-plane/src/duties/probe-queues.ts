@@ -11,18 +11,17 @@ type ProbingOptions = {
   orm: MikroORM
   lane: number
   times: ProbeTimes
-  everyMs?: number
   observe: (event: LoopEvent | ProbeEvent) => void
 }
 
 /** Finds jobs whose messages are gone from RabbitMQ, by probes through its queues, and sends them again. */
-export const startProbingQueues = ({ orm, lane, times, observe, ...options }: ProbingOptions): Loop =>
+export const startProbingQueues = ({ orm, lane, times, observe }: ProbingOptions): Loop =>
   startLoop(
     'probe-queues',
     async () => {
       const begun = performance.now()
       await probeQueues(orm.em.fork(), { lane, times, observe })
-      const pauseMs = Math.max(options.everyMs ?? everyMs, shareOfTime * (performance.now() - begun))
+      const pauseMs = Math.max(everyMs, shareOfTime * (performance.now() - begun))
       // Several control planes do not probe in step.
       return pauseMs * (0.75 + Math.random() / 2)
     },

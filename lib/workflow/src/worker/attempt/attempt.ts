@@ -86,7 +86,8 @@ const endStream = async (
 ): Promise<{ ending: Ending } | { error: unknown }> => {
   if (stream === undefined) return { error }
   try {
-    if (error === stream.continues.reason) return { ending: await stream.continuation() }
+    // The reason of a signal that is not aborted is undefined, as what a function throws may be.
+    if (stream.continues.aborted && error === stream.continues.reason) return { ending: await stream.continuation() }
     await stream.keep()
   } catch (kept) {
     return { error: kept }

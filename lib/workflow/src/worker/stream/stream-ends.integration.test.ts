@@ -78,6 +78,37 @@ test('a stream that fails without having got any further has its attempts counte
   expect(await itemsOf(run)).toEqual(numbers(0, 5))
 })
 
+const nothing = (): Promise<never> => Promise.reject()
+
+// The reason of a signal that nobody has aborted is nothing as well.
+test.each([
+  [
+    'a generator',
+    functionOf('nothing.generated', async function* () {
+      yield 1
+      await nothing()
+    }),
+  ],
+  [
+    'a function that emits',
+    functionOf('nothing.emitted', async ({ emit }) => {
+      await emit([1])
+      return nothing()
+    }),
+  ],
+  ['a function without any item', functionOf('nothing.given', nothing)],
+])('a rejection with nothing, by %s, is an attempt like any that fails', async (_, fn) => {
+  const { run } = await begin(fn, { retry: { maxAttempts: 2, backoff: 'fixed', delayMs: 1 } })
+  expect(await engine.over(run)).toBe('failed')
+  const { id, error } = await parentOf(run)
+  expect(error).toMatchObject({ code: 'attempt_failed', message: 'undefined' })
+  expect((await engine.attempts(id)).map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
+    [1, 'retried'],
+    [2, 'failed'],
+  ])
+  expect(await itemsOf(run)).toEqual([])
+})
+
 test('a stream without a cursor that fails in its middle begins anew, and what it gave before is dropped', async () => {
   let attempts = 0
   const { run } = await begin(

@@ -2,22 +2,34 @@ import type { Queryable } from '@esteira/outbox'
 import * as z from 'zod'
 import type { JobOnBelt } from './held-job.ts'
 import { statusesBefore } from './transitions.ts'
+import { limitSql } from './unit/limit-lock-waits.ts'
 
 /** The session and the transaction that hold the lock on a job. */
 type JobLock = { pid: number; transaction: string }
 
 /**
+ * So long is a job's row waited for, milliseconds. Another delivery may have it, whose function takes about as long, and
+ * what this one would bring about is known when that has ended.
+ */
+const mostWaitMs = 30_000
+
+/**
  * Locks a job until the end of the transaction, by compare-and-set; resolves to who holds the lock, null when somebody was
  * first. What the transaction writes belongs to the job's holder then: nobody else can end the job or take it over before.
- * The server ends the session when it is silent, or one statement takes, beyond `mostMs`.
+ * The server ends the session when it is silent, or one statement takes, beyond `mostMs`; but the lock is waited for as long
+ * as another delivery of the job may have it, and no longer.
  *
  * The session is first as it was opened: the function of another job, which ended its transaction by itself, has given it
  * back with all that it had set there.
  *
  * Locks: this one job, before anything else of the transaction.
+ *
+ * @throws Postgres's `55P03` when somebody holds the job for longer.
  */
 export const lockJob = async (tx: Queryable, job: JobOnBelt, mostMs: number): Promise<JobLock | null> => {
-  await tx.query(resetSql, [])
+  // In a statement before: the one that waits has its time from its beginning on, whatever it sets itself. And nobody but the
+  // server can end a wait there: of a link that is given up for its silence a waiting session hears nothing.
+  await tx.query(`${resetSql}; set local statement_timeout = 0; ${limitSql(mostWaitMs)}`, [])
   const { rows } = await tx.query(
     `select pg_backend_pid() as pid, pg_current_xact_id()::text as transaction,
             set_config('statement_timeout', $5, true),
@@ -27,6 +39,8 @@ export const lockJob = async (tx: Queryable, job: JobOnBelt, mostMs: number): Pr
      for no key update`,
     [job.id, job.seq, job.claim, statusesBefore('succeed'), String(mostMs)],
   )
+  // It is no limit for what the function waits for.
+  await tx.query('reset lock_timeout', [])
   return lockRows.parse(rows)[0] ?? null
 }
 

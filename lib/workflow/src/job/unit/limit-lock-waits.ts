@@ -15,10 +15,11 @@ const leastLockWaitMs = 500
  * database has a shorter limit that stays, if units of work that wait for each other can be done within it.
  */
 export const limitLockWaits = async (em: EntityManager): Promise<void> => {
-  await queryable(em).query(limitSql, [])
+  await queryable(em).query(limitSql(mostLockWaitMs), [])
 }
 
-const limitSql = `
-  select set_config('lock_timeout', '${mostLockWaitMs}', true)
+/** Likewise, for whoever waits for another time; it has no values, so that it may go over with other statements. */
+export const limitSql = (mostMs: number): string => `
+  select set_config('lock_timeout', '${mostMs}', true)
   where current_setting('lock_timeout')::interval
-    not between '${leastLockWaitMs} ms' and '${mostLockWaitMs} ms'`
+    not between '${leastLockWaitMs} ms' and '${mostMs} ms'`

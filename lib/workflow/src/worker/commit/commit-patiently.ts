@@ -20,6 +20,12 @@ export const heldLocked = 'somebody holds the job, or its run, locked'
 /** What is thrown to somebody who waits for a lock no more. */
 export const heldUp = () => new WorkflowError('held_up', heldLocked, { final: false })
 
+/** @throws it, told, for a job whose own row could not be had: its delivery is put off. */
+export const leaveHeld = ({ onHeld }: { onHeld: () => void }): never => {
+  onHeld()
+  throw heldUp()
+}
+
 const heldError = jobError('snoozed', heldLocked)
 
 /** The end of a job that is put off for a lock: it burns no attempt. */

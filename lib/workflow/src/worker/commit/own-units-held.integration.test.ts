@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { type Engine, functionOf } from '../../../test/engine.ts'
 import { expectConserved } from '../../../test/expect-conserved.ts'
 import { fanOut } from '../../../test/gated.ts'
-import { holdLocked, lockSqls } from '../../../test/hold-locked.ts'
+import { holdLocked, jobSql, lockSqls, waitForLocks } from '../../../test/hold-locked.ts'
 import { note, ownFunction, useOwnUnits } from '../../../test/own-units.ts'
 import { fail } from '../../index.ts'
 import { ownUnitsAtOnce } from '../pools.ts'
@@ -73,3 +73,28 @@ test('a result that waits for the counters of its run when its worker is asked t
   expect(await engine.over(run)).toBe('succeeded')
   expect((await notes()).filter(({ text }) => text.startsWith('succeeds'))).toHaveLength(1)
 })
+
+const jobsSql = 'select from workflow_job where run_id = $1 and parent_id is not null for update'
+
+test('jobs whose own rows somebody holds are put off after half a minute, told as held, and leave no session behind', async () => {
+  const name = 'own, row held'
+  const { functions, calls } = gatedOwn(name)
+  const workflow = await fanOut(engine, name)
+  const run = await engine.begin(workflow, Array<string>(ownUnitsAtOnce).fill('free'))
+  const { release } = await holdLocked(engine, jobsSql, run)
+  const worker = await engine.startWorker(functions)
+  await waitFor(async () => (await waitForLocks(engine)) === ownUnitsAtOnce)
+  // Whoever comes behind them has their places then.
+  expect(await engine.over(await engine.begin(workflow, ['free']), 45_000)).toBe('succeeded')
+  await waitFor(() => worker.saw('delivery.dropped').length === ownUnitsAtOnce)
+  expect(await waitForLocks(engine)).toBe(0)
+  const dropped = Array.from({ length: ownUnitsAtOnce }, () => ({ reason: 'job is held locked' }))
+  expect(worker.saw('delivery.dropped')).toMatchObject(dropped)
+  expect(worker.saw('commit.held-up')).toHaveLength(ownUnitsAtOnce)
+  expect([...worker.saw('database.unavailable'), ...worker.saw('delivery.handed-back')]).toEqual([])
+  expect(calls).toHaveLength(1)
+  await release()
+  await hurry()
+  expect(await engine.over(run)).toBe('succeeded')
+  await expectConserved(engine)
+}, 90_000)

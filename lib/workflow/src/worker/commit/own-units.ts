@@ -16,8 +16,11 @@ import { placesByName } from '../attempt/places.ts'
 /** An attempt that was made with an entity manager. `runsOn`: it is over, but its function still uses that. */
 export type OwnAttempt = { ending: Ending; runsOn: boolean }
 
-/** What became of a job: a success was written, or it was lost; any other end is still to be written, like anybody's. */
-export type OwnFate = Exclude<Fate, { kind: 'refused' }> | { kind: 'ended'; finished: FinishedJob }
+/**
+ * What became of a job: a success was written, or it was lost; any other end is still to be written, like anybody's. Or it was
+ * not attempted, since somebody holds its row.
+ */
+export type OwnFate = Exclude<Fate, { kind: 'refused' }> | { kind: 'ended'; finished: FinishedJob } | { kind: 'held' }
 
 /** Attempts a job in a unit of work of its own, and says what became of it. */
 export type OwnUnits = (
@@ -63,7 +66,7 @@ const graceMs = 5_000
  * When its session was lost meanwhile it is made again, as if it had not been.
  *
  * Where a result waits for the counters of its run for too long the transaction is given up and its job put off, which burns
- * no attempt.
+ * no attempt. Where the row of the job itself is held, nothing can be written of it.
  */
 export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
   const { ownOrm, besideOrm, by, untilDone, endSession, untilFree, onWritten } = options
@@ -92,7 +95,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     }
   }
 
-  /** Attempts the job, and writes a success; gives an end that is still to be written, or null when the job was lost. */
+  /** Attempts the job, and writes a success; gives an end that is still to be written, null when the job was lost. */
   const attemptOnce = async ([held, timeoutMs, attempt]: Parameters<OwnUnits>, isForgiven: () => boolean) => {
     await markRunning(besideOrm.em.fork(), held.job, by.worker)
     // Begun by hand: `transactional` would put whatever the function sets off into this transaction.
@@ -102,8 +105,8 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     const begun = performance.now()
     try {
       const mostMs = timeoutMs + graceMs
-      const lock = await lockJob(queryable(em), held.job, mostMs)
-      if (lock === null) return null
+      const lock = await lockUnlessHeld(queryable(em), held.job, mostMs)
+      if (lock === null || lock === 'held') return lock
       const { ending, runsOn } = await attempt(em)
       const lost = runsOn ? await endSession(lock.pid) : null
       // It may be the loss that its time was up for. Nothing but the transaction, which nobody commits, is behind it.
@@ -156,9 +159,21 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
       const isForgiven = (): boolean => (losses += 1) < mostLosses
       const attempted = await untilDone(() => attemptOnce(attempt, isForgiven))
       if (attempted === null) return { kind: 'lost' }
+      if (attempted === 'held') return { kind: 'held' }
       const { finished, isWritten } = attempted
       return isWritten ? { kind: 'written', ending: finished.ending } : { kind: 'ended', finished }
     })
+}
+
+const lockUnlessHeld = async (
+  ...lock: Parameters<typeof lockJob>
+): Promise<Awaited<ReturnType<typeof lockJob>> | 'held'> => {
+  try {
+    return await lockJob(...lock)
+  } catch (error) {
+    if (isLockedOut(error)) return 'held'
+    throw error
+  }
 }
 
 /**

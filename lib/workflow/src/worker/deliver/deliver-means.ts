@@ -204,6 +204,7 @@ export const deliverMeans = (
   const pageMemory = createPageMemory(pageMemoryBytes())
   // Where a function has one place, none waits in it for long.
   const waits = createJobWaits({ locks, mostWaiting: Math.floor(prefetch / 2), memory: pageMemory })
+  const onHeld = () => observe({ kind: 'commit.held-up', jobs: 1, reason: heldLocked })
   const claim = createPatientClaim({
     inGroup: askTogether(
       (flush) => gatherApart(functionOf, loadGroups, flush),
@@ -211,7 +212,7 @@ export const deliverMeans = (
     ),
     waits,
     patienceMs: Math.min(lockPatienceMs, pagePatienceMs),
-    onHeld: () => observe({ kind: 'commit.held-up', jobs: 1, reason: heldLocked }),
+    onHeld,
   })
   const means: DeliverMeans = {
     orm,
@@ -255,7 +256,7 @@ export const deliverMeans = (
       untilDone,
       endSession: (pid) => endSession(beatOrm.em.fork(), pid),
       untilFree: (job, lock, mostMs) => {
-        observe({ kind: 'commit.held-up', jobs: 1, reason: heldLocked })
+        onHeld()
         return waits.untilFree(job, lock, performance.now() + mostMs)
       },
       onWritten,
@@ -289,6 +290,7 @@ export const deliverMeans = (
     claim,
     commit: createPatientCommit({ inGroup, waits, patienceMs: lockPatienceMs }),
     isHeldBack: waits.isHeldBack,
+    onHeld,
     isLocked: gather(loadGroups, async (jobs: readonly Lockable[]) => {
       const locked = await lookForLocks(jobs)
       return jobs.map(({ id }) => locked.has(id))

@@ -20,7 +20,7 @@ import { blameFor } from '../commit/blame.ts'
 import type { Brought } from './bring-payload.ts'
 import type { PatientClaim } from '../hold/claim-patiently.ts'
 import type { Fate } from '../commit/commit-group.ts'
-import { heldLocked, heldUp, putOffForLock, putOffMs } from '../commit/commit-patiently.ts'
+import { heldLocked, heldUp, leaveHeld, putOffForLock, putOffMs } from '../commit/commit-patiently.ts'
 import { type Delivered, finish, lostTo } from './finish.ts'
 import { holdJob } from '../hold/hold.ts'
 import { type DeliveryFacts, load, type Taken } from './load.ts'
@@ -60,6 +60,8 @@ export type DeliverMeans = {
   commit: (finished: FinishedJob, receivedMs: number) => Promise<Fate>
   /** Whether a job had better neither begin nor end, as its run is held locked and others wait for that. */
   isHeldBack: (job: JobOnBelt) => boolean
+  /** Hears of each job that could not be had, as somebody holds its row. */
+  onHeld: () => void
   /** Whether somebody holds the row of a job in this moment; waits for no lock. */
   isLocked: (job: JobOnBelt) => Promise<boolean>
   /** Has a delivery come once more, later, of whose job nothing can be written now. */
@@ -297,6 +299,7 @@ const runInOwnUnit = async (
     }),
   )
   if (fate.kind === 'ended') return finish(fate.finished, delivery, means)
+  if (fate.kind === 'held') return leaveHeld(means)
   return fate.kind === 'lost' ? lostTo(delivery, means) : fate
 }
 

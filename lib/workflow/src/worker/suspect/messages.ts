@@ -59,12 +59,14 @@ const endingSchema = z.discriminatedUnion('kind', [
 
 /**
  * What became of an attempt: how it ended, which is still to be written; what was written in a unit of work of its own;
- * that the job was lost to somebody else; or that the house was at fault, so that nothing is known.
+ * that the job was lost to somebody else; that somebody holds its row, so that it was not attempted; or that the house was at
+ * fault, so that nothing is known.
  */
 const answerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ended'), ending: endingSchema, elapsedMs: z.number() }),
   z.object({ kind: z.literal('written'), ending: endingSchema, toSettle: z.array(z.string()) }),
   z.object({ kind: z.literal('lost') }),
+  z.object({ kind: z.literal('held') }),
   z.object({ kind: z.literal('broken'), reason: z.string() }),
 ])
 export type Answer = z.output<typeof answerSchema>

@@ -58,20 +58,23 @@ const nextStep = { id: 'next', functionName: 'Next' }
 
 /**
  * Runs a suspect that others had; `isFree` says whether it can be taken over, `accepted` what it stands at then, `isLost`
- * whether a beat says meanwhile that it was taken from here.
+ * whether a beat says meanwhile that it was taken from here; `isHeld` whether somebody has its row locked.
  */
 const run = async ({
   isFree = true,
   isLost = false,
+  isHeld = false,
   accepted = null,
   heldPage = null,
+  did = [],
 }: {
   isFree?: boolean
   isLost?: boolean
+  isHeld?: boolean
   accepted?: string | null
   heldPage?: { endsBy: keyof typeof endings } | null
+  did?: string[]
 }) => {
-  const did: string[] = []
   const attempted: HeldJob[] = []
   let beating: Beating | undefined
   const unused = () => Promise.reject(new Error('it is not for this job'))
@@ -103,6 +106,7 @@ const run = async ({
         did.push('committed')
         return { kind: 'written', ending }
       },
+      onHeld: () => did.push('told'),
       pages: {
         write: unused,
         hide: () => Promise.reject(heldUp()),
@@ -121,6 +125,7 @@ const run = async ({
           return { ...done, ending: endings[heldPage.endsBy] }
         }
         attempted.push(suspect.job)
+        if (isHeld) return { kind: 'held' }
         beating?.beat()
         if (isLost) beating?.answered({ isOurs: false, isClaimed: false, isCancelled: false })
         return done
@@ -143,6 +148,12 @@ test('one that somebody took first is not attempted', async () => {
 test('one that somebody took meanwhile is not written', async () => {
   const dropped = { kind: 'dropped', reason: 'held by another' }
   expect(await run({ isLost: true })).toMatchObject({ did: ['taken', 'attempted'], delivered: dropped })
+})
+
+test('one whose row somebody holds is told and put off, and nothing of it is written', async () => {
+  const did: string[] = []
+  await expect(run({ isHeld: true, did })).rejects.toMatchObject({ code: 'held_up' })
+  expect(did).toEqual(['taken', 'attempted', 'told'])
 })
 
 test('it is attempted from where it stood when it was taken, and not where it was found', async () => {

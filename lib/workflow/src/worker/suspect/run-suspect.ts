@@ -4,6 +4,7 @@ import type { HeldJob } from '../../job/held-job.ts'
 import { nextTryOf } from '../../job/next-try.ts'
 import type { DeliverMeans } from '../deliver/deliver.ts'
 import { type Delivered, finish, lostTo } from '../deliver/finish.ts'
+import { leaveHeld } from '../commit/commit-patiently.ts'
 import { holdJob } from '../hold/hold.ts'
 import type { DeliveryFacts, Taken } from '../deliver/load.ts'
 import { pagesOf } from '../stream/held-pages.ts'
@@ -29,7 +30,7 @@ export const suspectsFor = (
 
 type SuspectMeans = Pick<
   DeliverMeans,
-  'claim' | 'beats' | 'stopped' | 'find' | 'commit' | 'pages' | 'pageItems' | 'continueMs' | 'random'
+  'claim' | 'beats' | 'stopped' | 'find' | 'commit' | 'onHeld' | 'pages' | 'pageItems' | 'continueMs' | 'random'
 >
 
 /**
@@ -67,6 +68,8 @@ export const runSuspect = async (
   switch (answer.kind) {
     case 'lost':
       return lostTo(delivery, means)
+    case 'held':
+      return leaveHeld(means)
     case 'written':
       return { kind: 'written', ending: answer.ending }
     case 'ended': {

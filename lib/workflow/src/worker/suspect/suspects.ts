@@ -194,7 +194,8 @@ export const createSuspects = ({
 
   const settle = (one: Case, answer: Answer): void => {
     one.time?.close()
-    known.delete(one.suspect.job.id)
+    // One whose row is held comes again as it was: it was not attempted.
+    if (answer.kind !== 'held') known.delete(one.suspect.job.id)
     if (answer.kind === 'broken') one.settled.reject(new Error(answer.reason))
     else one.settled.resolve(answer)
   }

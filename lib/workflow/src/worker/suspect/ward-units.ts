@@ -70,6 +70,7 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
       const fate = await placesOf(fn.name)(() => units(held, timeoutOf(fn, job.step), attempt))
       switch (fate.kind) {
         case 'lost':
+        case 'held':
           return fate
         case 'written':
           return { ...fate, toSettle }

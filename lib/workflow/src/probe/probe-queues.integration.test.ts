@@ -4,6 +4,7 @@ import { waitFor } from '@esteira/test/support'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf } from '../../test/engine.ts'
+import { holdLocked, jobSql } from '../../test/hold-locked.ts'
 import { takeMessages } from '../../test/take-messages.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { retry, snooze } from '../function/outcome.ts'
@@ -267,6 +268,26 @@ test('a message that goes back to its queue after the probe came out, and waits 
   expect(await succeededBySeq(run)).toEqual({ 1: 1 })
   expect(mostCalls()).toBe(1)
   expect(lost()).toEqual([])
+}, 60_000)
+
+test('a message that is put off after the probe came out, as somebody holds its job, is not sent twice', async () => {
+  const run = await fill('held', 1)
+  await turn()
+  const [, job] = await engine.jobs(run)
+  const { release } = await holdLocked(engine, jobSql, job?.id ?? '')
+  const worker = await engine.startWorker([functionOf('held', () => undefined)], { prefetch: 1 })
+  await waitFor(() => worker.saw('delivery.dropped').length > 0)
+  await release()
+  // Before that is due the probe is through: another one has begun, or there is nothing left to look for.
+  const later = () => engine.query(`update outbox_scheduled set available_at = now() + interval '1 hour'`)
+  await later()
+  await turnUntil(async () => (await probeOf('held')) === undefined)
+  expect(lost()).toEqual([])
+
+  await engine.query(`update outbox_scheduled set available_at = now()`)
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(await succeededBySeq(run)).toEqual({ 1: 1 })
+  expect(await engine.attempts(job?.id ?? '')).toEqual([])
 }, 60_000)
 
 test('a job under the claim of a worker that is gone, without any message, is run again', async () => {

@@ -14,7 +14,7 @@ type SentGroup = { functionName: string; jobs: number }
 
 /**
  * Sends again, each with a message of a new generation, the next jobs of a probe that has come out twice, which still
- * stand where they stood when it began. Whoever has them all the same can write them no more. What was sent before is
+ * stand where they stood when it began and have no message in the outbox meanwhile. Whoever has them all the same can write them no more. What was sent before is
  * kept as an attempt that was `lost`, and burns none. Null when no probe has anything left; one of which all jobs are
  * through is forgotten.
  *
@@ -30,7 +30,7 @@ export const sendLostGroup = (em: EntityManager, lane: number, { takesMs }: Prob
     const { functionName, passedAt } = probe
     const noted = notedRows.parse((await tx.query(takeNotedSql, [functionName, groupSize])).rows)
     if (noted.length < groupSize) await tx.query(`delete from workflow_probe where function_name = $1`, [functionName])
-    const lost = await requeue(tx, noted, passedAt)
+    const lost = await requeue(tx, functionName, noted, passedAt)
     await enqueue(
       em,
       lost.map((job) => jobMessage(functionName, job)),
@@ -55,24 +55,35 @@ const takeNotedSql = `
 
 const requeue = async (
   tx: Queryable,
+  functionName: string,
   noted: z.infer<typeof notedRows>,
   passedAt: string,
 ): Promise<z.infer<typeof lostRows>> => {
   const errors = [attemptLost, messageLost].map((error) => JSON.stringify(error))
   const ids = noted.map(({ id }) => id)
   const seqs = noted.map(({ seq }) => seq)
-  const values = [ids, seqs, statusesBefore('requeue'), passedAt, ...errors]
+  const values = [ids, seqs, statusesBefore('requeue'), passedAt, ...errors, functionName]
   return lostRows.parse((await tx.query(requeueSql, values)).rows)
 }
 
-// A beat since the probe came out is somebody who has the job.
+// A beat since the probe came out is somebody who has the job. Whoever found its row held has put its message off, under the
+// same `seq` (`sendLater`), and that is seen in the outbox alone; by `except` as in the look with which the probe began.
 const requeueSql = `
-  with lost as (
+  with noted as (
+    select id::text as id, seq::text as seq from unnest($1::uuid[], $2::int[]) as noted (id, seq)
+    except
+    select payload ->> 'jobId', payload ->> 'seq' from (
+      select exchange, routing_key, payload from outbox_message union all
+      select exchange, routing_key, payload from outbox_scheduled union all
+      select exchange, routing_key, payload from outbox_parked
+    ) message
+    where exchange = '' and routing_key = $7
+  ), lost as (
     select job.id, job.seq, job.attempt, job.status = 'running' as begun, job.worker,
            greatest(job.started_at, job.enqueued_at, job.run_after) as since
     from workflow_job job
-    join unnest($1::uuid[], $2::int[]) as noted (id, seq) on noted.id = job.id
-    where job.seq = noted.seq
+    join noted on noted.id::uuid = job.id
+    where job.seq = noted.seq::int
       and job.status = any ($3)
       and (job.beat_at is null or job.beat_at < $4::timestamptz)
     order by job.id

@@ -98,3 +98,26 @@ test('jobs whose own rows somebody holds are put off after half a minute, told a
   expect(await engine.over(run)).toBe('succeeded')
   await expectConserved(engine)
 }, 90_000)
+
+test('what stands in line for a place when its worker is asked to stop does not begin, and is there for the next one', async () => {
+  const name = 'own, in line'
+  const { functions, calls, go } = gatedOwn(name)
+  const worker = await engine.startWorker(functions, { graceMs: 20_000 })
+  const workflow = await fanOut(engine, name)
+  const run = await engine.begin(workflow, Array<string>(ownUnitsAtOnce + 3).fill('succeeds'))
+  await waitFor(() => calls.length === ownUnitsAtOnce)
+  await waitFor(async () => (await engine.broker.count(name)) === 0)
+  const stopping = worker.stop()
+  // Before any place is free.
+  await waitFor(() => worker.saw('job.written').length === 3)
+  go()
+  await stopping
+  expect(calls).toHaveLength(ownUnitsAtOnce)
+  expect([...worker.saw('belt.fault'), ...worker.saw('delivery.handed-back')]).toEqual([])
+  await engine.startWorker(functions)
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(calls).toHaveLength(ownUnitsAtOnce + 3)
+  const [, ...jobs] = (await engine.jobs(run)).filter(({ step }) => step < 2)
+  expect(jobs.map(({ attempt }) => attempt)).toEqual(jobs.map(() => 1))
+  await expectConserved(engine)
+})

@@ -11,6 +11,7 @@ import { inCommitSpans } from './commit-spans.ts'
 import { blameFor } from './blame.ts'
 import { cutShort, type Fate, rejected } from './commit-group.ts'
 import { putOffForLock } from './commit-patiently.ts'
+import { hearAbort } from '../attempt/hear-abort.ts'
 import { placesByName } from '../attempt/places.ts'
 
 /** An attempt that was made with an entity manager. `runsOn`: it is over, but its function still uses that. */
@@ -44,6 +45,8 @@ type OwnUnitOptions = {
   untilFree: (job: JobOnBelt, lock: string, mostMs: number) => Promise<boolean>
   /** Hears of what was committed. */
   onWritten: (written: Written) => void
+  /** Aborted when no job is to begin any more, as the worker is asked to stop. */
+  leaving: AbortSignal
 }
 
 /**
@@ -69,7 +72,7 @@ const graceMs = 5_000
  * no attempt. Where the row of the job itself is held, nothing can be written of it.
  */
 export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
-  const { ownOrm, besideOrm, by, untilDone, endSession, untilFree, onWritten } = options
+  const { ownOrm, besideOrm, by, untilDone, endSession, untilFree, onWritten, leaving } = options
   // A slow function fills its own places, and holds up no other.
   const placesOf = placesByName(options.atOnce)
 
@@ -153,16 +156,42 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     }
   }
 
-  return (...attempt) =>
-    placesOf(attempt[0].job.functionName)(async () => {
-      let losses = 0
-      const isForgiven = (): boolean => (losses += 1) < mostLosses
-      const attempted = await untilDone(() => attemptOnce(attempt, isForgiven))
-      if (attempted === null) return { kind: 'lost' }
-      if (attempted === 'held') return { kind: 'held' }
-      const { finished, isWritten } = attempted
-      return isWritten ? { kind: 'written', ending: finished.ending } : { kind: 'ended', finished }
+  const attemptInPlace = async (...attempt: Parameters<OwnUnits>): Promise<OwnFate> => {
+    let losses = 0
+    const isForgiven = (): boolean => (losses += 1) < mostLosses
+    const attempted = await untilDone(() => attemptOnce(attempt, isForgiven))
+    if (attempted === null) return { kind: 'lost' }
+    if (attempted === 'held') return { kind: 'held' }
+    const { finished, isWritten } = attempted
+    return isWritten ? { kind: 'written', ending: finished.ending } : { kind: 'ended', finished }
+  }
+
+  return async (...attempt) => {
+    const [held] = attempt
+    // Who stands in line for a place goes at once, and not when it would be his turn: by then the grace period may be over.
+    let hasBegun = false
+    const inPlace = placesOf(held.job.functionName)(async () => {
+      if (leaving.aborted) return leftInLine(held)
+      hasBegun = true
+      return attemptInPlace(...attempt)
     })
+    const left = Promise.withResolvers<OwnFate>()
+    const endHearing = hearAbort(leaving, () => {
+      if (!hasBegun) left.resolve(leftInLine(held))
+    })
+    try {
+      return await Promise.race([inPlace, left.promise])
+    } finally {
+      endHearing()
+    }
+  }
+}
+
+/** It gets a new message, for the next worker: the one that it has would count as handed out once more. */
+const leftInLine = (held: Parameters<OwnUnits>[0]): OwnFate => {
+  const error = jobError('snoozed', 'the worker was asked to stop before there was a place for it')
+  const ending = { kind: 'requeued', attempt: held.job.attempt, delayMs: 0, error } as const
+  return { kind: 'ended', finished: { ...held, ending, elapsedMs: 0 } }
 }
 
 const lockUnlessHeld = async (

@@ -99,7 +99,7 @@ const runAlone = (runId: string): Lockable => ({ id: runId, runId })
 
 /**
  * What the deliveries of a worker need; `hint` for runs that may be settled by what was written elsewhere, `settled` for when
- * no run waits for a hint any more, and `stopWaiting` so that nothing waits for what somebody holds locked.
+ * no run waits for a hint any more, and `stopWaiting` so that nothing waits for what somebody holds locked, or for its turn.
  */
 export const deliverMeans = (
   { orm, beatOrm, ownOrm, besideOrm }: Pools,
@@ -145,6 +145,7 @@ export const deliverMeans = (
     pause: pauseForDatabase,
   })
   const lookForLocks = (jobs: readonly Lockable[]) => untilDone(() => lockedAmong(orm.em.fork(), jobs))
+  const leaving = new AbortController()
   const locks = createLockWaits({ lockedAmong: lookForLocks, pause: pauseForDatabase })
   // Apart from those of commits: these need less of a run, and would wait for it as well.
   const lookForLockedRuns = (runIds: readonly string[]) => untilDone(() => lockedRuns(orm.em.fork(), runIds))
@@ -249,6 +250,7 @@ export const deliverMeans = (
       ),
     }),
     ownUnits: createOwnUnits({
+      leaving: leaving.signal,
       ownOrm,
       besideOrm,
       atOnce: ownUnitsAtOnce,
@@ -301,6 +303,7 @@ export const deliverMeans = (
     }),
   }
   const stopWaiting = () => {
+    leaving.abort()
     locks.stop()
     lockedRunWaits.stop()
   }

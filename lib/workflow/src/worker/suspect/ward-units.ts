@@ -16,6 +16,8 @@ type WardUnitOptions = { functions: readonly StepFunction[]; databaseUrl: string
 
 const databasePauseMs = 500
 
+const never = new AbortController().signal
+
 /** Tries again for as long as the job is wanted and the database is only away. */
 const untilDone =
   (signal: AbortSignal) =>
@@ -61,6 +63,8 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
         untilDone: untilDone(signal),
         endSession: (pid) => endSession(endOrm.em.fork(), pid),
         untilFree: locks.untilFree,
+        // Its worker, which is what is asked to stop, lets it end.
+        leaving: never,
         onWritten: (written) => {
           for (const span of written.created) span.end()
           toSettle.push(...written.toSettle)

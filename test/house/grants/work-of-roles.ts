@@ -62,8 +62,8 @@ const cronJob: Work = async (url, { admin }) => {
 }
 
 /**
- * A worker's start, a unit of work with a job of each ending, jobs whose items come in hidden pages and with keys, and a turn to call
- * an API that counts.
+ * A worker's start, a unit of work with a job of each ending, jobs whose items come in hidden pages and with keys, and
+ * a turn to call an API that counts.
  */
 const worker: Work = async (url, { admin }) => {
   const { workflowId } = await saveLeads(admin)

@@ -51,8 +51,8 @@ export const listParked = async (
  *
  * Locks: the parked row, so of two calls one moves it.
  *
- * @throws OutboxError `option_invalid`, `right_missing`, and `id_taken` where the ids of the outbox were set back, and a new message has
- * the one that it would get.
+ * @throws OutboxError `option_invalid`, `right_missing`, and `id_taken` where the ids of the outbox were set back, and
+ * a new message has the one that it would get.
  */
 export const retryParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
   expectQueryable(db)

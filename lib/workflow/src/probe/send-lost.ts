@@ -14,9 +14,9 @@ type SentGroup = { functionName: string; jobs: number }
 
 /**
  * Sends again, each with a message of a new generation, the next jobs of a probe that has come out twice, which still
- * stand where they stood when it began and have no message in the outbox meanwhile. Whoever has them all the same can write them no more. What was sent before is
- * kept as an attempt that was `lost`, and burns none. Null when no probe has anything left; one of which all jobs are
- * through is forgotten.
+ * stand where they stood when it began and have no message in the outbox meanwhile. Whoever has them all the same can
+ * write them no more. What was sent before is kept as an attempt that was `lost`, and burns none. Null when no probe
+ * has anything left; one of which all jobs are through is forgotten.
  *
  * Locks: the probe, passing over those that somebody else has, and then jobs in the order of their ids, passing over what
  * is locked: whoever holds a job is about to move it, and a job that is still lost is found by the next probe. The

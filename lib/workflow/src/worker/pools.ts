@@ -15,7 +15,10 @@ export type Pools = {
   close: () => Promise<void>
 }
 
-/** Groups of a function that commit, or claim, or pages, at once: while one waits for a lock or a slow disk, the next may pass. */
+/**
+ * Groups of a function that commit, or claim, or pages, at once: while one waits for a lock or a slow disk, the next
+ * may pass.
+ */
 export const groupsAtOnce = 2
 
 /**

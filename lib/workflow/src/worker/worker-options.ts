@@ -33,9 +33,15 @@ export type WorkerOptions = {
   pageItems?: number
   /** A job goes on in a new delivery behind a page after this, milliseconds; 5 minutes unless given. */
   continueMs?: number
-  /** How long a job waits for room in memory for its payload before it gets a new message, milliseconds; 3 minutes unless given. */
+  /**
+   * How long a job waits for room in memory for its payload before it gets a new message, milliseconds; 3 minutes
+   * unless given.
+   */
   roomWaitMs?: number
-  /** How long a delivery may last whose job waits for locks, before that gets a new message, milliseconds; 28 minutes unless given. */
+  /**
+   * How long a delivery may last whose job waits for locks, before that gets a new message, milliseconds; 28 minutes
+   * unless given.
+   */
   lockPatienceMs?: number
   /** How often what the functions are is published again, milliseconds; 5 minutes unless given. */
   publishMs?: number

@@ -69,7 +69,10 @@ export const createCrew = (means: CrewMeans): Crew => {
     }
   }
 
-  /** What went wrong with lanes, and in leaving them. Each goes on without the others, and nobody may be asking for the end yet. */
+  /**
+   * What went wrong with lanes, and in leaving them. Each goes on without the others, and nobody may be asking for the
+   * end yet.
+   */
   const failures: unknown[] = []
   const tellAtEnd = (failure: unknown) => void failures.push(failure)
 

@@ -26,7 +26,10 @@ export type Seclusion = 'from its lane' | 'from other lanes' | 'from all'
 export type OwnedLane = RegisteredLane & {
   session: ControlSession
   bell: Bell
-  /** Whether this session holds the lane's doorbell, so that whoever commits rings. It takes it when nothing is left to read. */
+  /**
+   * Whether this session holds the lane's doorbell, so that whoever commits rings. It takes it when nothing is left to
+   * read.
+   */
   holdsDoorbell: boolean
   pointers: Pointers
   /** When to look below the floor. */

@@ -11,7 +11,10 @@ beforeAll(async () => {
 })
 afterAll(() => vhost.drop())
 
-/** How long it is waited after each of six connections, of which `fall` ends each at once, and which last so long by the clock. */
+/**
+ * How long it is waited after each of six connections, of which `fall` ends each at once, and which last so long by the
+ * clock.
+ */
 const waitsOf = async (rabbitmqUrl: string, fall: (link: ReturnType<typeof createBrokerLink>) => void, lastsMs = 0) => {
   const over = new AbortController()
   const waits: number[] = []

@@ -12,9 +12,10 @@ export type Settled = { confirmed: number; refused: number; unknown: number; lef
 type SettleMeans = { parkAfter: number; observe: Observe }
 
 /**
- * Ends a batch: confirmed rows are deleted, refused ones held back or, after too many refusals, parked, and unknown ones
- * are read again, since they may not be out: at once, but for those whose own confirm did not come in time. A row that is one too many to be held, and waits for its queue, is left to a
- * round. A confirm is remembered before the delete is tried.
+ * Ends a batch: confirmed rows are deleted, refused ones held back or, after too many refusals, parked, and unknown
+ * ones are read again, since they may not be out: at once, but for those whose own confirm did not come in time. A row
+ * that is one too many to be held, and waits for its queue, is left to a round. A confirm is remembered before the
+ * delete is tried.
  */
 export const settle = async (
   owned: OwnedLane,

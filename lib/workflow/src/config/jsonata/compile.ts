@@ -13,8 +13,9 @@ import { uncalled, unknownVariable } from './variables.ts'
 type Scope = Readonly<Record<string, unknown>>
 
 /**
- * Reads an expression that may look at `known`. One that is steady is evaluated in place, any other in a process apart: JSONata is a language with
- * loops and regular expressions, and no limit that it knows itself holds within one of its own steps.
+ * Reads an expression that may look at `known`. One that is steady is evaluated in place, any other in a process apart:
+ * JSONata is a language with loops and regular expressions, and no limit that it knows itself holds within one of its
+ * own steps.
  *
  * @throws WorkflowError `expression_invalid` with the place of the fault, and `expression_failed` when it is evaluated,
  * with the types of the values that it read. Error when nothing is known of it, since its process is gone each time.

@@ -123,10 +123,11 @@ const takeWaiting = async (
   return releasedRows.parse(rows)
 }
 
-// The run's status is looked at in this statement, after the lock. The floor is given for both tables: a merge join reads
-// what it joins with from its first row on, and would pass each job ever released, in each release. As arrays, since a join with what was just chosen is
-// planned as one with a single row while the statistics are of an empty table: every row that waits would be compared
-// with every one that was chosen, for seconds, and all of the step's commits wait.
+// The run's status is looked at in this statement, after the lock. The floor is given for both tables: a merge join
+// reads what it joins with from its first row on, and would pass each job ever released, in each release. As arrays,
+// since a join with what was just chosen is planned as one with a single row while the statistics are of an empty
+// table: every row that waits would be compared with every one that was chosen, for seconds, and all of the step's
+// commits wait.
 export const takeSql = `
   with next as (
     select waiting.job_id from workflow_waiting waiting join workflow_job job on job.id = waiting.job_id

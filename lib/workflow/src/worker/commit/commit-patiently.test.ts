@@ -8,7 +8,10 @@ const succeeded: Ending = { kind: 'succeeded', placed: { kind: 'output', output:
 const finished: FinishedJob = { job: aJob, ending: succeeded, elapsedMs: 1_000 }
 const heldUp: GroupFate = { kind: 'held up', lock: aJob.runId }
 
-/** Ends whose groups answer one after the other as given, and then with what was to be written; locks are waited for by hand. */
+/**
+ * Ends whose groups answer one after the other as given, and then with what was to be written; locks are waited for by
+ * hand.
+ */
 const setup = (answers: GroupFate[], { isKnown = false, isStopped = false, patienceMs = 600_000 } = {}) => {
   const written: Ending[] = []
   const waiting: { lock: string; mostMs: number; answer: (isFree: boolean) => void }[] = []

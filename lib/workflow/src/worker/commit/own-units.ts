@@ -206,8 +206,8 @@ const lockUnlessHeld = async (
 }
 
 /**
- * What a function can do to its transaction: a statement of it was refused, and it went on as if it had not been; or it has made
- * the transaction read-only, which took the lock on the job before.
+ * What a function can do to its transaction: a statement of it was refused, and it went on as if it had not been; or it
+ * has made the transaction read-only, which took the lock on the job before.
  */
 const spoilt = new Set(['25P02', readOnly])
 

@@ -12,7 +12,10 @@ const next = { id: 'next', functionName: 'Next' }
 
 type Write = { items: unknown[]; claim: string | null; emitted: number; cursor?: unknown; firstItem?: number }
 
-/** The pages of a job that is held, and what was written of them; `refuses` is thrown by a write of that item, or by `claim` or `seal`. */
+/**
+ * The pages of a job that is held, and what was written of them; `refuses` is thrown by a write of that item, or by
+ * `claim` or `seal`.
+ */
 const setup = ({
   isResumable = true,
   itemKey = null,

@@ -56,7 +56,10 @@ const defaultHeldMs = 5_000
 /** Jobs whose stage is remembered while their messages are away. */
 const mostKnown = 10_000
 
-/** A ward, how many jobs it was given, and those at work in it. One that is spent takes no more; one that is leaving has been told to end. */
+/**
+ * A ward, how many jobs it was given, and those at work in it. One that is spent takes no more; one that is leaving has
+ * been told to end.
+ */
 type Open = {
   ward: Ward
   stage: Stage

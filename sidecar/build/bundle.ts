@@ -22,12 +22,18 @@ const reservedWords: Plugin = {
   },
 }
 
-/** What Rascal loads for the expressions of bindings, which a relay has none of: with all of Unicode. */
+/**
+ * What a relay never runs: what Rascal loads for the expressions of bindings, of which it has none, with all of Unicode,
+ * and what logs in a browser.
+ */
 const leftOut: Plugin = {
   name: 'left out',
   load: {
-    filter: { id: /\/xregexp\// },
-    handler: () => ({ code: `module.exports = () => { throw new Error('xregexp is not in this bundle') }` }),
+    filter: { id: /\/xregexp\/|\/debug\/src\/browser\.js$/ },
+    handler: (id) => {
+      const name = id.includes('/xregexp/') ? 'xregexp' : 'debug for browsers'
+      return { code: `module.exports = () => { throw new Error('${name} is not in this bundle') }` }
+    },
   },
 }
 

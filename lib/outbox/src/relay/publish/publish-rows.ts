@@ -43,14 +43,13 @@ export const publishTogether = (
 ): Promise<Outcomes> =>
   means.link.turns[turn](async () => {
     const channel = await means.channel.open()
-    if (turn === 'alone') channel.supposeReached()
-    const outcomes = await publish(owned, channel, rows, turn === 'alone' ? boundedBy(means) : means, onLate)
+    const outcomes = await publish(owned, channel, rows, inTurn(turn, means), onLate)
     if (turn === 'alone') clearAnswered(owned, outcomes)
     const fault = channel.fault()
     if (fault === null) return outcomes
     const beside = fault.why === 'closed connection' ? 'from other lanes' : 'from its lane'
-    for (const [row, outcome] of outcomes) {
-      if (outcome.kind !== 'unknown' || outcome.wasReached === true) continue
+    for (const [row, { kind }] of outcomes) {
+      if (kind !== 'unknown') continue
       if (fault.why === 'closed channel' && isAlone()) {
         outcomes.set(row, { kind: 'refused', ...fault })
         continue
@@ -62,15 +61,13 @@ export const publishTogether = (
   })
 
 /**
- * How long suspects may be without a confirm, milliseconds: nobody else publishes meanwhile. If one of them were to have the
- * channel or the connection closed, it would have been.
+ * How long rows that are alone on the connection may be without a confirm, milliseconds: nobody else publishes meanwhile. If
+ * one of them were to have it closed, it would have been.
  */
-const suspectDeadlineMs = 5_000
+const aloneDeadlineMs = 5_000
 
-const boundedBy = (means: PublishMeans): PublishMeans => ({
-  ...means,
-  confirmDeadlineMs: Math.min(means.confirmDeadlineMs, suspectDeadlineMs),
-})
+const inTurn = (turn: keyof Turns, means: PublishMeans): PublishMeans =>
+  turn === 'beside' ? means : { ...means, confirmDeadlineMs: Math.min(means.confirmDeadlineMs, aloneDeadlineMs) }
 
 const clearAnswered = ({ suspects }: OwnedLane, outcomes: Outcomes): void => {
   for (const [{ id }, outcome] of outcomes) if (outcome.kind !== 'unknown' || isOverdue(outcome)) suspects.delete(id)
@@ -93,7 +90,7 @@ const isOverdue = ({ cause }: PublishOutcome & { kind: 'unknown' }): boolean =>
  */
 export const publishOneByOne = (owned: OwnedLane, rows: readonly LaneRow[], means: PublishMeans): Promise<Outcomes> => {
   const turn = rows.some(({ id }) => meetsNoLane(owned, id)) ? 'alone' : 'beside'
-  return means.link.turns[turn](() => publishEach(owned, rows, boundedBy(means), turn))
+  return means.link.turns[turn](() => publishEach(owned, rows, inTurn(turn, means), turn))
 }
 
 const publishEach = async (
@@ -103,11 +100,9 @@ const publishEach = async (
   turn: keyof Turns,
 ): Promise<Outcomes> => {
   const outcomes: Outcomes = new Map()
-  /** What became of one to the same exchange, or of one to the same destination, and so would of the next. */
   const missing = new Map<string, PublishOutcome>()
-  const late = new Map<string, PublishOutcome>()
   for (const row of rows) {
-    const known = missing.get(row.exchange) ?? late.get(nameOfDestination(row))
+    const known = missing.get(row.exchange)
     if (known !== undefined) {
       outcomes.set(row, known)
       owned.suspects.delete(row.id)
@@ -115,18 +110,15 @@ const publishEach = async (
     }
     const channel = outcomes.size === 0 ? await means.channel.open() : await openOrNull(means.channel)
     if (channel === null) break
-    channel.supposeReached()
     const outcome = (await publish(owned, channel, [row], means)).get(row)
     // The lane is lost.
     if (outcome === undefined) break
     const fault = outcome.kind === 'unknown' ? channel.fault() : null
+    // The link fell, or confirms do not come: the next row would fare no better.
     if (fault === null && outcome.kind === 'unknown') {
+      if (isOverdue(outcome)) owned.suspects.delete(row.id)
       outcomes.set(row, outcome)
-      // The link fell: the next row would fare no better.
-      if (!isOverdue(outcome)) break
-      owned.suspects.delete(row.id)
-      late.set(nameOfDestination(row), outcome)
-      continue
+      break
     }
     // It may have been another lane's row.
     if (fault?.why === 'closed connection' && turn === 'beside') {
@@ -140,15 +132,6 @@ const publishEach = async (
   }
   return outcomes
 }
-
-/** Where the channel was given up for want of a confirm, those that were on their way for so long are what it was for. */
-const markLate = (outcomes: Outcomes): void => {
-  for (const [row, outcome] of outcomes) {
-    if (outcome.kind === 'unknown' && isOverdue(outcome)) outcomes.set(row, { ...outcome, isLate: true })
-  }
-}
-
-const nameOfDestination = ({ exchange, routingKey }: LaneRow): string => JSON.stringify([exchange, routingKey])
 
 /** A link that is gone is not this row's fault; the next read of what is left meets it again and says so. */
 const openOrNull = async (channel: LaneChannel): Promise<ConfirmChannel | null> => {
@@ -190,7 +173,6 @@ const publish = async (
   // An answer tells of the time when it was asked for. So after a read that took long nobody knows, and to give its rows
   // back would bring the same read again.
   if (!session.fresh()) await session.beat()
-  const startedMs = performance.now()
   const outcomes: Outcomes = new Map()
   const ended = Promise.withResolvers<void>()
   const noneExpected = channel.expectConfirms({ deadlineMs: confirmDeadlineMs, isBlocked: link.blocked })
@@ -218,7 +200,6 @@ const publish = async (
     onLate(new Map(outcomes))
     outcomes.clear()
   }
-  if (performance.now() - startedMs >= confirmDeadlineMs / 2) markLate(outcomes)
   // It would be blamed on whoever is alone next if the connection were closed over what is on its way still.
   if (channel.closed()) await laneChannel.clear()
   return outcomes

@@ -35,6 +35,12 @@ type Tell = (settled: Settled) => void
 /** How long to wait for confirms before the lane is read again beside what is on its way, later and later while that is all. */
 const lateBackoff: Backoff = { firstMs: 50, capMs: 200 }
 
+/**
+ * How long a suspect waits for what its lane has in flight, milliseconds. The broker closes a channel over a message when it
+ * comes to that; what has no confirm by then waits for a queue.
+ */
+const aloneWaitMs = 5_000
+
 /** How many reads share the window: while one batch is confirmed and deleted, the next ones are on their way. */
 const batchesInFlight = 4
 
@@ -101,8 +107,10 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     })
   }
 
+  const isBarred = () => !link.up() || link.blocked()
+
   /** Whether nothing more is to be read: what has no confirm would come again at once, and else nothing can go out. */
-  const isCut = () => pass.unknown > 0 || !link.up() || link.blocked() || leaving.aborted
+  const isCut = () => pass.unknown > 0 || isBarred()
 
   const move = async (): Promise<void> => {
     const moved = await moveDue(owned, limit, leaving)
@@ -122,17 +130,19 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
       // Before those that may close the channel or the connection, each time they are tried: behind them nothing goes out.
       if (together.length > 0) startTogether(together, tell)
       if (alone.length > 0) {
-        await overlap.room(0)
+        await overlap.endsWithin(aloneWaitMs)
+        if (isBarred() || leaving.aborted) return
         await settleRows(new Set(alone), publishOneByOne(owned, alone, means), tell)
       }
       if (secluded.length > 0) {
-        await overlap.room(0)
+        await overlap.endsWithin(aloneWaitMs)
+        if (isBarred() || leaving.aborted) return
         await settleRows(new Set(secluded), publishTogether(owned, secluded, means, { turn: 'alone' }), tell)
       }
       await overlap.room(window - limit, memory.isTight)
       // Suspects may have come while it waited, and a read of them must not meet a batch that is being settled.
-      if (owned.suspects.size > 0) await overlap.room(0)
-      if (isCut()) return
+      if (owned.suspects.size > 0) await overlap.endsWithin(aloneWaitMs)
+      if (isCut() || leaving.aborted) return
       if (owned.suspects.size > 0) read = createReader(owned, limit)
       else if (!batch.full) return
       batch = await read()
@@ -147,7 +157,8 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     // Where confirms are late, the rest of the lane goes on beside what waits for them.
     for (let idle = 0; ;) {
       const isOnTime = await overlap.endsWithin(backoffMs(idle + 1, lateBackoff))
-      if (isCut()) break
+      // Nobody else can have a lane of which something is on its way, and its other rows are not to wait for that.
+      if (isCut() || (leaving.aborted && isOnTime)) break
       // Suspects may have come meanwhile. What was left to a round would be read again at once: none passes it while a row
       // before it is on its way.
       if ((isOnTime || isLeft) && (owned.suspects.size === 0 || idle > 0)) break

@@ -15,6 +15,8 @@ export type ConfirmChannel = {
   /** What the broker closed the channel for, e.g. an exchange that is not there, or the connection; null while it has not. */
   fault: () => Fault | null
   closed: () => boolean
+  /** Takes it that the broker has come to all that is in flight, since that was waited for. */
+  supposeReached: () => void
   /** Has it abandoned when confirms do not come; returns what ends that. */
   expectConfirms: ConfirmClock['start']
   /** Gives the channel up: what is in flight ends as unknown at once. */
@@ -73,6 +75,9 @@ type Told = { onGiveUp: (reason: string) => void; connectionFault: () => string 
 const watch = (channel: AmqpChannel, connection: Connection, { onGiveUp, connectionFault }: Told): ConfirmChannel => {
   /** How each publish in flight is ended, with its row. */
   const inFlight = new Map<(outcome: PublishOutcome) => void, LaneRow>()
+  /** How many were sent, and up to which of them the broker has come, as it answers some out of their order. */
+  let sent = 0
+  let reached = 0
   const returned = createReturned()
   const checkFrame = createFrameCheck(connection)
   let fault: Fault | null = null
@@ -105,9 +110,12 @@ const watch = (channel: AmqpChannel, connection: Connection, { onGiveUp, connect
   const publish = (row: LaneRow, onEnd: (outcome: PublishOutcome) => void) => {
     const endLater = (outcome: PublishOutcome) => queueMicrotask(() => onEnd(outcome))
     if (ended !== null) return endLater({ kind: 'unknown', cause: ended })
+    const place = sent + 1
     const settle = (outcome: PublishOutcome) => {
       if (!inFlight.delete(settle)) return
       returned.ended(row, inFlight.size)
+      if (outcome.kind === 'unknown') return onEnd({ ...outcome, wasReached: place <= reached })
+      if (place > reached) reached = place
       onEnd(outcome)
     }
     const properties = propertiesOf(row)
@@ -126,6 +134,7 @@ const watch = (channel: AmqpChannel, connection: Connection, { onGiveUp, connect
         },
       )
       inFlight.set(settle, row)
+      sent = place
       returned.sent(row)
     } catch (error) {
       // A link that is being closed takes nothing; any other error means that the row could not be encoded, and
@@ -151,7 +160,7 @@ const watch = (channel: AmqpChannel, connection: Connection, { onGiveUp, connect
     inFlight: () => inFlight.keys(),
     isInFlight: (settle) => inFlight.has(settle),
     socket: socketOf(connection),
-    onOverdue: (ms) => abandon(new OutboxError('confirm_overdue', `no confirm within ${ms} ms`)),
+    onOverdue: (ms) => abandon(new OutboxError('confirm_overdue', `no confirm within ${ms} ms${firstOf(inFlight)}`)),
   })
 
   return {
@@ -159,6 +168,9 @@ const watch = (channel: AmqpChannel, connection: Connection, { onGiveUp, connect
     expectConfirms: clock.start,
     fault: () => fault,
     closed: () => ended !== null,
+    supposeReached: () => {
+      reached = sent
+    },
     abandon,
     gone: gone.promise,
     letGo: async () => {
@@ -171,6 +183,12 @@ const watch = (channel: AmqpChannel, connection: Connection, { onGiveUp, connect
       return true
     },
   }
+}
+
+/** Where the first one was sent that waits. */
+const firstOf = (inFlight: ReadonlyMap<unknown, LaneRow>): string => {
+  const [row] = inFlight.values()
+  return row === undefined ? '' : ` of a message to exchange "${row.exchange}", routing key "${row.routingKey}"`
 }
 
 /** A connection that is being closed takes its channels with it, and refuses to close one. */

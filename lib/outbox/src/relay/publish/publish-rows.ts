@@ -43,13 +43,14 @@ export const publishTogether = (
 ): Promise<Outcomes> =>
   means.link.turns[turn](async () => {
     const channel = await means.channel.open()
-    const outcomes = await publish(owned, channel, rows, inTurn(turn, means), onLate)
+    if (turn === 'alone') channel.supposeReached()
+    const outcomes = await publish(owned, channel, rows, turn === 'alone' ? boundedBy(means) : means, onLate)
     if (turn === 'alone') clearAnswered(owned, outcomes)
     const fault = channel.fault()
     if (fault === null) return outcomes
     const beside = fault.why === 'closed connection' ? 'from other lanes' : 'from its lane'
-    for (const [row, { kind }] of outcomes) {
-      if (kind !== 'unknown') continue
+    for (const [row, outcome] of outcomes) {
+      if (outcome.kind !== 'unknown' || outcome.wasReached === true) continue
       if (fault.why === 'closed channel' && isAlone()) {
         outcomes.set(row, { kind: 'refused', ...fault })
         continue
@@ -61,13 +62,15 @@ export const publishTogether = (
   })
 
 /**
- * How long rows that are alone on the connection may be without a confirm, milliseconds: nobody else publishes meanwhile. If
- * one of them were to have it closed, it would have been.
+ * How long suspects may be without a confirm, milliseconds: nobody else publishes meanwhile. If one of them were to have the
+ * channel or the connection closed, it would have been.
  */
-const aloneDeadlineMs = 5_000
+const suspectDeadlineMs = 5_000
 
-const inTurn = (turn: keyof Turns, means: PublishMeans): PublishMeans =>
-  turn === 'beside' ? means : { ...means, confirmDeadlineMs: Math.min(means.confirmDeadlineMs, aloneDeadlineMs) }
+const boundedBy = (means: PublishMeans): PublishMeans => ({
+  ...means,
+  confirmDeadlineMs: Math.min(means.confirmDeadlineMs, suspectDeadlineMs),
+})
 
 const clearAnswered = ({ suspects }: OwnedLane, outcomes: Outcomes): void => {
   for (const [{ id }, outcome] of outcomes) if (outcome.kind !== 'unknown' || isOverdue(outcome)) suspects.delete(id)
@@ -90,7 +93,7 @@ const isOverdue = ({ cause }: PublishOutcome & { kind: 'unknown' }): boolean =>
  */
 export const publishOneByOne = (owned: OwnedLane, rows: readonly LaneRow[], means: PublishMeans): Promise<Outcomes> => {
   const turn = rows.some(({ id }) => meetsNoLane(owned, id)) ? 'alone' : 'beside'
-  return means.link.turns[turn](() => publishEach(owned, rows, inTurn(turn, means), turn))
+  return means.link.turns[turn](() => publishEach(owned, rows, boundedBy(means), turn))
 }
 
 const publishEach = async (
@@ -100,9 +103,11 @@ const publishEach = async (
   turn: keyof Turns,
 ): Promise<Outcomes> => {
   const outcomes: Outcomes = new Map()
+  /** What became of one to the same exchange, or of one to the same destination, and so would of the next. */
   const missing = new Map<string, PublishOutcome>()
+  const late = new Map<string, PublishOutcome>()
   for (const row of rows) {
-    const known = missing.get(row.exchange)
+    const known = missing.get(row.exchange) ?? late.get(nameOfDestination(row))
     if (known !== undefined) {
       outcomes.set(row, known)
       owned.suspects.delete(row.id)
@@ -110,15 +115,18 @@ const publishEach = async (
     }
     const channel = outcomes.size === 0 ? await means.channel.open() : await openOrNull(means.channel)
     if (channel === null) break
+    channel.supposeReached()
     const outcome = (await publish(owned, channel, [row], means)).get(row)
     // The lane is lost.
     if (outcome === undefined) break
     const fault = outcome.kind === 'unknown' ? channel.fault() : null
-    // The link fell, or confirms do not come: the next row would fare no better.
     if (fault === null && outcome.kind === 'unknown') {
-      if (isOverdue(outcome)) owned.suspects.delete(row.id)
       outcomes.set(row, outcome)
-      break
+      // The link fell: the next row would fare no better.
+      if (!isOverdue(outcome)) break
+      owned.suspects.delete(row.id)
+      late.set(nameOfDestination(row), outcome)
+      continue
     }
     // It may have been another lane's row.
     if (fault?.why === 'closed connection' && turn === 'beside') {
@@ -132,6 +140,15 @@ const publishEach = async (
   }
   return outcomes
 }
+
+/** Where the channel was given up for want of a confirm, those that were on their way for so long are what it was for. */
+const markLate = (outcomes: Outcomes): void => {
+  for (const [row, outcome] of outcomes) {
+    if (outcome.kind === 'unknown' && isOverdue(outcome)) outcomes.set(row, { ...outcome, isLate: true })
+  }
+}
+
+const nameOfDestination = ({ exchange, routingKey }: LaneRow): string => JSON.stringify([exchange, routingKey])
 
 /** A link that is gone is not this row's fault; the next read of what is left meets it again and says so. */
 const openOrNull = async (channel: LaneChannel): Promise<ConfirmChannel | null> => {
@@ -173,6 +190,7 @@ const publish = async (
   // An answer tells of the time when it was asked for. So after a read that took long nobody knows, and to give its rows
   // back would bring the same read again.
   if (!session.fresh()) await session.beat()
+  const startedMs = performance.now()
   const outcomes: Outcomes = new Map()
   const ended = Promise.withResolvers<void>()
   const noneExpected = channel.expectConfirms({ deadlineMs: confirmDeadlineMs, isBlocked: link.blocked })
@@ -200,6 +218,7 @@ const publish = async (
     onLate(new Map(outcomes))
     outcomes.clear()
   }
+  if (performance.now() - startedMs >= confirmDeadlineMs / 2) markLate(outcomes)
   // It would be blamed on whoever is alone next if the connection were closed over what is on its way still.
   if (channel.closed()) await laneChannel.clear()
   return outcomes

@@ -12,9 +12,10 @@ export type Settled = { confirmed: number; refused: number; unknown: number; lef
 type SettleMeans = { parkAfter: number; observe: Observe }
 
 /**
- * Ends a batch: confirmed rows are deleted, refused ones held back or, after too many refusals, parked, and unknown ones
- * are read again, since they may not be out. A row that is one too many to be held, and waits for its queue, is left to a
- * round. A confirm is remembered before the delete is tried.
+ * Ends a batch: confirmed rows are deleted, refused ones held back or, after too many refusals, parked, and unknown
+ * ones are read again, since they may not be out: at once, but for those whose own confirm did not come in time. A row
+ * that is one too many to be held, and waits for its queue, is left to a round. A confirm is remembered before the
+ * delete is tried.
  */
 export const settle = async (
   owned: OwnedLane,
@@ -24,6 +25,7 @@ export const settle = async (
   const settled: Settled = { confirmed: 0, refused: 0, unknown: 0, left: 0 }
   for (const { kind } of outcomes.values()) settled[kind] += 1
   takeConfirmed(owned, outcomes)
+  holdLate(owned, outcomes)
   const takers = settled.refused === 0 ? new Set<string>() : namesOfTakers(outcomes)
   const hopeless: Hopeless[] = []
   let example: Parameters<Observe>[0] | null = null
@@ -58,6 +60,21 @@ export const settle = async (
   if (first === undefined) return settled
   observe({ kind: 'relay.parked', count: parked.length, reason: first.reason, messageId: first.row.messageId })
   return settled
+}
+
+/**
+ * Holds back what the broker does not confirm, and if it is for a queue by its name, whatever else is to that: a queue that
+ * has lost most of its nodes would else have the lane's window, and be sent the same ones again each time. None of it is
+ * ever parked, as nobody refuses it.
+ */
+const holdLate = ({ kind, held }: OwnedLane, outcomes: ReadonlyMap<LaneRow, PublishOutcome>): void => {
+  for (const [row, outcome] of outcomes) {
+    if (outcome.kind !== 'unknown' || outcome.isLate !== true) continue
+    const isStray = kind === 'key' && keyOf(row) === ''
+    const closes = row.exchange === '' && !isStray ? destinationOf(row, 'destination') : null
+    const { isOneTooMany } = held.hold({ id: row.id, key: keyOf(row) }, 'unconfirmed', closes)
+    if (isOneTooMany && !isStray) held.release(row.id)
+  }
 }
 
 const takeConfirmed = (

@@ -77,6 +77,7 @@ test('of keys whose next rows are to a closed destination one is tried again, an
   await relay.start()
   await lane.commit(...Array.from({ length: 900 }, (_, index) => keyed(`key ${index}`, index, missing)))
   await lane.commit(...Array.from({ length: 900 }, (_, index) => keyed(`key ${index}`, index)), keyed('free', 'free'))
+  await expect.poll(() => lane.count(lane.name), soon).toBe(1)
   await expect.poll(() => tries().map(([, attempt]) => attempt), soon).toContain(6)
   const again = tries().filter(([, attempt = 0]) => attempt > 1)
   expect(again.filter(([count]) => count !== 1)).toEqual([])

@@ -36,7 +36,9 @@ test('a relay says how it stands with Postgres and RabbitMQ, and what waits in i
 
 test('single turns leave a relay that says the same as one that was started', async () => {
   const relay = lane.relay()
-  await lane.commit(message(1), { ...message(2), exchange: 'missing' })
+  await lane.commit(message(1))
+  await relay.runOnce()
+  await lane.commit({ ...message(2), exchange: 'missing' })
   await relay.runOnce()
   expect(relay.state()).toEqual({ database: 'up', broker: 'up', lanes: 1 })
   expect(await relay.backlog()).toMatchObject([{ lane: lane.name, rows: 1 }])

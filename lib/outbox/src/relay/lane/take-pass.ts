@@ -1,12 +1,8 @@
 import { type Backoff, backoffMs } from '../backoff.ts'
 import type { Observe } from '../observation.ts'
-import {
-  type Outcomes,
-  partSuspects,
-  publishOneByOne,
-  publishTogether,
-  type PublishMeans,
-} from '../publish/publish-rows.ts'
+import { publishTogether } from '../publish/publish-rows.ts'
+import { partSuspects, publishOneByOne } from '../publish/publish-suspects.ts'
+import type { Outcomes, PublishMeans } from '../publish/send-rows.ts'
 import type { Batch } from '../read/bounded-read.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import { moveDue } from '../read/move-due.ts'

@@ -9,7 +9,8 @@ import type { LaneRow } from '../read/lane-row.ts'
 import { createWriterWatch } from '../read/writer-watch.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
 import type { PublishOutcome } from './outcome.ts'
-import { publishOneByOne, publishTogether } from './publish-rows.ts'
+import { publishTogether } from './publish-rows.ts'
+import { publishOneByOne } from './publish-suspects.ts'
 import { createTurns, type Turns } from './turns.ts'
 
 const rows = [1n, 2n, 3n, 4n].map((id): LaneRow => ({

@@ -70,6 +70,8 @@ test('a lane waits no longer each time for a destination without confirms while 
   const observed: Observation[] = []
   const observe = (observation: Observation) => void observed.push(observation)
   const leaving = new AbortController()
+  // Before the first read: nobody listens.
+  await lane.commit({ routingKey: 'silent', payload: 'waits' })
   const ending = runLane(owned, {
     settings: checkOptions({ databaseUrl: database.url, rabbitmqUrl: vhost.url, lane: lane.name, observe }),
     link,
@@ -81,7 +83,6 @@ test('a lane waits no longer each time for a destination without confirms while 
     stays: true,
   })
   const told = () => observed.filter((observation) => observation.kind === 'broker.unavailable')
-  await lane.commit({ routingKey: 'silent', payload: 'waits' })
   await expect.poll(() => told().length, soon).toBeGreaterThan(2)
   expect(told().slice(0, 3)).toMatchObject([{ attempt: 1 }, { attempt: 2 }, { attempt: 3 }])
   const answered = () => observed.findIndex((seen) => seen.kind === 'relay.batch' && seen.confirmed > 0)

@@ -121,3 +121,29 @@ test('what stands in line for a place when its worker is asked to stop does not 
   expect(jobs.map(({ attempt }) => attempt)).toEqual(jobs.map(() => 1))
   await expectConserved(engine)
 })
+
+test('a job that waits for its own row when its worker is asked to stop is put off at once, and leaves no session behind', async () => {
+  const name = 'own, row held at a stop'
+  const { functions, calls } = gatedOwn(name)
+  const workflow = await fanOut(engine, name)
+  const run = await engine.begin(workflow, ['free', 'free'])
+  const { release } = await holdLocked(engine, jobsSql, run)
+  // A wait that went on would have the messages back in the queue, handed out once more.
+  const worker = await engine.startWorker(functions, { graceMs: 10_000 })
+  await waitFor(async () => (await waitForLocks(engine)) === 2)
+  await worker.stop()
+  expect(await waitForLocks(engine)).toBe(0)
+  expect(worker.saw('delivery.dropped')).toMatchObject([
+    { reason: 'job is held locked' },
+    { reason: 'job is held locked' },
+  ])
+  expect([...worker.saw('belt.fault'), ...worker.saw('delivery.handed-back')]).toEqual([])
+  expect(worker.saw('database.unavailable')).toEqual([])
+  expect(calls).toEqual([])
+  await release()
+  await hurry()
+  await engine.startWorker(functions)
+  expect(await engine.over(run)).toBe('succeeded')
+  expect((await engine.jobs(run)).map(({ attempt }) => attempt)).toEqual((await engine.jobs(run)).map(() => 1))
+  await expectConserved(engine)
+})

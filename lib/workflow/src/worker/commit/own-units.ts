@@ -81,6 +81,28 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     return written.won.has(finished) ? written : null
   }
 
+  /** A session that waits for a job is ended at a stop: nobody but the server can end a wait there. */
+  const endAtStop = (pid: number) => {
+    const ended: Promise<unknown>[] = []
+    const endHearing = hearAbort(leaving, () => void ended.push(endSession(pid)))
+    return async (): Promise<void> => {
+      endHearing()
+      await Promise.all(ended)
+    }
+  }
+
+  /** Locks a job unless somebody holds it for long, or until its worker is asked to stop: its function does not begin then. */
+  const lockUnlessHeld = async (em: EntityManager, job: JobOnBelt, mostMs: number) => {
+    try {
+      const lock = await lockJob(queryable(em), job, mostMs, endAtStop)
+      // It may have been free in the moment in which its session was to end.
+      return lock !== null && leaving.aborted ? 'held' : lock
+    } catch (error) {
+      if (isLockedOut(error) || leaving.aborted) return 'held'
+      throw error
+    }
+  }
+
   /** Writes it in the transaction; null when the job was lost. What is held locked is waited for with all that is in that. */
   const writeUnlessHeld = async (em: EntityManager, finished: FinishedJob): Promise<Written | null | 'held'> => {
     const tx = queryable(em)
@@ -108,7 +130,7 @@ export const createOwnUnits = (options: OwnUnitOptions): OwnUnits => {
     const begun = performance.now()
     try {
       const mostMs = timeoutMs + graceMs
-      const lock = await lockUnlessHeld(queryable(em), held.job, mostMs)
+      const lock = await lockUnlessHeld(em, held.job, mostMs)
       if (lock === null || lock === 'held') return lock
       const { ending, runsOn } = await attempt(em)
       const lost = runsOn ? await endSession(lock.pid) : null
@@ -192,17 +214,6 @@ const leftInLine = (held: Parameters<OwnUnits>[0]): OwnFate => {
   const error = jobError('snoozed', 'the worker was asked to stop before there was a place for it')
   const ending = { kind: 'requeued', attempt: held.job.attempt, delayMs: 0, error } as const
   return { kind: 'ended', finished: { ...held, ending, elapsedMs: 0 } }
-}
-
-const lockUnlessHeld = async (
-  ...lock: Parameters<typeof lockJob>
-): Promise<Awaited<ReturnType<typeof lockJob>> | 'held'> => {
-  try {
-    return await lockJob(...lock)
-  } catch (error) {
-    if (isLockedOut(error)) return 'held'
-    throw error
-  }
 }
 
 /**

@@ -77,6 +77,7 @@ export const toldSuspects = ({ query, beating, hint, ...wardOptions }: ToldSuspe
      */
     of: (apart: Apart, hear: (by: Beating | null) => void): Suspects => ({
       stop: () => suspects.stop(),
+      stopWaiting: () => suspects.stopWaiting(),
       attempt: async (suspect, lost, pages, receivedMs) => {
         const by = [...beating].at(-1)
         if (by === undefined) throw new Error('nothing beats for a job that is attempted apart')

@@ -84,6 +84,7 @@ export const openToldWard = (hooks: WardHooks, toldOptions: ToldWardOptions) => 
         units ??= openWardUnits({ ...options, worker: name })
         return units.attempt(...attempt)
       },
+      stopWaiting: () => units?.stopWaiting(),
     },
     say,
   })

@@ -304,6 +304,7 @@ export const deliverMeans = (
   }
   const stopWaiting = () => {
     leaving.abort()
+    means.suspects?.stopWaiting()
     locks.stop()
     lockedRunWaits.stop()
   }

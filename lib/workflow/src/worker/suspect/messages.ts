@@ -24,11 +24,13 @@ export type Counted = { emitted: number; attempt: number }
 /**
  * What a worker tells its ward: of a job that it is to attempt, of one whose function is to end, and that a page was
  * written, with how many children the job has now, or not. `by` is for jobs whose units of work the ward writes itself.
+ * And that its worker is asked to stop, so that such a job waits for its row no more.
  */
 export type Asked =
   | { kind: 'attempt'; id: number; suspect: Suspect; by: By }
   | { kind: 'taken'; id: number; taken: Taken }
   | { kind: 'abort'; id: number; code: 'cancelled' | 'attempt_failed'; reason: string }
+  | { kind: 'stop-waiting' }
 
 const nextSchema = z.object({ id: z.string(), functionName: z.string() })
 

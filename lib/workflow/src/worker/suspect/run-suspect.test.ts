@@ -13,6 +13,7 @@ import type { Suspects } from './suspects.ts'
 const suspects: Suspects = {
   attempt: () => Promise.reject(new Error('nobody is attempted here')),
   stop: () => {},
+  stopWaiting: () => {},
 }
 const fresh = { accepted: null }
 const third = { deliveries: 2 }

@@ -28,6 +28,8 @@ export type Asks = {
   taken: (id: number, taken: Counted | { error: unknown }) => void
   /** Aborts the signal of a job's function. */
   abort: (id: number, reason: unknown) => void
+  /** Has nothing wait for the row of its job any more. */
+  stopWaiting: () => void
 }
 
 /** Asks a ward by messages. */
@@ -42,6 +44,7 @@ export const askBy = (tell: (asked: Asked) => void, by: By): Asks => ({
       code: codeOf(reason) === 'cancelled' ? 'cancelled' : 'attempt_failed',
       reason: reason instanceof Error ? reason.message : 'it is not to go on',
     }),
+  stopWaiting: () => tell({ kind: 'stop-waiting' }),
 })
 
 /**

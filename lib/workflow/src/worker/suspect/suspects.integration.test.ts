@@ -6,6 +6,8 @@ import { startProxy, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine, functionOf, laneName } from '../../../test/engine.ts'
+import { holdLocked, jobSql, waitForLocks } from '../../../test/hold-locked.ts'
+import { ownFunction } from '../../../test/own-units.ts'
 import { useEngine } from '../../../test/use-engine.ts'
 import { cancelRun, defineFunction, fail, type StepFunction } from '../../index.ts'
 
@@ -248,6 +250,29 @@ test(
     await waitFor(() => worker.saw('delivery.dropped').length === 1, { deadlineMs, describe: () => worker.events })
     expect((await jobs())[0]).toMatchObject({ status: 'failed', error: { message: 'it is not apart' } })
     expect(await items()).toHaveLength(written.length)
+  },
+  timeout,
+)
+
+test(
+  'a suspect that waits for its own row when its worker is asked to stop is put off at once, as a suspect',
+  async () => {
+    const name = 'own.held'
+    const { run, jobs } = await beginSuspects(name, [{ until: program }], [`${name}.next`])
+    const functions = [ownFunction(name, () => 'here'), here(`${name}.next`)]
+    const { release } = await holdLocked(engine, jobSql, (await jobs())[0]?.id ?? '')
+    const worker = await startWorker(functions)
+    await waitFor(async () => (await waitForLocks(engine)) === 1, { deadlineMs })
+    await worker.stop()
+    expect(await waitForLocks(engine)).toBe(0)
+    expect(worker.saw('delivery.dropped')).toMatchObject([{ reason: 'job is held locked' }])
+    expect([...worker.saw('belt.fault'), ...worker.saw('delivery.handed-back')]).toEqual([])
+    await release()
+    await engine.query('update outbox_scheduled set available_at = now()')
+    await startWorker(functions)
+    expect(await engine.over(run, deadlineMs)).toBe('succeeded')
+    // It is attempted in a process apart again.
+    expect((await jobs()).at(-1)).toMatchObject({ payload: 'apart', attempt: 1 })
   },
   timeout,
 )

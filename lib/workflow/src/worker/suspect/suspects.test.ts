@@ -35,11 +35,12 @@ const deaths: Record<string, Death> = {
  * was called, and writes its end for as long as the test takes.
  */
 const openWards = () => {
-  const wards: { jobs: string[]; emitted: number[]; most: number; isLeft: boolean; hooks: WardHooks }[] = []
+  type Opened = { jobs: string[]; emitted: number[]; most: number; mayWait: boolean; isLeft: boolean; hooks: WardHooks }
+  const wards: Opened[] = []
   const open = (hooks: WardHooks): Ward => {
     const atWork = new Set<number>()
     const taken = new Map<number, () => void>()
-    const opened = { jobs: [] as string[], emitted: [] as number[], most: 0, isLeft: false, hooks }
+    const opened: Opened = { jobs: [], emitted: [], most: 0, mayWait: true, isLeft: false, hooks }
     let isDead = false
     wards.push(opened)
     const die = (death: Death) => {
@@ -78,6 +79,9 @@ const openWards = () => {
       attempt: (id, suspect) => void attempt(id, suspect),
       taken: (id) => taken.get(id)?.(),
       abort: (id) => answer(id),
+      stopWaiting: () => {
+        opened.mayWait = false
+      },
       kill: (how) => die({ how, isOwn: true }),
       leave: () => {
         opened.isLeft = true
@@ -91,10 +95,11 @@ const openWards = () => {
 type Waits = { mostWaitMs?: number; idleMs?: number; overtimeMs?: number; judgeMs?: number; heldMs?: number }
 
 /** Attempts whose deliveries have just come, unless it is said otherwise. */
-const ofThisMoment = ({ attempt, stop }: Suspects) => ({
+const ofThisMoment = ({ attempt, stop, stopWaiting }: Suspects) => ({
   attempt: (suspect: Suspect, lost: AbortSignal, pages: PagesOfSuspect | null, receivedMs = performance.now()) =>
     attempt(suspect, lost, pages, receivedMs),
   stop,
+  stopWaiting,
 })
 
 const setUp = (options: Waits = {}) => {
@@ -164,7 +169,14 @@ test('when no process can be started all messages go back', async () => {
   const { attempt } = createSuspects({
     open: (hooks) => {
       setImmediate(() => hooks.died({ how: 'it ended with exit code 2', isOwn: true }))
-      return { attempt: () => {}, taken: () => {}, abort: () => {}, kill: () => {}, leave: () => {} }
+      return {
+        attempt: () => {},
+        taken: () => {},
+        abort: () => {},
+        stopWaiting: () => {},
+        kill: () => {},
+        leave: () => {},
+      }
     },
     observe: () => {},
   })
@@ -402,4 +414,18 @@ test('it is not over its time while a page of it is being written', async () => 
   expect(events).toEqual([])
   suspects.stop()
   await expect(answer).rejects.toThrow('the worker has stopped')
+})
+
+test('a process that is there when the worker is asked to stop has nothing wait for its row, and so has the next', async () => {
+  const { attempt, suspects, wards } = setUp()
+  const first = attempt('first', 'waits')
+  await expect.poll(() => wards[0]?.jobs).toEqual(['first'])
+  expect(wards[0]?.mayWait).toBe(true)
+  suspects.stopWaiting()
+  expect(wards[0]?.mayWait).toBe(false)
+  wards[0]?.hooks.died({ how: 'it was ended by SIGKILL', isOwn: false })
+  await expect.poll(() => wards[1]?.jobs).toEqual(['first'])
+  expect(wards[1]?.mayWait).toBe(false)
+  suspects.stop()
+  await expect(first).rejects.toThrow('the worker has stopped')
 })

@@ -18,6 +18,8 @@ export type Suspects = {
    * @throws what kept the job from being attempted or its end from being known: its message must come again.
    */
   attempt: (suspect: Suspect, lost: AbortSignal, pages: PagesOfSuspect | null, receivedMs: number) => Promise<Outcome>
+  /** Has nothing wait for the row of its job any more: the worker is asked to stop. */
+  stopWaiting: () => void
   /** Kills what still runs. */
   stop: () => void
 }
@@ -98,6 +100,7 @@ export const createSuspects = ({
   let lastId = 0
   /** A ward has just died, and of those that were in it not all are waiting again: the next one is for the guilty. */
   let isJudging = false
+  let isLeaving = false
   let isStopped = false
 
   /** The first of those of the latest stage: the guilty are among them. */
@@ -158,6 +161,7 @@ export const createSuspects = ({
     const ward = open({
       ready: () => {
         opened.isReady = true
+        if (isLeaving) ward.stopWaiting()
         look()
       },
       begun: (id) => {
@@ -296,6 +300,10 @@ export const createSuspects = ({
         clearTimeout(one.patience)
         lost.removeEventListener('abort', onLost)
       }
+    },
+    stopWaiting: () => {
+      isLeaving = true
+      current?.ward.stopWaiting()
     },
     stop: () => {
       isStopped = true

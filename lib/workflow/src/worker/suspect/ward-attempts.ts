@@ -21,7 +21,7 @@ import type { WardUnits } from './ward-units.ts'
 type WardAttemptOptions = {
   functionOf: (suspect: Suspect) => StepFunction | undefined
   /** For functions with a unit of work of their own; null where there are none. */
-  units: Pick<WardUnits, 'attempt'> | null
+  units: Pick<WardUnits, 'attempt' | 'stopWaiting'> | null
   secrets: Secrets
   maxPayloadBytes: number
   pageAgeMs?: number
@@ -112,6 +112,9 @@ export const createWardAttempts = ({ functionOf, units, say, ...means }: WardAtt
           return givers.get(asked.id)?.taken(asked.taken)
         case 'abort':
           aborts.get(asked.id)?.abort(new WorkflowError(asked.code, asked.reason, { final: false }))
+          break
+        case 'stop-waiting':
+          units?.stopWaiting()
       }
     },
     abort: (reason) => {

@@ -16,8 +16,6 @@ type WardUnitOptions = { functions: readonly StepFunction[]; databaseUrl: string
 
 const databasePauseMs = 500
 
-const never = new AbortController().signal
-
 /** Tries again for as long as the job is wanted and the database is only away. */
 const untilDone =
   (signal: AbortSignal) =>
@@ -41,6 +39,7 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
   const besideOrm = openOrm({ ...common, poolSize })
   const endOrm = openOrm({ ...common, poolSize: 1 })
   const placesOf = placesByName(ownUnitsAtOnce)
+  const leaving = new AbortController()
   const locks = createLockWaits({
     lockedAmong: (jobs) => lockedAmong(endOrm.em.fork(), jobs),
     pause: () => pause(databasePauseMs * (1 + Math.random())),
@@ -63,15 +62,17 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
         untilDone: untilDone(signal),
         endSession: (pid) => endSession(endOrm.em.fork(), pid),
         untilFree: locks.untilFree,
-        // Its worker, which is what is asked to stop, lets it end.
-        leaving: never,
+        leaving: leaving.signal,
         onWritten: (written) => {
           for (const span of written.created) span.end()
           toSettle.push(...written.toSettle)
         },
       })
       const held = { job, place, nextTry: nextTryOf(job, fn, Math.random) }
-      const fate = await placesOf(fn.name)(() => units(held, timeoutOf(fn, job.step), attempt))
+      // At a stop nothing begins, and a suspect is put off as one: with a message of the next `seq` it would be none any more.
+      const fate = await placesOf(fn.name)(async () =>
+        leaving.signal.aborted ? { kind: 'held' as const } : units(held, timeoutOf(fn, job.step), attempt),
+      )
       switch (fate.kind) {
         case 'lost':
         case 'held':
@@ -82,6 +83,7 @@ export const openWardUnits = ({ functions, databaseUrl, worker }: WardUnitOption
           return { kind: 'ended', ending: fate.finished.ending, elapsedMs: fate.finished.elapsedMs }
       }
     },
+    stopWaiting: () => leaving.abort(),
     close: () => Promise.all([ownOrm.close(), besideOrm.close(), endOrm.close()]),
   }
 }

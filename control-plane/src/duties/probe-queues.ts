@@ -4,8 +4,11 @@ import { type Loop, type LoopEvent, startLoop } from '../loop.ts'
 
 const everyMs = 10_000
 
-/** A turn looks at all jobs of the open runs; of the time it takes at most one part in so many. */
+/** A turn looks at all jobs of the open runs; while that is quick it has of all time one part in so many at most. */
 const shareOfTime = 50
+
+/** Behind a slow turn. A loss is mended by three turns, and so not much later on a machine that is busy. */
+const longestMs = 60_000
 
 type ProbingOptions = {
   orm: MikroORM
@@ -21,9 +24,11 @@ export const startProbingQueues = ({ orm, lane, times, observe }: ProbingOptions
     async () => {
       const begun = performance.now()
       await probeQueues(orm.em.fork(), { lane, times, observe })
-      const pauseMs = Math.max(everyMs, shareOfTime * (performance.now() - begun))
-      // Several control planes do not probe in step.
-      return pauseMs * (0.75 + Math.random() / 2)
+      return pauseAfter(performance.now() - begun, Math.random())
     },
     observe,
   )
+
+/** How long to wait behind a turn of so many milliseconds; `random`, from 0 to 1, has control planes not probe in step. */
+export const pauseAfter = (turnMs: number, random: number): number =>
+  Math.min(longestMs, Math.max(everyMs, shareOfTime * turnMs)) * (1 + random / 4)

@@ -3,7 +3,7 @@ import { bundleAlone, type OwnPostgres, runOn, startOwnPostgres, startProxy, wai
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { startTick, tick } from '../test/start-tick.ts'
-import { jobsOf, saveWorkflow, useWorkflows } from '../test/use-workflows.ts'
+import { jobsOf, manyItems, saveManyItems, saveWorkflow, useWorkflows } from '../test/use-workflows.ts'
 import { bundleTick } from './bundle.ts'
 
 let postgres: OwnPostgres
@@ -49,10 +49,10 @@ const sessions = (waiting = false) =>
   )
 
 /** Has the bundled program reach a place, and stay there until it is let go, or whatever it waits for falls. */
-const reach = async (name: keyof typeof places) => {
+const reach = async (name: keyof typeof places, save: () => ReturnType<typeof saveWorkflow> = saveWorkflow) => {
   const { hold, isBehindCommit = false }: Place = places[name]
   const command = [bundled()]
-  const { workflowId, stepId } = await saveWorkflow()
+  const { workflowId, stepId } = await save()
   const env = { ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'a', DATABASE_URL: postgres.url }
   const [link, holder] = [await startProxy(postgres.url), new Client(postgres.url)]
   holder.on('error', () => undefined)
@@ -101,6 +101,15 @@ test.each([
   120_000,
 )
 
+/** Kills the program where it is, and resolves when the server is through with what that had sent. */
+const kill = async ({ program, ended, link, letGo }: Awaited<ReturnType<typeof reach>>): Promise<void> => {
+  program.kill('SIGKILL')
+  await ended
+  link.cut()
+  await letGo()
+  await waitFor(async () => (await sessions()).length === 0)
+}
+
 test.each([
   ['at its step, before its transaction', 0],
   ['in its transaction', 0],
@@ -110,12 +119,25 @@ test.each([
   'a tick that is killed, %s, leaves nothing or all, and its next try one run',
   async (place, runs) => {
     const reached = await reach(place)
-    reached.program.kill('SIGKILL')
-    await reached.ended
-    reached.link.cut()
-    await reached.letGo()
-    await waitFor(async () => (await sessions()).length === 0)
+    await kill(reached)
     await expectOneRun(reached, runs)
   },
   120_000,
+)
+
+test.each(['in its commit', 'behind its commit, which is not answered'] as const)(
+  'one of a hundred thousand items that is killed %s has begun its run, with each of them once',
+  async (place) => {
+    const reached = await reach(place, saveManyItems)
+    await kill(reached)
+    expect(await reached.again()).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.seen"') })
+    const items = await runOn(
+      postgres.url,
+      `select count(*)::int as jobs, count(distinct payload ->> 'segmentationId')::int as different
+       from workflow_job where parent_id is not null
+         and run_id = (select id from workflow_run where workflow_id = '${reached.workflowId}')`,
+    )
+    expect(items).toEqual([{ jobs: manyItems, different: manyItems }])
+  },
+  180_000,
 )

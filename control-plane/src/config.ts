@@ -1,4 +1,4 @@
-import { integer, loadConfig, logLevels, oneOf, postgresUrl, text, token } from '@esteira/service'
+import { integer, laneName, loadConfig, logLevels, oneOf, postgresUrl, text, token } from '@esteira/service'
 import { defaultConsumerTimeoutMs, maxPayloadRange } from '@esteira/workflow'
 
 /** Who fires the ticks of CronJob steps: the local scheduler, Kubernetes, or nobody here. It is never chosen silently. */
@@ -7,7 +7,7 @@ export type CronMode = (typeof cronModes)[number]
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
-  lane: text('ESTEIRA_LANE', { fallback: 'control-plane' }),
+  lane: laneName('ESTEIRA_LANE', { fallback: 'control-plane' }),
   adminToken: token('ESTEIRA_ADMIN_TOKEN'),
   httpHost: text('ESTEIRA_HTTP_HOST', { fallback: '127.0.0.1' }),
   httpPort: integer('ESTEIRA_HTTP_PORT', { min: 0, max: 65_535, fallback: 8080 }),
@@ -24,7 +24,7 @@ const settings = {
 
 const localCronSettings = {
   cronProgram: text('ESTEIRA_CRON_PROGRAM'),
-  cronLane: text('ESTEIRA_CRON_LANE'),
+  cronLane: laneName('ESTEIRA_CRON_LANE'),
 }
 
 const kubernetesCronSettings = {

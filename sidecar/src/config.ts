@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { integer, loadConfig, logLevels, oneOf, postgresUrl, rabbitmqUrl, text } from '@esteira/service'
+import { integer, laneName, loadConfig, logLevels, oneOf, postgresUrl, rabbitmqUrl, text } from '@esteira/service'
 
 /**
  * Where the relay carries from and to, and how; times in milliseconds.
@@ -11,7 +11,7 @@ export const loadSidecarConfig = (env: NodeJS.ProcessEnv) =>
     databaseUrl: postgresUrl('DATABASE_URL'),
     rabbitmqUrl: rabbitmqUrl('RABBITMQ_URL'),
     /** A pod's host name is its own name, which its worker writes to as well. */
-    lane: text('ESTEIRA_LANE', { fallback: hostname() }),
+    lane: laneName('ESTEIRA_LANE', { fallback: hostname() }),
     pollMs: integer('ESTEIRA_RELAY_POLL_MS', { min: 100, max: 3_600_000, fallback: 5_000 }),
     window: integer('ESTEIRA_RELAY_WINDOW', { min: 1, max: 10_000, fallback: 2_000 }),
     retryMs: integer('ESTEIRA_RELAY_RETRY_MS', { min: 1, max: 3_600_000, fallback: 1_000 }),

@@ -6,6 +6,7 @@ export {
   httpUrl,
   instant,
   integer,
+  laneName,
   oneOf,
   postgresUrl,
   rabbitmqUrl,

@@ -6,13 +6,13 @@ import {
   exitCodes,
   instant,
   integer,
+  laneName,
   loadConfig,
   type Log,
   logLevels,
   oneOf,
   postgresUrl,
   runMain,
-  text,
   untilAvailable,
   uuid,
 } from '@esteira/service'
@@ -31,7 +31,7 @@ import { fireTick, type Tick } from './tick.ts'
 
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
-  lane: text('ESTEIRA_LANE', { fallback: hostname() }),
+  lane: laneName('ESTEIRA_LANE', { fallback: hostname() }),
   stepId: uuid('ESTEIRA_STEP_ID'),
   key: tickKey,
   since: instant('ESTEIRA_TICK_SINCE', { fallback: null }),

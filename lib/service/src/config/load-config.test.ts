@@ -5,6 +5,7 @@ import {
   httpOrigins,
   instant,
   integer,
+  laneName,
   oneOf,
   postgresUrl,
   rabbitmqUrl,
@@ -66,6 +67,19 @@ test('an address that cannot be read is told without its value', () => {
   const problems = problemsOf({ DATABASE_URL: 'mysql://app:s3cret@db/esteira' })
   expect(problems).toEqual([expect.stringContaining('its value is not')])
   expect(problems.join()).not.toContain('s3cret')
+})
+
+test('an address in which "%" stands for itself, and a name of a lane that is too long, are told', () => {
+  const wanted = { rabbitmqUrl: rabbitmqUrl('RABBITMQ_URL'), lane: laneName('ESTEIRA_LANE') }
+  const [address, name, ...others] = problemsOf(
+    { RABBITMQ_URL: 'amqp://app:100%s3cret@broker', ESTEIRA_LANE: 'x'.repeat(254) },
+    wanted,
+  )
+  expect(address).toMatch(/^RABBITMQ_URL .*: expected an address .* have "%25" where "%" stands for itself, its value/)
+  expect(address).not.toContain('s3cret')
+  expect(name).toMatch(/^ESTEIRA_LANE .*: expected a name of 1 to 253 characters/)
+  expect(others).toEqual([])
+  expect(problemsOf({ RABBITMQ_URL: 'amqp://app:100%25@broker', ESTEIRA_LANE: 'x'.repeat(253) }, wanted)).toEqual([])
 })
 
 test('a required variable that is missing is told with the one that was set in its place', () => {

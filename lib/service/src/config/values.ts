@@ -24,6 +24,20 @@ export type Family<T> = { prefix: string; parse: (text: string) => Parsed<T> }
 export const text = (variable: VariableName, options: { fallback?: string; secret?: boolean } = {}): Setting<string> =>
   setting(variable, (value) => (value === '' ? expected('some text') : found(value)), options)
 
+/** The name of a lane of the outbox. */
+export const laneName = (variable: VariableName, options: { fallback?: string } = {}): Setting<string> =>
+  setting(
+    variable,
+    (value) =>
+      value.length >= 1 && value.length <= longestLaneName
+        ? found(value)
+        : expected(`a name of 1 to ${longestLaneName} characters`),
+    options,
+  )
+
+/** Those of the outbox's register: the longest that Kubernetes gives a pod. */
+const longestLaneName = 253
+
 /** A secret that guards something by itself, so it must be too long to be guessed. */
 export const token = (variable: VariableName): Setting<string> =>
   setting(
@@ -102,10 +116,24 @@ export const serviceUrl = (
 
 const addressOf =
   (protocols: readonly string[]) =>
-  (value: string): Parsed<string> =>
-    URL.canParse(value) && protocols.includes(new URL(value).protocol)
+  (value: string): Parsed<string> => {
+    const url = URL.parse(value)
+    if (url === null || !protocols.includes(url.protocol)) {
+      return expected(`an address such as ${protocols[0]}//user:password@host:port/name`)
+    }
+    return [url.username, url.password, url.pathname].every(canDecode)
       ? found(value)
-      : expected(`an address such as ${protocols[0]}//user:password@host:port/name`)
+      : expected('an address whose user, password and path have "%25" where "%" stands for itself')
+  }
+
+const canDecode = (part: string): boolean => {
+  try {
+    decodeURIComponent(part)
+    return true
+  } catch {
+    return false
+  }
+}
 
 const postgresProtocols = ['postgres:', 'postgresql:']
 

@@ -7,6 +7,7 @@ import {
   createLog,
   exitCodes,
   integer,
+  laneName,
   loadConfigs,
   type Log,
   logLevels,
@@ -36,7 +37,7 @@ import { wardVariable, type WardProgram } from './suspect/ward.ts'
 const settings = {
   databaseUrl: postgresUrl('DATABASE_URL'),
   rabbitmqUrl: rabbitmqUrl('RABBITMQ_URL'),
-  lane: text('ESTEIRA_LANE', { fallback: hostname() }),
+  lane: laneName('ESTEIRA_LANE', { fallback: hostname() }),
   prefetch: integer('ESTEIRA_PREFETCH', { min: 1, max: 10_000, fallback: 100 }),
   maxPayloadBytes: integer('ESTEIRA_MAX_PAYLOAD_BYTES', maxPayloadRange),
   graceMs: integer('ESTEIRA_GRACE_MS', { min: 0, max: 600_000, fallback: 25_000 }),

@@ -31,6 +31,9 @@ type Tell = (settled: Settled) => void
 /** How long to wait for confirms before the lane is read again beside what is on its way, later and later while that is all. */
 const lateBackoff: Backoff = { firstMs: 50, capMs: 200 }
 
+/** The same where the lane is to be left: nothing more is read then but beside what is late indeed. */
+const lateAtLastMs = 2_000
+
 /**
  * How long a suspect waits for what its lane has in flight, milliseconds. The broker closes a channel over a message when it
  * comes to that; what has no confirm by then waits for a queue.
@@ -152,7 +155,7 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     await readAll()
     // Where confirms are late, the rest of the lane goes on beside what waits for them.
     for (let idle = 0; ;) {
-      const isOnTime = await overlap.endsWithin(backoffMs(idle + 1, lateBackoff))
+      const isOnTime = await overlap.endsWithin(leaving.aborted ? lateAtLastMs : backoffMs(idle + 1, lateBackoff))
       // Nobody else can have a lane of which something is on its way, and its other rows are not to wait for that.
       if (isCut() || (leaving.aborted && isOnTime)) break
       // Suspects may have come meanwhile. What was left to a round would be read again at once: none passes it while a row

@@ -1,6 +1,7 @@
 import { waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { startLateProxy } from '../../../test/late-proxy.ts'
+import { startWay } from '../../../test/start-way.ts'
 import { lane, useLane, vhost } from '../../../test/use-lane.ts'
 import { listParked } from '../../parked/parked.ts'
 import type { OutboxMessage } from '../../enqueue/message.ts'
@@ -103,3 +104,34 @@ test('a lane of keys is carried on by a relay that stops beside another one whil
   await stopping
   await second.stop({ graceMs: 0 })
 }, 60_000)
+
+test('lanes that are written to all the time are left to a neighbour though each confirm takes its time', async () => {
+  const slow = await startWay(vhost.url, (client, broker) => {
+    client.on('data', (bytes) => broker.write(bytes))
+    broker.on('data', (bytes) => setTimeout(() => client.write(bytes), 300))
+  })
+  onTestFinished(slow.stop)
+  const first = lane.relay({ rabbitmqUrl: slow.url, adopt: true })
+  await first.start()
+  let written = 0
+  let isStopped = false
+  onTestFinished(() => {
+    isStopped = true
+  })
+  const write = async (): Promise<void> => {
+    for (; !isStopped; written += 5) await lane.commit(...many(5, lane.name, `key ${written}`))
+  }
+  const writing = write()
+  await waitFor(async () => (await lane.count(lane.name)) > 0, { deadlineMs: 20_000 })
+  const second = lane.relay({ lane: `${lane.name} other`, adopt: true })
+  await second.start()
+  const stopping = first.stop({ graceMs: 120_000 }).finally(() => {
+    isStopped = true
+  })
+  await waitFor(() => isStopped, { deadlineMs: 30_000 })
+  await Promise.all([writing, stopping])
+  expect(first.saw('relay.batch').filter((batch) => batch.kind === 'relay.batch' && batch.unknown > 0)).toEqual([])
+  await expect.poll(() => rowsTo(lane.name), patient).toBe(0)
+  expect(await lane.count(lane.name), 'none twice').toBe(written)
+  await second.stop({ graceMs: 0 })
+}, 150_000)

@@ -18,13 +18,15 @@ import { createWaitList, type Held, type Waiting } from './wait-list.ts'
 export type HeldRows = Waiting & {
   /**
    * Holds the row back once more, or sets it behind the one that closes its destination; says how often that one was
-   * refused, and for how long it waits. A row that is new is one too many if as many are held for themselves as may be.
+   * tried, how many of those were refusals that count, and for how long it waits. It is `patient` if nobody is to blame: then
+   * this try does not count. A row that is new is one too many if as many are held for themselves as may be.
    */
   hold: (
     row: { id: bigint; key: string },
     why: Refusal,
     destination?: Destination | null,
-  ) => { attempt: number; retryInMs: number; isOneTooMany: boolean }
+    patient?: boolean,
+  ) => { attempt: number; refusals: number; retryInMs: number; isOneTooMany: boolean }
   /** The row is out, and if it was held its destination is open. */
   wentThrough: (id: bigint) => void
   /**
@@ -65,6 +67,8 @@ const mostDoubtful = 4
 /** An exchange of which more routing keys are closed is not asked. */
 const mostDoubted = 10
 
+const untried = { attempt: 0, refusals: 0 }
+
 /** `floor` is where reads begin: the rows of a destination that opens are above where it was when that closed. */
 export const createHeldRows = (
   backoff: Backoff,
@@ -88,7 +92,7 @@ export const createHeldRows = (
     for (const [id, key] of closes.behind) {
       behind.delete(id)
       closes.tried.add(id)
-      list.add(id, { ...probe, key, attempt: probe.attempt - 1, untilMs: now() })
+      list.add(id, { ...probe, key, attempt: probe.attempt - 1, refusals: probe.refusals - 1, untilMs: now() })
     }
     closes.behind.clear()
   }
@@ -101,7 +105,7 @@ export const createHeldRows = (
 
   return {
     ...list.asked,
-    hold: ({ id, key }, why, destination = null) => {
+    hold: ({ id, key }, why, destination = null, patient = false) => {
       const before = forget(id)
       // One that is held for itself stays so: it was seen that its destination takes others.
       const closes =
@@ -122,22 +126,26 @@ export const createHeldRows = (
           // The probe's own count, so that one refused beside a hopeless probe is hopeless as well, and not one a round.
           return {
             attempt: probe.attempt,
+            refusals: probe.refusals,
             retryInMs: Math.max(0, Math.ceil(probe.untilMs - now())),
             isOneTooMany: false,
           }
         }
       }
       // What it was refused for elsewhere says nothing of here: the exchange has come, and its queue may come next.
-      const attempt = before === null || isElsewhere ? 1 : before.attempt + 1
+      const { attempt: attempts, refusals: counted } = before === null || isElsewhere ? untried : before
+      const attempt = attempts + 1
+      const refusals = patient ? counted : counted + 1
       const untilMs = list.timeIn(backoffMs(attempt, backoff, random))
       const retryInMs = Math.ceil(untilMs - now())
-      list.add(id, { key, attempt, untilMs, why, closes })
+      list.add(id, { key, attempt, refusals, untilMs, why, closes })
       if (closes !== null) {
         closes.why = why
         closes.tried.add(id)
         closes.probe = id
       }
-      return { attempt, retryInMs, isOneTooMany: before === null && closes === null && list.countAlone() > mostHeld }
+      const isOneTooMany = before === null && closes === null && list.countAlone() > mostHeld
+      return { attempt, refusals, retryInMs, isOneTooMany }
     },
     wentThrough: (id) => {
       const closes = forget(id)?.closes ?? null
@@ -151,7 +159,9 @@ export const createHeldRows = (
       const refused = [...closes.behind]
       open(closes)
       for (const { id, row } of tried) if (row !== null) list.add(id, { ...row, closes: null })
-      for (const [id, key] of refused) list.add(id, { key, attempt: 1, untilMs, why: closes.why, closes: null })
+      for (const [id, key] of refused) {
+        list.add(id, { key, attempt: 1, refusals: 0, untilMs, why: closes.why, closes: null })
+      }
     },
     parked: (id) => {
       const row = forget(id)

@@ -75,6 +75,31 @@ test('a row without a key is held in a key lane, however many are, as it holds b
   expect(owned.held.waitsForKey('')).toBe(true)
 })
 
+test.each([
+  ['to an exchange, without a confirm', { exchange: 'headers' }, { kind: 'unknown', cause: null, isLate: true }],
+  ['to a queue, without a confirm', { exchange: '', routingKey: 'q' }, { kind: 'unknown', cause: null, isLate: true }],
+  ['to a queue that was not there', { exchange: '', routingKey: 'q' }, unroutable],
+] as const)('a row that was tried often before it is first refused is parked no sooner: %s', async (_, to, patient) => {
+  const owned = await ownLane('relay', lane.name, longBackoff)
+  await lane.db.query(
+    `insert into outbox_message (lane, id, message_id, routing_key, payload) overriding system value
+     select $1, id, gen_random_uuid(), 'any', '1' from (values (1), (2)) as ids (id)`,
+    [lane.id],
+  )
+  const rows = [1n, 2n].map((id) => ({ ...row(id), ...to }))
+  const settleAs = (outcome: PublishOutcome) =>
+    settle(owned, new Map(rows.map((one) => [one, outcome])), { ...means, parkAfter: 2 })
+  const attemptsOfParked = async () =>
+    (await lane.db.query('select attempts from outbox_parked where lane = $1', [lane.id])).rows
+  for (let tries = 1; tries <= 5; tries += 1) await settleAs(patient)
+  const nacked: PublishOutcome = { kind: 'refused', why: 'nacked', of: 'destination', reason: 'it was nacked' }
+  await settleAs(nacked)
+  await settleAs(patient)
+  expect(await attemptsOfParked()).toEqual([])
+  await settleAs(nacked)
+  expect(await attemptsOfParked()).toContainEqual({ attempts: 2 })
+})
+
 test('a row whose id is that of a parked one is parked under another, and one with a key stays until that is decided', async () => {
   const owned = await ownLane('relay', lane.name, longBackoff)
   await lane.db.query(

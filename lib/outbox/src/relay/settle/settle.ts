@@ -36,11 +36,11 @@ export const settle = async (
     const isStray = owned.kind === 'key' && keyOf(row) === ''
     const isForItself = isStray || (outcome.why === 'unroutable' && takers.has(nameOfDestination(row)))
     const closes = isForItself ? null : destinationOf(row, outcome.of)
-    const { isOneTooMany, ...again } = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why, closes)
-    if (!waitsForItsQueue(row, outcome)) {
-      if (isOneTooMany || again.attempt >= parkAfter) {
-        hopeless.push({ row, reason: outcome.reason, attempts: again.attempt })
-      }
+    const waits = waitsForItsQueue(row, outcome)
+    const held = owned.held.hold({ id: row.id, key: keyOf(row) }, outcome.why, closes, waits)
+    const { isOneTooMany, refusals, ...again } = held
+    if (!waits) {
+      if (isOneTooMany || refusals >= parkAfter) hopeless.push({ row, reason: outcome.reason, attempts: refusals })
     } else {
       owned.keyRounds.missed(row.routingKey)
       // A row without a key in a key lane is held all the same: there is one at a time.
@@ -72,7 +72,7 @@ const holdLate = ({ kind, held }: OwnedLane, outcomes: ReadonlyMap<LaneRow, Publ
     if (outcome.kind !== 'unknown' || outcome.isLate !== true) continue
     const isStray = kind === 'key' && keyOf(row) === ''
     const closes = row.exchange === '' && !isStray ? destinationOf(row, 'destination') : null
-    const { isOneTooMany } = held.hold({ id: row.id, key: keyOf(row) }, 'unconfirmed', closes)
+    const { isOneTooMany } = held.hold({ id: row.id, key: keyOf(row) }, 'unconfirmed', closes, true)
     if (isOneTooMany && !isStray) held.release(row.id)
   }
 }

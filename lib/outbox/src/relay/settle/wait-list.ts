@@ -1,8 +1,18 @@
 import type { Refusal } from '../publish/outcome.ts'
 import type { Closed } from './closed-destinations.ts'
 
-/** Why a row is held back and until when, and the destination that it closes; null if it is held for itself. */
-export type Held = { key: string; attempt: number; untilMs: number; why: Refusal; closes: Closed | null }
+/**
+ * Why a row is held back and until when, and the destination that it closes; null if it is held for itself. Of its attempts
+ * so many were refusals that count towards its parking.
+ */
+export type Held = {
+  key: string
+  attempt: number
+  refusals: number
+  untilMs: number
+  why: Refusal
+  closes: Closed | null
+}
 
 /** What is asked about the rows that are held. */
 export type Waiting = {

@@ -13,6 +13,7 @@ export type ControlPlaneErrorCode =
   | 'workflow_unknown'
   | 'workflow_name_taken'
   | 'workflow_disabled'
+  | 'workflow_busy'
   | 'version_required'
   | 'version_invalid'
   | 'version_stale'

@@ -19,6 +19,7 @@ const answers = {
   workflow_unknown: [404, 'There is no such workflow'],
   workflow_name_taken: [409, 'Another workflow has this name'],
   workflow_disabled: [409, 'The workflow is disabled'],
+  workflow_busy: [409, 'The workflow is held locked'],
   version_required: [428, 'If-Match with the version is needed'],
   version_invalid: [400, 'If-Match is not a version'],
   version_stale: [412, 'The workflow has changed meanwhile'],

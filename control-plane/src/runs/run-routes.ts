@@ -33,6 +33,8 @@ const startRoute = createRoute({
   path: runsPath,
   tags,
   summary: 'Starts a run by hand',
+  description:
+    'While somebody holds the workflow locked no run is started (`workflow_busy`): try again, under the same key.',
   request: { params, body: bodyOf(runInput, false) },
   responses: {
     200: answerOf(runDocument, 'The run that this key began before'),
@@ -41,6 +43,7 @@ const startRoute = createRoute({
       ...bodyProblems,
       'workflow_unknown',
       'workflow_disabled',
+      'workflow_busy',
       'first_step_missing',
       'first_step_ambiguous',
       'payload_too_large',

@@ -22,6 +22,19 @@ const jobs = z.object({ items: z.array(z.object({ id: z.string(), payload: z.unk
 const jobsOf = async (runId: string, query = '') =>
   jobs.parse((await api.send('GET', `/v1/jobs?runId=${runId}${query}`)).body).items
 
+/** Somebody's open transaction that has a row locked, and the session that it is in. */
+const hold = async (sql: string, id: string) => {
+  const holder = api.orm.em.fork()
+  await holder.begin()
+  const release = async () => {
+    if (holder.isInTransaction()) await holder.rollback()
+  }
+  onTestFinished(release)
+  const { rows } = await queryable(holder).query(sql, [id])
+  const [{ pid }] = z.tuple([z.object({ pid: z.int() })]).parse(rows)
+  return { pid, release }
+}
+
 test('a run begins at the first step, with its job on the belt and one message for it', async () => {
   const { id, runs } = await create(leadsSteps.slice(1))
   const answer = await api.send('POST', runs, { payload: { segmentationId: 7 } })
@@ -339,16 +352,7 @@ test('who asks something of a run that somebody holds locked is told so soon, an
   const { runs } = await create(leadsSteps.slice(1))
   const { id } = runOf(await api.send('POST', runs))
   const [job] = await jobsOf(id)
-  const holder = api.orm.em.fork()
-  await holder.begin()
-  onTestFinished(async () => {
-    if (holder.isInTransaction()) await holder.rollback()
-  })
-  const { rows } = await queryable(holder).query(
-    'select pg_backend_pid() as pid from workflow_run where id = $1 for update',
-    [id],
-  )
-  const [{ pid }] = z.tuple([z.object({ pid: z.int() })]).parse(rows)
+  const { pid, release } = await hold('select pg_backend_pid() as pid from workflow_run where id = $1 for update', id)
   for (const path of [`runs/${id}/cancel`, `runs/${id}/retry`, `jobs/${job?.id}/retry`]) {
     const detail = expect.stringContaining(`Session ${pid} of Postgres holds`)
     expect(await api.send('POST', `/v1/${path}`), path).toMatchObject({
@@ -356,8 +360,27 @@ test('who asks something of a run that somebody holds locked is told so soon, an
       body: { code: 'run_busy', detail },
     })
   }
-  await holder.rollback()
+  await release()
   expect(await api.send('POST', `/v1/runs/${id}/cancel`)).toMatchObject({ status: 200, body: { status: 'cancelled' } })
+})
+
+test('a run does not begin while somebody holds its workflow locked, who asks is told so soon, and may ask by the same key', async () => {
+  const { id, runs } = await create(leadsSteps.slice(1))
+  const { pid, release } = await hold('select pg_backend_pid() as pid from workflow where id = $1 for update', id)
+  const start = () => api.send('POST', runs, { payload: 1, idempotencyKey: 'once' })
+  expect(await start()).toMatchObject({
+    status: 409,
+    body: {
+      code: 'workflow_busy',
+      detail: expect.stringContaining(`Session ${pid} of Postgres holds workflow ${id} locked`),
+    },
+  })
+  expect(await api.query('select from workflow_run')).toEqual([])
+  expect(await api.query('select from outbox_message')).toEqual([])
+  await release()
+  const begun = await start()
+  expect(begun.status).toBe(201)
+  expect(await start()).toMatchObject({ status: 200, body: { id: runOf(begun).id } })
 })
 
 test('a job is cancelled alone, and stays so; one that is over is not', async () => {

@@ -15,8 +15,8 @@ import { refusePayload } from './refuse-payload.ts'
  * Starts a run by hand, at the workflow's first step or the one that is named, on the version that is there now.
  *
  * @throws ControlPlaneError `workflow_unknown`, `workflow_disabled`, `first_step_missing`, `first_step_ambiguous`,
- * `body_invalid` when the named step is not there, `payload_too_large`, or `idempotency_key_reused` when the key began
- * another run.
+ * `body_invalid` when the named step is not there, `payload_too_large`, `workflow_busy` when somebody holds the workflow
+ * locked, or `idempotency_key_reused` when the key began another run.
  */
 export const startRun = async (
   em: EntityManager,
@@ -47,13 +47,15 @@ export const startRun = async (
 const disabled = ({ name }: Pick<WorkflowDocument, 'name'>): ControlPlaneError =>
   new ControlPlaneError('workflow_disabled', `Workflow "${name}" is disabled; enable it to start runs.`)
 
-/** For `catch`: the workflow was disabled, or deleted, since it was read. */
+/** For `catch`: the workflow was disabled, or deleted, since it was read, or somebody holds it locked. */
 const refuseChanged =
   (workflow: Pick<WorkflowDocument, 'id' | 'name'>) =>
   (error: unknown): never => {
     if (!(error instanceof WorkflowError)) throw error
     if (error.code === 'workflow_disabled') throw disabled(workflow)
     if (error.code === 'step_deleted') throw workflowUnknown(workflow.id)
+    if (error.code === 'workflow_busy')
+      throw new ControlPlaneError(error.code, `${error.message}. Try again when it is.`)
     throw error
   }
 

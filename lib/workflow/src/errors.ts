@@ -32,6 +32,7 @@ export type WorkflowErrorCode =
   | JobErrorCode
   | 'step_deleted'
   | 'workflow_disabled'
+  | 'workflow_busy'
   | 'function_invalid'
   | 'held_up'
   | 'cancelled'

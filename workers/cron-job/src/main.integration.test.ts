@@ -237,6 +237,20 @@ test('a workflow that is disabled between the reading of its step and the run be
   expect(await jobsOf(workflowId)).toEqual([])
 })
 
+test('a tick whose workflow somebody holds locked waits for that, says so, and begins its run once', async () => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const started = await inTransaction(async (run) => {
+    await run(`select from workflow where id = '${workflowId}' for update`)
+    const { program, ended } = startTick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'held' })
+    const [line] = await once(program.stdout, 'data')
+    expect(String(line)).toContain(`of Postgres holds workflow ${workflowId} locked`)
+    expect(await jobsOf(workflowId)).toEqual([])
+    return { ended }
+  })
+  expect(await started.ended).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.fired"') })
+  expect(await jobsOf(workflowId)).toHaveLength(2)
+})
+
 const waitingSql = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
 
 test('an unknown step, a deleted one, a disabled workflow and a step that is no CronJob have codes of their own', async () => {

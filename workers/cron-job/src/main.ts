@@ -65,7 +65,9 @@ const fire = async (
       return registerLane(queryable(orm.em.fork()), config.lane)
     })
     const tick: Tick = { stepId, key, maxPayloadBytes, lane, worker: config.lane }
-    const { runId, created, skipped, error } = await fireTick(orm.em.fork(), tick)
+    // Its step is read anew each time, by the version that the workflow has then.
+    const fired = await untilAvailable({ ...postgres, mayPass: isBusy }, () => fireTick(orm.em.fork(), tick))
+    const { runId, created, skipped, error } = fired
     if (error !== null) {
       log.error({ event: 'tick.failed', ...fields, runId, code: error.code, reason: error.message })
       return tickExitCodes.payloadDoesNotFit
@@ -90,6 +92,9 @@ const fire = async (
 const mayPass = (error: unknown): boolean =>
   isTransientHere(error) ||
   (error instanceof WorkflowError && ['database_behind', 'database_settings'].includes(error.code))
+
+/** Somebody holds the workflow locked. It is waited for as long as the Job may take, or whoever started the program lets it. */
+const isBusy = (error: unknown): boolean => error instanceof WorkflowError && error.code === 'workflow_busy'
 
 process.exitCode = await runMain(() => {
   const config = loadConfig(process.env, settings)

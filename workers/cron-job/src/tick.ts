@@ -18,8 +18,8 @@ export type Tick = { stepId: string; key: string; maxPayloadBytes: number; lane:
  * under the tick's key. A second tick with the same key changes nothing. Whether it begins while another run of the
  * workflow is open, the step's `overlap` says.
  *
- * @throws WorkflowError `step_unknown`, `step_deleted`, `workflow_disabled`, `config_invalid` or `payload_too_large`;
- * nothing is written then.
+ * @throws WorkflowError `step_unknown`, `step_deleted`, `workflow_disabled`, `config_invalid` or `payload_too_large`, or
+ * `workflow_busy`, which may pass by itself; nothing is written then.
  */
 export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun> => {
   const { workflow, step } = await currentStep(em, tick.stepId)

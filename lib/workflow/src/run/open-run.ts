@@ -14,6 +14,7 @@ import { type JobError, WorkflowJob } from '../model/workflow-job.ts'
 import { loadSteps } from './load-steps.ts'
 import { applyOverlap, lockWorkflow } from './overlap.ts'
 import { endIfOver } from './settle/settle.ts'
+import { heldText, unlessHeld } from './unless-held.ts'
 
 /** What begins a run. `lane` is the outbox lane of the process that begins it. */
 export type RunStart = {
@@ -45,10 +46,16 @@ export type OpenedRun = { runId: string; created: boolean; skipped: boolean; err
  * same key never begins a second run. One that must not begin beside another is a row too, `skipped` and without jobs.
  *
  * @throws WorkflowError `step_unknown` when the version has no such step, `workflow_disabled`, `step_deleted` when the
- * workflow was deleted, `payload_too_large`.
+ * workflow was deleted, `payload_too_large`. `workflow_busy`, which may pass by itself, when somebody holds locked what it
+ * needs: the workflow, with `overlap: 'cancel'` an open run of it, or the key, with which another is being begun.
  */
 export const openRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun> => {
-  const { spans, ...opened } = await em.transactional((em) => writeRun(em, start))
+  const workflowId = start.workflow.id
+  const written = await unlessHeld(em, { workflowId }, (em) => writeRun(em, start))
+  if ('heldBy' in written) {
+    throw new WorkflowError('workflow_busy', heldText(`workflow ${workflowId}`, written), { final: false })
+  }
+  const { spans, ...opened } = written
   for (const span of spans) span.end()
   // A run that was over with its first commit (an empty array, no next step) has nobody else to end it soon.
   if (opened.created && !opened.skipped) await endIfOver(em, [opened.runId])

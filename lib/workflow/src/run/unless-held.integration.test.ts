@@ -1,12 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import { queryable } from '@esteira/outbox'
 import { onTestFinished, expect, test } from 'vitest'
 import * as z from 'zod'
-import { type Engine, functionOf } from '../../test/engine.ts'
+import { type Engine, functionOf, type SavedWorkflow } from '../../test/engine.ts'
 import { jobSql, lockSqls, updateSql } from '../../test/hold-locked.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { cancelJob } from './cancel-job.ts'
 import { sendAgain } from './send-again.ts'
 import { cancelRun } from './cancel-run.ts'
+import { openRun, type RunStart } from './open-run.ts'
 import { retryRun } from './retry-run.ts'
 import { settleWaitingRuns } from './settle/settle.ts'
 
@@ -46,6 +48,13 @@ const hold = async (sql: string, id: string) => {
   const { rows } = await queryable(holder).query('select pg_backend_pid() as pid', [])
   const [{ pid }] = z.tuple([z.object({ pid: z.int() })]).parse(rows)
   return { pid, release }
+}
+
+/** Begins a run of a workflow, each time under the same key. */
+const beginning = (workflow: SavedWorkflow, more: Partial<RunStart>) => {
+  const [stepId] = workflow.stepIds
+  const start = { workflow, stepId, trigger: 'cron', idempotencyKey: randomUUID(), payload: 1, worker: 'test' } as const
+  return () => openRun(engine.em(), { ...start, ...by(), ...more })
 }
 
 /** What of the run and its jobs may have been written. */
@@ -91,4 +100,44 @@ test('a job is cancelled though somebody holds the row of its run locked, which 
   await release()
   await settleWaitingRuns(engine.em(), 100)
   expect(await engine.statusOf(run)).toBe('cancelled')
+})
+
+const workflowSql = 'select from workflow where id = $1 for update'
+
+for (const overlap of ['allow', 'skip', 'cancel'] as const) {
+  test(`no run begins while somebody holds its workflow locked, with the overlap ${overlap}, and its key is good then`, async () => {
+    const workflow = await engine.saveWorkflow({ functionName: 'begins late', outputType: 'single' })
+    const before = await engine.outboxRows()
+    const { pid, release } = await hold(workflowSql, workflow.id)
+    const begin = beginning(workflow, { overlap })
+    await expect(begin()).rejects.toMatchObject({
+      code: 'workflow_busy',
+      message: expect.stringContaining(`Session ${pid} of Postgres holds workflow ${workflow.id} locked`),
+      final: false,
+    })
+    expect(await engine.query('select from workflow_run where workflow_id = $1', [workflow.id])).toEqual([])
+    expect(await engine.outboxRows()).toBe(before)
+    await release()
+    const { runId } = await begin()
+    expect(await begin()).toMatchObject({ runId, created: false })
+    expect(await cancelRun(engine.em(), runId)).toBe('cancelled')
+  })
+}
+
+test('no run that is to cancel another begins while somebody holds that one locked, and both are as they were', async () => {
+  const workflow = await engine.saveWorkflow({ functionName: 'cancels', outputType: 'single' })
+  const open = await engine.begin(workflow, 1)
+  const { pid, release } = await hold(lockSqls.row, open)
+  const begin = beginning(workflow, { overlap: 'cancel' })
+  await expect(begin()).rejects.toMatchObject({
+    code: 'workflow_busy',
+    message: expect.stringContaining(`Session ${pid} of Postgres`),
+  })
+  expect(await engine.query('select id, status from workflow_run where workflow_id = $1', [workflow.id])).toEqual([
+    { id: open, status: 'running' },
+  ])
+  await release()
+  const { runId } = await begin()
+  expect(await engine.statusOf(open)).toBe('cancelling')
+  for (const run of [open, runId]) expect(await cancelRun(engine.em(), run)).toBe('cancelled')
 })

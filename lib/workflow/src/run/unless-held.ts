@@ -5,15 +5,24 @@ import { isLockedOut } from '../database/is-transient.ts'
 import { limitLockWaits } from '../job/unit/limit-lock-waits.ts'
 
 /**
- * Somebody holds a run, or a job of it, locked, so that nothing was written: by its process id the session of Postgres that
- * does; null where that is not found, as among several that share the lock, or since it has just released it.
+ * Somebody holds a workflow, a run or a job of it locked, so that nothing was written: by its process id the session of
+ * Postgres that does; null where that is not found, as among several that share the lock, or since it has just released it.
  */
 export type HeldBy = { heldBy: number | null }
+
+/** Says who holds what locked. */
+export const heldText = (what: string, { heldBy }: HeldBy): string => {
+  const holder = heldBy === null ? 'Somebody' : `Session ${heldBy} of Postgres`
+  return `${holder} holds ${what} locked: an open transaction is expected to be over within two seconds`
+}
+
+/** What somebody may hold: a workflow with its open runs, a run with its counters, or a job with its run. */
+type Holdable = { workflowId: string } | { runId: string } | { jobId: string }
 
 /** Writes something of a run in a transaction that waits for locks for two seconds each, as whoever asked waits for it. */
 export const unlessHeld = async <T>(
   em: EntityManager,
-  of: { runId: string } | { jobId: string },
+  of: Holdable,
   write: (em: EntityManager) => Promise<T>,
 ): Promise<T | HeldBy> => {
   try {
@@ -23,8 +32,8 @@ export const unlessHeld = async <T>(
     })
   } catch (error) {
     if (!isLockedOut(error)) throw error
-    const [runId, jobId] = 'runId' in of ? [of.runId, null] : [null, of.jobId]
-    const { rows } = await queryable(em).query(holderSql, [runId, jobId])
+    const { workflowId, runId, jobId } = { workflowId: null, runId: null, jobId: null, ...of }
+    const { rows } = await queryable(em).query(holderSql, [runId, jobId, workflowId])
     return { heldBy: holderRows.parse(rows)[0]?.pid ?? null }
   }
 }
@@ -41,6 +50,10 @@ const holderSql = `
     select counted.xmax from workflow_run_step counted join held using (run_id)
     union all
     select job.xmax from workflow_job job where job.id = $2::uuid
+    union all
+    select workflow.xmax from workflow where workflow.id = $3::uuid
+    union all
+    select run.xmax from workflow_run run where run.workflow_id = $3::uuid and run.status in ('running', 'cancelling')
   )
   limit 1`
 

@@ -136,6 +136,11 @@ test.each([
   ['$power(10, payload.age * 80085)', 'cannot be represented as a JSON number, at character 8'],
   ['$string(payload.age / 0)', 'Attempting to invoke string function on Infinity or NaN, at character 9'],
   ['payload.email()', 'Attempted to invoke a non-function, at character 15'],
+  ['payload.email ~> $sum', 'Argument 1 of the function that is called must be an array of "numbers"'],
+  ['(function($x)<s:s>{ $x })(payload.age)', 'Argument 1 of the function that is called does not match'],
+  ['$error("no lead: " & payload.email)', 'The $error function was called, at character 8'],
+  ['$assert(payload.age > 99, "no lead: " & payload.email)', 'What the $assert function was given is false, at char'],
+  ['$eval("$error(payload.email)")', 'Dynamic error evaluating the expression passed to function eval, at character 7'],
 ])('{{ %s }} fails in words, with the place and without a value of the payload', async (source, words) => {
   const failure = await evaluate(`{{ ${source} }}`).catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'expression_failed', message: expect.stringContaining(words) })
@@ -168,6 +173,36 @@ test.each(['$fromMillis(1e20)', '$fromMillis(payload.age / 0)', '$map([payload.a
     })
   },
 )
+
+test.each([
+  '$now("[Y]", "America/Sao_Paulo")',
+  '$now("[Y]", payload.email)',
+  '[1..2].$now("[Y]", "Z")',
+  '$fromMillis(payload.age, "[Y]", "America/Sao_Paulo")',
+  '$fromMillis(payload.age, "[H]", "+2")',
+])('{{ %s }} fails its job in words, and gives no text of a time that is not known', async (source) => {
+  const failure = await evaluate(`{{ ${source} }}`).catch((error: unknown) => error)
+  expect(failure).toMatchObject({
+    code: 'expression_failed',
+    message: expect.stringMatching(/must be its offset from UTC, such as "-0300": names of .*, at character \d+/),
+  })
+  expect(String(failure)).not.toContain('ana@')
+})
+
+test.each(['', '[true]'])('$now gives this moment, in the zone that is asked for%s', async (apart) => {
+  const before = Date.now()
+  const [now, there, millis] = await Promise.all(
+    ['$now()', '$now("[Y]-[M01]-[D01]T[H01]:[m01]:[s01].[f001][Z]", "-0300")', '$millis()'].map((source) =>
+      evaluate(`{{ (${source})${apart} }}`),
+    ),
+  )
+  expect(now).toMatch(/^[-\dT:.]+Z$/)
+  expect(there).toMatch(/-03:00$/)
+  for (const moment of [Date.parse(String(now)), Date.parse(String(there)), Number(millis)]) {
+    expect(moment).toBeGreaterThanOrEqual(before)
+    expect(moment).toBeLessThanOrEqual(Date.now())
+  }
+})
 
 test('a time that a date may have is written, by the picture and in the zone that are asked for', async () => {
   expect(await evaluate('{{ $fromMillis(payload.age) }}')).toBe('1970-01-01T00:00:00.031Z')

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { createContext, runInContext, Script } from 'node:vm'
 import { limits } from './limits.ts'
 import { whyNotJson } from './not-json.ts'
+import { zoneFault, zonePattern } from './time-zone.ts'
 
 /**
  * The process in which expressions are evaluated that could take their time or memory. It has no environment, reads
@@ -33,11 +34,17 @@ const inContext = `
   module.exports('$fromMillis').evaluate().then((found) => (own = found.implementation))
 
   // The library writes "0NaN-NaN-NaNTNaN:NaN:NaN.NaNZ" of a time that no date has.
+  // With one parameter, so that $map gives it nothing else.
   const fromMillis = function (millis, ...others) {
+    const [, zone] = others
+    if (zone !== undefined && !${String(zonePattern)}.test(zone)) throw ${JSON.stringify(zoneFault)}
     if (millis !== undefined && !(Math.abs(millis) <= mostMillis)) {
       throw { code: 'time', message: 'The argument of the fromMillis function must be within ' + mostMillis + ' ms of 1970' }
     }
     return own.call(this, millis, ...others)
+  }
+  const now = function (picture, zone) {
+    return fromMillis.call(this, this.environment.timestamp.getTime(), picture, zone)
   }
 
   const read = (source) => {
@@ -45,6 +52,7 @@ const inContext = `
       if (compiled.size >= 1_000) compiled.clear()
       const expression = module.exports(source, ${JSON.stringify({ stack: limits.stack, sequence: limits.sequence })})
       expression.registerFunction('fromMillis', fromMillis, '<n-s?s?:s>')
+      expression.registerFunction('now', now, '<s?s?:s>')
       compiled.set(source, expression)
     }
     return compiled.get(source)

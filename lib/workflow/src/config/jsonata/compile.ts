@@ -7,6 +7,7 @@ import { describeEvaluating, describeReading, tookItsTime } from './faults.ts'
 import { limits } from './limits.ts'
 import { whyNotJson } from './not-json.ts'
 import { isSteady, pathsOf, rootsOf } from './syntax.ts'
+import { refuseUnknownZones } from './time-zone.ts'
 import { uncalled, unknownVariable } from './variables.ts'
 
 /** What an expression looks at. */
@@ -72,6 +73,7 @@ const read = (source: string): jsonata.Expression => {
 type Evaluate = (scope: Scope) => Promise<Answer>
 
 const inPlace = (source: string, expression: jsonata.Expression): Evaluate => {
+  refuseUnknownZones(expression)
   const elsewhere = apart(source)
   return async (scope) => {
     try {

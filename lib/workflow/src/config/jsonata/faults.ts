@@ -28,18 +28,20 @@ const nameIn = (cause: unknown): string => {
   return data === undefined ? '' : ` (${data.name})`
 }
 
-/** No message shows a value of the payload, but that of `$error`, where the author wrote it. */
+/** No message shows a value of the payload. */
 const wordsWithoutValue = (fault: JsonataFault): string => {
   const { code, message } = fault
+  const own = ownWords[code]
+  if (own !== undefined) return own
   if (!('value' in fault)) return message
-  const before = endsInValue.test(code) ? message.replace(/[:;].*$/s, '') : undefined
-  return ownWords[code] ?? before ?? `a value does not fit (JSONata ${code})`
+  if (!endsInValue.test(code)) return `a value does not fit (JSONata ${code})`
+  return message.replace(/[:;].*$/s, '').replace(' of function undefined ', ' of the function that is called ')
 }
 
 /** Faults whose message has the value after a colon, or not at all, or whose value is a limit of ours. */
 const endsInValue = /^(T|D10|D30|D312|D3131|D3134|D3135|D3136|D3138|D3139|D3140)/
 
-/** In place of messages that have the value in the middle. */
+/** In place of messages that have the value in the middle, or are a text that may be made of one. */
 const ownWords: Record<string, string> = {
   T2007: 'The values that are sorted by must be of the same data type',
   T2009: 'The values on the two sides of a comparison must be of the same data type',
@@ -50,4 +52,6 @@ const ownWords: Record<string, string> = {
   D3130: 'Integers are not formatted or parsed in such a sequence',
   D3132: 'The picture string of a date and time has a component that is not known',
   D3133: "The 'name' modifier of a picture string is for months and days only",
+  D3137: 'The $error function was called',
+  D3141: 'What the $assert function was given is false',
 }

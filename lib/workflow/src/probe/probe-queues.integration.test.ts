@@ -290,6 +290,68 @@ test('a message that is put off after the probe came out, as somebody holds its 
   expect(await engine.attempts(job?.id ?? '')).toEqual([])
 }, 60_000)
 
+/**
+ * A job that was noted, and whose message was put off when the first probe had come out. The second probe is in the queue, in
+ * which nobody looks; `come` has what was put off come into it, behind all that is there.
+ */
+const putOffUntilSecond = async (name: string) => {
+  const run = await fill(name, 1)
+  await turn()
+  const id = (await engine.jobs(run))[1]?.id ?? ''
+  const { release } = await holdLocked(engine, jobSql, id)
+  const worker = await engine.startWorker([functionOf(name, () => undefined)], { prefetch: 1 })
+  await waitFor(() => worker.saw('delivery.dropped').length > 0)
+  await release()
+  const due = (when: string) => engine.query(`update outbox_scheduled set available_at = now() + $1::interval`, [when])
+  await due('1 hour')
+  await waitFor(async () => (await probeOf(name))?.seen)
+  await worker.stop()
+  await turnUntil(async () => (await engine.broker.count(name)) === 1)
+  expect(await probeOf(name)).toEqual({ round: 2, seen: false })
+  const come = async () => {
+    const before = await engine.broker.count(name)
+    await due('0 s')
+    await waitFor(async () => (await engine.broker.count(name)) === before + 1)
+  }
+  return { run, id, come }
+}
+
+test('a message that was put off and stands behind the second probe is taken for lost: its job gets another, and is done once', async () => {
+  const { run, id, come } = await putOffUntilSecond('late')
+  const other = await engine.begin(await engine.saveWorkflow({ functionName: 'late', outputType: null }), 'keeps it')
+  await waitFor(async () => (await engine.broker.count('late')) === 2)
+  await come()
+  const gate = Promise.withResolvers<void>()
+  const { fn, calls } = counting('late', (payload) => (payload === 'keeps it' ? gate.promise : undefined))
+  const worker = await engine.startWorker([fn], { prefetch: 1 })
+  await turnUntil(() => lost().length > 0)
+  expect(lost()).toEqual([1])
+  expect(calls.has(id)).toBe(false)
+  gate.resolve()
+  expect(await engine.over(other)).toBe('succeeded')
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(worker.saw('delivery.dropped')).toMatchObject([{ jobId: id, reason: 'older message' }])
+  expect(calls.get(id)).toBe(1)
+  expect((await engine.jobs(run))[1]).toMatchObject({ seq: 2, attempt: 1 })
+  expect(await engine.attempts(id)).toMatchObject([{ seq: 1, outcome: 'lost', error: { code: 'message_lost' } }])
+}, 60_000)
+
+test('a job whose message was put off and has just been taken behind the second probe is not sent again', async () => {
+  const { run, id, come } = await putOffUntilSecond('taken late')
+  await come()
+  const gate = Promise.withResolvers<void>()
+  const { fn, calls } = counting('taken late', () => gate.promise)
+  await engine.startWorker([fn], { prefetch: 1 })
+  await waitFor(() => calls.has(id))
+  // At once, as no beat has been sent yet of an attempt that has just begun.
+  await turn({ takesMs: 0 })
+  expect(lost()).toEqual([])
+  gate.resolve()
+  expect(await engine.over(run)).toBe('succeeded')
+  expect(calls.get(id)).toBe(1)
+  expect((await engine.jobs(run))[1]).toMatchObject({ seq: 1, attempt: 1 })
+}, 60_000)
+
 test('a job under the claim of a worker that is gone, without any message, is run again', async () => {
   const run = await fill('orphan', 2)
   const taken = await takeMessages(engine.rabbitmqUrl, 'orphan', 2)

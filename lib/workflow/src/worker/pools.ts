@@ -22,9 +22,11 @@ export type Pools = {
 export const groupsAtOnce = 2
 
 /**
- * A function may have its commits, claims and pages under way. All together find jobs and read payloads, ask for one job
- * that was given up alone, look for locks, once for commits and once for runs that are to be settled, read steps and settle
- * runs: each of these may be stuck, and the others still have a session.
+ * Of a function two groups of each may be under way: commits, claims and pages. Of all functions together two find jobs and
+ * two read payloads, and one each asks for a job that was given up alone, looks for locks that commits, claims and pages
+ * wait for, looks for those of runs that are to be settled, reads steps, and settles runs. Each of these may be stuck, and
+ * the others still have a session. What else goes over the pool waits for nothing that a job needs, and has a session of those
+ * that are not at work: whether a job is held locked, messages for later, answers to probes, and what the functions are.
  */
 const poolSizeFor = (functions: number): number => 2 * groupsAtOnce + 5 + 3 * groupsAtOnce * functions
 
@@ -32,8 +34,9 @@ const poolSizeFor = (functions: number): number => 2 * groupsAtOnce + 5 + 3 * gr
 export const ownUnitsAtOnce = 8
 
 /**
- * Deliveries of such a function that are in hand at most, whatever the worker was told. Each takes half a minute at most, so
- * the last has its turn after a quarter of an hour: below the half hour after which RabbitMQ takes a delivery back.
+ * Deliveries of such a function that are in hand at most, whatever the worker was told. Each has its place for half a minute
+ * while somebody holds its job, half a minute of its function, and ten seconds while somebody holds its run. So the last of
+ * them is through after 29 minutes: within the half hour after which RabbitMQ takes a delivery back.
  */
 export const mostOwnInHand = 200
 

@@ -114,21 +114,21 @@ test('lanes that are written to all the time are left to a neighbour though each
   const first = lane.relay({ rabbitmqUrl: slow.url, adopt: true })
   await first.start()
   let written = 0
-  let isStopped = false
+  const over = { isStopped: false }
   onTestFinished(() => {
-    isStopped = true
+    over.isStopped = true
   })
   const write = async (): Promise<void> => {
-    for (; !isStopped; written += 5) await lane.commit(...many(5, lane.name, `key ${written}`))
+    for (; !over.isStopped; written += 5) await lane.commit(...many(5, lane.name, `key ${written}`))
   }
   const writing = write()
   await waitFor(async () => (await lane.count(lane.name)) > 0, { deadlineMs: 20_000 })
   const second = lane.relay({ lane: `${lane.name} other`, adopt: true })
   await second.start()
   const stopping = first.stop({ graceMs: 120_000 }).finally(() => {
-    isStopped = true
+    over.isStopped = true
   })
-  await waitFor(() => isStopped, { deadlineMs: 30_000 })
+  await waitFor(() => over.isStopped, { deadlineMs: 30_000 })
   await Promise.all([writing, stopping])
   expect(first.saw('relay.batch').filter((batch) => batch.kind === 'relay.batch' && batch.unknown > 0)).toEqual([])
   await expect.poll(() => rowsTo(lane.name), patient).toBe(0)

@@ -86,7 +86,10 @@ test.each([
      select $1, id, gen_random_uuid(), 'any', '1' from (values (1), (2)) as ids (id)`,
     [lane.id],
   )
-  const rows = [1n, 2n].map((id) => ({ ...row(id), ...to }))
+  const rows = [
+    { ...row(1n), ...to },
+    { ...row(2n), ...to },
+  ]
   const settleAs = (outcome: PublishOutcome) =>
     settle(owned, new Map(rows.map((one) => [one, outcome])), { ...means, parkAfter: 2 })
   const attemptsOfParked = async () =>

@@ -41,7 +41,7 @@ const untilHeld = async () => {
 }
 
 const until = (worker: Worker, condition: () => Promise<boolean>) =>
-  waitFor(condition, { deadlineMs: 30_000, describe: worker.said })
+  waitFor(condition, { deadlineMs: 60_000, describe: worker.said })
 
 /** Whether all that the cases write has been committed in the target. */
 const isWritten = async (): Promise<boolean> => {
@@ -109,5 +109,5 @@ test.each([
     expect(await heir.stop()).toBe(0)
     expect(await lookAtCases(engine, target.url, runs)).toEqual(inTheEnd(lost))
   },
-  90_000,
+  180_000,
 )

@@ -86,7 +86,7 @@ const begin = async () => {
   const run = await engine.begin(workflow, null)
   const answered = (path: string) => rdStation.control.state().requests[path]?.['200'] ?? 0
   const until = (condition: () => boolean | Promise<boolean>) =>
-    waitFor(condition, { deadlineMs: 30_000, describe: worker.said })
+    waitFor(condition, { deadlineMs: 60_000, describe: worker.said })
   await until(async () => answered(contactsPath) === heldPage && (await leadsOf(run)).jobs > 0)
   return { rdStation, link, start, worker, run, answered, until }
 }
@@ -150,5 +150,5 @@ test.each([['between two pages'], ['in the commit of a page'], ['while its token
       Math.ceil((leads - before) / pageSize),
     )
   },
-  120_000,
+  180_000,
 )

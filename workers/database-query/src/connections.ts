@@ -6,6 +6,7 @@ import { type Target, targetOfAddress } from './address.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { findLedger, forgetLedger } from './ledger/find-ledger.ts'
 import { createLedgerPruner } from './ledger/keep-pruned.ts'
+import { createResultMemory, type ResultMemory } from './result-memory.ts'
 import { parserOf } from './row-values.ts'
 import { sendCancel, type SessionKey } from './send-cancel.ts'
 
@@ -25,6 +26,8 @@ export type Connections = {
   waitMs: number
   /** How long the server waits for the next statement of a transaction before it ends the session, milliseconds. */
   silentMs: number
+  /** For the rows of statements that may write, of all databases. */
+  results: ResultMemory
   /** Whether its statements may read only. */
   isReadOnly: (name: string) => boolean
   /** The ledger of a database, by its name there; from then on it is pruned. */
@@ -111,6 +114,7 @@ export const openConnections = (
     atOnce,
     waitMs,
     silentMs,
+    results: createResultMemory(),
     isReadOnly: (name) => targetOf(name).isReadOnly,
     pool: poolOf,
     ledger: async (name) => {

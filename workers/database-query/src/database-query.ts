@@ -88,6 +88,7 @@ const reasonToWait = (error: unknown, once: boolean): string | null => {
     case 'read_only_now':
       return `the database takes no writes: ${error.message}`
     case 'ledger_late':
+    case 'memory_taken':
       return error.message
     case 'outcome_unknown':
       return `${error.message}; ${once ? 'the ledger tells when the job comes again' : 'without the ledger it may run twice'}`

@@ -9,6 +9,7 @@ export type DatabaseQueryErrorCode =
   | 'refused_for_now'
   | 'result_too_large'
   | 'result_refused'
+  | 'memory_taken'
   | 'too_many_rows'
   | 'config_invalid'
   | 'session_changed'
@@ -37,6 +38,7 @@ const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set([
   'ledger_late',
   'read_only_now',
   'refused_for_now',
+  'memory_taken',
 ])
 
 /**

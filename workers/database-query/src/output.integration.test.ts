@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { testFunction } from '@esteira/workflow'
-import { expect, test } from 'vitest'
+import { waitFor } from '@esteira/test/support'
+import { expect, onTestFinished, test } from 'vitest'
 import { aCall, settle } from '../test/a-group.ts'
 import { emails, insert, leadTable } from '../test/insert-lead.ts'
-import { admin, call, query, useTarget } from '../test/use-target.ts'
+import { admin, call, connections, query, useTarget } from '../test/use-target.ts'
 
 useTarget(leadTable, {})
 
@@ -91,15 +92,71 @@ test('a run of a group that gives too many rows fails alone', async () => {
   expect(await emails()).toHaveLength(5)
 })
 
-test('a statement that writes gives no more than fits into memory, or it is not written', async () => {
-  const sql = `insert into lead select generate_series(1, 80) returning repeat('x', 1000000) as text`
-  await expect(call({ sql }, next)).rejects.toMatchObject({ code: 'result_too_large', final: true })
+const rowByRow = { outputType: 'multiple', hasNext: true } as const
+const eighty = `insert into lead select generate_series(1, 80) returning repeat('x', 1000000) as text`
+
+test.each([
+  ['a few of them large', eighty],
+  ['very many of them small', 'insert into lead select generate_series(1, 700000) returning id'],
+])('the rows of a statement that writes fit into memory, or it is not written: %s', async (_, sql) => {
+  await expect(call({ sql }, rowByRow)).rejects.toMatchObject({
+    code: 'result_too_large',
+    final: true,
+    message: expect.stringContaining('config.sql gives more than 64 MiB, and may write: nothing is written'),
+  })
   expect(await emails()).toEqual([])
 })
 
+test('of rows that are one value no more are kept than fit into a payload, and of those that do not go on none', async () => {
+  await expect(call({ sql: eighty }, next)).rejects.toMatchObject({
+    code: 'result_too_large',
+    message: expect.stringContaining('more than 1,048,576 bytes as JSON, after 2 rows'),
+  })
+  expect(await emails()).toEqual([])
+  expect(await call({ sql: eighty }, { outputType: null })).toBeUndefined()
+  expect(await emails()).toHaveLength(80)
+})
+
+test('a statement that gives much beside another that does is not written, and its job waits: small ones go on', async () => {
+  // Of a select the rows come one by one, and the last of these waits. Those of an insert come when all is done.
+  const held = `select case when n < 6 or pg_advisory_xact_lock(57) is not null then repeat('x', 1000000) end as text
+    from generate_series(1, 6) n`
+  const much = `insert into lead select generate_series(1, 6) returning repeat('x', 1000000) as text`
+  await admin.query('select pg_advisory_lock(57)')
+  onTestFinished(async () => {
+    await admin.query('select pg_advisory_unlock_all()')
+  })
+  const first = call({ sql: held, mode: 'execute' }, rowByRow)
+  await waitFor(isMemoryTaken)
+  const jobId = randomUUID()
+  expect(await call({ sql: much }, { ...rowByRow, jobId })).toMatchObject({
+    delayMs: 5_000,
+    reason: expect.stringContaining('more than 4 MiB, and may write, while another job of this worker does'),
+  })
+  expect(await call(insert(7), next)).toEqual([{ id: 7 }])
+  expect(await emails()).toHaveLength(1)
+  await admin.query('select pg_advisory_unlock_all()')
+  expect(await first).toHaveLength(6)
+  expect(await call({ sql: much }, { ...rowByRow, jobId })).toHaveLength(6)
+  expect(await emails()).toHaveLength(7)
+})
+
+/** Whether a transaction has what one at a time may have. */
+const isMemoryTaken = (): boolean => {
+  const share = connections.results.open()
+  try {
+    share.keep({ bytes: 5_000_000, values: 0 })
+    return false
+  } catch {
+    return true
+  } finally {
+    share.close()
+  }
+}
+
 test('what only reads, and is run as if it wrote, is told how it may give as much as it likes', async () => {
   const sql = `select repeat('x', 1000000) as text from generate_series(1, 80)`
-  const failure: unknown = await call({ sql, mode: 'execute' }, next).catch((error: unknown) => error)
+  const failure: unknown = await call({ sql, mode: 'execute' }, rowByRow).catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'result_too_large', final: true })
   expect(String(failure)).toContain('may give any number of rows with config.mode "query"')
   expect(String(failure)).not.toContain('returning')

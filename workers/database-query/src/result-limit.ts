@@ -4,19 +4,24 @@ import { DatabaseQueryError } from './errors.ts'
 export type ResultLimit = { of: 'result' | 'row'; mostBytes: number }
 
 /**
- * Refuses what would not fit into a payload, where that can still be undone.
+ * Refuses what would not fit into a payload, where that can still be undone: it is called with each row of a result.
  *
  * @throws DatabaseQueryError `result_too_large`
  */
-export const checkBytes = ({ of, mostBytes }: ResultLimit, rows: readonly unknown[]): void => {
-  const values = of === 'row' ? rows : [rows]
-  if (values.some((value) => Buffer.byteLength(JSON.stringify(value)) > mostBytes)) {
-    throw tooLarge({ of, mostBytes }, rows.length)
+export const within = ({ of, mostBytes }: ResultLimit): ((row: unknown) => void) => {
+  let rows = 0
+  // A bracket; the other one is counted below, in place of the comma that the last row has not.
+  let allBytes = 1
+  return (row) => {
+    const bytes = Buffer.byteLength(JSON.stringify(row))
+    rows += 1
+    // A comma each.
+    allBytes += bytes + 1
+    if ((of === 'row' ? bytes : allBytes) > mostBytes) throw tooLarge({ of, mostBytes }, rows)
   }
 }
 
-/** What a statement ends with that has given so many rows, which are more than its limit takes. */
-export const tooLarge = ({ of, mostBytes }: ResultLimit, rows: number): DatabaseQueryError => {
+const tooLarge = ({ of, mostBytes }: ResultLimit, rows: number): DatabaseQueryError => {
   const bytes = `${mostBytes.toLocaleString('en-US')} bytes as JSON`
   const [fault, advice] =
     of === 'row'

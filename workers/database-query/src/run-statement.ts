@@ -6,9 +6,10 @@ import { refuseTwice } from './columns.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { type Applied, claimInLedger, type Entry, entryKey, isLedgerGone, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
-import { checkBytes, type ResultLimit } from './result-limit.ts'
+import { type ResultLimit, within } from './result-limit.ts'
+import type { ResultShare } from './result-memory.ts'
 import { inSession, pooledNames, pooledSql, type Session } from './session.ts'
-import { type Given, sendRuns } from './send-runs.ts'
+import { type Given, type Look, sendRuns } from './send-runs.ts'
 import { openStatementSpan } from './statement-span.ts'
 import { underStatement } from './under-statement.ts'
 
@@ -83,6 +84,7 @@ const executeGroup = async (
   limit: Limit,
 ): Promise<Executed> => {
   let at: number | null = null
+  const memory = connections.results.open()
   try {
     const ledger = statement.once ? await connections.ledger(statement.connection) : null
     const how = { begin: begin[statement.durability], writes: true, signal: limit.signal }
@@ -96,7 +98,7 @@ const executeGroup = async (
         statement.sql,
         fresh.map((call) => call.values),
       )
-      const running = runAll(session.client, statement, fresh, values, (call) => {
+      const running = runAll(session.client, statement, fresh, values, memory, (call) => {
         at ??= calls.indexOf(call)
       })
       const checking = Promise.all([checkDeferred(session), calls.length > 1 ? refuseTraces(session) : undefined])
@@ -115,6 +117,8 @@ const executeGroup = async (
     return { kind: 'committed', ...done }
   } catch (error) {
     return { kind: 'failed', at, error }
+  } finally {
+    memory.close()
   }
 }
 
@@ -143,6 +147,7 @@ const runAll = async (
   statement: WritingStatement,
   calls: readonly Call[],
   values: readonly unknown[][],
+  memory: ResultShare,
   onRefused: (call: Call) => void,
 ): Promise<(unknown[] | null)[]> => {
   if (calls.length === 0) return []
@@ -151,17 +156,15 @@ const runAll = async (
     values: values[index] ?? [],
     given: Promise.withResolvers<Given>(),
   }))
-  sendRuns(client, statement.sql, runs)
+  sendRuns(client, statement.sql, runs, () => lookOf(statement, memory))
   const hear = async ({ call, given }: (typeof runs)[number]): Promise<unknown[] | null> => {
     const endSpan = openStatementSpan(statement, call.place)
     try {
-      const { rows, columns } = await given.promise
+      const { rows, count, columns } = await given.promise
       // Thrown before the commit: a step that is put right later finds nothing half done.
       checkColumns(statement, columns)
-      checkCount(statement, rows.length)
-      if (statement.limit !== null) checkBytes(statement.limit, rows)
       if (statement.rows !== 'unwanted') call.checkResult(rows)
-      endSpan({ rows: rows.length })
+      endSpan({ rows: count })
       return columns.length > 0 ? rows : null
     } catch (error) {
       endSpan({ error })
@@ -170,6 +173,16 @@ const runAll = async (
     }
   }
   return underStatement(Promise.all(runs.map(hear)))
+}
+
+/** Refuses rows as they come, so that no more are in memory than may go on. Those that do not go on are not kept. */
+const lookOf = (statement: WritingStatement, memory: ResultShare): Look => {
+  const fits = statement.limit === null ? () => undefined : within(statement.limit)
+  const keep: Look['keep'] = (row, bytes) => {
+    fits(row)
+    memory.keep({ bytes, values: Object.keys(row).length })
+  }
+  return { count: (rows) => checkCount(statement, rows), keep: statement.rows === 'unwanted' ? null : keep }
 }
 
 /** @throws DatabaseQueryError `too_many_rows` for more than the config allows. */

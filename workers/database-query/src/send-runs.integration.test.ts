@@ -45,12 +45,12 @@ test('runs of a group are parsed once and answered by the server in one piece, a
   }
   const send = async (ids: readonly number[]) => {
     const runs = ids.map((id) => ({ values: [id], given: Promise.withResolvers<Given>() }))
-    sendRuns(client, 'insert into lead (id) values (1 / $1::int)', runs)
+    sendRuns(client, 'insert into lead (id) values (1 / $1::int)', runs, () => ({ count: () => undefined, keep: null }))
     const settled = await Promise.allSettled(runs.map(({ given }) => given.promise))
     await client.query('')
     return settled.map((one) => (one.status === 'fulfilled' ? one.value : one.reason))
   }
-  const none = { rows: [], columns: [] }
+  const none = { rows: [], count: 0, columns: [] }
   expect(await send([1, 2])).toEqual([none, none])
   expect(answers).toEqual([
     'parseComplete',

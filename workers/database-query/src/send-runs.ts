@@ -1,42 +1,54 @@
 import type { ClientBase, Connection, FieldDef } from 'pg'
 import utils from 'pg/lib/utils.js'
 import { type Column, columnsOf, readRow } from './columns.ts'
-import { DatabaseQueryError, nothingToCopy } from './errors.ts'
+import { nothingToCopy } from './errors.ts'
 
-/** What a run of a statement gave, and the names of its columns: none for one that can give no rows. */
-export type Given = { rows: unknown[]; columns: readonly string[] }
+/**
+ * What a run of a statement gave: its rows, as far as they are kept, how many there were, and the names of their columns,
+ * none for one that can give no rows.
+ */
+export type Given = { rows: unknown[]; count: number; columns: readonly string[] }
 
 /** One run of a statement: what is bound to `$1`, `$2` ..., and what hears what it gave. */
 type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>, 'resolve' | 'reject'> }
 
+/**
+ * Looks at the rows of one run as they come: their count, and of what is to be kept how many bytes the server sent, and the
+ * row. What it throws fails the run.
+ */
+export type Look = {
+  count: (rows: number) => void
+  keep: ((row: Record<string, unknown>, bytes: number) => void) | null
+}
+
 /** The server did not look at a run, as one before it was refused. */
 const passedOver = new Error('a run before it was refused')
-
-/** What all runs together may give, bytes: it is in memory until their transaction has committed. */
-const mostBytes = 64 * 1024 * 1024
 
 /**
  * Runs a statement once for each list of values, in their order: parsed once, sent in one piece and with one sync, so that
  * after the first run which is refused the server looks at none. Sent as queries of `pg` each would ask for its columns
  * and for a sync of its own, which the server answers with a write to the socket; and one without values would be taken
  * for several statements, of which one could end the transaction.
+ *
+ * `lookOf` gives what looks at the rows of the next run; of those it keeps none where that has no `keep`.
  */
-export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]): void => {
+export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[], lookOf: () => Look): void => {
   // Before anything is sent: what it throws would leave half of the runs with the server.
   const bound = runs.map(({ values }) => values.map(utils.prepareValue))
   let columns: Column[] = []
   let names: readonly string[] = []
-  let rows: unknown[] = []
-  let unreadable: { error: unknown } | null = null
-  let bytes = 0
+  let [rows, count]: [unknown[], number] = [[], 0]
+  let look = lookOf()
+  let failure: { error: unknown } | null = null
   let done = 0
 
   const finish = (): void => {
     const given = runs[done]?.given
-    if (unreadable === null) given?.resolve({ rows, columns: names })
-    else given?.reject(unreadable.error)
-    rows = []
-    unreadable = null
+    if (failure === null) given?.resolve({ rows, count, columns: names })
+    else given?.reject(failure.error)
+    ;[rows, count] = [[], 0]
+    look = lookOf()
+    failure = null
     done += 1
   }
 
@@ -58,13 +70,18 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
       names = fields.map(({ name }) => name)
     },
     handleDataRow: ({ length, fields }: { length: number; fields: (string | null)[] }) => {
-      bytes += length
+      if (failure !== null) return
       try {
-        if (bytes > mostBytes) throw tooMuch()
-        if (unreadable === null) rows.push(readRow(columns, fields))
+        count += 1
+        look.count(count)
+        if (look.keep === null) return
+        const row = readRow(columns, fields)
+        look.keep(row, length)
+        rows.push(row)
       } catch (error) {
-        // Nobody but the process would hear of it.
-        unreadable ??= { error }
+        // Nobody but the process would hear of it. The server goes on sending, and none of it is kept.
+        failure = { error }
+        rows = []
       }
     },
     handleCommandComplete: finish,
@@ -82,11 +99,3 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[]):
     },
   })
 }
-
-/** @throws what a statement ends with that gives more than its transaction can keep. */
-const tooMuch = (): DatabaseQueryError =>
-  new DatabaseQueryError(
-    'result_too_large',
-    'config.sql gives more than 64 MiB, and may write: nothing is written. Let it give fewer rows, less of each, or none ' +
-      'at all; what only reads may give any number of rows with config.mode "query"',
-  )

@@ -106,6 +106,7 @@ const ofRun: ReadonlySet<string> = new Set([
   'session_changed',
   'too_many_rows',
   'result_too_large',
+  'memory_taken',
   'result_refused',
 ])
 

@@ -1,6 +1,6 @@
 import type { Connections } from '../connections.ts'
 import { toParameters } from '../parameters.ts'
-import { tooLarge } from '../result-limit.ts'
+import { within } from '../result-limit.ts'
 import { type Call, checkColumns, checkCount, type Statement } from '../run-statement.ts'
 import { openSession } from '../session.ts'
 import { openStatementSpan } from '../statement-span.ts'
@@ -88,17 +88,14 @@ export const collectRows = async (
   mostBytes: number | null,
 ): Promise<unknown[] | null> => {
   const collected: unknown[] = []
-  // A bracket; the other one is counted below, in place of the comma that the last row has not.
-  let bytes = 1
+  const fits = mostBytes === null ? null : within({ of: 'result', mostBytes })
   for await (const { rows, columns } of batches) {
     if (columns.length === 0) return null
-    if (mostBytes === null) continue
+    if (fits === null) continue
     for (const row of rows) {
-      // A comma each.
-      bytes += Buffer.byteLength(JSON.stringify(row)) + 1
+      fits(row)
       collected.push(row)
     }
-    if (bytes > mostBytes) throw tooLarge({ of: 'result', mostBytes }, collected.length)
   }
   return collected
 }

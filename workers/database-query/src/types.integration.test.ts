@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { call, useTarget } from '../test/use-target.ts'
 
@@ -25,6 +26,14 @@ const types: [type: string, written: string, value: unknown][] = [
   ['numeric', 'Infinity', 'Infinity'],
   ['numeric[]', '{12345678901234567890.10,NaN,null}', ['12345678901234567890.10', 'NaN', null]],
   ['float8', '1.5', 1.5],
+  // As many digits as there may be, the largest, the smallest, and one above what a whole number is told apart by.
+  ['float8', '0.30000000000000004', 0.1 + 0.2],
+  ['float8', '1.7976931348623157e+308', Number.MAX_VALUE],
+  ['float8', '5e-324', Number.MIN_VALUE],
+  ['float8', '-9007199254740992', -(2 ** 53)],
+  ['float8[]', '{0.30000000000000004,1e+308,-5e-324}', [0.1 + 0.2, 1e308, -5e-324]],
+  ['float4', '16777216', 2 ** 24],
+  ['float4', '3.4028235e+38', 3.4028235e38],
   ['float8', 'Infinity', 'Infinity'],
   ['float8', '-Infinity', '-Infinity'],
   ['float4', 'NaN', 'NaN'],
@@ -98,6 +107,15 @@ test.each(types)('the %s %s goes on as JSON without a loss, and comes back the s
                     select count(*)::int as same from given`
   expect(await call({ sql: writing, params: [value] }), 'as a statement that writes').toEqual([{ same: 1 }])
 })
+
+test.each(types)(
+  'the %s %s is the same where the ledger gives it to a job that comes again',
+  async (type, written, value) => {
+    const jobId = randomUUID()
+    const sql = `insert into lead select 1 returning '${written.replaceAll("'", "''")}'::${type} as value`
+    for (const _ of ['first', 'second']) expect(await call({ sql }, { jobId })).toEqual([{ value }])
+  },
+)
 
 test.each([
   ['a statement that reads', 'select'],

@@ -16,12 +16,13 @@ type Case = {
 }
 
 const insert = 'insert into lead values ($1, 1)'
-const two = 'insert into lead select $1, n from generate_series(1, 2) n returning n'
+const two = 'insert into lead select $1, n from generate_series(1, 2) n returning n, n / 10.0::float8 + 0.2 as x'
 const select = 'select n from customer where $1::text is not null order by n'
-const [twoRows, threeRows] = [
-  [{ n: 1 }, { n: 2 }],
-  [{ n: 1 }, { n: 2 }, { n: 3 }],
+const twoRows = [
+  { n: 1, x: 0.1 + 0.2 },
+  { n: 2, x: 0.2 + 0.2 },
 ]
+const threeRows = [{ n: 1 }, { n: 2 }, { n: 3 }]
 
 /** By the name that the payload of its run has. */
 export const cases: ReadonlyMap<string, Case> = new Map<string, Case>([
@@ -49,7 +50,7 @@ export const beginCases = async (engine: Engine): Promise<Map<string, string>> =
     const sink = {
       connection: 'crm',
       sql: 'insert into seen values ($1, $2)',
-      params: [name, '{{ $string(payload) }}'],
+      params: [name, '{{ payload }}'],
     }
     const after = { functionName: 'Database.query', outputType: null, config: sink }
     const steps: Parameters<Engine['saveWorkflow']> = next === undefined ? [step] : [step, after]

@@ -145,7 +145,7 @@ test('a statement that gives much beside another that does is not written, and i
 const isMemoryTaken = (): boolean => {
   const share = connections.results.open()
   try {
-    share.keep({ bytes: 5_000_000, values: 0 })
+    share.makeRoom(5_000_000)
     return false
   } catch {
     return true
@@ -153,6 +153,23 @@ const isMemoryTaken = (): boolean => {
     share.close()
   }
 }
+
+test('so does a job that comes again and whose rows, which the ledger has, are much', async () => {
+  const [muchId, littleId] = [randomUUID(), randomUUID()]
+  const much = `insert into lead select generate_series(1, 6) returning repeat('x', 1000000) as text`
+  const again = async () => [
+    await call({ sql: much }, { ...rowByRow, jobId: muchId }),
+    await call(insert(7), { ...next, jobId: littleId }),
+  ]
+  const given = await again()
+  const other = connections.results.open()
+  onTestFinished(other.close)
+  other.makeRoom(5_000_000)
+  expect(await again()).toEqual([expect.objectContaining({ delayMs: 5_000 }), [{ id: 7 }]])
+  other.close()
+  expect(await again()).toEqual(given)
+  expect(await emails()).toHaveLength(7)
+})
 
 test('what only reads, and is run as if it wrote, is told how it may give as much as it likes', async () => {
   const sql = `select repeat('x', 1000000) as text from generate_series(1, 80)`

@@ -20,6 +20,12 @@ export type ResultShare = {
    * @throws DatabaseQueryError `result_too_large`, or `memory_taken` where it would do at another time.
    */
   keep: (row: { bytes: number; values: number }) => void
+  /**
+   * Makes room for rows that have so many bytes as JSON, and were counted when they were given first.
+   *
+   * @throws DatabaseQueryError `memory_taken`
+   */
+  makeRoom: (bytes: number) => void
   close: () => void
 }
 
@@ -33,12 +39,16 @@ export const createResultMemory = (): ResultMemory => {
   return {
     open: () => {
       let kept = 0
+      const makeRoom = (bytes: number): void => {
+        if (bytes > usualBytes && (largest ??= share) !== share) throw taken()
+      }
       const share: ResultShare = {
         keep: ({ bytes, values }) => {
           kept += bytes + bytesOfRow + values * bytesOfValue
           if (kept > mostBytes) throw tooMuch()
-          if (kept > usualBytes && (largest ??= share) !== share) throw taken()
+          makeRoom(kept)
         },
+        makeRoom,
         close: () => {
           if (largest === share) largest = null
         },
@@ -58,5 +68,5 @@ const tooMuch = (): DatabaseQueryError =>
 const taken = (): DatabaseQueryError =>
   new DatabaseQueryError(
     'memory_taken',
-    'config.sql gives more than 4 MiB, and may write, while another job of this worker does: nothing is written yet',
+    'config.sql gives more than 4 MiB, and may write, while another job of this worker does: it waits for its turn',
   )

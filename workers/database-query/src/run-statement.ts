@@ -91,7 +91,7 @@ const executeGroup = async (
     const done = await inSession(connections, statement.connection, how, async (session) => {
       limit.begin()
       const begunMs = performance.now()
-      const applied: Applied = ledger === null ? new Map() : await claimInLedger(session.client, ledger, calls)
+      const applied: Applied = ledger === null ? new Map() : await claimInLedger(session.client, ledger, calls, memory)
       const fresh = calls.filter((call) => !applied.has(entryKey(call)))
       const values = await toParameters(
         session.client,

@@ -2,6 +2,7 @@ import { isTransient } from '@esteira/workflow'
 import { DatabaseError, type PoolClient, type QueryResult } from 'pg'
 import * as z from 'zod'
 import { DatabaseQueryError } from '../errors.ts'
+import type { ResultShare } from '../result-memory.ts'
 
 /** What a statement runs for once: a job, and how often somebody has sent that again by hand. */
 export type Entry = { jobId: string; revision: number }
@@ -16,11 +17,14 @@ export type Applied = ReadonlyMap<string, unknown[] | null>
  * Puts the entries of a group into the ledger, in the transaction of their statements; gives those that are there. A second
  * delivery of a job waits here until the first has committed or given up. In the order of their ids, so that two groups
  * that share jobs do not wait for each other.
+ *
+ * @throws DatabaseQueryError `memory_taken` where there is no room now for the rows that were kept.
  */
 export const claimInLedger = async (
   client: PoolClient,
   ledger: string,
   entries: readonly Entry[],
+  memory: Pick<ResultShare, 'makeRoom'>,
 ): Promise<Applied> => {
   const inserted = await onLedger(
     client,
@@ -31,12 +35,16 @@ export const claimInLedger = async (
   )
   if (inserted.rowCount === entries.length) return new Map()
   const claimed = new Set(claimedRows.parse(inserted.rows).map(entryKey))
-  const { rows } = await onLedger(
+  const before = arraysOf(entries.filter((entry) => !claimed.has(entryKey(entry))))
+  const kept = `from ${ledger} where (job_id, revision) in (select * from unnest($1::uuid[], $2::int[]))`
+  // All jobs that a lost worker had in hand come at once.
+  const sizes = await onLedger(
     client,
-    `select job_id as "jobId", revision, rows from ${ledger}
-     where (job_id, revision) in (select * from unnest($1::uuid[], $2::int[]))`,
-    arraysOf(entries.filter((entry) => !claimed.has(entryKey(entry)))),
+    `select coalesce(sum(octet_length(rows::text)), 0)::float8 as bytes ${kept}`,
+    before,
   )
+  memory.makeRoom(sizeRows.parse(sizes.rows)[0].bytes)
+  const { rows } = await onLedger(client, `select job_id as "jobId", revision, rows ${kept}`, before)
   return new Map(appliedRows.parse(rows).map((row) => [entryKey(row), row.rows]))
 }
 
@@ -101,4 +109,5 @@ const arraysOf = (entries: readonly Entry[]) => [
 
 const entrySchema = z.object({ jobId: z.string(), revision: z.int() })
 const claimedRows = z.array(entrySchema)
+const sizeRows = z.tuple([z.object({ bytes: z.number() })])
 const appliedRows = z.array(entrySchema.extend({ rows: z.array(z.unknown()).nullable() }))

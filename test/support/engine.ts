@@ -2,3 +2,4 @@
 export { type Engine, functionOf, laneName, openEngine } from '../../lib/workflow/test/engine.ts'
 export { expectConserved } from '../../lib/workflow/test/expect-conserved.ts'
 export { useEngine } from '../../lib/workflow/test/use-engine.ts'
+export { startWorkerProgram } from './start-worker-program.ts'

@@ -1,10 +1,12 @@
-import { type Engine, expectConserved, openEngine } from '@esteira/test/engine'
+import { fileURLToPath } from 'node:url'
+import { type Engine, expectConserved, openEngine, startWorkerProgram } from '@esteira/test/engine'
 import { emptyDatabase, type Proxy, runOn, startProxy, type TestDatabase, waitFor } from '@esteira/test/support'
 import { settleWaitingRuns } from '@esteira/workflow'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { beginCases, cases, casesSql, inTheEnd, lookAtCases } from '../test/cases.ts'
 import { hold } from '../test/hold.ts'
-import { startWorker } from '../test/start-worker.ts'
+
+const program = fileURLToPath(new URL('main.ts', import.meta.url))
 
 let engine: Engine
 let target: TestDatabase
@@ -24,7 +26,10 @@ afterAll(async () => {
 
 /** The worker, with so many sessions that no job waits for one. */
 const startOn = (rabbitmqUrl: string) =>
-  startWorker(engine, { RABBITMQ_URL: rabbitmqUrl, ESTEIRA_CONNECTION_CRM: `${target.url}?esteira_pool=30` })
+  startWorkerProgram(engine, program, {
+    RABBITMQ_URL: rabbitmqUrl,
+    ESTEIRA_CONNECTION_CRM: `${target.url}?esteira_pool=30`,
+  })
 
 type Worker = Awaited<ReturnType<typeof startOn>>
 type Runs = Awaited<ReturnType<typeof beginCases>>

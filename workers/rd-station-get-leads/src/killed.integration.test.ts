@@ -1,13 +1,13 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { startRdStation } from '@esteira/dev/rd-station'
-import { type Engine, functionOf, laneName, useEngine } from '@esteira/test/engine'
-import { compileCache, startProxy, waitFor } from '@esteira/test/support'
+import { type Engine, functionOf, startWorkerProgram, useEngine } from '@esteira/test/engine'
+import { startProxy, waitFor } from '@esteira/test/support'
 import { settleWaitingRuns } from '@esteira/workflow'
 import { Client } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
+
+const program = fileURLToPath(new URL('main.ts', import.meta.url))
 
 let engine: Engine
 
@@ -19,31 +19,6 @@ useEngine((opened) => {
 const leads = 5_010
 const pageSize = 125
 const contactsPath = '/platform/segmentations/1/contacts'
-
-/** Starts the worker as a process. */
-const startWorker = async (env: Record<string, string>) => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('main.ts', import.meta.url))], {
-    env: {
-      ...compileCache(),
-      DATABASE_URL: engine.databaseUrl,
-      RABBITMQ_URL: engine.rabbitmqUrl,
-      ESTEIRA_LANE: laneName,
-      RDSTATION_RATE_LIMIT: '0',
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exited = once(child, 'exit')
-  let said = ''
-  child.stdout.on('data', (bytes) => (said += String(bytes)))
-  const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
-    child.kill(signal)
-    await exited
-  }
-  onTestFinished(() => end('SIGKILL'))
-  await waitFor(() => said.includes('"event":"ready"'), { describe: () => said, deadlineMs: 60_000 })
-  return { said: () => said, end }
-}
 
 /** What there is of a run's leads. */
 const leadsOf = async (run: string) =>
@@ -70,7 +45,8 @@ const begin = async () => {
   })
   const { clientId, clientSecret, refreshToken } = rdStation.credentials
   const start = () =>
-    startWorker({
+    startWorkerProgram(engine, program, {
+      RDSTATION_RATE_LIMIT: '0',
       RDSTATION_BASE_URL: link.url,
       RDSTATION_CLIENT_ID: clientId,
       RDSTATION_CLIENT_SECRET: clientSecret,
@@ -127,7 +103,7 @@ test.each([['between two pages'], ['in the commit of a page'], ['while its token
     const begun = await begin()
     const { run, worker, link, start, answered } = begun
     const letGo = await moments[moment](begun)
-    await worker.end('SIGKILL')
+    await worker.kill()
     link.cut()
     await letGo()
     link.resume()
@@ -144,7 +120,7 @@ test.each([['between two pages'], ['in the commit of a page'], ['while its token
       return (await engine.statusOf(run)) === 'succeeded'
     }
     await waitFor(isOver, { deadlineMs: 60_000, describe: heir.said })
-    await heir.end('SIGTERM')
+    expect(await heir.stop()).toBe(0)
     expect(await leadsOf(run)).toEqual({ jobs: leads, different: leads })
     expect(answered(contactsPath) - calls, 'no page is read again that was committed').toBe(
       Math.ceil((leads - before) / pageSize),

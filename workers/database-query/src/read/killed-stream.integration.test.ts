@@ -1,9 +1,11 @@
-import { type Engine, useEngine } from '@esteira/test/engine'
+import { fileURLToPath } from 'node:url'
+import { type Engine, startWorkerProgram, useEngine } from '@esteira/test/engine'
 import { emptyDatabase, runOn, type TestDatabase, waitFor } from '@esteira/test/support'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import * as z from 'zod'
 import { hold } from '../../test/hold.ts'
-import { startWorker } from '../../test/start-worker.ts'
+
+const program = fileURLToPath(new URL('../main.ts', import.meta.url))
 
 let engine: Engine
 let target: TestDatabase
@@ -46,7 +48,7 @@ test('of a select whose worker is killed among its rows, and another when some o
     { functionName: 'Database.query', outputType: 'multiple', config: { connection: 'crm', sql } },
     { functionName: 'Rows.take', outputType: null },
   )
-  const start = () => startWorker(engine, { ESTEIRA_CONNECTION_CRM: target.url })
+  const start = () => startWorkerProgram(engine, program, { ESTEIRA_CONNECTION_CRM: target.url })
 
   const letGo = await hold(target.url, 'select pg_advisory_xact_lock(59)')
   const run = await engine.begin(workflow, null)

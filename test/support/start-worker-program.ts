@@ -1,14 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { type Engine, laneName } from '@esteira/test/engine'
-import { compileCache, waitFor } from '@esteira/test/support'
 import { onTestFinished } from 'vitest'
+import { type Engine, laneName } from '../../lib/workflow/test/engine.ts'
+import { compileCache } from './compile-cache.ts'
+import { waitFor } from './wait-for.ts'
 
-const program = fileURLToPath(new URL('../src/main.ts', import.meta.url))
-
-/** Starts the worker as a process, with the environment of an engine; resolves when it takes jobs. */
-export const startWorker = async (engine: Engine, env: Record<string, string>) => {
+/** Starts a worker's program as a process, with the environment of an engine; resolves when it takes jobs. */
+export const startWorkerProgram = async (engine: Engine, program: string, env: Record<string, string>) => {
   const child = spawn(process.execPath, [program], {
     env: {
       ...compileCache(),

@@ -1,6 +1,6 @@
-import { queryable } from '@esteira/outbox'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
+import { hold } from '../../test/hold.ts'
 import { type Answer, leadsSteps, openApi, statusesOf } from '../../test/open-api.ts'
 import { api, database, useApi } from '../../test/use-api.ts'
 import { pageSchema } from '../http/pages.ts'
@@ -21,19 +21,6 @@ const read = async (id: string) => runWithSteps.parse((await api.send('GET', `/v
 const jobs = z.object({ items: z.array(z.object({ id: z.string(), payload: z.unknown(), status: z.string() })) })
 const jobsOf = async (runId: string, query = '') =>
   jobs.parse((await api.send('GET', `/v1/jobs?runId=${runId}${query}`)).body).items
-
-/** Somebody's open transaction that has a row locked, and the session that it is in. */
-const hold = async (sql: string, id: string) => {
-  const holder = api.orm.em.fork()
-  await holder.begin()
-  const release = async () => {
-    if (holder.isInTransaction()) await holder.rollback()
-  }
-  onTestFinished(release)
-  const { rows } = await queryable(holder).query(sql, [id])
-  const [{ pid }] = z.tuple([z.object({ pid: z.int() })]).parse(rows)
-  return { pid, release }
-}
 
 test('a run begins at the first step, with its job on the belt and one message for it', async () => {
   const { id, runs } = await create(leadsSteps.slice(1))

@@ -1,9 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { ControlPlaneError } from '../errors.ts'
+import { changeWorkflow } from './change-workflow.ts'
 import type { StepLimits } from './check-step.ts'
 import type { StepDocument, StepInput, WorkflowDocument } from './document.ts'
 import { stepOf } from './read-workflows.ts'
-import { checkedSteps, type ExpectedVersion, holdWorkflow, refuse, writeVersion } from './write-version.ts'
+import { checkedSteps, type ExpectedVersion, refuse, writeVersion } from './write-version.ts'
 
 /** A step as it was saved, with the version of the workflow that this made. */
 export type SavedStep = { step: StepDocument; version: number }
@@ -16,8 +17,7 @@ export const addStep = (
   input: StepInput,
   limits: StepLimits,
 ): Promise<SavedStep> =>
-  em.transactional(async (em) => {
-    const held = await holdWorkflow(em, workflowId, expected)
+  changeWorkflow(em, workflowId, expected, async (em, held) => {
     const index = held.document.steps.length
     const steps = await checkedSteps(em, held.document, [...held.document.steps, input], limits, index)
     return savedStep(await writeVersion(em, held, held.document, steps), index)
@@ -31,8 +31,7 @@ export const replaceStep = (
   input: StepInput,
   limits: StepLimits,
 ): Promise<SavedStep> =>
-  em.transactional(async (em) => {
-    const held = await holdWorkflow(em, at.workflowId, expected)
+  changeWorkflow(em, at.workflowId, expected, async (em, held) => {
     const index = held.document.steps.indexOf(stepOf(held.document, at.stepId))
     if (input.id !== undefined && input.id !== at.stepId) {
       refuse([{ pointer: '/id', message: `the address says ${at.stepId}; leave it out or send the same` }])
@@ -52,8 +51,7 @@ export const removeStep = (
   at: { workflowId: string; stepId: string },
   expected: ExpectedVersion,
 ): Promise<void> =>
-  em.transactional(async (em) => {
-    const held = await holdWorkflow(em, at.workflowId, expected)
+  changeWorkflow(em, at.workflowId, expected, async (em, held) => {
     const { name } = stepOf(held.document, at.stepId)
     const pointing = held.document.steps.filter((step) => step.nextStep === at.stepId)
     if (pointing.length > 0) {

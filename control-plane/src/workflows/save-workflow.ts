@@ -1,16 +1,10 @@
 import { Workflow } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
+import { changeWorkflow } from './change-workflow.ts'
 import type { StepLimits } from './check-step.ts'
 import type { WorkflowDocument, WorkflowInput } from './document.ts'
-import {
-  checkedSteps,
-  type ExpectedVersion,
-  flushName,
-  holdWorkflow,
-  writeSteps,
-  writeVersion,
-} from './write-version.ts'
+import { checkedSteps, type ExpectedVersion, flushName, writeSteps, writeVersion } from './write-version.ts'
 
 /** Saves a new workflow as its version 1. */
 export const createWorkflow = (
@@ -36,8 +30,7 @@ export const replaceWorkflow = (
   input: WorkflowInput,
   limits: StepLimits,
 ): Promise<WorkflowDocument> =>
-  em.transactional(async (em) => {
-    const held = await holdWorkflow(em, id, expected)
+  changeWorkflow(em, id, expected, async (em, held) => {
     const steps = await checkedSteps(em, held.document, input.steps, limits)
     return writeVersion(em, held, input, steps)
   })
@@ -47,8 +40,7 @@ export const replaceWorkflow = (
  * history and those under way finish.
  */
 export const deleteWorkflow = (em: EntityManager, id: string, expected: ExpectedVersion): Promise<void> =>
-  em.transactional(async (em) => {
-    const { workflow, now } = await holdWorkflow(em, id, expected)
+  changeWorkflow(em, id, expected, async (em, { workflow, now }) => {
     em.assign(workflow, { deletedAt: now, updatedAt: now })
     await em.flush()
   })

@@ -14,7 +14,7 @@ const tags = ['steps']
 const stepsPath = '/v1/workflows/{id}/steps'
 const stepPath = '/v1/workflows/{id}/steps/{stepId}'
 const stepParams = z.object({ id: idParam, stepId: idParam })
-const versionProblems = ['version_invalid', 'version_stale'] as const
+const versionProblems = ['version_invalid', 'version_stale', 'workflow_busy'] as const
 
 const listRoute = createRoute({
   method: 'get',

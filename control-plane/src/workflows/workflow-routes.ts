@@ -60,6 +60,7 @@ const replaceRoute = createRoute({
       'version_required',
       'version_invalid',
       'version_stale',
+      'workflow_busy',
       'workflow_unknown',
       'workflow_name_taken',
     ),
@@ -74,7 +75,7 @@ const deleteRoute = createRoute({
   request: { params, headers: ifMatchHeader },
   responses: {
     204: { description: 'It is deleted' },
-    ...problemResponses('workflow_unknown', 'version_invalid', 'version_stale'),
+    ...problemResponses('workflow_unknown', 'version_invalid', 'version_stale', 'workflow_busy'),
   },
 })
 

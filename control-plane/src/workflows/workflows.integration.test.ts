@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest'
+import { hold } from '../../test/hold.ts'
 import { type Answer, leadsSteps, statusesOf } from '../../test/open-api.ts'
 import { api, useApi } from '../../test/use-api.ts'
 import { pageSchema } from '../http/pages.ts'
@@ -42,6 +43,31 @@ test('what was read can be sent back as it is, and nothing but the version chang
   const after = workflowOf(answer)
   expect(after).toEqual({ ...before, version: 2, updatedAt: after.updatedAt })
   expect(new Date(after.updatedAt) > new Date(before.updatedAt)).toBe(true)
+})
+
+test('a workflow that somebody holds locked is not changed, and who asks is told so soon', async () => {
+  const { id, steps } = await create()
+  const at = `/v1/workflows/${id}`
+  const { pid, release } = await hold('select pg_backend_pid() as pid from workflow where id = $1 for update', id)
+  const changes = [
+    () => put(id, 1, { name: 'leads', steps: [] }),
+    () => api.send('POST', `${at}/steps`, { name: 'more', functionName: 'Database.query' }),
+    () => api.send('PUT', `${at}/steps/${steps[2]?.id}`, leadsSteps[2]),
+    () => api.send('DELETE', `${at}/steps/${steps[2]?.id}`),
+    () => api.send('DELETE', at),
+  ]
+  for (const change of changes) {
+    expect(await change()).toMatchObject({
+      status: 409,
+      body: {
+        code: 'workflow_busy',
+        detail: expect.stringContaining(`Session ${pid} of Postgres holds workflow ${id} locked`),
+      },
+    })
+  }
+  await release()
+  expect(workflowOf(await api.send('GET', at))).toMatchObject({ version: 1, steps })
+  expect((await api.send('DELETE', at)).status).toBe(204)
 })
 
 test('the steps of an earlier version stay as they were', async () => {

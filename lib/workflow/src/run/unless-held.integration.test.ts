@@ -72,6 +72,16 @@ test('a run that somebody holds locked is not cancelled, and who asks is told wh
   expect(await cancelRun(engine.em(), run)).toBe('cancelled')
 })
 
+test('the limit for locks is not left to the transaction that the change is part of', async () => {
+  const { run } = await waitingRun('cancelled within')
+  await engine.em().transactional(async (em) => {
+    const limitOf = async () => (await queryable(em).query(`select current_setting('lock_timeout') as limit`, [])).rows
+    await queryable(em).query(`set local lock_timeout = '7s'`, [])
+    expect(await cancelRun(em, run)).toBe('cancelled')
+    expect(await limitOf()).toEqual([{ limit: '7s' }])
+  })
+})
+
 for (const [what, sql, of] of [
   ['run', lockSqls.row, 'run'],
   ['counters', lockSqls.counters, 'run'],

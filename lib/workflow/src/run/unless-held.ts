@@ -2,7 +2,7 @@ import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { isLockedOut } from '../database/is-transient.ts'
-import { limitLockWaits } from '../job/unit/limit-lock-waits.ts'
+import { withinLockLimit } from '../job/unit/limit-lock-waits.ts'
 
 /**
  * Somebody holds a workflow, a run or a job of it locked, so that nothing was written: by its process id the session of
@@ -19,17 +19,14 @@ export const heldText = (what: string, { heldBy }: HeldBy): string => {
 /** What somebody may hold: a workflow with its open runs, a run with its counters, or a job with its run. */
 type Holdable = { workflowId: string } | { runId: string } | { jobId: string }
 
-/** Writes something of a run in a transaction that waits for locks for two seconds each, as whoever asked waits for it. */
+/** Writes something of a workflow or a run, and waits for locks for two seconds each, as whoever asked waits for it. */
 export const unlessHeld = async <T>(
   em: EntityManager,
   of: Holdable,
   write: (em: EntityManager) => Promise<T>,
 ): Promise<T | HeldBy> => {
   try {
-    return await em.transactional(async (em) => {
-      await limitLockWaits(em)
-      return write(em)
-    })
+    return await withinLockLimit(em, write)
   } catch (error) {
     if (!isLockedOut(error)) throw error
     const { workflowId, runId, jobId } = { workflowId: null, runId: null, jobId: null, ...of }

@@ -36,9 +36,10 @@ export const ownUnitsAtOnce = 8
 /**
  * Deliveries of such a function that are in hand at most, whatever the worker was told. Each has its place for half a minute
  * while somebody holds its job, half a minute of its function, and ten seconds while somebody holds its run. So the last of
- * them is through after 29 minutes: within the half hour after which RabbitMQ takes a delivery back.
+ * them is through after 27 minutes: within the half hour after which RabbitMQ takes a delivery back, and for which it looks
+ * once a minute.
  */
-export const mostOwnInHand = 200
+export const mostOwnInHand = 184
 
 /** Sessions for the functions that have units of their own, and as many beside those; each is opened when it is needed. */
 export const ownPoolSizeFor = (functions: readonly Pick<StepFunction, 'unit'>[]): number =>

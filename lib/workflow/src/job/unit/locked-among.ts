@@ -2,7 +2,7 @@ import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import type { JobOnBelt } from '../held-job.ts'
-import { limitLockWaits } from './limit-lock-waits.ts'
+import { withinLockLimit } from './limit-lock-waits.ts'
 
 /** What a unit of work locks for a job: its row, and what is counted and referred to of its run. */
 export type Lockable = Pick<JobOnBelt, 'id' | 'runId'>
@@ -16,8 +16,7 @@ export type Lockable = Pick<JobOnBelt, 'id' | 'runId'>
  */
 export const lockedAmong = async (em: EntityManager, jobs: readonly Lockable[]): Promise<ReadonlySet<string>> => {
   const runs = [...new Set(jobs.map(({ runId }) => runId))]
-  return em.transactional(async (em) => {
-    await limitLockWaits(em)
+  return withinLockLimit(em, async (em) => {
     const { rows } = await queryable(em).query(lockedSql, [jobs.map(({ id }) => id), runs])
     return new Set(lockedRows.parse(rows).map(({ id }) => id))
   })

@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { statusesBefore } from '../../job/transitions.ts'
 import { jobStatuses } from '../../model/job-status.ts'
-import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
+import { withinLockLimit } from '../../job/unit/limit-lock-waits.ts'
 import { gatherMoves, moveCounters } from '../../job/unit/move-counters.ts'
 
 /** Jobs of one unit of work: few enough that nobody waits long for the counters. */
@@ -27,9 +27,8 @@ export type CancelledGroup = { jobs: number; after: string | null }
  * @throws what Postgres gives up such a wait with.
  */
 export const cancelJobs = (em: EntityManager, runId: string, after: string): Promise<CancelledGroup> =>
-  em.transactional(async (em) => {
+  withinLockLimit(em, async (em) => {
     const tx = queryable(em)
-    await limitLockWaits(em)
     const { rows } = await tx.query(cancelJobsSql, [runId, after, cancellable, groupSize])
     const cancelled = cancelledRows.parse(rows)
     const moves = gatherMoves()

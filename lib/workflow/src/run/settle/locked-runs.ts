@@ -1,7 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
-import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
+import { withinLockLimit } from '../../job/unit/limit-lock-waits.ts'
 
 /**
  * Of these runs, which a settle would have to wait for in this moment: somebody has the row locked, or any of the counters.
@@ -11,8 +11,7 @@ import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
  * for nobody but who has a whole table locked, and for that no longer than a settle.
  */
 export const lockedRuns = (em: EntityManager, runIds: readonly string[]): Promise<ReadonlySet<string>> =>
-  em.transactional(async (em) => {
-    await limitLockWaits(em)
+  withinLockLimit(em, async (em) => {
     const { rows } = await queryable(em).query(lockedSql, [runIds])
     return new Set(lockedRows.parse(rows).map(({ id }) => id))
   })

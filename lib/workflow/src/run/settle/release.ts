@@ -3,7 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
 import { jobMessage } from '../../job/new-job.ts'
 import { statusesBefore } from '../../job/transitions.ts'
-import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
+import { transactionFor } from '../../job/unit/limit-lock-waits.ts'
 import { defaultWindow, lowWater } from '../../job/unit/window.ts'
 import { fromTheStart } from './cancel-jobs.ts'
 
@@ -84,9 +84,8 @@ const waitingStepsSql = `
  * its commit: a cancel that has the job waits for that, and this for nothing.
  */
 export const releaseGroup = (em: EntityManager, key: StepOfRunKey, by: Releaser): Promise<number> =>
-  em.transactional(async (em) => {
+  transactionFor(by.limitsWaits)(em, async (em) => {
     const tx = queryable(em)
-    if (by.limitsWaits) await limitLockWaits(em)
     const { rows } = await tx.query(by.passesOver ? `${lockSql} skip locked` : lockSql, [key.runId, key.stepId])
     const [counted] = countedRows.parse(rows)
     if (counted === undefined) return 0

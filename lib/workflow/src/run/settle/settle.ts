@@ -1,7 +1,7 @@
 import { queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import * as z from 'zod'
-import { limitLockWaits } from '../../job/unit/limit-lock-waits.ts'
+import { transactionFor } from '../../job/unit/limit-lock-waits.ts'
 import { endRuns } from './end-runs.ts'
 import { releaseJobs } from './release.ts'
 import type { Releaser } from './release.ts'
@@ -45,9 +45,8 @@ const endOver = async (
   { limitsWaits = false }: Pick<Releaser, 'limitsWaits'> = {},
 ): Promise<string[]> => {
   if (runIds.length === 0) return []
-  return em.transactional(async (em) => {
+  return transactionFor(limitsWaits)(em, async (em) => {
     const tx = queryable(em)
-    if (limitsWaits) await limitLockWaits(em)
     const open = runRows.parse((await tx.query(lockRunsSql, [runIds])).rows).map(({ id }) => id)
     return open.length === 0 ? [] : endRuns(tx, open)
   })

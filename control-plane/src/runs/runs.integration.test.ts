@@ -22,6 +22,13 @@ const jobs = z.object({ items: z.array(z.object({ id: z.string(), payload: z.unk
 const jobsOf = async (runId: string, query = '') =>
   jobs.parse((await api.send('GET', `/v1/jobs?runId=${runId}${query}`)).body).items
 
+/** Has the only job of a run failed, as a worker and its hint leave it. */
+const failAsWorkersDo = async (id: string): Promise<void> => {
+  await api.query(`update workflow_job set status = 'failed', attempt = 3, finished_at = now() where run_id = $1`, [id])
+  await api.query('update workflow_run_step set belt = 0, failed = 1 where run_id = $1 and belt = 1', [id])
+  await api.query(`update workflow_run set status = 'failed', finished_at = now() where id = $1`, [id])
+}
+
 test('a run begins at the first step, with its job on the belt and one message for it', async () => {
   const { id, runs } = await create(leadsSteps.slice(1))
   const answer = await api.send('POST', runs, { payload: { segmentationId: 7 } })
@@ -171,6 +178,29 @@ test('a key that began a run does not begin another one with another payload or 
   }
 })
 
+test('the same start gives the run that it began, whatever became of the workflow and the run since', async () => {
+  const { id: workflow, runs } = await create(leadsSteps.slice(1))
+  const first = { payload: { segmentationId: -0 }, step: 'get leads', idempotencyKey: 'wednesday' }
+  const start = () => api.send('POST', runs, first)
+  const { id } = runOf(await start())
+  const expectSame = async () => expect(await start()).toMatchObject({ status: 200, body: { id } })
+  await expectSame()
+  const [job] = await jobsOf(id)
+  await failAsWorkersDo(id)
+  const again = await api.send('POST', `/v1/jobs/${job?.id}/retry`, { payload: { segmentationId: 8 } })
+  expect(again.status).toBe(200)
+  await expectSame()
+  const at = `/v1/workflows/${workflow}`
+  const change = (body: Record<string, unknown>) => api.send('PUT', at, { name: 'leads', ...body }, { 'if-match': '*' })
+  const renamed = [{ ...leadsSteps[1], name: 'renamed' }, ...leadsSteps.slice(2)]
+  for (const body of [{ steps: renamed }, { steps: [] }, { steps: [], enabled: false }]) {
+    expect(await change(body)).toMatchObject({ status: 200 })
+    await expectSame()
+  }
+  expect((await api.send('DELETE', at)).status).toBe(204)
+  await expectSame()
+})
+
 test('without a key every start is a run of its own', async () => {
   const { runs } = await create(leadsSteps)
   const first = runOf(await api.send('POST', runs, {}))
@@ -289,10 +319,7 @@ test('a run with a job that a worker runs is being cancelled until that has ende
 test('a failed job is sent again, with another payload if one is given, and its run is open again', async () => {
   const { runs } = await create(leadsSteps.slice(1))
   const { id } = runOf(await api.send('POST', runs, { payload: { segmentationId: 1 } }))
-  // As a worker and its hint leave them.
-  await api.query(`update workflow_job set status = 'failed', attempt = 3, finished_at = now() where run_id = $1`, [id])
-  await api.query('update workflow_run_step set belt = 0, failed = 1 where run_id = $1 and belt = 1', [id])
-  await api.query(`update workflow_run set status = 'failed', finished_at = now() where id = $1`, [id])
+  await failAsWorkersDo(id)
   const [job] = await jobsOf(id)
   const retry = (body?: unknown) => api.send('POST', `/v1/jobs/${job?.id}/retry`, body)
   expect(await retry({ paylod: 1 })).toMatchObject({ status: 422, body: { code: 'body_invalid' } })

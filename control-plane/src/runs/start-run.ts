@@ -1,6 +1,15 @@
 import { isDeepStrictEqual } from 'node:util'
 import { didYouMean } from '@esteira/service'
-import { cronJobFunctionName, type OpenedRun, openRun, WorkflowError, WorkflowJob } from '@esteira/workflow'
+import {
+  cronJobFunctionName,
+  findRun,
+  type OpenedRun,
+  openRun,
+  WorkflowError,
+  WorkflowJob,
+  WorkflowRun,
+  WorkflowStep,
+} from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
 import { ControlPlaneError } from '../errors.ts'
@@ -24,6 +33,13 @@ export const startRun = async (
   input: RunInput,
   { lane, worker, maxPayloadBytes }: Pick<ApiContext, 'lane' | 'worker' | 'maxPayloadBytes'>,
 ): Promise<OpenedRun> => {
+  const { idempotencyKey = `manual/${uuidv7()}` } = input
+  const begun = input.idempotencyKey === undefined ? null : await findRun(em, { workflowId, idempotencyKey })
+  // Before all else: what the workflow has become since is nothing to whoever asks once more.
+  if (begun !== null) {
+    await expectSame(em, begun, input)
+    return { runId: begun, created: false, skipped: false, error: null }
+  }
   const workflow = await readWorkflow(em, workflowId)
   if (!workflow.enabled) throw disabled(workflow)
   const step = input.step === undefined ? onlyFirstStep(workflow) : namedStep(workflow, input.step)
@@ -31,7 +47,7 @@ export const startRun = async (
     workflow,
     stepId: step.id,
     trigger: 'manual',
-    idempotencyKey: input.idempotencyKey ?? `manual/${uuidv7()}`,
+    idempotencyKey,
     payload: payloadOf(step, input),
     isOfStep: !('payload' in input),
     maxPayloadBytes,
@@ -40,7 +56,7 @@ export const startRun = async (
   })
     .catch(refuseChanged(workflow))
     .catch(refusePayload('No run was started'))
-  if (!opened.created) await expectSame(em, opened.runId, input, step)
+  if (!opened.created) await expectSame(em, opened.runId, input)
   return opened
 }
 
@@ -60,17 +76,30 @@ const refuseChanged =
   }
 
 /** The same request again gets the run that it began; another one under its key is a mistake that would go unseen. */
-const expectSame = async (em: EntityManager, runId: string, input: RunInput, step: StepDocument): Promise<void> => {
+const expectSame = async (em: EntityManager, runId: string, input: RunInput): Promise<void> => {
   const first = await em.findOne(WorkflowJob, { runId, parentId: null })
   if (first === null) return
-  const isOtherStep = input.step !== undefined && first.stepId !== step.id
-  const isOtherPayload = 'payload' in input && !isDeepStrictEqual(first.payload ?? null, input.payload ?? null)
+  const isOtherStep = input.step !== undefined && !(await isStepOf(em, first, input.step))
+  // Once its job was sent again that may have another one, and nobody knows the first.
+  const isOtherPayload = 'payload' in input && first.revision === 0 && !isSameJson(first.payload, input.payload)
   if (!isOtherStep && !isOtherPayload) return
   throw new ControlPlaneError(
     'idempotency_key_reused',
     `Run ${runId} began under this key ${isOtherStep ? 'at another step' : 'with another payload'}; send the same, or another key.`,
   )
 }
+
+/** Whether the step of a job is named so, by its id or its name, in the version that the job's run began with. */
+const isStepOf = async (em: EntityManager, { runId, stepId }: WorkflowJob, named: string): Promise<boolean> => {
+  if (stepId === named) return true
+  const { version } = await em.findOneOrFail(WorkflowRun, { id: runId })
+  return (await em.findOneOrFail(WorkflowStep, { id: stepId, version })).name === named
+}
+
+/** As JSON has them, where `-0` is 0. */
+const isSameJson = (one: unknown, other: unknown): boolean => isDeepStrictEqual(asJson(one), asJson(other))
+
+const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value ?? null))
 
 const onlyFirstStep = (workflow: WorkflowDocument): StepDocument => {
   const [first, ...others] = firstSteps(workflow.steps)

@@ -274,6 +274,18 @@ test('an unknown step, a deleted one, a disabled workflow and a step that is no 
   for (const { workflowId } of [deleted, gone, disabled, other, unfit]) expect(await jobsOf(workflowId)).toEqual([])
 }, 90_000)
 
+test.each([
+  ['disabled', 'enabled = false'],
+  ['deleted', 'deleted_at = now()'],
+  ['another version', 'version = 2'],
+])('a second pod of a tick that has begun its run says so, though its workflow is %s by then', async (_, change) => {
+  const { workflowId, stepId } = await saveWorkflow()
+  const again = () => tick({ ESTEIRA_STEP_ID: stepId, ESTEIRA_TICK_KEY: 'same' })
+  expect(await again()).toMatchObject({ code: 0 })
+  await runOn(database.url, `update workflow set ${change} where id = '${workflowId}'`)
+  expect(await again()).toMatchObject({ code: 0, said: expect.stringContaining('"event":"tick.seen"') })
+})
+
 test('a tick begins on the version that the workflow has when it fires', async () => {
   const { workflowId, stepId } = await saveWorkflow()
   await runOn(database.url, ...secondVersionOf(workflowId))

@@ -2,6 +2,7 @@ import {
   cronJobConfig,
   cronJobFunctionName,
   describeIssues,
+  findRun,
   type OpenedRun,
   openRun,
   WorkflowError,
@@ -15,14 +16,19 @@ export type Tick = { stepId: string; key: string; maxPayloadBytes: number; lane:
 
 /**
  * Fires a tick: reads the step as its workflow has it now, takes the first payload from its config, and begins a run
- * under the tick's key. A second tick with the same key changes nothing. Whether it begins while another run of the
- * workflow is open, the step's `overlap` says.
+ * under the tick's key. A second tick with the same key changes nothing, and resolves to that run, whatever became of the
+ * step since. Whether it begins while another run of the workflow is open, the step's `overlap` says.
  *
  * @throws WorkflowError `step_unknown`, `step_deleted`, `workflow_disabled`, `config_invalid` or `payload_too_large`, or
  * `workflow_busy`, which may pass by itself; nothing is written then.
  */
 export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun> => {
-  const { workflow, step } = await currentStep(em, tick.stepId)
+  const { workflow, step } = await newestStep(em, tick.stepId)
+  const begun = await findRun(em, { workflowId: workflow.id, idempotencyKey: tick.key })
+  if (begun !== null) return { runId: begun, created: false, skipped: false, error: null }
+  if (workflow.deletedAt || step.version !== workflow.version) {
+    throw new WorkflowError('step_deleted', `step "${step.name}" is no longer part of workflow "${workflow.name}"`)
+  }
   // A refusal that needs no lock; `openRun` looks once more, under that of the workflow.
   if (!workflow.enabled) {
     throw new WorkflowError('workflow_disabled', `workflow "${workflow.name}" is disabled`)
@@ -53,7 +59,7 @@ export const fireTick = async (em: EntityManager, tick: Tick): Promise<OpenedRun
 }
 
 /** Both as they were at one moment: a version that is saved between two reads would look like one without the step. */
-const currentStep = (em: EntityManager, stepId: string): Promise<{ workflow: Workflow; step: WorkflowStep }> =>
+const newestStep = (em: EntityManager, stepId: string): Promise<{ workflow: Workflow; step: WorkflowStep }> =>
   em.transactional((em) => readStep(em, stepId), { isolationLevel: IsolationLevel.REPEATABLE_READ, readOnly: true })
 
 const readStep = async (em: EntityManager, stepId: string): Promise<{ workflow: Workflow; step: WorkflowStep }> => {
@@ -64,9 +70,5 @@ const readStep = async (em: EntityManager, stepId: string): Promise<{ workflow: 
     { orderBy: { version: 'desc' }, disableIdentityMap: true },
   )
   if (newest === null) throw new WorkflowError('step_unknown', `there is no step ${stepId}`)
-  const workflow = await em.findOneOrFail(Workflow, { id: newest.workflowId })
-  if (workflow.deletedAt || newest.version !== workflow.version) {
-    throw new WorkflowError('step_deleted', `step "${newest.name}" is no longer part of workflow "${workflow.name}"`)
-  }
-  return { workflow, step: newest }
+  return { workflow: await em.findOneOrFail(Workflow, { id: newest.workflowId }), step: newest }
 }

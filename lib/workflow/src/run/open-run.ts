@@ -2,7 +2,6 @@ import { enqueue, type Queryable, queryable } from '@esteira/outbox'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { Span } from '@opentelemetry/api'
 import { v7 as uuidv7 } from 'uuid'
-import * as z from 'zod'
 import { cronJobFunctionName, type Overlap } from '../cron/cron-job.ts'
 import { WorkflowError } from '../errors.ts'
 import type { Ending, StepOfRun } from '../job/held-job.ts'
@@ -11,6 +10,7 @@ import { defaultMaxPayloadBytes, faultOfProduct, isLarge, limitPayload } from '.
 import { placeResult } from '../payload/place-result.ts'
 import { writeUnit } from '../job/unit/write-unit.ts'
 import { type JobError, WorkflowJob } from '../model/workflow-job.ts'
+import { findRun } from './find-run.ts'
 import { loadSteps } from './load-steps.ts'
 import { applyOverlap, lockWorkflow } from './overlap.ts'
 import { endIfOver } from './settle/settle.ts'
@@ -76,7 +76,7 @@ const writeRun = async (em: EntityManager, start: RunStart): Promise<OpenedRun &
   const tx = queryable(em)
   const overlap = start.overlap ?? 'allow'
   await lockWorkflow(tx, start.workflow.id, overlap)
-  const run = await insertRun(tx, start)
+  const run = await insertRun(em, start)
   const opened = { runId: run.id, created: run.created, skipped: false, error: null, spans: [] }
   if (!run.created) return opened
   if ((await applyOverlap(tx, { id: run.id, workflowId: start.workflow.id }, overlap)) === 'skipped') {
@@ -130,9 +130,9 @@ const produce = (step: StepOfRun, payload: unknown): Exclude<Ending, { kind: 're
   }
 }
 
-const insertRun = async (tx: Queryable, start: RunStart): Promise<{ id: string; created: boolean }> => {
+const insertRun = async (em: EntityManager, start: RunStart): Promise<{ id: string; created: boolean }> => {
   const id = uuidv7()
-  const inserted = await tx.query(
+  const inserted = await queryable(em).query(
     `insert into workflow_run (id, workflow_id, version, trigger, idempotency_key, status)
      values ($1, $2, $3, $4, $5, 'running')
      on conflict (workflow_id, idempotency_key) do nothing
@@ -140,11 +140,9 @@ const insertRun = async (tx: Queryable, start: RunStart): Promise<{ id: string; 
     [id, start.workflow.id, start.workflow.version, start.trigger, start.idempotencyKey],
   )
   if (inserted.rows.length === 1) return { id, created: true }
-  const seen = await tx.query(`select id from workflow_run where workflow_id = $1 and idempotency_key = $2`, [
-    start.workflow.id,
-    start.idempotencyKey,
-  ])
-  return { id: z.tuple([z.object({ id: z.string() })]).parse(seen.rows)[0].id, created: false }
+  const seen = await findRun(em, { workflowId: start.workflow.id, idempotencyKey: start.idempotencyKey })
+  if (seen === null) throw new Error(`the run of the key ${start.idempotencyKey} is gone while it is begun`)
+  return { id: seen, created: false }
 }
 
 const insertCounters = async (

@@ -108,6 +108,21 @@ test(
   },
 )
 
+test('who is missed by two passes is looked for by the next one, as there are more than have been read', async () => {
+  const move = (from: number, to: number) => ({ kind: 'move' as const, from: (from + 0.5) / 9, to: (to + 0.5) / 9 })
+  const { call, always, asked } = segmentationOf(9, [move(7, 0), null, move(0, 7), move(7, 8), move(8, 0)])
+  expect(await read(call)).toEqual(always)
+  // Three pages, and again; of the third pass the first one.
+  expect(asked()).toBe(7)
+})
+
+test('who has left is not looked for longer than a pass finds nobody new', async () => {
+  const { call, asked } = segmentationOf(9, [null, { kind: 'remove', at: 0.9 }])
+  expect((await read(call)).size).toBe(8)
+  // Three pages, and once more: there are no more by then than have been read.
+  expect(asked()).toBe(6)
+})
+
 test.each([
   [undefined, 18],
   [isOdd, 9],

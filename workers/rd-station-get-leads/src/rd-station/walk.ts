@@ -67,8 +67,9 @@ export const isPaid = (at: ContactsCursor, different: number): boolean =>
  * Where the read goes on when a pass is over and so many different contacts were read; null when it is over.
  *
  * All places of the first pass held a contact, so if nobody has left, as many are missed as came a second time: each place
- * that one took twice is a place that another had. A later pass that finds nothing new is the last. A blind read cannot
- * tell whether one came twice, so it goes through the pages until it finds nothing new.
+ * that one took twice is a place that another had. A later pass that finds nothing new is the last, unless there are more
+ * than have been read: one that jumps about may be missed by two. A blind read cannot tell whether one came twice, so it goes
+ * through the pages until it finds nothing new.
  */
 export const behindPass = (at: ContactsCursor, different: number): ContactsCursor | null => {
   if (at.pass === 1) {
@@ -77,7 +78,8 @@ export const behindPass = (at: ContactsCursor, different: number): ContactsCurso
       ? null
       : { ...at, page: 1, pass: 2, isOver: false, owed, first: different, before: different }
   }
-  if (isPaid(at, different) || different === at.before || at.pass === mostPasses) return null
+  const areMore = !at.isBlind && at.total !== null && different < at.total
+  if (isPaid(at, different) || at.pass === mostPasses || (different === at.before && !areMore)) return null
   return { ...at, page: 1, pass: at.pass + 1, isOver: false, before: different }
 }
 

@@ -28,6 +28,18 @@ test('a statement that can give rows gives them, also when there are none', asyn
   expect(await call({ sql: 'select id from lead where id = 9' }, next)).toEqual([])
 })
 
+test.each(['query', 'execute'] as const)(
+  'a statement that would go on without end is stopped at the first row that is too many, by mode %s',
+  async (mode) => {
+    const sql = 'select generate_series(1, 2000000000) as id'
+    const endless = { sql, mode, maxRows: 10, output: 'none' } as const
+    await expect(call(endless, { outputType: null })).rejects.toMatchObject({ code: 'too_many_rows', final: true })
+    const atWork = `select from pg_stat_activity where state = 'active' and query like '%generate_series(1, 2000000000)%'
+      and pid <> pg_backend_pid()`
+    await waitFor(async () => (await admin.query(atWork)).rowCount === 0)
+  },
+)
+
 test('output payload passes the payload on, whatever the statement gives', async () => {
   expect(await call({ ...insert(1), output: 'payload' }, next)).toEqual({ from: 'before' })
   expect(await call({ sql: 'select id from lead', output: 'payload' }, next)).toEqual({ from: 'before' })

@@ -85,9 +85,12 @@ const executeGroup = async (
 ): Promise<Executed> => {
   let at: number | null = null
   const memory = connections.results.open()
+  /** Aborted with why, when a run gives more than it may: it would go on until its last row. */
+  const tooMuch = new AbortController()
   try {
     const ledger = statement.once ? await connections.ledger(statement.connection) : null
-    const how = { begin: begin[statement.durability], writes: true, signal: limit.signal }
+    const signal = AbortSignal.any([limit.signal, tooMuch.signal])
+    const how = { begin: begin[statement.durability], writes: true, signal }
     const done = await inSession(connections, statement.connection, how, async (session) => {
       limit.begin()
       const begunMs = performance.now()
@@ -98,8 +101,12 @@ const executeGroup = async (
         statement.sql,
         fresh.map((call) => call.values),
       )
-      const running = runAll(session.client, statement, fresh, values, memory, (call) => {
-        at ??= calls.indexOf(call)
+      const running = runAll(session.client, statement, fresh, values, {
+        lookOf: () => lookOf(statement, memory),
+        stop: (reason) => tooMuch.abort(reason),
+        onRefused: (call) => {
+          at ??= calls.indexOf(call)
+        },
       })
       const checking = Promise.all([checkDeferred(session), calls.length > 1 ? refuseTraces(session) : undefined])
       const [ran, checked] = await Promise.allSettled([running, checking])
@@ -139,16 +146,18 @@ const begin = {
 }
 
 /**
- * Runs the statement for each call, all sent before it returns; gives the rows of each. `onRefused` hears of the first that
- * is refused: the server looks at none after that.
+ * What looks at the rows of a run, what has the server stop when that throws, and what hears of the first run that is
+ * refused: the server looks at none after that.
  */
+type RunHooks = Parameters<typeof sendRuns>[3] & { onRefused: (call: Call) => void }
+
+/** Runs the statement for each call, all sent before it returns; gives the rows of each. */
 const runAll = async (
   client: PoolClient,
   statement: WritingStatement,
   calls: readonly Call[],
   values: readonly unknown[][],
-  memory: ResultShare,
-  onRefused: (call: Call) => void,
+  { lookOf, stop, onRefused }: RunHooks,
 ): Promise<(unknown[] | null)[]> => {
   if (calls.length === 0) return []
   const runs = calls.map((call, index) => ({
@@ -156,7 +165,7 @@ const runAll = async (
     values: values[index] ?? [],
     given: Promise.withResolvers<Given>(),
   }))
-  sendRuns(client, statement.sql, runs, () => lookOf(statement, memory))
+  sendRuns(client, statement.sql, runs, { lookOf, stop })
   const hear = async ({ call, given }: (typeof runs)[number]): Promise<unknown[] | null> => {
     const endSpan = openStatementSpan(statement, call.place)
     try {

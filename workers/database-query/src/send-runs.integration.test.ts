@@ -45,7 +45,10 @@ test('runs of a group are parsed once and answered by the server in one piece, a
   }
   const send = async (ids: readonly number[]) => {
     const runs = ids.map((id) => ({ values: [id], given: Promise.withResolvers<Given>() }))
-    sendRuns(client, 'insert into lead (id) values (1 / $1::int)', runs, () => ({ count: () => undefined, keep: null }))
+    sendRuns(client, 'insert into lead (id) values (1 / $1::int)', runs, {
+      lookOf: () => ({ count: () => undefined, keep: null }),
+      stop: () => undefined,
+    })
     const settled = await Promise.allSettled(runs.map(({ given }) => given.promise))
     await client.query('')
     return settled.map((one) => (one.status === 'fulfilled' ? one.value : one.reason))

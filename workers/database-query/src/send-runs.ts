@@ -14,7 +14,7 @@ type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>
 
 /**
  * Looks at the rows of one run as they come: their count, and of what is to be kept how many bytes the server sent, and the
- * row. What it throws fails the run.
+ * row. What it throws fails the run, and has the rest stopped.
  */
 export type Look = {
   count: (rows: number) => void
@@ -30,9 +30,15 @@ const passedOver = new Error('a run before it was refused')
  * and for a sync of its own, which the server answers with a write to the socket; and one without values would be taken
  * for several statements, of which one could end the transaction.
  *
- * `lookOf` gives what looks at the rows of the next run; of those it keeps none where that has no `keep`.
+ * `lookOf` gives what looks at the rows of the next run; of those it keeps none where that has no `keep`. `stop` is called
+ * when a run has failed of that, with why: the server knows of nothing, and goes on to the last row of the last run.
  */
-export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[], lookOf: () => Look): void => {
+export const sendRuns = (
+  client: ClientBase,
+  sql: string,
+  runs: readonly Run[],
+  { lookOf, stop }: { lookOf: () => Look; stop: (reason: unknown) => void },
+): void => {
   // Before anything is sent: what it throws would leave half of the runs with the server.
   const bound = runs.map(({ values }) => values.map(utils.prepareValue))
   let columns: Column[] = []
@@ -79,9 +85,10 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[], 
         look.keep(row, length)
         rows.push(row)
       } catch (error) {
-        // Nobody but the process would hear of it. The server goes on sending, and none of it is kept.
+        // Nobody but the process would hear of it. What the server sends until it is stopped is not kept.
         failure = { error }
         rows = []
+        stop(error)
       }
     },
     handleCommandComplete: finish,
@@ -94,7 +101,8 @@ export const sendRuns = (client: ClientBase, sql: string, runs: readonly Run[], 
     },
     handleReadyForQuery: () => undefined,
     handleError: (error: unknown) => {
-      for (const [index, { given }] of runs.slice(done).entries()) given.reject(index === 0 ? error : passedOver)
+      const refused = failure === null ? error : failure.error
+      for (const [index, { given }] of runs.slice(done).entries()) given.reject(index === 0 ? refused : passedOver)
       done = runs.length
     },
   })

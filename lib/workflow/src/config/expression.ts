@@ -5,8 +5,11 @@ import { follow } from './paths.ts'
 /** What an expression may look at. */
 export type Scope = { payload: unknown; run: { id: string; workflowId: string }; step: { id: string; name: string } }
 
-/** A text that may hold expressions, ready to be evaluated: to its value, or to a promise of it where that takes its time. */
-export type Template = { evaluate: (scope: Scope) => unknown }
+/**
+ * A text that may hold expressions, ready to be evaluated: to its value, or to a promise of it where that takes its time.
+ * `signal` is aborted when nobody wants it any more.
+ */
+export type Template = { evaluate: (scope: Scope, signal?: AbortSignal) => unknown }
 
 /** By these names it looks at them. */
 const roots: Record<keyof Scope, true> = { payload: true, run: true, step: true }
@@ -27,7 +30,7 @@ export const hasExpression = (text: string): boolean => text.includes('{{')
 export const parseTemplate = (text: string): Template => {
   const whole = wholeText.exec(text)?.[1]
   if (whole !== undefined && !/\}\}[\s\S]*\{\{/.test(whole)) return { evaluate: compile(whole) }
-  const parts: ((scope: Scope) => Promise<unknown>)[] = []
+  const parts: ((scope: Scope, signal?: AbortSignal) => Promise<unknown>)[] = []
   let end = 0
   for (const match of text.matchAll(embedded)) {
     const before = text.slice(end, match.index)
@@ -39,9 +42,9 @@ export const parseTemplate = (text: string): Template => {
     throw new WorkflowError('expression_invalid', `"{{" at character ${end + rest.indexOf('{{')} has no "}}"`)
   }
   return {
-    evaluate: async (scope) => {
+    evaluate: async (scope, signal) => {
       const texts: unknown[] = []
-      for (const part of parts) texts.push(await part(scope))
+      for (const part of parts) texts.push(await part(scope, signal))
       return texts.join('') + rest
     },
   }
@@ -49,8 +52,8 @@ export const parseTemplate = (text: string): Template => {
 
 const asText = (source: string) => {
   const evaluate = compile(source)
-  return async (scope: Scope): Promise<string> => {
-    const value = await evaluate(scope)
+  return async (scope: Scope, signal?: AbortSignal): Promise<string> => {
+    const value = await evaluate(scope, signal)
     if (value === undefined || value === null) {
       throw new WorkflowError('expression_failed', `"{{${source}}}" inside a text gave nothing`)
     }

@@ -4,11 +4,14 @@ import { faultOfReference, isReference, nameIn } from '../secrets/reference.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 import { hasExpression, parseTemplate, type Scope } from './expression.ts'
 
-/** A config whose expressions are read once and evaluated for every job, where its secrets are filled in too. */
-export type ConfigTemplate = (scope: Scope, secrets: Secrets) => Promise<Record<string, unknown>>
+/**
+ * A config whose expressions are read once and evaluated for every job, where its secrets are filled in too. What waits for
+ * an evaluation is withdrawn when the signal is aborted, and fails with its reason.
+ */
+export type ConfigTemplate = (scope: Scope, secrets: Secrets, signal?: AbortSignal) => Promise<Record<string, unknown>>
 
 /** Gives its value, or a promise of it where that takes its time; it never throws. Most give it at once, for each job. */
-type Node = (scope: Scope, secrets: Secrets) => unknown
+type Node = (scope: Scope, secrets: Secrets, signal?: AbortSignal) => unknown
 
 /**
  * Reads the expressions and the references to secrets of a step's config. Fields in `literals` are passed on as they are;
@@ -27,7 +30,7 @@ export const compileConfig = (
     return [name, compileValue(value, pointerOf([name]), parameters.has(name) ? null : undefined)] as const
   })
   const evaluate = evaluateFields(fields)
-  return async (scope, secrets) => evaluate(scope, secrets)
+  return async (scope, secrets, signal) => evaluate(scope, secrets, signal)
 }
 
 /** What is wrong with a config's expressions and references to secrets, each with a JSON pointer into the config. */
@@ -55,9 +58,9 @@ const compileValue = (value: unknown, pointer: string, absent?: null): Node => {
   if (Array.isArray(value)) {
     const items = value.map((item, index) => compileValue(item, pointer + pointerOf([index])))
     // A list keeps its length: an item that gives nothing is null, so the parameters of a query do not shift.
-    return (scope, secrets) =>
+    return (scope, secrets, signal) =>
       whenGiven(
-        items.map((item) => item(scope, secrets)),
+        items.map((item) => item(scope, secrets, signal)),
         (values) => values.map((item) => item ?? null),
       )
   }
@@ -77,9 +80,9 @@ const expressionAt = (text: string, pointer: string): Node => {
     const refuse = async (error: unknown): Promise<never> => {
       throw placed(error, pointer)
     }
-    return (scope) => {
+    return (scope, _, signal) => {
       try {
-        const value = evaluate(scope)
+        const value = evaluate(scope, signal)
         return value instanceof Promise ? value.catch(refuse) : value
       } catch (error) {
         return refuse(error)
@@ -109,9 +112,9 @@ const constant =
 
 const evaluateFields =
   (fields: readonly (readonly [string, Node])[], absent?: null) =>
-  (scope: Scope, secrets: Secrets): Given<Record<string, unknown>> =>
+  (scope: Scope, secrets: Secrets, signal?: AbortSignal): Given<Record<string, unknown>> =>
     whenGiven(
-      fields.map(([, node]) => node(scope, secrets)),
+      fields.map(([, node]) => node(scope, secrets, signal)),
       (values) =>
         Object.fromEntries(
           fields.flatMap(([name], index) => {

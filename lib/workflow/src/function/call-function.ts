@@ -45,10 +45,10 @@ const callHidden = async (
   hidden: HiddenSecrets,
   { openSink, mostBytes, ...context }: UncalledContext,
 ): Promise<unknown> => {
-  const { payload, run, step, log } = context
-  const filled = await inSpan(`config ${fn.name}`, () => config({ payload, run, step }, hidden.secrets))
+  const { payload, run, step, signal, log } = context
+  const filled = await inSpan(`config ${fn.name}`, () => config({ payload, run, step }, hidden.secrets, signal))
   // An expression that runs apart may have taken its time: the job can be over, or another's, by now.
-  context.signal.throwIfAborted()
+  signal.throwIfAborted()
   const told = hidden.inLog(log)
   const isOneValue = step.outputType !== 'multiple' || !step.hasNext
   const collecting = { step: step.name, itemKey: fn.itemKey, mostBytes: isOneValue ? mostBytes : null }

@@ -8,10 +8,15 @@ const scope = {
   run: { id: 'run-1', workflowId: 'workflow-1' },
   step: { id: 'step-1', name: 'fetch' },
 }
-const evaluate = (source: string) => parseTemplate(`{{ ${source} }}`).evaluate(scope)
+const evaluate = (source: string, signal?: AbortSignal) => parseTemplate(`{{ ${source} }}`).evaluate(scope, signal)
 
 /** An expression that is evaluated apart, and ends at once. */
 const innocent = '$map([1..3], function($n) { $n + payload.age })'
+
+const cancel = () => {
+  const controller = new AbortController()
+  return { signal: controller.signal, abort: () => controller.abort(new Error('cancelled')) }
+}
 
 /** Resolves when what is asked for now is under way, and what comes next waits for it. */
 const beside = async (): Promise<void> => {
@@ -118,9 +123,25 @@ test('what goes together with an expression that is ended is evaluated all the s
   const slow = '$match(payload.hostile, /^(a+)+$/)'
   const large = '$map([1..99], function($i) { [1..1000000] })'
   const group = [innocent, slow, innocent, large, innocent]
-  const ends = await Promise.allSettled(group.map(evaluate))
+  const ends = await Promise.allSettled(group.map((source) => evaluate(source)))
   expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'rejected', 'fulfilled'])
 }, 30_000)
+
+test('what nobody wants any more leaves the line, so that the next one does not wait for it', async () => {
+  const { signal, abort } = cancel()
+  const source = '$match(payload.hostile, /^(a+)+$/)'
+  const inText = parseTemplate(`a text with {{ ${source} }}`)
+  // Each of them would take its second, and all of them more than this test has.
+  const unwanted = Array.from({ length: 30 }, () => [evaluate(source, signal), inText.evaluate(scope, signal)]).flat()
+  const ends = Promise.allSettled(unwanted)
+  await beside()
+  abort()
+  expect(new Set((await ends).map((end) => end.status === 'rejected' && String(end.reason)))).toEqual(
+    new Set(['Error: cancelled']),
+  )
+  expect(await evaluate(innocent)).toEqual([32, 33, 34])
+  await expect(evaluate(innocent, signal)).rejects.toThrow('cancelled')
+}, 20_000)
 
 test.runIf(process.platform === 'linux')(
   'expressions whose process somebody else kills are evaluated in another',

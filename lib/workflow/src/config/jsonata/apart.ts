@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { extname } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import * as z from 'zod'
-import { gather } from '../../gather/gather.ts'
 import { limits } from './limits.ts'
 
 /** An expression and what it looks at, as JSON. */
@@ -37,49 +37,97 @@ const mostVanishings = 3
 /** Between two of them, milliseconds: who may open no further file has one again soon. */
 const vanishedPauseMs = 100
 
+/** One that waits for its answer. */
+type Waiting = Asked & {
+  /** It was among those of which one ended the process. */
+  goesAlone: boolean
+  settled: PromiseWithResolvers<Answer>
+}
+
+/** All that wait for an answer, in their order; those under way are among them. */
+const waiting = new Set<Waiting>()
+
+let isWorking = false
+
 /**
  * Evaluates an expression in a process of its own, which all expressions of this process share. It is started by the first
  * of them, and anew after one that ended it, or when something else did.
+ *
+ * @throws the signal's reason, once it is aborted: the expression leaves the line, as nobody wants its value any more.
  */
-export const evaluateApart = gather({ most: groupSize }, async (group: Asked[]): Promise<Answer[]> => {
-  const answers: Answer[] = []
-  let most = groupSize
+export const evaluateApart = async (asked: Asked, signal?: AbortSignal): Promise<Answer> => {
+  signal?.throwIfAborted()
+  const one: Waiting = { ...asked, goesAlone: false, settled: Promise.withResolvers<Answer>() }
+  const withdraw = () => {
+    waiting.delete(one)
+    one.settled.reject(signal?.reason)
+  }
+  signal?.addEventListener('abort', withdraw, { once: true })
+  waiting.add(one)
+  if (!isWorking) void context.with(ROOT_CONTEXT, work)
+  try {
+    return await one.settled.promise
+  } finally {
+    signal?.removeEventListener('abort', withdraw)
+  }
+}
+
+/** Goes on until nobody waits. It is in nobody's trace: it would be in that of whoever came first, for all of them. */
+const work = async (): Promise<void> => {
+  isWorking = true
+  // What is asked for in one turn of the event loop goes together.
+  await turn()
   let vanishings = 0
-  while (answers.length < group.length) {
-    const asked = startOf(group.slice(answers.length, answers.length + most))
-    const reply = await ask(asked)
-    if (reply.kind === 'died') {
-      // Which of them did it is not known: from here on each goes alone.
-      if (asked.length === 1) answers.push({ kind: 'ended', why: reply.why })
-      most = 1
+  while (waiting.size > 0) {
+    const group = nextGroup()
+    const reply = await ask(group).catch(unstarted)
+    if (reply.kind === 'answered') {
+      vanishings = 0
+      // The first had all of the time; one that had only a rest of it begins again.
+      const ended: Answer[] = reply.answers.length === 0 ? [{ kind: 'ended', why: tooLong }] : reply.answers
+      tell(group, ended)
       continue
     }
-    if (reply.kind === 'vanished') {
+    if (reply.kind === 'died') {
+      if (group.length === 1) tell(group, [{ kind: 'ended', why: reply.why }])
+    } else {
       vanishings += 1
       // One that takes all the memory that the system has would vanish for the others as well.
-      if (asked.length === 1 && vanishings >= mostVanishings) answers.push(reply)
+      if (group.length === 1 && vanishings >= mostVanishings) tell(group, [reply])
       else await pause(vanishedPauseMs)
-      most = 1
-      continue
     }
-    vanishings = 0
-    answers.push(...reply.answers)
-    // The first had all of the time; one that had only a rest of it begins again.
-    if (reply.answers.length === 0) answers.push({ kind: 'ended', why: tooLong })
+    // Which of them did it is not known: from here on each goes alone.
+    for (const one of group) one.goesAlone = true
   }
-  return answers
-})
+  isWorking = false
+}
+
+/** The first who wait, as many as go together. */
+const nextGroup = (): Waiting[] => {
+  const group: Waiting[] = []
+  let length = 0
+  for (const one of waiting) {
+    length += one.scope.length
+    const fits = group.length < groupSize && length <= groupLength && !one.goesAlone
+    if (group.length > 0 && !fits) break
+    group.push(one)
+    if (one.goesAlone) break
+  }
+  return group
+}
+
+/** What came of the first of a group. Who was withdrawn meanwhile does not hear it. */
+const tell = (group: readonly Waiting[], answers: readonly Answer[]): void => {
+  for (const [index, answer] of answers.entries()) {
+    const one = group[index]
+    if (one === undefined) return
+    waiting.delete(one)
+    one.settled.resolve(answer)
+  }
+}
 
 const tooLong = `it takes longer than ${limits.apartMs} ms`
 const tooLarge = `it needs more memory than ${limits.heapMiB} MiB`
-
-const startOf = (group: readonly Asked[]): Asked[] => {
-  let length = 0
-  return group.filter(({ scope }, index) => {
-    length += scope.length
-    return index === 0 || length <= groupLength
-  })
-}
 
 type Reply = { kind: 'answered'; answers: Answer[] } | { kind: 'died'; why: string } | Vanished
 
@@ -113,7 +161,13 @@ const start = (): ChildProcess => {
   return child
 }
 
-const ask = (asked: readonly Asked[]): Promise<Reply> => {
+/** Where memory is short, Node throws what it tells of by an event elsewhere. */
+const unstarted = (cause: unknown): Vanished => ({ kind: 'vanished', error: vanishedError('cannot be started', cause) })
+
+const vanishedError = (how: string, cause?: unknown): Error =>
+  new Error(`the process that evaluates expressions ${how}`, { cause })
+
+const ask = async (asked: readonly Asked[]): Promise<Reply> => {
   const child = (running ??= start())
   const { promise, resolve } = Promise.withResolvers<Reply>()
   let silent = false
@@ -130,8 +184,7 @@ const ask = (asked: readonly Asked[]): Promise<Reply> => {
     (limits.apartMs + patienceMs) / looks,
   )
   const onMessage = (message: unknown) => resolve({ kind: 'answered', answers: answersOf(message) })
-  const vanish = (how: string, cause?: unknown) =>
-    resolve({ kind: 'vanished', error: new Error(`the process that evaluates expressions ${how}`, { cause }) })
+  const vanish = (how: string, cause?: unknown) => resolve({ kind: 'vanished', error: vanishedError(how, cause) })
   const onExit = (code: number | null, signal: string | null) => {
     leave(child)
     if (silent) resolve({ kind: 'died', why: tooLong })

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import * as z from 'zod'
+import { compileConfig } from '../../config/resolve-config.ts'
 import { openOrm } from '../../database/open-orm.ts'
 import { defineFunction } from '../../function/define-function.ts'
 import { dropItems } from '../../function/item-sink.ts'
@@ -55,6 +56,22 @@ test('a job that is lost while its config is filled in is not run', async () => 
   filled.resolve({})
   await new Promise(setImmediate)
   expect(calls()).toBe(0)
+})
+
+test('an attempt that is over withdraws its expressions', async () => {
+  const { fn } = endless()
+  const lost = new AbortController()
+  const given = { list: ['{{ $match(payload, /^(a+)+$/) }}'], deep: { text: 'a {{ $match(payload, /^(a+)+$/) }}' } }
+  const config = compileConfig(given, new Set())
+  const left: Promise<unknown>[] = []
+  const attempt = attemptJob(
+    { ...job, payload: `${'a'.repeat(40)}!` },
+    { ...means, fn, config, lost: lost.signal, onRunsOn: (running) => left.push(running) },
+  )
+  await new Promise(setImmediate)
+  lost.abort(new Error('taken over'))
+  await attempt
+  await expect(Promise.all(left)).rejects.toThrow('taken over')
 })
 
 test('a secret at the end of an error that is cut there is hidden first', async () => {

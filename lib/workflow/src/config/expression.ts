@@ -63,5 +63,7 @@ const asText = (source: string) => {
 
 const compile = (source: string): Template['evaluate'] => {
   const path = plainPath.exec(source)?.[1]?.split('.')
-  return path === undefined ? compileJsonata(source, Object.keys(roots)) : (scope) => follow(scope, path)
+  if (path !== undefined) return (scope) => follow(scope, path)
+  const evaluate = compileJsonata(source, Object.keys(roots))
+  return (scope, signal) => evaluate(scope, { line: scope.step.id, signal })
 }

@@ -143,6 +143,23 @@ test('what nobody wants any more leaves the line, so that the next one does not 
   await expect(evaluate(innocent, signal)).rejects.toThrow('cancelled')
 }, 20_000)
 
+test('steps have turns: one in which many wait that take long holds up another by what is under way and one more', async () => {
+  const others = { ...scope, step: { id: 'step-2', name: 'other' } }
+  let through = 0
+  const slow = Array.from({ length: 8 }, async () => {
+    await expect(evaluate('$match(payload.hostile, /^(a+)+$/)')).rejects.toThrow(ended)
+    through += 1
+  })
+  await beside()
+  const another = parseTemplate(`{{ ${innocent} }}`)
+  expect(await Promise.all([another.evaluate(others), another.evaluate(others)])).toEqual([
+    [32, 33, 34],
+    [32, 33, 34],
+  ])
+  expect(through).toBeLessThanOrEqual(2)
+  await Promise.all(slow)
+}, 30_000)
+
 test.runIf(process.platform === 'linux')(
   'expressions whose process somebody else kills are evaluated in another',
   async () => {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import * as z from 'zod'
 import { limits } from './limits.ts'
+import { takeTurns } from './take-turns.ts'
 
 /** An expression and what it looks at, as JSON. */
 type Asked = { source: string; scope: string }
@@ -37,29 +38,38 @@ const mostVanishings = 3
 /** Between two of them, milliseconds: who may open no further file has one again soon. */
 const vanishedPauseMs = 100
 
+/** Who asks: in the line of which step, and until when. */
+export type Asker = {
+  line: string
+  /** Aborted when nobody wants the answer any more. */
+  signal?: AbortSignal | undefined
+}
+
 /** One that waits for its answer. */
 type Waiting = Asked & {
+  line: string
   /** It was among those of which one ended the process. */
   goesAlone: boolean
   settled: PromiseWithResolvers<Answer>
 }
 
-/** All that wait for an answer, in their order; those under way are among them. */
-const waiting = new Set<Waiting>()
+/** All that wait for an answer; those under way are among them. */
+const waiting = takeTurns(({ line }: Waiting) => line)
 
 let isWorking = false
 
 /**
  * Evaluates an expression in a process of its own, which all expressions of this process share. It is started by the first
- * of them, and anew after one that ended it, or when something else did.
+ * of them, and anew after one that ended it, or when something else did. Lines have turns, so that a step whose expressions
+ * take long holds up those of another by one of them.
  *
  * @throws the signal's reason, once it is aborted: the expression leaves the line, as nobody wants its value any more.
  */
-export const evaluateApart = async (asked: Asked, signal?: AbortSignal): Promise<Answer> => {
+export const evaluateApart = async (asked: Asked, { line, signal }: Asker): Promise<Answer> => {
   signal?.throwIfAborted()
-  const one: Waiting = { ...asked, goesAlone: false, settled: Promise.withResolvers<Answer>() }
+  const one: Waiting = { ...asked, line, goesAlone: false, settled: Promise.withResolvers<Answer>() }
   const withdraw = () => {
-    waiting.delete(one)
+    waiting.withdraw(one)
     one.settled.reject(signal?.reason)
   }
   signal?.addEventListener('abort', withdraw, { once: true })
@@ -78,7 +88,7 @@ const work = async (): Promise<void> => {
   // What is asked for in one turn of the event loop goes together.
   await turn()
   let vanishings = 0
-  while (waiting.size > 0) {
+  while (!waiting.isEmpty()) {
     const group = nextGroup()
     const reply = await ask(group).catch(unstarted)
     if (reply.kind === 'answered') {
@@ -102,11 +112,11 @@ const work = async (): Promise<void> => {
   isWorking = false
 }
 
-/** The first who wait, as many as go together. */
+/** Whose turns are next, as many as go together. */
 const nextGroup = (): Waiting[] => {
   const group: Waiting[] = []
   let length = 0
-  for (const one of waiting) {
+  for (const one of waiting.inOrder()) {
     length += one.scope.length
     const fits = group.length < groupSize && length <= groupLength && !one.goesAlone
     if (group.length > 0 && !fits) break
@@ -121,7 +131,7 @@ const tell = (group: readonly Waiting[], answers: readonly Answer[]): void => {
   for (const [index, answer] of answers.entries()) {
     const one = group[index]
     if (one === undefined) return
-    waiting.delete(one)
+    waiting.served(one)
     one.settled.resolve(answer)
   }
 }

@@ -2,7 +2,7 @@ import { didYouMean } from '@esteira/service'
 import jsonata from 'jsonata'
 import { WorkflowError } from '../../errors.ts'
 import { describeTypes } from '../paths.ts'
-import { type Answer, evaluateApart } from './apart.ts'
+import { type Answer, type Asker, evaluateApart } from './apart.ts'
 import { describeEvaluating, describeReading, tookItsTime } from './faults.ts'
 import { limits } from './limits.ts'
 import { whyNotJson } from './not-json.ts'
@@ -20,20 +20,20 @@ type Scope = Readonly<Record<string, unknown>>
  *
  * @throws WorkflowError `expression_invalid` with the place of the fault, and `expression_failed` when it is evaluated,
  * with the types of the values that it read. Error when nothing is known of it, since its process is gone each time. The
- * signal's reason, when that is aborted while it waits for that process.
+ * asker's reason, when its signal is aborted while it waits for that process.
  */
 export const compileJsonata = (
   source: string,
   known: readonly string[],
-): ((scope: Scope, signal?: AbortSignal) => Promise<unknown>) => {
+): ((scope: Scope, asker: Asker) => Promise<unknown>) => {
   const expression = read(source)
   const tree: unknown = expression.ast()
   refuseRoots(source, tree, known)
   refuseVariables(source, tree)
   const evaluate = isSteady(tree) ? inPlace(source, expression) : apart(source)
   const paths = pathsOf(tree)
-  return async (scope, signal) => {
-    const answer = await evaluate(scope, signal)
+  return async (scope, asker) => {
+    const answer = await evaluate(scope, asker)
     if (answer.kind === 'value') return answer.value
     if (answer.kind === 'vanished') throw answer.error
     const why = answer.kind === 'ended' ? answer.why : describeEvaluating(answer.fault)
@@ -74,12 +74,12 @@ const read = (source: string): jsonata.Expression => {
   }
 }
 
-type Evaluate = (scope: Scope, signal?: AbortSignal) => Promise<Answer>
+type Evaluate = (scope: Scope, asker: Asker) => Promise<Answer>
 
 const inPlace = (source: string, expression: jsonata.Expression): Evaluate => {
   refuseUnknownZones(expression)
   const elsewhere = apart(source)
-  return async (scope, signal) => {
+  return async (scope, asker) => {
     try {
       const value: unknown = await expression.evaluate(scope)
       const unfit = whyNotJson(value)
@@ -88,15 +88,15 @@ const inPlace = (source: string, expression: jsonata.Expression): Evaluate => {
         : { kind: 'fault', fault: { code: 'unfit', message: unfit } }
     } catch (fault) {
       // What it reads is large. Apart it holds up nobody.
-      return tookItsTime(fault) ? elsewhere(scope, signal) : { kind: 'fault', fault }
+      return tookItsTime(fault) ? elsewhere(scope, asker) : { kind: 'fault', fault }
     }
   }
 }
 
 const apart =
   (source: string): Evaluate =>
-  (scope, signal) =>
-    evaluateApart({ source, scope: textOf(scope) }, signal)
+  (scope, asker) =>
+    evaluateApart({ source, scope: textOf(scope) }, asker)
 
 /** A config may hold many expressions over one scope. */
 const texts = new WeakMap<Scope, string>()

@@ -77,6 +77,14 @@ test('a faulty expression is told when it is read, with its place', () => {
   expect(() => parseTemplate('a {{ payload.age')).toThrow('"{{" at character 2 has no "}}"')
 })
 
+// Where its time is the square of its length, such a text takes more than ten minutes.
+test.each([
+  ['never closed', '{{ payload.age }}'.concat(' {{'.repeat(700_000)), '"{{" at character 18 has no "}}"'],
+  ['closed again and again', '{{'.concat('}}'.repeat(1_000_000)), /unary operator, at character 1$/],
+])('a text of two million characters whose expression is %s is looked through once', (_, text, words) => {
+  expect(() => parseTemplate(text)).toThrow(words)
+})
+
 test.each([
   [
     '{{ paylod.age }}',

@@ -15,7 +15,6 @@ export type Template = { evaluate: (scope: Scope, signal?: AbortSignal) => unkno
 const roots: Record<keyof Scope, true> = { payload: true, run: true, step: true }
 
 const wholeText = /^\s*\{\{([\s\S]+)\}\}\s*$/
-const embedded = /\{\{([\s\S]*?)\}\}/g
 const plainPath = /^\s*((?:payload|run|step)(?:\.[\p{L}_][\p{L}\p{N}_]*)*)\s*$/u
 
 /** Whether a text holds an expression at all; most texts do not, and cost nothing. */
@@ -29,18 +28,17 @@ export const hasExpression = (text: string): boolean => text.includes('{{')
  */
 export const parseTemplate = (text: string): Template => {
   const whole = wholeText.exec(text)?.[1]
-  if (whole !== undefined && !/\}\}[\s\S]*\{\{/.test(whole)) return { evaluate: compile(whole) }
+  if (whole !== undefined && !isSeveral(whole)) return { evaluate: compile(whole) }
   const parts: ((scope: Scope, signal?: AbortSignal) => Promise<unknown>)[] = []
   let end = 0
-  for (const match of text.matchAll(embedded)) {
-    const before = text.slice(end, match.index)
-    parts.push(async () => before, asText(match[1] ?? ''))
-    end = match.index + match[0].length
+  for (let open = text.indexOf('{{'); open !== -1; open = text.indexOf('{{', end)) {
+    const close = text.indexOf('}}', open + 2)
+    if (close === -1) throw new WorkflowError('expression_invalid', `"{{" at character ${open} has no "}}"`)
+    const before = text.slice(end, open)
+    parts.push(async () => before, asText(text.slice(open + 2, close)))
+    end = close + 2
   }
   const rest = text.slice(end)
-  if (rest.includes('{{')) {
-    throw new WorkflowError('expression_invalid', `"{{" at character ${end + rest.indexOf('{{')} has no "}}"`)
-  }
   return {
     evaluate: async (scope, signal) => {
       const texts: unknown[] = []
@@ -48,6 +46,12 @@ export const parseTemplate = (text: string): Template => {
       return texts.join('') + rest
     },
   }
+}
+
+/** Whether what stands between the first `{{` of a text and its last `}}` is more than one expression. */
+const isSeveral = (whole: string): boolean => {
+  const close = whole.indexOf('}}')
+  return close !== -1 && whole.includes('{{', close + 2)
 }
 
 const asText = (source: string) => {

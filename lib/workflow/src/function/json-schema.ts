@@ -4,8 +4,11 @@ import { secretMember } from '../secrets/reference.ts'
 
 type JsonSchema = Record<string, unknown>
 
-/** Text with an expression in it: `"{{ payload.email }}"`. */
-export const expressionPattern = '\\{\\{[\\s\\S]*\\}\\}'
+/**
+ * Text with an expression in it: `"{{ payload.email }}"`. The first `{{` is found within a lookahead, which is never gone
+ * back into: with each other `{{` tried as well, a text of many that are never closed takes the square of its length.
+ */
+export const expressionPattern = '^(?=([\\s\\S]*?\\{\\{))\\1[\\s\\S]*?\\}\\}'
 
 /** Marks a config field whose text is taken as it is: an expression in it is refused, never evaluated. */
 export const literalMark = 'x-esteira-literal'

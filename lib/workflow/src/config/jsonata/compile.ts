@@ -3,7 +3,8 @@ import jsonata from 'jsonata'
 import { WorkflowError } from '../../errors.ts'
 import { describeTypes } from '../paths.ts'
 import { type Answer, type Asker, evaluateApart } from './apart.ts'
-import { describeEvaluating, describeReading, tookItsTime } from './faults.ts'
+import { tooDeep } from './depth.ts'
+import { describeEvaluating, describeReading, nestedTooDeeply, tookItsTime } from './faults.ts'
 import { limits } from './limits.ts'
 import { whyNotJson } from './not-json.ts'
 import { isSteady, pathsOf, rootsOf } from './syntax.ts'
@@ -28,6 +29,7 @@ export const compileJsonata = (
 ): ((scope: Scope, asker: Asker) => Promise<unknown>) => {
   const expression = read(source)
   const tree: unknown = expression.ast()
+  refuseDepth(source, tree)
   refuseRoots(source, tree, known)
   refuseVariables(source, tree)
   const evaluate = isSteady(tree) ? inPlace(source, expression) : apart(source)
@@ -39,6 +41,17 @@ export const compileJsonata = (
     const why = answer.kind === 'ended' ? answer.why : describeEvaluating(answer.fault)
     throw new WorkflowError('expression_failed', `"{{${source}}}": ${why}${describeTypes(scope, paths)}`)
   }
+}
+
+/**
+ * What stands deeper fails when it is evaluated, unless a condition leaves it out. Only a filter counts for more here: it
+ * stands within the path and the step that it is of.
+ */
+const refuseDepth = (source: string, tree: unknown): void => {
+  const position = tooDeep(tree, limits.stack)
+  if (position === undefined) return
+  const fault = `${nestedTooDeeply}, more than ${limits.stack} levels, at character ${position}`
+  throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
 }
 
 /** Nothing would come of such a name, and nobody would hear of it. */

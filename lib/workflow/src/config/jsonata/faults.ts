@@ -6,7 +6,12 @@ const jsonataFault = z.looseObject({ code: z.string(), message: z.string(), posi
 type JsonataFault = z.infer<typeof jsonataFault>
 
 /** A fault of reading, when a value at fault is one of the expression itself. */
-export const describeReading = (cause: unknown): string => describe(cause, ({ message }) => message)
+export const describeReading = (cause: unknown): string =>
+  // JSONata's parser has no limit of its own: it calls itself for each level, and doubles its text for each `?:` in one.
+  cause instanceof RangeError ? nestedTooDeeply : describe(cause, ({ message }) => message)
+
+/** An expression of more levels than JSONata reads or evaluates. */
+export const nestedTooDeeply = 'it is nested too deeply'
 
 /** A fault of evaluating, when a value at fault may be of the payload, and is not shown. */
 export const describeEvaluating = (cause: unknown): string => describe(cause, wordsWithoutValue)

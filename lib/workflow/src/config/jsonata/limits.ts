@@ -4,7 +4,7 @@ export const limits = {
   inPlaceMs: 50,
   /** Milliseconds in the process apart. */
   apartMs: 1_000,
-  /** Calls within calls. */
+  /** Calls within calls, and forms within forms when it is read. */
   stack: 500,
   /** Items of a range or a list that is made. */
   sequence: 1_000_000,

@@ -7,12 +7,13 @@ import { startWay } from './start-way.ts'
  */
 export const startClosingProxy = async (rabbitmqUrl: string, words: string, replyCode = 541) => {
   let closings = 0
+  let isClosing = true
   const way = await startWay(rabbitmqUrl, (client, broker) => {
     let end = Buffer.alloc(0)
     client.on('data', (bytes: Buffer) => {
       const sent = Buffer.concat([end, bytes])
       if (broker.destroyed) return
-      if (sent.includes(words)) {
+      if (isClosing && sent.includes(words)) {
         closings += 1
         broker.destroy()
         client.write(connectionMethod(50, closeFields(replyCode)))
@@ -28,6 +29,10 @@ export const startClosingProxy = async (rabbitmqUrl: string, words: string, repl
     url: way.url,
     /** How many connections it has ended so. */
     closings: () => closings,
+    /** It ends none any more. */
+    letThrough: () => {
+      isClosing = false
+    },
     stop: way.stop,
   }
 }

@@ -14,8 +14,11 @@ const good = (payload: unknown) => ({ routingKey: lane.name, payload })
 const bad = { routingKey: poison, payload: 'bad' }
 
 /** A relay of whose rows one ends the connection, for all lanes on it. */
-const poisonedRelay = async (options: Parameters<typeof lane.relay>[0] = {}, replyCode = 541) => {
-  const proxy = await startClosingProxy(vhost.url, poison, replyCode)
+const poisonedRelay = async (
+  options: Parameters<typeof lane.relay>[0] = {},
+  { replyCode = 541, words = poison } = {},
+) => {
+  const proxy = await startClosingProxy(vhost.url, words, replyCode)
   onTestFinished(proxy.stop)
   const refusedBackoff = { firstMs: 10, capMs: 10 }
   return { proxy, relay: lane.relay({ rabbitmqUrl: proxy.url, refusedBackoff, pollMs: 600_000, ...options }) }
@@ -98,10 +101,27 @@ test('rows that come beside one that closes the connection each time go out befo
 })
 
 test('a connection that is closed by an order makes no row a suspect', async () => {
-  const { relay } = await poisonedRelay({}, 320)
+  const { relay } = await poisonedRelay({}, { replyCode: 320 })
   await lane.commit(good(1), bad, good(2))
   await relay.start()
   await expect.poll(() => relay.saw('broker.lost').length, soon).toBeGreaterThan(2)
   expect(relay.saw('relay.refused')).toEqual([])
   expect(relay.saw('relay.batch')).toContainEqual(expect.objectContaining({ unknown: 3 }))
+})
+
+/** The numbers of class and method, as they are in the frame of each message that is published. */
+const anyMessage = '\u0000<\u0000('
+
+test('a RabbitMQ that closes the connection over whatever it is sent has no row refused', async () => {
+  const { proxy, relay } = await poisonedRelay({ parkAfter: 1 }, { words: anyMessage })
+  await lane.commit(...[1, 2, 3].map(good))
+  await relay.start()
+  // The three together, alone on the connection, and then one of them by itself, more than once.
+  await expect.poll(() => relay.saw('broker.lost').length, soon).toBeGreaterThan(6)
+  expect(relay.saw('relay.refused')).toEqual([])
+  expect(await lane.rows()).toBe(3)
+  proxy.letThrough()
+  await expect.poll(() => lane.rows(), soon).toBe(0)
+  expect((await countTaken()).size).toBe(3)
+  expect(relay.saw('relay.parked')).toEqual([])
 })

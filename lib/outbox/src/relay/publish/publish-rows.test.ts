@@ -118,6 +118,9 @@ test('who is to be alone on the connection waits for what is on its way by a cha
   expect(seen).toEqual(['cleared', 'alone'])
 })
 
+/** Of the message by which the broker is asked whether it answers at all. */
+const nobodysId = 0n
+
 const overdue: PublishOutcome = { kind: 'unknown', cause: new OutboxError('confirm_overdue', 'no confirm in time') }
 
 test('suspects that nobody may publish beside are waited for no longer than five seconds, and are none any more then', async () => {
@@ -131,7 +134,9 @@ test('suspects that nobody may publish beside are waited for no longer than five
 
   const single = publish(freshFor(5), { suspects: 'from all' })
   await new Promise(setImmediate)
-  expect([...single.sent.keys()]).toEqual([1n])
+  single.sent.get(nobodysId)?.({ kind: 'confirmed' })
+  await new Promise(setImmediate)
+  expect([...single.sent.keys()]).toEqual([nobodysId, 1n])
   single.sent.get(1n)?.(overdue)
   // The others are to the same queue, and would fare no better.
   expect([...(await single.outcomes).values()].map(({ kind }) => kind)).toEqual([
@@ -140,9 +145,18 @@ test('suspects that nobody may publish beside are waited for no longer than five
     'unknown',
     'unknown',
   ])
-  expect([...single.sent.keys()]).toEqual([1n])
-  expect(single.deadlinesMs).toEqual([5_000])
+  expect([...single.sent.keys()]).toEqual([nobodysId, 1n])
+  expect(single.deadlinesMs).toEqual([5_000, 5_000])
   expect([...single.suspects.keys()]).toEqual([])
+})
+
+test('where the broker does not answer a message that is nobody’s, suspects are not sent, and stay what they are', async () => {
+  const { sent, outcomes, suspects } = publish(freshFor(5), { suspects: 'from all' })
+  await new Promise(setImmediate)
+  sent.get(nobodysId)?.(overdue)
+  await expect(outcomes).rejects.toThrow(expect.objectContaining({ code: 'broker_lost' }))
+  expect([...sent.keys()]).toEqual([nobodysId])
+  expect([...suspects.keys()]).toEqual([1n, 2n, 3n, 4n])
 })
 
 test('rows beside those of others are waited for as long as the relay was told', async () => {

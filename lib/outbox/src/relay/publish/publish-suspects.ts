@@ -2,6 +2,7 @@ import { OutboxError } from '../../errors.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { LaneRow } from '../read/lane-row.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
+import { expectAnswer } from './expect-answer.ts'
 import type { LaneChannel } from './lane-channel.ts'
 import type { PublishOutcome } from './outcome.ts'
 import { isOverdue, type Outcomes, type PublishMeans, sendRows } from './send-rows.ts'
@@ -45,9 +46,9 @@ const meetsNoLane = ({ suspects, held }: OwnedLane, id: bigint): boolean =>
  * left out, and stay suspects.
  *
  * Over which row the broker closed the connection is known only of one that was alone in flight on all of it, so those
- * that are suspected of that hold up all other lanes meanwhile.
+ * that are suspected of that hold up all other lanes meanwhile. It is blamed only where the broker has answered a message just before.
  *
- * @throws OutboxError `session_lost`, or `broker_unavailable` or `fence_held` if nothing was published.
+ * @throws OutboxError `session_lost`, or `broker_unavailable`, `broker_lost` or `fence_held` if nothing was published.
  */
 export const publishOneByOne = (owned: OwnedLane, rows: readonly LaneRow[], means: PublishMeans): Promise<Outcomes> => {
   const turn = rows.some(({ id }) => meetsNoLane(owned, id)) ? 'alone' : 'beside'
@@ -60,6 +61,7 @@ const publishEach = async (
   means: PublishMeans,
   turn: keyof Turns,
 ): Promise<Outcomes> => {
+  if (turn === 'alone') await expectAnswer(owned, await means.channel.open(), means)
   const outcomes: Outcomes = new Map()
   /** What became of one to the same exchange, or of one to the same destination, and so would of the next. */
   const missing = new Map<string, PublishOutcome>()

@@ -24,15 +24,15 @@ const reservedWords: Plugin = {
 
 /**
  * What a relay never runs: what Rascal loads for the expressions of bindings, of which it has none, with all of Unicode,
- * and what logs in a browser.
+ * what logs in a browser, and what is for those who install libpq.
  */
 const leftOut: Plugin = {
   name: 'left out',
   load: {
-    filter: { id: /\/xregexp\/|\/debug\/src\/browser\.js$/ },
+    filter: { id: /\/xregexp\/|\/debug\/src\/browser\.js$|\/pg\/lib\/native\// },
     handler: (id) => {
-      const name = id.includes('/xregexp/') ? 'xregexp' : 'debug for browsers'
-      return { code: `module.exports = () => { throw new Error('${name} is not in this bundle') }` }
+      const place = id.slice(id.lastIndexOf('node_modules'))
+      return { code: `module.exports = () => { throw new Error('${place} is not in this bundle') }` }
     },
   },
 }

@@ -19,15 +19,21 @@ export const publishFunctions = (em: EntityManager, functions: readonly Publishe
     const sorted = functions.toSorted((a, b) => (a.name < b.name ? -1 : 1))
     for (const { name, configSchema, inputSchema, outputSchema } of sorted) {
       await queryable(em).query(
-        `insert into workflow_function as known (name, config_schema, input_schema, output_schema)
-         values ($1, $2::jsonb, $3::jsonb, $4::jsonb)
+        // Looked for first, since a conflict locks the row also where nothing is to be written, and waits for it.
+        `insert into workflow_function (name, config_schema, input_schema, output_schema)
+         select name, config_schema, input_schema, output_schema
+         from (values ($1, $2::jsonb, $3::jsonb, $4::jsonb)) as ours (name, config_schema, input_schema, output_schema)
+         where not exists (
+           select from workflow_function as known
+           where known.name = ours.name
+             and (known.config_schema, known.input_schema, known.output_schema)
+               is not distinct from (ours.config_schema, ours.input_schema, ours.output_schema)
+         )
          on conflict (name) do update set
            config_schema = excluded.config_schema,
            input_schema = excluded.input_schema,
            output_schema = excluded.output_schema,
-           updated_at = now()
-         where (known.config_schema, known.input_schema, known.output_schema)
-           is distinct from (excluded.config_schema, excluded.input_schema, excluded.output_schema)`,
+           updated_at = now()`,
         [name, JSON.stringify(configSchema), jsonOrNull(inputSchema), jsonOrNull(outputSchema)],
       )
     }

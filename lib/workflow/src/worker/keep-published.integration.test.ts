@@ -2,6 +2,7 @@ import { countStatements, waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import * as z from 'zod'
 import { type Engine } from '../../test/engine.ts'
+import { holdLocked } from '../../test/hold-locked.ts'
 import { useEngine } from '../../test/use-engine.ts'
 import { defineFunction } from '../index.ts'
 
@@ -37,6 +38,14 @@ test('what is published already is not written again', async () => {
   const before = await published('same')
   await waitFor(() => said() >= 4)
   expect(await published('same')).toEqual(before)
+})
+
+test('nor waited for where somebody has its row', async () => {
+  await engine.startWorker([release('held', 'new')])
+  const held = await holdLocked(engine, `select from workflow_function where name = 'held' for update`)
+  const again = await engine.startWorker([release('held', 'new')])
+  await again.stop()
+  await held.release()
 })
 
 test('a time that fails is told, and the next one publishes', async () => {

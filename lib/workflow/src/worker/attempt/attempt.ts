@@ -112,9 +112,11 @@ const callInTime = async (
   }
   const timeoutMs = timeoutOf(fn, job.step)
   const over = new AbortController()
-  // What it waits for the engine is not its own time. But RabbitMQ waits for neither.
-  const time = openTimeBudget({ ms: timeoutMs, mostMs: maxTimeoutMs }, (limit) => {
-    const within = limit === 'used' ? `${timeoutMs} ms` : `${maxTimeoutMs} ms, the writing of its items included`
+  // What it waits for the engine is not its own time. But RabbitMQ waits for neither, nor does an open transaction.
+  const mostMs = em === undefined ? maxTimeoutMs : timeoutMs
+  const time = openTimeBudget({ ms: timeoutMs, mostMs }, (limit) => {
+    const waits = 'the filling in of its config and the writing of its items included'
+    const within = limit === 'used' ? `${timeoutMs} ms` : `${mostMs} ms, ${waits}`
     over.abort(new WorkflowError('timed_out', `the function did not end within ${within}`, { final: false }))
   })
   const leave = follow(over, stream === undefined ? [lost] : [lost, stream.continues])
@@ -122,7 +124,9 @@ const callInTime = async (
   let running: Promise<unknown> | null = null
   try {
     signal.throwIfAborted()
-    running = callFunction(fn, config, hidden, {
+    // An expression may wait for those of others, in the process in which they run.
+    const fill: ConfigTemplate = (...asked) => time.pauseFor(config(...asked))
+    running = callFunction(fn, fill, hidden, {
       payload: job.payload,
       step,
       run: { id: job.runId, workflowId: job.step.workflowId },

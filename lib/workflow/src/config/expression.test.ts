@@ -85,6 +85,37 @@ test.each([
   expect(() => parseTemplate(text)).toThrow(words)
 })
 
+test('a fault shows of a long expression, and of a long name in it, what stands around the place', () => {
+  const faultOf = (source: string) => {
+    try {
+      parseTemplate(`{{${source}}}`)
+    } catch (error) {
+      return String(error)
+    }
+    return expect.fail('it is read')
+  }
+  const ones = '1,'.repeat(5_000)
+  const fault = faultOf(`[${ones}paylod.age,${ones}1]`)
+  expect(fault).toContain('1,paylod.age,1,')
+  expect(fault).toMatch(/"\{\{\.\.\.1,.*1\.\.\.\}\}": "paylod" is not known here, at character 10007/)
+  expect(fault.length).toBeLessThan(500)
+  const name = 'n'.repeat(20_000)
+  for (const source of [name, `$${name}`, `{"a" ${name}}`, `$sum(payload.age) ${name}`]) {
+    expect(faultOf(source).length).toBeLessThan(1_000)
+  }
+})
+
+test('what fails when it is evaluated shows of a long expression, and of the paths in it, no more either', async () => {
+  const name = 'n'.repeat(5_000)
+  const failure = await evaluate(`{{ [${'1,'.repeat(500)}payload.${name} & $number(payload.email), 2] }}`).catch(String)
+  expect(failure).toContain('& $number(payload.email), 2]')
+  expect(failure).toContain('Unable to cast value to a number')
+  expect(String(failure).length).toBeLessThan(1_000)
+  await expect(evaluate(`Hello {{ payload.${name} }}`)).rejects.toThrow(
+    /^"\{\{ payload\.n+\.\.\.\}\}" inside a text gave/,
+  )
+})
+
 test.each([
   [
     '{{ paylod.age }}',

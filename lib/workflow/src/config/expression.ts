@@ -1,4 +1,5 @@
 import { WorkflowError } from '../errors.ts'
+import { shownExpression } from './excerpt.ts'
 import { compileJsonata } from './jsonata/compile.ts'
 import { follow } from './paths.ts'
 
@@ -59,7 +60,7 @@ const asText = (source: string) => {
   return async (scope: Scope, signal?: AbortSignal): Promise<string> => {
     const value = await evaluate(scope, signal)
     if (value === undefined || value === null) {
-      throw new WorkflowError('expression_failed', `"{{${source}}}" inside a text gave nothing`)
+      throw new WorkflowError('expression_failed', `${shownExpression(source)} inside a text gave nothing`)
     }
     return typeof value === 'string' ? value : JSON.stringify(value)
   }

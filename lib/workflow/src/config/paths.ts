@@ -1,4 +1,5 @@
 import { describeKind } from '../faults/wording.ts'
+import { excerpt, mostShown } from './excerpt.ts'
 
 /**
  * Where a path leads. JSONata would give a list of one item as that item, and an empty one as nothing, so what a step gets
@@ -19,6 +20,8 @@ const mostTold = 8
 /** The types of what paths lead to, for an error that must not show values: ` (payload.age is a string)`. */
 export const describeTypes = (scope: unknown, paths: readonly (readonly string[])[]): string => {
   const names = new Map(paths.map((path) => [path.join('.'), path]))
-  const types = [...names].slice(0, mostTold).map(([name, path]) => `${name} is ${describeKind(follow(scope, path))}`)
+  const types = [...names]
+    .slice(0, mostTold)
+    .map(([name, path]) => `${excerpt(name, mostShown)} is ${describeKind(follow(scope, path))}`)
   return types.length === 0 ? '' : ` (${types.join(', ')})`
 }

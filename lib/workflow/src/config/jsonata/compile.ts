@@ -1,10 +1,11 @@
 import { didYouMean } from '@esteira/service'
 import jsonata from 'jsonata'
 import { WorkflowError } from '../../errors.ts'
+import { excerpt, mostShown, shownExpression } from '../excerpt.ts'
 import { describeTypes } from '../paths.ts'
 import { type Answer, type Asker, evaluateApart } from './apart.ts'
 import { tooDeep } from './depth.ts'
-import { describeEvaluating, describeReading, nestedTooDeeply, tookItsTime } from './faults.ts'
+import { describeEvaluating, describeReading, nestedTooDeeply, placeOf, tookItsTime } from './faults.ts'
 import { limits } from './limits.ts'
 import { whyNotJson } from './not-json.ts'
 import { isSteady, pathsOf, rootsOf } from './syntax.ts'
@@ -38,10 +39,16 @@ export const compileJsonata = (
     const answer = await evaluate(scope, asker)
     if (answer.kind === 'value') return answer.value
     if (answer.kind === 'vanished') throw answer.error
-    const why = answer.kind === 'ended' ? answer.why : describeEvaluating(answer.fault)
-    throw new WorkflowError('expression_failed', `"{{${source}}}": ${why}${describeTypes(scope, paths)}`)
+    const [why, place] =
+      answer.kind === 'ended' ? [answer.why] : [describeEvaluating(answer.fault), placeOf(answer.fault)]
+    const shown = shownExpression(source, place)
+    throw new WorkflowError('expression_failed', `${shown}: ${why}${describeTypes(scope, paths)}`)
   }
 }
+
+/** A fault that is told when an expression is read: what is wrong with it, and around which character. */
+const invalid = (source: string, words: string, place?: number, cause?: unknown): WorkflowError =>
+  new WorkflowError('expression_invalid', `${shownExpression(source, place)}: ${words}`, { cause })
 
 /**
  * What stands deeper fails when it is evaluated, unless a condition leaves it out. Only a filter counts for more here: it
@@ -50,8 +57,7 @@ export const compileJsonata = (
 const refuseDepth = (source: string, tree: unknown): void => {
   const position = tooDeep(tree, limits.stack)
   if (position === undefined) return
-  const fault = `${nestedTooDeeply}, more than ${limits.stack} levels, at character ${position}`
-  throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
+  throw invalid(source, `${nestedTooDeeply}, more than ${limits.stack} levels, at character ${position}`, position)
 }
 
 /** Nothing would come of such a name, and nobody would hear of it. */
@@ -60,30 +66,31 @@ const refuseRoots = (source: string, tree: unknown, known: readonly string[]): v
   if (unknown === undefined) return
   const { name, position } = unknown
   const there = `there are ${known.join(', ')}`
-  const fault = `"${name}" is not known here, at character ${position}${didYouMean(name, known)} (${there})`
-  throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
+  throw invalid(source, `${notKnown(name, position)}${didYouMean(name, known)} (${there})`, position)
 }
 
 /** Of a variable that is not there nothing would come either, and a function is no value that a config can hold. */
 const refuseVariables = (source: string, tree: unknown): void => {
   const unknown = unknownVariable(tree)
   if (unknown !== undefined) {
-    const hint = didYouMean(unknown.name, unknown.known)
-    const fault = `"$${unknown.name}" is not known here, at character ${unknown.position}${hint}`
-    throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
+    const { name, position, known } = unknown
+    throw invalid(source, `${notKnown(`$${name}`, position)}${didYouMean(name, known)}`, position)
   }
   const left = uncalled(tree)
   if (left === undefined) return
-  const fault = `it must give JSON, but gives a function: ${left.name}, at character ${left.position}`
-  throw new WorkflowError('expression_invalid', `"{{${source}}}": ${fault}`)
+  const { name, position } = left
+  throw invalid(source, `it must give JSON, but gives a function: ${name}, at character ${position}`, position)
 }
+
+const notKnown = (name: string, position: number): string =>
+  `"${excerpt(name, mostShown)}" is not known here, at character ${position}`
 
 const read = (source: string): jsonata.Expression => {
   const { inPlaceMs: timeout, stack, sequence } = limits
   try {
     return jsonata(source, { timeout, stack, sequence })
   } catch (cause) {
-    throw new WorkflowError('expression_invalid', `"{{${source}}}": ${describeReading(cause)}`, { cause })
+    throw invalid(source, describeReading(cause), placeOf(cause), cause)
   }
 }
 

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { excerpt, mostShown } from '../excerpt.ts'
 import { limits } from './limits.ts'
 
 /** What JSONata throws: plain objects, often with the value that was at fault. */
@@ -19,10 +20,14 @@ export const describeEvaluating = (cause: unknown): string => describe(cause, wo
 /** Whether an expression was ended because it took its time. */
 export const tookItsTime = (cause: unknown): boolean => jsonataFault.safeParse(cause).data?.code === 'D1012'
 
+/** At which character of its expression a fault is, if it says so. */
+export const placeOf = (cause: unknown): number | undefined => jsonataFault.safeParse(cause).data?.position
+
 const describe = (cause: unknown, wordsOf: (fault: JsonataFault) => string): string => {
   const fault = jsonataFault.safeParse(cause).data
   if (fault === undefined) return `it cannot be evaluated${nameIn(cause)}`
-  return fault.position === undefined ? wordsOf(fault) : `${wordsOf(fault)}, at character ${fault.position}`
+  const words = excerpt(wordsOf(fault), mostShown)
+  return fault.position === undefined ? words : `${words}, at character ${fault.position}`
 }
 
 /** What else is thrown is JavaScript's: its message may have any value, its name has none. */

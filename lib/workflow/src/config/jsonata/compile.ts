@@ -8,6 +8,7 @@ import { tooDeep } from './depth.ts'
 import { describeEvaluating, describeReading, nestedTooDeeply, placeOf, tookItsTime } from './faults.ts'
 import { limits } from './limits.ts'
 import { whyNotJson } from './not-json.ts'
+import { readsTooMuch } from './reading.ts'
 import { isSteady, pathsOf, rootsOf } from './syntax.ts'
 import { refuseUnknownZones } from './time-zone.ts'
 import { uncalled, unknownVariable } from './variables.ts'
@@ -28,6 +29,7 @@ export const compileJsonata = (
   source: string,
   known: readonly string[],
 ): ((scope: Scope, asker: Asker) => Promise<unknown>) => {
+  refuseReading(source)
   const expression = read(source)
   const tree: unknown = expression.ast()
   refuseDepth(source, tree)
@@ -49,6 +51,16 @@ export const compileJsonata = (
 /** A fault that is told when an expression is read: what is wrong with it, and around which character. */
 const invalid = (source: string, words: string, place?: number, cause?: unknown): WorkflowError =>
   new WorkflowError('expression_invalid', `${shownExpression(source, place)}: ${words}`, { cause })
+
+/** Before the parser, whose time nothing else bounds. */
+const refuseReading = (source: string): void => {
+  const place = readsTooMuch(source, Math.max(source.length, limits.length))
+  if (place === undefined) return
+  const words =
+    `"?:" or "??" stands within what stands before another, again and again, so that more than ${limits.length} ` +
+    'characters are read: name the inner ones, as in ($a := payload.a ?: 1; $a ?: 2)'
+  throw invalid(source, `${words}, at character ${place}`, place)
+}
 
 /**
  * What stands deeper fails when it is evaluated, unless a condition leaves it out. Only a filter counts for more here: it

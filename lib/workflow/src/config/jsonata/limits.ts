@@ -1,5 +1,10 @@
 /** What one expression may take. */
 export const limits = {
+  /**
+   * Characters of it, and those that JSONata's parser reads, of which some may be the same. It reads some 400 a millisecond,
+   * while the event loop of whoever saves the step, or runs it first, stands still.
+   */
+  length: 32_768,
   /** Milliseconds on the worker's own event loop, for an expression that is steady; one that takes longer begins anew apart. */
   inPlaceMs: 50,
   /** Milliseconds in the process apart. */

@@ -80,9 +80,32 @@ test('a faulty expression is told when it is read, with its place', () => {
 // Where its time is the square of its length, such a text takes more than ten minutes.
 test.each([
   ['never closed', '{{ payload.age }}'.concat(' {{'.repeat(700_000)), '"{{" at character 18 has no "}}"'],
-  ['closed again and again', '{{'.concat('}}'.repeat(1_000_000)), /unary operator, at character 1$/],
+  ['closed again and again', '{{'.concat('}}'.repeat(1_000_000)), /it has 1999998 characters, and 32768 are allowed/],
 ])('a text of two million characters whose expression is %s is looked through once', (_, text, words) => {
   expect(() => parseTemplate(text)).toThrow(words)
+})
+
+test.each([
+  ['a plain path', `payload${'.a'.repeat(20_000)}`],
+  ['JSONata', `[${'1,'.repeat(20_000)}1]`],
+])('an expression that is too long is refused when it is read, be it %s', (_, source) => {
+  for (const text of [`{{${source}}}`, `in a text: {{${source}}}`]) {
+    const message = `": it has ${source.length} characters, and 32768 are allowed, at character 32768`
+    expect(() => parseTemplate(text)).toThrow(
+      expect.objectContaining({ code: 'expression_invalid', message: expect.stringContaining(message) }),
+    )
+  }
+  expect(() => parseTemplate(`{{ [${'1,'.repeat(16_000)}1] }}`)).not.toThrow()
+})
+
+const cancelled = AbortSignal.abort(new Error('cancelled'))
+
+test("a long list is put together apart, where it stands in nobody's way, though nothing in it takes its time", async () => {
+  const list = (items: number) => parseTemplate(`{{ [${'1,'.repeat(items - 1)}1] }}`)
+  expect(await list(3).evaluate(scope, cancelled)).toEqual([1, 1, 1])
+  // What is no longer wanted is not asked for there.
+  await expect(list(3_000).evaluate(scope, cancelled)).rejects.toThrow('cancelled')
+  expect(await list(3_000).evaluate(scope)).toHaveLength(3_000)
 })
 
 test('a fault shows of a long expression, and of a long name in it, what stands around the place', () => {

@@ -1,6 +1,7 @@
 import { WorkflowError } from '../errors.ts'
 import { shownExpression } from './excerpt.ts'
 import { compileJsonata } from './jsonata/compile.ts'
+import { limits } from './jsonata/limits.ts'
 import { follow } from './paths.ts'
 
 /** What an expression may look at. */
@@ -67,8 +68,14 @@ const asText = (source: string) => {
 }
 
 const compile = (source: string): Template['evaluate'] => {
+  if (source.length > limits.length) throw tooLong(source)
   const path = plainPath.exec(source)?.[1]?.split('.')
   if (path !== undefined) return (scope) => follow(scope, path)
   const evaluate = compileJsonata(source, Object.keys(roots))
   return (scope, signal) => evaluate(scope, { line: scope.step.id, signal })
+}
+
+const tooLong = (source: string): WorkflowError => {
+  const words = `it has ${source.length} characters, and ${limits.length} are allowed`
+  return new WorkflowError('expression_invalid', `${shownExpression(source)}: ${words}, at character ${limits.length}`)
 }

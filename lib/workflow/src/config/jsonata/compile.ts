@@ -35,7 +35,8 @@ export const compileJsonata = (
   refuseDepth(source, tree)
   refuseRoots(source, tree, known)
   refuseVariables(source, tree)
-  const evaluate = isSteady(tree) ? inPlace(source, expression) : apart(source)
+  const isInPlace = source.length <= limits.inPlaceLength && isSteady(tree)
+  const evaluate = isInPlace ? inPlace(source, expression) : apart(source)
   const paths = pathsOf(tree)
   return async (scope, asker) => {
     const answer = await evaluate(scope, asker)
@@ -54,7 +55,7 @@ const invalid = (source: string, words: string, place?: number, cause?: unknown)
 
 /** Before the parser, whose time nothing else bounds. */
 const refuseReading = (source: string): void => {
-  const place = readsTooMuch(source, Math.max(source.length, limits.length))
+  const place = readsTooMuch(source, limits.length)
   if (place === undefined) return
   const words =
     `"?:" or "??" stands within what stands before another, again and again, so that more than ${limits.length} ` +

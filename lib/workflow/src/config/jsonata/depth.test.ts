@@ -17,7 +17,8 @@ const nestings: Record<string, (levels: number) => string> = {
 
 test.each(Object.entries(nestings))('%s nested too deeply are told when they are read, with the place', (_, nested) => {
   // Of what JSONata's own parser gives up at there is no place: it does at the last, and at some of 2,000.
-  for (const levels of [limits.stack + 1, 1_000, 2_000, 20_000]) {
+  for (const levels of [limits.stack + 1, 1_000, 2_000, 16_000]) {
+    if (nested(levels).length > limits.length) continue
     const place =
       levels < 2_000 ? String.raw`, more than 500 levels, at character \d+` : String.raw`(, more than 500 .*\d+)?`
     expect(() => compile(nested(levels))).toThrow(
@@ -44,5 +45,11 @@ test('what is nested as deeply as JSONata evaluates it is read, and evaluated', 
 })
 
 test('an expression that is long, and not deep, is read', () => {
-  expect(() => compile(`[${Array(200_000).fill('1').join()}]`)).not.toThrow()
+  expect(() =>
+    compile(
+      `[${Array(limits.length / 2 - 1)
+        .fill('1')
+        .join()}]`,
+    ),
+  ).not.toThrow()
 })

@@ -5,6 +5,8 @@ export const limits = {
    * while the event loop of whoever saves the step, or runs it first, stands still.
    */
   length: 32_768,
+  /** Characters of one that is evaluated in place: a list takes the square of its items, 0.2 s where it is all of them. */
+  inPlaceLength: 4_096,
   /** Milliseconds on the worker's own event loop, for an expression that is steady; one that takes longer begins anew apart. */
   inPlaceMs: 50,
   /** Milliseconds in the process apart. */

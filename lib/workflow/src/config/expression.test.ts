@@ -280,6 +280,36 @@ test('what the library did not mean to throw is told by its name, which has no v
   await expect(template.evaluate({ ...scope, payload: deep })).rejects.toThrow(/it cannot be evaluated \(RangeError\)/)
 })
 
+/** So many lists within each other. */
+const lists = (levels: number): unknown => {
+  let lists: unknown = 'ana@example.com'
+  for (let level = 0; level < levels; level += 1) lists = [lists]
+  return lists
+}
+
+test.each([
+  ['a plain path', '{{ payload.age }}', 'the payload'],
+  ['what runs apart', '{{ payload[true] }}', 'the payload'],
+  ['what is put into a text', 'all of {{ payload }}', 'what it gives'],
+])('a payload that is nested too deeply for %s fails its job, and is told by its levels', async (_, text, what) => {
+  const failure = await (async () => parseTemplate(text).evaluate({ ...scope, payload: lists(50_000) }))().catch(
+    (error: unknown) => error,
+  )
+  expect(failure).toMatchObject({ code: 'expression_failed', final: true })
+  const words = `${what} is nested too deeply: it has 50000 levels, and 1000 are expected at most`
+  expect(failure).toHaveProperty('message', expect.stringContaining(words))
+  // What is expected at most is looked through by all of them.
+  await parseTemplate(text).evaluate({ ...scope, payload: lists(1_000) })
+})
+
+test('what fails is told also where the types of what it read are too deep to be found', async () => {
+  const failing = parseTemplate('{{ $number(payload.email) + $string(payload.age) }}')
+  await expect(failing.evaluate({ ...scope, payload: lists(50_000) })).rejects.toMatchObject({
+    code: 'expression_failed',
+    message: expect.stringContaining('payload.age cannot be told: it is within too many lists'),
+  })
+})
+
 test('what fails tells the types of the values that it read, as far as paths lead', async () => {
   const failure = await evaluate('{{ payload.email + payload.age * $count(payload.tags[id > run.id]) }}').catch(String)
   expect(failure).toMatch(/\(payload\.email is a string, payload\.age is a number, payload\.tags is an array\)$/)

@@ -1,4 +1,5 @@
 import { WorkflowError } from '../errors.ts'
+import { tooDeepText, unlessTooDeep } from '../faults/too-deep.ts'
 import { shownExpression } from './excerpt.ts'
 import { compileJsonata } from './jsonata/compile.ts'
 import { limits } from './jsonata/limits.ts'
@@ -63,16 +64,30 @@ const asText = (source: string) => {
     if (value === undefined || value === null) {
       throw new WorkflowError('expression_failed', `${shownExpression(source)} inside a text gave nothing`)
     }
-    return typeof value === 'string' ? value : JSON.stringify(value)
+    if (typeof value === 'string') return value
+    return unlessTooDeep(
+      () => JSON.stringify(value),
+      () => refuseDepth(source, 'what it gives', value),
+    )
   }
 }
 
 const compile = (source: string): Template['evaluate'] => {
   if (source.length > limits.length) throw tooLong(source)
   const path = plainPath.exec(source)?.[1]?.split('.')
-  if (path !== undefined) return (scope) => follow(scope, path)
+  if (path !== undefined) {
+    return (scope) =>
+      unlessTooDeep(
+        () => follow(scope, path),
+        () => refuseDepth(source, 'the payload', scope.payload),
+      )
+  }
   const evaluate = compileJsonata(source, Object.keys(roots))
   return (scope, signal) => evaluate(scope, { line: scope.step.id, signal })
+}
+
+const refuseDepth = (source: string, what: string, value: unknown): never => {
+  throw new WorkflowError('expression_failed', `${shownExpression(source)}: ${what} ${tooDeepText(value)}`)
 }
 
 const tooLong = (source: string): WorkflowError => {

@@ -1,3 +1,4 @@
+import { unlessTooDeep } from '../faults/too-deep.ts'
 import { describeKind } from '../faults/wording.ts'
 import { excerpt, mostShown } from './excerpt.ts'
 
@@ -22,6 +23,12 @@ export const describeTypes = (scope: unknown, paths: readonly (readonly string[]
   const names = new Map(paths.map((path) => [path.join('.'), path]))
   const types = [...names]
     .slice(0, mostTold)
-    .map(([name, path]) => `${excerpt(name, mostShown)} is ${describeKind(follow(scope, path))}`)
+    .map(([name, path]) => `${excerpt(name, mostShown)} ${kindAt(scope, path)}`)
   return types.length === 0 ? '' : ` (${types.join(', ')})`
 }
+
+const kindAt = (scope: unknown, path: readonly string[]): string =>
+  unlessTooDeep(
+    () => `is ${describeKind(follow(scope, path))}`,
+    () => 'cannot be told: it is within too many lists',
+  )

@@ -278,3 +278,27 @@ test('an attempt in a unit of its own may take 30 s, and any other 25 minutes, w
   expect(make('own').configSchema).toHaveProperty('x-esteira-max-timeout-ms', 30_000)
   expect(make('shared').configSchema).not.toHaveProperty('x-esteira-max-timeout-ms')
 })
+
+test('a payload or a result that is nested too deeply for its schema is a final error, and is told by its levels', () => {
+  const lists = (levels: number): unknown => {
+    let lists: unknown = 1
+    for (let level = 0; level < levels; level += 1) lists = [lists]
+    return lists
+  }
+  const fn = defineFunction({
+    name: 'Any.keep',
+    config: z.looseObject({}),
+    input: z.json(),
+    output: z.json(),
+    run: () => null,
+  })
+  const told = 'is nested too deeply: it has 50000 levels, and 1000 are expected at most'
+  expect(() => fn.call({ ...context, payload: lists(50_000) })).toThrow(
+    expect.objectContaining({ code: 'payload_invalid', final: true, message: `payload ${told}` }),
+  )
+  expect(() => fn.checkResult(lists(50_000))).toThrow(
+    expect.objectContaining({ code: 'output_invalid', final: true, message: `result ${told}` }),
+  )
+  fn.call({ ...context, payload: lists(1_000) })
+  fn.checkResult(lists(1_000))
+})

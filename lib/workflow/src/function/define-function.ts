@@ -4,6 +4,7 @@ import type { Span } from '@opentelemetry/api'
 import * as z from 'zod'
 import { WorkflowError, type WorkflowErrorCode } from '../errors.ts'
 import { describeIssues, strictObject } from '../faults/faults-of-issues.ts'
+import { tooDeepText, unlessTooDeep } from '../faults/too-deep.ts'
 import { type RetryPolicy, retryPolicySchema } from '../model/retry-policy.ts'
 import { jsonOf } from '../payload/json-of.ts'
 import type { Outcome } from './outcome.ts'
@@ -300,7 +301,11 @@ const checkedCursor = <T>(schema: z.ZodType<T>, cursor: unknown): T => {
 }
 
 const checked = <T>(schema: z.ZodType<T>, value: unknown, what: string, code: WorkflowErrorCode): T => {
-  const result = schema.safeParse(value)
+  const tooDeep = (cause: unknown): never => {
+    throw new WorkflowError(code, `${what} ${tooDeepText(value)}`, { cause })
+  }
+  // A schema that holds itself, as that of any JSON does, calls itself for each level.
+  const result = unlessTooDeep(() => schema.safeParse(value), tooDeep)
   if (result.success) return result.data
   throw new WorkflowError(code, describeIssues(what, result.error.issues, value))
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { faultOfProduct, limitPayload, limitPlaced, placedBytes } from './payload-limit.ts'
+import { faultOfProduct, limitItem, limitPayload, limitPlaced, placedBytes } from './payload-limit.ts'
 import type { Placed } from './place-result.ts'
 
 const next = { id: 'save', functionName: 'Save' }
@@ -64,3 +64,15 @@ test('of a list that becomes items each is held to the limit, of one that does n
     'has 68,157,570 bytes as JSON, and 67,108,864 are allowed: have a function read the items, page by page',
   )
 }, 30_000)
+
+test('an item of too many levels is refused by their number, also where it is within itself in one of them', () => {
+  const around: unknown[] = []
+  let lists: unknown = around
+  for (let level = 0; level < 50_000; level += 1) lists = [lists]
+  around.push(lists)
+  const words =
+    'the result cannot be stored: it is nested too deeply: it has 50001 levels, and 1000 are expected at most'
+  expect(() => limitItem('item 1', lists, 1_000)).toThrow(
+    expect.objectContaining({ code: 'output_rejected', message: words }),
+  )
+})

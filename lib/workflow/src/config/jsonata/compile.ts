@@ -1,6 +1,7 @@
 import { didYouMean } from '@esteira/service'
 import jsonata from 'jsonata'
 import { WorkflowError } from '../../errors.ts'
+import { tooDeepText, unlessTooDeep } from '../../faults/too-deep.ts'
 import { excerpt, mostShown, shownExpression } from '../excerpt.ts'
 import { describeTypes } from '../paths.ts'
 import { type Answer, type Asker, evaluateApart } from './apart.ts'
@@ -128,8 +129,14 @@ const inPlace = (source: string, expression: jsonata.Expression): Evaluate => {
 
 const apart =
   (source: string): Evaluate =>
-  (scope, asker) =>
-    evaluateApart({ source, scope: textOf(scope) }, asker)
+  async (scope, asker) => {
+    const text = unlessTooDeep(
+      () => textOf(scope),
+      () => null,
+    )
+    if (text !== null) return evaluateApart({ source, scope: text }, asker)
+    return { kind: 'fault', fault: { code: 'deep', message: `the payload ${tooDeepText(scope.payload)}` } }
+  }
 
 /** A config may hold many expressions over one scope. */
 const texts = new WeakMap<Scope, string>()

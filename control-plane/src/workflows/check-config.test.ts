@@ -34,6 +34,17 @@ test('a config that fits has no faults, and an expression fits everywhere but in
   ])
 })
 
+test('a text that is too long is refused with its place, before anything else looks at it', () => {
+  // On so many characters, of which one is no single unit of UTF-16, the pattern of a literal has no stack left.
+  const long = '👋{'.repeat(5_000_000)
+  expect(query({ connection: 'crm', sql: long, mode: 'row', parameters: [{ deep: [1, long] }] })).toEqual([
+    { pointer: '/sql', message: 'has 15,000,000 characters, and 1,048,576 are allowed' },
+    { pointer: '/parameters/0/deep/1', message: 'has 15,000,000 characters, and 1,048,576 are allowed' },
+  ])
+  const allowed = '👋{'.repeat(2 ** 20 / 3)
+  expect(query({ connection: 'crm', sql: allowed, parameters: [allowed] })).toEqual([])
+})
+
 test('every fault has its place in the config', () => {
   expect(query({ conection: 'crm', sql: 'select 1', mode: 'row', batch: 1000, parameters: 'x' })).toEqual([
     { pointer: '/connection', message: 'is missing' },

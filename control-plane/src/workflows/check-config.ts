@@ -18,6 +18,7 @@ import {
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import { faultOfSchedule, faultOfTimeZone } from './check-schedule.ts'
 import { sqlCheckOf } from './check-sql.ts'
+import { faultsOfTexts } from './check-texts.ts'
 
 /** Finds where a config does not fit its function, with pointers into the config. */
 export type ConfigCheck = (config: Record<string, unknown>) => Fault[]
@@ -29,6 +30,8 @@ export const configCheckOf = (fn: Pick<PublishedFunction, 'name' | 'configSchema
   let ofSchema: ConfigCheck | undefined
   const ofSql = sqlCheckOf(fn)
   return (config) => {
+    const tooLong = faultsOfTexts(config)
+    if (tooLong.length > 0) return tooLong
     ofSchema ??= schemaCheck(fn)
     const faults = ofSchema(config)
     const faulty = new Set(faults.map(({ pointer }) => pointer))

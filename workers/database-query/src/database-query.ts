@@ -6,7 +6,7 @@ import { configSchema, type Plan, planOf } from './config.ts'
 import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { explain } from './explain.ts'
-import { groupStatements } from './groups/group-statements.ts'
+import { executeInTurn } from './groups/execute-in-turn.ts'
 import { collectRows, readRows } from './read/read-rows.ts'
 import type { ResultLimit } from './result-limit.ts'
 import { sentOf, valuesOf } from './sent.ts'
@@ -31,7 +31,7 @@ export const databaseQuery = (
   { maxPayloadBytes = maxPayloadRange.fallback, onFailed = () => {} }: DatabaseQueryOptions = {},
 ): DatabaseQuery => {
   const unconfirmed = runUnconfirmed(connections)
-  const execute = groupStatements(connections)
+  const execute = executeInTurn(connections)
   const fn = defineFunction({
     name: 'Database.query',
     config: configSchema(connections.names, connections.names.filter(connections.isReadOnly)),
@@ -57,10 +57,18 @@ export const databaseQuery = (
       }
       const limit = limitOf(plan, step, maxPayloadBytes)
       try {
-        if (plan.mode === 'execute') {
-          return passedOn(plan, await execute({ ...statement, durability: confirm, once, limit }, call))
-        }
         const isStream = limit?.of === 'row'
+        if (plan.mode === 'execute') {
+          const { rows, letGo } = await execute({ ...statement, durability: confirm, once, limit }, call, timeoutMs)
+          try {
+            if (rows === null || !isStream) return passedOn(plan, rows)
+            // One by one, so that no more than they are in memory beside them.
+            for (const row of rows) await emit([row])
+            return rows.length === 0 ? [] : undefined
+          } finally {
+            letGo()
+          }
+        }
         // Its time stands while its rows wait to be written, in all for no longer than any attempt may take.
         const mostMs = isStream ? maxTimeoutMs : timeoutMs
         const batches = readRows(connections, statement, call, { isStream, mostMs })

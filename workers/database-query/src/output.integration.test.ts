@@ -3,10 +3,11 @@ import { testFunction } from '@esteira/workflow'
 import { waitFor } from '@esteira/test/support'
 import { expect, onTestFinished, test } from 'vitest'
 import { aCall, settle } from '../test/a-group.ts'
+import { aContext } from '../test/call-query.ts'
 import { emails, insert, leadTable } from '../test/insert-lead.ts'
-import { admin, call, connections, query, useTarget } from '../test/use-target.ts'
+import { admin, call, connections, log, query, useTarget } from '../test/use-target.ts'
 
-useTarget(leadTable, {})
+useTarget(`${leadTable}; create sequence tries`, {})
 
 const plain = { sql: 'insert into lead values ($1, $2)', params: [1, 'a@example.com'] }
 const next = { outputType: 'single', hasNext: true, payload: { from: 'before' } } as const
@@ -114,7 +115,9 @@ test.each([
   await expect(call({ sql }, rowByRow)).rejects.toMatchObject({
     code: 'result_too_large',
     final: true,
-    message: expect.stringContaining('config.sql gives more than 64 MiB, and may write: nothing is written'),
+    message: expect.stringContaining(
+      'config.sql gives rows that take more than 64 MiB in memory, and may write: nothing is written',
+    ),
   })
   expect(await emails()).toEqual([])
 })
@@ -129,29 +132,84 @@ test('of rows that are one value no more are kept than fit into a payload, and o
   expect(await emails()).toHaveLength(80)
 })
 
-test('a statement that gives much beside another that does is not written, and its job waits: small ones go on', async () => {
+/** A sequence tells of a statement that was rolled back as well. */
+const much = `insert into lead select generate_series(1, 6) where nextval('tries') > 0
+  returning repeat('x', 1000000) as text`
+
+/** Begins a statement that gives much, and holds it before its last row until it is let go. */
+const holdMuch = async () => {
   // Of a select the rows come one by one, and the last of these waits. Those of an insert come when all is done.
   const held = `select case when n < 6 or pg_advisory_xact_lock(57) is not null then repeat('x', 1000000) end as text
     from generate_series(1, 6) n`
-  const much = `insert into lead select generate_series(1, 6) returning repeat('x', 1000000) as text`
-  await admin.query('select pg_advisory_lock(57)')
+  const letGo = () => admin.query('select pg_advisory_unlock_all()')
+  await admin.query(`select pg_advisory_lock(57), setval('tries', 1, false)`)
   onTestFinished(async () => {
-    await admin.query('select pg_advisory_unlock_all()')
+    await letGo()
   })
-  const first = call({ sql: held, mode: 'execute' }, rowByRow)
+  const given = call({ sql: held, mode: 'execute' }, rowByRow)
   await waitFor(isMemoryTaken)
-  const jobId = randomUUID()
-  expect(await call({ sql: much }, { ...rowByRow, jobId })).toMatchObject({
-    delayMs: 5_000,
-    reason: expect.stringContaining('more than 4 MiB, and may write, while another job of this worker does'),
-  })
+  return { given, letGo }
+}
+
+test('a statement that gives much beside another that does waits for its turn, and small ones go on', async () => {
+  const first = await holdMuch()
+  let isOver = false
+  const second = call({ sql: much }, rowByRow).finally(() => (isOver = true))
+  await waitFor(async () => isOver || (await isRolledBack()))
+  expect(isOver).toBe(false)
   expect(await call(insert(7), next)).toEqual([{ id: 7 }])
-  expect(await emails()).toHaveLength(1)
-  await admin.query('select pg_advisory_unlock_all()')
-  expect(await first).toHaveLength(6)
-  expect(await call({ sql: much }, { ...rowByRow, jobId })).toHaveLength(6)
+  expect(await emails(), 'the one that waits has locked and written nothing').toHaveLength(1)
+  await first.letGo()
+  expect(await first.given).toHaveLength(6)
+  expect(await second).toHaveLength(6)
   expect(await emails()).toHaveLength(7)
+  await waitFor(() => !isMemoryTaken())
 })
+
+test('where its turn does not come in half of its time its job is put off, as one that is cancelled meanwhile is not', async () => {
+  const first = await holdMuch()
+  const jobId = randomUUID()
+  expect(await call({ sql: much }, { ...rowByRow, jobId, timeoutMs: 200 })).toMatchObject({
+    delayMs: 5_000,
+    reason: expect.stringContaining('more than 4 MiB, and may write, while other jobs of this worker do'),
+  })
+  const over = new AbortController()
+  await admin.query(`select setval('tries', 1, false)`)
+  const cancelled = call({ sql: much }, { ...rowByRow, signal: over.signal })
+  await waitFor(isRolledBack)
+  over.abort(new Error('out of time'))
+  await expect(cancelled).rejects.toThrow('out of time')
+  await first.letGo()
+  expect(await first.given).toHaveLength(6)
+  expect(await call({ sql: much }, { ...rowByRow, jobId })).toHaveLength(6)
+})
+
+test('rows that are much have their memory until all of them are taken', async () => {
+  const taken = Promise.withResolvers<void>()
+  const emitted: unknown[] = []
+  const first = query.fn.call({
+    ...aContext(log, rowByRow),
+    config: { connection: 'crm', sql: much },
+    emit: async (rows) => {
+      emitted.push(...rows)
+      if (emitted.length === 6) await taken.promise
+    },
+  })
+  await waitFor(() => emitted.length === 6)
+  expect(isMemoryTaken()).toBe(true)
+  taken.resolve()
+  await first
+  expect(isMemoryTaken()).toBe(false)
+})
+
+/** Whether the statement that gives much was run, and is not at work: it was rolled back. */
+const isRolledBack = async (): Promise<boolean> => {
+  const { rowCount } = await admin.query(
+    `select from tries where is_called
+       and not exists (select from pg_stat_activity where query like '%''tries''%' and pid <> pg_backend_pid())`,
+  )
+  return rowCount === 1
+}
 
 /** Whether a transaction has what one at a time may have. */
 const isMemoryTaken = (): boolean => {
@@ -166,11 +224,16 @@ const isMemoryTaken = (): boolean => {
   }
 }
 
-test('so does a job that comes again and whose rows, which the ledger has, are much', async () => {
+test.each([
+  ['many bytes', much],
+  [
+    'few bytes, and many numbers',
+    `insert into lead select generate_series(1, 6) returning (select array_agg(n) from generate_series(1, 50000) n)::bigint[]`,
+  ],
+])('so does a job that comes again and whose rows, which the ledger has, are much: %s', async (_, sql) => {
   const [muchId, littleId] = [randomUUID(), randomUUID()]
-  const much = `insert into lead select generate_series(1, 6) returning repeat('x', 1000000) as text`
   const again = async () => [
-    await call({ sql: much }, { ...rowByRow, jobId: muchId }),
+    await call({ sql }, { ...rowByRow, jobId: muchId, timeoutMs: 200 }),
     await call(insert(7), { ...next, jobId: littleId }),
   ]
   const given = await again()

@@ -4,16 +4,16 @@ import { DatabaseQueryError } from './errors.ts'
 export type ResultLimit = { of: 'result' | 'row'; mostBytes: number }
 
 /**
- * Refuses what would not fit into a payload, where that can still be undone: it is called with each row of a result.
+ * Refuses what would not fit into a payload, where that can still be undone: it is called with what each row of a result has
+ * as JSON.
  *
  * @throws DatabaseQueryError `result_too_large`
  */
-export const within = ({ of, mostBytes }: ResultLimit): ((row: unknown) => void) => {
+export const within = ({ of, mostBytes }: ResultLimit): ((bytes: number) => void) => {
   let rows = 0
   // A bracket; the other one is counted below, in place of the comma that the last row has not.
   let allBytes = 1
-  return (row) => {
-    const bytes = Buffer.byteLength(JSON.stringify(row))
+  return (bytes) => {
     rows += 1
     // A comma each.
     allBytes += bytes + 1

@@ -1,3 +1,4 @@
+import { bytesInMemory } from '@esteira/workflow'
 import type { Context } from '@opentelemetry/api'
 import type { PoolClient } from 'pg'
 import type { Connections } from './connections.ts'
@@ -52,10 +53,11 @@ export type Call = Entry & {
 
 /**
  * What became of a group: it has committed, with the rows that each job's run gave, null if it can give none, and the
- * milliseconds that all took; or nothing is written. `at` is the run that was refused, if it was one of them.
+ * milliseconds that all took; or nothing is written. `letGo` frees the memory that the rows of all have, when nobody needs
+ * them any more; `at` is the run that was refused, if it was one of them.
  */
 export type Executed =
-  | { kind: 'committed'; rows: readonly (readonly unknown[] | null)[]; ms: number }
+  | { kind: 'committed'; rows: readonly (readonly unknown[] | null)[]; ms: number; letGo: () => void }
   | { kind: 'failed'; at: number | null; error: unknown }
 
 /** The time of a transaction, from its session on and without its commit; the signal is aborted when it is over. */
@@ -121,11 +123,10 @@ const executeGroup = async (
       limit.end()
       return { rows: calls.map((call) => given.get(call) ?? applied.get(entryKey(call)) ?? null), ms }
     })
-    return { kind: 'committed', ...done }
+    return { kind: 'committed', ...done, letGo: memory.close }
   } catch (error) {
-    return { kind: 'failed', at, error }
-  } finally {
     memory.close()
+    return { kind: 'failed', at, error }
   }
 }
 
@@ -187,9 +188,11 @@ const runAll = async (
 /** Refuses rows as they come, so that no more are in memory than may go on. Those that do not go on are not kept. */
 const lookOf = (statement: WritingStatement, memory: ResultShare): Look => {
   const fits = statement.limit === null ? () => undefined : within(statement.limit)
-  const keep: Look['keep'] = (row, bytes) => {
-    fits(row)
-    memory.keep({ bytes, values: Object.keys(row).length })
+  const keep: Look['keep'] = (row) => {
+    const json = JSON.stringify(row)
+    const bytes = Buffer.byteLength(json)
+    fits(bytes)
+    memory.keep(bytesInMemory(json, bytes))
   }
   return { count: (rows) => checkCount(statement, rows), keep: statement.rows === 'unwanted' ? null : keep }
 }

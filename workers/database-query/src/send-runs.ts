@@ -13,12 +13,12 @@ export type Given = { rows: unknown[]; count: number; columns: readonly string[]
 type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>, 'resolve' | 'reject'> }
 
 /**
- * Looks at the rows of one run as they come: their count, and of what is to be kept how many bytes the server sent, and the
- * row. What it throws fails the run, and has the rest stopped.
+ * Looks at the rows of one run as they come: their count, and what is to be kept. What it throws fails the run, and has the
+ * rest stopped.
  */
 export type Look = {
   count: (rows: number) => void
-  keep: ((row: Record<string, unknown>, bytes: number) => void) | null
+  keep: ((row: Record<string, unknown>) => void) | null
 }
 
 /** The server did not look at a run, as one before it was refused. */
@@ -75,14 +75,14 @@ export const sendRuns = (
       columns = columnsOf(fields)
       names = fields.map(({ name }) => name)
     },
-    handleDataRow: ({ length, fields }: { length: number; fields: (string | null)[] }) => {
+    handleDataRow: ({ fields }: { fields: (string | null)[] }) => {
       if (failure !== null) return
       try {
         count += 1
         look.count(count)
         if (look.keep === null) return
         const row = readRow(columns, fields)
-        look.keep(row, length)
+        look.keep(row)
         rows.push(row)
       } catch (error) {
         // Nobody but the process would hear of it. What the server sends until it is stopped is not kept.

@@ -53,7 +53,8 @@ const execute = async (
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(tookTooLong(timeoutMs)), timeoutMs)
   try {
-    await executeAlone(connections, statement, { ...call, signal: over.signal })
+    const { letGo } = await executeAlone(connections, statement, { ...call, signal: over.signal })
+    letGo()
   } finally {
     clearTimeout(timer)
   }

@@ -3,13 +3,10 @@ import type { Connections } from '../connections.ts'
 import { entryKey } from '../ledger/claim.ts'
 import type { Call, WritingStatement } from '../run-statement.ts'
 import { createPace, type Pace } from './pace.ts'
-import { type Outcome, settleGroup } from './settle-group.ts'
+import { type GivenRows, type Outcome, settleGroup } from './settle-group.ts'
 
-/**
- * Runs a statement that may write for a job, and resolves to the rows that it gave when it has committed; to null for one
- * that can give none.
- */
-export type Execute = (statement: WritingStatement, call: Call) => Promise<readonly unknown[] | null>
+/** Runs a statement that may write for a job, and resolves to the rows that it gave when it has committed. */
+export type Execute = (statement: WritingStatement, call: Call) => Promise<GivenRows>
 
 type Add = (call: Call) => Promise<Outcome>
 
@@ -30,7 +27,7 @@ export const groupStatements = (connections: Connections): Execute => {
     groups.set(key, add)
     const [oldest] = groups.keys()
     if (groups.size > mostStatements && oldest !== undefined) groups.delete(oldest)
-    return rowsOf(await add(call))
+    return givenBy(await add(call))
   }
 }
 
@@ -45,13 +42,13 @@ export const executeAlone = async (
   connections: Connections,
   statement: WritingStatement,
   call: Call,
-): Promise<readonly unknown[] | null> => {
+): Promise<GivenRows> => {
   const [outcome] = await settleGroup(connections, statement, [call], alone)
-  return rowsOf(outcome)
+  return givenBy(outcome)
 }
 
-const rowsOf = (outcome: Outcome | undefined): readonly unknown[] | null => {
-  if (outcome?.kind === 'applied') return outcome.rows
+const givenBy = (outcome: Outcome | undefined): GivenRows => {
+  if (outcome?.kind === 'applied') return outcome
   throw outcome?.error
 }
 

@@ -6,8 +6,11 @@ import { entryKey } from '../ledger/claim.ts'
 import { type Call, executeOnce, type Limit, type WritingStatement } from '../run-statement.ts'
 import type { Pace } from './pace.ts'
 
-/** How a job's run of a statement ended: with the rows that it gave, null if it can give none, or with what was thrown. */
-export type Outcome = { kind: 'applied'; rows: readonly unknown[] | null } | { kind: 'refused'; error: unknown }
+/** The rows that a run of a statement gave, null if it can give none. Whoever has them lets them go once, when they are used. */
+export type GivenRows = { rows: readonly unknown[] | null; letGo: () => void }
+
+/** How a job's run of a statement ended: with the rows that it gave, or with what was thrown. */
+export type Outcome = ({ kind: 'applied' } & GivenRows) | { kind: 'refused'; error: unknown }
 
 /** A transaction of several runs is given up after this, milliseconds: one of them waits for somebody else's lock. */
 const usualLimitMs = 2_000
@@ -41,7 +44,8 @@ export const settleGroup = async (
     limit.end()
     if (executed.kind === 'committed') {
       pace.took(executed.ms, open.length)
-      open.forEach((call, index) => outcomes.set(call, { kind: 'applied', rows: executed.rows[index] ?? null }))
+      const letGo = atLast(open.length, executed.letGo)
+      open.forEach((call, index) => outcomes.set(call, { kind: 'applied', rows: executed.rows[index] ?? null, letGo }))
       return
     }
     const { error, at } = executed
@@ -64,6 +68,15 @@ export const settleGroup = async (
   await settle(firsts)
   for (const call of again) await settle([call])
   return group.map((call) => outcomes.get(call) ?? { kind: 'refused', error: new Error('a run has no outcome') })
+}
+
+/** Does something when it is called for the last of so many times. */
+const atLast = (times: number, act: () => void): (() => void) => {
+  let left = times
+  return () => {
+    left -= 1
+    if (left === 0) act()
+  }
 }
 
 /** A job whose message came twice may be there twice: the later one finds what the first has written. */

@@ -1,8 +1,8 @@
-import { isTransient } from '@esteira/workflow'
+import { bytesBesideText, isTransient } from '@esteira/workflow'
 import { DatabaseError, type PoolClient, type QueryResult } from 'pg'
 import * as z from 'zod'
 import { DatabaseQueryError } from '../errors.ts'
-import type { ResultShare } from '../result-memory.ts'
+import { bytesOfRow, type ResultShare } from '../result-memory.ts'
 
 /** What a statement runs for once: a job, and how often somebody has sent that again by hand. */
 export type Entry = { jobId: string; revision: number }
@@ -38,15 +38,24 @@ export const claimInLedger = async (
   const before = arraysOf(entries.filter((entry) => !claimed.has(entryKey(entry))))
   const kept = `from ${ledger} where (job_id, revision) in (select * from unnest($1::uuid[], $2::int[]))`
   // All jobs that a lost worker had in hand come at once.
-  const sizes = await onLedger(
-    client,
-    `select coalesce(sum(octet_length(rows::text)), 0)::float8 as bytes ${kept}`,
-    before,
-  )
+  const sizes = await onLedger(client, `${sizesSql} from (select rows, rows::text as text ${kept} offset 0) kept`, [
+    ...before,
+    bytesOfRow,
+    bytesBesideText,
+  ])
   memory.makeRoom(sizeRows.parse(sizes.rows)[0].bytes)
   const { rows } = await onLedger(client, `select job_id as "jobId", revision, rows ${kept}`, before)
   return new Map(appliedRows.parse(rows).map((row) => [entryKey(row), row.rows]))
 }
+
+/** What rows take in memory, reckoned as when they were given first; without the offset each use would make the text anew. */
+const sizesSql = `
+  select coalesce(sum(
+    case when octet_length(text) = length(text) then length(text)
+         else greatest(octet_length(text), 2 * length(text)) end
+      + $3::float8 * coalesce(jsonb_array_length(rows), 0)
+      + $4::float8 * (length(text) - length(replace(text, ',', '')))
+  ), 0)::float8 as bytes`
 
 /** Keeps what statements gave, by their entries, so that a job that comes again passes the same on. */
 export const keepRows = async (

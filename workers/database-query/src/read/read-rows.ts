@@ -93,7 +93,7 @@ export const collectRows = async (
     if (columns.length === 0) return null
     if (fits === null) continue
     for (const row of rows) {
-      fits(row)
+      fits(Buffer.byteLength(JSON.stringify(row)))
       collected.push(row)
     }
   }

@@ -1,13 +1,9 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { type Engine, expectConserved, laneName, openEngine } from '@esteira/test/engine'
+import { type Engine, expectConserved, openEngine } from '@esteira/test/engine'
 import { waitFor } from '@esteira/test/support'
-import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import * as z from 'zod'
-import { target, useTarget } from '../../test/use-target.ts'
-
-const program = fileURLToPath(new URL('../../test/measured-worker.ts', import.meta.url))
+import { startMeasured } from '../../test/start-measured.ts'
+import { useTarget } from '../../test/use-target.ts'
 
 /** A heap that has no room for what would be kept: the rows have 100 MB. */
 const heapMiB = 64
@@ -23,36 +19,10 @@ beforeAll(async () => {
 afterEach(() => expectConserved(engine))
 afterAll(() => engine.close())
 
-/** Starts the worker as a process. `end` asks it to end, and resolves to the most memory that it has had, MiB. */
-const startWorker = async () => {
-  const child = spawn(process.execPath, [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=4', program], {
-    env: {
-      DATABASE_URL: engine.databaseUrl,
-      RABBITMQ_URL: engine.rabbitmqUrl,
-      ESTEIRA_LANE: laneName,
-      ESTEIRA_CONNECTION_CRM: target.url,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  onTestFinished(() => {
-    child.kill('SIGKILL')
-  })
-  let said = ''
-  child.stdout.on('data', (bytes) => (said += String(bytes)))
-  await waitFor(() => said.includes('"event":"ready"'), { describe: () => said, deadlineMs: 40_000 })
-  return {
-    end: async (): Promise<number> => {
-      child.kill('SIGTERM')
-      await once(child, 'close')
-      return JSON.parse(said.trim().split('\n').at(-1) ?? '').peakMiB
-    },
-  }
-}
-
 const parents = z.tuple([z.object({ id: z.string() })])
 
 test('rows for which a worker has no memory go through its hidden pages, each once', async () => {
-  const worker = await startWorker()
+  const worker = await startMeasured(engine, [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=4'])
   await engine.broker.declareQueue('Rows.take')
   const sql = `select n as id, repeat(chr(97 + n % 26), ${rowBytes}) as text from generate_series(1, ${rows}) n`
   const run = await engine.begin(

@@ -1,0 +1,36 @@
+import type { Connections } from '../connections.ts'
+import { DatabaseQueryError } from '../errors.ts'
+import type { Call, WritingStatement } from '../run-statement.ts'
+import { executeAlone, groupStatements } from './group-statements.ts'
+import type { GivenRows } from './settle-group.ts'
+
+/**
+ * Runs statements that may write, together where they can be, each within so many milliseconds. One that gives much beside
+ * another is rolled back, and waits here for its turn, for half of its time at most, and then runs alone.
+ *
+ * @throws DatabaseQueryError `memory_taken` when its turn has not come by then.
+ */
+export const executeInTurn = (connections: Connections) => {
+  const execute = groupStatements(connections)
+  return async (statement: WritingStatement, call: Call, timeoutMs: number): Promise<GivenRows> => {
+    try {
+      return await execute(statement, call)
+    } catch (error) {
+      if (!(error instanceof DatabaseQueryError && error.code === 'memory_taken')) throw error
+      const patience = AbortSignal.any([call.signal, AbortSignal.timeout(timeoutMs / 2)])
+      const turn = await connections.results.turn(patience)
+      if (turn === null) {
+        call.signal.throwIfAborted()
+        throw error
+      }
+      try {
+        const results = { ...connections.results, open: turn.open }
+        const { rows } = await executeAlone({ ...connections, results }, statement, call)
+        return { rows, letGo: turn.end }
+      } catch (refused) {
+        turn.end()
+        throw refused
+      }
+    }
+  }
+}

@@ -16,9 +16,10 @@ import {
   refusalMark,
 } from '@esteira/workflow'
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
-import { faultOfSchedule, faultOfTimeZone } from './check-schedule.ts'
+import { faultOfSchedule } from './check-schedule.ts'
 import { sqlCheckOf } from './check-sql.ts'
 import { faultsOfTexts } from './check-texts.ts'
+import { faultOfTimeZone } from './check-time-zone.ts'
 
 /** Finds where a config does not fit its function, with pointers into the config. */
 export type ConfigCheck = (config: Record<string, unknown>) => Fault[]

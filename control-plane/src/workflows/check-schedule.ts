@@ -56,18 +56,3 @@ const isField = (field: string, index: number): boolean => {
     throw error
   }
 }
-
-/** What is wrong with a time zone, or null: it must be a name of the IANA database, spelt as there. */
-export const faultOfTimeZone = (timeZone: string): string | null => {
-  const fault = `is no IANA time zone${didYouMean(timeZone, ['UTC', ...Intl.supportedValuesOf('timeZone')])}`
-  // Offsets such as +03:00 are understood here and not by Kubernetes.
-  if (/^[+-]/.test(timeZone)) return fault
-  try {
-    const { timeZone: spelt } = new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions()
-    const otherCase = spelt !== timeZone && spelt.toLowerCase() === timeZone.toLowerCase()
-    return otherCase ? `is spelt "${spelt}"` : null
-  } catch (error) {
-    if (error instanceof RangeError) return fault
-    throw error
-  }
-}

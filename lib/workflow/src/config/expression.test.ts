@@ -282,9 +282,9 @@ test('what the library did not mean to throw is told by its name, which has no v
 
 /** So many lists within each other. */
 const lists = (levels: number): unknown => {
-  let lists: unknown = 'ana@example.com'
-  for (let level = 0; level < levels; level += 1) lists = [lists]
-  return lists
+  let nested: unknown = 'ana@example.com'
+  for (let level = 0; level < levels; level += 1) nested = [nested]
+  return nested
 }
 
 test.each([

@@ -281,9 +281,9 @@ test('an attempt in a unit of its own may take 30 s, and any other 25 minutes, w
 
 test('a payload or a result that is nested too deeply for its schema is a final error, and is told by its levels', () => {
   const lists = (levels: number): unknown => {
-    let lists: unknown = 1
-    for (let level = 0; level < levels; level += 1) lists = [lists]
-    return lists
+    let nested: unknown = 1
+    for (let level = 0; level < levels; level += 1) nested = [nested]
+    return nested
   }
   const fn = defineFunction({
     name: 'Any.keep',

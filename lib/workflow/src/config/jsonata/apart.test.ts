@@ -1,6 +1,6 @@
 import { ChildProcess } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { parseTemplate } from '../expression.ts'
 
 const scope = {
@@ -142,6 +142,26 @@ test('what nobody wants any more leaves the line, so that the next one does not 
   expect(await evaluate(innocent)).toEqual([32, 33, 34])
   await expect(evaluate(innocent, signal)).rejects.toThrow('cancelled')
 }, 20_000)
+
+test.runIf(process.platform === 'linux')(
+  'a process in which nothing is wanted any more is ended, and the next one has another; one of which something is goes on',
+  async () => {
+    await evaluate(innocent)
+    const [child = expect.fail('there is no process')] = children()
+    const [slow, quick] = ['$match(payload.hostile, /^(a+)+$/)', innocent]
+    const [first, other] = [cancel(), cancel()]
+    const ends = Promise.allSettled([evaluate(quick, first.signal), evaluate(slow, other.signal)])
+    await beside()
+    first.abort()
+    await beside()
+    expect(children()).toEqual([child])
+    other.abort()
+    expect(await ends).toMatchObject([{ reason: { message: 'cancelled' } }, { reason: { message: 'cancelled' } }])
+    expect(await evaluate(innocent)).toEqual([32, 33, 34])
+    await vi.waitFor(() => expect(children()).not.toContain(child), 10_000)
+  },
+  30_000,
+)
 
 test('steps have turns: one in which many wait that take long holds up another by what is under way and one more', async () => {
   const others = { ...scope, step: { id: 'step-2', name: 'other' } }

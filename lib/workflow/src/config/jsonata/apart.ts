@@ -46,12 +46,12 @@ export type Asker = {
 }
 
 /** One that waits for its answer. */
-type Waiting = Asked & {
-  line: string
-  /** It was among those of which one ended the process. */
-  goesAlone: boolean
-  settled: PromiseWithResolvers<Answer>
-}
+type Waiting = Asked &
+  Asker & {
+    /** It was among those of which one ended the process. */
+    goesAlone: boolean
+    settled: PromiseWithResolvers<Answer>
+  }
 
 /** All that wait for an answer; those under way are among them. */
 const waiting = takeTurns(({ line }: Waiting) => line)
@@ -67,7 +67,7 @@ let isWorking = false
  */
 export const evaluateApart = async (asked: Asked, { line, signal }: Asker): Promise<Answer> => {
   signal?.throwIfAborted()
-  const one: Waiting = { ...asked, line, goesAlone: false, settled: Promise.withResolvers<Answer>() }
+  const one: Waiting = { ...asked, line, signal, goesAlone: false, settled: Promise.withResolvers<Answer>() }
   const withdraw = () => {
     waiting.withdraw(one)
     one.settled.reject(signal?.reason)
@@ -98,6 +98,7 @@ const work = async (): Promise<void> => {
       tell(group, ended)
       continue
     }
+    if (reply.kind === 'unwanted') continue
     if (reply.kind === 'died') {
       if (group.length === 1) tell(group, [{ kind: 'ended', why: reply.why }])
     } else {
@@ -139,7 +140,7 @@ const tell = (group: readonly Waiting[], answers: readonly Answer[]): void => {
 const tooLong = `it takes longer than ${limits.apartMs} ms`
 const tooLarge = `it needs more memory than ${limits.heapMiB} MiB`
 
-type Reply = { kind: 'answered'; answers: Answer[] } | { kind: 'died'; why: string } | Vanished
+type Reply = { kind: 'answered'; answers: Answer[] } | { kind: 'died'; why: string } | { kind: 'unwanted' } | Vanished
 
 let running: ChildProcess | undefined
 
@@ -177,7 +178,7 @@ const unstarted = (cause: unknown): Vanished => ({ kind: 'vanished', error: vani
 const vanishedError = (how: string, cause?: unknown): Error =>
   new Error(`the process that evaluates expressions ${how}`, { cause })
 
-const ask = async (asked: readonly Asked[]): Promise<Reply> => {
+const ask = async (asked: readonly (Asked & Asker)[]): Promise<Reply> => {
   const child = (running ??= start())
   const { promise, resolve } = Promise.withResolvers<Reply>()
   let silent = false
@@ -203,13 +204,22 @@ const ask = async (asked: readonly Asked[]): Promise<Reply> => {
     else vanish(`ended with ${signal ?? `code ${code}`}`)
   }
   const onError = (cause: unknown) => vanish('cannot be started', cause)
+  // To its time one that nobody wants any more would hold up the others, and a process is begun sooner than that is over.
+  const onAbort = () => {
+    if (!asked.every(({ signal }) => signal?.aborted)) return
+    leave(child)
+    child.kill('SIGKILL')
+    resolve({ kind: 'unwanted' })
+  }
   child.once('message', onMessage).once('exit', onExit).once('error', onError)
+  for (const { signal } of asked) signal?.addEventListener('abort', onAbort)
   const message = { sources: asked.map(({ source }) => source), scopes: asked.map(({ scope }) => scope) }
   // What cannot be sent goes to a process that is about to exit. Where this one may open no file more there is no channel.
   if (child.channel) child.send(message, () => {})
   return promise.finally(() => {
     clearInterval(patience)
     child.off('message', onMessage).off('exit', onExit).off('error', onError)
+    for (const { signal } of asked) signal?.removeEventListener('abort', onAbort)
   })
 }
 

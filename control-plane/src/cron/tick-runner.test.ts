@@ -14,7 +14,7 @@ const tick = { stepId: 'step-a', at: new Date('2026-03-10T09:00:00Z') }
 const key = 'local/step-a/2026-03-10T09:00:00.000Z'
 
 /** A program that writes a line with its environment to `started` and then does what `then` says. */
-const setup = async (then: string, graceMs = 10_000) => {
+const setup = async (then: string, graceMs = 10_000, loadedMs?: number) => {
   const path = join(folder, 'program.mjs')
   const log = join(folder, 'started')
   await writeFile(
@@ -31,6 +31,7 @@ const setup = async (then: string, graceMs = 10_000) => {
     graceMs,
     observe: (event) => events.push(event),
     pauseBefore: () => 5,
+    ...(loadedMs !== undefined && { loadedMs }),
   })
   const starts = async (): Promise<Record<string, string>[]> =>
     (await readFile(log, 'utf8'))
@@ -93,10 +94,10 @@ test.each([
   await runner.stop()
 })
 
-test('no more than four programs run at once, and all ticks get their turn', async () => {
+test('no more than four programs load at once, and all ticks get their turn', async () => {
   const { runner, kinds, starts } = await setup('setTimeout(() => {}, 200)')
   const ticks = Array.from({ length: 9 }, (_, minute) => ({
-    ...tick,
+    stepId: `step-${minute}`,
     at: new Date(tick.at.getTime() + minute * 60_000),
   }))
   for (const one of ticks) runner.fire(one)
@@ -113,6 +114,46 @@ test('no more than four programs run at once, and all ticks get their turn', asy
   expect(new Set((await starts()).map((env) => env.ESTEIRA_TICK_KEY)).size).toBe(9)
   await runner.stop()
 }, 30_000)
+
+/** Programs of such steps wait for this file, like those of a workflow that somebody holds locked. */
+const waitForGo = () => {
+  const go = join(folder, 'go')
+  const program = `const { existsSync } = await import('node:fs')
+    const isHeld = process.env.ESTEIRA_STEP_ID.startsWith('held')
+    while (isHeld && !existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 10))`
+  return { program, go: () => writeFile(go, '') }
+}
+
+const minutes = [0, 1, 2, 3, 4, 5].map((minute) => new Date(tick.at.getTime() + minute * 60_000))
+
+test('ticks of a step that waits go one after the other, so that those of others have their places', async () => {
+  const { program, go } = waitForGo()
+  const { runner, events, starts } = await setup(program)
+  for (const at of minutes) runner.fire({ stepId: 'held', at })
+  runner.fire({ ...tick, stepId: 'free' })
+  await vi.waitFor(() => expect(events).toMatchObject([{ kind: 'tick.fired', stepId: 'free' }]), 10_000)
+  expect(await starts()).toHaveLength(2)
+  await go()
+  await vi.waitFor(() => expect(events).toHaveLength(7), 20_000)
+  const keys = (await starts()).filter((env) => env.ESTEIRA_STEP_ID === 'held').map((env) => env.ESTEIRA_TICK_KEY)
+  expect(keys).toEqual(minutes.map((at) => `local/held/${at.toISOString()}`))
+  await runner.stop()
+}, 30_000)
+
+test('steps that wait, however many, leave the places of those that load, up to sixteen in all', async () => {
+  const { program, go } = waitForGo()
+  const { runner, events, starts } = await setup(program, 10_000, 50)
+  for (let index = 0; index < 15; index += 1) runner.fire({ ...tick, stepId: `held-${index}` })
+  runner.fire({ ...tick, stepId: 'free' })
+  await vi.waitFor(() => expect(events).toMatchObject([{ kind: 'tick.fired', stepId: 'free' }]), 20_000)
+  for (const index of [15, 16]) runner.fire({ ...tick, stepId: `held-${index}` })
+  runner.fire({ ...tick, stepId: 'free-then' })
+  await vi.waitFor(async () => expect(await starts()).toHaveLength(17), 20_000)
+  expect(events).toHaveLength(1)
+  await go()
+  await vi.waitFor(() => expect(events).toHaveLength(19), 20_000)
+  await runner.stop()
+}, 60_000)
 
 test('stopping waits for what runs and leaves what has not begun', async () => {
   const go = join(folder, 'go')

@@ -22,7 +22,11 @@ export type TickRunner = {
 }
 
 /** A program takes half a second of a core to load; more at once would only make each of them slower. */
-const atOnce = 4
+const mostLoading = 4
+/** By then it is loaded, and waits: for a database that is away, or for whoever holds its workflow locked. */
+const defaultLoadedMs = 10_000
+/** Of all that run, one a step. */
+const mostRunning = 16
 const maxRetries = 6
 const firstPauseMs = 1_000
 const longestPauseMs = 30_000
@@ -39,24 +43,50 @@ type RunnerOptions = {
   observe: (event: TickEvent) => void
   /** Tests do not wait a minute for six tries. */
   pauseBefore?: (retry: number) => number
+  loadedMs?: number
 }
 
-/** Runs the cron-job program once a tick, a few at a time, and again with the same key where that can help. */
-export const startTickRunner = ({ program, graceMs, observe, pauseBefore = pauseMs }: RunnerOptions): TickRunner => {
+/**
+ * Runs the cron-job program once a tick, and again with the same key where that can help. A few load at a time. Ticks of one
+ * step go one after the other, so those of a workflow that somebody holds locked keep no other from its turn.
+ */
+export const startTickRunner = ({
+  program,
+  graceMs,
+  observe,
+  pauseBefore = pauseMs,
+  loadedMs = defaultLoadedMs,
+}: RunnerOptions): TickRunner => {
   const stopping = new AbortController()
-  const waiting: Tick[] = []
-  const running = new Set<Promise<void>>()
+  const waiting = new Set<Tick>()
+  const loading = new Set<Tick>()
+  /** By their steps. */
+  const running = new Map<string, Promise<void>>()
   const children = new Set<ChildProcess>()
 
-  const fireNext = (): void => {
-    if (running.size >= atOnce || stopping.signal.aborted) return
-    const tick = waiting.shift()
-    if (tick === undefined) return
-    const carried = carry(tick).finally(() => {
-      running.delete(carried)
-      fireNext()
-    })
-    running.add(carried)
+  const fireWaiting = (): void => {
+    if (stopping.signal.aborted) return
+    for (const tick of waiting) {
+      if (loading.size >= mostLoading || running.size >= mostRunning) return
+      if (running.has(tick.stepId)) continue
+      waiting.delete(tick)
+      fireNow(tick)
+    }
+  }
+
+  const fireNow = (tick: Tick): void => {
+    loading.add(tick)
+    const leavePlace = (): void => {
+      loading.delete(tick)
+      fireWaiting()
+    }
+    const loaded = setTimeout(leavePlace, loadedMs)
+    const end = (): void => {
+      clearTimeout(loaded)
+      running.delete(tick.stepId)
+      leavePlace()
+    }
+    running.set(tick.stepId, carry(tick).finally(end))
   }
 
   const carry = async (tick: Tick): Promise<void> => {
@@ -78,19 +108,20 @@ export const startTickRunner = ({ program, graceMs, observe, pauseBefore = pause
 
   const stop = async (): Promise<void> => {
     stopping.abort()
-    for (const tick of waiting.splice(0)) observe({ kind: 'tick.left', stepId: tick.stepId, key: keyOf(tick) })
+    for (const tick of waiting) observe({ kind: 'tick.left', stepId: tick.stepId, key: keyOf(tick) })
+    waiting.clear()
     const timers = [
       setTimeout(() => signalAll(children, 'SIGTERM'), graceMs),
       setTimeout(() => signalAll(children, 'SIGKILL'), graceMs + killAfterMs),
     ]
-    await Promise.all(running)
+    await Promise.all(running.values())
     for (const timer of timers) clearTimeout(timer)
   }
 
   return {
     fire: (tick) => {
-      waiting.push(tick)
-      fireNext()
+      waiting.add(tick)
+      fireWaiting()
     },
     stop,
   }

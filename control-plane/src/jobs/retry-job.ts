@@ -1,8 +1,8 @@
-import { sendAgain } from '@esteira/workflow'
+import { heldText, sendAgain } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
+import { busy } from '../busy.ts'
 import { ControlPlaneError } from '../errors.ts'
 import type { ApiContext } from '../http/api-context.ts'
-import { runBusy } from '../runs/run-busy.ts'
 import { refusePayload } from '../runs/refuse-payload.ts'
 
 /**
@@ -18,7 +18,7 @@ export const retryJob = async (
   { lane, maxPayloadBytes }: Pick<ApiContext, 'lane' | 'maxPayloadBytes'>,
 ): Promise<void> => {
   const sent = await sendAgain(em, id, { lane, maxPayloadBytes }, change).catch(refusePayload('Nothing was sent again'))
-  if (typeof sent === 'object') throw runBusy(`job ${id}, or its run,`, sent)
+  if (typeof sent === 'object') throw busy('run_busy', heldText(`job ${id}, or its run,`, sent))
   switch (sent) {
     case 'sent':
       return

@@ -1,7 +1,7 @@
-import { cancelRun } from '@esteira/workflow'
+import { cancelRun, heldText } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
+import { busy } from '../busy.ts'
 import { ControlPlaneError } from '../errors.ts'
-import { runBusy } from './run-busy.ts'
 
 /**
  * Cancels a run as far as that goes at once; the duty does the rest. A run that is being cancelled, or was, stays so.
@@ -10,7 +10,7 @@ import { runBusy } from './run-busy.ts'
  */
 export const cancelRunNow = async (em: EntityManager, id: string): Promise<void> => {
   const status = await cancelRun(em, id)
-  if (status !== null && typeof status === 'object') throw runBusy(`run ${id}`, status)
+  if (status !== null && typeof status === 'object') throw busy('run_busy', heldText(`run ${id}`, status))
   switch (status) {
     case null:
       throw new ControlPlaneError('run_unknown', `There is no run ${id}.`)

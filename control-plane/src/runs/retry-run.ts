@@ -1,8 +1,8 @@
-import { retryRun } from '@esteira/workflow'
+import { heldText, retryRun } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
+import { busy } from '../busy.ts'
 import { ControlPlaneError } from '../errors.ts'
 import type { ApiContext } from '../http/api-context.ts'
-import { runBusy } from './run-busy.ts'
 
 /**
  * Sends all failed jobs of a run again.
@@ -11,7 +11,7 @@ import { runBusy } from './run-busy.ts'
  */
 export const retryRunNow = async (em: EntityManager, id: string, { lane }: Pick<ApiContext, 'lane'>): Promise<void> => {
   const retried = await retryRun(em, id, { lane })
-  if (typeof retried === 'object' && 'heldBy' in retried) throw runBusy(`run ${id}`, retried)
+  if (typeof retried === 'object' && 'heldBy' in retried) throw busy('run_busy', heldText(`run ${id}`, retried))
   if (retried === 'run unknown') throw new ControlPlaneError('run_unknown', `There is no run ${id}.`)
   if (retried === 'run cancelled') {
     throw new ControlPlaneError('run_cancelled', `Run ${id} is cancelled: nothing of it is sent again.`)

@@ -12,6 +12,7 @@ import {
 } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
 import { v7 as uuidv7 } from 'uuid'
+import { busy } from '../busy.ts'
 import { ControlPlaneError } from '../errors.ts'
 import type { ApiContext } from '../http/api-context.ts'
 import { firstSteps } from '../workflows/check-graph.ts'
@@ -70,8 +71,7 @@ const refuseChanged =
     if (!(error instanceof WorkflowError)) throw error
     if (error.code === 'workflow_disabled') throw disabled(workflow)
     if (error.code === 'step_deleted') throw workflowUnknown(workflow.id)
-    if (error.code === 'workflow_busy')
-      throw new ControlPlaneError(error.code, `${error.message}. Try again when it is.`)
+    if (error.code === 'workflow_busy') throw busy(error.code, error.message)
     throw error
   }
 

@@ -1,6 +1,6 @@
 import { heldText, unlessHeld } from '@esteira/workflow'
 import type { EntityManager } from '@mikro-orm/postgresql'
-import { ControlPlaneError } from '../errors.ts'
+import { busy } from '../busy.ts'
 import { type ExpectedVersion, type HeldWorkflow, holdWorkflow } from './write-version.ts'
 
 /**
@@ -19,7 +19,7 @@ export const changeWorkflow = async <T>(
     result: await change(em, await holdWorkflow(em, id, expected)),
   }))
   if ('heldBy' in written) {
-    throw new ControlPlaneError('workflow_busy', `${heldText(`workflow ${id}`, written)}. Try again when it is.`)
+    throw busy('workflow_busy', heldText(`workflow ${id}`, written))
   }
   return written.result
 }

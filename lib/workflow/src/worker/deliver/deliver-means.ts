@@ -49,7 +49,10 @@ const groupSize = 200
 /** Results of a group: some four of the largest. All of it is in memory several times, here and in Postgres. */
 const groupBytes = 4 * 1024 * 1024
 
-/** The memory of the large payloads of a function at a time. Results are as many again, at most. */
+/**
+ * The memory of the large payloads of a function at a time. Results are as many again, at most. What JSONata makes of them
+ * for a config counts nowhere: how much it is, is known when it is there.
+ */
 const roomBytes = 32 * 1024 * 1024
 
 /**

@@ -1,6 +1,7 @@
 import { runOn, waitFor } from '@esteira/test/support'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { callQuery } from '../test/call-query.ts'
+import { hold } from '../test/hold.ts'
 import { emails, leadTable } from '../test/insert-lead.ts'
 import { admin, call, connections, link, log, target, useTarget } from '../test/use-target.ts'
 import { openConnections } from './connections.ts'
@@ -103,6 +104,13 @@ const sleepers = () =>
      and query like '%pg_sleep(%' and pid <> pg_backend_pid()`,
   )
 
+/** It shares transactions with others of its kind. */
+const locked = 'insert into lead values (1)'
+
+const lockWaits = async () =>
+  (await runOn(target.url, `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%${locked}%'`))
+    .length
+
 /** Calls a statement that does not end, and cancels its job, when it is under way and `before` is done. */
 const cancelSleep = async (connection: string, before: () => void): Promise<unknown> => {
   const over = new AbortController()
@@ -113,6 +121,31 @@ const cancelSleep = async (connection: string, before: () => void): Promise<unkn
   over.abort(new Error('out of time'))
   return cancelled
 }
+
+test.each([
+  ['a session that reads', { sql: 'select 1 as one' }],
+  ['one that writes', { sql: 'insert into seen values (1)' }],
+  ['the transaction of its statement before it', { sql: locked }],
+])('a cancel is heard at once by a statement that waits for %s', async (_, config) => {
+  await call({ sql: 'insert into seen values (0)', connection: 'single' })
+  const letGo = await hold(target.url, 'lock table lead')
+  const first = call({ sql: locked, connection: 'single' })
+  await waitFor(async () => (await lockWaits()) === 1)
+  const over = new AbortController()
+  let ended: unknown = null
+  const second = call({ ...config, connection: 'single' }, { signal: over.signal }).catch((error: unknown) => {
+    ended = error
+  })
+  // By then it waits for its transaction where it is not for a session that it waits.
+  await waitFor(() => connections.pool('single').waitingCount === 1 || config.sql === locked)
+  over.abort(new Error('out of time'))
+  await waitFor(() => ended !== null, { deadlineMs: 5_000 })
+  expect(ended).toMatchObject({ message: 'out of time' })
+  expect(await lockWaits(), 'the first is at work').toBe(1)
+  await letGo()
+  await Promise.all([first, second])
+  expect(await call({ sql: 'select id from lead', connection: 'single' }), 'the session is free').toEqual([{ id: 1 }])
+})
 
 test('a cancel reaches the server also where it takes no further session', async () => {
   expect(await cancelSleep('alone', () => undefined)).toMatchObject({ message: 'out of time' })

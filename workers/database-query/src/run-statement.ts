@@ -13,6 +13,7 @@ import { inSession, pooledNames, pooledSql, type Session } from './session.ts'
 import { type Given, type Look, sendRuns } from './send-runs.ts'
 import { openStatementSpan } from './statement-span.ts'
 import { underStatement } from './under-statement.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** What jobs run: the text never contains data. */
 export type Statement = {
@@ -90,7 +91,7 @@ const executeGroup = async (
   /** Aborted with why, when a run gives more than it may: it would go on until its last row. */
   const tooMuch = new AbortController()
   try {
-    const ledger = statement.once ? await connections.ledger(statement.connection) : null
+    const ledger = statement.once ? await unlessAborted(connections.ledger(statement.connection), limit.signal) : null
     const signal = AbortSignal.any([limit.signal, tooMuch.signal])
     const how = { begin: begin[statement.durability], writes: true, signal }
     const done = await inSession(connections, statement.connection, how, async (session) => {

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { reasonOf } from '@esteira/service'
-import type { PoolClient } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import * as z from 'zod'
 import { isSessionLost } from './away.ts'
 import type { Connections } from './connections.ts'
 import { outcomeUnknown, readOnlyNow } from './errors.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** A session of the target, and what it had when its transaction began: its role, and what a pooler may have set. */
 export type Session = { client: PoolClient; role: string; pooled: string }
@@ -68,7 +69,7 @@ export const openSession = async (
   connection: string,
   { begin, writes, signal, isStream = false, mostMs }: How,
 ): Promise<OpenSession> => {
-  const client = await connections.pool(connection, isStream ? 'streams' : 'statements').connect()
+  const client = await connect(connections.pool(connection, isStream ? 'streams' : 'statements'), signal)
   let stopCancelling = notBegun
   let isOver = false
   const abandon = async (): Promise<void> => {
@@ -126,6 +127,21 @@ export const openSession = async (
   } catch (error) {
     await abandon()
     signal.throwIfAborted()
+    throw error
+  }
+}
+
+/** A session of a pool. One that is free only when nobody waits for it any more goes back. */
+const connect = async (pool: Pool, signal: AbortSignal): Promise<PoolClient> => {
+  signal.throwIfAborted()
+  const connecting = pool.connect()
+  try {
+    return await unlessAborted(connecting, signal)
+  } catch (error) {
+    void connecting.then(
+      (client) => client.release(),
+      () => undefined,
+    )
     throw error
   }
 }

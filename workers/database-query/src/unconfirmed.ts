@@ -2,6 +2,7 @@ import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { executeAlone } from './groups/group-statements.ts'
 import type { Call, WritingStatement } from './run-statement.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 /** Statements of a connection that no job waits for, at a time; beyond that the next job does wait. */
 const most = 200
@@ -62,15 +63,3 @@ const execute = async (
 
 const tookTooLong = (ms: number): DatabaseQueryError =>
   new DatabaseQueryError('took_too_long', `config.sql did not end within ${ms} ms`)
-
-const unlessAborted = async (waiting: Promise<void>, signal: AbortSignal): Promise<void> => {
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
-  try {
-    await Promise.race([waiting, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
-}

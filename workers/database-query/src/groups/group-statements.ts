@@ -2,6 +2,7 @@ import { gather } from '@esteira/workflow'
 import type { Connections } from '../connections.ts'
 import { entryKey } from '../ledger/claim.ts'
 import type { Call, WritingStatement } from '../run-statement.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { createPace, type Pace } from './pace.ts'
 import { type GivenRows, type Outcome, settleGroup } from './settle-group.ts'
 
@@ -19,22 +20,28 @@ const mostStatements = 1_000
  */
 export const groupStatements = (connections: Connections): Execute => {
   const groups = new Map<string, Add>()
+  /** Whose group has not begun. One that is cancelled is left out when that begins. */
+  const waiting = new WeakSet<Call>()
   return async (statement, call) => {
     if (!statement.mayShare) return executeAlone(connections, statement, call)
     const { connection, sql, durability, once, rows, maxRows, limit } = statement
     const key = JSON.stringify([connection, sql, durability, once, rows, maxRows, limit])
-    const add = groups.get(key) ?? gatherCalls(connections, statement)
+    const add = groups.get(key) ?? gatherCalls(connections, statement, waiting)
     groups.set(key, add)
     const [oldest] = groups.keys()
     if (groups.size > mostStatements && oldest !== undefined) groups.delete(oldest)
-    return givenBy(await add(call))
+    waiting.add(call)
+    return givenBy(await unlessAborted(add(call), call.signal, () => waiting.has(call)))
   }
 }
 
-const gatherCalls = (connections: Connections, statement: WritingStatement): Add => {
+const gatherCalls = (connections: Connections, statement: WritingStatement, waiting: WeakSet<Call>): Add => {
   const pace = createPace({ sessions: connections.atOnce(statement.connection), mayMeet: statement.mayMeet })
   const options = { most: pace.most, atOnce: pace.atOnce, keyOf: entryKey }
-  return gather(options, (calls: Call[]) => settleGroup(connections, statement, calls, pace))
+  return gather(options, (calls: Call[]) => {
+    for (const call of calls) waiting.delete(call)
+    return settleGroup(connections, statement, calls, pace)
+  })
 }
 
 /** Runs a statement that may write for a job, in a transaction of its own. */

@@ -52,6 +52,26 @@ test.each([
   expect(said(code, message)).toContain(`: ${expected} (SQLSTATE ${code})`)
 })
 
+test.each([
+  ['2202E', 'index 4711 out of valid range, 0..0', 'index ... out of valid range, ...'],
+  ['42704', 'large object 4711 does not exist', 'large object ... does not exist'],
+  ['54000', 'requested character too large for encoding: 4711', 'requested character too large for encoding: ...'],
+  [
+    '22P05',
+    'character with byte sequence 0xe2 0x82 has no equivalent',
+    'character with byte sequence ... ... has no equivalent',
+  ],
+  ['2201X', 'zu kleiner Wert -4711', 'zu kleiner Wert ...'],
+  ['22001', 'value too long for type character varying(10)', 'value too long for type character varying(10)'],
+  ['22004', 'no int4range for parameter $1', 'no int4range for parameter $1'],
+  ['42704', 'large object 31 does not exist', 'large object 31 does not exist'],
+])('so may a number be that is not, but for the length of a type: %s %s', (code, message, expected) => {
+  const error = Object.assign(new DatabaseError(message, 0, 'error'), { code })
+  expect(
+    String(explain(error, { text: 'select lo_get(31), get_byte($1, $2)', names: [], isReadOnly: false })),
+  ).toContain(`: ${expected} (SQLSTATE ${code})`)
+})
+
 test('what the parser says of a place in the statement is told: it knows no value', () => {
   const error = Object.assign(new DatabaseError('column "age" is of type integer', 0, 'error'), {
     code: '42804',

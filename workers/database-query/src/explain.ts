@@ -26,7 +26,9 @@ const wordsOf = (error: DatabaseError, text: string): string => {
   if ((isRefusedLogin(error) && error.severity === 'FATAL') || !ofServer.test(code)) return message
   // The parser points into the statement; nobody has given it a value yet.
   if (ofMoment.test(code) || (code.startsWith('42') && error.position !== undefined)) return message
-  return withoutQuotes(code.startsWith('22') ? withoutValues(message) : inOurWords(message), text)
+  if (ofBinding.test(message))
+    return message.replace(ofBinding, 'expected as many config.params as the highest $n, $2, but $1 came')
+  return withoutNumbers(withoutQuotes(code.startsWith('22') ? withoutValues(message) : message, text), text)
 }
 
 /** The codes of Postgres itself, but for those of errors that PL/pgSQL raises where it is told to. */
@@ -59,11 +61,7 @@ const isRefusedLogin = ({ code = '', severity }: DatabaseError): boolean =>
   /^(28|3D)/.test(code) || (code === '08P01' && severity === 'FATAL')
 
 /** A server that speaks English counts values in terms of its protocol; what it says in another language stays. */
-const inOurWords = (message: string): string =>
-  message.replace(
-    /^bind message supplies (\d+) parameters, but prepared statement "\w*" requires (\d+)$/,
-    'expected as many config.params as the highest $n, $2, but $1 came',
-  )
+const ofBinding = /^bind message supplies (\d+) parameters, but prepared statement "\w*" requires (\d+)$/
 
 /**
  * A value may be taken for a name: of a table by `$1::regclass`, of a zone by `at time zone $1`. So what is quoted stays
@@ -75,6 +73,15 @@ const withoutQuotes = (message: string, text: string): string => {
   if (quoted.every((part) => standsIn(text, part))) return message
   return message.replace(/["„“”«»「].*["“”«»」]/s, '...')
 }
+
+/**
+ * A number may be a value as well: the index of a byte, a large object, the code of a character. So it stays only where it
+ * stands in the statement, or tells the length of a type, as in `character varying(10)`.
+ */
+const withoutNumbers = (message: string, text: string): string =>
+  message.replace(numbers, (number) => (standsIn(text, number.replace(/^-/, '')) ? number : '...'))
+
+const numbers = /(?<![\p{L}\p{N}_$]|\p{L}\()-?\d[\p{L}\p{N}_.]*/gu
 
 /** As a word, or as several. */
 const standsIn = (text: string, part: string): boolean => {

@@ -4,6 +4,7 @@ import { admin, call, query, useTarget } from '../test/use-target.ts'
 
 useTarget(
   `${leadTable};
+   create sequence numbers maxvalue 9; create table sized (text varchar(3));
    create role reader login password 'reader';
    grant usage on schema public to reader;
    grant select, insert on lead to reader`,
@@ -101,6 +102,18 @@ test.each([
   const failure = await call({ sql, params: ['secret-value'] }).catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'statement_refused', final: true })
   expect(String(failure)).not.toContain('secret')
+})
+
+test.each([
+  [`select get_byte('\\x00'::bytea, $1)`, 'index ... out of valid range'],
+  ['select lo_get($1)', 'large object ... does not exist'],
+  ['select chr($1)', 'requested character too large for encoding: ...'],
+  [`select setval('numbers', $1)`, 'setval'],
+  ['insert into sized values ($1::text)', 'value too long for type character varying(3)'],
+])('nor is a number that is a value: %s', async (sql, message) => {
+  const failure = await call({ sql, params: [47114711], mode: 'execute' }).catch((error: unknown) => error)
+  expect(String(failure)).not.toContain('4711')
+  expect(failure).toMatchObject({ code: 'statement_refused', message: expect.stringContaining(message) })
 })
 
 test('nor is it told where another time may be better, which costs an attempt', async () => {

@@ -13,14 +13,14 @@ test('every contact is read once, in pages, and the first that is not full is th
 test('a contact has the fields of the API, and others pass through', async () => {
   const { contacts, rdStation } = await setup()
   const extra = { ...contact('a'), name: null, last_conversion_date: null, cf_plan: 'gold', tags: ['x'] }
-  rdStation.control.set({ failNext: [{ status: 200, body: { contacts: [extra] } }] })
+  rdStation.control.set({ failNext: [{ ...answer(['a'], 1), body: { contacts: [extra] } }] })
   expect(await all(contacts())).toEqual([extra])
 })
 
 test('a number of a contact that would be another one here goes on as its text, with all its digits', async () => {
   const { contacts, rdStation } = await setup()
   const body = '{"contacts":[{"uuid":"a","cf_id":9007199254740993,"cf_rate":[0.12345678901234567890,1.5]}]}'
-  rdStation.control.set({ failNext: [{ status: 200, body }] })
+  rdStation.control.set({ failNext: [{ ...answer(['a'], 1), body }] })
   expect(await all(contacts())).toEqual([
     { uuid: 'a', cf_id: '9007199254740993', cf_rate: ['0.12345678901234567890', 1.5] },
   ])
@@ -29,7 +29,7 @@ test('a number of a contact that would be another one here goes on as its text, 
 test('a uuid in large letters is the same as in small ones, in which it goes on; what is none stays as it is', async () => {
   const { contacts, rdStation } = await setup()
   const uuids = ['0D5A6F10-ABCD-4CDE-8F01-23456789ABCD', '0D5A6F10-ABCD']
-  rdStation.control.set({ failNext: [answer(uuids)] })
+  rdStation.control.set({ failNext: [answer(uuids, 2)] })
   expect((await all(contacts())).map(({ uuid }) => uuid)).toEqual([uuids[0]?.toLowerCase(), uuids[1]])
 })
 
@@ -121,14 +121,24 @@ const firstOf = async (pages: AsyncIterable<ContactsPage>): Promise<ContactsPage
 test('of a contact only the uuid is looked at: one that is odd ends no read, and goes on as it came', async () => {
   const { contacts, rdStation } = await setup()
   const odd = { uuid: 'b', name: 7, email: ['x'], last_conversion_date: 0, created_at: {}, links: [{ href: null }] }
-  rdStation.control.set({ failNext: [{ status: 200, body: { contacts: [contact('a'), odd] } }, answer(['c'])] })
+  rdStation.control.set({
+    failNext: [{ ...answer(['a', 'b'], 3), body: { contacts: [contact('a'), odd] } }, answer(['c'], 3)],
+  })
   expect(await all(contacts({ pageSize: 2 }))).toEqual([contact('a'), odd, contact('c')])
 })
 
-test('without a total the first page that is not full is the last', async () => {
-  const { contacts, rdStation } = await setup()
-  rdStation.control.set({ failNext: [answer(['a', 'b']), answer(['c'])] })
+test('without a total the read goes on behind a page that is not full, until one is empty', async () => {
+  const { contacts, rdStation, requests } = await setup()
+  rdStation.control.set({ failNext: [answer(['a', 'b']), answer(['c']), answer(['d', 'e']), answer([])] })
+  expect((await all(contacts({ pageSize: 2 }))).map(({ uuid }) => uuid)).toEqual(['a', 'b', 'c', 'd', 'e'])
+  expect(requests(contactsPath)).toEqual({ 200: 4 })
+})
+
+test('without a total a server that gives its last page again has no more', async () => {
+  const { contacts, rdStation, requests } = await setup()
+  rdStation.control.set({ failNext: [answer(['a', 'b']), { ...answer(['c']), times: 9 }] })
   expect(await all(contacts({ pageSize: 2 }))).toHaveLength(3)
+  expect(requests(contactsPath)).toEqual({ 200: 3 })
 })
 
 test('without a total a server that repeats one page for ever is an error, not an endless read', async () => {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { AuthorizedCall } from './authorized-call.ts'
 import { RdStationError } from './errors.ts'
 import { callName, promised } from './reply.ts'
-import { behindPage, behindPass, blinded, type ContactsCursor, isPaid, theBeginning } from './walk.ts'
+import { behindPage, behindPass, blinded, type ContactsCursor, isEndless, isPaid, theBeginning } from './walk.ts'
 
 const isUuid = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i
 
@@ -42,7 +42,8 @@ const mostSeen = 20_000
 /**
  * Reads the contacts of a segmentation, page by page, until one is not full. How many there are is told with each page by
  * `pagination-total-rows`; it never ends a read, since one that is too small would cut it short, but a page that is not
- * what its own total leaves for it is asked for again, and fails the read if that goes on.
+ * what its own total leaves for it is asked for again, and fails the read if that goes on. Where no total is told nobody
+ * knows whether a page that is not full is the last, so there the read goes on until one is empty.
  *
  * The API numbers pages, it has no cursor, and contacts that come, leave or change places meanwhile push others onto another
  * page. So one may be given twice, and who takes them has to tell; and while some may have been missed, the pages are gone
@@ -75,11 +76,13 @@ export async function* readContacts(
         if (next === null) return
         at = next
       }
-      const page: Page = await (ahead ?? ask(at))
-      refuseRepeated(page, last)
+      const page: Page = emptyIfRepeated(await (ahead ?? ask(at)), last, pageSize)
       last = page
       const { contacts, totalRows: total } = page
-      at = behindPage(at, { contacts: contacts.length, total, isLast: contacts.length < pageSize })
+      const isTold = total !== undefined || at.total !== null
+      const isLast = contacts.length < (isTold ? pageSize : 1)
+      at = behindPage(at, { contacts: contacts.length, total, isLast })
+      if (isEndless(at, pageSize)) throw endless(page, at)
       // While a page is taken the next one is on its way; of later passes nobody knows whether there will be one.
       ahead = at.pass > 1 || at.isOver ? null : ask(at)
       // What it failed with is told when it is waited for.
@@ -96,12 +99,23 @@ export async function* readContacts(
   }
 }
 
-/** Nothing else would end the read from a server that tells no total and gives the same page whatever the number. */
-const refuseRepeated = (page: Page, last: Page | null): void => {
-  if (page.totalRows !== undefined || last === null || page.contacts.length === 0) return
+/**
+ * Nothing else would end the read from a server that tells no total and gives the same page whatever the number. One that
+ * gives its last page again, which is not full, has no more.
+ */
+const emptyIfRepeated = (page: Page, last: Page | null, pageSize: number): Page => {
+  if (page.totalRows !== undefined || last === null || page.contacts.length === 0) return page
   const isSame = ({ uuid }: Contact, index: number) => uuid === last.contacts[index]?.uuid
-  if (page.contacts.length !== last.contacts.length || !page.contacts.every(isSame)) return
+  if (page.contacts.length !== last.contacts.length || !page.contacts.every(isSame)) return page
+  if (page.contacts.length < pageSize) return { ...page, contacts: [] }
   throw new RdStationError('unexpected_shape', 'the page is the same as the one before', { call: page.call })
+}
+
+const endless = ({ call }: Page, { began, total }: ContactsCursor): RdStationError => {
+  const [first, now] = [began, total].map((count) => count?.toLocaleString('en-US'))
+  return new RdStationError('endless', `the total grows as its pages are read, from ${first} to ${now} by now`, {
+    call,
+  })
 }
 
 /** `told`: the total that came with a page before, null if none did. */

@@ -9,6 +9,7 @@ export type RdStationErrorCode =
   | 'not_json' // an answer that says it is fine and is not JSON: a page of a proxy, cut off, or not in its charset
   | 'unexpected_shape' // JSON that is not what the API promises
   | 'contradictory_total' // twice a page with more or fewer contacts than its total leaves for it
+  | 'endless' // the total grows as its pages are read, far beyond what it was
   | 'unstorable' // contacts that no database can hold, and nothing else is missing
   | 'too_large' // more bytes than a call takes
   | 'redirected' // 3xx; the address is wrong, and following it would hand the token to a stranger

@@ -21,7 +21,7 @@ test('the spans of a read tell its calls, and no secret, token or contact', asyn
     failNext: [
       { status: 200, on: 'token', body: issued },
       { status: 500, body: { error: 'an-issued-token' } },
-      { status: 200, body },
+      { status: 200, headers: { 'pagination-total-rows': '1' }, body },
     ],
   })
   await trace.getTracer('test').startActiveSpan('function', async (span) => {

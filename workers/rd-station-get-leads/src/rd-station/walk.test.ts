@@ -197,3 +197,39 @@ test('a segmentation that never comes to rest ends all the same', async () => {
   expect(asked()).toBeGreaterThan(30)
   expect(asked()).toBeLessThanOrEqual(44)
 })
+
+/** A segmentation that has so many contacts when a page is asked for. */
+const growing = (sizeAt: (page: number) => number) => {
+  const pageOf = 100
+  let asked = 0
+  const call: AuthorizedCall = async ({ path }) => {
+    asked += 1
+    const from = (Number(/page=(\d+)/.exec(path)?.[1]) - 1) * pageOf
+    const size = sizeAt(from / pageOf + 1)
+    const contacts = Array.from({ length: Math.min(pageOf, Math.max(0, size - from)) }, (_, at) => ({
+      uuid: `c${from + at}`,
+    }))
+    return { kind: 'ok', headers: () => String(size), json: { contacts } }
+  }
+  const all = async () => {
+    const different = new Set<string>()
+    const query = { ...everybody, pageSize: pageOf, written: async () => different.size }
+    for await (const page of readContacts(call, query)) for (const { uuid } of page.contacts) different.add(uuid)
+    return different.size
+  }
+  return { all, asked: () => asked }
+}
+
+test('a total that grows with each page fails the read, when it is far more than it was', async () => {
+  const { all, asked } = growing((page) => page * 100 + 1)
+  await expect(all()).rejects.toMatchObject({
+    code: 'endless',
+    final: true,
+    message: expect.stringMatching(/page=1011&page_size=100: the total grows .*, from 101 to 101,101 by now$/),
+  })
+  expect(asked()).toBe(1_011)
+})
+
+test('one that grows to many times what it was, and then no more, is read to its end', async () => {
+  expect(await growing((page) => Math.min(page * 110, 90_000)).all()).toBe(90_000)
+})

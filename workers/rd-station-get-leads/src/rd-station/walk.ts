@@ -20,6 +20,8 @@ export const contactsCursor = z.object({
   before: z.int().min(0).default(0),
   /** How many there were by the last page. */
   total: z.int().min(0).nullable().default(null),
+  /** How many there were by the first page that told it. */
+  began: z.int().min(0).nullable().default(null),
   /** Whether contacts were passed over of which nobody knows any more which they were; then `different` counts the others. */
   isBlind: z.boolean().default(false),
 })
@@ -44,8 +46,17 @@ export const behindPage = (
     given: at.pass === 1 ? at.given + contacts : at.given,
     owed: at.owed + (at.pass === 1 ? Math.max(0, -change) : Math.abs(change)),
     total: total ?? at.total,
+    began: at.began ?? total ?? null,
   }
 }
+
+/**
+ * Whether a pass that is not over has gone through so many places that the API counts on as it is read, and would do so for
+ * ever. Contacts that come meanwhile are read as well, so it is ten times as many as there were at the beginning, and a
+ * hundred thousand more: with pages of 125 at the API's 120 calls a minute those alone take some seven minutes.
+ */
+export const isEndless = ({ page, isOver, began }: ContactsCursor, pageSize: number): boolean =>
+  !isOver && began !== null && (page - 1) * pageSize > 10 * began + 100_000
 
 /**
  * The same place for a read that has forgotten whom it passed over. What it has found in this pass so far is not known either

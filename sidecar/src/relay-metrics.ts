@@ -29,7 +29,7 @@ export const createRelayMetrics = (): RelayMetrics => {
         {
           name: 'esteira_relay_messages_total',
           type: 'counter',
-          help: 'Messages by how a try to publish them ended.',
+          help: 'Messages by how a try to publish them ended; those in flight when a channel is closed over one are tried anew.',
           samples: Object.entries(messages).map(([outcome, value]) => ({ labels: { outcome }, value })),
         },
         {

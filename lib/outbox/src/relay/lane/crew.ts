@@ -102,7 +102,8 @@ export const createCrew = (means: CrewMeans): Crew => {
     // Of one that a neighbour takes over it is enough that it slept; where there is no time to look again, it is not.
     const isCut = signals.some(({ aborted }) => aborted)
     const isEmpty = end === 'empty' || (end === 'asleep' && !isCut)
-    if (isEmpty) left.delete(lane.lane)
+    // What the broker refuses may be left, and not what it says nothing of.
+    if (isEmpty && !lane.held.lacksConfirm()) left.delete(lane.lane)
     else left.add(lane.lane)
     if (isEmpty && !stays) {
       channel.close()

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createOverlap } from './overlap.ts'
 
 const batch = () => Promise.withResolvers<void>()
@@ -95,4 +95,24 @@ test('who waits for a while is told whether all have ended by then, and of a fai
   const fails = overlap.endsWithin(600_000)
   second.reject(new Error('the session ended'))
   await expect(fails).rejects.toThrow('the session ended')
+})
+
+test('one is late by when it began, whatever has ended since, and no longer when it has ended', async () => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const overlap = createOverlap()
+  expect(overlap.isLate(0)).toBe(false)
+  const [first, second] = [batch(), batch()]
+  overlap.add(10, () => first.promise)
+  vi.advanceTimersByTime(60)
+  overlap.add(10, () => second.promise)
+  vi.advanceTimersByTime(40)
+  expect([overlap.isLate(100), overlap.isLate(101)]).toEqual([true, false])
+  first.resolve()
+  await overlap.room(10)
+  await new Promise(setImmediate)
+  expect([overlap.isLate(40), overlap.isLate(41)]).toEqual([true, false])
+  second.resolve()
+  await overlap.ended()
+  expect(overlap.isLate(0)).toBe(false)
 })

@@ -14,12 +14,15 @@ export type Overlap = {
    * @throws What one of the batches threw.
    */
   endsWithin: (ms: number) => Promise<boolean>
+  /** Whether one has been on its way for so many milliseconds. */
+  isLate: (ms: number) => boolean
   /** Waits until no batch is on its way, however they end. */
   ended: () => Promise<void>
 }
 
 export const createOverlap = (): Overlap => {
-  const running = new Set<Promise<void>>()
+  /** Each with when it began, the first one first. */
+  const running = new Map<Promise<void>, number>()
   const state: { rows: number; failure: { error: unknown } | null } = { rows: 0, failure: null }
   let change = Promise.withResolvers<void>()
   const tellChange = () => {
@@ -47,7 +50,7 @@ export const createOverlap = (): Overlap => {
     add: (rows, work) => {
       state.rows += rows
       const followed: Promise<void> = follow(rows, work).finally(() => running.delete(followed))
-      running.add(followed)
+      running.set(followed, performance.now())
     },
     room: async (rows, isTight = () => false) => {
       const isFull = () => state.rows > rows || (state.rows > 0 && isTight())
@@ -65,8 +68,12 @@ export const createOverlap = (): Overlap => {
       expectNoFailure()
       return state.rows === 0
     },
+    isLate: (ms) => {
+      const [firstMs = Infinity] = running.values()
+      return performance.now() - firstMs >= ms
+    },
     ended: async () => {
-      while (running.size > 0) await Promise.all(running)
+      while (running.size > 0) await Promise.all(running.keys())
     },
   }
 }

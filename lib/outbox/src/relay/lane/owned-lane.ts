@@ -109,9 +109,12 @@ export const isAllOpen = ({ held, keyRounds }: OwnedLane): boolean => held.isEmp
 export const looksForStrays = ({ kind, strays, held }: OwnedLane): boolean =>
   kind === 'key' && strays.isDue() && !held.waitsForKey('')
 
-/** Rows that were tried and are to be read again now: a read from the floor brings them, if they are there still. */
+/**
+ * Rows that were tried and are to be read again now, each once: a suspect may be due as well. A read from the floor brings
+ * them, if they are there still.
+ */
 export const awaitedRows = ({ known, held, suspects }: OwnedLane): bigint[] =>
-  [...suspects.keys(), ...held.due()].filter((id) => !known.has(id))
+  [...new Set([...suspects.keys(), ...held.due()])].filter((id) => !known.has(id))
 
 /** The first row on its way that nothing but a read from the floor brings again, or null. */
 export const lowestRow = ({ known, held }: OwnedLane): bigint | null => {

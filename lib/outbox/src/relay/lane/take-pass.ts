@@ -31,7 +31,11 @@ type Tell = (settled: Settled) => void
 /** How long to wait for confirms before the lane is read again beside what is on its way, later and later while that is all. */
 const lateBackoff: Backoff = { firstMs: 50, capMs: 200 }
 
-/** The same where the lane is to be left: nothing more is read then but beside what is late indeed. */
+/**
+ * Where the lane is to be left nothing more is read but beside what is late: what has been on its way for so long,
+ * milliseconds, and for twice as long as the last batch that ended. A broker that takes its time for all is left as soon as
+ * it has confirmed what is on its way.
+ */
 const lateAtLastMs = 2_000
 
 /**
@@ -60,6 +64,8 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
   let isLeft = false
   /** Of batches whose rows go together. */
   let starts = 0
+  /** How long the last batch took that has ended, milliseconds. */
+  let lastMs = 0
 
   /** Settles what `publishing` tells of `rows`. Whatever of them did not come to an end is to be read again. */
   const settleRows = async (
@@ -78,8 +84,8 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
       for (const { id } of rows) if (!undeleted.has(id)) owned.known.delete(id)
     }
     const { confirmed, refused, unknown, left } = settled
-    const ms = Math.round(performance.now() - startedMs)
-    observe({ kind: 'relay.batch', lane: owned.name, confirmed, refused, unknown, ms })
+    lastMs = Math.round(performance.now() - startedMs)
+    observe({ kind: 'relay.batch', lane: owned.name, confirmed, refused, unknown, ms: lastMs })
     pass.confirmed += confirmed
     pass.refused += refused
     pass.unknown += unknown
@@ -155,7 +161,9 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     await readAll()
     // Where confirms are late, the rest of the lane goes on beside what waits for them.
     for (let idle = 0; ;) {
-      const isOnTime = await overlap.endsWithin(leaving.aborted ? lateAtLastMs : backoffMs(idle + 1, lateBackoff))
+      const lateMs = Math.max(lateAtLastMs, 2 * lastMs)
+      const mayLeave = leaving.aborted && !overlap.isLate(lateMs)
+      const isOnTime = await overlap.endsWithin(mayLeave ? lateMs : backoffMs(idle + 1, lateBackoff))
       // Nobody else can have a lane of which something is on its way, and its other rows are not to wait for that.
       if (isCut() || (leaving.aborted && isOnTime)) break
       // Suspects may have come meanwhile. What was left to a round would be read again at once: none passes it while a row

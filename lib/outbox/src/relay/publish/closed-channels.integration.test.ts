@@ -85,6 +85,24 @@ test('a row that closed the channel before goes alone, so the others are in flig
   expect(relay.saw('broker.channel-closed')).toHaveLength(relay.saw('relay.refused').length)
 })
 
+test('a row that was refused before is out once more at most, when the channel is closed over another one beside it', async () => {
+  const queue = `${lane.name} late`
+  const relay = lane.relay({ refusedBackoff: { firstMs: 10, capMs: 10 } })
+  await lane.commit({ routingKey: queue, payload: 'refused before' })
+  expect(await relay.runOnce()).toMatchObject({ refused: 1 })
+  await lane.declareQueue(queue)
+  let confirmed = 0
+  const turnBesideAnother = async () => {
+    await lane.commit(bad(`missing ${crypto.randomUUID()}`))
+    const turn = await relay.runOnce()
+    if (turn.kind === 'done') confirmed += turn.confirmed
+    return confirmed
+  }
+  await expect.poll(turnBesideAnother, soon).toBeGreaterThan(0)
+  expect(confirmed).toBe(1)
+  expect(await lane.count(queue)).toBeLessThanOrEqual(2)
+})
+
 test('several rows that close the channel are all found in one turn', async () => {
   const relay = lane.relay()
   await lane.commit(bad('missing.1'), good(1), bad('missing.2'), good(2), bad('missing.3'))

@@ -67,6 +67,27 @@ test('where an exchange goes by headers, what no queue takes holds up the next o
   expect((await lane.take(lane.name)).map(({ payload }) => payload)).toEqual(['good', 'good'])
 })
 
+test('a row that is due, and is to go along with one that commits late, is tried once a turn', async () => {
+  const message = await declareHeadersExchange()
+  const relay = lane.relay({ parkAfter: 1_000, refusedBackoff: { firstMs: 200, capMs: 200 } })
+  const slow = new pg.Client(database.url)
+  await slow.connect()
+  await slow.query('begin')
+  await enqueue(slow, message('bad'), { lane: lane.id })
+  await lane.commit(message('good'), message('bad'))
+  expect(await relay.runOnce()).toMatchObject({ confirmed: 1, refused: 1 })
+  await slow.query('commit')
+  await slow.end()
+  const reads: number[] = []
+  const readBoth = async () => {
+    const turn = await relay.runOnce()
+    reads.push(turn.kind === 'done' ? turn.read : 0)
+    return reads.filter((read) => read >= 2).length
+  }
+  await expect.poll(readBoth, soon).toBeGreaterThan(2)
+  expect(Math.max(...reads), 'the lane has two rows').toBe(2)
+})
+
 test('a destination is open again once a row that was refused goes through', async () => {
   const queue = `${lane.name}.missing`
   const relay = lane.relay({ pollMs: 600_000, window: 8, refusedBackoff: { firstMs: 500, capMs: 500 } })

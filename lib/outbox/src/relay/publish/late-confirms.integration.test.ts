@@ -96,13 +96,25 @@ test('a lane of keys is carried on by a relay that stops beside another one whil
     isStopped = true
   })
   for (let round = 1; round <= 3; round += 1) {
-    await lane.commit(...many(20, lane.name, 'good'))
+    // Twenty of each key, which go one after the other.
+    await lane.commit(...many(400, lane.name).map((message, n) => ({ ...message, orderingKey: `good ${n % 20}` })))
     await waitFor(async () => (await rowsTo(lane.name)) === 0, { deadlineMs: 10_000 })
     expect(isStopped).toBe(false)
   }
   proxy.end()
   await stopping
   await second.stop({ graceMs: 0 })
+}, 60_000)
+
+test('a relay that stops says that what has no confirm is left, which nobody has refused', async () => {
+  const { queue, proxy, relay } = await startLate()
+  const { saw, start, stop } = relay({ refusedBackoff: { firstMs: 600_000, capMs: 600_000 } })
+  await start()
+  await lane.commit(...many(3, queue), { routingKey: `${lane.name} none`, payload: 'refused' })
+  await expect.poll(() => saw('relay.batch'), patient).toContainEqual(expect.objectContaining({ unknown: 3 }))
+  await stop({ graceMs: 20_000 })
+  expect(saw('relay.stopped')).toMatchObject([{ emptied: false }])
+  proxy.end()
 }, 60_000)
 
 test('lanes that are written to all the time are left to a neighbour though each confirm takes its time', async () => {

@@ -38,7 +38,8 @@ export const readFromFloor = async (owned: OwnedLane, limit: number): Promise<Ba
   const { lane, pointers, rounds, held } = owned
   // Suspects go one by one, and before all others, since they may close a destination.
   const companions = owned.suspects.size > 0 ? [] : await findCompanions(owned)
-  const allAwaited = [...companions, ...awaitedRows(owned)]
+  // A companion may be due by itself.
+  const allAwaited = [...new Set([...companions, ...awaitedRows(owned)])]
   // The next reads bring the later ones.
   const awaited = allAwaited.slice(0, owned.suspects.size > 0 ? limit : Math.ceil(limit / 2))
   const later = allAwaited.slice(awaited.length)

@@ -16,8 +16,11 @@ export type Closed = {
   tried: Set<bigint>
   /** Which of them was refused last. */
   probe: bigint | null
-  /** Rows that were refused as well, with their keys. They wait for what becomes of the others, and no read brings them. */
-  behind: Map<bigint, string>
+  /**
+   * Rows that were refused as well, with their keys, and how many refusals count of the one try of each. They wait for what
+   * becomes of the others, and no read brings them.
+   */
+  behind: Map<bigint, { key: string; refusals: number }>
 }
 
 export type ClosedDestinations = {

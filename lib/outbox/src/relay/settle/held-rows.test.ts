@@ -249,8 +249,17 @@ test('a destination that takes another row is open, and those that no queue took
   expect(opened).toHaveBeenCalledOnce()
   expect(held.waiting()).toEqual([1n, 2n, 3n])
   clock.nowMs = 60_000
-  expect(held.hold({ id: 2n, key: '' }, 'unroutable', destination)).toMatchObject({ attempt: 2 })
+  expect(held.hold({ id: 2n, key: '' }, 'unroutable', destination)).toMatchObject({ attempt: 2, refusals: 2 })
   expect(held.closed()).toEqual([])
+})
+
+test('of those that no queue took while nobody is to blame the first try does not count', () => {
+  const { clock, held } = heldRows()
+  const destination = { exchange: '', routingKey: 'queue' }
+  for (const id of [1n, 2n]) held.hold({ id, key: '' }, 'unroutable', destination, true)
+  held.tookAnother('', 'queue')
+  clock.nowMs = 60_000
+  expect(held.hold({ id: 2n, key: '' }, 'nacked', destination)).toMatchObject({ attempt: 2, refusals: 1 })
 })
 
 test('a queue that is full takes a row now and then, and is closed all the same', () => {

@@ -89,7 +89,7 @@ export const createHeldRows = (
   }
 
   const giveLastTries = (closes: Closed, probe: Held): void => {
-    for (const [id, key] of closes.behind) {
+    for (const [id, { key }] of closes.behind) {
       behind.delete(id)
       closes.tried.add(id)
       list.add(id, { ...probe, key, attempt: probe.attempt - 1, refusals: probe.refusals - 1, untilMs: now() })
@@ -120,7 +120,7 @@ export const createHeldRows = (
         if (probe !== null && (!isTriedForIt || probe.untilMs > now())) {
           leave(id, closes)
           if (behind.size < mostBehind) {
-            closes.behind.set(id, key)
+            closes.behind.set(id, { key, refusals: patient ? 0 : 1 })
             behind.set(id, closes)
           }
           // The probe's own count, so that one refused beside a hopeless probe is hopeless as well, and not one a round.
@@ -159,9 +159,7 @@ export const createHeldRows = (
       const refused = [...closes.behind]
       open(closes)
       for (const { id, row } of tried) if (row !== null) list.add(id, { ...row, closes: null })
-      for (const [id, key] of refused) {
-        list.add(id, { key, attempt: 1, refusals: 0, untilMs, why: closes.why, closes: null })
-      }
+      for (const [id, once] of refused) list.add(id, { ...once, attempt: 1, untilMs, why: closes.why, closes: null })
     },
     parked: (id) => {
       const row = forget(id)

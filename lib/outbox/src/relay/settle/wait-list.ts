@@ -18,6 +18,8 @@ export type Held = {
 export type Waiting = {
   /** Whether no row is held. */
   isEmpty: () => boolean
+  /** Whether a row is held that nobody has refused: its confirm did not come. */
+  lacksConfirm: () => boolean
   /** Rows above this id whose time has not come: they are not to be read. */
   waiting: (above?: bigint) => bigint[]
   /** The keys of rows whose time has not come. */
@@ -67,6 +69,7 @@ export const createWaitList = (now: () => number): WaitList => {
   return {
     asked: {
       isEmpty: () => rows.size === 0,
+      lacksConfirm: () => rows.values().some(({ why }) => why === 'unconfirmed'),
       waiting: (above = 0n) =>
         Array.from(
           waitsAt(now()).filter(([id]) => id > above),

@@ -11,13 +11,14 @@ useLane()
 /** How long it is waited after each of six sessions that end as soon as they own the lane, and last so long by the clock. */
 const waitsOf = async (lastsMs: number): Promise<number[]> => {
   const waits: number[] = []
+  const endings: Promise<unknown>[] = []
   let nowMs = 0
   const settings = checkOptions({
     databaseUrl: database.url,
     rabbitmqUrl: vhost.url,
     lane: lane.name,
     observe: ({ kind }) => {
-      if (kind === 'relay.owned') void endSession()
+      if (kind === 'relay.owned') endings.push(endSession())
       if (kind === 'relay.lost') nowMs += lastsMs
     },
   })
@@ -40,6 +41,7 @@ const waitsOf = async (lastsMs: number): Promise<number[]> => {
     ready: { resolve: () => {}, reject: () => {} },
   }
   await createSessions(means, { wait, now: () => nowMs }).serve()
+  await Promise.all(endings)
   return waits
 }
 

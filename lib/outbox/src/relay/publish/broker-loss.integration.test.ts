@@ -43,7 +43,7 @@ test('a row whose confirm is lost is published again, under the same message id'
 })
 
 test('a confirm that does not come in time leaves the row unknown, and the channel is replaced', async () => {
-  const relay = await linkedRelay({ confirmDeadlineMs: 200 })
+  const relay = await linkedRelay({ confirmDeadlineMs: 2_000 })
   await lane.commit(message('second'))
   proxy.pause()
   const turn = relay.runOnce()
@@ -51,7 +51,7 @@ test('a confirm that does not come in time leaves the row unknown, and the chann
   // What was sent may be on its way until RabbitMQ has closed the channel.
   proxy.resume()
   expect(await turn).toMatchObject({ confirmed: 0, unknown: 1 })
-  const reason = expect.stringMatching('^no confirm within 200 ms of a message to exchange "", routing key "')
+  const reason = expect.stringMatching('^no confirm within 2000 ms of a message to exchange "", routing key "')
   expect(relay.saw('broker.channel-closed')).toMatchObject([{ reason }])
   // It waits for a moment, as its queue may be what does not confirm.
   await expect.poll(() => relay.runOnce(), soon).toMatchObject({ confirmed: 1, unknown: 0 })
@@ -60,7 +60,7 @@ test('a confirm that does not come in time leaves the row unknown, and the chann
 })
 
 test('no more than the window is in flight, whatever the backlog', async () => {
-  const relay = await linkedRelay({ window: 8, confirmDeadlineMs: 300 })
+  const relay = await linkedRelay({ window: 8, confirmDeadlineMs: 2_000 })
   await lane.commit(...Array.from({ length: 100 }, (_, index) => message(index)))
   proxy.pause()
   expect(await relay.runOnce()).toMatchObject({ read: 8, confirmed: 0, unknown: 8 })

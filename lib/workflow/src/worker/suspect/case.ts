@@ -54,10 +54,14 @@ export const openCase = (
   settled: Promise.withResolvers(),
 })
 
-/** Its function is about to be called in a ward, which is killed if it takes so much longer than it may. */
-export const begin = (one: Case, ward: Ward, overtimeMs: number): void => {
+/** It is about to be attempted in a ward: what becomes of that may be its doing. */
+export const begin = (one: Case): void => {
   one.hasBegun = true
   one.begunMs = performance.now()
+}
+
+/** Its function is about to be called in a ward, which is killed if it takes so much longer than it may. */
+export const beginTime = (one: Case, ward: Ward, overtimeMs: number): void => {
   const { timeoutMs } = one.suspect
   one.time?.close()
   one.time = openTimeBudget({ ms: timeoutMs + overtimeMs }, () => ward.kill(`it took longer than ${timeoutMs} ms`))

@@ -78,14 +78,15 @@ const givenSchema = z.object({ items: z.array(valueSchema), cursor: z.unknown() 
 export type Given = z.output<typeof givenSchema>
 
 /**
- * What a ward tells its worker: that it takes jobs, that it lives, that it is about to call a job's function, that this is
- * over where the ward writes the end itself, a page that it gave, what came of it (`runsOn`: its function has not ended),
- * and that an error is about to end the process.
+ * What a ward tells its worker: that it takes jobs, that it lives, that it is about to attempt a job, that the job's config
+ * is filled in and its function about to be called, that this is over where the ward writes the end itself, a page that it
+ * gave, what came of it (`runsOn`: its function has not ended), and that an error is about to end the process.
  */
 export const saidSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready') }),
   z.object({ kind: z.literal('alive') }),
   z.object({ kind: z.literal('begun'), id: z.int() }),
+  z.object({ kind: z.literal('filled'), id: z.int() }),
   z.object({ kind: z.literal('called'), id: z.int() }),
   z.object({ kind: z.literal('gave'), id: z.int(), given: givenSchema }),
   z.object({ kind: z.literal('answer'), id: z.int(), answer: answerSchema, runsOn: z.boolean() }),

@@ -11,6 +11,7 @@ const heardOf = (message: unknown): unknown[] => {
   hearSaid(message, {
     ready: hear('ready'),
     begun: hear('begun'),
+    filled: hear('filled'),
     called: hear('called'),
     gave: hear('gave'),
     answered: hear('answered'),

@@ -16,6 +16,7 @@ import {
 export type SaidHooks = {
   ready: () => void
   begun: (id: number) => void
+  filled: (id: number) => void
   called: (id: number) => void
   gave: (id: number, given: Given) => void
   answered: (id: number, answer: Answer, runsOn: boolean) => void
@@ -60,6 +61,9 @@ export const hearSaid = (message: unknown, hooks: SaidHooks): Said | undefined =
     case 'begun':
       hooks.begun(said.id)
       break
+    case 'filled':
+      hooks.filled(said.id)
+      break
     case 'called':
       hooks.called(said.id)
       break
@@ -82,7 +86,7 @@ export const hearSaid = (message: unknown, hooks: SaidHooks): Said | undefined =
   return said
 }
 
-const ofJobSchema = z.object({ kind: z.enum(['begun', 'called', 'gave', 'answer']), id: z.int() })
+const ofJobSchema = z.object({ kind: z.enum(['begun', 'filled', 'called', 'gave', 'answer']), id: z.int() })
 
 /** Where it is not as it should be, without what is there. */
 const faultIn = (error: z.ZodError | undefined): string =>

@@ -30,9 +30,9 @@ const deaths: Record<string, Death> = {
 
 /**
  * Wards in which a job that is good ends after some turns of the event loop, one that `waits` only when its signal is
- * aborted, one that `runs on` like a good one, and any other kills its ward in the next turn, or before it has begun. One
- * that `gives` has a page taken first, and then ends, or exits in its first ward; one that `writes` says that its function
- * was called, and writes its end for as long as the test takes.
+ * aborted, one that `fills` its config never, one that `runs on` like a good one, and any other kills its ward in the next
+ * turn, or before it has begun. One that `gives` has a page taken first, and then ends, or exits in its first ward; one that
+ * `writes` says that its function was called, and writes its end for as long as the test takes.
  */
 const openWards = () => {
   type Opened = { jobs: string[]; emitted: number[]; most: number; mayWait: boolean; isLeft: boolean; hooks: WardHooks }
@@ -62,6 +62,8 @@ const openWards = () => {
       if (isDead) return
       const death = deaths[String(job.payload)]
       if (job.payload !== 'never begins') hooks.begun(id)
+      if (job.payload === 'fills') return
+      if (job.payload !== 'never begins') hooks.filled(id)
       if (job.payload === 'never begins') die({ how: 'it was ended by SIGKILL', isOwn: false })
       else if (death !== undefined) die(death)
       else if (job.payload === 'writes') return hooks.called(id)
@@ -387,6 +389,17 @@ test('a process with a job that is far over its time is killed, and the job fail
   expect(await suspects.attempt(suspectOf('job', 'waits', 1), unlost(), null)).toMatchObject(
     died('it took longer than 1 ms'),
   )
+})
+
+test('it is not over its time while its config is filled in', async () => {
+  const { suspects, events, wards } = setUp({ overtimeMs: 1 })
+  const answer = suspects.attempt(suspectOf('job', 'fills', 1), unlost(), null)
+  await expect.poll(() => wards[0]?.jobs).toEqual(['job'])
+  for (let turns = 0; turns < 20; turns += 1) await new Promise((resolve) => setTimeout(resolve, 1))
+  expect(events).toEqual([])
+  // What its process dies of meanwhile is its own doing.
+  wards[0]?.hooks.died({ how: 'it ended with exit code 7', isOwn: true })
+  expect(await answer).toMatchObject(died('it ended with exit code 7'))
 })
 
 test('it is not over its time while its end is being written in its own process', async () => {

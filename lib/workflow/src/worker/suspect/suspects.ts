@@ -1,6 +1,16 @@
 import { jobError } from '../../job/job-error.ts'
 import { allGiven } from '../stream/pages.ts'
-import { begin, type Case, ended, openCase, type Outcome, type PagesOfSuspect, settleLost, takePage } from './case.ts'
+import {
+  begin,
+  beginTime,
+  type Case,
+  ended,
+  openCase,
+  type Outcome,
+  type PagesOfSuspect,
+  settleLost,
+  takePage,
+} from './case.ts'
 import type { Death } from './describe-death.ts'
 import { companies, judge, lastStage, type Stage } from './judge.ts'
 import type { Answer, Suspect } from './messages.ts'
@@ -166,7 +176,11 @@ export const createSuspects = ({
       },
       begun: (id) => {
         const one = opened.atWork.get(id)
-        if (one !== undefined) begin(one, ward, overtimeMs)
+        if (one !== undefined) begin(one)
+      },
+      filled: (id) => {
+        const one = opened.atWork.get(id)
+        if (one !== undefined) beginTime(one, ward, overtimeMs)
       },
       called: (id) => opened.atWork.get(id)?.time?.close(),
       gave: (id, given) => {

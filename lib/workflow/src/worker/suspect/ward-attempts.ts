@@ -1,6 +1,7 @@
 import { contextAt, withAttributes } from '@esteira/service/trace'
 import { type Log, reasonOf } from '@esteira/service'
 import { context, trace } from '@opentelemetry/api'
+import type { ConfigTemplate } from '../../config/resolve-config.ts'
 import { WorkflowError } from '../../errors.ts'
 import type { StepFunction } from '../../function/define-function.ts'
 import type { Secrets } from '../../secrets/read-secrets.ts'
@@ -44,6 +45,15 @@ export const createWardAttempts = ({ functionOf, units, say, ...means }: WardAtt
   const configs = { configOf: configCache() }
   const pageMemory = createPageMemory(pageMemoryBytes())
 
+  /** Its function has all of its time from then on, as in a worker. */
+  const toldWhenFilled =
+    (id: number, config: ConfigTemplate): ConfigTemplate =>
+    async (...asked) => {
+      const filled = await config(...asked)
+      await say({ kind: 'filled', id })
+      return filled
+    }
+
   const attempt = async ({ id, suspect, by }: Extract<Asked, { kind: 'attempt' }>): Promise<void> => {
     const abort = new AbortController()
     aborts.set(id, abort)
@@ -71,7 +81,7 @@ export const createWardAttempts = ({ functionOf, units, say, ...means }: WardAtt
         attemptJob(suspect.job, {
           ...means,
           fn,
-          config: configOf(suspect.job, fn, configs),
+          config: toldWhenFilled(id, configOf(suspect.job, fn, configs)),
           log: logOfJob(means.log, suspect.place),
           lost: abort.signal,
           random: Math.random,

@@ -25,6 +25,7 @@ test('a ward dies once, and what is said in its name after that is not heard', {
     {
       ready: () => heard.push('ready'),
       begun: () => heard.push('begun'),
+      filled: () => heard.push('filled'),
       called: () => heard.push('called'),
       gave: () => heard.push('gave'),
       answered: () => heard.push('answered'),

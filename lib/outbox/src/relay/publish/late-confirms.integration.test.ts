@@ -97,7 +97,9 @@ test('a lane of keys is carried on by a relay that stops beside another one whil
   })
   for (let round = 1; round <= 3; round += 1) {
     // Twenty of each key, which go one after the other.
-    await lane.commit(...many(400, lane.name).map((message, n) => ({ ...message, orderingKey: `good ${n % 20}` })))
+    await lane.commit(
+      ...Array.from({ length: 400 }, (_, n) => ({ routingKey: lane.name, payload: n, orderingKey: `good ${n % 20}` })),
+    )
     await waitFor(async () => (await rowsTo(lane.name)) === 0, { deadlineMs: 10_000 })
     expect(isStopped).toBe(false)
   }

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { openConnections } from '@esteira/database-query/connections'
 import { databaseQuery } from '@esteira/database-query/function'
 import { createLog } from '@esteira/service'
 import { INVALID_SPAN_CONTEXT, trace } from '@opentelemetry/api'
+import { v7 as uuidv7 } from 'uuid'
 import { insertSql, insertsTaskSchema, valuesOf } from '../inserts.ts'
 import { startJobClock, untilGo } from '../job-messages.ts'
 
@@ -19,7 +19,8 @@ const insert = async (id: number): Promise<unknown> =>
     payload: {},
     step: { id: 'step', name: 'save', outputType: null, hasNext: false },
     run: { id: 'run', workflowId: 'workflow' },
-    job: { id: randomUUID(), revision: 0 },
+    // As a job's id: those of one time lie beside each other in the ledger's index.
+    job: { id: uuidv7(), revision: 0 },
     attempt: 1,
     timeoutMs: 600_000,
     cursor: null,

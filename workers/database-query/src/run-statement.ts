@@ -11,6 +11,7 @@ import { type ResultLimit, within } from './result-limit.ts'
 import type { ResultShare } from './result-memory.ts'
 import { inSession, pooledNames, pooledSql, type Session } from './session.ts'
 import { type Given, type Look, sendRuns } from './send-runs.ts'
+import { sendTogether } from './send-together.ts'
 import { openStatementSpan } from './statement-span.ts'
 import { underStatement } from './under-statement.ts'
 import { unlessAborted } from './unless-aborted.ts'
@@ -104,14 +105,17 @@ const executeGroup = async (
         statement.sql,
         fresh.map((call) => call.values),
       )
-      const running = runAll(session.client, statement, fresh, values, {
+      const hooks: RunHooks = {
         lookOf: () => lookOf(statement, memory),
         stop: (reason) => tooMuch.abort(reason),
         onRefused: (call) => {
           at ??= calls.indexOf(call)
         },
-      })
-      const checking = Promise.all([checkDeferred(session), calls.length > 1 ? refuseTraces(session) : undefined])
+      }
+      const [running, checking] = sendTogether(session.client, () => [
+        runAll(session.client, statement, fresh, values, hooks),
+        Promise.all([checkDeferred(session), calls.length > 1 ? refuseTraces(session) : undefined]),
+      ])
       const [ran, checked] = await Promise.allSettled([running, checking])
       // Where a run is refused the check is as well, and only the run says why.
       if (ran.status === 'rejected') throw ran.reason

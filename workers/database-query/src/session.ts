@@ -5,6 +5,7 @@ import * as z from 'zod'
 import { isSessionLost } from './away.ts'
 import type { Connections } from './connections.ts'
 import { outcomeUnknown, readOnlyNow } from './errors.ts'
+import { sendTogether } from './send-together.ts'
 import { unlessAborted } from './unless-aborted.ts'
 
 /** A session of the target, and what it had when its transaction began: its role, and what a pooler may have set. */
@@ -91,7 +92,8 @@ export const openSession = async (
     })
     // The first that goes over a link which may have been lost without a word since it was last used.
     const deadline = setTimeout(giveUp, connections.waitMs)
-    const opening = [client.query(begin), client.query(whoSql(isStream ? null : connections.silentMs, mostMs))] as const
+    const whoAsked = whoSql(isStream ? null : connections.silentMs, mostMs)
+    const opening = sendTogether(client, () => [client.query(begin), client.query(whoAsked)] as const)
     const [, { rows }] = await Promise.all(opening).finally(() => clearTimeout(deadline))
     const [{ role, pooled, isReadOnly }] = who.parse(rows)
     // The session is closed with it: another one may lead to the server that takes writes by then.
@@ -108,8 +110,8 @@ export const openSession = async (
           isLate = true
           giveUp()
         }, connections.waitMs)
-        const committed = client.query('commit')
-        const cleaning = clean(client).finally(() => clearTimeout(commitDeadline))
+        const [committed, cleaned] = sendTogether(client, () => [client.query('commit'), clean(client)] as const)
+        const cleaning = cleaned.finally(() => clearTimeout(commitDeadline))
         try {
           await committed
         } catch (error) {
@@ -218,7 +220,8 @@ const cancelOnAbort = (
   if (signal.aborted) begin()
   else signal.addEventListener('abort', begin)
   return async () => {
-    over.abort()
+    // Without a reason an error would be made for it, with a stack.
+    over.abort('the work is done')
     signal.removeEventListener('abort', begin)
     await cancelling
     return cancelling !== null

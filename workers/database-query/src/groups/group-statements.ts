@@ -2,7 +2,6 @@ import { gather } from '@esteira/workflow'
 import type { Connections } from '../connections.ts'
 import { entryKey } from '../ledger/claim.ts'
 import type { Call, WritingStatement } from '../run-statement.ts'
-import { unlessAborted } from '../unless-aborted.ts'
 import { createPace, type Pace } from './pace.ts'
 import { type GivenRows, type Outcome, settleGroup } from './settle-group.ts'
 
@@ -25,13 +24,13 @@ export const groupStatements = (connections: Connections): Execute => {
   return async (statement, call) => {
     if (!statement.mayShare) return executeAlone(connections, statement, call)
     const { connection, sql, durability, once, rows, maxRows, limit } = statement
-    const key = JSON.stringify([connection, sql, durability, once, rows, maxRows, limit])
+    const key = [connection, durability, once, rows, maxRows, limit?.of, limit?.mostBytes, sql].join('\n')
     const add = groups.get(key) ?? gatherCalls(connections, statement, waiting)
     groups.set(key, add)
     const [oldest] = groups.keys()
     if (groups.size > mostStatements && oldest !== undefined) groups.delete(oldest)
     waiting.add(call)
-    return givenBy(await unlessAborted(add(call), call.signal, () => waiting.has(call)))
+    return givenBy(await addUnlessAborted(add, call, waiting))
   }
 }
 
@@ -43,6 +42,18 @@ const gatherCalls = (connections: Connections, statement: WritingStatement, wait
     return settleGroup(connections, statement, calls, pace)
   })
 }
+
+/** A run that is cancelled before its group begins is waited for no longer. */
+const addUnlessAborted = (add: Add, call: Call, waiting: WeakSet<Call>): Promise<Outcome> =>
+  new Promise((resolve, reject) => {
+    const { signal } = call
+    if (signal.aborted) return reject(signal.reason)
+    // It stays on the job's signal, which nobody has for longer than the job: to take it off would cost each run more.
+    signal.addEventListener('abort', () => {
+      if (waiting.has(call)) reject(signal.reason)
+    })
+    add(call).then(resolve, reject)
+  })
 
 /** Runs a statement that may write for a job, in a transaction of its own. */
 export const executeAlone = async (

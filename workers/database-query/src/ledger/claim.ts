@@ -30,13 +30,14 @@ export const claimInLedger = async (
     client,
     `insert into ${ledger} (job_id, revision)
      select id, revision from unnest($1::uuid[], $2::int[]) as entry(id, revision) order by id, revision
-     on conflict (job_id, revision) do nothing returning job_id as "jobId", revision`,
+     on conflict (job_id, revision) do nothing`,
     arraysOf(entries),
   )
+  // As a rule none was there before, so nobody pays for being told which: those that this transaction has not written.
   if (inserted.rowCount === entries.length) return new Map()
-  const claimed = new Set(claimedRows.parse(inserted.rows).map(entryKey))
-  const before = arraysOf(entries.filter((entry) => !claimed.has(entryKey(entry))))
-  const kept = `from ${ledger} where (job_id, revision) in (select * from unnest($1::uuid[], $2::int[]))`
+  const before = arraysOf(entries)
+  const kept = `from ${ledger} where (job_id, revision) in (select * from unnest($1::uuid[], $2::int[]))
+    and xmin <> pg_current_xact_id()::xid`
   // All jobs that a lost worker had in hand come at once.
   const sizes = await onLedger(client, `${sizesSql} from (select rows, rows::text as text ${kept} offset 0) kept`, [
     ...before,
@@ -111,12 +112,12 @@ const isGone = /^(42P01|3F000)$/
  */
 const noText = /^22P0[52]$/
 
-const arraysOf = (entries: readonly Entry[]) => [
-  entries.map(({ jobId }) => jobId),
-  entries.map(({ revision }) => revision),
+/** As texts: the driver would look into each id for what has to be quoted. */
+const arraysOf = (entries: readonly Entry[]): string[] => [
+  `{${entries.map(({ jobId }) => jobId).join(',')}}`,
+  `{${entries.map(({ revision }) => revision).join(',')}}`,
 ]
 
 const entrySchema = z.object({ jobId: z.string(), revision: z.int() })
-const claimedRows = z.array(entrySchema)
 const sizeRows = z.tuple([z.object({ bytes: z.number() })])
 const appliedRows = z.array(entrySchema.extend({ rows: z.array(z.unknown()).nullable() }))

@@ -71,7 +71,7 @@ export const databaseQuery = (
         }
         // Its time stands while its rows wait to be written, in all for no longer than any attempt may take.
         const mostMs = isStream ? maxTimeoutMs : timeoutMs
-        const batches = readRows(connections, statement, call, { isStream, mostMs })
+        const batches = readRows(connections, statement, call, { limit, mostMs })
         if (!isStream) return passedOn(plan, await collectRows(batches, limit?.mostBytes ?? null))
         for await (const { rows, columns } of batches) {
           if (columns.length === 0) return plan.instead

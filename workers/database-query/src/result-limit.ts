@@ -21,6 +21,27 @@ export const within = ({ of, mostBytes }: ResultLimit): ((bytes: number) => void
   }
 }
 
+/**
+ * What a row may have as the server sends it, bytes, to be read at all: lists of small values take some twenty times as much
+ * once they are. As JSON it has about as much, but for the spaces in it.
+ */
+const mostTextOf = ({ mostBytes }: ResultLimit): number => 4 * mostBytes
+
+/**
+ * Refuses a row before it is read that cannot fit into a payload.
+ *
+ * @throws DatabaseQueryError `result_too_large`
+ */
+export const refuseText = (limit: ResultLimit, bytes: number): void => {
+  const most = mostTextOf(limit)
+  if (bytes <= most) return
+  throw new DatabaseQueryError(
+    'result_too_large',
+    `config.sql gives a row of more than ${most.toLocaleString('en-US')} bytes as text; nothing is written or passed ` +
+      'on: select less of it, or raise ESTEIRA_MAX_PAYLOAD_BYTES',
+  )
+}
+
 const tooLarge = ({ of, mostBytes }: ResultLimit, rows: number): DatabaseQueryError => {
   const bytes = `${mostBytes.toLocaleString('en-US')} bytes as JSON`
   const [fault, advice] =

@@ -15,11 +15,15 @@ useEngine((opened) => {
 })
 
 /** Runs a statement whose rows are jobs, and gives how that ended, with the worker's peak. */
-const run = async (sql: string) => {
+const run = async (sql: string, mode?: string) => {
   const worker = await startMeasured(engine, [`--max-old-space-size=${heapMiB}`])
   await engine.broker.declareQueue('Rows.take')
   const workflow = await engine.saveWorkflow(
-    { functionName: 'Database.query', outputType: 'multiple', config: { connection: 'crm', sql } },
+    {
+      functionName: 'Database.query',
+      outputType: 'multiple',
+      config: { connection: 'crm', sql, ...(mode && { mode }) },
+    },
     { functionName: 'Rows.take', outputType: null },
   )
   const begun = await engine.begin(workflow, {})
@@ -43,6 +47,16 @@ test.each([
     const { ends, peakMiB } = await run(sql)
     expect(ends).toEqual([{ status: 'failed', code: 'result_too_large' }])
     expect(peakMiB).toBeLessThan(400)
+  },
+  200_000,
+)
+
+test.each(['query', 'execute'])(
+  'a row that is no payload, and would take all memory once it is read, is not read: by mode %s',
+  async (mode) => {
+    const sql = `select jsonb_agg('{}'::jsonb) as value from generate_series(1, 10000000)`
+    const { ends } = await run(sql, mode)
+    expect(ends).toEqual([{ status: 'failed', code: 'result_too_large' }])
   },
   200_000,
 )

@@ -7,7 +7,7 @@ import { refuseTwice } from './columns.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { type Applied, claimInLedger, type Entry, entryKey, isLedgerGone, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
-import { type ResultLimit, within } from './result-limit.ts'
+import { refuseText, type ResultLimit, within } from './result-limit.ts'
 import type { ResultShare } from './result-memory.ts'
 import { inSession, pooledNames, pooledSql, type Session } from './session.ts'
 import { type Given, type Look, sendRuns } from './send-runs.ts'
@@ -192,14 +192,17 @@ const runAll = async (
 
 /** Refuses rows as they come, so that no more are in memory than may go on. Those that do not go on are not kept. */
 const lookOf = (statement: WritingStatement, memory: ResultShare): Look => {
-  const fits = statement.limit === null ? () => undefined : within(statement.limit)
-  const keep: Look['keep'] = (row) => {
-    const json = JSON.stringify(row)
+  const count = (rows: number) => checkCount(statement, rows)
+  const { limit } = statement
+  if (limit === null) return { count, keep: null }
+  const fits = within(limit)
+  const row = (given: Record<string, unknown>) => {
+    const json = JSON.stringify(given)
     const bytes = Buffer.byteLength(json)
     fits(bytes)
     memory.keep(bytesInMemory(json, bytes))
   }
-  return { count: (rows) => checkCount(statement, rows), keep: statement.rows === 'unwanted' ? null : keep }
+  return { count, keep: { before: (bytes) => refuseText(limit, bytes), row } }
 }
 
 /** @throws DatabaseQueryError `too_many_rows` for more than the config allows. */

@@ -18,8 +18,11 @@ type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>
  */
 export type Look = {
   count: (rows: number) => void
-  keep: ((row: Record<string, unknown>) => void) | null
+  keep: Keep | null
 }
+
+/** `before` is told what the server sent for a row, bytes, before that is read. */
+type Keep = { before: (bytes: number) => void; row: (row: Record<string, unknown>) => void }
 
 /** The server did not look at a run, as one before it was refused. */
 const passedOver = new Error('a run before it was refused')
@@ -75,14 +78,15 @@ export const sendRuns = (
       columns = columnsOf(fields)
       names = fields.map(({ name }) => name)
     },
-    handleDataRow: ({ fields }: { fields: (string | null)[] }) => {
+    handleDataRow: ({ length, fields }: { length: number; fields: (string | null)[] }) => {
       if (failure !== null) return
       try {
         count += 1
         look.count(count)
         if (look.keep === null) return
+        look.keep.before(length)
         const row = readRow(columns, fields)
-        look.keep(row)
+        look.keep.row(row)
         rows.push(row)
       } catch (error) {
         // Nobody but the process would hear of it. What the server sends until it is stopped is not kept.

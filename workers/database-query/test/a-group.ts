@@ -29,7 +29,7 @@ export const settle = async (
     connection = 'crm',
     rows = 'if any',
     maxRows = null,
-    limit = null,
+    limit = rows === 'unwanted' ? null : { of: 'result', mostBytes: 1024 * 1024 },
     once = true,
     pace = createPace({ sessions: 10, mayMeet: true }),
     limitMs,

@@ -2,6 +2,7 @@ import type { ClientBase, Connection, FieldDef } from 'pg'
 import utils from 'pg/lib/utils.js'
 import { type Column, columnsOf, readRow } from '../columns.ts'
 import { nothingToCopy } from '../errors.ts'
+import { refuseText, type ResultLimit } from '../result-limit.ts'
 
 /**
  * Rows that came together, how many bytes the server sent for them, and the names of their columns: none for a statement
@@ -24,9 +25,15 @@ export type Cursor = {
  * Runs a statement of which the server gives as many rows as it is asked for, all of one moment. Its session does
  * nothing else until it is done. How large rows are is known when they come: what was asked for and is too much stays
  * in the server, which can send no further while nobody reads from the link. (pg-cursor would end the process here: on
- * sessions of ours, which send without waiting for answers, and on a COPY.)
+ * sessions of ours, which send without waiting for answers, and on a COPY.) Without a limit rows only count, and each is
+ * null.
  */
-export const openCursor = (client: ClientBase, sql: string, values: readonly unknown[]): Cursor => {
+export const openCursor = (
+  client: ClientBase,
+  sql: string,
+  values: readonly unknown[],
+  limit: ResultLimit | null,
+): Cursor => {
   const bound = values.map(utils.prepareValue)
   let connection: Connection | null = null
   let columns: Column[] = []
@@ -72,7 +79,8 @@ export const openCursor = (client: ClientBase, sql: string, values: readonly unk
     handleDataRow: ({ length, fields }: { length: number; fields: (string | null)[] }) => {
       bytes += length
       try {
-        rows.push(readRow(columns, fields))
+        if (limit !== null) refuseText(limit, length)
+        rows.push(limit === null ? null : readRow(columns, fields))
       } catch (error) {
         // Nobody but the process would hear of it.
         failure ??= { error }

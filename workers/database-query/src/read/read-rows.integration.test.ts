@@ -14,7 +14,10 @@ import { readRows } from './read-rows.ts'
 useTarget(leadTable, {})
 
 const read = (sql: string, of: Parameters<typeof aCall>[1] = {}, isStream = true, mostMs = 600_000) =>
-  readRows(connections, { connection: 'crm', sql, rows: 'wanted', maxRows: null }, aCall([], of), { isStream, mostMs })
+  readRows(connections, { connection: 'crm', sql, rows: 'wanted', maxRows: null }, aCall([], of), {
+    limit: { of: isStream ? 'row' : 'result', mostBytes: 16 * 1024 * 1024 },
+    mostMs,
+  })
 
 /** Sessions of the function that have a transaction open. */
 const openTransactions = async () =>

@@ -1,6 +1,6 @@
 import type { Connections } from '../connections.ts'
 import { toParameters } from '../parameters.ts'
-import { within } from '../result-limit.ts'
+import { type ResultLimit, within } from '../result-limit.ts'
 import { type Call, checkColumns, checkCount, type Statement } from '../run-statement.ts'
 import { openSession } from '../session.ts'
 import { openStatementSpan } from '../statement-span.ts'
@@ -18,7 +18,8 @@ const batchBytes = 256 * 1024
 
 /**
  * Runs a statement that only reads, and gives its rows as they are asked for: all of one moment, and few at a time. The
- * server refuses it if it would write. `isStream`: whoever takes the rows may be slow. `mostMs`: when the signal is aborted
+ * server refuses it if it would write. `limit`: how large they may be, null where none goes on; where each row does by itself
+ * whoever takes them may be slow. `mostMs`: when the signal is aborted
  * at the latest, and soon after that the server lets go of the rows by itself.
  *
  * @throws what went wrong, or the signal's reason when it is aborted.
@@ -27,8 +28,9 @@ export async function* readRows(
   connections: Connections,
   statement: Statement,
   call: Call,
-  { isStream, mostMs }: { isStream: boolean; mostMs: number },
+  { limit, mostMs }: { limit: ResultLimit | null; mostMs: number },
 ): AsyncGenerator<Batch> {
+  const isStream = limit?.of === 'row'
   const how = { begin: 'begin read only', writes: false, signal: call.signal, isStream, mostMs }
   const session = await openSession(connections, statement.connection, how)
   const endSpan = openStatementSpan(statement, call.place)
@@ -36,7 +38,7 @@ export async function* readRows(
   let failure: { error: unknown } | null = null
   try {
     const [values = []] = await toParameters(session.client, statement.sql, [call.values])
-    const cursor = openCursor(session.client, statement.sql, values)
+    const cursor = openCursor(session.client, statement.sql, values, limit)
     let isReading = true
     // Whoever has the rows in hand may not come back: nothing is under way then that a cancel would end.
     const leave = (): void => {

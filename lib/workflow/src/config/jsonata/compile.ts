@@ -56,10 +56,10 @@ const invalid = (source: string, words: string, place?: number, cause?: unknown)
 
 /** Before the parser, whose time nothing else bounds. */
 const refuseReading = (source: string): void => {
-  const place = readsTooMuch(source, limits.length)
+  const place = readsTooMuch(source, limits.reads)
   if (place === undefined) return
   const words =
-    `"?:" or "??" stands within what stands before another, again and again, so that more than ${limits.length} ` +
+    `"?:" or "??" stands within what stands before another, again and again, so that more than ${limits.reads} ` +
     'characters are read: name the inner ones, as in ($a := payload.a ?: 1; $a ?: 2)'
   throw invalid(source, `${words}, at character ${place}`, place)
 }

@@ -8,6 +8,17 @@ const compile = (source: string) => compileJsonata(source, ['payload'])
 const nested = (operator: string, levels: number): string =>
   `${'('.repeat(levels)}payload.a${` ${operator} 1)`.repeat(levels)}`
 
+/** Members with a default each, in objects that have one behind them as well. */
+const membersWithin = (members: number, levels: number): string => {
+  const own = Array.from({ length: members }, (_, n) => `"field ${n}": payload.field${n} ?: ""`)
+  const inner = levels === 0 ? [] : [`"inner": ${membersWithin(members / 2, levels - 1)}`]
+  return `{${[...own, ...inner, '"currency": payload.currency ?: "BRL"'].join()}}`
+}
+
+/** Blocks within blocks, each with a default for a variable of its own. */
+const blocksWithin = (levels: number): string =>
+  levels === 0 ? 'payload.name' : `($inner := ${blocksWithin(levels - 1)}; $own := payload.own ?: "x"; $inner & $own)`
+
 const refused = expect.objectContaining({
   code: 'expression_invalid',
   message: expect.stringMatching(
@@ -31,7 +42,9 @@ test('the place is where more has been read than may be', () => {
 test.each([
   ['a chain', Array(200).fill('payload.a').join(' ?: ')],
   ['members', `{${Array.from({ length: 400 }, (_, n) => `"f${n}": payload.f${n} ?? ${n}`).join()}}`],
-  ['some within each other', nested('?:', 8)],
+  ['some within each other', nested('?:', 12)],
+  ['a default behind members that have some', membersWithin(150, 4)],
+  ['defaults of variables in blocks', blocksWithin(15)],
   ['conditions', `${'('.repeat(60)}payload.a${' ? 1 : 2)'.repeat(60)}`],
   ['groups of a regular expression', `$contains(payload.a, /${'(?:a'.repeat(40)}${')'.repeat(40)}/)`],
   ['texts', `"${'(a ?? '.repeat(40)}"`],

@@ -1,4 +1,7 @@
-/** What stands in one pair of brackets: before the last `?:` or `??` in it, each part of that twice, and behind it. */
+/**
+ * What stands in one pair of brackets: `ahead` since the last operator, or mark, behind which another value begins, and all
+ * before that, of which a part may be read twice.
+ */
 type Bracket = { read: number; ahead: number }
 
 const space = String.raw` \t\n\r\v`
@@ -42,6 +45,8 @@ export const readsTooMuch = (source: string, most: number): number | undefined =
     } else if ('([{'.includes(token)) {
       around.push(bracket)
       bracket = { read: 0, ahead: 0 }
+    } else if (',;:?'.includes(token)) {
+      bracket = { read: bracket.read + bracket.ahead, ahead: 0 }
     } else if (')]}'.includes(token)) {
       const outer = around.pop() ?? { read: 0, ahead: 0 }
       bracket = { read: outer.read, ahead: outer.ahead + bracket.read + bracket.ahead }

@@ -33,6 +33,8 @@ export class DatabaseQueryError extends Error {
 
 /** What may go better another time. */
 const passingCodes: ReadonlySet<DatabaseQueryErrorCode> = new Set([
+  // To the next worker it may be known: in a rollout that adds it some have it already.
+  'connection_unknown',
   'session_lost',
   'outcome_unknown',
   'ledger_late',

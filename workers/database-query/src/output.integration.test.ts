@@ -171,7 +171,7 @@ test('where its turn does not come in half of its time its job is put off, as on
   const jobId = randomUUID()
   expect(await call({ sql: much }, { ...rowByRow, jobId, timeoutMs: 200 })).toMatchObject({
     delayMs: 5_000,
-    reason: expect.stringContaining('more than 4 MiB, and may write, while other jobs of this worker do'),
+    reason: expect.stringContaining('for which this worker has no memory while it has those of others'),
   })
   const over = new AbortController()
   await admin.query(`select setval('tries', 1, false)`)

@@ -23,6 +23,28 @@ test('whoever comes when that one is closed may have it, and who is closed witho
   expect(() => memory.open().keep(mib(5))).not.toThrow()
 })
 
+test('of those that have little the ones that are too much together wait as well, until others are closed', () => {
+  const memory = createResultMemory()
+  memory.open().keep(mib(60))
+  const some = Array.from({ length: 21 }, () => memory.open())
+  for (const share of some) share.keep(mib(3))
+  const [first] = some
+  const late = memory.open()
+  expect(() => late.keep(mib(3))).toThrow('waits for its turn')
+  first?.close()
+  expect(() => memory.open().keep(mib(2))).not.toThrow()
+  expect(() => memory.open().makeRoom(mib(2))).toThrow('waits for its turn')
+})
+
+test('what was given before counts as well, and not towards what a statement may give', () => {
+  const memory = createResultMemory()
+  memory.open().keep(mib(60))
+  const share = memory.open()
+  share.makeRoom(mib(3))
+  share.keep(mib(0.5))
+  expect(() => share.keep(mib(1))).toThrow('waits for its turn')
+})
+
 test('a row counts for more than its values', () => {
   const share = createResultMemory().open()
   expect(() => {

@@ -3,8 +3,8 @@ import { DatabaseQueryError } from './errors.ts'
 /** What the rows of one transaction may take in memory, bytes: they are there until the engine has taken them. */
 const mostBytes = 64 * 1024 * 1024
 
-/** What those of any other transaction may take beside them. */
-const usualBytes = 4 * 1024 * 1024
+/** What those of any other transaction may take beside them, and those of all others together. */
+const [usualBytes, usualBytesOfAll] = [4 * 1024 * 1024, 64 * 1024 * 1024]
 
 /** What a row takes in memory beside its values, bytes. */
 export const bytesOfRow = 128
@@ -46,13 +46,44 @@ export type Turn = { open: () => ResultShare; end: () => void }
 type Member = { enter: () => void }
 
 /**
- * Memory in which one transaction at a time has much, and all others have little. One that would need much beside
+ * Memory in which one transaction at a time has much, and all others have little, together no more than that one. One that would need much beside
  * another is given up, and waits for its turn outside of the database. If it waited as it is, it would do so with its
  * locks, and the one that has the memory may be waiting for those.
  */
 export const createResultMemory = (): ResultMemory => {
   let largest: Member | null = null
   const waiting = new Set<Member>()
+  /** What all that have little take together. */
+  let usual = 0
+
+  const openShare = (mayHaveMuch: () => boolean, close: () => void): ResultShare => {
+    let [kept, keptBefore, counted] = [0, 0, 0]
+    const count = (bytes: number): void => {
+      usual += bytes - counted
+      counted = bytes
+    }
+    const expectRoom = (): void => {
+      const bytes = kept + keptBefore
+      const isUsual = bytes <= usualBytes && usual - counted + bytes <= usualBytesOfAll
+      if (!isUsual && !mayHaveMuch()) throw taken()
+      count(isUsual ? bytes : 0)
+    }
+    return {
+      keep: (bytes) => {
+        kept += bytes + bytesOfRow
+        if (kept > mostBytes) throw tooMuch()
+        expectRoom()
+      },
+      makeRoom: (bytes) => {
+        keptBefore += bytes
+        expectRoom()
+      },
+      close: () => {
+        count(0)
+        close()
+      },
+    }
+  }
 
   const leave = (member: Member): void => {
     if (largest !== member) return
@@ -74,7 +105,14 @@ export const createResultMemory = (): ResultMemory => {
     turn: async (signal) => {
       const entered = Promise.withResolvers<boolean>()
       const member: Member = { enter: () => entered.resolve(true) }
-      const turn: Turn = { open: () => openShare(always, () => {}), end: () => leave(member) }
+      const turn: Turn = {
+        open: () =>
+          openShare(
+            () => largest === member,
+            () => {},
+          ),
+        end: () => leave(member),
+      }
       if ((largest ??= member) === member) return turn
       if (waiting.size >= mostWaiting || signal.aborted) return null
       waiting.add(member)
@@ -91,24 +129,6 @@ export const createResultMemory = (): ResultMemory => {
   }
 }
 
-const always = (): boolean => true
-
-const openShare = (mayHaveMuch: () => boolean, close: () => void): ResultShare => {
-  let kept = 0
-  const makeRoom = (bytes: number): void => {
-    if (bytes > usualBytes && !mayHaveMuch()) throw taken()
-  }
-  return {
-    keep: (bytes) => {
-      kept += bytes + bytesOfRow
-      if (kept > mostBytes) throw tooMuch()
-      makeRoom(kept)
-    },
-    makeRoom,
-    close,
-  }
-}
-
 const tooMuch = (): DatabaseQueryError =>
   new DatabaseQueryError(
     'result_too_large',
@@ -119,5 +139,6 @@ const tooMuch = (): DatabaseQueryError =>
 const taken = (): DatabaseQueryError =>
   new DatabaseQueryError(
     'memory_taken',
-    'config.sql gives more than 4 MiB, and may write, while other jobs of this worker do: it waits for its turn',
+    'config.sql gives rows, and may write, for which this worker has no memory while it has those of others: it waits for ' +
+      'its turn',
   )

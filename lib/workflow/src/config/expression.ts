@@ -51,6 +51,19 @@ export const parseTemplate = (text: string): Template => {
   }
 }
 
+/** How many expressions stand in a text, about, and how many characters they have, without being read. */
+export const sizeOfExpressions = (text: string): { count: number; length: number } => {
+  const size = { count: 0, length: 0 }
+  for (let open = text.indexOf('{{'); open !== -1;) {
+    const close = text.indexOf('}}', open + 2)
+    const end = close === -1 ? text.length : close + 2
+    size.count += 1
+    size.length += end - open
+    open = text.indexOf('{{', end)
+  }
+  return size
+}
+
 /** Whether what stands between the first `{{` of a text and its last `}}` is more than one expression. */
 const isSeveral = (whole: string): boolean => {
   const close = whole.indexOf('}}')

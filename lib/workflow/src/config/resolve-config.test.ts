@@ -44,6 +44,21 @@ test('all faults are told at once, each with its pointer', () => {
   ])
 })
 
+test('a config has no more expressions, and no longer ones, than are read in a second', () => {
+  const many = (count: number, text = '{{1}}') => ({
+    list: [text.repeat(count / 2)],
+    other: { text: text.repeat(count / 2) },
+  })
+  expect(faultsOfExpressions(many(1_000))).toEqual([])
+  expect(faultsOfExpressions(many(200_000))).toEqual([
+    { pointer: '', message: 'has 200,000 expressions, and 1,000 are allowed in one config' },
+  ])
+  expect(faultsOfExpressions({ text: '{{'.repeat(100_000) })).toHaveLength(1)
+  expect(faultsOfExpressions(many(10, `{{ "${'x'.repeat(30_000)}" }}`))).toEqual([
+    { pointer: '', message: 'has 300,080 characters of expressions, and 262,144 are allowed in one config' },
+  ])
+})
+
 test('an expression that fails is told with its place in the config, itself and the types of what it read', async () => {
   const config = compileConfig({ by: 1, 'a/b': ['fine', { c: '{{ payload.email * 2 }}' }] }, new Set())
   await expect(config(scope, secrets)).rejects.toMatchObject({

@@ -2,7 +2,8 @@ import { WorkflowError } from '../errors.ts'
 import { type Fault, pointerOf } from '../faults/fault.ts'
 import { faultOfReference, isReference, nameIn } from '../secrets/reference.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
-import { hasExpression, parseTemplate, type Scope } from './expression.ts'
+import { hasExpression, parseTemplate, type Scope, sizeOfExpressions } from './expression.ts'
+import { limits } from './jsonata/limits.ts'
 
 /**
  * A config whose expressions are read once and evaluated for every job, where its secrets are filled in too. What waits for
@@ -34,7 +35,32 @@ export const compileConfig = (
 }
 
 /** What is wrong with a config's expressions and references to secrets, each with a JSON pointer into the config. */
-export const faultsOfExpressions = (value: unknown, pointer = ''): Fault[] => {
+export const faultsOfExpressions = (config: Record<string, unknown>): Fault[] => {
+  const { count, length } = sizeIn(config)
+  if (count > limits.ofConfig) return [{ pointer: '', message: tooMany(count, 'expressions', limits.ofConfig) }]
+  if (length > limits.lengthOfConfig) {
+    return [{ pointer: '', message: tooMany(length, 'characters of expressions', limits.lengthOfConfig) }]
+  }
+  return faultsIn(config, '')
+}
+
+const tooMany = (count: number, what: string, most: number): string =>
+  `has ${count.toLocaleString('en-US')} ${what}, and ${most.toLocaleString('en-US')} are allowed in one config`
+
+/** The size of all expressions in a value: whoever saves it reads them while its event loop stands still. */
+const sizeIn = (value: unknown): ReturnType<typeof sizeOfExpressions> => {
+  if (typeof value === 'string') return sizeOfExpressions(value)
+  const size = { count: 0, length: 0 }
+  if (typeof value !== 'object' || value === null) return size
+  for (const part of Object.values(value)) {
+    const { count, length } = sizeIn(part)
+    size.count += count
+    size.length += length
+  }
+  return size
+}
+
+const faultsIn = (value: unknown, pointer: string): Fault[] => {
   if (typeof value === 'string') {
     try {
       if (hasExpression(value)) parseTemplate(value)
@@ -49,7 +75,7 @@ export const faultsOfExpressions = (value: unknown, pointer = ''): Fault[] => {
     const message = faultOfReference(value)
     return message === null ? [] : [{ pointer, message }]
   }
-  return Object.entries(value).flatMap(([name, part]) => faultsOfExpressions(part, pointer + pointerOf([name])))
+  return Object.entries(value).flatMap(([name, part]) => faultsIn(part, pointer + pointerOf([name])))
 }
 
 /** `pointer` is where the value stands in the config; `absent` is a member of it that gives nothing, undefined for none. */

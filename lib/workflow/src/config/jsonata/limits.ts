@@ -7,6 +7,9 @@ export const limits = {
   length: 32_768,
   /** Characters that the parser comes to, the same ones again and again: of copies it comes to 1,200 a millisecond and more. */
   reads: 262_144,
+  /** How many a config may have, and their characters together: to read them takes a second then. */
+  ofConfig: 1_000,
+  lengthOfConfig: 262_144,
   /** Characters of one that is evaluated in place: a list takes the square of its items, 0.2 s where it is all of them. */
   inPlaceLength: 4_096,
   /** Milliseconds on the worker's own event loop, for an expression that is steady; one that takes longer begins anew apart. */

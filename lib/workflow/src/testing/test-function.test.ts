@@ -288,3 +288,17 @@ test('what a function throws is thrown', async () => {
   })
   await expect(testFunction(failing, { config, payload: { name: 'Ana' } })).rejects.toBe(error)
 })
+
+test('text that nobody can store is refused as in a worker, in a value and in a key', async () => {
+  const give = (result: unknown) => defineFunction({ name: 'Any.give', config: z.looseObject({}), run: () => result })
+  const refused = (place: string) => ({
+    code: 'output_rejected',
+    message: `the result cannot be stored: its text${place} has a NUL character or half of a surrogate pair`,
+  })
+  await expect(testFunction(give('\0'), { outputType: 'single' })).rejects.toMatchObject(refused(''))
+  const half = { name: 'fine', list: [{ '\ud800': 1 }] }
+  await expect(testFunction(give(half), { outputType: 'single' })).rejects.toMatchObject(refused(' at /list/0/\ufffd'))
+  await expect(testFunction(give(['fine', { a: '\0' }]), { outputType: 'multiple' })).rejects.toMatchObject(
+    refused(' at /1/a'),
+  )
+})

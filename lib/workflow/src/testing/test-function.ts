@@ -8,6 +8,7 @@ import { isOutcome, type Outcome, outcomeMark } from '../function/outcome.ts'
 import { defaultMaxPayloadBytes, limitPlaced } from '../payload/payload-limit.ts'
 import { placeResult } from '../payload/place-result.ts'
 import { jsonOf } from '../payload/json-of.ts'
+import { unstorableFault, unstorableItem, unstorableJson } from '../payload/unstorable.ts'
 import { hideSecrets } from '../secrets/hide-secrets.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
 
@@ -82,7 +83,7 @@ export const testFunction = async (fn: StepFunction, job: TrialJob = {}): Promis
   if (outputType === null || placed.kind === 'input') return { kind: 'nothing' }
   switch (placed.kind) {
     case 'items':
-      return { kind: 'items', items: placed.items.map(asStored) }
+      return { kind: 'items', items: itemsAsStored(placed.items) }
     case 'whole':
       return { kind: 'output', output: asStored(placed.result) }
     case 'output':
@@ -116,7 +117,22 @@ export const secretsOf = (given: Readonly<Record<string, string>>): Secrets => {
 const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value) ?? 'null')
 
 /** A result as the next step reads it; what cannot be stored is refused as in a worker. */
-const asStored = (value: unknown): unknown => JSON.parse(jsonOf(value) ?? 'null')
+const asStored = (value: unknown): unknown => {
+  const stored: unknown = JSON.parse(jsonOf(value) ?? 'null')
+  expectStorable(unstorableJson(stored))
+  return stored
+}
+
+const itemsAsStored = (items: readonly unknown[]): unknown[] => {
+  const stored = items.map((item): unknown => JSON.parse(jsonOf(item) ?? 'null'))
+  expectStorable(unstorableItem(stored))
+  return stored
+}
+
+const expectStorable = (place: string | null): void => {
+  if (place === null) return
+  throw new WorkflowError('output_rejected', `the result cannot be stored: ${unstorableFault(place)}`)
+}
 
 const nothing = () => {}
 /** Says nothing. */

@@ -1,4 +1,3 @@
-import { unstorableText } from '@esteira/outbox/internal/unstorable-text'
 import { reasonOf } from '@esteira/service'
 import { databaseErrorOf } from '../../database/is-transient.ts'
 import { WorkflowError } from '../../errors.ts'
@@ -6,6 +5,7 @@ import { type Ending, type FinishedJob, movesCounters, placedOf } from '../../jo
 import { jobError } from '../../job/job-error.ts'
 import { tryAgain } from '../../job/next-try.ts'
 import { childrenIn, type Placed } from '../../payload/place-result.ts'
+import { unstorableFault, unstorableItem, unstorableJson } from '../../payload/unstorable.ts'
 import type { Lockable } from '../../job/unit/locked-among.ts'
 import { blameFor } from './blame.ts'
 
@@ -240,22 +240,10 @@ const whyRejected = ({ ending }: FinishedJob, error: unknown, nameOf?: NameOfIte
   if (databaseErrorOf(error) === null || placed === null) return reasonOf(error)
   const place = placed.kind === 'items' ? unstorableItem(placed.items) : unstorableJson(resultOf(placed))
   if (place === null) return reasonOf(error)
-  const fault = `its text${place && ` at ${place}`} has a NUL character or half of a surrogate pair`
+  const fault = unstorableFault(place)
   const index = /^\/(\d+)/.exec(place)?.[1]
   return nameOf === undefined || index === undefined ? fault : `${fault}; /${index} is ${nameOf(Number(index))}`
 }
-
-/** One by one: all of them may be more text than there can be in one. */
-const unstorableItem = (items: readonly unknown[]): string | null => {
-  for (const [index, item] of items.entries()) {
-    const place = unstorableJson(item)
-    if (place !== null) return `/${index}${place}`
-  }
-  return null
-}
-
-/** What was refused has been JSON before. */
-const unstorableJson = (value: unknown): string | null => unstorableText(JSON.parse(JSON.stringify(value ?? null)))
 
 const resultOf = (placed: Exclude<Placed, { kind: 'items' }>): unknown => {
   switch (placed.kind) {

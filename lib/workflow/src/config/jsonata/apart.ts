@@ -56,12 +56,19 @@ type Waiting = Asked &
 /** All that wait for an answer; those under way are among them. */
 const waiting = takeTurns(({ line }: Waiting) => line)
 
+/**
+ * Lines of which the last expression that was tried took the time of its group, or what the others had left of it. One of
+ * them has a turn by itself, and then all that wait in the other lines.
+ */
+const slow = new Set<string>()
+let isTurnOfSlow = false
+
 let isWorking = false
 
 /**
  * Evaluates an expression in a process of its own, which all expressions of this process share. It is started by the first
  * of them, and anew after one that ended it, or when something else did. Lines have turns, so that a step whose expressions
- * take long holds up those of another by one of them.
+ * take long holds up all those of another by one of them.
  *
  * @throws the signal's reason, once it is aborted: the expression leaves the line, as nobody wants its value any more.
  */
@@ -95,6 +102,7 @@ const work = async (): Promise<void> => {
       vanishings = 0
       // The first had all of the time; one that had only a rest of it begins again.
       const ended: Answer[] = reply.answers.length === 0 ? [{ kind: 'ended', why: tooLong }] : reply.answers
+      markSlow(group, reply.answers.length)
       tell(group, ended)
       continue
     }
@@ -110,14 +118,30 @@ const work = async (): Promise<void> => {
     // Which of them did it is not known: from here on each goes alone.
     for (const one of group) one.goesAlone = true
   }
+  slow.clear()
   isWorking = false
+}
+
+/** Of a group so many were answered, and the next one, if there is one, took what was left of the time. */
+const markSlow = (group: readonly Waiting[], answered: number): void => {
+  for (const { line } of group.slice(0, answered)) slow.delete(line)
+  const last = group[answered]
+  if (last !== undefined) slow.add(last.line)
 }
 
 /** Whose turns are next, as many as go together. */
 const nextGroup = (): Waiting[] => {
+  const [first] = waiting.inOrder().filter(({ line }) => slow.has(line))
+  const group = first !== undefined && isTurnOfSlow ? [] : quickGroup()
+  isTurnOfSlow = group.length > 0
+  return group.length === 0 && first !== undefined ? [first] : group
+}
+
+const quickGroup = (): Waiting[] => {
   const group: Waiting[] = []
   let length = 0
   for (const one of waiting.inOrder()) {
+    if (slow.has(one.line)) continue
     length += one.scope.length
     const fits = group.length < groupSize && length <= groupLength && !one.goesAlone
     if (group.length > 0 && !fits) break

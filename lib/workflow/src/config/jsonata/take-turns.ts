@@ -7,7 +7,7 @@ export type Turns<Item> = {
   withdraw: (item: Item) => void
   isEmpty: () => boolean
   /** All of them in the order of their turns, as it is now. */
-  inOrder: () => Iterable<Item>
+  inOrder: () => IteratorObject<Item>
 }
 
 /**

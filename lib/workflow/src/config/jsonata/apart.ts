@@ -131,7 +131,7 @@ const markSlow = (group: readonly Waiting[], answered: number): void => {
 
 /** Whose turns are next, as many as go together. */
 const nextGroup = (): Waiting[] => {
-  const [first] = waiting.inOrder().filter(({ line }) => slow.has(line))
+  const first = waiting.inOrder().find(({ line }) => slow.has(line))
   const group = first !== undefined && isTurnOfSlow ? [] : quickGroup()
   isTurnOfSlow = group.length > 0
   return group.length === 0 && first !== undefined ? [first] : group

@@ -6,8 +6,8 @@ import { LongestFirst } from './test/support/longest-first.ts'
 const exclude = ['**/node_modules/**', '**/.esteira/**']
 const stack = './test/support/global-setup.ts'
 
-/** Builds a tree of the history anew for each migration: `.ci/run`, which has 40 minutes for all, leaves it out. */
-const long = 'test/cluster/scenarios/release-before.cluster.test.ts'
+/** One builds a tree of the history, one takes five minutes. `.ci/run`, which has 40 minutes for all, leaves them out. */
+const long = ['keda', 'release-before'].map((name) => `test/cluster/scenarios/${name}.cluster.test.ts`)
 const isShort = process.env['ESTEIRA_TEST_SHORT'] !== undefined
 
 const killsKubelet = 'test/cluster/scenarios/kills.cluster.test.ts'
@@ -79,7 +79,7 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['**/*.cluster.test.ts'],
-          exclude: [...exclude, 'images/**', killsKubelet, ...(isShort ? [long] : [])],
+          exclude: [...exclude, 'images/**', killsKubelet, ...(isShort ? long : [])],
           ...onNode,
           sequence: { groupOrder: 1 },
         },

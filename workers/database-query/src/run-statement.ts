@@ -1,3 +1,4 @@
+import { unlessAborted } from '@esteira/service'
 import { bytesInMemory } from '@esteira/workflow'
 import type { Context } from '@opentelemetry/api'
 import type { PoolClient } from 'pg'
@@ -14,7 +15,6 @@ import { type Given, type Look, sendRuns } from './send-runs.ts'
 import { sendTogether } from './send-together.ts'
 import { openStatementSpan } from './statement-span.ts'
 import { underStatement } from './under-statement.ts'
-import { unlessAborted } from './unless-aborted.ts'
 
 /** What jobs run: the text never contains data. */
 export type Statement = {

@@ -1,12 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { reasonOf } from '@esteira/service'
+import { reasonOf, unlessAborted } from '@esteira/service'
 import type { Pool, PoolClient } from 'pg'
 import * as z from 'zod'
 import { isSessionLost } from './away.ts'
 import type { Connections } from './connections.ts'
 import { outcomeUnknown, readOnlyNow } from './errors.ts'
 import { sendTogether } from './send-together.ts'
-import { unlessAborted } from './unless-aborted.ts'
 
 /** A session of the target, and what it had when its transaction began: its role, and what a pooler may have set. */
 export type Session = { client: PoolClient; role: string; pooled: string }

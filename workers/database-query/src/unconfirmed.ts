@@ -1,8 +1,8 @@
+import { unlessAborted } from '@esteira/service'
 import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { executeAlone } from './groups/group-statements.ts'
 import type { Call, WritingStatement } from './run-statement.ts'
-import { unlessAborted } from './unless-aborted.ts'
 
 /** Statements of a connection that no job waits for, at a time; beyond that the next job does wait. */
 const most = 200

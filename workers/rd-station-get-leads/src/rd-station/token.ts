@@ -1,4 +1,5 @@
 import type { HttpRequest } from '@esteira/http'
+import { unlessAborted } from '@esteira/service'
 import { z } from 'zod'
 import type { Call } from './call.ts'
 import { RdStationError } from './errors.ts'
@@ -151,16 +152,4 @@ const refusalOf = (error: unknown, account: string): unknown => {
   }
   const what = `${answered}: no token is given for the credentials of the account "${account}"`
   return new RdStationError(error.code, what, { call, status, types })
-}
-
-const unlessAborted = async <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> => {
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }

@@ -40,8 +40,13 @@ const mostRows = 40 * jobs
 
 type Work = (em: () => EntityManager) => Promise<unknown>
 
-/** The statements of a session of its own, and how many rows the plan of each had in its hands; the heaviest first. */
+/**
+ * The statements of a session of its own, and how many rows the plan of each had in its hands; the heaviest first. They
+ * are planned with statistics of the rows that are there, and not with those of an autovacuum that came while there
+ * were none.
+ */
 const explainedOf = async (work: Work) => {
+  await engine.query('analyze')
   const orm = openOrm({ databaseUrl: engine.databaseUrl, poolSize: 1, applicationName: 'explained' })
   onTestFinished(() => orm.close())
   const explained = await explainStatements((sql) => queryable(orm.em.fork()).query(sql, []))

@@ -28,7 +28,8 @@ const wordsOf = (error: DatabaseError, text: string): string => {
   if (ofMoment.test(code) || (code.startsWith('42') && error.position !== undefined)) return message
   if (ofBinding.test(message))
     return message.replace(ofBinding, 'expected as many config.params as the highest $n, $2, but $1 came')
-  return withoutNumbers(withoutQuotes(code.startsWith('22') ? withoutValues(message) : message, text), text)
+  const words = code.startsWith('22') ? withoutValues(message) : withoutNames(message, code, text)
+  return withoutNumbers(withoutQuotes(words, text), text)
 }
 
 /** The codes of Postgres itself, but for those of errors that PL/pgSQL raises where it is told to. */
@@ -72,6 +73,16 @@ const withoutQuotes = (message: string, text: string): string => {
   const quoted = [...message.matchAll(/["„“”«»「](.*?)["“”«»」]/gs)].map(([, part = '']) => part.trim())
   if (quoted.every((part) => standsIn(text, part))) return message
   return message.replace(/["„“”«»「].*["“”«»」]/s, '...')
+}
+
+/**
+ * Some names are not quoted: behind a colon, and that of a function before its types. A value may be taken for one of those
+ * as well, as by `$1::regoper` and `$1::regprocedure`.
+ */
+const withoutNames = (message: string, code: string, text: string): string => {
+  const words = message.replace(/: (.+)$/s, (part, name: string) => (standsIn(text, name) ? part : ': ...'))
+  if (code !== '42883') return words
+  return words.replace(/\S+(?=\()/g, (name) => (standsIn(text, name) ? name : '...'))
 }
 
 /**

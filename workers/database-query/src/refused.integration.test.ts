@@ -98,8 +98,15 @@ test.each([
   [`select has_database_privilege($1, 'connect')`],
   [`select set_config($1, 'x', true)`],
   ['select pg_read_file($1)'],
-])('a value that the server takes for a name or a word is not told: %s', async (sql) => {
-  const failure = await call({ sql, params: ['secret-value'] }).catch((error: unknown) => error)
+  ['select $1::regclass', 'a.secret.of.many.names'],
+  ['select $1::regoper', 'secret'],
+  ['select $1::regoperator', 'secret(integer, integer)'],
+  ['select $1::regproc', 'secret'],
+  ['select $1::regprocedure', 'secret(integer)'],
+  ['select $1::regprocedure', 'lower(secret)'],
+  ['select $1::regtype', 'secret[]'],
+])('a value that the server takes for a name or a word is not told: %s %s', async (sql, value = 'secret-value') => {
+  const failure = await call({ sql, params: [value] }).catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'statement_refused', final: true })
   expect(String(failure)).not.toContain('secret')
 })

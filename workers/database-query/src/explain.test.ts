@@ -43,7 +43,11 @@ test.each([
   ],
   ['3D000', 'database "secret" does not exist', 'database ... does not exist'],
   ['55000', 'currval of sequence "secret" is not yet defined', 'currval of sequence ... is not yet defined'],
-  ['58P01', 'could not open file "secret" for reading', 'could not open file ... for reading'],
+  [
+    '58P01',
+    'could not open file "secret" for reading: No such file or directory',
+    'could not open file ... for reading: No such file or directory',
+  ],
   ['22003', 'value "secret" is out of range for type integer', 'a value is out of range for type integer'],
   [
     '22003',

@@ -28,8 +28,7 @@ const wordsOf = (error: DatabaseError, text: string): string => {
   if (ofMoment.test(code) || (code.startsWith('42') && error.position !== undefined)) return message
   if (ofBinding.test(message))
     return message.replace(ofBinding, 'expected as many config.params as the highest $n, $2, but $1 came')
-  const words = code.startsWith('22') ? withoutValues(message) : withoutNames(message, code, text)
-  return withoutNumbers(withoutQuotes(words, text), text)
+  return withoutNumbers(withoutQuotes(unquoted(message, code, text), text), text)
 }
 
 /** The codes of Postgres itself, but for those of errors that PL/pgSQL raises where it is told to. */
@@ -73,6 +72,12 @@ const withoutQuotes = (message: string, text: string): string => {
   const quoted = [...message.matchAll(/["„“”«»「](.*?)["“”«»」]/gs)].map(([, part = '']) => part.trim())
   if (quoted.every((part) => standsIn(text, part))) return message
   return message.replace(/["„“”«»「].*["“”«»」]/s, '...')
+}
+
+/** Without what may be a value though it is not quoted, which the class of the error tells. */
+const unquoted = (message: string, code: string, text: string): string => {
+  if (code.startsWith('22')) return withoutValues(message)
+  return code.startsWith('42') ? withoutNames(message, code, text) : message
 }
 
 /**

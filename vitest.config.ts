@@ -11,7 +11,7 @@ const globalSetup = './test/support/global-setup.ts'
 const integration = {
   globalSetup,
   maxWorkers: 3,
-  testTimeout: 30_000,
+  testTimeout: 60_000,
   hookTimeout: 60_000,
   sequence: { groupOrder: 1 },
 }

@@ -4,7 +4,7 @@ import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, environment, useServices } from '../test/use-services.ts'
 import { bundleRelay } from './bundle.ts'
 
-const soon = { timeout: 15_000, interval: 20 }
+const soon = { timeout: 40_000, interval: 20 }
 
 useServices()
 

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { environment, useServices } from '../test/use-services.ts'
 
-const soon = { timeout: 15_000, interval: 20 }
+const soon = { timeout: 40_000, interval: 20 }
 /** Nothing listens there: it is the port of a service that no machine has. */
 const nobody = 'postgres://127.0.0.1:9/none'
 const failing = join(import.meta.dirname, '../test/failing-main.ts')

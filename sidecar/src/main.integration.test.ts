@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, database, db, environment, rowsOf, useServices, vhost } from '../test/use-services.ts'
 
-const soon = { timeout: 15_000, interval: 20 }
+const soon = { timeout: 40_000, interval: 20 }
 /** Nothing listens there: it is the port of a service that no machine has. */
 const nobody = '127.0.0.1:9'
 

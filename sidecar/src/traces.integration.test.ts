@@ -3,7 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { startSidecar } from '../test/start-sidecar.ts'
 import { channel, commit, count, environment, rowsOf, useServices } from '../test/use-services.ts'
 
-const soon = { timeout: 15_000, interval: 20 }
+const soon = { timeout: 40_000, interval: 20 }
 const traceId = '0af7651916cd43dd8448eb211c80319c'
 const traceparent = `00-${traceId}-b7ad6b7169203331-01`
 

@@ -16,6 +16,8 @@ test.each([
   [{ confirmDeadlineMs: Number.NaN }, 'confirmDeadlineMs: expected a whole number from 100 to 3600000, got NaN'],
   [{ databaseUrl: undefined }, 'databaseUrl: expected text, got undefined'],
   [{ databaseUrl: 'app' }, `${readable}, got one without "://"`],
+  [{ databaseUrl: 'mysql://db/app' }, `${readable}, got one of the protocol mysql`],
+  [{ databaseUrl: 'https://db/app' }, `${readable}, got one of the protocol https`],
   [{ databaseUrl: 'postgres://a:b:c' }, `${readable}, got one that cannot be read: Invalid URL`],
   [
     { databaseUrl: 'postgres://db/app?sslrootcert=/none' },
@@ -33,6 +35,11 @@ test.each([
     'rabbitmqUrl: expected an address like amqp://user:password@host:5672/vhost',
   ],
   [{ adopt: 'no' }, 'adopt: expected true or false, got string'],
+  [{ adopt: null }, 'adopt: expected true or false, got null'],
+  [{ pollMs: null }, 'pollMs: expected a whole number from 100 to 3600000, got null'],
+  [{ refusedBackoff: null }, 'refusedBackoff: expected an object, got null'],
+  [{ observe: null }, 'observe: expected a function, got null'],
+  [{ onSend: null }, 'onSend: expected a function, got null'],
   [{ observe: console }, 'observe: expected a function, got object'],
   [{ onSend: true }, 'onSend: expected a function, got boolean'],
   [{ databaseURL: 'postgres://db/app' }, 'databaseURL: a relay has no such option, did you mean "databaseUrl"?'],
@@ -48,6 +55,7 @@ test.each([
 test.each([
   'postgres://app:s3cret@db:5432/app?sslmode=require',
   'postgresql://db',
+  'POSTGRES://db',
   '/var/run/postgresql app',
   'postgres://app:s3cret@/app?host=/var/run/postgresql',
   'postgres://%2Fvar%2Frun%2Fpostgresql/app',

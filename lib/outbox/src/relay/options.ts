@@ -2,7 +2,7 @@ import pg from 'pg'
 import { reasonOf, withoutPassword } from '../errors.ts'
 import { longestLaneName } from '../register/register-lane.ts'
 import { expectOptions, expectType, expectWhole, faultOfName, optionFault } from '../option-checks.ts'
-import { type Backoff, refusedBackoff } from './backoff.ts'
+import { type Backoff, refusedBackoff as defaultBackoff } from './backoff.ts'
 import type { Observe } from './observation.ts'
 import type { OnSend } from './publish/on-send.ts'
 
@@ -48,7 +48,7 @@ const defaults = {
   window: 2_000,
   confirmDeadlineMs: 30_000,
   brokerDeadlineMs: 5_000,
-  refusedBackoff,
+  refusedBackoff: defaultBackoff,
   parkAfter: 10,
   observe: () => {},
   onSend: null,
@@ -57,27 +57,26 @@ const defaults = {
 /** @throws OutboxError `option_invalid` with the option and what was expected. */
 export const checkOptions = (options: RelayOptions): RelaySettings => {
   expectOptions('a relay', ['databaseUrl', 'rabbitmqUrl', 'lane', ...Object.keys(defaults)], options)
-  const settings: RelaySettings = {
-    databaseUrl: options.databaseUrl,
-    rabbitmqUrl: options.rabbitmqUrl,
-    lane: options.lane,
-    adopt: options.adopt ?? defaults.adopt,
-    pollMs: options.pollMs ?? defaults.pollMs,
-    window: options.window ?? defaults.window,
-    confirmDeadlineMs: options.confirmDeadlineMs ?? defaults.confirmDeadlineMs,
-    brokerDeadlineMs: options.brokerDeadlineMs ?? defaults.brokerDeadlineMs,
-    refusedBackoff: options.refusedBackoff ?? defaults.refusedBackoff,
-    parkAfter: options.parkAfter ?? defaults.parkAfter,
-    observe: options.observe ?? defaults.observe,
-    onSend: options.onSend ?? defaults.onSend,
-  }
-  const { databaseUrl, rabbitmqUrl, lane } = settings
+  const {
+    databaseUrl,
+    rabbitmqUrl,
+    lane,
+    adopt = defaults.adopt,
+    pollMs = defaults.pollMs,
+    window = defaults.window,
+    confirmDeadlineMs = defaults.confirmDeadlineMs,
+    brokerDeadlineMs = defaults.brokerDeadlineMs,
+    refusedBackoff = defaults.refusedBackoff,
+    parkAfter = defaults.parkAfter,
+    observe = defaults.observe,
+    onSend,
+  } = options
   expectType('databaseUrl', databaseUrl, 'string')
   expectType('rabbitmqUrl', rabbitmqUrl, 'string')
-  expectType('adopt', settings.adopt, 'boolean')
-  expectType('observe', settings.observe, 'function')
-  if (settings.onSend !== null) expectType('onSend', settings.onSend, 'function')
-  expectOptions('a relay', ['firstMs', 'capMs'], settings.refusedBackoff, 'refusedBackoff.')
+  expectType('adopt', adopt, 'boolean')
+  expectType('observe', observe, 'function')
+  if (onSend !== undefined) expectType('onSend', onSend, 'function')
+  expectOptions('a relay', ['firstMs', 'capMs'], refusedBackoff, 'refusedBackoff.')
   const unreadable = faultOfDatabaseAddress(databaseUrl)
   if (unreadable !== null) {
     throw optionFault(
@@ -90,14 +89,27 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
   }
   const wrong = faultOfName(lane, longestLaneName)
   if (wrong !== null) throw optionFault('lane', wrong)
-  expectWhole('pollMs', settings.pollMs, 100, 3_600_000)
-  expectWhole('window', settings.window, 1, 10_000)
-  expectWhole('parkAfter', settings.parkAfter, 1, 1_000)
-  expectWhole('refusedBackoff.firstMs', settings.refusedBackoff.firstMs, 1, 3_600_000)
-  expectWhole('refusedBackoff.capMs', settings.refusedBackoff.capMs, settings.refusedBackoff.firstMs, 86_400_000)
-  expectWhole('brokerDeadlineMs', settings.brokerDeadlineMs, 100, 3_600_000)
-  expectWhole('confirmDeadlineMs', settings.confirmDeadlineMs, 100, 3_600_000)
-  return settings
+  expectWhole('pollMs', pollMs, 100, 3_600_000)
+  expectWhole('window', window, 1, 10_000)
+  expectWhole('parkAfter', parkAfter, 1, 1_000)
+  expectWhole('refusedBackoff.firstMs', refusedBackoff.firstMs, 1, 3_600_000)
+  expectWhole('refusedBackoff.capMs', refusedBackoff.capMs, refusedBackoff.firstMs, 86_400_000)
+  expectWhole('brokerDeadlineMs', brokerDeadlineMs, 100, 3_600_000)
+  expectWhole('confirmDeadlineMs', confirmDeadlineMs, 100, 3_600_000)
+  return {
+    databaseUrl,
+    rabbitmqUrl,
+    lane,
+    adopt,
+    pollMs,
+    window,
+    confirmDeadlineMs,
+    brokerDeadlineMs,
+    refusedBackoff,
+    parkAfter,
+    observe,
+    onSend: onSend ?? defaults.onSend,
+  }
 }
 
 /** Whether the user, the password and the virtual host can be read, too: `%` stands for itself as `%25`. */
@@ -112,10 +124,17 @@ const isBrokerAddress = (address: string): boolean => {
   }
 }
 
-/** Why pg cannot read the address, or we cannot show it; null if both can. */
+/** Of the last one pg takes the path for the folder of a socket. */
+const protocols: ReadonlySet<string> = new Set(['postgres', 'postgresql', 'socket'])
+
+/** Why pg cannot read the address, or we cannot show it, or it is not one of Postgres; null if all is well. */
 const faultOfDatabaseAddress = (address: string): string | null => {
-  // pg takes any other text for the path of an address of its own making.
-  if (!address.startsWith('/') && !/^\w+:\/\//.test(address)) return 'got one without "://"'
+  if (!address.startsWith('/')) {
+    // pg takes any other text for the path of an address of its own making, and whatever has a protocol for Postgres.
+    const protocol = /^([\w+.-]+):\/\//.exec(address)?.[1]
+    if (protocol === undefined) return 'got one without "://"'
+    if (!protocols.has(protocol.toLowerCase())) return `got one of the protocol ${protocol}`
+  }
   try {
     withoutPassword(address)
     void new pg.Client(address)

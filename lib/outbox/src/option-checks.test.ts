@@ -132,6 +132,23 @@ test('a client that can be called is one all the same', async () => {
   expect(await pruneInbox(callable, { olderThanMs: 0 })).toBe(3)
 })
 
+test.each<[string, (...given: never[]) => unknown, unknown[]]>([
+  ['receive', receive, [{ consumer: 'billing', messageId }]],
+  ['pruneInbox', pruneInbox, [{ olderThanMs: 1 }]],
+  ['listParked', listParked, []],
+  ['retryParked', retryParked, [{ lane: 1, id: 7n }]],
+  ['dropParked', dropParked, [{ lane: 1, id: 7n }]],
+  ['registerLane', registerLane, ['web-1']],
+  ['migrate', migrate, []],
+])(
+  '%s refuses a client that gives the list of the rows alone, as that of postgres.js does',
+  async (_, called, given) => {
+    const listing = { query: async () => [] }
+    const text = 'query: expected it to return { rows }, got array'
+    expect(await refusal(called, [listing, ...given])).toMatchObject({ code: 'option_invalid', message: text })
+  },
+)
+
 test.each([
   [undefined, 'name: expected text, got undefined'],
   [7, 'name: expected text, got number'],

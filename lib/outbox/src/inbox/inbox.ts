@@ -2,6 +2,7 @@ import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import { expectQueryable, expectTransaction } from '../adapters/expect-queryable.ts'
 import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
+import { rowsOf } from '../adapters/rows-of.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError } from '../errors.ts'
 import { nameOfKind } from '../values/name-of-kind.ts'
@@ -32,7 +33,7 @@ export const receive = async (
     throw new OutboxError('message_invalid', `messageId: expected a UUID, got ${got}`)
   }
   const transaction = await transactionOf(tx, 'inbox in row exclusive mode', 'receive')
-  const { rows } = await transaction.query(noteSql, [consumer, messageId])
+  const rows = await rowsOf(transaction, noteSql, [consumer, messageId])
   return rows.length === 1
 }
 
@@ -53,7 +54,7 @@ export const pruneInbox = async (
   const { olderThanMs, limit = 10_000 } = options
   expectMs('olderThanMs', olderThanMs, longestMs)
   expectWhole('limit', limit, 1, largestInteger)
-  const { rows } = await namingRights(db, 'pruneInbox').query(pruneSql, [olderThanMs, limit])
+  const rows = await rowsOf(namingRights(db, 'pruneInbox'), pruneSql, [olderThanMs, limit])
   return readColumns(rows[0], 'inbox', { pruned: 'number' }).pruned
 }
 

@@ -1,6 +1,7 @@
 import { expectTransaction } from '../adapters/expect-queryable.ts'
 import type { EntityManagerLike } from '../adapters/mikro-orm.ts'
 import type { Queryable } from '../adapters/queryable.ts'
+import { rowsOf } from '../adapters/rows-of.ts'
 import { transactionOf } from '../adapters/transaction-of.ts'
 import { OutboxError, reasonOf } from '../errors.ts'
 import { readColumns } from '../read-columns.ts'
@@ -35,7 +36,7 @@ export const migrate = async (tx: EntityManagerLike | Queryable): Promise<string
 }
 
 const expectNoOther = async (transaction: Queryable): Promise<void> => {
-  const { rows } = await transaction.query(otherOutboxSql, [])
+  const rows = await rowsOf(transaction, otherOutboxSql, [])
   if (rows.length === 0) return
   const { schema } = readColumns(rows[0], 'pg_class', { schema: 'string' })
   throw new OutboxError('migration_failed', saysOtherOutbox(schema))
@@ -43,8 +44,8 @@ const expectNoOther = async (transaction: Queryable): Promise<void> => {
 
 const isApplied = async (transaction: Queryable, name: string): Promise<boolean> => {
   // Before the first migration there is no table to ask.
-  const tables = await transaction.query(`select oid from pg_class where oid = to_regclass('outbox_migration')`, [])
-  if (tables.rows.length === 0) return false
-  const { rows } = await transaction.query('select name from outbox_migration where name = $1', [name])
+  const tables = await rowsOf(transaction, `select oid from pg_class where oid = to_regclass('outbox_migration')`, [])
+  if (tables.length === 0) return false
+  const rows = await rowsOf(transaction, 'select name from outbox_migration where name = $1', [name])
   return rows.length === 1
 }

@@ -2,6 +2,7 @@ import { expectQueryable } from '../adapters/expect-queryable.ts'
 import { isRefusal } from '../adapters/is-refusal.ts'
 import { namingRights } from '../adapters/missing-right.ts'
 import type { Queryable } from '../adapters/queryable.ts'
+import { rowsOf } from '../adapters/rows-of.ts'
 import { OutboxError } from '../errors.ts'
 import { messageColumns } from '../message-columns.ts'
 import { expectOptions, expectType, expectWhole, largestInteger, optionFault, unreadable } from '../option-checks.ts'
@@ -41,7 +42,7 @@ export const listParked = async (
   const { limit = 100, after = { lane: 0, id: 0n } } = options
   expectWhole('limit', limit, 1, largestInteger)
   expectId('after', after)
-  const { rows } = await namingRights(db, 'listParked').query(listSql, [limit, after.lane, String(after.id)])
+  const rows = await rowsOf(namingRights(db, 'listParked'), listSql, [limit, after.lane, String(after.id)])
   return rows.map(parse)
 }
 
@@ -58,7 +59,7 @@ export const retryParked = async (db: Queryable, parked: ParkedId): Promise<bool
   expectQueryable(db)
   expectId('parked', parked)
   try {
-    const { rows } = await namingRights(db, 'retryParked').query(retrySql, [parked.lane, String(parked.id)])
+    const rows = await rowsOf(namingRights(db, 'retryParked'), retrySql, [parked.lane, String(parked.id)])
     return rows.length === 1
   } catch (cause) {
     throw isRefusal(cause, uniqueViolation, idOfLane) ? idTaken(parked, cause) : cause
@@ -86,7 +87,7 @@ const idTaken = ({ lane, id }: ParkedId, cause: unknown): OutboxError =>
 export const dropParked = async (db: Queryable, parked: ParkedId): Promise<boolean> => {
   expectQueryable(db)
   expectId('parked', parked)
-  const { rows } = await namingRights(db, 'dropParked').query(dropSql, [parked.lane, String(parked.id)])
+  const rows = await rowsOf(namingRights(db, 'dropParked'), dropSql, [parked.lane, String(parked.id)])
   return rows.length === 1
 }
 

@@ -1,4 +1,5 @@
 import type { Queryable } from '../adapters/queryable.ts'
+import { rowsOf } from '../adapters/rows-of.ts'
 import { OutboxError } from '../errors.ts'
 import { readColumns } from '../read-columns.ts'
 
@@ -27,7 +28,7 @@ export const findOrAddLane = async (db: Queryable, name: string, kind: LaneKind)
   const known = await findLane(db, name)
   if (known !== null) return known
   for (;;) {
-    const { rows } = await db.query(addLaneSql, [name, kind])
+    const rows = await rowsOf(db, addLaneSql, [name, kind])
     const added = await findLane(db, name)
     if (added !== null) return added
     if (rows.length > 0) throw new OutboxError('lane_invalid', `the lane ${name} was removed while it was registered`)
@@ -50,7 +51,7 @@ export const parseLane = (row: unknown): RegisteredLane => {
 const isLaneKind = (kind: string): kind is LaneKind => laneKinds.some((known) => known === kind)
 
 const findLane = async (db: Queryable, name: string): Promise<RegisteredLane | null> => {
-  const { rows } = await db.query(findLaneSql, [name])
+  const rows = await rowsOf(db, findLaneSql, [name])
   return rows.length === 0 ? null : parseLane(rows[0])
 }
 

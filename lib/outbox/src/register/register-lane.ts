@@ -16,7 +16,7 @@ export const longestLaneName = 253
  * one order, or they may wait for each other: Postgres gives one of them up then (40P01).
  *
  * @throws OutboxError `lane_invalid` for a name that is empty or has more than 253 characters, another kind, and the name of a
- * key lane; `right_missing`.
+ * key lane; `option_invalid`, `right_missing`.
  */
 export const registerLane = async (
   db: Queryable,

@@ -29,8 +29,8 @@ export const readOn = async (owned: OwnedLane, limit: number): Promise<Batch> =>
  * the deleted rows at the head of the lane are passed one by one.
  *
  * Rows that are held back or to a closed destination are passed over as if they had been read, so that the floor rises
- * above them. When a destination opens, the floor goes back to where it was
- * when that closed. What a round has passed is passed over as well, and the floor stays below it.
+ * above them. When a destination opens, the floor goes back to where it was when that closed. What a round has passed is
+ * passed over as well, and the floor stays below it.
  *
  * Locks nothing: only the lane's owner reads it.
  */

@@ -76,6 +76,8 @@ test('the programs of the README, with nothing installed that it does not name, 
   expect(await project.run('migrate.ts', env)).toContain('0001_outbox')
   await project.run('order.ts', env)
   await project.run('order-many.ts', env)
+  await project.write('required.cjs', requirer)
+  expect(await project.run('required.cjs', env)).toContain('function function')
 
   await install(more.flat())
   await write(others)
@@ -127,6 +129,12 @@ export const options = (given: Loose<RelayOptions>): RelayOptions => given
 export const start = (given: { signal: undefined }): Last<Parameters<Relay['start']>> => given
 export const list = (given: { limit: undefined; after: undefined }): Last<Parameters<typeof listParked>> => given
 export const prune = (given: { olderThanMs: 1; limit: undefined }): Last<Parameters<typeof pruneInbox>> => given
+`
+
+const requirer = `
+const { enqueue } = require('@esteira/outbox')
+const { createRelay } = require('@esteira/outbox/relay')
+console.log(typeof enqueue, typeof createRelay)
 `
 
 /** Not those of this repository's own dependencies. */

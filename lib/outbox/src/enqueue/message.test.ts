@@ -60,8 +60,8 @@ test.each<[Record<string, unknown>, string]>([
   [{ messageId: '17' }, 'messageId: expected a UUID, got "17"'],
   [{ delayMs: -1 }, 'delayMs: expected milliseconds from 0 to 3162240000000, got -1'],
   [{ orderingKey: long }, 'orderingKey: expected text of at most 255 bytes, got 256 bytes'],
-  [{ availableAt: new Date('soon') }, 'availableAt: expected a Date in the years 1 to 9999'],
-  [{ availableAt: new Date(8.64e15) }, 'availableAt: expected a Date in the years 1 to 9999'],
+  [{ availableAt: new Date('soon') }, 'availableAt: expected a Date in the years 1 to 9999, got an invalid Date'],
+  [{ availableAt: new Date(8.64e15) }, 'availableAt: expected a Date in the years 1 to 9999, got the year 275760'],
   [{ headers: new Map([['a', 'b']]) }, 'headers: expected an object, got Map'],
   [{ availableAt: new Date(), delayMs: 1 }, 'availableAt: expected either this or delayMs, got both'],
   [{ headers: null }, 'headers: expected an object, got null'],
@@ -203,8 +203,8 @@ const isRevoked = /^Cannot perform '\w+' on a proxy that has been revoked$/
 
 // As from JavaScript, which no type keeps from it.
 test.each<[string, object, string, RegExp?]>([
-  ['what looks like a Date', { availableAt: Object.create(Date.prototype) }, noDate],
-  ['a time that is no Date', { availableAt: '2026-01-01' }, noDate],
+  ['what looks like a Date', { availableAt: Object.create(Date.prototype) }, `${noDate}, got object`],
+  ['a time that is no Date', { availableAt: '2026-01-01' }, `${noDate}, got string`],
   [
     'a delay that is a symbol',
     { delayMs: Symbol('soon') },

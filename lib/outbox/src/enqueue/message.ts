@@ -133,5 +133,9 @@ const membersOf = (message: OutboxMessage, fault: Fault): OutboxMessage => {
 const checkTime = (date: Date, fault: Fault): string => {
   const time = isDate(date) ? Date.prototype.getTime.call(date) : Number.NaN
   if (time >= earliest && time < latest) return new Date(time).toISOString()
-  throw fault('availableAt: expected a Date in the years 1 to 9999')
+  const got = isDate(date) ? whenOf(time) : nameOfKind(date)
+  throw fault(`availableAt: expected a Date in the years 1 to 9999, got ${got}`)
 }
+
+const whenOf = (time: number): string =>
+  Number.isNaN(time) ? 'an invalid Date' : `the year ${new Date(time).getUTCFullYear()}`

@@ -3,6 +3,7 @@ import { checkOptions } from './options.ts'
 
 const given = { databaseUrl: 'postgres://localhost/app', rabbitmqUrl: 'amqp://localhost', lane: 'web-1' }
 
+const reachable = 'rabbitmqUrl: expected an address like amqp://user:password@host:5672/vhost'
 const readable = 'databaseUrl: expected an address like postgres://user:password@host:5432/database'
 
 test('what is not given has its default', () => {
@@ -23,17 +24,29 @@ test.each([
     { databaseUrl: 'postgres://db/app?sslrootcert=/none' },
     `${readable}, got one that cannot be read: ENOENT: no such file or directory, open '/none'`,
   ],
-  [{ rabbitmqUrl: 'rabbit:5672' }, 'rabbitmqUrl: expected an address like amqp://user:password@host:5672/vhost'],
-  [{ rabbitmqUrl: 'http://rabbit' }, 'rabbitmqUrl: expected an address like amqp://user:password@host:5672/vhost'],
+  [{ rabbitmqUrl: 'rabbit:5672' }, `${reachable}, got one of the protocol rabbit`],
+  [{ rabbitmqUrl: 'http://rabbit' }, `${reachable}, got one of the protocol http`],
+  [{ rabbitmqUrl: 'rabbit' }, `${reachable}, got one that cannot be read`],
+  [{ rabbitmqUrl: 'amqp://' }, `${reachable}, got one without a host`],
+  [{ rabbitmqUrl: 'amqp:rabbit' }, `${reachable}, got one without a host`],
+  [
+    { rabbitmqUrl: 'amqp://rabbit?frameMax=abc' },
+    `${reachable}, got frameMax=abc, which is to be 0 or a whole number of at least 4096`,
+  ],
+  [
+    { rabbitmqUrl: 'amqp://rabbit/?frameMax=10' },
+    `${reachable}, got frameMax=10, which is to be 0 or a whole number of at least 4096`,
+  ],
+  [
+    { rabbitmqUrl: 'amqp://rabbit?channelMax=-1' },
+    `${reachable}, got channelMax=-1, which is to be 0 or a whole number of at least 1`,
+  ],
   [{ lane: '' }, 'lane: expected a name of 1 to 253 characters, got 0'],
   [{ lane: 7 }, 'lane: expected text, got number'],
   [{ refusedBackoff: 1_000 }, 'refusedBackoff: expected an object, got number'],
   [{ refusedBackoff: { firstMs: 1, capMs: 2, factor: 3 } }, 'refusedBackoff.factor: a relay has no such option'],
   [{ lane: 'a\0' }, 'lane: got a NUL character or half of a surrogate pair'],
-  [
-    { rabbitmqUrl: 'amqp://a:%zz@localhost' },
-    'rabbitmqUrl: expected an address like amqp://user:password@host:5672/vhost',
-  ],
+  [{ rabbitmqUrl: 'amqp://a:%zz@localhost' }, `${reachable}, got one with a % that stands for nothing`],
   [{ adopt: 'no' }, 'adopt: expected true or false, got string'],
   [{ adopt: null }, 'adopt: expected true or false, got null'],
   [{ pollMs: null }, 'pollMs: expected a whole number from 100 to 3600000, got null'],

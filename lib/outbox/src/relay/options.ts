@@ -84,8 +84,9 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
       `expected an address like postgres://user:password@host:5432/database, ${unreadable}`,
     )
   }
-  if (!isBrokerAddress(rabbitmqUrl)) {
-    throw optionFault('rabbitmqUrl', 'expected an address like amqp://user:password@host:5672/vhost')
+  const unusable = faultOfBrokerAddress(rabbitmqUrl)
+  if (unusable !== null) {
+    throw optionFault('rabbitmqUrl', `expected an address like amqp://user:password@host:5672/vhost, ${unusable}`)
   }
   const wrong = faultOfName(lane, longestLaneName)
   if (wrong !== null) throw optionFault('lane', wrong)
@@ -112,16 +113,27 @@ export const checkOptions = (options: RelayOptions): RelaySettings => {
   }
 }
 
-/** Whether the user, the password and the virtual host can be read, too: `%` stands for itself as `%25`. */
-const isBrokerAddress = (address: string): boolean => {
+/** Numbers that amqplib reads behind the address, and the least of each but 0: AMQP has no frames of less than 4 KiB. */
+const brokerNumbers = { channelMax: 1, frameMax: 4_096, heartbeat: 1 }
+
+/** What is wrong with the address, or null. Without a host amqplib would go to this machine. Nothing of a password is told. */
+const faultOfBrokerAddress = (address: string): string | null => {
   const url = URL.parse(address)
-  if (url === null || !/^amqps?:$/.test(url.protocol)) return false
+  if (url === null) return 'got one that cannot be read'
+  if (!/^amqps?:$/.test(url.protocol)) return `got one of the protocol ${url.protocol.slice(0, -1)}`
+  if (url.hostname === '') return 'got one without a host'
   try {
+    // The user, the password and the virtual host: `%` stands for itself as `%25`.
     for (const part of [url.username, url.password, url.pathname]) decodeURIComponent(part)
-    return true
   } catch {
-    return false
+    return 'got one with a % that stands for nothing'
   }
+  for (const [name, least] of Object.entries(brokerNumbers)) {
+    const value = url.searchParams.get(name)
+    if (value === null || value === '0' || (/^\d{1,9}$/.test(value) && Number(value) >= least)) continue
+    return `got ${name}=${value}, which is to be 0 or a whole number of at least ${least}`
+  }
+  return null
 }
 
 /** Of the last one pg takes the path for the folder of a socket. */

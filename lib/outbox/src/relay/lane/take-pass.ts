@@ -29,7 +29,7 @@ export type PassMeans = PublishMeans & {
 type Tell = (settled: Settled) => void
 
 /** How long to wait for confirms before the lane is read again beside what is on its way, later and later while that is all. */
-const lateBackoff: Backoff = { firstMs: 50, capMs: 200 }
+const rereadBackoff: Backoff = { firstMs: 50, capMs: 200 }
 
 /**
  * Where the lane is to be left nothing more is read but beside what is late: what has been on its way for so long,
@@ -163,7 +163,7 @@ export const takePass = async (owned: OwnedLane, means: PassMeans): Promise<Pass
     for (let idle = 0; ;) {
       const lateMs = Math.max(lateAtLastMs, 2 * lastMs)
       const mayLeave = leaving.aborted && !overlap.isLate(lateMs)
-      const isOnTime = await overlap.endsWithin(mayLeave ? lateMs : backoffMs(idle + 1, lateBackoff))
+      const isOnTime = await overlap.endsWithin(mayLeave ? lateMs : backoffMs(idle + 1, rereadBackoff))
       // Nobody else can have a lane of which something is on its way, and its other rows are not to wait for that.
       if (isCut() || (leaving.aborted && isOnTime)) break
       // Suspects may have come meanwhile. What was left to a round would be read again at once: none passes it while a row

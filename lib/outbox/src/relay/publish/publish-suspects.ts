@@ -1,6 +1,6 @@
 import { OutboxError } from '../../errors.ts'
 import type { OwnedLane } from '../lane/owned-lane.ts'
-import type { LaneRow } from '../read/lane-row.ts'
+import { type LaneRow, nameOfDestination } from '../read/lane-row.ts'
 import type { ConfirmChannel } from './confirm-channel.ts'
 import { expectAnswer } from './expect-answer.ts'
 import type { LaneChannel } from './lane-channel.ts'
@@ -100,8 +100,6 @@ const publishEach = async (
   }
   return outcomes
 }
-
-const nameOfDestination = ({ exchange, routingKey }: LaneRow): string => JSON.stringify([exchange, routingKey])
 
 /** A link that is gone is not this row's fault; the next read of what is left meets it again and says so. */
 const openOrNull = async (channel: LaneChannel): Promise<ConfirmChannel | null> => {

@@ -20,7 +20,7 @@ export const findCompanions = async ({ session, lane, pointers, held, known }: O
   const doubtful = held.doubtful().filter(({ probe }) => !known.has(probe))
   if (doubtful.length === 0) return []
   const above = String(pointers.cursor() - BigInt(searchedIds))
-  const { rows } = await session.query(findCompanionsSql, [lane, ...columnsOf(doubtful), above])
+  const { rows } = await session.query(findCompanionsSql, [lane, ...columnsOfDoubtful(doubtful), above])
   return idsOf(rows).filter((id) => !known.has(id))
 }
 
@@ -28,12 +28,12 @@ export const findCompanions = async ({ session, lane, pointers, held, known }: O
 export const findKeyCompanion = async ({ session, lane, pointers, held, known }: OwnedLane): Promise<bigint[]> => {
   const doubtful = held.doubtful().filter(({ probe }) => !known.has(probe))
   if (doubtful.length === 0) return []
-  const values = [lane, ...columnsOf(doubtful), String(pointers.floor()), held.waitingKeys()]
+  const values = [lane, ...columnsOfDoubtful(doubtful), String(pointers.floor()), held.waitingKeys()]
   const { rows } = await session.query({ ...findKeyCompanionSql, mayTakeLong: pointers.isFarBack() }, values)
   return idsOf(rows).filter((id) => !known.has(id))
 }
 
-const columnsOf = (doubtful: ReturnType<OwnedLane['held']['doubtful']>) => [
+const columnsOfDoubtful = (doubtful: ReturnType<OwnedLane['held']['doubtful']>) => [
   doubtful.map(({ exchange }) => exchange),
   doubtful.map(({ routingKey }) => routingKey),
   doubtful.map(({ lastTried }) => String(lastTried)),
@@ -41,13 +41,13 @@ const columnsOf = (doubtful: ReturnType<OwnedLane['held']['doubtful']>) => [
 
 const idsOf = (rows: readonly unknown[]): bigint[] => rows.map(parseId).filter((id) => id !== null)
 
-const doubtful = 'unnest($2::text[], $3::text[], $4::bigint[]) as doubtful (exchange, routing_key, last_tried)'
+const doubtfulRows = 'unnest($2::text[], $3::text[], $4::bigint[]) as doubtful (exchange, routing_key, last_tried)'
 
 const findCompanionsSql = {
   name: 'find_companions',
   text: `
     select companion.id
-    from ${doubtful}, lateral (
+    from ${doubtfulRows}, lateral (
       select id from outbox_message
       where lane = $1 and id > greatest(doubtful.last_tried, $5::bigint)
         and exchange = doubtful.exchange and routing_key = doubtful.routing_key
@@ -57,7 +57,7 @@ const findCompanionsSql = {
 }
 
 const isInDoubt = `exists (
-        select from ${doubtful}
+        select from ${doubtfulRows}
         where outbox_message.exchange = doubtful.exchange and outbox_message.routing_key = doubtful.routing_key
           and outbox_message.id > doubtful.last_tried
       )`

@@ -15,6 +15,9 @@ export type LaneRow = {
   createdAt: number
 }
 
+/** Where it goes, as one text: two rows with the same exchange and routing key have the same. */
+export const nameOfDestination = ({ exchange, routingKey }: LaneRow): string => JSON.stringify([exchange, routingKey])
+
 const columns = (headers: string, payload: string, bytes: string): string =>
   `id, message_id, exchange, routing_key, ordering_key, ${headers} as headers, ${payload} as payload, ${bytes} as bytes,
       floor(extract(epoch from created_at))::float8 as created_at`

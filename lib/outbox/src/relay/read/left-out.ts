@@ -1,3 +1,4 @@
+import type { OwnedLane } from '../lane/owned-lane.ts'
 import type { Destination } from '../settle/closed-destinations.ts'
 
 /**
@@ -26,6 +27,18 @@ export const columnsOf = (
     }
   }
   return columns
+}
+
+/** The same of several lanes at once: each destination, and each whole exchange, behind the lane in which it is closed. */
+export const columnsOfAll = (lanes: readonly Pick<OwnedLane, 'lane' | 'held'>[]) => {
+  const columns = lanes.map(({ lane, held }) => ({ lane, closed: columnsOf(held.closed()) }))
+  return [
+    columns.flatMap(({ lane, closed: [exchanges] }) => exchanges.map(() => lane)),
+    columns.flatMap(({ closed: [exchanges] }) => exchanges),
+    columns.flatMap(({ closed: [, routingKeys] }) => routingKeys),
+    columns.flatMap(({ lane, closed: [, , wholes] }) => wholes.map(() => lane)),
+    columns.flatMap(({ closed: [, , wholes] }) => wholes),
+  ]
 }
 
 /**

@@ -3,7 +3,7 @@ import { awaitedRows, isAllOpen, looksForStrays, lowestRow, type OwnedLane, take
 import type { ControlSession } from '../own/control-session.ts'
 import { giveUpIds, idsTable } from './id-watch.ts'
 import { isFirst, isNotParked, keySteps, strayCondition } from './key-steps.ts'
-import { doesNotRest, hashed, hashedRows } from './left-out.ts'
+import { columnsOfAll, doesNotRest, hashed, hashedRows } from './left-out.ts'
 
 /** What a relay must know of a lane before it may sleep, and while it does. */
 export type Look = {
@@ -43,22 +43,14 @@ export const lookAtLanes = async (session: ControlSession, lanes: readonly Owned
     lanes.map(({ keyRounds }) => keyRounds.resting()),
     others.flatMap(({ owned, floor }) => takenRows(owned, floor)),
   ]
-  const closed = lanes.flatMap(({ lane, held }) =>
-    held.closed().map(({ exchange, routingKey }) => ({ lane, exchange, routingKey })),
-  )
-  const wholes = closed.filter(({ routingKey }) => routingKey === null)
-  const destinations = closed.filter(({ routingKey }) => routingKey !== null)
+  const closed = columnsOfAll(lanes)
   const takers = keyed.flatMap(({ lane, keyRounds }) => keyRounds.takers().map((queue) => ({ lane, queue })))
   const { rows } = lanes.every(isAllOpen)
     ? await session.query({ ...lookSql, mayTakeLong }, values)
     : await session.query({ ...lookAtOpenSql, mayTakeLong }, [
         ...values,
         keyed.flatMap(({ held }) => held.waitingKeys()),
-        destinations.map(({ lane }) => lane),
-        destinations.map(({ exchange }) => exchange),
-        destinations.map(({ routingKey }) => routingKey),
-        wholes.map(({ lane }) => lane),
-        wholes.map(({ exchange }) => exchange),
+        ...closed,
         views.flatMap(({ owned, floor }) => awaitedRows(owned).filter((id) => id > floor)).map(String),
         takers.map(({ lane }) => lane),
         takers.map(({ queue }) => queue),

@@ -1,7 +1,7 @@
 import { readColumns } from '../../read-columns.ts'
 import { awaitedRows, type OwnedLane, takenRows } from '../lane/owned-lane.ts'
 import type { ControlSession } from '../own/control-session.ts'
-import { hashed, hashedRows } from './left-out.ts'
+import { columnsOfAll, hashed, hashedRows } from './left-out.ts'
 
 /** How long the looks of one statement go on, milliseconds. Whatever else the relay reads and deletes waits meanwhile. */
 const lookMs = 50
@@ -31,21 +31,13 @@ export const lookBelow = async (
     .toSorted((one, other) => one.owned.below.dueAtMs() - other.owned.below.dueAtMs())
   if (due.length === 0) return []
   const owneds = due.map(({ owned }) => owned)
-  const closed = owneds.flatMap(({ lane, held }) =>
-    held.closed().map(({ exchange, routingKey }) => ({ lane, exchange, routingKey })),
-  )
-  const wholes = closed.filter(({ routingKey }) => routingKey === null)
-  const destinations = closed.filter(({ routingKey }) => routingKey !== null)
+  const closed = columnsOfAll(owneds)
   const { rows } = await session.query(lookBelowSql, [
     owneds.map(({ lane }) => lane),
     due.map(({ from }) => String(from)),
     forMs,
     owneds.flatMap((owned) => takenRows(owned, 0n).concat(awaitedRows(owned).map(String))),
-    destinations.map(({ lane }) => lane),
-    destinations.map(({ exchange }) => exchange),
-    destinations.map(({ routingKey }) => routingKey),
-    wholes.map(({ lane }) => lane),
-    wholes.map(({ exchange }) => exchange),
+    ...closed,
   ])
   const looks = new Map(rows.map(parseLook).map((look) => [look.lane, look]))
   // Each look rests for the time of all, so that together they have no more than one would have.

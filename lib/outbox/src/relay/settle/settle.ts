@@ -1,7 +1,7 @@
 import { keyOf, type OwnedLane } from '../lane/owned-lane.ts'
 import type { Observe } from '../observation.ts'
 import type { PublishOutcome, Refused } from '../publish/outcome.ts'
-import type { LaneRow } from '../read/lane-row.ts'
+import { type LaneRow, nameOfDestination } from '../read/lane-row.ts'
 import type { Destination } from './closed-destinations.ts'
 import { deleteConfirmed } from './delete-confirmed.ts'
 import { type Hopeless, park } from './park.ts'
@@ -97,8 +97,6 @@ const takeConfirmed = (
 /** The destinations of which a queue took a row. */
 const namesOfTakers = (outcomes: ReadonlyMap<LaneRow, PublishOutcome>): Set<string> =>
   new Set([...outcomes].filter(([, { kind }]) => kind === 'confirmed').map(([row]) => nameOfDestination(row)))
-
-const nameOfDestination = ({ exchange, routingKey }: LaneRow): string => JSON.stringify([exchange, routingKey])
 
 /** What the refusal closes, or null if it is the row's own fault. */
 const destinationOf = ({ exchange, routingKey }: LaneRow, refused: Refused): Destination | null => {

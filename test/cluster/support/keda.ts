@@ -39,12 +39,15 @@ export const installKeda = (): Promise<void> => {
     }
     await kubectl(['create', '--filename', '-'], objects(certificates))
     await kubectl(['wait', '--namespace', namespace, '--for', 'condition=Ready', 'pod/keda', '--timeout', '120s'])
-    await kubectl(['wait', '--for', 'condition=Available', `apiservice/${apiService}`, '--timeout', '60s'])
+    // Not before who serves it: while the API server knows of an API that does not answer, no namespace goes.
+    await kubectl(['create', '--filename', '-'], serviceOfApi(authority.certificate))
+    await kubectl(['wait', '--for', 'condition=Available', `apiservice/${metricsApi}`, '--timeout', '60s'])
     writeFileSync(join(own, 'is-there'), '')
   })
 }
 
-const apiService = 'v1beta1.external.metrics.k8s.io'
+/** The API of metrics, as the API server knows it. */
+export const metricsApi = 'v1beta1.external.metrics.k8s.io'
 
 /** As KEDA's own manifests have it (config/ of its module), both programs in one pod, which find each other there. */
 const objects = (certificates: Record<string, string>): object => {
@@ -68,6 +71,8 @@ const objects = (certificates: Record<string, string>): object => {
       { name: 'POD_NAMESPACE', value: namespace },
       { name: 'KEDA_HTTP_DEFAULT_TIMEOUT', value: '3000' },
     ],
+    // Without a request it is last on a busy node, behind every pod that has one, and does not answer for seconds.
+    resources: { requests: { cpu: '200m' } },
     volumeMounts: [{ name: 'certificates', mountPath: '/certs', readOnly: true }],
   })
   const items = [
@@ -115,21 +120,27 @@ const objects = (certificates: Record<string, string>): object => {
       apiVersion: 'v1',
       kind: 'Service',
       metadata: { name: metrics, namespace },
-      spec: { selector: { app: namespace }, ports: [{ port: 443, targetPort: 6443 }] },
-    },
-    {
-      apiVersion: 'apiregistration.k8s.io/v1',
-      kind: 'APIService',
-      metadata: { name: apiService },
       spec: {
-        service: { name: metrics, namespace },
-        group: 'external.metrics.k8s.io',
-        version: 'v1beta1',
-        groupPriorityMinimum: 100,
-        versionPriority: 100,
-        caBundle: Buffer.from(certificates['ca.crt'] ?? '').toString('base64'),
+        selector: { app: namespace },
+        ports: [{ port: 443, targetPort: 6443 }],
+        // On a busy machine its pod is not ready now and then; without an address its API would be one that does not answer.
+        publishNotReadyAddresses: true,
       },
     },
   ]
   return { apiVersion: 'v1', kind: 'List', items }
 }
+
+const serviceOfApi = (authority: string): object => ({
+  apiVersion: 'apiregistration.k8s.io/v1',
+  kind: 'APIService',
+  metadata: { name: metricsApi },
+  spec: {
+    service: { name: metrics, namespace },
+    group: 'external.metrics.k8s.io',
+    version: 'v1beta1',
+    groupPriorityMinimum: 100,
+    versionPriority: 100,
+    caBundle: Buffer.from(authority).toString('base64'),
+  },
+})

@@ -7,6 +7,8 @@ const metadata = z.object({
   uid: z.string(),
   /** When it was told to end. */
   deletionTimestamp: z.string().optional(),
+  /** Who wants it to stay until they have seen its end. */
+  finalizers: z.array(z.string()).default([]),
   annotations: z.record(z.string(), z.string()).default({}),
   ownerReferences: z.array(z.object({ name: z.string(), uid: z.string() })).default([]),
 })
@@ -75,6 +77,9 @@ export const listObjects = async <T>(namespace: Ask, shape: z.ZodType<T>, kind: 
 /** Whether a condition of an object is true. */
 export const holds = (wanted: string, { status }: Pod | Job): boolean =>
   status.conditions.some((one) => one.type === wanted && one.status === 'True')
+
+/** Whether nobody has told a pod to end; one that was may go on for as long as its grace period. */
+export const isToStay = (pod: Pod): boolean => pod.metadata.deletionTimestamp === undefined
 
 /** The containers of a pod, sidecars first. */
 export const containersOf = ({ status }: Pod): z.infer<typeof container>[] => [

@@ -6,8 +6,11 @@ import { LongestFirst } from './test/support/longest-first.ts'
 const exclude = ['**/node_modules/**', '**/.esteira/**']
 const stack = './test/support/global-setup.ts'
 
-/** One builds a tree of the history, one takes five minutes. `.ci/run`, which has 40 minutes for all, leaves them out. */
-const long = ['keda', 'release-before'].map((name) => `test/cluster/scenarios/${name}.cluster.test.ts`)
+/**
+ * One builds a tree of the history, one has a node of its own for what ran on the other already, one takes five minutes.
+ * `.ci/run`, which has 40 minutes for all, leaves them out.
+ */
+const long = ['given-cluster', 'keda', 'release-before'].map((name) => `test/cluster/scenarios/${name}.cluster.test.ts`)
 const isShort = process.env['ESTEIRA_TEST_SHORT'] !== undefined
 
 const killsKubelet = 'test/cluster/scenarios/kills.cluster.test.ts'

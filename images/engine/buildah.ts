@@ -17,6 +17,8 @@ export type Buildah = Engine & {
   configOf: (image: string) => Promise<ImageConfig>
   /** By what two images with the same files and settings are the same. */
   idOf: (image: string) => Promise<string>
+  /** Pushes an image to a registry, as who has logged in there; `isPlain` is without TLS. */
+  push: (image: string, to: { name: string; isPlain: boolean }) => Promise<void>
   /** Gives an image one name more. */
   tag: (image: string, name: string) => Promise<void>
 }
@@ -88,6 +90,10 @@ export const buildah = (folder: string, env: NodeJS.ProcessEnv, program = 'build
       // As Docker saves it: it costs seconds, and who pushes the image compresses it anyway.
       const how = ['--signature-policy', policyFile, '--quiet', '--disable-compression']
       await ask('push', ...how, image, `oci-archive:${file}:${image}`)
+    },
+    push: async (image, { name, isPlain }) => {
+      const how = ['--signature-policy', policyFile, '--quiet', `--tls-verify=${!isPlain}`]
+      await ask('push', ...how, image, `docker://${name}`)
     },
     unpack: async (image) => {
       const container = await ask('from', '--signature-policy', policyFile, '--pull-never', image)

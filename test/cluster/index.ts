@@ -16,4 +16,4 @@ export {
   tamperWith,
   type OwnApiServer,
 } from './api/use-api-server.ts'
-export { importImage, killContainer, killKubelet, machineAddress, ownsNode } from './node/use-node.ts'
+export { importImage, killContainer, killKubelet, machineAddress, ownsNode, runsReleases } from './node/use-node.ts'

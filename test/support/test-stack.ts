@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describeExit } from '@esteira/dev/processes'
 import { StackError, startStack, type Stack, type StackEvent, type StackOptions } from '@esteira/dev/stack'
@@ -21,8 +24,9 @@ const root = new URL('../../', import.meta.url)
  * earlier run left in it is thrown away, but not the cluster and the node: making them anew takes longer.
  */
 export const startTestStack = async (env: NodeJS.ProcessEnv): Promise<TestStack> => {
-  const stack = await startAnew({
-    dataDir: fileURLToPath(new URL('.esteira/test', root)),
+  const { dataDir, remove } = dataFolderFor(env)
+  const started = await startAnew({
+    dataDir,
     env,
     databaseUrl: env['DATABASE_URL'],
     rabbitmqUrl: env['RABBITMQ_URL'],
@@ -31,6 +35,8 @@ export const startTestStack = async (env: NodeJS.ProcessEnv): Promise<TestStack>
     postgresSettings: ['fsync=off', 'full_page_writes=off'],
     observe: tell,
   })
+  const stop = () => started.stop().then(remove)
+  const stack = { ...started, stop }
   try {
     const [template] = await Promise.all([
       dropOldDatabases(stack).then(() => makeTemplate(stack.postgres.url, making, migrateAndDrain)),
@@ -41,6 +47,14 @@ export const startTestStack = async (env: NodeJS.ProcessEnv): Promise<TestStack>
     await stack.stop()
     throw error
   }
+}
+
+/** One run at a time has the folder of the tree. Of servers that are given it keeps nothing, so that any number may use them. */
+const dataFolderFor = (env: NodeJS.ProcessEnv): { dataDir: string; remove: () => void } => {
+  if (env['DATABASE_URL'] === undefined || env['RABBITMQ_URL'] === undefined)
+    return { dataDir: fileURLToPath(new URL('.esteira/test', root)), remove: () => undefined }
+  const dataDir = mkdtempSync(join(tmpdir(), 'esteira-test-'))
+  return { dataDir, remove: () => rmSync(dataDir, { recursive: true }) }
 }
 
 const making = {

@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import type { RunFolder } from '../run/run-folder.ts'
 import { startServer, type RunServer } from '../run/start-server.ts'
 import type { Namespaces } from './namespaces.ts'
-import { socketOf } from './node-folder.ts'
+import { registriesOf, socketOf } from './node-folder.ts'
 import type { NodePrograms } from './node-programs.ts'
 import { podImage } from './pod-image.ts'
 
@@ -43,6 +43,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   sandbox_image = "${podImage}"
   # Where the kernel lets nobody lower the score there would be no container at all.
   restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "${registriesOf(folder)}"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${network.plugins}"
     conf_dir = "${network.conf}"

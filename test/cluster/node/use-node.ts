@@ -15,8 +15,11 @@ const ownNode = () => {
   return node
 }
 
+/** Whether pods of the tests' images run on the cluster, and reach this machine. */
+export const runsReleases = (): boolean => ownsNode() || inject('ways') !== null
+
 /** What pods find this machine at: servers that they are to reach listen there. */
-export const machineAddress = (): string => ownNode().place.machine
+export const machineAddress = (): string => inject('ways')?.host ?? ownNode().place.machine
 
 /** Gives the node the images of an archive. */
 export const importImage = (archive: string): Promise<void> => importInto({ ...ownNode(), archive })

@@ -1,6 +1,6 @@
 import { type OtlpReceiver, startOtlpReceiver, startProxy } from '@esteira/test/support'
 import { afterAll, beforeAll, describe } from 'vitest'
-import { machineAddress, ownsNode } from '../index.ts'
+import { machineAddress, runsReleases } from '../index.ts'
 import { documentedTable, strictTable } from '../support/leads.ts'
 import { installRelease, type TestRelease } from '../support/release.ts'
 import { cronJobs } from './one-release/cron-jobs.ts'
@@ -9,7 +9,7 @@ import { ticks } from './one-release/ticks.ts'
 
 // To install a release and to remove it costs more than what is asked of one: these parts have one together,
 // and each leaves it as it found it, also when a test of it fails.
-describe.runIf(ownsNode())('a release that traces', () => {
+describe.runIf(runsReleases())('a release that traces', () => {
   const started = new AsyncDisposableStack()
   let receiver: OtlpReceiver
   let release: TestRelease

@@ -57,7 +57,7 @@ describe.runIf(ownsNode())('a release', () => {
     const workflow = await api.createWorkflow(strictLeads('while it cannot roll out', 0))
     const { metadata } = await cronJobOf(release, stepIdOf(workflow))
     const pod = await readyPod(release, ofControlPlane)
-    await release.beginUpgrade({ ...markedAs('third'), image: { ...imageValues, tag: 'nowhere' } })
+    await release.beginUpgrade({ ...markedAs('third'), image: { ...imageValues(), tag: 'nowhere' } })
     killIn(pod, 'control-plane')
     // What it finds when it starts again is the template of the upgrade.
     await startedAgain(release, pod, 'control-plane')

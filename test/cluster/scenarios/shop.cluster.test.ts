@@ -2,8 +2,8 @@ import { createVhost, emptyDatabase, openBroker, runOn, startProxy } from '@este
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { z } from 'zod'
 import { withRelease } from '../../charts/support/helm.ts'
-import { createNamespace, machineAddress, ownsNode } from '../index.ts'
-import { imageValues, importImages } from '../support/images.ts'
+import { createNamespace, machineAddress, runsReleases } from '../index.ts'
+import { bringImages, imageValues } from '../support/images.ts'
 import { describePods, endings, jobShape, listObjects } from '../support/objects.ts'
 import { completed, tickByHand } from '../support/ticks.ts'
 import { waitInCluster } from '../support/wait-in-cluster.ts'
@@ -22,9 +22,9 @@ const ids = (rows: unknown): number[] =>
     .map(({ id }) => id)
 const payload = z.object({ orderId: z.number() })
 
-describe.runIf(ownsNode())('somebody else’s chart with the relay beside each of its containers', () => {
+describe.runIf(runsReleases())('somebody else’s chart with the relay beside each of its containers', () => {
   test('is installed and upgraded, its Jobs complete, and every order that it writes is carried', async () => {
-    await importImages()
+    await bringImages()
     const [database, vhost] = await Promise.all([emptyDatabase(), createVhost()])
     const ways = {
       database: await startProxy(database.url, { host: machineAddress() }),
@@ -47,7 +47,7 @@ describe.runIf(ownsNode())('somebody else’s chart with the relay beside each o
     const installer = await namespace.serviceAccount('installer', [
       { apiGroups: ['*'], resources: ['*'], verbs: ['*'] },
     ])
-    const { repository, tag, pullPolicy } = imageValues
+    const { repository, tag, pullPolicy } = imageValues()
     const image = { repository: `${repository}-relay`, tag, pullPolicy }
     const bring = async (command: string, relay: object) => {
       const said = await withRelease([command, '--kubeconfig', installer], {

@@ -3,16 +3,16 @@ import { createHouseApi, type HouseApi } from '@esteira/test/support'
 import { helm, type Said, withRelease } from '../../charts/support/helm.ts'
 import type { TestNamespace } from '../api/namespace.ts'
 import { createNamespace } from '../api/use-api-server.ts'
-import { imageValues, importImages } from './images.ts'
+import { reachApi } from './api-address.ts'
+import { bringImages, imageValues } from './images.ts'
 import { describePods } from './objects.ts'
-import { ofControlPlane } from './pods.ts'
 import { startReachable, type Reachable, type ReachableOptions } from './reachable.ts'
 import { pauseMs } from './wait-in-cluster.ts'
 
 /** The chart `esteira`, installed as its documents say, in a namespace of its own. */
 export type TestRelease = {
   namespace: TestNamespace
-  /** Reached by the address of its Service. */
+  /** Reached by the address of its Service, or through the API server where that is on another machine. */
   api: HouseApi
   services: Reachable
   /** From `helm install` until all was ready. */
@@ -58,10 +58,12 @@ export const installRelease = async ({
   first,
   ...options
 }: ReleaseOptions): Promise<TestRelease> => {
-  await importImages()
+  await bringImages()
   const services = await startReachable(options)
   const namespace = await createNamespace()
+  const stops: (() => Promise<void>)[] = []
   const remove = async () => {
+    await Promise.all(stops.map((stop) => stop()))
     // A test that has failed may have left one cut, for which pods would wait at their end.
     for (const way of Object.values(services.ways)) way.resume()
     await namespace.drop()
@@ -92,11 +94,13 @@ export const installRelease = async ({
     const install = async (): Promise<TestRelease> => {
       const startedMs = performance.now()
       if (first === undefined) await withValues(['install', ...patience], {})
-      else await withValues(['install', ...patience], { image: { ...imageValues, tag: first.tag } }, first.chart)
+      else await withValues(['install', ...patience], { image: { ...imageValues(), tag: first.tag } }, first.chart)
       const seconds = (performance.now() - startedMs) / 1000
+      const { url, stop } = await reachApi(namespace)
+      stops.push(stop)
       return {
         namespace,
-        api: createHouseApi(await addressOf(namespace), adminToken, { pauseMs }),
+        api: createHouseApi(url, adminToken, { pauseMs }),
         services,
         seconds,
         upgrade: (more) => withValues(['upgrade', ...patience], more),
@@ -141,9 +145,9 @@ const secretsFor = ({ database, rabbitmq, management, crm }: Reachable['ways']):
   }
 }
 
-/** Those of docs/kubernetes.md, with images that only the node has and another RD Station. */
+/** Those of docs/kubernetes.md, with the images of the tests and another RD Station. */
 const valuesFor = ({ rdStation }: Reachable['ways']) => ({
-  image: imageValues,
+  image: imageValues(),
   database: { secret: { name: 'esteira-database' } },
   rabbitmq: { secret: { name: 'esteira-rabbitmq' } },
   adminToken: { secret: { name: 'esteira-admin' } },
@@ -159,9 +163,3 @@ const valuesFor = ({ rdStation }: Reachable['ways']) => ({
     },
   },
 })
-
-const addressOf = async ({ kubectl }: TestNamespace): Promise<string> => {
-  const address = 'jsonpath={.items[0].spec.clusterIP}:{.items[0].spec.ports[0].port}'
-  const words = ['get', 'services', '--selector', ofControlPlane, '--output', address]
-  return `http://${await kubectl(words)}`
-}

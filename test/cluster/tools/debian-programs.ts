@@ -42,4 +42,8 @@ export const debianPrograms = async <Name extends string>(
 }
 
 /** They would run from the next boot on. */
-const servicesOf: Record<string, string[]> = { 'etcd-server': ['etcd'], containerd: ['containerd'] }
+const servicesOf: Record<string, string[]> = {
+  'etcd-server': ['etcd'],
+  containerd: ['containerd'],
+  'docker-registry': ['docker-registry'],
+}

@@ -13,14 +13,13 @@ const connections = openConnections(new Map([['crm', url]]), log)
 const { fn } = databaseQuery(connections)
 const span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
 
-const insert = async (id: number): Promise<unknown> =>
+const insert = async (id: number, jobId: string): Promise<unknown> =>
   await fn.call({
     config: { connection: 'crm', sql: insertSql, params: valuesOf(id) },
     payload: {},
     step: { id: 'step', name: 'save', outputType: null, hasNext: false },
     run: { id: 'run', workflowId: 'workflow' },
-    // As a job's id: those of one time lie beside each other in the ledger's index.
-    job: { id: uuidv7(), revision: 0 },
+    job: { id: jobId, revision: 0 },
     attempt: 1,
     timeoutMs: 600_000,
     cursor: null,
@@ -31,23 +30,24 @@ const insert = async (id: number): Promise<unknown> =>
     checkResult: () => {},
   })
 
-/** Inserts rows with the ids from one to below another, each for a job of its own. */
-const insertAll = async (from: number, below: number): Promise<void> => {
-  let next = from
+/** As jobs' ids: those of one time lie beside each other in the ledger's index. A job comes with its id. */
+const makeIds = (count: number): string[] => Array.from({ length: count }, () => uuidv7())
+
+/** Inserts a row for each job, with the ids from one on. */
+const insertAll = async (from: number, jobIds: readonly string[]): Promise<void> => {
+  const jobs = jobIds.entries()
   const work = async (): Promise<void> => {
-    while (next < below) {
-      next += 1
-      await insert(next - 1)
-    }
+    for (const [index, jobId] of jobs) await insert(from + index, jobId)
   }
   await Promise.all(Array.from({ length: 2 * group }, work))
 }
 
 // Connected before it begins, as the control is.
 await connections.ledger('crm')
-await insertAll(-warmUp, 0)
+await insertAll(-warmUp, makeIds(warmUp))
+const jobIds = makeIds(rows)
 await untilGo()
 const done = startJobClock()
-await insertAll(0, rows)
+await insertAll(0, jobIds)
 done(rows)
 await connections.close()

@@ -7,8 +7,10 @@ import type { Connections } from './connections.ts'
 import { DatabaseQueryError } from './errors.ts'
 import { explain } from './explain.ts'
 import { executeInTurn } from './groups/execute-in-turn.ts'
+import { entryKey } from './ledger/claim.ts'
 import { collectRows, readRows } from './read/read-rows.ts'
 import type { ResultLimit } from './result-limit.ts'
+import type { Call } from './run-statement.ts'
 import { sentOf, valuesOf } from './sent.ts'
 import { runUnconfirmed } from './unconfirmed.ts'
 
@@ -44,7 +46,9 @@ export const databaseQuery = (
       const { text: sql, mayShare, mayMeet } = sent
       const statement = { connection, sql, rows: plan.rows, maxRows, mayShare, mayMeet }
       const values = valuesOf(sent, config.params)
-      const call = { jobId: job.id, revision: job.revision, values, signal, place: context.active(), checkResult }
+      const { id: jobId, revision } = job
+      const key = entryKey({ jobId, revision })
+      const call: Call = { jobId, revision, key, values, signal, place: context.active(), checkResult }
       if (confirm === 'none') {
         const unawaited = { ...statement, durability: 'applied', once, limit: null } as const
         await unconfirmed.begin(unawaited, call, timeoutMs, (error) => {

@@ -1,19 +1,15 @@
 import { unlessAborted } from '@esteira/service'
-import { bytesInMemory } from '@esteira/workflow'
 import type { Context } from '@opentelemetry/api'
 import type { PoolClient } from 'pg'
 import type { Connections } from './connections.ts'
 import type { Rows } from './config.ts'
-import { refuseTwice } from './columns.ts'
 import { DatabaseQueryError } from './errors.ts'
-import { type Applied, claimInLedger, type Entry, entryKey, isLedgerGone, keepRows } from './ledger/claim.ts'
+import { type Applied, claimInLedger, type Entry, isLedgerGone, keepRows } from './ledger/claim.ts'
 import { toParameters } from './parameters.ts'
-import { refuseText, type ResultLimit, within } from './result-limit.ts'
-import type { ResultShare } from './result-memory.ts'
+import type { ResultLimit } from './result-limit.ts'
+import { looksAt, runAll, type RunHooks } from './run-all.ts'
 import { inSession, pooledNames, pooledSql, type Session } from './session.ts'
-import { type Given, type Look, sendRuns } from './send-runs.ts'
 import { sendTogether } from './send-together.ts'
-import { openStatementSpan } from './statement-span.ts'
 import { underStatement } from './under-statement.ts'
 
 /** What jobs run: the text never contains data. */
@@ -43,6 +39,8 @@ export type WritingStatement = Statement & {
 
 /** One job's run of a statement. */
 export type Call = Entry & {
+  /** Tells its entry from others. */
+  key: string
   /** Bound to `$1`, `$2` ... */
   values: unknown[]
   /** The statement is cancelled in the server when it is aborted. */
@@ -99,14 +97,14 @@ const executeGroup = async (
       limit.begin()
       const begunMs = performance.now()
       const applied: Applied = ledger === null ? new Map() : await claimInLedger(session.client, ledger, calls, memory)
-      const fresh = calls.filter((call) => !applied.has(entryKey(call)))
+      const fresh = applied.size === 0 ? calls : calls.filter((call) => !applied.has(call.key))
       const values = await toParameters(
         session.client,
         statement.sql,
         fresh.map((call) => call.values),
       )
       const hooks: RunHooks = {
-        lookOf: () => lookOf(statement, memory),
+        lookOf: looksAt(statement, memory),
         stop: (reason) => tooMuch.abort(reason),
         onRefused: (call) => {
           at ??= calls.indexOf(call)
@@ -120,13 +118,12 @@ const executeGroup = async (
       // Where a run is refused the check is as well, and only the run says why.
       if (ran.status === 'rejected') throw ran.reason
       if (checked.status === 'rejected') throw checked.reason
-      const rows = ran.value
+      const given = ran.value
       const ms = performance.now() - begunMs
-      const given = new Map(fresh.map((call, index) => [call, rows[index] ?? null]))
-      if (ledger !== null && statement.rows !== 'unwanted') await keepGiven(session.client, ledger, given)
+      if (ledger !== null && statement.rows !== 'unwanted') await keepGiven(session.client, ledger, fresh, given)
       // A commit that waits for a standby is not done when that wait is cancelled, though the server says it is.
       limit.end()
-      return { rows: calls.map((call) => given.get(call) ?? applied.get(entryKey(call)) ?? null), ms }
+      return { rows: applied.size === 0 ? given : besideApplied(calls, given, applied), ms }
     })
     return { kind: 'committed', ...done, letGo: memory.close }
   } catch (error) {
@@ -135,13 +132,30 @@ const executeGroup = async (
   }
 }
 
+/** What each call gave: now, or before. Those that were run now are in their order. */
+const besideApplied = (
+  calls: readonly Call[],
+  given: readonly (unknown[] | null)[],
+  applied: Applied,
+): (unknown[] | null)[] => {
+  const now = given.values()
+  return calls.map((call) => {
+    const before = applied.get(call.key)
+    return before === undefined ? (now.next().value ?? null) : before
+  })
+}
+
 /** Of a statement that can give no rows there is nothing to keep. */
 const keepGiven = async (
   client: PoolClient,
   ledger: string,
-  given: ReadonlyMap<Call, readonly unknown[] | null>,
+  calls: readonly Call[],
+  given: readonly (unknown[] | null)[],
 ): Promise<void> => {
-  const kept = [...given].flatMap(([{ jobId, revision }, rows]) => (rows === null ? [] : [{ jobId, revision, rows }]))
+  const kept = calls.flatMap(({ jobId, revision }, index) => {
+    const rows = given[index] ?? null
+    return rows === null ? [] : [{ jobId, revision, rows }]
+  })
   if (kept.length > 0) await keepRows(client, ledger, kept)
 }
 
@@ -149,80 +163,6 @@ const keepGiven = async (
 const begin = {
   durable: `begin; select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') = 'off'`,
   applied: 'begin; set local synchronous_commit = off',
-}
-
-/**
- * What looks at the rows of a run, what has the server stop when that throws, and what hears of the first run that is
- * refused: the server looks at none after that.
- */
-type RunHooks = Parameters<typeof sendRuns>[3] & { onRefused: (call: Call) => void }
-
-/** Runs the statement for each call, all sent before it returns; gives the rows of each. */
-const runAll = async (
-  client: PoolClient,
-  statement: WritingStatement,
-  calls: readonly Call[],
-  values: readonly unknown[][],
-  { lookOf, stop, onRefused }: RunHooks,
-): Promise<(unknown[] | null)[]> => {
-  if (calls.length === 0) return []
-  const runs = calls.map((call, index) => ({
-    call,
-    values: values[index] ?? [],
-    given: Promise.withResolvers<Given>(),
-  }))
-  sendRuns(client, statement.sql, runs, { lookOf, stop })
-  const hear = async ({ call, given }: (typeof runs)[number]): Promise<unknown[] | null> => {
-    const endSpan = openStatementSpan(statement, call.place)
-    try {
-      const { rows, count, columns } = await given.promise
-      // Thrown before the commit: a step that is put right later finds nothing half done.
-      checkColumns(statement, columns)
-      if (statement.rows !== 'unwanted') call.checkResult(rows)
-      endSpan({ rows: count })
-      return columns.length > 0 ? rows : null
-    } catch (error) {
-      endSpan({ error })
-      onRefused(call)
-      throw error
-    }
-  }
-  return underStatement(Promise.all(runs.map(hear)))
-}
-
-/** Refuses rows as they come, so that no more are in memory than may go on. Those that do not go on are not kept. */
-const lookOf = (statement: WritingStatement, memory: ResultShare): Look => {
-  const count = (rows: number) => checkCount(statement, rows)
-  const { limit } = statement
-  if (limit === null) return { count, keep: null }
-  const fits = within(limit)
-  const row = (given: Record<string, unknown>) => {
-    const json = JSON.stringify(given)
-    const bytes = Buffer.byteLength(json)
-    fits(bytes)
-    memory.keep(bytesInMemory(json, bytes))
-  }
-  return { count, keep: { before: (bytes) => refuseText(limit, bytes), row } }
-}
-
-/** @throws DatabaseQueryError `too_many_rows` for more than the config allows. */
-export const checkCount = ({ maxRows }: Statement, rows: number): void => {
-  if (maxRows === null || rows <= maxRows) return
-  throw new DatabaseQueryError(
-    'too_many_rows',
-    `config.sql gives more than the ${maxRows.toLocaleString('en-US')} rows of config.maxRows; nothing is written or passed on`,
-  )
-}
-
-/** @throws DatabaseQueryError `config_invalid` where rows are to be passed on, and a statement gives none that could be. */
-export const checkColumns = ({ rows }: Statement, columns: readonly string[]): void => {
-  if (columns.length === 0 && rows === 'wanted') {
-    throw new DatabaseQueryError(
-      'config_invalid',
-      'config.sql gives no rows that could be passed on: expected "returning" or a select, or outputType null',
-    )
-  }
-  if (rows !== 'unwanted') refuseTwice(columns)
 }
 
 /** What waits for the commit (deferred constraints and their triggers) runs before it: there it can still be cancelled. */

@@ -3,7 +3,7 @@ import { Client, types } from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
 import { aCall, settle } from '../test/a-group.ts'
 import { admin, target, useTarget } from '../test/use-target.ts'
-import { type Given, sendRuns } from './send-runs.ts'
+import { type Ended, sendRuns } from './send-runs.ts'
 
 useTarget('create table lead (id int, note text)', {})
 
@@ -44,14 +44,21 @@ test('runs of a group are parsed once and answered by the server in one piece, a
     connection.on(answer, () => answers.push(answer))
   }
   const send = async (ids: readonly number[]) => {
-    const runs = ids.map((id) => ({ values: [id], given: Promise.withResolvers<Given>() }))
-    sendRuns(client, 'insert into lead (id) values (1 / $1::int)', runs, {
-      lookOf: () => ({ count: () => undefined, keep: null }),
-      stop: () => undefined,
-    })
-    const settled = await Promise.allSettled(runs.map(({ given }) => given.promise))
+    const runs: Ended[] = []
+    await sendRuns(
+      client,
+      'insert into lead (id) values (1 / $1::int)',
+      ids.map((id) => [id]),
+      {
+        lookOf: () => ({ count: () => undefined, keep: null }),
+        ended: (at, ended) => {
+          runs[at] = ended
+        },
+        stop: () => undefined,
+      },
+    )
     await client.query('')
-    return settled.map((one) => (one.status === 'fulfilled' ? one.value : one.reason))
+    return runs.map((run) => (run.kind === 'given' ? run.given : run.error))
   }
   const none = { rows: [], count: 0, columns: [] }
   expect(await send([1, 2])).toEqual([none, none])

@@ -1,5 +1,6 @@
 import type { ClientBase, Connection, FieldDef } from 'pg'
 import utils from 'pg/lib/utils.js'
+import { bindRuns } from './bind-runs.ts'
 import { type Column, columnsOf, readRow } from './columns.ts'
 import { nothingToCopy } from './errors.ts'
 
@@ -9,8 +10,8 @@ import { nothingToCopy } from './errors.ts'
  */
 export type Given = { rows: unknown[]; count: number; columns: readonly string[] }
 
-/** One run of a statement: what is bound to `$1`, `$2` ..., and what hears what it gave. */
-type Run = { values: readonly unknown[]; given: Pick<PromiseWithResolvers<Given>, 'resolve' | 'reject'> }
+/** How a run ended: with what it gave, or with what was thrown. */
+export type Ended = { kind: 'given'; given: Given } | { kind: 'refused'; error: unknown }
 
 /**
  * Looks at the rows of one run as they come: their count, and what is to be kept. What it throws fails the run, and has the
@@ -28,49 +29,61 @@ type Keep = { before: (bytes: number) => void; row: (row: Record<string, unknown
 const passedOver = new Error('a run before it was refused')
 
 /**
+ * What looks at the rows of the next run; what hears how the run at a place ended, and throws nothing; and what is told
+ * that a run has failed of its look, with why: the server knows of nothing, and goes on to the last row of the last run.
+ */
+type Hooks = { lookOf: () => Look; ended: (at: number, ended: Ended) => void; stop: (reason: unknown) => void }
+
+/**
  * Runs a statement once for each list of values, in their order: parsed once, sent in one piece and with one sync, so that
  * after the first run which is refused the server looks at none. Sent as queries of `pg` each would ask for its columns
  * and for a sync of its own, which the server answers with a write to the socket; and one without values would be taken
- * for several statements, of which one could end the transaction.
- *
- * `lookOf` gives what looks at the rows of the next run; of those it keeps none where that has no `keep`. `stop` is called
- * when a run has failed of that, with why: the server knows of nothing, and goes on to the last row of the last run.
+ * for several statements, of which one could end the transaction. Resolves when all runs have ended; of their rows it
+ * keeps none where a look has no `keep`.
  */
 export const sendRuns = (
   client: ClientBase,
   sql: string,
-  runs: readonly Run[],
-  { lookOf, stop }: { lookOf: () => Look; stop: (reason: unknown) => void },
-): void => {
+  runs: readonly (readonly unknown[])[],
+  { lookOf, ended, stop }: Hooks,
+): Promise<void> => {
   // Before anything is sent: what it throws would leave half of the runs with the server.
-  const bound = runs.map(({ values }) => values.map(utils.prepareValue))
+  const bound = bindRuns(runs.map((values) => values.map((value) => utils.prepareValue(value))))
+  const over = Promise.withResolvers<void>()
   let columns: Column[] = []
   let names: readonly string[] = []
-  let [rows, count]: [unknown[], number] = [[], 0]
+  let rows: unknown[] = []
+  let count = 0
   let look = lookOf()
   let failure: { error: unknown } | null = null
   let done = 0
 
   const finish = (): void => {
-    const given = runs[done]?.given
-    if (failure === null) given?.resolve({ rows, count, columns: names })
-    else given?.reject(failure.error)
-    ;[rows, count] = [[], 0]
+    const given: Given = { rows, count, columns: names }
+    ended(done, failure === null ? { kind: 'given', given } : { kind: 'refused', error: failure.error })
+    rows = []
+    count = 0
     look = lookOf()
     failure = null
     done += 1
+    if (done === runs.length) over.resolve()
+  }
+
+  const refuseRest = (error: unknown): void => {
+    for (; done < runs.length; done += 1) {
+      ended(done, { kind: 'refused', error })
+      error = passedOver
+    }
+    over.resolve()
   }
 
   client.query({
     submit: (connection: Connection) => {
       connection.stream.cork()
       connection.parse({ name: '', text: sql, types: [] }, true)
-      for (const [index, values] of bound.entries()) {
-        connection.bind({ values }, true)
-        // All runs have the columns of the first.
-        if (index === 0) connection.describe({ type: 'P' }, true)
-        connection.execute(null, true)
-      }
+      // All runs have its columns.
+      connection.describe({ type: 'S' }, true)
+      if (connection.stream.writable) connection.stream.write(bound)
       connection.sync()
       connection.stream.uncork()
     },
@@ -100,14 +113,11 @@ export const sendRuns = (
     // Of a COPY: what the server sends is not passed on, and what it wants to be sent does not come.
     handleCopyData: () => undefined,
     handleCopyInResponse: (connection: Connection) => {
-      runs[done]?.given.reject(nothingToCopy())
+      failure = { error: nothingToCopy() }
       connection.stream.destroy()
     },
     handleReadyForQuery: () => undefined,
-    handleError: (error: unknown) => {
-      const refused = failure === null ? error : failure.error
-      for (const [index, { given }] of runs.slice(done).entries()) given.reject(index === 0 ? refused : passedOver)
-      done = runs.length
-    },
+    handleError: (error: unknown) => refuseRest(failure === null ? error : failure.error),
   })
+  return over.promise
 }

@@ -54,8 +54,9 @@ const execute = async (
   const over = new AbortController()
   const timer = setTimeout(() => over.abort(tookTooLong(timeoutMs)), timeoutMs)
   try {
-    const { letGo } = await executeAlone(connections, statement, { ...call, signal: over.signal })
-    letGo()
+    const outcome = await executeAlone(connections, statement, { ...call, signal: over.signal })
+    if (outcome.kind === 'refused') throw outcome.error
+    outcome.letGo()
   } finally {
     clearTimeout(timer)
   }

@@ -2,13 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { context } from '@opentelemetry/api'
 import { createPace, type Pace } from '../src/groups/pace.ts'
 import { settleGroup } from '../src/groups/settle-group.ts'
+import { entryKey } from '../src/ledger/claim.ts'
 import type { Call, WritingStatement } from '../src/run-statement.ts'
 import { connections } from './use-target.ts'
 
 /** A job's run of a statement. */
-export const aCall = (values: unknown[], rest: Partial<Call> = {}): Call => ({
-  jobId: randomUUID(),
-  revision: 0,
+export const aCall = (
+  values: unknown[],
+  { jobId = randomUUID(), revision = 0, ...rest }: Partial<Omit<Call, 'key'>> = {},
+): Call => ({
+  jobId,
+  revision,
+  key: entryKey({ jobId, revision }),
   values,
   signal: new AbortController().signal,
   place: context.active(),

@@ -71,6 +71,27 @@ test('a group never has more bytes than the most, unless one item alone has', as
   expect(groups).toEqual([[40, 60], [1], [250], [99, 1], [30]])
 })
 
+test('an item that nobody wants any more before its group begins is in none, and is told why at once', async () => {
+  const [early, late] = [new AbortController(), new AbortController()]
+  const signals = new Map([
+    ['early', early.signal],
+    ['late', late.signal],
+  ])
+  const signalOf = (item: string) => signals.get(item) ?? new AbortController().signal
+  const { add, groups, end } = setup({ most: 10, signalOf })
+  early.abort('too early')
+  await expect(add('early')).rejects.toBe('too early')
+  const under = add('under way')
+  await expect.poll(() => groups).toEqual([['under way']])
+  const waits = [add('late'), add('wanted')]
+  late.abort('too late')
+  await expect(waits[0]).rejects.toBe('too late')
+  end(0)
+  await expect.poll(() => groups).toEqual([['under way'], ['wanted']])
+  end(1)
+  expect(await Promise.all([under, waits[1]])).toEqual(['UNDER WAY', 'WANTED'])
+})
+
 test('a flush that fails fails its own group, and the next one goes on', async () => {
   let calls = 0
   const add = gather({ most: 1 }, async (items: string[]) => {

@@ -16,6 +16,8 @@ export type GatherOptions<Item> = {
   atOnce?: Bound
   /** Of two items with the same key one waits while the other is being flushed; in one group they may be together. */
   keyOf?: (item: Item) => string
+  /** An item whose signal is aborted before its group begins is in none: it rejects with the signal's reason. */
+  signalOf?: (item: Item) => AbortSignal
 }
 
 /** Tells the result of the item at a place in its group. */
@@ -35,7 +37,7 @@ const toldAtOnce = 20
  * an item before it ends. It is in nobody's trace: it would be in that of whoever came first, for all of them.
  */
 export const gather = <Item, Result>(
-  { most, mostBytes = Infinity, bytesOf = () => 0, atOnce = 1, keyOf }: GatherOptions<Item>,
+  { most, mostBytes = Infinity, bytesOf = () => 0, atOnce = 1, keyOf, signalOf }: GatherOptions<Item>,
   flush: Flush<Item, Result>,
 ): ((item: Item) => Promise<Result>) => {
   type Waiting = { item: Item; bytes: number; key: string | undefined; settled: PromiseWithResolvers<Result> }
@@ -79,7 +81,8 @@ export const gather = <Item, Result>(
   }
 
   const fly = async (group: readonly Waiting[]): Promise<void> => {
-    const keys = new Set(group.flatMap(({ key }) => (key === undefined ? [] : [key])))
+    const keys = new Set<string>()
+    for (const { key } of group) if (key !== undefined) keys.add(key)
     const flight: Flight = { keys, isLate: false }
     flights.add(flight)
     const becomeLate = () => {
@@ -118,9 +121,23 @@ export const gather = <Item, Result>(
     begin()
   }
 
+  const leaveIfAborted = (one: Waiting, signal: AbortSignal): void => {
+    const leave = () => {
+      const place = waiting.indexOf(one)
+      if (place === -1) return
+      waiting.splice(place, 1)
+      one.settled.reject(signal.reason)
+    }
+    if (signal.aborted) leave()
+    // It stays on the signal, which nobody has for longer than the item: to take it off would cost each one more.
+    else signal.addEventListener('abort', leave)
+  }
+
   return (item) => {
     const settled = Promise.withResolvers<Result>()
-    waiting.push({ item, bytes: bytesOf(item), key: keyOf?.(item), settled })
+    const one: Waiting = { item, bytes: bytesOf(item), key: keyOf?.(item), settled }
+    waiting.push(one)
+    if (signalOf !== undefined) leaveIfAborted(one, signalOf(item))
     // With as many under way as may be, the end of one begins the next.
     if (!beginning && flights.size < atOnceNow()) {
       beginning = true

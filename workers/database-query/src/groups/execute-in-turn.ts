@@ -21,26 +21,26 @@ export const executeInTurn = (connections: Connections) => {
   const execute = groupStatements(connections)
   return async (statement: WritingStatement, call: Call, timeoutMs: number): Promise<GivenRows> => {
     const startedMs = performance.now()
+    const outcome = await execute(statement, call)
+    if (outcome.kind === 'applied') return outcome
+    const { error } = outcome
+    if (!(error instanceof DatabaseQueryError && error.code === 'memory_taken')) throw error
+    const waitMs = patienceMs(timeoutMs, performance.now() - startedMs)
+    if (waitMs <= 0) throw error
+    const patience = AbortSignal.any([call.signal, AbortSignal.timeout(waitMs)])
+    const turn = await connections.results.turn(patience)
+    if (turn === null) {
+      call.signal.throwIfAborted()
+      throw error
+    }
     try {
-      return await execute(statement, call)
-    } catch (error) {
-      if (!(error instanceof DatabaseQueryError && error.code === 'memory_taken')) throw error
-      const waitMs = patienceMs(timeoutMs, performance.now() - startedMs)
-      if (waitMs <= 0) throw error
-      const patience = AbortSignal.any([call.signal, AbortSignal.timeout(waitMs)])
-      const turn = await connections.results.turn(patience)
-      if (turn === null) {
-        call.signal.throwIfAborted()
-        throw error
-      }
-      try {
-        const results = { ...connections.results, open: turn.open }
-        const { rows } = await executeAlone({ ...connections, results }, statement, call)
-        return { rows, letGo: turn.end }
-      } catch (refused) {
-        turn.end()
-        throw refused
-      }
+      const results = { ...connections.results, open: turn.open }
+      const alone = await executeAlone({ ...connections, results }, statement, call)
+      if (alone.kind === 'applied') return { rows: alone.rows, letGo: turn.end }
+      throw alone.error
+    } catch (refused) {
+      turn.end()
+      throw refused
     }
   }
 }

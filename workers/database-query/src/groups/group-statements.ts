@@ -1,73 +1,64 @@
 import { gather } from '@esteira/workflow'
 import type { Connections } from '../connections.ts'
-import { entryKey } from '../ledger/claim.ts'
 import type { Call, WritingStatement } from '../run-statement.ts'
 import { createPace, type Pace } from './pace.ts'
-import { type GivenRows, type Outcome, settleGroup } from './settle-group.ts'
+import { noOutcome, type Outcome, settleGroup } from './settle-group.ts'
 
-/** Runs a statement that may write for a job, and resolves to the rows that it gave when it has committed. */
-export type Execute = (statement: WritingStatement, call: Call) => Promise<GivenRows>
+/** Runs a statement that may write for a job, and resolves to how that ended when it has committed, or been refused. */
+export type Execute = (statement: WritingStatement, call: Call) => Promise<Outcome>
 
-type Add = (call: Call) => Promise<Outcome>
+/** The runs of one statement, which may share transactions. */
+type Group = { statement: WritingStatement; add: (call: Call) => Promise<Outcome> }
 
-/** Statements whose pace is remembered. */
-const mostStatements = 1_000
+/** Texts of statements whose pace is remembered, and groups of each: `config.maxRows` may differ from job to job. */
+const [mostTexts, mostOfText] = [1_000, 100]
 
 /**
  * Puts jobs' runs of one statement into one transaction where they come faster than it commits. Those of another
  * statement, connection or durability are never in it.
  */
 export const groupStatements = (connections: Connections): Execute => {
-  const groups = new Map<string, Add>()
-  /** Whose group has not begun. One that is cancelled is left out when that begins. */
-  const waiting = new WeakSet<Call>()
-  return async (statement, call) => {
-    if (!statement.mayShare) return executeAlone(connections, statement, call)
-    const { connection, sql, durability, once, rows, maxRows, limit } = statement
-    const key = [connection, durability, once, rows, maxRows, limit?.of, limit?.mostBytes, sql].join('\n')
-    const add = groups.get(key) ?? gatherCalls(connections, statement, waiting)
-    groups.set(key, add)
+  const groups = new Map<string, Group[]>()
+  const groupOf = (statement: WritingStatement): Group => {
+    const known = groups.get(statement.sql) ?? []
+    const found = known.find((group) => isSame(group.statement, statement))
+    if (found !== undefined) return found
+    const group = { statement, add: gatherCalls(connections, statement) }
+    groups.set(statement.sql, [group, ...known.slice(0, mostOfText - 1)])
     const [oldest] = groups.keys()
-    if (groups.size > mostStatements && oldest !== undefined) groups.delete(oldest)
-    waiting.add(call)
-    return givenBy(await addUnlessAborted(add, call, waiting))
+    if (groups.size > mostTexts && oldest !== undefined) groups.delete(oldest)
+    return group
   }
+  return (statement, call) =>
+    statement.mayShare ? groupOf(statement).add(call) : executeAlone(connections, statement, call)
 }
 
-const gatherCalls = (connections: Connections, statement: WritingStatement, waiting: WeakSet<Call>): Add => {
-  const pace = createPace({ sessions: connections.atOnce(statement.connection), mayMeet: statement.mayMeet })
-  const options = { most: pace.most, atOnce: pace.atOnce, keyOf: entryKey }
-  return gather(options, (calls: Call[]) => {
-    for (const call of calls) waiting.delete(call)
-    return settleGroup(connections, statement, calls, pace)
-  })
-}
+/** Whether the runs of two statements with one text may share a transaction. */
+const isSame = (one: WritingStatement, other: WritingStatement): boolean =>
+  one.connection === other.connection &&
+  one.durability === other.durability &&
+  one.once === other.once &&
+  one.rows === other.rows &&
+  one.maxRows === other.maxRows &&
+  one.limit?.of === other.limit?.of &&
+  one.limit?.mostBytes === other.limit?.mostBytes
 
 /** A run that is cancelled before its group begins is waited for no longer. */
-const addUnlessAborted = (add: Add, call: Call, waiting: WeakSet<Call>): Promise<Outcome> =>
-  new Promise((resolve, reject) => {
-    const { signal } = call
-    if (signal.aborted) return reject(signal.reason)
-    // It stays on the job's signal, which nobody has for longer than the job: to take it off would cost each run more.
-    signal.addEventListener('abort', () => {
-      if (waiting.has(call)) reject(signal.reason)
-    })
-    add(call).then(resolve, reject)
-  })
-
-/** Runs a statement that may write for a job, in a transaction of its own. */
-export const executeAlone = async (
-  connections: Connections,
-  statement: WritingStatement,
-  call: Call,
-): Promise<GivenRows> => {
-  const [outcome] = await settleGroup(connections, statement, [call], alone)
-  return givenBy(outcome)
+const gatherCalls = (connections: Connections, statement: WritingStatement): Group['add'] => {
+  const pace = createPace({ sessions: connections.atOnce(statement.connection), mayMeet: statement.mayMeet })
+  const { most, atOnce } = pace
+  const options = { most, atOnce, keyOf: ({ key }: Call) => key, signalOf: ({ signal }: Call) => signal }
+  return gather(options, (calls: Call[]) => settleGroup(connections, statement, calls, pace))
 }
 
-const givenBy = (outcome: Outcome | undefined): GivenRows => {
-  if (outcome?.kind === 'applied') return outcome
-  throw outcome?.error
+/** Runs a statement that may write for a job, in a transaction of its own. */
+export const executeAlone: (connections: Connections, ...of: Parameters<Execute>) => Promise<Outcome> = async (
+  connections,
+  statement,
+  call,
+) => {
+  const [outcome] = await settleGroup(connections, statement, [call], alone)
+  return outcome ?? noOutcome
 }
 
 const alone: Pace = { most: () => 1, atOnce: () => 1, took: () => undefined, goAlone: () => undefined }

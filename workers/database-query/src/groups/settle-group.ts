@@ -2,7 +2,6 @@ import { DatabaseError } from 'pg'
 import { isAway } from '../away.ts'
 import type { Connections } from '../connections.ts'
 import { DatabaseQueryError } from '../errors.ts'
-import { entryKey } from '../ledger/claim.ts'
 import { type Call, executeOnce, type Limit, type WritingStatement } from '../run-statement.ts'
 import type { Pace } from './pace.ts'
 
@@ -67,8 +66,10 @@ export const settleGroup = async (
   const { firsts, again } = byJob(group)
   await settle(firsts)
   for (const call of again) await settle([call])
-  return group.map((call) => outcomes.get(call) ?? { kind: 'refused', error: new Error('a run has no outcome') })
+  return group.map((call) => outcomes.get(call) ?? noOutcome)
 }
+
+export const noOutcome: Outcome = { kind: 'refused', error: new Error('a run has no outcome') }
 
 /** Does something when it is called for the last of so many times. */
 const atLast = (times: number, act: () => void): (() => void) => {
@@ -84,17 +85,22 @@ const byJob = (group: readonly Call[]): { firsts: Call[]; again: Call[] } => {
   const keys = new Set<string>()
   const [firsts, again]: [Call[], Call[]] = [[], []]
   for (const call of group) {
-    const key = entryKey(call)
-    ;(keys.has(key) ? again : firsts).push(call)
-    keys.add(key)
+    ;(keys.has(call.key) ? again : firsts).push(call)
+    keys.add(call.key)
   }
   return { firsts, again }
 }
 
-/** Aborted when one of the runs is not wanted any more or, of several, when their time is up. */
+/**
+ * Aborted when one of the runs is not wanted any more or, of several, when their time is up. It stays on the jobs'
+ * signals, which nobody has for longer than the jobs: to take it off would cost each run more.
+ */
 const limitOf = (calls: readonly Call[], limitMs: number): Limit => {
   const limit = new AbortController()
-  const abort = () => limit.abort()
+  let isOver = false
+  const abort = () => {
+    if (!isOver) limit.abort()
+  }
   for (const { signal } of calls) signal.addEventListener('abort', abort)
   let timer: NodeJS.Timeout | undefined
   return {
@@ -103,8 +109,8 @@ const limitOf = (calls: readonly Call[], limitMs: number): Limit => {
       if (calls.length > 1) timer ??= setTimeout(abort, limitMs)
     },
     end: () => {
+      isOver = true
       clearTimeout(timer)
-      for (const { signal } of calls) signal.removeEventListener('abort', abort)
     },
   }
 }

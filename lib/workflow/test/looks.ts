@@ -18,6 +18,7 @@ export const openLooks = (query: (text: string, values?: unknown[]) => Promise<u
 const jobRows = z.array(
   z.object({
     id: z.string(),
+    runId: z.string(),
     step: z.int(),
     parentId: z.string().nullable(),
     itemIndex: z.int().nullable(),
@@ -35,7 +36,7 @@ const jobRows = z.array(
 )
 
 const jobsSql = `
-  select job.id, step.position as step, job.parent_id as "parentId", job.item_index as "itemIndex", job.status, job.seq,
+  select job.id, job.run_id as "runId", step.position as step, job.parent_id as "parentId", job.item_index as "itemIndex", job.status, job.seq,
          job.attempt, job.claim, job.payload, job.output, job.error,
          (extract(epoch from job.run_after - now()) * 1000)::float8 as "dueInMs", job.traceparent, job.worker
   from workflow_job job

@@ -27,12 +27,24 @@ const begin = async (count: number) => {
   return jobs
 }
 
-const beat = (jobs: readonly { id: string | undefined; claim?: string; next?: string }[]) =>
-  beatJobs(
+const beat = async (jobs: readonly { id: string | undefined; claim?: string; next?: string }[]) => {
+  const runs = await runsOf(jobs.map(({ id = '' }) => id))
+  return beatJobs(
     engine.em(),
-    jobs.map(({ id = '', claim = null, next = null }) => ({ id, seq: 1, claim, next })),
+    jobs.map(({ id = '', claim = null, next = null }) => {
+      const runId = runs.get(id) ?? randomUUID()
+      return { id, runId, seq: 1, claim, next }
+    }),
     'worker',
   )
+}
+
+const runsOf = async (ids: readonly string[]): Promise<ReadonlyMap<string, string>> => {
+  const found = await engine.query('select id, run_id as run from workflow_job where id = any ($1)', [ids])
+  return new Map(runRows.parse(found).map(({ id, run }) => [id, run]))
+}
+
+const runRows = z.array(z.object({ id: z.string(), run: z.string() }))
 
 const rows = z.array(z.object({ id: z.string(), status: z.string(), claim: z.string().nullable(), xmin: z.string() }))
 const rowOf = async (id: string | undefined) =>
@@ -130,20 +142,20 @@ test('without a claim to come it only looks', async () => {
 })
 
 /** Beats in a statement that has its snapshot and waits then, before it reads any job, for `release`. */
-const heldBeat = async (job: { id: string | undefined; next: string }) => {
+const heldBeat = async (job: { run: string; id: string } | undefined, next: string) => {
   await engine.query(`
     create schema held;
     create function held.jsonb_to_recordset(beats jsonb) returns setof record language plpgsql as $$ begin
       perform pg_advisory_xact_lock(${heldKey});
       return query select * from pg_catalog.jsonb_to_recordset(beats)
-        as beat(place int, id uuid, seq int, claim uuid, next uuid);
+        as beat(place int, id uuid, "runId" uuid, seq int, claim uuid, next uuid);
     end $$`)
   const [holder, em] = [engine.em(), engine.em()]
   await holder.begin()
   await queryable(holder).query(`select pg_advisory_xact_lock(${heldKey})`, [])
   const answers = em.transactional(async (tx) => {
     await queryable(tx).query(`set local search_path to held, public, pg_catalog`, [])
-    return beatJobs(tx, [{ id: job.id ?? '', seq: 1, claim: null, next: job.next }], 'worker')
+    return beatJobs(tx, [{ id: job?.id ?? '', runId: job?.run ?? '', seq: 1, claim: null, next }], 'worker')
   })
   await waitFor(async () => {
     const waiting = `
@@ -169,7 +181,7 @@ test.each([
   ['ends', `status = 'succeeded', finished_at = now()`],
 ])('a job that another %s between the look of a beat and its lock stays as it is', async (_, change) => {
   const [job] = await begin(1)
-  const { release } = await heldBeat({ id: job?.id, next: randomUUID() })
+  const { release } = await heldBeat(job, randomUUID())
   await engine.query(`update workflow_job set ${change} where id = $1`, [job?.id])
   const before = await rowOf(job?.id)
   expect(await release()).toEqual([{ isOurs: true, isClaimed: false, isCancelled: false }])

@@ -33,7 +33,8 @@ const findJobsSql = `
            + $3::float8 * (length(large.text) - length(replace(large.text, ',', ''))) as "leftBytes",
          job.emitted, job.cursor, job.accepted, job.traceparent,
          run.workflow_id as "workflowId", run.version, run.status as "runStatus"
-  from workflow_job job join workflow_run run on run.id = job.run_id
+  from workflow_job job
+  cross join lateral (select workflow_id, version, status from workflow_run where id = job.run_id offset 0) run
   left join lateral (
     select job.payload::text as text where pg_column_size(job.payload) > $2 offset 0
   ) large on true

@@ -62,10 +62,15 @@ const requeue = async (
   const errors = [attemptLost, messageLost].map((error) => JSON.stringify(error))
   const ids = noted.map(({ id }) => id)
   const seqs = noted.map(({ seq }) => seq)
-  const values = [ids, seqs, statusesBefore('requeue'), passedAt, ...errors, functionName]
+  const runs = runRows.parse((await tx.query(runsSql, [ids])).rows).map(({ id, runId }) => [id, runId])
+  const runOf = JSON.stringify(Object.fromEntries(runs))
+  const values = [ids, seqs, statusesBefore('requeue'), passedAt, ...errors, functionName, runOf]
   return lostRows.parse((await tx.query(requeueSql, values)).rows)
 }
 
+const runsSql = `select id, run_id as "runId" from workflow_job where id = any ($1::uuid[])`
+
+// The jobs are looked up one by one, as when they are claimed, and those that are lost are given as an array.
 // A beat since the probe came out is somebody who has the job. Whoever found its row held has put its message off, under the
 // same `seq` (`sendLater`), and that is seen in the outbox alone; by `except` as in the look with which the probe began.
 const requeueSql = `
@@ -79,15 +84,17 @@ const requeueSql = `
     ) message
     where exchange = '' and routing_key = $7
   ), lost as (
-    select job.id, job.seq, job.attempt, job.status = 'running' as begun, job.worker,
-           greatest(job.started_at, job.enqueued_at, job.run_after) as since
-    from workflow_job job
-    join noted on noted.id::uuid = job.id
-    where job.seq = noted.seq::int
-      and job.status = any ($3)
-      and (job.beat_at is null or job.beat_at < $4::timestamptz)
-    order by job.id
-    for no key update of job skip locked
+    select job.* from (select * from noted order by id) noted cross join lateral (
+      select id, seq, attempt, status = 'running' as begun, worker,
+             greatest(started_at, enqueued_at, run_after) as since
+      from workflow_job
+      where id = noted.id::uuid
+        and run_id = ($8::jsonb ->> noted.id)::uuid
+        and seq = noted.seq::int
+        and status = any ($3)
+        and (beat_at is null or beat_at < $4::timestamptz)
+      for no key update skip locked
+    ) job
   ), kept as (
     insert into workflow_attempt as before
       (job_id, seq, attempt, outcome, lost, error, worker, started_at, ended_at)
@@ -100,13 +107,14 @@ const requeueSql = `
       worker = excluded.worker,
       ended_at = excluded.ended_at
   )
-  update workflow_job job
-  set status = 'queued', seq = job.seq + 1, claim = null, beat_at = null, enqueued_at = now()
-  from lost where job.id = lost.id
-  returning job.id, job.run_id as "runId", job.step_id as "stepId", job.seq, job.traceparent`
+  update workflow_job
+  set status = 'queued', seq = seq + 1, claim = null, beat_at = null, enqueued_at = now()
+  where id = any (array(select id from lost))
+  returning id, run_id as "runId", step_id as "stepId", seq, traceparent`
 
 const probeRows = z.array(z.object({ functionName: z.string(), passedAt: z.string() }))
 const notedRows = z.array(z.object({ id: z.string(), seq: z.int() }))
+const runRows = z.array(z.object({ id: z.string(), runId: z.string() }))
 const lostRows = z.array(
   z.object({ id: z.string(), runId: z.string(), stepId: z.string(), seq: z.int(), traceparent: z.string() }),
 )

@@ -86,21 +86,24 @@ const isCancelled = (status: RunStatus): boolean => status === 'cancelling' || s
 const stage = async (tx: Queryable, values: unknown[]): Promise<z.infer<typeof jobRows>> =>
   jobRows.parse((await tx.query(stageSql, values)).rows)
 
+// As arrays, as in a release.
 const stageSql = `
   with failed as (
-    select job.id from workflow_job job
-    join workflow_run run on run.id = job.run_id
-    join workflow_step step on step.id = job.step_id and step.version = run.version
-    where job.run_id = $1 and job.id > $2 and job.status = any ($3) and step.function_name <> $5
-    order by job.id
+    select id from workflow_job
+    where run_id = $1 and id > $2 and status = any ($3)
+      and step_id = any (array(
+        select step.id from workflow_step step
+        join workflow_run run on run.workflow_id = step.workflow_id and run.version = step.version
+        where run.id = $1 and step.function_name <> $5))
+    order by id
     limit $4
-    for no key update of job
+    for no key update
   )
-  update workflow_job job set
-    status = 'staged', revision = job.revision + 1, attempt = 0, claim = null, error = null, output = null,
+  update workflow_job set
+    status = 'staged', revision = revision + 1, attempt = 0, claim = null, error = null, output = null,
     run_after = null, enqueued_at = null, started_at = null, finished_at = null, worker = null
-  from failed where job.id = failed.id
-  returning job.id, job.step_id as "stepId"`
+  where id = any (array(select id from failed))
+  returning id, step_id as "stepId"`
 
 const runRows = z.array(z.object({ status: z.enum(runStatuses) }))
 const jobRows = z.array(z.object({ id: z.string(), stepId: z.string() }))

@@ -35,13 +35,15 @@ const dropPagesOf = async (em: EntityManager, { parentId, claim }: Attempt): Pro
 const givenUpSql = `
   select hidden.parent_id as "parentId", hidden.claim
   from (select distinct parent_id, claim from workflow_hidden_page) hidden
-  where not exists (
-    select from workflow_job job join workflow_run run on run.id = job.run_id
-    where job.id = hidden.parent_id
-      and (job.claim = hidden.claim
-        or job.accepted = hidden.claim
-          and not (job.status = 'cancelled' or job.status = 'failed' and run.status = 'cancelled'))
-  )`
+  left join lateral (
+    select claim, accepted,
+           status = 'cancelled' or status = 'failed'
+             and (select status from workflow_run where id = run_id) = 'cancelled' as is_cancelled
+    from workflow_job where id = hidden.parent_id
+    offset 0
+  ) job on true
+  where job.claim is distinct from hidden.claim
+    and (job.accepted is distinct from hidden.claim or job.is_cancelled)`
 
 const dropSql = `
   with dropped as (

@@ -59,28 +59,30 @@ export const runsToSettle = (moved: readonly Moved[], window: number): string[] 
   return [...new Set(some.map(({ runId }) => runId))]
 }
 
+// Looked up one by one, as jobs are that are claimed.
 const moveCountersSql = `
   with move as (
     select * from jsonb_to_recordset($1::jsonb)
       as move(
         "runId" uuid, "stepId" uuid, staged bigint, belt bigint, succeeded bigint, failed bigint, cancelled bigint,
         "waitsFrom" uuid)
+    order by "runId", "stepId"
   ), held as (
-    select counted.run_id, counted.step_id from workflow_run_step counted
-    join move on counted.run_id = move."runId" and counted.step_id = move."stepId"
-    order by counted.run_id, counted.step_id
-    for no key update of counted
+    select move.* from move cross join lateral (
+      select from workflow_run_step where run_id = move."runId" and step_id = move."stepId"
+      for no key update
+    ) counted
   )
   update workflow_run_step counted set
-    staged = counted.staged + move.staged,
-    belt = counted.belt + move.belt,
-    succeeded = counted.succeeded + move.succeeded,
-    failed = counted.failed + move.failed,
-    cancelled = counted.cancelled + move.cancelled,
+    staged = counted.staged + held.staged,
+    belt = counted.belt + held.belt,
+    succeeded = counted.succeeded + held.succeeded,
+    failed = counted.failed + held.failed,
+    cancelled = counted.cancelled + held.cancelled,
     -- A floor that is null is the start.
-    released_to = case when counted.released_to > move."waitsFrom" then move."waitsFrom" else counted.released_to end
-  from held join move on held.run_id = move."runId" and held.step_id = move."stepId"
-  where counted.run_id = held.run_id and counted.step_id = held.step_id
+    released_to = case when counted.released_to > held."waitsFrom" then held."waitsFrom" else counted.released_to end
+  from held
+  where counted.run_id = held."runId" and counted.step_id = held."stepId"
   returning counted.run_id as "runId", counted.step_id as "stepId", counted.staged::float8 as staged,
     counted.belt::float8 as belt`
 

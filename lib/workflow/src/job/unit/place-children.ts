@@ -34,12 +34,15 @@ export const createPlaces = (tx: Queryable, window: number) => {
 
 const keyOf = ({ runId, stepId }: { runId: string; stepId: string }): string => `${runId} ${stepId}`
 
+// Looked up one by one, as jobs are that are claimed.
 const roomSql = `
-  select counted.run_id as "runId", counted.step_id as "stepId", run.status = 'cancelling' as cancelling,
+  select wanted.run_id as "runId", wanted.step_id as "stepId",
+         (select status from workflow_run where id = wanted.run_id) = 'cancelling' as cancelling,
          case when counted.staged > 0 then 0 else $3::bigint - counted.belt end::int as room
-  from workflow_run_step counted
-  join unnest($1::uuid[], $2::uuid[]) as wanted (run_id, step_id)
-    on counted.run_id = wanted.run_id and counted.step_id = wanted.step_id
-  join workflow_run run on run.id = counted.run_id`
+  from unnest($1::uuid[], $2::uuid[]) as wanted (run_id, step_id)
+  cross join lateral (
+    select staged, belt from workflow_run_step where run_id = wanted.run_id and step_id = wanted.step_id
+    offset 0
+  ) counted`
 
 const roomRows = z.array(z.object({ runId: z.string(), stepId: z.string(), cancelling: z.boolean(), room: z.number() }))

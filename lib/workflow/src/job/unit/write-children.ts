@@ -82,7 +82,9 @@ const insertChildrenSql = `
   insert into workflow_job (
     id, run_id, step_id, parent_id, item_index, status, payload, traceparent, enqueued_at, finished_at)
   select id, run_id, step_id, parent_id, item_index, status,
-         case when inherits then (select parent.payload from workflow_job parent where parent.id = child.parent_id)
+         case when inherits then (
+                select parent.payload from workflow_job parent
+                where parent.id = child.parent_id and parent.run_id = child.run_id)
               else payload end,
          traceparent,
          case when status = 'queued' then now() end,

@@ -18,25 +18,30 @@ const writeHistorySql = `
   with ended as (
     select * from jsonb_to_recordset($1::jsonb) as ended(
       job_id uuid, seq int, attempt int, outcome text, error jsonb, elapsed_ms float8)
+  ), again as (
+    select ended.* from ended cross join lateral (
+      select from workflow_attempt
+      where ended.outcome = 'snoozed' and outcome = 'snoozed' and job_id = ended.job_id and seq = ended.seq - 1
+      offset 0
+    ) before
   ), continued as (
     update workflow_attempt before set
-      seq = ended.seq,
+      seq = again.seq,
       times = before.times + 1,
-      error = ended.error,
+      error = again.error,
       worker = $2,
       ended_at = clock_timestamp()
-    from ended
-    where before.job_id = ended.job_id
-      and before.seq = ended.seq - 1
+    from again
+    where before.job_id = again.job_id
+      and before.seq = again.seq - 1
       and before.outcome = 'snoozed'
-      and ended.outcome = 'snoozed'
     returning before.job_id
   )
   insert into workflow_attempt (job_id, seq, attempt, outcome, error, worker, started_at, ended_at)
   select job_id, seq, attempt, outcome, error, $2,
          clock_timestamp() - elapsed_ms * interval '1 ms', clock_timestamp()
   from ended
-  where not exists (select from continued where continued.job_id = ended.job_id)`
+  where job_id not in (select job_id from continued)`
 
 const attemptRows = ({ job, ending, elapsedMs }: FinishedJob) => {
   // What is cancelled without having been begun was no attempt.

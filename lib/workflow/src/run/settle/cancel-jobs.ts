@@ -58,7 +58,7 @@ export const cancelAllJobs = async (em: EntityManager, runId: string): Promise<n
 const cancellable = statusesBefore('cancel').filter((status) => status !== 'running')
 
 // As arrays, as in a release: a join with what was just chosen would be planned for a table of those that wait which is
-// empty, and every row of it compared with every one that was chosen.
+// empty, and every row of it compared with every one that was chosen. What is locked here is what is cancelled.
 const cancelJobsSql = `
   with open as (
     select id, step_id, status from workflow_job
@@ -73,12 +73,11 @@ const cancelJobsSql = `
       and step_id = any (array(select distinct step_id from open where status = 'staged'))
       and job_id = any (array(select id from open where status = 'staged'))
   ), cancelled as (
-    update workflow_job job set status = 'cancelled', claim = null, finished_at = clock_timestamp()
-    from open where job.id = open.id
-    returning job.id, job.step_id, open.status
+    update workflow_job set status = 'cancelled', claim = null, finished_at = clock_timestamp()
+    where id = any (array(select id from open))
   )
   select step_id as "stepId", status as before, count(*)::int as jobs, max(id::text) as last
-  from cancelled group by step_id, status`
+  from open group by step_id, status`
 
 const cancelledRows = z.array(
   z.object({ stepId: z.string(), before: z.enum(jobStatuses), jobs: z.int(), last: z.string() }),

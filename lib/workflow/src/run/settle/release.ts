@@ -63,10 +63,12 @@ const fillWindow = async (em: EntityManager, key: StepOfRunKey, by: Releaser): P
 }
 
 const waitingStepsSql = `
-  select counted.run_id as "runId", counted.step_id as "stepId"
-  from workflow_run run join workflow_run_step counted on counted.run_id = run.id
+  select run.id as "runId", counted.step_id as "stepId"
+  from workflow_run run cross join lateral (
+    select step_id from workflow_run_step where run_id = run.id and staged > 0 and belt <= $2
+    offset 0
+  ) counted
   where run.status = 'running' and ($1::uuid[] is null or run.id = any ($1))
-    and counted.staged > 0 and counted.belt <= $2
   order by run.id`
 
 /**
@@ -122,21 +124,28 @@ const takeWaiting = async (
   return releasedRows.parse(rows)
 }
 
-// The run's status is looked at in this statement, after the lock. The floor is given for both tables: a merge join
-// reads what it joins with from its first row on, and would pass each job ever released, in each release. As arrays,
-// since a join with what was just chosen is planned as one with a single row while the statistics are of an empty
-// table: every row that waits would be compared with every one that was chosen, for seconds, and all of the step's
-// commits wait.
+// The run's status is looked at in this statement, after the lock. Jobs are looked up one by one as those that wait
+// come in their order, so that nothing is locked behind the last that is taken, and a merge join passes none that was
+// released before. As arrays, since a join with what was just chosen is planned as one with a single row while the
+// statistics are of an empty table: every row that waits would be compared with every one that was chosen, for
+// seconds, and all of the step's commits wait.
 export const takeSql = `
   with next as (
-    select waiting.job_id from workflow_waiting waiting join workflow_job job on job.id = waiting.job_id
-    where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id >= $3
-      and job.id >= $3 and job.status = any ($5)
-      and exists (select from workflow_run where id = $1 and status = 'running')
-    order by waiting.job_id
+    select waiting.job_id
+    from (
+      select job_id from workflow_waiting
+      where run_id = $1 and step_id = $2 and job_id >= $3
+        and exists (select from workflow_run where id = $1 and status = 'running')
+      order by job_id
+      -- More than any others hold locked; without it all that wait may be sorted for each group.
+      limit $4::bigint + 10000
+      for update skip locked
+    ) waiting cross join lateral (
+      select from workflow_job
+      where id = waiting.job_id and run_id = $1 and status = any ($5)
+      for no key update skip locked
+    ) job
     limit $4
-    for update of waiting skip locked
-    for no key update of job skip locked
   ), taken as (
     delete from workflow_waiting waiting
     where waiting.run_id = $1 and waiting.step_id = $2 and waiting.job_id = any (array(select job_id from next))

@@ -60,7 +60,7 @@ export const settleWaitingRuns = async (em: EntityManager, limit: number): Promi
   const { rows } = await queryable(em).query(
     `select run.id from workflow_run run
      where run.status in ('running', 'cancelling')
-       and not exists (select from workflow_run_step where run_id = run.id and staged + belt > 0)
+       and coalesce((select sum(staged + belt) from workflow_run_step where run_id = run.id), 0) = 0
      order by run.id
      limit $1`,
     [limit],

@@ -28,7 +28,7 @@ const setup = (answer: (beats: Beat[]) => Promise<BeatAnswer[]> = async (beats) 
   const begin = (id: string) => {
     const heard: string[] = []
     const beating: Beating = {
-      beat: () => ({ id, seq: 1, claim: null, next: id }),
+      beat: () => ({ id, runId: 'a run', seq: 1, claim: null, next: id }),
       answered: ({ isOurs }) => heard.push(isOurs ? 'ours' : 'lost'),
       unanswered: () => heard.push('nothing'),
     }

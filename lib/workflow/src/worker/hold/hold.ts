@@ -88,7 +88,7 @@ export const holdJob = (
       const endBeats = means.beats.add({
         beat: () => {
           asked = token
-          return { id: job.id, seq: job.seq, claim: job.claim, next: looksOnly ? null : token }
+          return { id: job.id, runId: job.runId, seq: job.seq, claim: job.claim, next: looksOnly ? null : token }
         },
         answered: ({ isOurs, isClaimed, isCancelled }) => {
           // The claim was renewed meanwhile: of that one the beat knows nothing.

@@ -30,38 +30,50 @@ export const hasExpression = (text: string): boolean => text.includes('{{')
  * @throws WorkflowError `expression_invalid` with the place of the fault.
  */
 export const parseTemplate = (text: string): Template => {
-  const whole = wholeText.exec(text)?.[1]
-  if (whole !== undefined && !isSeveral(whole)) return { evaluate: compile(whole) }
-  const parts: ((scope: Scope, signal?: AbortSignal) => Promise<unknown>)[] = []
-  let end = 0
-  for (let open = text.indexOf('{{'); open !== -1; open = text.indexOf('{{', end)) {
-    const close = text.indexOf('}}', open + 2)
-    if (close === -1) throw new WorkflowError('expression_invalid', `"{{" at character ${open} has no "}}"`)
-    const before = text.slice(end, open)
-    parts.push(async () => before, asText(text.slice(open + 2, close)))
-    end = close + 2
-  }
-  const rest = text.slice(end)
+  const { isWhole, parts, rest, unclosed } = cut(text)
+  if (unclosed !== null) throw new WorkflowError('expression_invalid', `"{{" at character ${unclosed} has no "}}"`)
+  const [first] = parts
+  if (isWhole && first !== undefined) return { evaluate: compile(first.source) }
+  const texts = parts.map(({ before, source }) => ({ before, evaluate: asText(source) }))
   return {
     evaluate: async (scope, signal) => {
-      const texts: unknown[] = []
-      for (const part of parts) texts.push(await part(scope, signal))
-      return texts.join('') + rest
+      let all = ''
+      for (const { before, evaluate } of texts) all += before + (await evaluate(scope, signal))
+      return all + rest
     },
   }
 }
 
-/** How many expressions stand in a text, about, and how many characters they have, without being read. */
-export const sizeOfExpressions = (text: string): { count: number; length: number } => {
-  const size = { count: 0, length: 0 }
-  for (let open = text.indexOf('{{'); open !== -1;) {
-    const close = text.indexOf('}}', open + 2)
-    const end = close === -1 ? text.length : close + 2
-    size.count += 1
-    size.length += end - open
-    open = text.indexOf('{{', end)
+/** The expressions of a text, as they stand between their braces; one that is not closed has all behind it. */
+export const expressionsIn = (text: string): string[] => {
+  const { parts, unclosed } = cut(text)
+  const sources = parts.map(({ source }) => source)
+  return unclosed === null ? sources : [...sources, text.slice(unclosed + 2)]
+}
+
+type Cut = {
+  /** Whether there is one expression and nothing around it but space: then it may have `}}` within. */
+  isWhole: boolean
+  parts: { before: string; source: string }[]
+  rest: string
+  /** Where the first `{{` is that has no `}}`, or null. */
+  unclosed: number | null
+}
+
+const cut = (text: string): Cut => {
+  const whole = wholeText.exec(text)?.[1]
+  if (whole !== undefined && !isSeveral(whole)) {
+    return { isWhole: true, parts: [{ before: '', source: whole }], rest: '', unclosed: null }
   }
-  return size
+  const parts: Cut['parts'] = []
+  let end = 0
+  for (let open = text.indexOf('{{'); open !== -1; open = text.indexOf('{{', end)) {
+    const close = text.indexOf('}}', open + 2)
+    if (close === -1) return { isWhole: false, parts, rest: '', unclosed: open }
+    parts.push({ before: text.slice(end, open), source: text.slice(open + 2, close) })
+    end = close + 2
+  }
+  return { isWhole: false, parts, rest: text.slice(end), unclosed: null }
 }
 
 /** Whether what stands between the first `{{` of a text and its last `}}` is more than one expression. */

@@ -55,7 +55,28 @@ test('a config has no more expressions, and no longer ones, than are read in a s
   ])
   expect(faultsOfExpressions({ text: '{{'.repeat(100_000) })).toHaveLength(1)
   expect(faultsOfExpressions(many(10, `{{ "${'x'.repeat(30_000)}" }}`))).toEqual([
-    { pointer: '', message: 'has 300,080 characters of expressions, and 262,144 are allowed in one config' },
+    { pointer: '', message: 'has 300,040 characters of expressions, and 262,144 are allowed in one config' },
+  ])
+})
+
+test('of an expression that is all of a text, what stands behind a "}}" within it counts as well', () => {
+  const text = `{{ {"a": {"b": 1}} ~> |$|{"c": "${'x'.repeat(30_000)}"}| }}`
+  expect(faultsOfExpressions({ list: Array(8).fill(text) })).toEqual([])
+  expect(faultsOfExpressions({ list: Array(10).fill(text) })).toEqual([
+    {
+      pointer: '',
+      message: expect.stringMatching(/^has 300,\d{3} characters of expressions, and 262,144 are allowed/),
+    },
+  ])
+})
+
+test('what is read twice and twice again counts for all expressions of a config together', () => {
+  const nested = `${'('.repeat(13)}payload.a${' ?: 1)'.repeat(13)}`
+  expect(faultsOfExpressions({ list: Array(20).fill(`{{ ${nested} }}`) })).toEqual([
+    {
+      pointer: '/list/3',
+      message: expect.stringMatching(/^has 622,\d{3} characters that are read up to here, .* 524,288 are allowed/),
+    },
   ])
 })
 

@@ -2,8 +2,9 @@ import { WorkflowError } from '../errors.ts'
 import { type Fault, pointerOf } from '../faults/fault.ts'
 import { faultOfReference, isReference, nameIn } from '../secrets/reference.ts'
 import type { Secrets } from '../secrets/read-secrets.ts'
-import { hasExpression, parseTemplate, type Scope, sizeOfExpressions } from './expression.ts'
+import { expressionsIn, hasExpression, parseTemplate, type Scope } from './expression.ts'
 import { limits } from './jsonata/limits.ts'
+import { readingOf } from './jsonata/reading.ts'
 
 /**
  * A config whose expressions are read once and evaluated for every job, where its secrets are filled in too. What waits for
@@ -36,29 +37,38 @@ export const compileConfig = (
 
 /** What is wrong with a config's expressions and references to secrets, each with a JSON pointer into the config. */
 export const faultsOfExpressions = (config: Record<string, unknown>): Fault[] => {
-  const { count, length } = sizeIn(config)
-  if (count > limits.ofConfig) return [{ pointer: '', message: tooMany(count, 'expressions', limits.ofConfig) }]
-  if (length > limits.lengthOfConfig) {
-    return [{ pointer: '', message: tooMany(length, 'characters of expressions', limits.lengthOfConfig) }]
-  }
-  return faultsIn(config, '')
+  const fault = faultOfSize(sourcesIn(config, ''))
+  return fault === null ? faultsIn(config, '') : [fault]
 }
 
-const tooMany = (count: number, what: string, most: number): string =>
-  `has ${count.toLocaleString('en-US')} ${what}, and ${most.toLocaleString('en-US')} are allowed in one config`
+type Source = { pointer: string; source: string }
 
-/** The size of all expressions in a value: whoever saves it reads them while its event loop stands still. */
-const sizeIn = (value: unknown): ReturnType<typeof sizeOfExpressions> => {
-  if (typeof value === 'string') return sizeOfExpressions(value)
-  const size = { count: 0, length: 0 }
-  if (typeof value !== 'object' || value === null) return size
-  for (const part of Object.values(value)) {
-    const { count, length } = sizeIn(part)
-    size.count += count
-    size.length += length
-  }
-  return size
+/** All expressions of a value, and where they stand. */
+const sourcesIn = (value: unknown, pointer: string): Source[] => {
+  if (typeof value === 'string') return expressionsIn(value).map((source) => ({ pointer, source }))
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, part]) => sourcesIn(part, pointer + pointerOf([name])))
 }
+
+/** Whether they are too much together: whoever saves them reads them while its event loop stands still. */
+const faultOfSize = (sources: readonly Source[]): Fault | null => {
+  if (sources.length > limits.ofConfig) return tooMany('', sources.length, 'expressions', limits.ofConfig)
+  const length = sources.reduce((sum, { source }) => sum + source.length, 0)
+  if (length > limits.lengthOfConfig) return tooMany('', length, 'characters of expressions', limits.lengthOfConfig)
+  let read = 0
+  for (const { pointer, source } of sources) {
+    read += readingOf(source, limits.reads).read
+    if (read > limits.readsOfConfig) return tooMany(pointer, read, readAgain, limits.readsOfConfig)
+  }
+  return null
+}
+
+const tooMany = (pointer: string, count: number, what: string, most: number): Fault => {
+  const counted = `${count.toLocaleString('en-US')} ${what}`
+  return { pointer, message: `has ${counted}, and ${most.toLocaleString('en-US')} are allowed in one config` }
+}
+
+const readAgain = 'characters that are read up to here, those before "?:" and "??" more than once'
 
 const faultsIn = (value: unknown, pointer: string): Fault[] => {
   if (typeof value === 'string') {

@@ -9,7 +9,7 @@ import { tooDeep } from './depth.ts'
 import { describeEvaluating, describeReading, nestedTooDeeply, placeOf, tookItsTime } from './faults.ts'
 import { limits } from './limits.ts'
 import { whyNotJson } from './not-json.ts'
-import { readsTooMuch } from './reading.ts'
+import { readingOf } from './reading.ts'
 import { isSteady, pathsOf, rootsOf } from './syntax.ts'
 import { refuseUnknownZones } from './time-zone.ts'
 import { uncalled, unknownVariable } from './variables.ts'
@@ -56,8 +56,8 @@ const invalid = (source: string, words: string, place?: number, cause?: unknown)
 
 /** Before the parser, whose time nothing else bounds. */
 const refuseReading = (source: string): void => {
-  const place = readsTooMuch(source, limits.reads)
-  if (place === undefined) return
+  const { place } = readingOf(source, limits.reads)
+  if (place === null) return
   const words =
     `"?:" or "??" stands within what stands before another, again and again, so that more than ${limits.reads} ` +
     'characters are read: name the inner ones, as in ($a := payload.a ?: 1; $a ?: 2)'

@@ -10,6 +10,8 @@ export const limits = {
   /** How many a config may have, and their characters together: to read them takes a second then. */
   ofConfig: 1_000,
   lengthOfConfig: 262_144,
+  /** And what the parser comes to in all of them: each character twice. */
+  readsOfConfig: 524_288,
   /** Characters of one that is evaluated in place: a list takes the square of its items, 0.2 s where it is all of them. */
   inPlaceLength: 4_096,
   /** Milliseconds on the worker's own event loop, for an expression that is steady; one that takes longer begins anew apart. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { compileJsonata } from './compile.ts'
-import { readsTooMuch } from './reading.ts'
+import { readingOf } from './reading.ts'
 
 const compile = (source: string) => compileJsonata(source, ['payload'])
 
@@ -34,9 +34,9 @@ test.each(['?:', '??'])('what JSONata would read a million times for its %s is r
 test('the place is where more has been read than may be', () => {
   // Of its 18 characters the first operator has 7 read twice, and the second these 14 with 7 more.
   const source = '((abcd ?: 1) ?: 2)'
-  expect(readsTooMuch(source, 46)).toBeUndefined()
-  expect(readsTooMuch(source, 42)).toBe(source.lastIndexOf('?:') + 2)
-  expect(readsTooMuch(source, 15)).toBe(source.indexOf('?:') + 2)
+  expect(readingOf(source, 46)).toEqual({ read: 46, place: null })
+  expect(readingOf(source, 42).place).toBe(source.lastIndexOf('?:') + 2)
+  expect(readingOf(source, 15).place).toBe(source.indexOf('?:') + 2)
 })
 
 test.each([

@@ -23,12 +23,14 @@ const tokenPattern = new RegExp(
   'y',
 )
 
+/** Characters that are read, and at which one of the expression there are too many of them, or null. */
+export type Reading = { read: number; place: number | null }
+
 /**
- * At which character JSONata's parser would have read more than `most` characters of an expression, if it would. It reads what
- * stands before a `?:` or `??` once more, with all that is twice in that already: 20 of them within each other are a
+ * What JSONata's parser would read of an expression, up to more than `most` characters. It reads what stands before a `?:` or `??` once more, with all that is twice in that already: 20 of them within each other are a
  * million times the innermost. Those that follow each other are not.
  */
-export const readsTooMuch = (source: string, most: number): number | undefined => {
+export const readingOf = (source: string, most: number): Reading => {
   const around: Bracket[] = []
   let bracket: Bracket = { read: 0, ahead: 0 }
   let read = 0
@@ -51,10 +53,10 @@ export const readsTooMuch = (source: string, most: number): number | undefined =
       const outer = around.pop() ?? { read: 0, ahead: 0 }
       bracket = { read: outer.read, ahead: outer.ahead + bracket.read + bracket.ahead }
     }
-    if (read > most) return at
+    if (read > most) return { read, place: at }
     hasValue = isValueAfter(token, hasValue)
   }
-  return undefined
+  return { read, place: null }
 }
 
 const tokenAt = (source: string, at: number): string => {
